@@ -1,0 +1,67 @@
+# Needs GNU make and Python 3.11 or newer; everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev run test check format sim bench proto servers constraints clean
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(VENV)/.installed  ## Make .venv with the programs in it (.venv/bin/kvctl and the rest).
+
+dev: $(VENV)/.installed-dev  ## The same, with the tools that tests and checks need.
+
+run: setup  ## Run the whole store on this machine.
+	$(BIN)/kvctl up
+
+test: dev servers check  ## Everything that must hold: the checks, then every test.
+	$(BIN)/pytest
+
+check: dev  ## Format, lint, types, import contracts, Dockerfile.
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timing
+	$(BIN)/hadolint Dockerfile
+
+format: dev  ## Rewrite the source as `check` wants it.
+	$(BIN)/ruff check --fix --quiet
+	$(BIN)/ruff format --quiet
+
+sim: dev  ## The simulator alone.
+	$(BIN)/pytest tests/sim
+
+bench: setup  ## Measure; results go to the terminal.
+	$(BIN)/python -m bench
+
+proto: dev  ## Regenerate tandem/wire/v1 from proto/.
+	$(BIN)/python tools/generate_proto.py
+
+servers: dev  ## Install the real S3 servers that tests talk to (Ceph RGW by apt as root, ministack).
+	$(BIN)/python -m tests.servers.install
+
+constraints: dev  ## Move every pinned version to the newest that pyproject.toml allows.
+	$(BIN)/python -m pip install -qq --upgrade --upgrade-strategy eager -e '.[dev]'
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+clean:  ## Remove what this file made; data/ stays.
+	rm -rf .venv .venv-ministack build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Tandem needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3.x" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV)"
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV), with the development tools"
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $(VENV)/.installed $@

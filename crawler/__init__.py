@@ -1,0 +1,1 @@
+"""The crawler program: finds the drift that nobody reported and collects tombstones."""

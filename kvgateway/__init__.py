@@ -1,0 +1,1 @@
+"""The gateway program: races both homes and repairs what a race leaves unequal."""

@@ -1,0 +1,1 @@
+"""The storage proxy program: stripes every namespace over SQL clusters."""

@@ -1,0 +1,1 @@
+"""The two homes of every record as one shape."""

@@ -1,0 +1,1 @@
+"""The rules of the store, pure: no IO, no clock, no randomness, no logging."""

@@ -1,0 +1,1 @@
+"""What a main needs and nothing else does: clock, settings, logs, telemetry, serving."""

@@ -1,0 +1,1 @@
+"""Where the wire ends: generated code, its codec, and errors as gRPC status."""
