@@ -1,0 +1,111 @@
+"""The one way to repair a key: read both homes, decide (`core.repair`), copy conditionally."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tandem.backends.port import Backend, Heal
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.repair import Blocked, Copy, InSync, RepairPlan, Zombie, repair_plan
+from tandem.core.reply import (
+    Failed,
+    Found,
+    Glimpsed,
+    Missing,
+    ReadReply,
+    Reason,
+    Side,
+    Stored,
+    Superseded,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """Both homes hold the same now; `copied` names those that were written."""
+
+    copied: tuple[Side, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotHealed:
+    """The homes may still differ; `reasons` says why."""
+
+    reasons: tuple[str, ...]
+    needs_person: bool = False
+    """A retry will not help: deleting for good is the crawler's, corruption without a source
+    is an operator's."""
+
+
+HealOutcome = Healed | NotHealed
+
+
+async def heal(
+    homes: Mapping[Side, Backend], key: Key, deadline_s: float, recent: Record | None = None
+) -> HealOutcome:
+    """Makes both homes hold the newest record of `key`. Safe to repeat, to race and to abandon.
+
+    Args:
+        recent: what this machine wrote last under the key, if it still has it.
+        deadline_s: for the reads, and again for the writes.
+    """
+    reads = await _both(homes, key, deadline_s)
+    plan = repair_plan(reads[Side.KVSP], reads[Side.S3], recent)
+    match plan:
+        case InSync():
+            return Healed()
+        case Copy(record, to):
+            return await _copy(homes, key, record, to, reads, deadline_s)
+        case Zombie(record):
+            return NotHealed((f"{record.version} on S3 is below the floor",), needs_person=True)
+        case Blocked(reasons):
+            return NotHealed(reasons, needs_person=_all_corrupt(reads))
+
+
+async def plan_for(homes: Mapping[Side, Backend], key: Key, deadline_s: float) -> RepairPlan:
+    """What `heal` would do, without doing it."""
+    reads = await _both(homes, key, deadline_s)
+    return repair_plan(reads[Side.KVSP], reads[Side.S3])
+
+
+async def _both(
+    homes: Mapping[Side, Backend], key: Key, deadline_s: float
+) -> dict[Side, ReadReply]:
+    kvsp, s3 = await asyncio.gather(
+        homes[Side.KVSP].get(key, deadline_s), homes[Side.S3].get(key, deadline_s)
+    )
+    return {Side.KVSP: kvsp, Side.S3: s3}
+
+
+async def _copy(
+    homes: Mapping[Side, Backend],
+    key: Key,
+    record: Record,
+    to: tuple[Side, ...],
+    reads: Mapping[Side, ReadReply],
+    deadline_s: float,
+) -> HealOutcome:
+    replies = await asyncio.gather(
+        *(homes[s].put_if_newer(key, record, deadline_s, _basis(reads[s])) for s in to)
+    )
+    refused = tuple(
+        f"{side.value}: {reply}"
+        for side, reply in zip(to, replies, strict=True)
+        if not isinstance(reply, Stored | Superseded)
+    )
+    return NotHealed(refused) if refused else Healed(to)
+
+
+def _basis(reply: ReadReply) -> Heal:
+    match reply:
+        case Found(_, home_time_us) | Missing(home_time_us):
+            return Heal(home_time_us)
+        case Glimpsed() | Failed():
+            return Heal(reply.home_time_us, over_corrupt=True)
+
+
+def _all_corrupt(reads: Mapping[Side, ReadReply]) -> bool:
+    failed = [reply for reply in reads.values() if isinstance(reply, Failed)]
+    return bool(failed) and all(reply.reason is Reason.CORRUPT for reply in failed)
+

@@ -1,0 +1,113 @@
+"""When to try again, and whether to try at all: jittered backoff, retry budget, circuit breaker.
+
+Time and randomness come in as arguments. The budget follows Finagle's and gRPC's retry throttling
+(retries only in proportion to successes); the breaker has a half-open state with a slow start.
+"""
+
+import enum
+from dataclasses import dataclass
+
+
+def delay_s(attempt: int, *, first_s: float, most_s: float, unit_random: float) -> float:
+    """The pause before retry number `attempt` (1, 2, ...), with full jitter.
+
+    `unit_random` is in [0, 1); the pause lies between a tenth of the exponential step and the step.
+    """
+    assert attempt >= 1
+    step_s = min(most_s, first_s * 2.0 ** min(attempt - 1, 62))
+    return step_s * (0.1 + 0.9 * unit_random)
+
+
+class RetryBudget:
+    """Tokens that successes earn and retries spend, so that retries stay a share of the load."""
+
+    def __init__(self, *, tokens_max: float, earned_per_success: float) -> None:
+        self._tokens_max = tokens_max
+        self._earned = earned_per_success
+        self.tokens = tokens_max
+
+    def succeeded(self) -> None:
+        """Notes a success."""
+        self.tokens = min(self.tokens + self._earned, self._tokens_max)
+
+    def spend(self) -> bool:
+        """Takes one token for a retry; False when there is none."""
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class BreakerState(enum.Enum):
+    """How much a home is asked."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRule:
+    """When a breaker opens and how it closes."""
+
+    failures_to_open: int = 20
+    """This many failures without a success in between, ..."""
+    failing_us_to_open: int = 1_000_000
+    """... over at least this long, open it."""
+    open_us: int = 2_000_000
+    """How long it stays open before a trial."""
+    successes_to_close: int = 8
+    """Successes in half-open state until it is closed; admissions double with each."""
+
+
+class Breaker:
+    """A circuit breaker over one home; every caller asks `admits` and reports what came of it."""
+
+    def __init__(self, rule: BreakerRule) -> None:
+        self._rule = rule
+        self.state = BreakerState.CLOSED
+        self._failures = 0
+        self._failing_since_us = 0
+        self._opened_us = 0
+        self._successes = 0
+        self._trials = 0
+
+    def admits(self, now_us: int) -> bool:
+        """Whether a call may be made now; in half-open state this takes one of the trials."""
+        if self.state is BreakerState.CLOSED:
+            return True
+        if self.state is BreakerState.OPEN:
+            if now_us - self._opened_us < self._rule.open_us:
+                return False
+            self.state = BreakerState.HALF_OPEN
+            self._successes, self._trials = 0, 0
+        if self._trials >= 2**self._successes:
+            return False
+        self._trials += 1
+        return True
+
+    def succeeded(self) -> None:
+        """Notes a call that the home answered."""
+        self._failures = 0
+        if self.state is BreakerState.HALF_OPEN:
+            self._successes += 1
+            self._trials = max(0, self._trials - 1)
+            if self._successes >= self._rule.successes_to_close:
+                self.state = BreakerState.CLOSED
+
+    def failed(self, now_us: int) -> None:
+        """Notes a call that the home did not answer."""
+        if self.state is BreakerState.HALF_OPEN:
+            self._open(now_us)
+            return
+        if self._failures == 0:
+            self._failing_since_us = now_us
+        self._failures += 1
+        long_enough = now_us - self._failing_since_us >= self._rule.failing_us_to_open
+        if self._failures >= self._rule.failures_to_open and long_enough:
+            self._open(now_us)
+
+    def _open(self, now_us: int) -> None:
+        self.state = BreakerState.OPEN
+        self._opened_us = now_us
+        self._failures = 0

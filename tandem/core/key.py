@@ -1,0 +1,99 @@
+"""What a key is, and how it becomes the name of an object.
+
+Keys have one order everywhere: the byte order of the UTF-8 name. Python's `str` order (by code
+point), SQLite's BLOB order and the order of an S3 listing agree on it, and base32hex keeps it
+(RFC 4648 section 7), so a listing of objects is a listing of keys.
+"""
+
+import base64
+import binascii
+from typing import Final, NamedTuple
+
+from tandem.core.limits import KEY_NAME_BYTES_MAX
+from tandem.errors import InvalidArgument
+
+SYSTEM_NAMESPACE: Final = "0" * 32
+"""Holds the records of the namespaces themselves."""
+
+IDENTITY_NAMESPACE: Final = "0" * 31 + "1"
+"""Holds the store id of each home; never healed nor crawled, since a difference is an alarm."""
+
+RESERVED_NAMESPACES: Final = frozenset({SYSTEM_NAMESPACE, IDENTITY_NAMESPACE})
+
+_HEX: Final = frozenset("0123456789abcdef")
+_BASE32_PADDING: Final = {0: "", 2: "======", 4: "====", 5: "===", 7: "="}
+
+
+class Key(NamedTuple):
+    """One key: the id of its namespace (32 hex digits) and its name (1 to 512 bytes of UTF-8)."""
+
+    namespace: str
+    name: str
+
+
+def check_name(name: str, field: str = "key") -> None:
+    """Raises InvalidArgument unless `name` can be the name of a key."""
+    if not name:
+        raise InvalidArgument(field, "must not be empty")
+    if name in {".", ".."}:
+        raise InvalidArgument(field, f'"{name}" is not allowed as a name')
+    check_name_length(name, field)
+
+
+def check_name_length(name: str, field: str = "key") -> None:
+    """Raises InvalidArgument when `name` (or a prefix of one) is longer than a name may be."""
+    try:
+        length = len(name) if name.isascii() else len(name.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(field, f"is not valid Unicode at character {error.start}") from None
+    if length > KEY_NAME_BYTES_MAX:
+        raise InvalidArgument(
+            field, f"UTF-8 length of {length} bytes exceeds the limit of {KEY_NAME_BYTES_MAX}"
+        )
+
+
+def decode_name(raw: bytes, field: str = "key") -> str:
+    """The name in `raw`; InvalidArgument unless it is valid UTF-8 and a valid name."""
+    try:
+        name = raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(field, f"is not valid UTF-8 at byte {error.start}") from None
+    check_name(name, field)
+    return name
+
+
+def is_namespace_id(text: str) -> bool:
+    """Whether `text` has the form of a namespace id: 32 lower-case hex digits."""
+    return len(text) == 32 and _HEX.issuperset(text)
+
+
+def object_name(prefix: str, key: Key) -> str:
+    """The name of the object that holds `key` below `prefix` (which ends in "/" or is empty)."""
+    return f"{prefix}{key.namespace}/{encode_name(key.name)}"
+
+
+def encode_name(name: str) -> str:
+    """`name` in base32hex without padding: order-preserving, letters and digits only."""
+    return base64.b32hexencode(name.encode()).decode().rstrip("=")
+
+
+def decode_object_name(encoded: str) -> str | None:
+    """The key name behind the last part of an object's name; None for a foreign object."""
+    padding = _BASE32_PADDING.get(len(encoded) % 8)
+    if padding is None:
+        return None
+    try:
+        name = base64.b32hexdecode(encoded + padding).decode()
+    except (binascii.Error, ValueError):
+        return None
+    return name if name and encode_name(name) == encoded else None
+
+
+def encoded_prefix(prefix: str) -> str:
+    """The longest encoded text with which the encoded name of every key below `prefix` begins.
+
+    Five bits make a character, so up to four last bits of the prefix are not covered: a listing
+    by the result must still be filtered.
+    """
+    whole = len(prefix.encode()) * 8 // 5
+    return encode_name(prefix)[:whole]

@@ -1,0 +1,66 @@
+"""What is stored under a key, and which of two records wins.
+
+A record is always handled together with its envelope (`tandem.core.envelope`): the one byte form
+that the writing gateway built and that both homes hold verbatim.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from tandem.core.version import Version
+
+
+class Kind(enum.IntEnum):
+    """What a record says of its key."""
+
+    VALUE = 1
+    TOMBSTONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One version of one key. Two records are the same exactly if their envelopes are."""
+
+    version: Version
+    kind: Kind
+    expires_at_s: int
+    """Absolute time in seconds since the epoch; 0 for never."""
+    metadata: bytes
+    """JSON text as it was given; empty for none."""
+    envelope: bytes
+    digest: bytes
+    """MD5 of the envelope: what an S3 listing shows as the ETag of a single PUT."""
+    value_start: int
+
+    @property
+    def value(self) -> bytes:
+        """The value's bytes (a copy: large ones are better sent from `envelope` and `value_start`)."""
+        return self.envelope[self.value_start :]
+
+    @property
+    def value_size(self) -> int:
+        """The value's length in bytes."""
+        return len(self.envelope) - self.value_start
+
+    def live_at(self, now_s: float) -> bool:
+        """Whether a reader at `now_s` sees a value."""
+        return is_live(self.kind, self.expires_at_s, now_s)
+
+
+def is_live(kind: Kind, expires_at_s: int, now_s: float) -> bool:
+    """Whether a record is a value that has not expired; an expired one acts as a tombstone."""
+    return kind is Kind.VALUE and (expires_at_s == 0 or now_s < expires_at_s)
+
+
+def merge(a: Record, b: Record) -> Record:
+    """The newer record; commutative, associative, idempotent.
+
+    Equal versions with different bodies should not exist. The greater digest wins then, as the
+    crawler, which sees digests only, decides too; callers count it (see `conflicts`).
+    """
+    return a if (a.version, a.digest) >= (b.version, b.digest) else b
+
+
+def conflicts(a: Record, b: Record) -> bool:
+    """Whether two records share a version but not their bytes: corruption, to be counted loudly."""
+    return a.version == b.version and a.digest != b.digest

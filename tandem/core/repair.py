@@ -1,0 +1,83 @@
+"""What to copy where: the plan of one heal, from what both homes and the machine hold.
+
+The plan never deletes a value and never rests on absence in S3. What may be removed for good is
+decided by the crawler's collector, which knows floors.
+"""
+
+from dataclasses import dataclass
+
+from tandem.core.record import Kind, Record, merge
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Reason, Side
+
+
+@dataclass(frozen=True, slots=True)
+class InSync:
+    """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Write `record` to the homes that lack it."""
+
+    record: Record
+    to: tuple[Side, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Zombie:
+    """A live record on S3 at or below the floor and absent in SQL: it was deleted for good."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A home did not answer, so nothing can be decided."""
+
+    reasons: tuple[str, ...]
+
+
+RepairPlan = InSync | Copy | Zombie | Blocked
+
+
+def repair_plan(kvsp: ReadReply, s3: ReadReply, recent: Record | None = None) -> RepairPlan:
+    """What makes both homes equal, given their replies and the machine's own recent write.
+
+    A corrupt copy counts as absent: it is replaced by the other one. A corrupt copy without any
+    other source is blocked, not dropped.
+    """
+    replies = {Side.KVSP: kvsp, Side.S3: s3}
+    down = tuple(f"{side.value}: {r}" for side, r in replies.items() if _unknown(r))
+    if down:
+        return Blocked(down)
+    if isinstance(kvsp, Missing) and isinstance(s3, Found) and _superseded(recent, s3.record):
+        if s3.record.version <= kvsp.floor:
+            return InSync() if s3.record.kind is Kind.TOMBSTONE else Zombie(s3.record)
+    newest = recent
+    for reply in replies.values():
+        if isinstance(reply, Found):
+            newest = reply.record if newest is None else merge(newest, reply.record)
+    if newest is None:
+        corrupt = tuple(f"{s.value}: {r}" for s, r in replies.items() if isinstance(r, Failed))
+        return Blocked(corrupt) if corrupt else InSync()
+    to = tuple(
+        side
+        for side, reply in replies.items()
+        if not (isinstance(reply, Found) and reply.record.digest == newest.digest)
+    )
+    return Copy(newest, to) if to else InSync()
+
+
+def _unknown(reply: ReadReply) -> bool:
+    match reply:
+        case Failed(reason):
+            return reason is not Reason.CORRUPT
+        case Glimpsed():
+            return True
+        case Found() | Missing():
+            return False
+
+
+def _superseded(recent: Record | None, record: Record) -> bool:
+    """Whether the machine knows nothing newer than `record`."""
+    return recent is None or recent.version <= record.version

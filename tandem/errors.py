@@ -1,0 +1,59 @@
+"""The exceptions of Tandem, each defined once.
+
+TandemError
+├── InvalidArgument      the caller's fault: names the field and the limit
+├── NamespaceNotFound    no namespace with this id or title
+├── NamespaceExists      another namespace has this title
+├── Unavailable          no home could answer; a write's outcome is unknown
+├── Overloaded           a bound was reached; try again later
+└── ConfigurationError   every mistake of a configuration, at once
+
+A home that does not answer is not an exception but a reply (`tandem.core.race.Failed`).
+"""
+
+from collections.abc import Sequence
+
+
+class TandemError(Exception):
+    """Anything that Tandem itself reports."""
+
+
+class InvalidArgument(TandemError):
+    """A request that can never succeed; `field` names what is wrong with it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class NamespaceNotFound(TandemError):
+    """No namespace has this id or title."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(f"namespace not found: {namespace}")
+        self.namespace = namespace
+
+
+class NamespaceExists(TandemError):
+    """A namespace with this title exists already."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(f"a namespace with the title {title!r} already exists")
+        self.title = title
+
+
+class Unavailable(TandemError):
+    """No home could answer. A write that ends so may still have happened."""
+
+
+class Overloaded(TandemError):
+    """A bound of this process was reached; nothing was started."""
+
+
+class ConfigurationError(TandemError):
+    """All mistakes of one configuration; nothing was started with it."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
