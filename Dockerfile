@@ -14,7 +14,7 @@ FROM python:3.13-slim
 COPY --from=build /opt/tandem /opt/tandem
 RUN useradd --system --uid 10001 --home-dir /data --create-home tandem
 ENV PATH="/opt/tandem/bin:$PATH" PYTHONUNBUFFERED=1
-USER tandem
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

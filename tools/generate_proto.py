@@ -13,7 +13,7 @@ PROTO_ROOT = ROOT / "proto"
 PROTO_DIR = PROTO_ROOT / "tandem" / "v1"
 GENERATED_DIR = ROOT / "tandem" / "wire" / "v1"
 
-# protoc derives Python imports from a file's place below proto/, and tandem/v1 is no package of ours.
+# protoc takes Python imports from a file's place below proto/; ours live in tandem/wire/v1.
 _IMPORT = re.compile(r"^(from|import) tandem\.v1\b", re.MULTILINE)
 
 

@@ -1,0 +1,66 @@
+"""Fixtures that any test may use: the real S3 servers, shared by the whole session."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.servers.ministack import Ministack
+from tests.servers.rgw import ObjectStore, Rgw
+
+_Server = TypeVar("_Server", Rgw, Ministack)
+_MISSING_SERVERS = pytest.StashKey[set[str]]()
+
+
+@pytest.fixture(scope="session")
+def rgw(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Rgw]:
+    _require(Rgw.why_missing(), "Ceph RGW", request.config)
+    with _running(Rgw(tmp_path_factory.mktemp("rgw"))) as server:
+        yield server
+
+
+@pytest.fixture
+def rgw_on_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rgw]:
+    """A cluster of the test's own that survives `stop`; it takes seconds to start."""
+    _require(Rgw.why_missing(), "Ceph RGW", request.config)
+    with _running(Rgw(tmp_path / "rgw", ObjectStore.BLUESTORE)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ministack(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Ministack]:
+    _require(Ministack.why_missing(), "ministack", request.config)
+    with _running(Ministack(tmp_path_factory.mktemp("ministack"))) as server:
+        yield server
+
+
+@contextmanager
+def _running(server: _Server) -> Iterator[_Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def _require(why_missing: str | None, server: str, config: pytest.Config) -> None:
+    if why_missing is None:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{server}: {why_missing}; CI must have it")
+    config.stash.setdefault(_MISSING_SERVERS, set()).add(f"{server} ({why_missing})")
+    pytest.skip(f"{server}: {why_missing}")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for server in sorted(config.stash.get(_MISSING_SERVERS, set[str]())):
+        terminalreporter.write_line(
+            f"NOT TESTED against {server}: run `make servers`", red=True, bold=True
+        )
