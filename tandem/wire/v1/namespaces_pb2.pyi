@@ -1,0 +1,106 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class AckPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ACK_POLICY_UNSPECIFIED: _ClassVar[AckPolicy]
+    ACK_POLICY_FIRST: _ClassVar[AckPolicy]
+    ACK_POLICY_FIRST_INTENT: _ClassVar[AckPolicy]
+    ACK_POLICY_BOTH: _ClassVar[AckPolicy]
+
+class ReadMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    READ_MODE_UNSPECIFIED: _ClassVar[ReadMode]
+    READ_MODE_RACE: _ClassVar[ReadMode]
+    READ_MODE_KVSP: _ClassVar[ReadMode]
+    READ_MODE_S3: _ClassVar[ReadMode]
+ACK_POLICY_UNSPECIFIED: AckPolicy
+ACK_POLICY_FIRST: AckPolicy
+ACK_POLICY_FIRST_INTENT: AckPolicy
+ACK_POLICY_BOTH: AckPolicy
+READ_MODE_UNSPECIFIED: ReadMode
+READ_MODE_RACE: ReadMode
+READ_MODE_KVSP: ReadMode
+READ_MODE_S3: ReadMode
+
+class Namespace(_message.Message):
+    __slots__ = ("id", "title", "settings", "created_at_s", "title_conflict")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_S_FIELD_NUMBER: _ClassVar[int]
+    TITLE_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    title: str
+    settings: NamespaceSettings
+    created_at_s: int
+    title_conflict: bool
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., settings: _Optional[_Union[NamespaceSettings, _Mapping]] = ..., created_at_s: _Optional[int] = ..., title_conflict: _Optional[bool] = ...) -> None: ...
+
+class NamespaceSettings(_message.Message):
+    __slots__ = ("ack_policy", "read_mode", "epoch")
+    ACK_POLICY_FIELD_NUMBER: _ClassVar[int]
+    READ_MODE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ack_policy: AckPolicy
+    read_mode: ReadMode
+    epoch: int
+    def __init__(self, ack_policy: _Optional[_Union[AckPolicy, str]] = ..., read_mode: _Optional[_Union[ReadMode, str]] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class CreateNamespaceRequest(_message.Message):
+    __slots__ = ("title", "settings")
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    title: str
+    settings: NamespaceSettings
+    def __init__(self, title: _Optional[str] = ..., settings: _Optional[_Union[NamespaceSettings, _Mapping]] = ...) -> None: ...
+
+class ListNamespacesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListNamespacesReply(_message.Message):
+    __slots__ = ("namespaces",)
+    NAMESPACES_FIELD_NUMBER: _ClassVar[int]
+    namespaces: _containers.RepeatedCompositeFieldContainer[Namespace]
+    def __init__(self, namespaces: _Optional[_Iterable[_Union[Namespace, _Mapping]]] = ...) -> None: ...
+
+class GetNamespaceRequest(_message.Message):
+    __slots__ = ("id", "title")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    title: str
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ...) -> None: ...
+
+class RenameNamespaceRequest(_message.Message):
+    __slots__ = ("id", "title")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    title: str
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ...) -> None: ...
+
+class ConfigureNamespaceRequest(_message.Message):
+    __slots__ = ("id", "settings")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    settings: NamespaceSettings
+    def __init__(self, id: _Optional[str] = ..., settings: _Optional[_Union[NamespaceSettings, _Mapping]] = ...) -> None: ...
+
+class DeleteNamespaceRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class DeleteNamespaceReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -1,0 +1,165 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class WriteOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WRITE_OUTCOME_UNSPECIFIED: _ClassVar[WriteOutcome]
+    WRITE_OUTCOME_STORED: _ClassVar[WriteOutcome]
+    WRITE_OUTCOME_SUPERSEDED: _ClassVar[WriteOutcome]
+    WRITE_OUTCOME_BELOW_FLOOR: _ClassVar[WriteOutcome]
+    WRITE_OUTCOME_LATE: _ClassVar[WriteOutcome]
+    WRITE_OUTCOME_FUTURE: _ClassVar[WriteOutcome]
+    WRITE_OUTCOME_DELETED_NAMESPACE: _ClassVar[WriteOutcome]
+    WRITE_OUTCOME_FAILED: _ClassVar[WriteOutcome]
+WRITE_OUTCOME_UNSPECIFIED: WriteOutcome
+WRITE_OUTCOME_STORED: WriteOutcome
+WRITE_OUTCOME_SUPERSEDED: WriteOutcome
+WRITE_OUTCOME_BELOW_FLOOR: WriteOutcome
+WRITE_OUTCOME_LATE: WriteOutcome
+WRITE_OUTCOME_FUTURE: WriteOutcome
+WRITE_OUTCOME_DELETED_NAMESPACE: WriteOutcome
+WRITE_OUTCOME_FAILED: WriteOutcome
+
+class StorageRequest(_message.Message):
+    __slots__ = ("gets", "puts")
+    GETS_FIELD_NUMBER: _ClassVar[int]
+    PUTS_FIELD_NUMBER: _ClassVar[int]
+    gets: _containers.RepeatedCompositeFieldContainer[StorageGet]
+    puts: _containers.RepeatedCompositeFieldContainer[StoragePut]
+    def __init__(self, gets: _Optional[_Iterable[_Union[StorageGet, _Mapping]]] = ..., puts: _Optional[_Iterable[_Union[StoragePut, _Mapping]]] = ...) -> None: ...
+
+class StorageGet(_message.Message):
+    __slots__ = ("id", "namespace", "name")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    namespace: str
+    name: bytes
+    def __init__(self, id: _Optional[int] = ..., namespace: _Optional[str] = ..., name: _Optional[bytes] = ...) -> None: ...
+
+class StoragePut(_message.Message):
+    __slots__ = ("id", "namespace", "name", "envelope", "heal_read_at_us", "over_corrupt")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    HEAL_READ_AT_US_FIELD_NUMBER: _ClassVar[int]
+    OVER_CORRUPT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    namespace: str
+    name: bytes
+    envelope: bytes
+    heal_read_at_us: int
+    over_corrupt: bool
+    def __init__(self, id: _Optional[int] = ..., namespace: _Optional[str] = ..., name: _Optional[bytes] = ..., envelope: _Optional[bytes] = ..., heal_read_at_us: _Optional[int] = ..., over_corrupt: _Optional[bool] = ...) -> None: ...
+
+class StorageReply(_message.Message):
+    __slots__ = ("reads", "writes", "home_time_us")
+    READS_FIELD_NUMBER: _ClassVar[int]
+    WRITES_FIELD_NUMBER: _ClassVar[int]
+    HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    reads: _containers.RepeatedCompositeFieldContainer[StorageRead]
+    writes: _containers.RepeatedCompositeFieldContainer[StorageWritten]
+    home_time_us: int
+    def __init__(self, reads: _Optional[_Iterable[_Union[StorageRead, _Mapping]]] = ..., writes: _Optional[_Iterable[_Union[StorageWritten, _Mapping]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
+
+class StorageRead(_message.Message):
+    __slots__ = ("id", "envelope", "floor", "failure", "corrupt")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    CORRUPT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    envelope: bytes
+    floor: bytes
+    failure: str
+    corrupt: bool
+    def __init__(self, id: _Optional[int] = ..., envelope: _Optional[bytes] = ..., floor: _Optional[bytes] = ..., failure: _Optional[str] = ..., corrupt: _Optional[bool] = ...) -> None: ...
+
+class StorageWritten(_message.Message):
+    __slots__ = ("id", "outcome", "newest", "failure")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    outcome: WriteOutcome
+    newest: bytes
+    failure: str
+    def __init__(self, id: _Optional[int] = ..., outcome: _Optional[_Union[WriteOutcome, str]] = ..., newest: _Optional[bytes] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class ScanRequest(_message.Message):
+    __slots__ = ("namespace", "after", "prefix", "limit")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    after: bytes
+    prefix: bytes
+    limit: int
+    def __init__(self, namespace: _Optional[str] = ..., after: _Optional[bytes] = ..., prefix: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ScanReply(_message.Message):
+    __slots__ = ("entries", "ended", "complete", "home_time_us")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[ScanEntry]
+    ended: bool
+    complete: bool
+    home_time_us: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[ScanEntry, _Mapping]]] = ..., ended: _Optional[bool] = ..., complete: _Optional[bool] = ..., home_time_us: _Optional[int] = ...) -> None: ...
+
+class ScanEntry(_message.Message):
+    __slots__ = ("name", "version", "digest", "size", "tombstone", "expires_at_s", "metadata")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    TOMBSTONE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_S_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    version: bytes
+    digest: bytes
+    size: int
+    tombstone: bool
+    expires_at_s: int
+    metadata: bytes
+    def __init__(self, name: _Optional[bytes] = ..., version: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., size: _Optional[int] = ..., tombstone: _Optional[bool] = ..., expires_at_s: _Optional[int] = ..., metadata: _Optional[bytes] = ...) -> None: ...
+
+class StorageStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StorageStatusReply(_message.Message):
+    __slots__ = ("clusters", "home_time_us")
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    clusters: _containers.RepeatedCompositeFieldContainer[ClusterStatus]
+    home_time_us: int
+    def __init__(self, clusters: _Optional[_Iterable[_Union[ClusterStatus, _Mapping]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
+
+class ClusterStatus(_message.Message):
+    __slots__ = ("name", "incarnation", "commits", "records", "failure")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    incarnation: str
+    commits: int
+    records: int
+    failure: str
+    def __init__(self, name: _Optional[str] = ..., incarnation: _Optional[str] = ..., commits: _Optional[int] = ..., records: _Optional[int] = ..., failure: _Optional[str] = ...) -> None: ...
