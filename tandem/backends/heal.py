@@ -108,4 +108,3 @@ def _basis(reply: ReadReply) -> Heal:
 def _all_corrupt(reads: Mapping[Side, ReadReply]) -> bool:
     failed = [reply for reply in reads.values() if isinstance(reply, Failed)]
     return bool(failed) and all(reply.reason is Reason.CORRUPT for reply in failed)
-

@@ -38,9 +38,7 @@ def seal(version: Version, value: bytes, *, metadata: bytes = b"", expires_at_s:
     )
     envelope = b"".join((head, metadata, value))
     start = len(head) + len(metadata)
-    return Record(
-        version, Kind.VALUE, expires_at_s, metadata, envelope, digest_of(envelope), start
-    )
+    return Record(version, Kind.VALUE, expires_at_s, metadata, envelope, digest_of(envelope), start)
 
 
 def seal_tombstone(version: Version) -> Record:
@@ -79,7 +77,13 @@ def open_envelope(envelope: bytes, digest: bytes | None = None) -> Record:
         case other:
             raise BadEnvelope(f"unknown kind {other}")
     return Record(
-        Version(version), kind, expires_at_s, metadata, envelope, digest or digest_of(envelope), start
+        Version(version),
+        kind,
+        expires_at_s,
+        metadata,
+        envelope,
+        digest or digest_of(envelope),
+        start,
     )
 
 

@@ -1,0 +1,1 @@
+"""What a gateway remembers: shared memory of the machine, intents, and the repair queue."""

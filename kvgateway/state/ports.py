@@ -1,0 +1,146 @@
+"""The shapes of a gateway's memory, as its races need them.
+
+Three kinds of memory, by what they survive:
+
+    Machine      shared memory of all worker processes; gone when the machine's gateway stops
+    Journal      intents of one worker; survives a crash, read back by whoever starts next
+    RepairQueue  one durable queue for the machine
+"""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.reply import Side
+from tandem.core.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this machine knows of one key."""
+
+    version: Version
+    """The highest version seen; NO_VERSION for a miss that both homes confirmed."""
+    pinned: bool
+    """A recent write (or left-over intent) that a home may still lack: no answer may be older."""
+    record: Record | None
+    """The record itself, where it is kept; None for a miss, or when only the version is."""
+    seen_at_us: int
+    """When it was written or read: its age decides whether a cache may serve it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A write whose second home has not confirmed yet. It never carries the payload, so that
+    replaying it cannot bring back what was overwritten meanwhile."""
+
+    key: Key
+    version: Version
+
+
+class Machine(Protocol):
+    """Shared memory: the one clock, recent writes, and the cache of this machine.
+
+    Every method is one transaction. `now_us` is the homes' time as this machine knows it.
+    """
+
+    def mint(self, wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
+        """One new version for each key, above all versions minted on this machine, above what is
+        known of the key, and above the version given with it; versions further ahead than
+        CLOCK_SKEW_MAX_US are not observed. Raises Overloaded while the persisted upper bound
+        of the clock does not cover them."""
+        ...
+
+    def lookup(self, keys: Sequence[Key]) -> list[Known | None]:
+        """What is known of each key."""
+        ...
+
+    def install(self, writes: Sequence[tuple[Key, Record]], now_us: int) -> None:
+        """Enters writes that are about to be acknowledged, pinned; never back in version."""
+        ...
+
+    def pin(self, intents: Sequence[Intent]) -> None:
+        """Enters left-over intents as wanted versions, without a payload."""
+        ...
+
+    def unpin(self, key: Key, version: Version, until_us: int) -> None:
+        """Both homes have confirmed `version`: it stays pinned until then only (unless a newer
+        write is pinned), and is an ordinary cache entry afterwards."""
+        ...
+
+    def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
+        """Caches what a read that began at `began_us` found (None: a miss confirmed by both).
+
+        Never back in version; a miss is void when a version minted or installed after `began_us`
+        is known. Returns what is known now.
+        """
+        ...
+
+    def recent(
+        self, namespace: str, after: str, prefix: str, limit: int
+    ) -> list[tuple[str, Known]]:
+        """Pinned names of a namespace above `after`, in byte order: an overlay for listings."""
+        ...
+
+    def spilled(self) -> bool:
+        """Whether pinned entries had to be dropped for space, so that the repair queue, which has
+        them all, must be asked for wanted versions."""
+        ...
+
+
+class Journal(Protocol):
+    """The intents of one worker, on stable storage."""
+
+    def append(self, intents: Sequence[Intent]) -> Awaitable[bool]:
+        """Makes the intents durable (group commit); False when the disk refused."""
+        ...
+
+    def done(self, intent: Intent) -> None:
+        """The intent needs no repair any more, or has become a repair task. Not synced: an intent
+        that is replayed though done costs one comparison."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RepairTask:
+    """A key that `missing` may lack at `version`."""
+
+    key: Key
+    version: Version
+    missing: tuple[Side, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A task on lease; `generation` changes whenever its row does, so that it is removed only if
+    it is still what was worked on."""
+
+    task: RepairTask
+    generation: int
+    attempts: int
+
+
+class RepairQueue(Protocol):
+    """One row per key, durable. At its bound, rows collapse into dirty marks on namespaces."""
+
+    async def add(self, tasks: Sequence[RepairTask], due_us: int) -> None:
+        """Enters tasks, merged by key (highest version, union of sides); durable on return."""
+        ...
+
+    async def take(self, limit: int, now_us: int, lease_us: int) -> list[Taken]:
+        """Leases tasks that are due; a lease that runs out makes the task due again."""
+        ...
+
+    async def done(self, taken: Sequence[Taken]) -> None:
+        """Removes those rows that have not changed since they were taken."""
+        ...
+
+    async def later(self, taken: Taken, due_us: int, failure: str) -> None:
+        """Puts a task back, one attempt older."""
+        ...
+
+    async def wanted(self, key: Key) -> Version:
+        """The version that some home may lack under `key`; NO_VERSION when none is queued."""
+        ...
