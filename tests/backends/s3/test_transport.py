@@ -1,0 +1,370 @@
+"""The transport against real sockets: a server that answers, dawdles and breaks off by script."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tandem.backends.s3.exchange import (
+    Exchange,
+    FailureKind,
+    HttpReply,
+    HttpRequest,
+    Method,
+    TransportError,
+)
+from tandem.backends.s3.transport import HttpTransport, PoolLimits
+from tests.backends.s3.scripted_server import (
+    ClientGone,
+    HangUp,
+    Reset,
+    Say,
+    Take,
+    TakeHead,
+    Until,
+    scripted,
+)
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+PLENTY_S = 30.0
+LARGE = bytes(range(256)) * 4096 * 25  # 25 MiB
+FEW = PoolLimits(connections_max=2, waiting_max=2)
+
+ANSWER = (Take(), Say(OK))
+
+
+def put(body: bytes = b"body") -> HttpRequest:
+    return HttpRequest("PUT", "/b/k", {"host": "x", "if-match": "abc"}, body)
+
+
+def get(method: Method = "GET") -> HttpRequest:
+    return HttpRequest(method, "/b/k", {"host": "x"})
+
+
+@asynccontextmanager
+async def transport_to(port: int, limits: PoolLimits | None = None) -> AsyncIterator[HttpTransport]:
+    transport = HttpTransport("127.0.0.1", port, limits=limits)
+    try:
+        yield transport
+    finally:
+        await transport.aclose()
+
+
+async def failure_of(exchange: Exchange) -> tuple[FailureKind, bool]:
+    with pytest.raises(TransportError) as failure:
+        await exchange.reply
+    return failure.value.kind, failure.value.sent
+
+
+async def test_request_as_it_travels() -> None:
+    async with scripted(ANSWER) as server, transport_to(server.port) as transport:
+        reply = await transport.request(put(), deadline_s=PLENTY_S)
+    assert reply == HttpReply(200, {"content-length": "2"}, b"ok")
+    assert server.seen[0].head == (
+        "PUT /b/k HTTP/1.1\r\nhost: x\r\nif-match: abc\r\n"
+        "user-agent: tandem-kv\r\ncontent-length: 4\r\n\r\n"
+    )
+    assert server.seen[0].body == b"body"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+async def test_no_length_without_a_body(method: Method) -> None:
+    head = b"HTTP/1.1 204 No Content\r\n\r\n"
+    async with scripted((Take(), Say(head))) as server, transport_to(server.port) as transport:
+        assert (await transport.request(get(method), deadline_s=PLENTY_S)).status == 204
+    assert "content-length" not in server.seen[0].head
+
+
+@pytest.mark.parametrize("text", ["a\r\nx-evil: 1", "a\nb", "a\rb", "ä"])
+async def test_header_that_would_break_out_is_refused(text: str) -> None:
+    async with scripted() as server, transport_to(server.port) as transport:
+        with pytest.raises(ValueError, match=r"line break|ascii"):
+            transport.start(HttpRequest("GET", "/", {"x": text}), deadline_s=PLENTY_S)
+
+
+async def test_connection_is_kept_and_reused() -> None:
+    async with scripted(ANSWER * 3) as server, transport_to(server.port) as transport:
+        for _ in range(3):
+            assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
+    assert server.connections == 1
+
+
+async def test_head_then_get_on_one_connection() -> None:
+    script = (Take(), Say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"), *ANSWER)
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        assert (await transport.request(get("HEAD"), deadline_s=PLENTY_S)).body == b""
+        assert (await transport.request(get(), deadline_s=PLENTY_S)).body == b"ok"
+    assert server.connections == 1
+
+
+async def test_connection_close_is_obeyed() -> None:
+    last = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    scripts = ((Take(), Say(last), ClientGone()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
+        await server.until_finished(0)
+        assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
+
+
+async def test_idle_connection_is_not_used_beyond_its_time() -> None:
+    limits = PoolLimits(idle_s=-1.0)
+    scripts = ((*ANSWER, ClientGone()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port, limits) as transport:
+        for _ in range(2):
+            await transport.request(put(), deadline_s=PLENTY_S)
+        await server.until_finished(0)
+    assert server.connections == 2
+
+
+async def test_25_mib_both_ways() -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(LARGE)}\r\n\r\n".encode()
+    async with (
+        scripted((Take(), Say(head + LARGE), *ANSWER)) as server,
+        transport_to(server.port) as transport,
+    ):
+        reply = await transport.request(put(LARGE), deadline_s=PLENTY_S)
+        assert server.seen[0].body == LARGE
+        assert reply.body == LARGE
+        assert (await transport.request(get(), deadline_s=PLENTY_S)).body == b"ok"
+    assert server.connections == 1
+
+
+async def test_body_above_its_bound() -> None:
+    limits = PoolLimits(body_bytes_max=1)
+    script = (*ANSWER, ClientGone())
+    async with scripted(script) as server, transport_to(server.port, limits) as transport:
+        exchange = transport.start(put(), deadline_s=PLENTY_S)
+        assert await failure_of(exchange) == (FailureKind.TOO_LARGE, True)
+        await server.until_finished(0)
+
+
+async def test_chunked_reply() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    script = (Take(), Say(chunked), *ANSWER)
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        for _ in range(2):
+            assert (await transport.request(get(), deadline_s=PLENTY_S)).body == b"ok"
+    assert server.connections == 1
+
+
+async def test_answer_that_ends_with_the_connection() -> None:
+    script = (Take(), Say(b"HTTP/1.1 503 Slow Down\r\n\r\nbusy"), HangUp())
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        reply = await transport.request(put(), deadline_s=PLENTY_S)
+    assert reply == HttpReply(503, {}, b"busy")
+
+
+async def test_early_answer_to_a_large_put_ends_the_connection() -> None:
+    refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    scripts = ((TakeHead(), Say(refusal), ClientGone()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        assert (await transport.request(put(LARGE), deadline_s=PLENTY_S)).status == 403
+        assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
+        await server.until_finished(0)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param((Take(), HangUp()), id="before the answer"),
+        pytest.param((Take(), Reset()), id="reset before the answer"),
+        pytest.param((Take(), Say(OK[:9]), HangUp()), id="in the head"),
+        pytest.param((Take(), Say(OK[:-1]), HangUp()), id="in the body"),
+        pytest.param((Take(), Say(OK[:-1]), Reset()), id="reset in the body"),
+        pytest.param((HangUp(),), id="before the request"),
+    ],
+)
+@pytest.mark.parametrize("request_", [put(), get()], ids=["PUT", "GET"])
+async def test_connection_that_ends_early(
+    script: tuple[Take | Say | HangUp | Reset, ...], request_: HttpRequest
+) -> None:
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        exchange = transport.start(request_, deadline_s=PLENTY_S)
+        kind, sent = await failure_of(exchange)
+    assert kind is FailureKind.RESET or (script == (HangUp(),) and kind is FailureKind.REFUSED)
+    assert sent or kind is FailureKind.REFUSED
+    assert server.connections == 1
+
+
+async def test_put_on_a_stale_connection_is_ambiguous_and_not_repeated() -> None:
+    scripts = ((*ANSWER, Take(), HangUp()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        await transport.request(put(), deadline_s=PLENTY_S)
+        stale = transport.start(put(b"second"), deadline_s=PLENTY_S)
+        assert await failure_of(stale) == (FailureKind.RESET, True)
+        await transport.request(put(b"third"), deadline_s=PLENTY_S)
+    assert [seen.body for seen in server.seen] == [b"body", b"second", b"third"]
+
+
+@pytest.mark.parametrize("end", [HangUp(), Reset()])
+async def test_get_on_a_stale_connection_goes_once_more(end: HangUp | Reset) -> None:
+    scripts = ((*ANSWER, Take(), end), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        for _ in range(2):
+            assert (await transport.request(get(), deadline_s=PLENTY_S)).body == b"ok"
+    assert [seen.connection for seen in server.seen] == [0, 0, 1]
+
+
+async def test_get_is_not_repeated_twice() -> None:
+    scripts = ((*ANSWER, Take(), HangUp()), (Take(), HangUp()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        await transport.request(get(), deadline_s=PLENTY_S)
+        exchange = transport.start(get(), deadline_s=PLENTY_S)
+        assert await failure_of(exchange) == (FailureKind.RESET, True)
+    assert server.connections == 2
+
+
+async def test_get_is_not_repeated_once_the_answer_began() -> None:
+    scripts = ((*ANSWER, Take(), Say(OK[:9]), HangUp()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        await transport.request(get(), deadline_s=PLENTY_S)
+        exchange = transport.start(get(), deadline_s=PLENTY_S)
+        assert await failure_of(exchange) == (FailureKind.RESET, True)
+    assert server.connections == 1
+
+
+async def test_connection_closed_while_idle_is_not_used() -> None:
+    may_close = asyncio.Event()
+    scripts = ((*ANSWER, Until(may_close), HangUp()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        await transport.request(put(), deadline_s=PLENTY_S)
+        may_close.set()
+        await server.until_finished(0)
+        while transport.connections_open:
+            await asyncio.sleep(0)
+        assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
+
+
+async def test_bytes_nobody_asked_for_end_an_idle_connection() -> None:
+    may_speak = asyncio.Event()
+    scripts = ((*ANSWER, Until(may_speak), Say(OK), ClientGone()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        await transport.request(put(), deadline_s=PLENTY_S)
+        may_speak.set()
+        await server.until_finished(0)
+        assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
+
+
+@pytest.mark.parametrize("said", [b"", OK[:9], OK[:-1]], ids=["nothing", "half a head", "no end"])
+async def test_deadline_drops_the_connection(said: bytes) -> None:
+    scripts = ((Take(), Say(said), ClientGone()), ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        exchange = transport.start(put(), deadline_s=0.1)
+        assert await failure_of(exchange) == (FailureKind.TIMEOUT, True)
+        await server.until_finished(0)
+        assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
+
+
+async def test_pool_bounds() -> None:
+    may_answer = asyncio.Event()
+    script = (Take(), Until(may_answer), Say(OK), *ANSWER * 2)
+    async with scripted(script, script) as server, transport_to(server.port, FEW) as transport:
+        under_way = [transport.start(put(b"%d" % n), deadline_s=PLENTY_S) for n in range(2)]
+        await server.until_seen(2)
+        queued = [transport.start(put(b"%d" % n), deadline_s=PLENTY_S) for n in range(2, 4)]
+        refused = transport.start(put(b"4"), deadline_s=PLENTY_S)
+        assert await failure_of(refused) == (FailureKind.BUSY, False)
+        may_answer.set()
+        for exchange in under_way + queued:
+            assert (await exchange.reply).body == b"ok"
+    assert server.connections == 2
+    assert sorted(seen.body for seen in server.seen) == [b"0", b"1", b"2", b"3"]
+
+
+async def test_deadline_and_cancellation_in_the_queue_send_nothing() -> None:
+    may_answer = asyncio.Event()
+    limits = PoolLimits(connections_max=1)
+    script = (Take(), Until(may_answer), Say(OK), *ANSWER)
+    async with scripted(script) as server, transport_to(server.port, limits) as transport:
+        first = transport.start(put(b"first"), deadline_s=PLENTY_S)
+        await server.until_seen(1)
+        late = transport.start(put(b"late"), deadline_s=0.05)
+        cancelled = transport.start(put(b"cancelled"), deadline_s=PLENTY_S)
+        last = transport.start(put(b"last"), deadline_s=PLENTY_S)
+        cancelled.reply.cancel()
+        assert await failure_of(late) == (FailureKind.TIMEOUT, False)
+        may_answer.set()
+        await asyncio.gather(first.reply, last.reply)
+    assert [seen.body for seen in server.seen] == [b"first", b"last"]
+
+
+async def test_cancelled_wait_lets_the_exchange_end_and_keeps_the_connection() -> None:
+    may_answer = asyncio.Event()
+    limits = PoolLimits(connections_max=1)
+    script = (Take(), Until(may_answer), Say(OK), *ANSWER)
+    async with scripted(script) as server, transport_to(server.port, limits) as transport:
+        cancelled = transport.start(put(), deadline_s=PLENTY_S)
+        await server.until_seen(1)
+        cancelled.reply.cancel()
+        may_answer.set()
+        assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
+    assert server.connections == 1
+
+
+async def test_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    async with transport_to(port, FEW) as transport:
+        for _ in range(3):
+            exchanges = [transport.start(put(), deadline_s=PLENTY_S) for _ in range(2)]
+            for exchange in exchanges:
+                assert await failure_of(exchange) == (FailureKind.REFUSED, False)
+
+
+async def test_no_connection_in_time() -> None:
+    """A full backlog: the kernel leaves further connections without an answer."""
+    limits = PoolLimits(connect_timeout_s=0.05)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        async with transport_to(listener.getsockname()[1], limits) as transport:
+            exchange = transport.start(put(), deadline_s=PLENTY_S)
+            assert await failure_of(exchange) == (FailureKind.TIMEOUT, False)
+        for filler in fillers:
+            filler.close()
+
+
+async def test_close_fails_what_is_under_way_and_what_waits() -> None:
+    async with scripted((Take(), ClientGone())) as server:
+        async with transport_to(server.port, PoolLimits(connections_max=1)) as transport:
+            sent = transport.start(put(), deadline_s=PLENTY_S)
+            await server.until_seen(1)
+            waiting = transport.start(put(), deadline_s=PLENTY_S)
+        after = transport.start(put(), deadline_s=PLENTY_S)
+        assert await failure_of(sent) == (FailureKind.CLOSED, True)
+        assert await failure_of(waiting) == (FailureKind.CLOSED, False)
+        assert await failure_of(after) == (FailureKind.CLOSED, False)
+        await server.until_finished(0)
+
+
+LARGE_HEAD = f"HTTP/1.1 200 OK\r\nETag: e\r\nContent-Length: {len(LARGE)}\r\n\r\n".encode()
+
+
+async def test_large_body_is_cut_when_headers_suffice() -> None:
+    script = (Take(), Say(LARGE_HEAD + b"beginning"), ClientGone())
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        reply = await transport.request(get(), deadline_s=PLENTY_S, headers_suffice=True)
+        await server.until_finished(0)
+    assert (reply.status, reply.headers["etag"], reply.body, reply.cut) == (200, "e", b"", True)
+
+
+async def test_large_body_is_cut_on_its_way() -> None:
+    script = (Take(), Say(LARGE_HEAD + b"beginning"), ClientGone())
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        exchange = transport.start(get(), deadline_s=PLENTY_S)
+        await server.until_seen(1)
+        exchange.let_body_go()
+        assert (await exchange.reply).cut
+        await server.until_finished(0)
+
+
+async def test_small_body_is_read_even_when_headers_suffice() -> None:
+    async with scripted(ANSWER * 2) as server, transport_to(server.port) as transport:
+        for _ in range(2):
+            reply = await transport.request(get(), deadline_s=PLENTY_S, headers_suffice=True)
+            assert (reply.body, reply.cut) == (b"ok", False)
+    assert server.connections == 1
