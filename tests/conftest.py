@@ -60,7 +60,8 @@ def _require(why_missing: str | None, server: str, config: pytest.Config) -> Non
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    for server in sorted(config.stash.get(_MISSING_SERVERS, set[str]())):
+    missing: set[str] = config.stash.setdefault(_MISSING_SERVERS, set())
+    for server in sorted(missing):
         terminalreporter.write_line(
             f"NOT TESTED against {server}: run `make servers`", red=True, bold=True
         )
