@@ -70,7 +70,9 @@ class ReadResult:
     """What a read found."""
 
     record: Record | None
-    """A live value, or a tombstone or expired record (its version is known), or None."""
+    """The live value; None when there is none."""
+    version: Version = NO_VERSION
+    """Of the record, or of the tombstone or expired record that was found instead."""
     cached: bool = False
     unconfirmed: bool = False
     stale: bool = False
