@@ -1,4 +1,4 @@
-"""Fixtures that any test may use: the real S3 servers, shared by the whole session."""
+"""What every test shares: real S3 servers, and property tests without a stopwatch."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from tests.servers.ministack import Ministack
@@ -13,6 +14,10 @@ from tests.servers.rgw import ObjectStore, Rgw
 
 _Server = TypeVar("_Server", Rgw, Ministack)
 _MISSING_SERVERS = pytest.StashKey[set[str]]()
+
+# A slow machine is not a wrong result.
+hypothesis.settings.register_profile("tandem", deadline=None)
+hypothesis.settings.load_profile("tandem")
 
 
 @pytest.fixture(scope="session")
