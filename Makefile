@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c c
 .PHONY: help setup dev run test check format sim bench proto servers constraints clean
 
 help:  ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed  ## Make .venv with the programs in it (.venv/bin/kvctl and the rest).
 
