@@ -1,6 +1,7 @@
 """A server that says exactly what a test wrote down, one script for each connection."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -116,9 +117,13 @@ class ScriptedServer:
 
 
 @asynccontextmanager
-async def scripted(*scripts: Script) -> AsyncIterator[ScriptedServer]:
+async def scripted(
+    *scripts: Script, context: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedServer]:
     server = ScriptedServer(list(scripts))
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=32 * 1024 * 1024)
+    listener = await asyncio.start_server(
+        server.serve, "127.0.0.1", 0, ssl=context, limit=32 * 1024 * 1024
+    )
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -249,8 +249,9 @@ async def test_bytes_nobody_asked_for_end_an_idle_connection() -> None:
 
 @pytest.mark.parametrize("said", [b"", OK[:9], OK[:-1]], ids=["nothing", "half a head", "no end"])
 async def test_deadline_drops_the_connection(said: bytes) -> None:
-    scripts = ((Take(), Say(said), ClientGone()), ANSWER)
+    scripts = ((*ANSWER, Take(), Say(said), ClientGone()), ANSWER)
     async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        await transport.request(put(), deadline_s=PLENTY_S)
         exchange = transport.start(put(), deadline_s=0.1)
         assert await failure_of(exchange) == (FailureKind.TIMEOUT, True)
         await server.until_finished(0)
