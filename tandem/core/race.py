@@ -11,16 +11,19 @@ Reading ("wanted" is the highest version that the session or the machine's recen
     tombstone, expired: likewise  (later) different         not found                      yes
     missing                       record at/above wanted    the record                     yes
     missing                       missing                   not found                      no
-    missing                       failed                    not found, unconfirmed; with
-                                                            something wanted: give up      no
+    missing                       failed                    not found, unconfirmed         no
     below wanted                  at or above wanted        the second                     yes
-    below wanted                  below, missing, failed    give up                        yes
+    below wanted                  below wanted, failed      give up                        yes
     failed                        failed                    give up                        no
+    missing, floor at f           value on S3 up to f       not found (it is a zombie)     yes
 
 A miss is not an answer; a tombstone is. With something wanted, a miss is below it, except that a
-miss in KVSP whose floor is at or above wanted counts as a tombstone at the floor. A home that is
-*behind* never gives the first answer: its reply is looked at once the other home has failed, or is
-itself below wanted; then the answer is marked stale.
+miss in KVSP whose floor is at or above wanted counts as a tombstone at the floor. A corrupt copy
+counts as failed, and is to be repaired.
+
+A home that is *behind* never gives the first answer. A miss in the other home is then the answer,
+unconfirmed unless both miss. The home that is behind is asked only where the other one failed (the
+answer is marked stale) or is below wanted (then both were compared, and nothing is stale).
 
 Writing: a leg confirms when the home stored the record or holds a newer one, and, by that home's
 clock, the version was neither too old nor too far ahead (`ACK_WINDOW_US`, the home's skew).
@@ -37,6 +40,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tandem.core.envelope import seal_tombstone
 from tandem.core.limits import ACK_WINDOW_US
 from tandem.core.record import Kind, Record
 from tandem.core.reply import (
@@ -55,6 +59,7 @@ from tandem.core.reply import (
 from tandem.core.version import NO_VERSION, Version
 
 BOTH_SIDES = (Side.KVSP, Side.S3)
+_READ = (Found, Glimpsed, Missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,13 @@ class GiveUp:
 
 
 class ReadRace:
-    """One read of one key over the homes in `sides`; `behind` is the home not to be trusted."""
+    """One read of one key over the homes in `sides`; `behind` is the home not to be trusted.
 
-    __slots__ = ("_behind", "_replies", "_sides", "_wanted", "answered")
+    `sides` are those that the namespace is read from. A home that is merely switched off or down
+    stays among them and replies `Failed`: otherwise a miss in the other would pass as confirmed.
+    """
+
+    __slots__ = ("_behind", "_last_resort", "_replies", "_sides", "_trusted", "_wanted", "answered")
 
     def __init__(
         self,
@@ -91,6 +100,8 @@ class ReadRace:
         self._wanted = wanted
         self._sides = sides
         self._behind = behind
+        self._trusted = tuple(side for side in sides if side is not behind) or sides
+        self._last_resort = next((side for side in sides if side not in self._trusted), None)
         self._replies: dict[Side, ReadReply] = {}
         self.answered = False
 
@@ -113,60 +124,74 @@ class ReadRace:
         return self._replies.get(side)
 
     def _decide(self) -> Answer | GiveUp | None:
-        trusted = [side for side in self._sides if side is not self._behind] or list(self._sides)
-        for side, reply in self._replies.items():
-            if side in trusted and self._satisfies(side, reply):
-                return _answer(side, reply, stale=False)
-        if any(side not in self._replies for side in trusted):
+        replies = self._replies
+        for side in self._trusted:
+            if side in replies and self._satisfies(side, replies[side]):
+                return _answer(side, replies[side], stale=side is self._behind)
+        if any(side not in replies for side in self._trusted):
             return None
-        if self._behind in self._sides and self._behind not in trusted:
-            if not self._wanted and all(isinstance(self._replies[s], Missing) for s in trusted):
-                return Answer(None)
-            if self._behind not in self._replies:
-                return None
-            if self._satisfies(self._behind, self._replies[self._behind]):
-                failed = any(isinstance(self._replies[s], Failed) for s in trusted)
-                return _answer(self._behind, self._replies[self._behind], stale=failed)
+        if self._last_resort is not None:
+            return self._decide_with_last_resort(self._last_resort)
+        return self._settle()
+
+    def _decide_with_last_resort(self, behind: Side) -> Answer | GiveUp | None:
+        """The other home has replied, but has no record that will do."""
+        trusted, reply = self._replies[behind.other], self._replies.get(behind)
+        if self._wanted == NO_VERSION and isinstance(trusted, Missing):
+            return Answer(None, unconfirmed=not isinstance(reply, Missing))
+        if reply is None:
+            return None
+        if self._satisfies(behind, reply):
+            return _answer(behind, reply, stale=isinstance(trusted, Failed))
         return self._settle()
 
     def _settle(self) -> Answer | GiveUp:
         """Every reply is in, and none of them has a record that will do."""
-        replies = self._replies.values()
-        if self._wanted == NO_VERSION and any(isinstance(r, Missing) for r in replies):
-            failed = any(isinstance(r, Failed) for r in replies)
-            return Answer(None, unconfirmed=failed, stale=failed and self._only_behind_missed())
-        return GiveUp(tuple(f"{s.value}: {_describe(r)}" for s, r in self._replies.items()))
-
-    def _only_behind_missed(self) -> bool:
-        return all(s is self._behind for s, r in self._replies.items() if isinstance(r, Missing))
+        replies = self._replies
+        missed = [side for side, reply in replies.items() if isinstance(reply, Missing)]
+        glimpsed = any(isinstance(reply, Glimpsed) for reply in replies.values())
+        if self._wanted == NO_VERSION and missed and not glimpsed:
+            failed = any(isinstance(reply, Failed) for reply in replies.values())
+            return Answer(None, unconfirmed=failed, stale=missed == [self._behind])
+        return GiveUp(tuple(f"{s.value}: {_describe(r)}" for s, r in replies.items()))
 
     def _satisfies(self, side: Side, reply: ReadReply) -> bool:
         match reply:
             case Found(record):
-                return record.version >= self._wanted
+                return record.version >= self._wanted and not self._is_zombie(side, record)
             case Missing(_, floor):
                 return side is Side.KVSP and NO_VERSION < self._wanted <= floor
             case Glimpsed() | Failed():
                 return False
 
-    def needs_repair(self) -> bool:
-        """Whether the replies so far prove that the homes differ."""
-        replies = self._replies
-        if any(isinstance(r, Failed) and r.reason is Reason.CORRUPT for r in replies.values()):
-            return True
-        if any(self._below_wanted(side, reply) for side, reply in replies.items()):
-            return True
-        kvsp, s3 = replies.get(Side.KVSP), replies.get(Side.S3)
-        if kvsp is None or s3 is None or isinstance(kvsp, Failed) or isinstance(s3, Failed):
+    def _is_zombie(self, side: Side, record: Record) -> bool:
+        """Whether KVSP has said already that this value was deleted for good."""
+        if side is Side.KVSP or Side.KVSP not in self._trusted or record.kind is Kind.TOMBSTONE:
             return False
-        return not in_sync(kvsp, s3)
+        match self._replies.get(Side.KVSP):
+            case Missing(_, floor):
+                return record.version <= floor
+            case _:
+                return False
 
-    def _below_wanted(self, side: Side, reply: ReadReply) -> bool:
+    def needs_repair(self) -> bool:
+        """Whether the replies so far prove that the homes differ, or lack what is wanted."""
+        replies = self._replies.values()
+        if any(isinstance(r, Failed) and r.reason is Reason.CORRUPT for r in replies):
+            return True
+        kvsp, s3 = self._replies.get(Side.KVSP), self._replies.get(Side.S3)
+        if isinstance(kvsp, _READ) and isinstance(s3, _READ) and not in_sync(kvsp, s3):
+            return True
+        if isinstance(kvsp, Missing) and self._satisfies(Side.KVSP, kvsp):
+            return False
+        return any(self._is_below_wanted(reply) for reply in replies)
+
+    def _is_below_wanted(self, reply: ReadReply) -> bool:
         match reply:
             case Found(Record(version=version)) | Glimpsed(version):
                 return version < self._wanted
             case Missing():
-                return self._wanted > NO_VERSION and not self._satisfies(side, reply)
+                return self._wanted > NO_VERSION
             case Failed():
                 return False
 
@@ -183,11 +208,14 @@ def in_sync(kvsp: Found | Glimpsed | Missing, s3: Found | Glimpsed | Missing) ->
     """Whether two replies show equal homes.
 
     A tombstone on S3 at or below the floor that SQL has dropped is retired, not drift (a store
-    without conditional DELETE keeps it for ever).
+    without conditional DELETE keeps it for ever). Its bytes follow from its version, so that the
+    digest alone tells it.
     """
-    if isinstance(kvsp, Missing) and isinstance(s3, Found):
-        return s3.record.kind is Kind.TOMBSTONE and s3.record.version <= kvsp.floor
-    return _stamp(kvsp) == _stamp(s3)
+    seen = _stamp(s3)
+    if isinstance(kvsp, Missing) and seen is not None and seen[0] <= kvsp.floor:
+        version, digest = seen
+        return digest == seal_tombstone(version).digest
+    return _stamp(kvsp) == seen
 
 
 def _stamp(reply: ReadReply) -> tuple[Version, bytes] | None:
@@ -214,8 +242,10 @@ def _describe(reply: ReadReply) -> str:
             return str(reply)
         case Missing():
             return "misses a version that was written"
-        case Found() | Glimpsed():
+        case Found():
             return "holds only an older version"
+        case Glimpsed():
+            return "was not read to its end"
 
 
 class AckPolicy(enum.Enum):
