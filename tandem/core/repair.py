@@ -5,6 +5,7 @@ decided by the crawler's collector, which knows floors.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 from tandem.core.record import Kind, Record, merge
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Reason, Side
@@ -25,7 +26,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Zombie:
-    """A live record on S3 at or below the floor and absent in SQL: it was deleted for good."""
+    """A value on S3 at or below the floor and absent in SQL: it was deleted for good."""
 
     record: Record
 
@@ -44,22 +45,23 @@ def repair_plan(kvsp: ReadReply, s3: ReadReply, recent: Record | None = None) ->
     """What makes both homes equal, given their replies and the machine's own recent write.
 
     A corrupt copy counts as absent: it is replaced by the other one. A corrupt copy without any
-    other source is blocked, not dropped.
+    other source is blocked, not dropped. What lies at or below the floor of a key that SQL has
+    dropped is copied nowhere: SQL would refuse it, so on S3 it would be a zombie.
     """
     replies = {Side.KVSP: kvsp, Side.S3: s3}
     down = tuple(f"{side.value}: {r}" for side, r in replies.items() if _unknown(r))
     if down:
         return Blocked(down)
-    if isinstance(kvsp, Missing) and isinstance(s3, Found) and _superseded(recent, s3.record):
-        if s3.record.version <= kvsp.floor:
-            return InSync() if s3.record.kind is Kind.TOMBSTONE else Zombie(s3.record)
-    newest = recent
-    for reply in replies.values():
-        if isinstance(reply, Found):
-            newest = reply.record if newest is None else merge(newest, reply.record)
-    if newest is None:
+    held = [reply.record for reply in (kvsp, s3) if isinstance(reply, Found)]
+    sources = held if recent is None else [*held, recent]
+    if isinstance(kvsp, Missing):
+        sources = [record for record in sources if record.version > kvsp.floor]
+        if not sources and held and held[0].kind is Kind.VALUE:
+            return Zombie(held[0])
+    if not sources:
         corrupt = tuple(f"{s.value}: {r}" for s, r in replies.items() if isinstance(r, Failed))
         return Blocked(corrupt) if corrupt else InSync()
+    newest = reduce(merge, sources)
     to = tuple(
         side
         for side, reply in replies.items()
@@ -76,8 +78,3 @@ def _unknown(reply: ReadReply) -> bool:
             return True
         case Found() | Missing():
             return False
-
-
-def _superseded(recent: Record | None, record: Record) -> bool:
-    """Whether the machine knows nothing newer than `record`."""
-    return recent is None or recent.version <= record.version
