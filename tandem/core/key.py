@@ -6,7 +6,6 @@ point), SQLite's BLOB order and the order of an S3 listing agree on it, and base
 """
 
 import base64
-import binascii
 from typing import Final, NamedTuple
 
 from tandem.core.limits import KEY_NAME_BYTES_MAX
@@ -83,10 +82,10 @@ def decode_object_name(encoded: str) -> str | None:
     if padding is None:
         return None
     try:
-        name = base64.b32hexdecode(encoded + padding).decode()
-    except (binascii.Error, ValueError):
+        name = decode_name(base64.b32hexdecode(encoded + padding))
+    except (ValueError, InvalidArgument):
         return None
-    return name if name and encode_name(name) == encoded else None
+    return name if encode_name(name) == encoded else None
 
 
 def encoded_prefix(prefix: str) -> str:
