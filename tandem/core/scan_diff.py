@@ -55,11 +55,11 @@ class ScanDiff:
                 return side
         return None
 
-    def feed(self, side: Side, entries: Sequence[Entry], *, ended: bool) -> Iterator[Difference]:
-        """Takes one page and yields the differences that it settles, in order of names."""
+    def feed(self, side: Side, entries: Sequence[Entry], *, ended: bool) -> list[Difference]:
+        """Takes one page and returns the differences that it settles, in order of names."""
         self._pending[side].extend(entries)
         self._ended[side] = ended
-        yield from self._settled()
+        return list(self._settled())
 
     def _settled(self) -> Iterator[Difference]:
         kvsp, s3 = self._pending[Side.KVSP], self._pending[Side.S3]
