@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 def delay_s(attempt: int, *, first_s: float, most_s: float, unit_random: float) -> float:
-    """The pause before retry number `attempt` (1, 2, ...), with full jitter.
+    """The pause before retry number `attempt` (1, 2, ...), with jitter over almost all of it.
 
     `unit_random` is in [0, 1); the pause lies between a tenth of the exponential step and the step.
     """
@@ -96,7 +96,12 @@ class Breaker:
                 self.state = BreakerState.CLOSED
 
     def failed(self, now_us: int) -> None:
-        """Notes a call that the home did not answer."""
+        """Notes a call that the home did not answer.
+
+        Calls that were made before it opened fail long after; they do not keep it open longer.
+        """
+        if self.state is BreakerState.OPEN:
+            return
         if self.state is BreakerState.HALF_OPEN:
             self._open(now_us)
             return
