@@ -1,8 +1,8 @@
 """Which cluster owns a key: consistent hashing (Karger et al., 1997) with virtual nodes.
 
 Keys are spread one by one, so that no popular namespace lands on one cluster. The ring is a pure
-function of its cluster names; its fingerprint is stored at first start, and a changed ring is
-refused, since it would look for keys where they are not.
+function of its cluster names; its fingerprint, over all that decides where a key goes, is stored at
+first start, and a changed ring is refused, since it would look for keys where they are not.
 """
 
 import hashlib
@@ -28,9 +28,8 @@ class Ring:
         )
         self._points = [point for point, _ in points]
         self._owners = [owner for _, owner in points]
-        self.fingerprint = hashlib.blake2b(
-            "\n".join(sorted(clusters)).encode(), digest_size=16
-        ).hexdigest()
+        ring = "\n".join(f"{point} {clusters[owner]}" for point, owner in points)
+        self.fingerprint = hashlib.blake2b(ring.encode(), digest_size=16).hexdigest()
 
     def owner(self, key: Key) -> int:
         """The index of the cluster that owns `key`."""
