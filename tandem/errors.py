@@ -8,7 +8,7 @@ TandemError
 ├── Overloaded           a bound was reached; try again later
 └── ConfigurationError   every mistake of a configuration, at once
 
-A home that does not answer is not an exception but a reply (`tandem.core.race.Failed`).
+A home that does not answer is not an exception but a reply (`tandem.core.reply.Failed`).
 """
 
 from collections.abc import Sequence

@@ -33,6 +33,7 @@ class BadEnvelope(ValueError):
 
 def seal(version: Version, value: bytes, *, metadata: bytes = b"", expires_at_s: int = 0) -> Record:
     """The record of a value with its envelope; `value` is copied once, into the envelope."""
+    assert len(metadata) <= METADATA_BYTES_MAX, "no reader would open it"
     head = _VALUE_HEAD.pack(
         MAGIC, FORMAT, _VALUE_HEADER.size + len(metadata), Kind.VALUE, version, expires_at_s
     )

@@ -28,7 +28,7 @@ WHOLE_SECOND_CLOCK_SKEW_MAX_US: Final = CLOCK_SKEW_MAX_US + 1_000_000
 """The same against a clock that only shows whole seconds, as the HTTP `Date` header does."""
 
 ACK_WINDOW_US: Final = 10_000_000
-"""A confirmation counts only while the version is younger than this by the confirming home's clock."""
+"""A confirmation counts only while the version is no older than this by the home's own clock."""
 
 LEG_DEADLINE_S: Final = 30.0
 """How long one write leg may run; also the age above which a home refuses a leg as late."""

@@ -34,7 +34,7 @@ class Record:
 
     @property
     def value(self) -> bytes:
-        """The value's bytes (a copy: large ones are better sent from `envelope` and `value_start`)."""
+        """The value's bytes (a copy: send large ones from `envelope` and `value_start`)."""
         return self.envelope[self.value_start :]
 
     @property

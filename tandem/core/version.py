@@ -53,7 +53,8 @@ class Version(bytes):
 
 
 NO_VERSION: Final = Version(bytes(VERSION_BYTES))
-"""Below every version that is ever minted: nothing is wanted, no floor is set."""
+"""Below every version that is ever minted: nothing is wanted, no floor is set. Compare with it;
+like all bytes that are not empty, it is true."""
 
 
 def next_hlc(last: int, now_us: int, above: int = 0) -> int:
