@@ -1,0 +1,29 @@
+"""Whether a home still takes a write, by that home's own clock.
+
+No old request may land late: what a gateway sent and forgot could otherwise bring back a key whose
+tombstone has been removed meanwhile.
+"""
+
+from typing import Final
+
+from tandem.backends.port import Heal
+from tandem.core.limits import HEAL_AGE_MAX_S, LEG_DEADLINE_S
+from tandem.core.reply import Refusal
+from tandem.core.version import Version, observable
+
+_LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
+_HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
+
+
+def untimely(version: Version, heal: Heal | None, now_us: int, skew_max_us: int) -> Refusal | None:
+    """Why a write is refused at the home's time `now_us`; None when it is in time.
+
+    A client's leg is as old as its version; a heal is as old as the read that it rests on.
+    """
+    if not observable(version, now_us, skew_max_us):
+        return Refusal.FUTURE
+    if heal is None:
+        late = now_us - version.time_us > _LEG_AGE_MAX_US
+    else:
+        late = now_us - heal.read_at_us > _HEAL_AGE_MAX_US
+    return Refusal.LATE if late else None
