@@ -1,0 +1,211 @@
+"""One home behind its kill switch, its breaker and its bounds; itself a `Backend`.
+
+Races and heal see only guarded homes, so a switch stops every use of a home at once, and what a
+home answers is observed in one place: for the breaker, for the clock and for the metrics.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+from kvgateway.home_time import HomeTime
+from tandem.backends.port import Backend, Heal, ScanPage
+from tandem.core.backoff import Breaker, BreakerRule
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.reply import (
+    Failed,
+    Found,
+    Glimpsed,
+    Missing,
+    ReadReply,
+    Reason,
+    Refused,
+    Side,
+    Stored,
+    Superseded,
+    WriteReply,
+)
+from tandem.core.version import observable
+from tandem.runtime import logs
+from tandem.runtime.clock import Clock
+
+_LOG = logs.get("guard")
+_Reply = TypeVar("_Reply", ReadReply, WriteReply, ScanPage | Failed)
+_OUTAGE = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.ERROR, Reason.OVERLOADED})
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Whether a home is used for reads and for writes."""
+
+    reads: bool = True
+    writes: bool = True
+
+
+class HomeObserver(Protocol):
+    """Who counts what homes answer."""
+
+    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
+        """One call has ended."""
+        ...
+
+    def broke(self, side: Side) -> None:
+        """A home's code raised an exception that it should not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LegBounds:
+    """How many write legs may be under way to one home; above, a leg is not started."""
+
+    legs_max: int = 8192
+    bytes_max: int = 256 * 1024 * 1024
+
+
+class GuardedHome:
+    """A home that refuses by itself when it is switched off, broken or overloaded."""
+
+    def __init__(
+        self,
+        home: Backend,
+        *,
+        clock: Clock,
+        time: HomeTime,
+        observer: HomeObserver,
+        bounds: LegBounds = LegBounds(),
+        rule: BreakerRule = BreakerRule(),
+    ) -> None:
+        self._home = home
+        self._clock = clock
+        self._time = time
+        self._observer = observer
+        self._bounds = bounds
+        self._legs = 0
+        self._leg_bytes = 0
+        self.breaker = Breaker(rule)
+        self.switch = Switch()
+        self.last_failure = ""
+
+    @property
+    def side(self) -> Side:
+        """Which home this is."""
+        return self._home.side
+
+    @property
+    def clock_skew_max_us(self) -> int:
+        """As the home's own."""
+        return self._home.clock_skew_max_us
+
+    def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> Awaitable[ReadReply]:
+        """Reads, unless reads are switched off or the breaker is open."""
+        refusal = self._refusal(self.switch.reads)
+        if refusal is not None:
+            return _resolved(refusal)
+        future = self._started(self._home.get(key, deadline_s, needed))
+        future.add_done_callback(partial(self._replied, "get", self._clock.monotonic_us()))
+        return future
+
+    def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> Awaitable[WriteReply]:
+        """Writes, unless writes are switched off, the breaker is open or a bound is reached."""
+        refusal = self._leg_refusal(record) or self._refusal(self.switch.writes)
+        if refusal is not None:
+            return _resolved(refusal)
+        size = len(record.envelope)
+        self._legs += 1
+        self._leg_bytes += size
+        future = self._started(self._home.put_if_newer(key, record, deadline_s, heal))
+        future.add_done_callback(partial(self._leg_ended, size))
+        future.add_done_callback(partial(self._replied, "put", self._clock.monotonic_us()))
+        return future
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        """Lists, unless reads are switched off or the breaker is open."""
+        refusal = self._refusal(self.switch.reads)
+        if refusal is not None:
+            return refusal
+        began_us = self._clock.monotonic_us()
+        future = self._started(
+            self._home.scan(
+                namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
+            )
+        )
+        future.add_done_callback(partial(self._replied, "scan", began_us))
+        return await future
+
+    async def aclose(self) -> None:
+        """Closes the home."""
+        await self._home.aclose()
+
+    def _refusal(self, enabled: bool) -> Failed | None:
+        if not enabled:
+            return Failed(Reason.SWITCHED_OFF)
+        if not self.breaker.admits(self._clock.monotonic_us()):
+            return Failed(Reason.BREAKER_OPEN, self.last_failure)
+        return None
+
+    def _leg_refusal(self, record: Record) -> Failed | None:
+        if self._legs >= self._bounds.legs_max or self._leg_bytes >= self._bounds.bytes_max:
+            return Failed(Reason.NOT_STARTED, f"{self._legs} legs are under way")
+        now_us = self._time.now_us() if self._time.known() else None
+        if now_us is not None and not observable(record.version, now_us, self.clock_skew_max_us):
+            return Failed(Reason.NOT_STARTED, "the version is ahead of the homes' clocks")
+        return None
+
+    def _started(self, call: Awaitable[_Reply]) -> "asyncio.Future[_Reply]":
+        """The call as a future; a home whose calls are coroutines is run in a task of the guard."""
+        if isinstance(call, asyncio.Future):
+            return call
+        return asyncio.ensure_future(self._caught(call))
+
+    async def _caught(self, call: Awaitable[_Reply]) -> _Reply | Failed:
+        try:
+            return await call
+        except Exception as error:
+            self._observer.broke(self.side)
+            _LOG.error("home_broke", home=self.side.value, error=repr(error), exc_info=True)
+            return Failed(Reason.ERROR, repr(error))
+
+    def _leg_ended(self, size: int, _: "asyncio.Future[WriteReply]") -> None:
+        self._legs -= 1
+        self._leg_bytes -= size
+
+    def _replied(
+        self,
+        operation: str,
+        began_us: int,
+        future: "asyncio.Future[ReadReply] | asyncio.Future[WriteReply]"
+        " | asyncio.Future[ScanPage | Failed]",
+    ) -> None:
+        now_us = self._clock.monotonic_us()
+        if future.cancelled():
+            return
+        match future.result():
+            case Failed(reason):
+                failure: Reason | None = reason
+                if reason in _OUTAGE:
+                    self.breaker.failed(now_us)
+                    self.last_failure = str(future.result())
+            case Found() | Glimpsed() | Missing() | Stored() | Superseded() | Refused() as reply:
+                failure = None
+                self.breaker.succeeded()
+                self._time.observe(self.side, reply.home_time_us)
+            case ScanPage(home_time_us=home_time_us):
+                failure = None
+                self.breaker.succeeded()
+                self._time.observe(self.side, home_time_us)
+        self._observer.replied(self.side, operation, failure, now_us - began_us)
+
+
+def _resolved(failure: Failed) -> "asyncio.Future[Failed]":
+    future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
+    future.set_result(failure)
+    return future

@@ -1,0 +1,78 @@
+"""The homes' time as this machine knows it: its monotonic clock plus a learned offset.
+
+Each reply gives a sample `home time - arrival`, which is at most the true offset and short of it by
+the way back; so the greatest sample of the last minute is the best one (the minimum filter of NTP,
+one-sided). The result is never ahead of the homes, and follows them when they drift.
+"""
+
+from tandem.core.reply import Side
+from tandem.errors import Unavailable
+from tandem.runtime.clock import Clock
+
+WINDOW_US = 30_000_000
+FRESH_US = 60_000_000
+DISAGREEMENT_MAX_US = 1_500_000
+
+
+class _Offset:
+    """The greatest sample of the last one to two windows."""
+
+    __slots__ = ("_began_us", "_best", "_previous", "seen_us")
+
+    def __init__(self, sample_us: int, now_us: int) -> None:
+        self._best = self._previous = sample_us
+        self._began_us = self.seen_us = now_us
+
+    def add(self, sample_us: int, now_us: int) -> None:
+        self.seen_us = now_us
+        if now_us - self._began_us >= WINDOW_US:
+            self._previous, self._best, self._began_us = self._best, sample_us, now_us
+        elif sample_us > self._best:
+            self._best = sample_us
+
+    def value_us(self) -> int:
+        return max(self._best, self._previous)
+
+
+class HomeTime:
+    """Learns from every reply; `now_us` is what versions are stamped with."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offsets: dict[Side, _Offset] = {}
+
+    def observe(self, side: Side, home_time_us: int) -> None:
+        """Takes a home's time from a reply that has just arrived."""
+        now_us = self._clock.monotonic_us()
+        offset = self._offsets.get(side)
+        if offset is None:
+            self._offsets[side] = _Offset(home_time_us - now_us, now_us)
+        else:
+            offset.add(home_time_us - now_us, now_us)
+
+    def known(self) -> bool:
+        """Whether any home was heard within the last minute."""
+        now_us = self._clock.monotonic_us()
+        return any(now_us - offset.seen_us <= FRESH_US for offset in self._offsets.values())
+
+    def now_us(self) -> int:
+        """The homes' time in microseconds; Unavailable when no home was heard lately.
+
+        The machine's own wall clock has no say in it.
+        """
+        now_us = self._clock.monotonic_us()
+        fresh = [o.value_us() for o in self._offsets.values() if now_us - o.seen_us <= FRESH_US]
+        if not fresh:
+            raise Unavailable("the homes' clocks are not known: neither home was heard lately")
+        return now_us + max(fresh)
+
+    def offset_us(self) -> int:
+        """How far the homes are ahead of this machine's wall clock; 0 while nothing is known."""
+        if not self.known():
+            return 0
+        return self.now_us() - self._clock.now_us()
+
+    def alarm(self) -> bool:
+        """Whether the two homes' clocks disagree by more than versions can bear."""
+        values = [offset.value_us() for offset in self._offsets.values()]
+        return len(values) == 2 and abs(values[0] - values[1]) > DISAGREEMENT_MAX_US

@@ -1,0 +1,273 @@
+"""Reading: from this machine's memory when it may answer, else a race of both homes.
+
+One flight per key serves every reader who wants no more than was wanted when it began. What a
+flight finds is entered into the cache before anyone hears of it; what its slower reply shows later
+is compared, and drift becomes a repair task.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from kvgateway.home_time import HomeTime
+from kvgateway.inbox import RepairInbox
+from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
+from tandem.backends.port import Backend
+from tandem.core.key import Key
+from tandem.core.race import Answer, GiveUp, ReadRace
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+from tandem.core.request import Read, ReadResult
+from tandem.core.version import NO_VERSION, Version
+from tandem.errors import Overloaded, TandemError, Unavailable
+
+ReadAnswer = ReadResult | TandemError | asyncio.Future[ReadResult]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBounds:
+    """Deadlines, lifetimes and how much may be under way."""
+
+    deadline_s: float = 5.0
+    cache_ttl_s: int = 60
+    miss_ttl_us: int = 1_000_000
+    flights_max: int = 20_000
+
+
+@dataclass(slots=True)
+class ReadCounters:
+    """Where answers came from and what reading noticed."""
+
+    hits: int = 0
+    misses: int = 0
+    stale: int = 0
+    unavailable: int = 0
+    overloaded: int = 0
+    drift: int = 0
+    corrupt: int = 0
+
+
+class Trust(Protocol):
+    """Says which home must not give a first answer."""
+
+    def behind(self, namespace: str) -> Side | None:
+        """The home that may lack writes of this namespace, if one does."""
+        ...
+
+
+class _Flight:
+    """One race for one key, and everyone who waits for it."""
+
+    __slots__ = ("answer", "began_us", "key", "race", "reader", "wanted")
+
+    def __init__(
+        self, reader: "Reader", key: Key, wanted: Version, race: ReadRace, began_us: int
+    ) -> None:
+        self.reader = reader
+        self.key = key
+        self.wanted = wanted
+        self.race = race
+        self.began_us = began_us
+        self.answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
+
+    def body_needed(self) -> bool:
+        return not self.race.answered
+
+    def replied(self, side: Side, future: "asyncio.Future[ReadReply]") -> None:
+        outcome = self.race.on_reply(side, future.result())
+        if outcome is not None:
+            self.reader.decided(self, outcome)
+        if self.race.complete():
+            self.reader.compared(self)
+
+
+class Reader:
+    """Owns all reads of this process that are under way."""
+
+    def __init__(
+        self,
+        *,
+        homes: Mapping[Side, Backend],
+        machine: Machine,
+        queue: RepairQueue,
+        inbox: RepairInbox,
+        time: HomeTime,
+        trust: Trust,
+        bounds: ReadBounds = ReadBounds(),
+    ) -> None:
+        self._homes = homes
+        self._machine = machine
+        self._queue = queue
+        self._inbox = inbox
+        self._time = time
+        self._trust = trust
+        self._bounds = bounds
+        self._flights: dict[Key, _Flight] = {}
+        self._racing = 0
+        self.counters = ReadCounters()
+
+    @property
+    def under_way(self) -> int:
+        """How many races have not seen both replies."""
+        return self._racing
+
+    def read(self, reads: Sequence[Read]) -> Sequence[ReadAnswer]:
+        """Answers a group of reads; see `kvgateway.service.KeyValues`."""
+        knowns = self._machine.lookup([read.key for read in reads])
+        now_us = self._time.now_us() if self._time.known() else None
+        spilled = self._machine.spilled()
+        return [
+            self._one(read, known, now_us, spilled)
+            for read, known in zip(reads, knowns, strict=True)
+        ]
+
+    def _one(
+        self, read: Read, known: Known | None, now_us: int | None, spilled: bool
+    ) -> ReadAnswer:
+        if known is not None and now_us is not None and self._fresh(read, known, now_us):
+            self.counters.hits += 1
+            return result_of(known.record, now_us, version=known.version, cached=True)
+        self.counters.misses += 1
+        if self._racing >= self._bounds.flights_max:
+            self.counters.overloaded += 1
+            return Overloaded(f"{self._racing} reads are under way")
+        wanted = read.min_version
+        if known is not None and known.pinned and known.version > wanted:
+            wanted = known.version
+        if spilled and known is None:
+            return asyncio.ensure_future(self._after_spill(read))
+        return asyncio.shield(self._flight(read.key, wanted).answer)
+
+    def _fresh(self, read: Read, known: Known, now_us: int) -> bool:
+        if known.version < read.min_version:
+            return False
+        if known.record is None and known.version != NO_VERSION:
+            return False
+        ttl_us = (
+            read.cache_ttl_s if read.cache_ttl_s is not None else self._bounds.cache_ttl_s
+        ) * (1_000_000)
+        if known.record is None:
+            ttl_us = min(ttl_us, self._bounds.miss_ttl_us)
+        return now_us - known.seen_at_us <= ttl_us
+
+    async def _after_spill(self, read: Read) -> ReadResult:
+        """Recent writes were dropped for space: the durable queue knows which versions count."""
+        queued = await self._queue.wanted(read.key)
+        return await asyncio.shield(self._flight(read.key, max(read.min_version, queued)).answer)
+
+    def _flight(self, key: Key, wanted: Version) -> _Flight:
+        flight = self._flights.get(key)
+        if flight is not None and flight.wanted >= wanted:
+            return flight
+        race = ReadRace(wanted, tuple(self._homes), self._trust.behind(key.namespace))
+        flight = _Flight(self, key, wanted, race, self._time.now_us() if self._time.known() else 0)
+        self._flights[key] = flight
+        self._racing += 1
+        for side, home in self._homes.items():
+            reply = asyncio.ensure_future(
+                home.get(key, self._bounds.deadline_s, flight.body_needed)
+            )
+            reply.add_done_callback(partial(flight.replied, side))
+        return flight
+
+    def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
+        """The race is decided: nobody joins it any more, and its readers hear."""
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        result = self._result(flight, outcome)
+        if flight.answer.done():
+            return
+        if isinstance(result, ReadResult):
+            flight.answer.set_result(result)
+        else:
+            flight.answer.set_exception(result)
+            flight.answer.exception()
+
+    def _result(self, flight: _Flight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
+        try:
+            now_us = self._time.now_us()
+        except Unavailable as error:
+            return error
+        match outcome:
+            case Answer(record, unconfirmed=False, stale=False):
+                known = self._machine.fill(flight.key, record, flight.began_us, now_us)
+                if known is not None and known.record is not None and _newer(known, record):
+                    return result_of(known.record, now_us, version=known.version)
+                return result_of(record, now_us)
+            case Answer(record, unconfirmed=unconfirmed, stale=stale):
+                return result_of(record, now_us, unconfirmed=unconfirmed, stale=stale)
+            case GiveUp(reasons):
+                return self._from_memory(flight, now_us, reasons)
+
+    def _from_memory(
+        self, flight: _Flight, now_us: int, reasons: tuple[str, ...]
+    ) -> ReadResult | TandemError:
+        """Neither home can answer. This machine's own recent write is still the truth; anything
+        else that it remembers is stale, and is said to be."""
+        known = self._machine.lookup([flight.key])[0]
+        if known is None or known.version < flight.wanted:
+            self.counters.unavailable += 1
+            return Unavailable("; ".join(reasons))
+        if known.record is None:
+            self.counters.unavailable += 1
+            return Unavailable("; ".join(reasons))
+        self.counters.stale += not known.pinned
+        return result_of(
+            known.record, now_us, version=known.version, cached=True, stale=not known.pinned
+        )
+
+    def compared(self, flight: _Flight) -> None:
+        """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
+        self._racing -= 1
+        if not flight.race.needs_repair():
+            return
+        self.counters.drift += 1
+        self.counters.corrupt += flight.race.corrupt()
+        newest, missing = _difference(flight)
+        if isinstance(newest, Record) and self._time.known():
+            self._machine.fill(flight.key, newest, flight.began_us, self._time.now_us())
+        version = newest.version if isinstance(newest, Record) else newest
+        self._inbox.add(RepairTask(flight.key, version, missing))
+
+
+def result_of(
+    record: Record | None,
+    now_us: int,
+    *,
+    version: Version = NO_VERSION,
+    cached: bool = False,
+    unconfirmed: bool = False,
+    stale: bool = False,
+) -> ReadResult:
+    """What a reader is told of a record, which may be dead by now."""
+    if record is None:
+        return ReadResult(None, version, cached, unconfirmed, stale)
+    live = record if record.live_at(now_us / 1_000_000) else None
+    return ReadResult(live, record.version, cached, unconfirmed, stale)
+
+
+def _newer(known: Known, record: Record | None) -> bool:
+    return record is None or known.version > record.version
+
+
+def _difference(flight: _Flight) -> tuple[Record | Version, tuple[Side, ...]]:
+    """The newest record (or its version alone) that the replies show, and who lacks it."""
+    newest: Record | Version = flight.wanted
+    version = flight.wanted
+    held: dict[Side, Version] = {}
+    for side in Side:
+        match flight.race.reply_of(side):
+            case Found(record):
+                held[side] = record.version
+                if record.version >= version:
+                    newest, version = record, record.version
+            case Glimpsed(seen):
+                held[side] = seen
+                if seen > version:
+                    newest, version = seen, seen
+            case Missing() | Failed() | None:
+                pass
+    behind = tuple(side for side in Side if held.get(side, NO_VERSION) < version)
+    return newest, behind or tuple(Side)
