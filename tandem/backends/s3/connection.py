@@ -101,13 +101,17 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        exchange, reader = self._exchange, self._reader
+        exchange = self._exchange
         self._transport = None
         self._exchange = None
         self._owner.on_lost(self)
-        if exchange is None:
-            return
-        exchange.carrier = None
+        if exchange is not None:
+            exchange.carrier = None
+            self._end_with_connection(exchange, exc)
+        self._reader.close()
+
+    def _end_with_connection(self, exchange: Exchange, exc: Exception | None) -> None:
+        reader = self._reader
         if exc is None and reader.complete_at_close():
             exchange.finish(reader.take())
         elif self._served and not reader.started and exchange.repeatable:

@@ -81,6 +81,11 @@ class ReplyReader:
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return HttpReply(self._status, self._headers, body)
 
+    def close(self) -> None:
+        """No more bytes will come. Without it a half-read body lives until a garbage collection."""
+        self._chunks = []
+        del self._parser  # it holds this reader's methods, and the reader holds it
+
     def on_message_begin(self) -> None:
         self._surplus = self.complete
 

@@ -60,6 +60,10 @@ class HttpTransport:
         return len(self._open)
 
     @property
+    def connections_attempted(self) -> int:
+        return self._attempts
+
+    @property
     def requests_waiting(self) -> int:
         return len(self._waiting)
 
@@ -108,7 +112,7 @@ class HttpTransport:
         self._fail_waiting(self._order, FailureKind.CLOSED, "the client is closed")
         for connection in tuple(self._open):
             connection.fail(FailureKind.CLOSED, "the client is closed")
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the loop tells connections of their end in its next turn
 
     def on_free(self, connection: Connection) -> None:
         if not connection.usable:

@@ -1,0 +1,3 @@
+import pytest
+
+pytest.register_assert_rewrite("tests.backends.contract", "tests.backends.contract_scan")
