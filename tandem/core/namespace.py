@@ -1,0 +1,148 @@
+"""What a namespace is, and the one JSON form in which both homes keep it.
+
+The id never changes and is never used again; the title is what people use and may change.
+"""
+
+import enum
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
+from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
+from tandem.errors import InvalidArgument, NamespaceNotFound
+
+FORMAT: Final = 1
+
+
+class AckPolicy(enum.Enum):
+    """When a write is acknowledged."""
+
+    FIRST = "first"
+    """One home has confirmed."""
+    FIRST_INTENT = "first+intent"
+    """One home has confirmed and the gateway's intent is durable."""
+    BOTH = "both"
+    """Both homes have confirmed."""
+
+
+class ReadMode(enum.Enum):
+    """Which homes a read asks."""
+
+    RACE = "race"
+    KVSP = "kvsp"
+    S3 = "s3"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a namespace is written and read; `epoch` counts changes."""
+
+    ack_policy: AckPolicy = AckPolicy.FIRST_INTENT
+    read_mode: ReadMode = ReadMode.RACE
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChange:
+    """What to change; None leaves a setting as it is."""
+
+    ack_policy: AckPolicy | None = None
+    read_mode: ReadMode | None = None
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """The settings after the change, one epoch later; the same ones when nothing changes."""
+        changed = Settings(
+            self.ack_policy or settings.ack_policy,
+            self.read_mode or settings.read_mode,
+            settings.epoch,
+        )
+        if changed == settings:
+            return settings
+        return Settings(changed.ack_policy, changed.read_mode, settings.epoch + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """One namespace as it is shown."""
+
+    id: str
+    title: str
+    settings: Settings = field(default_factory=Settings)
+    created_at_s: int = 0
+    title_conflict: bool = False
+    """An older namespace has the same title; not stored, since only a look at all can tell."""
+
+
+class BadNamespaceRecord(ValueError):
+    """Bytes that are not a namespace in a format that this program knows."""
+
+
+def encode_namespace(namespace: Namespace) -> bytes:
+    """The value of the namespace's record."""
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "id": namespace.id,
+            "title": namespace.title,
+            "created_at_s": namespace.created_at_s,
+            "ack_policy": namespace.settings.ack_policy.value,
+            "read_mode": namespace.settings.read_mode.value,
+            "epoch": namespace.settings.epoch,
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+        sort_keys=True,
+    ).encode()
+
+
+def decode_namespace(raw: bytes) -> Namespace:
+    """The namespace in a record's value; BadNamespaceRecord when it is none."""
+    try:
+        fields = json.loads(raw)
+        if fields["format"] != FORMAT:
+            raise BadNamespaceRecord(f"namespace format {fields['format']!r} is not known here")
+        settings = Settings(
+            AckPolicy(fields["ack_policy"]), ReadMode(fields["read_mode"]), int(fields["epoch"])
+        )
+        namespace = Namespace(
+            str(fields["id"]), str(fields["title"]), settings, int(fields["created_at_s"])
+        )
+        check_namespace_id(namespace.id)
+        check_title(namespace.title)
+    except (ValueError, KeyError, TypeError, InvalidArgument, NamespaceNotFound) as error:
+        raise BadNamespaceRecord(f"not a namespace: {error!r}") from error
+    return namespace
+
+
+@lru_cache(maxsize=4096)
+def check_namespace_id(text: str) -> str:
+    """`text` when a client may name a namespace so.
+
+    Raises InvalidArgument when it has not the form of an id, NamespaceNotFound when it is one of
+    the reserved ones. (Cached: it stands before every operation.)
+    """
+    if not is_namespace_id(text):
+        shown = text if len(text) <= 64 else f"{text[:64]}..."
+        raise InvalidArgument(
+            "namespace", f"{shown!r} is not a namespace id, which has 32 lower-case hex digits"
+        )
+    if text in RESERVED_NAMESPACES:
+        raise NamespaceNotFound(text)
+    return text
+
+
+def check_title(title: str) -> str:
+    """`title`; InvalidArgument unless it has 1 to 512 characters and none of them is a control."""
+    if not title:
+        raise InvalidArgument("title", "must not be empty")
+    if len(title) > NAMESPACE_TITLE_CHARS_MAX:
+        raise InvalidArgument(
+            "title",
+            f"length of {len(title)} characters exceeds the limit of {NAMESPACE_TITLE_CHARS_MAX}",
+        )
+    for position, character in enumerate(title):
+        if character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff":
+            raise InvalidArgument("title", f"has a control character at position {position}")
+    return title

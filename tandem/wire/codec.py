@@ -1,0 +1,149 @@
+"""Messages of the KV service <-> the domain's requests and results.
+
+A request is checked here, by the functions of `tandem.core`, and nowhere behind this module. Each
+function of a request raises InvalidArgument or NamespaceNotFound.
+"""
+
+import json
+from typing import Final
+
+from tandem.core.key import Key, check_name_length, decode_name
+from tandem.core.limits import BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX
+from tandem.core.namespace import check_namespace_id
+from tandem.core.record import is_live
+from tandem.core.request import (
+    Delete,
+    Listing,
+    ListPage,
+    Put,
+    Read,
+    ReadResult,
+    Written,
+    check_cache_ttl,
+    check_expiration,
+    check_metadata,
+    check_page_limit,
+    check_value_size,
+    check_version,
+)
+from tandem.errors import InvalidArgument
+from tandem.wire.cursor import decode_cursor, encode_cursor
+from tandem.wire.v1 import kv_pb2
+
+_HIT: Final = kv_pb2.CACHE_STATUS_HIT
+_MISS: Final = kv_pb2.CACHE_STATUS_MISS
+_STALE: Final = kv_pb2.CACHE_STATUS_STALE
+
+
+def read_of(message: kv_pb2.GetRequest) -> Read:
+    """The read that a message asks for."""
+    return Read(
+        Key(check_namespace_id(message.namespace), decode_name(message.key)),
+        check_version(message.min_version, "min_version"),
+        check_cache_ttl(message.cache_ttl_s),
+    )
+
+
+def put_of(message: kv_pb2.PutRequest, now_s: int) -> Put:
+    """The put that a message asks for at `now_s` (seconds since the epoch)."""
+    key = Key(check_namespace_id(message.namespace), decode_name(message.key))
+    expires_at_s = check_expiration(message.expires_at_s, message.expiration_ttl_s, now_s)
+    metadata, value = message.metadata, message.value
+    check_metadata(metadata)
+    check_value_size(len(value))
+    return Put(key, value, metadata, expires_at_s, check_version(message.above, "above"))
+
+
+def delete_of(message: kv_pb2.DeleteRequest) -> Delete:
+    """The delete that a message asks for."""
+    key = Key(check_namespace_id(message.namespace), decode_name(message.key))
+    return Delete(key, check_version(message.above, "above"))
+
+
+def listing_of(message: kv_pb2.ListRequest) -> Listing:
+    """The page that a message asks for."""
+    namespace = check_namespace_id(message.namespace)
+    try:
+        prefix = message.prefix.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidArgument("prefix", f"is not valid UTF-8 at byte {error.start}") from None
+    check_name_length(prefix, "prefix")
+    after = decode_cursor(namespace, prefix, message.cursor)
+    return Listing(namespace, prefix, after, check_page_limit(message.limit))
+
+
+def check_batch(message: kv_pb2.BatchRequest) -> None:
+    """Raises InvalidArgument when a batch holds too much; nothing of it may be started then."""
+    operations = len(message.gets) + len(message.puts) + len(message.deletes)
+    if operations > BATCH_OPERATIONS_MAX:
+        raise InvalidArgument(
+            "batch", f"{operations} operations exceed the limit of {BATCH_OPERATIONS_MAX}"
+        )
+    size = message.ByteSize()
+    if size > BATCH_BYTES_MAX:
+        raise InvalidArgument("batch", f"{size} bytes exceed the limit of {BATCH_BYTES_MAX}")
+
+
+def fill_read(reply: kv_pb2.GetReply, result: ReadResult, now_s: float) -> None:
+    """Writes what a read found at `now_s` into its reply."""
+    record = result.record
+    if record is not None:
+        reply.version = record.version
+        if is_live(record.kind, record.expires_at_s, now_s):
+            reply.found = True
+            reply.value = record.value
+            if record.metadata:
+                reply.metadata = record.metadata
+            if record.expires_at_s:
+                reply.expires_at_s = record.expires_at_s
+    if result.cached:
+        reply.cache_status = _STALE if result.stale else _HIT
+    else:
+        reply.cache_status = _MISS
+    if result.unconfirmed:
+        reply.unconfirmed = True
+    if result.stale:
+        reply.stale = True
+
+
+def fill_written(reply: kv_pb2.WriteReply, written: Written) -> None:
+    """Writes an acknowledged write into its reply."""
+    reply.version = written.version
+    if written.superseded_by is not None:
+        reply.superseded_by = written.superseded_by
+
+
+def list_reply_of(listing: Listing, page: ListPage) -> kv_pb2.ListReply:
+    """The reply that carries a page of `listing`."""
+    reply = kv_pb2.ListReply(stale=page.stale)
+    for listed in page.names:
+        reply.keys.add(
+            name=listed.name.encode(), expires_at_s=listed.expires_at_s, metadata=listed.metadata
+        )
+    if page.next_after is not None:
+        reply.cursor = encode_cursor(listing.namespace, listing.prefix, page.next_after)
+    return reply
+
+
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+"""What metadata may be."""
+
+
+def encode_metadata(metadata: JsonValue) -> bytes:
+    """The JSON text of metadata, empty for None; InvalidArgument when it is too long or no JSON."""
+    if metadata is None:
+        return b""
+    try:
+        raw = json.dumps(
+            metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgument("metadata", f"is not valid JSON: {error}") from None
+    check_metadata(raw)
+    return raw
+
+
+def decode_metadata(raw: bytes) -> JsonValue:
+    """The metadata behind its JSON text."""
+    value: JsonValue = json.loads(raw) if raw else None
+    return value

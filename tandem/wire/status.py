@@ -1,0 +1,103 @@
+"""The only table between `tandem.errors` and gRPC status, in both directions.
+
+A failed operation of a batch carries an `Error` message; a failed call carries the same message in
+its trailing metadata, beside the status and the text that every gRPC client shows.
+"""
+
+from typing import Final
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from tandem.errors import (
+    InvalidArgument,
+    NamespaceExists,
+    NamespaceNotFound,
+    Overloaded,
+    TandemError,
+    Unavailable,
+)
+from tandem.wire.v1 import kv_pb2
+
+ERROR_METADATA_KEY: Final = "tandem-error-bin"
+
+_CODES: Final[dict[type[TandemError], grpc.StatusCode]] = {
+    InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
+    NamespaceNotFound: grpc.StatusCode.NOT_FOUND,
+    NamespaceExists: grpc.StatusCode.ALREADY_EXISTS,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+_CODE_BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
+_INTERNAL_TEXT: Final = "unexpected failure inside the gateway; its log has the details"
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """The status of an error; INTERNAL for whatever is not in the table."""
+    for kind in type(error).__mro__:
+        if code := _CODES.get(kind):
+            return code
+    return grpc.StatusCode.INTERNAL
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether an error is an answer to the client rather than a fault of ours."""
+    return code_of(error) is not grpc.StatusCode.INTERNAL
+
+
+def fill_error(message: kv_pb2.Error, error: BaseException) -> None:
+    """Writes an error into the message of one operation."""
+    code = code_of(error)
+    message.code = code.value[0]
+    if code is grpc.StatusCode.INTERNAL:
+        message.message = _INTERNAL_TEXT
+    elif isinstance(error, InvalidArgument):
+        message.field, message.message = error.field, _sendable(error.message)
+    else:
+        message.message = _sendable(str(error))
+
+
+def call_status(error: BaseException) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
+    """The status, text and trailing metadata with which a call fails."""
+    message = kv_pb2.Error()
+    fill_error(message, error)
+    text = f"{message.field}: {message.message}" if message.field else message.message
+    return code_of(error), text, ((ERROR_METADATA_KEY, message.SerializeToString()),)
+
+
+def error_of(message: kv_pb2.Error, subject: str) -> TandemError:
+    """The exception behind a failed operation; `subject` is the namespace that it was about."""
+    code = _CODE_BY_NUMBER.get(message.code, grpc.StatusCode.UNKNOWN)
+    match code:
+        case grpc.StatusCode.INVALID_ARGUMENT:
+            return InvalidArgument(message.field, message.message)
+        case grpc.StatusCode.NOT_FOUND:
+            return NamespaceNotFound(subject)
+        case grpc.StatusCode.ALREADY_EXISTS:
+            return NamespaceExists(subject)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return Overloaded(message.message)
+        case grpc.StatusCode.UNAVAILABLE:
+            return Unavailable(message.message)
+        case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:
+            return Unavailable(f"no answer from the gateway: {message.message}")
+        case _:
+            return TandemError(f"the gateway answered {code.name}: {message.message}")
+
+
+def error_of_call(error: grpc.aio.AioRpcError, subject: str) -> TandemError:
+    """The exception behind a failed call."""
+    for key, value in error.trailing_metadata() or ():
+        if key == ERROR_METADATA_KEY and isinstance(value, bytes):
+            try:
+                return error_of(kv_pb2.Error.FromString(value), subject)
+            except DecodeError:
+                break
+    return error_of(
+        kv_pb2.Error(code=error.code().value[0], message=error.details() or ""), subject
+    )
+
+
+def _sendable(text: str) -> str:
+    """A message field holds Unicode; a lone surrogate from a bad name would make it unsendable."""
+    return text.encode(errors="backslashreplace").decode()
