@@ -129,12 +129,14 @@ class Error(_message.Message):
     def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ...) -> None: ...
 
 class PutChunk(_message.Message):
-    __slots__ = ("head", "data")
+    __slots__ = ("head", "data", "last")
     HEAD_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
     head: PutRequest
     data: bytes
-    def __init__(self, head: _Optional[_Union[PutRequest, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    last: bool
+    def __init__(self, head: _Optional[_Union[PutRequest, _Mapping]] = ..., data: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class GetChunk(_message.Message):
     __slots__ = ("head", "data")

@@ -114,13 +114,15 @@ class KVServicer:
     def Exchange(self, request_iterator, context):
         """The same as a stream: the way to be fast. Results come as they are ready, in any order, matched
         by the `id` that the client gave. Messages hold whatever was waiting in one turn of the loop.
+        It ends with OK only when everything that the gateway has read is answered: what has no answer
+        then was never looked at and may be sent again, writes too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PutStream(self, request_iterator, context):
-        """A value in pieces. Nothing is written unless the stream ends normally.
+        """A value in pieces. Nothing is written unless the last piece says that it is the last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
