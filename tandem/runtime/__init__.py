@@ -1,1 +1,1 @@
-"""What a main needs and nothing else does: clock, settings, logs, telemetry, serving."""
+"""What a program's main needs and nothing else does: clock, settings, logs, metrics, HTTP."""

@@ -1,0 +1,396 @@
+"""One HTTP/1.1 connection: flow control, deadlines, and one request at a time to the application.
+
+Bytes behind the request that is being answered wait unparsed and reading pauses, so pipelining
+costs no memory. An answer that is ready at once is written without a task; otherwise the connection
+owns the one task that makes and writes it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from enum import Enum, auto
+from typing import cast
+
+from tandem.runtime.httpd.head import CLOSE, TOO_MANY_CONNECTIONS, bodiless, encode_head, framing
+from tandem.runtime.httpd.head import CONTINUE as CONTINUE_HEAD
+from tandem.runtime.httpd.inbound import Inbound
+from tandem.runtime.httpd.message import (
+    BodyMalformed,
+    BodyTimeout,
+    ClientGone,
+    HttpError,
+    Request,
+    Response,
+)
+from tandem.runtime.httpd.site import Site
+
+_PIECE_BYTES_MAX = 256 << 10  # larger bodies are written in such pieces, as the client takes them
+_JOIN_BYTES_MAX = 16 << 10  # below it, one copy is cheaper than a second buffer
+_NEVER = float("inf")
+
+
+class Phase(Enum):
+    """What the connection waits for; with it, what happens when its deadline passes."""
+
+    IDLE = auto()
+    HEAD = auto()
+    BODY = auto()
+    ANSWER = auto()
+    CLOSING = auto()
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._limits = site.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._inbound: Inbound
+        self._phase = Phase.IDLE
+        self.deadline = _NEVER  # in loop time; the server's sweep calls `expire` past it
+        self._current: Request | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._pumping = False
+        self._reading = True
+        self._eof = False
+        self._gone = False
+        self._head_written = False
+        self._write_paused = False
+        self._writable: asyncio.Future[None] | None = None
+        self._lingered_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from it
+        peer = transport.get_extra_info("peername")
+        self._inbound = Inbound(self._limits, self, str(peer[0]) if peer else "")
+        if self._site.admit(self):
+            self._wait(Phase.IDLE, self._limits.head_timeout_s)
+        else:
+            self._inbound.drop()
+            self._transport.write(TOO_MANY_CONNECTIONS)
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = True
+        self._inbound.drop()
+        self._inbound.ready.clear()
+        self._inbound.refusal = None
+        self._inbound.fail_body(ClientGone())
+        self.resume_writing()
+        if self._task is None:
+            self._site.dismiss(self)
+
+    def eof_received(self) -> bool:
+        """Half-closed: the client still waits for the answers to what it has sent."""
+        self._eof = True
+        self._inbound.fail_body(BodyMalformed(400, b"Request body ended early"))
+        return self._current is not None or self._inbound.holds
+
+    def data_received(self, data: bytes) -> None:
+        if self._inbound.broken:
+            self._lingered_bytes += len(data)
+            if self._lingered_bytes > self._limits.drain_bytes_max:
+                self._transport.abort()
+            return
+        self._inbound.hold(data)
+        self._pump()
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+        self.deadline = self._loop.time() + self._limits.write_idle_s
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self._phase is Phase.ANSWER:
+            self.deadline = _NEVER
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._pump()
+
+    def body_wanted(self) -> None:
+        if self._inbound.continue_due:
+            self._inbound.continue_due = False
+            self._transport.write(CONTINUE_HEAD)
+            self._wait(Phase.BODY, self._limits.body_idle_s)
+        self._pump()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.deadline = _NEVER
+        if self._write_paused or self._phase is Phase.CLOSING:
+            self._transport.abort()
+        elif self._phase is Phase.IDLE:
+            self._transport.close()
+        elif self._phase is Phase.HEAD:
+            self._site.stats.timeouts += 1
+            self._inbound.drop()
+            self._inbound.refusal = HttpError(408, b"Request Timeout")
+            self._pump()
+        elif self._phase is Phase.BODY:
+            self._site.stats.timeouts += 1
+            self._inbound.drop()
+            self._inbound.fail_body(BodyTimeout())
+
+    def retire(self) -> None:
+        """Close now if idle; else the answer under way says `Connection: close` and is the last."""
+        if self._phase is Phase.IDLE:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._transport.abort()
+
+    def _wait(self, phase: Phase, seconds: float) -> None:
+        self._phase = phase
+        self.deadline = self._loop.time() + seconds
+
+    def _pump(self) -> None:
+        """Parse and start requests until one waits for its answer or the bytes are used up."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._start_next() or self._parse_next():
+                pass
+        finally:
+            self._pumping = False
+        self._set_reading(not self._inbound.holds)
+        if self._eof and self._current is None and not self._transport.is_closing():
+            self._transport.close()
+
+    def _start_next(self) -> bool:
+        if self._current is not None or self._write_paused or self._phase is Phase.CLOSING:
+            return False
+        inbound = self._inbound
+        if inbound.ready:
+            self._start(inbound.ready.popleft())
+            return True
+        if inbound.refusal is not None:
+            self._refuse(inbound.refusal)
+        return False
+
+    def _parse_next(self) -> bool:
+        inbound = self._inbound
+        if not inbound.holds or inbound.broken:
+            return False
+        if inbound.receiving is not None:
+            if inbound.receiving.body.buffered >= self._limits.body_buffer_max:
+                return False
+        elif self._current is not None or self._write_paused:
+            return False
+        inbound.advance()
+        if inbound.receiving is not None:
+            if inbound.progressed:
+                inbound.progressed = False
+                self._wait(Phase.BODY, self._limits.body_idle_s)
+            if inbound.continue_due:
+                self.deadline = _NEVER  # it is the application's turn
+        elif inbound.in_head:
+            if self._phase is not Phase.HEAD:
+                self._wait(Phase.HEAD, self._limits.head_timeout_s)
+        elif inbound.ready or self._phase is Phase.BODY:
+            self._phase = Phase.ANSWER
+            self.deadline = _NEVER
+        return True
+
+    def _set_reading(self, wanted: bool) -> None:
+        if wanted is self._reading or self._transport.is_closing():
+            return
+        self._reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+        if (
+            self._phase is Phase.BODY
+        ):  # while reading pauses the application is slow, not the client
+            self.deadline = self._loop.time() + self._limits.body_idle_s if wanted else _NEVER
+
+    def _start(self, request: Request) -> None:
+        self._current = request
+        self._head_written = False
+        answer: Response | Awaitable[Response]
+        try:
+            answer = self._site.app(request)
+            if isinstance(answer, Response) and self._answered_at_once(request, answer):
+                return
+        except HttpError as error:
+            answer = error.response()
+        except Exception as error:
+            answer = self._site.failed(request, error)
+        self._task = self._loop.create_task(self._run(request, answer))
+
+    def _answered_at_once(self, request: Request, response: Response) -> bool:
+        """The whole answer in one write, without a task, when there is nothing to wait for."""
+        body = response.body
+        if not isinstance(body, bytes) or len(body) > _PIECE_BYTES_MAX or not request.body.complete:
+            return False
+        keep = self._keeps(request)
+        self._write_head(request, response, keep, body)
+        self._end(keep)
+        return True
+
+    async def _run(self, request: Request, answer: Response | Awaitable[Response]) -> None:
+        keep = False
+        try:
+            response = (
+                answer if isinstance(answer, Response) else await self._outcome(request, answer)
+            )
+            keep = await self._send(request, response)
+        finally:
+            self._end(keep)
+            self._pump()
+
+    async def _outcome(self, request: Request, answer: Awaitable[Response]) -> Response:
+        try:
+            return await answer
+        except HttpError as error:
+            return error.response()
+        except Exception as error:
+            return self._site.failed(request, error)
+
+    async def _send(self, request: Request, response: Response) -> bool:
+        """Write the answer; whether the connection can serve another request."""
+        body = response.body
+        try:
+            if isinstance(body, (bytes, memoryview)):
+                keep = await self._drained(request) and self._keeps(request)
+                await self._send_bytes(request, response, body, keep)
+                return keep
+            keep = self._keeps(request)
+            await self._send_stream(request, response, body, keep)
+            return keep and await self._drained(request)
+        except HttpError:
+            self._transport.abort()  # the client left, or the body that was being echoed broke off
+        except Exception as error:
+            apology = self._site.failed(request, error)
+            if self._head_written:
+                self._transport.abort()
+            else:
+                self._write_head(request, apology, False, b"")
+        return False
+
+    async def _drained(self, request: Request) -> bool:
+        """Swallow the rest of the request, or its sender may never read the answer.
+
+        False when that is not possible within bounds: the connection must be closed.
+        """
+        if request.body.complete:
+            return True
+        if self._inbound.continue_due:
+            self._inbound.continue_due = False  # it was never told to send the body
+            return False
+        if (request.content_length or 0) > self._limits.drain_bytes_max:
+            return False
+        return await request.body.discard(self._limits.drain_bytes_max)
+
+    async def _send_bytes(
+        self, request: Request, response: Response, body: bytes | memoryview, keep: bool
+    ) -> None:
+        view = memoryview(body)
+        self._write_head(request, response, keep, view[:_PIECE_BYTES_MAX], len(view))
+        if request.method == b"HEAD" or bodiless(response.status):
+            return
+        for start in range(_PIECE_BYTES_MAX, len(view), _PIECE_BYTES_MAX):
+            await self._room()
+            self._transport.write(view[start : start + _PIECE_BYTES_MAX])
+
+    async def _send_stream(
+        self, request: Request, response: Response, body: AsyncIterator[bytes], keep: bool
+    ) -> None:
+        chunked = response.length is None and not request.http10
+        try:
+            self._write_head(request, response, keep, b"", response.length)
+            if request.method == b"HEAD" or bodiless(response.status):
+                return
+            sent = 0
+            async for chunk in body:
+                await self._room()
+                sent += len(chunk)
+                if chunked and chunk:
+                    self._transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
+                elif chunk:
+                    self._transport.write(chunk)
+            if response.length is not None and sent != response.length:
+                raise RuntimeError(f"streamed {sent} bytes of a declared {response.length}")
+            if chunked:
+                self._transport.write(b"0\r\n\r\n")
+        finally:
+            if isinstance(body, AsyncGenerator):
+                await body.aclose()
+
+    async def _room(self) -> None:
+        """Wait until the client has taken enough of what was written."""
+        if self._write_paused and not self._gone:
+            self._writable = self._loop.create_future()
+            await self._writable
+            self._writable = None
+        if self._gone:
+            raise ClientGone
+
+    def _keeps(self, request: Request) -> bool:
+        return (
+            request.keep_alive
+            and not self._site.draining
+            and not self._inbound.broken
+            and not self._eof
+        )
+
+    def _write_head(
+        self,
+        request: Request,
+        response: Response,
+        keep: bool,
+        body: bytes | memoryview,
+        length: int | None = -1,
+    ) -> None:
+        """Write the head and the first piece of the body; `length` is the whole body's."""
+        if self._gone:
+            raise ClientGone
+        if length == -1:
+            length = len(body)
+        headless = request.method == b"HEAD"
+        if headless and response.length is not None:
+            length = response.length
+        head = encode_head(
+            response, self._site.date, framing(response.status, length, request.http10, keep)
+        )
+        self._head_written = True
+        if headless or bodiless(response.status):
+            self._transport.write(head)
+        elif len(body) <= _JOIN_BYTES_MAX:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+
+    def _end(self, keep: bool) -> None:
+        self._current = self._task = None
+        self._site.stats.requests += 1
+        if self._gone:
+            self._site.dismiss(self)
+        elif keep:
+            self._wait(Phase.IDLE, self._limits.keep_alive_s)
+        else:
+            self._close()
+
+    def _refuse(self, error: HttpError) -> None:
+        self._site.stats.rejected += 1
+        self._inbound.refusal = None
+        self._transport.write(encode_head(error.response(), self._site.date, CLOSE))
+        self._close()
+
+    def _close(self) -> None:
+        """Close after what was written; unread input is swallowed, or it would reset us."""
+        inbound = self._inbound
+        unread = inbound.holds or inbound.receiving is not None or inbound.broken
+        inbound.drop()
+        inbound.receiving = None
+        if self._transport.is_closing():
+            return
+        writing = self._transport.get_write_buffer_size() > 0
+        self._wait(Phase.CLOSING, self._limits.write_idle_s if writing else self._limits.linger_s)
+        if unread and not self._eof and self._transport.can_write_eof():
+            self._set_reading(True)
+            self._transport.write_eof()
+        else:
+            self._transport.close()

@@ -1,0 +1,187 @@
+"""Requests, their streamed bodies, responses, and the errors a body can end in.
+
+HttpError                an answer, raised; an app may raise it, or let these pass through it
+  BodyTooLarge     413   `read(limit)` met more
+  BodyTimeout      408   the client stopped sending
+  BodyMalformed    400   the framing broke, or the client left in the middle
+  ClientGone             nobody is there to be answered
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+
+class HttpError(Exception):
+    def __init__(self, status: int, reason: bytes) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def response(self) -> "Response":
+        return Response(self.status, reason=self.reason)
+
+
+class BodyTooLarge(HttpError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, b"Request body is larger than %d bytes" % limit)
+
+
+class BodyTimeout(HttpError):
+    def __init__(self) -> None:
+        super().__init__(408, b"Request Timeout")
+
+
+class BodyMalformed(HttpError):
+    pass
+
+
+class ClientGone(HttpError):
+    def __init__(self) -> None:
+        super().__init__(499, b"Client Closed Request")
+
+
+class BodySource(Protocol):
+    def body_wanted(self) -> None:
+        """The application waits for more of the body, or has made room for it."""
+        ...
+
+
+class Body:
+    """A request body: an async iterator of chunks, each delivered once, under backpressure."""
+
+    __slots__ = ("_chunks", "_source", "_waiter", "buffered", "complete", "failure", "received")
+
+    def __init__(self, source: BodySource | None, complete: bool = False) -> None:
+        self._source = source
+        self._chunks: deque[bytes] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self.buffered = 0
+        self.received = 0
+        self.complete = complete
+        self.failure: HttpError | None = None
+
+    def push(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self.buffered += len(chunk)
+        self.received += len(chunk)
+        self._wake()
+
+    def finish(self) -> None:
+        self.complete = True
+        self._wake()
+
+    def fail(self, error: HttpError) -> None:
+        if not self.complete and self.failure is None:
+            self.failure = error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self.complete:
+                raise StopAsyncIteration
+            if self.failure is not None:
+                raise self.failure
+            self._waiter = asyncio.get_running_loop().create_future()
+            if self._source is not None:
+                self._source.body_wanted()  # may push or end the body at once, which wakes us
+            await self._waiter
+            self._waiter = None
+        chunk = self._chunks.popleft()
+        self.buffered -= len(chunk)
+        return chunk
+
+    async def read(self, limit: int) -> bytes:
+        """All that is left; `BodyTooLarge` as soon as it is known to pass `limit` bytes."""
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self:
+            size += len(chunk)
+            if size > limit:
+                raise BodyTooLarge(limit)
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def discard(self, limit: int) -> bool:
+        """Read and throw away; False when more than `limit` bytes came or the body broke off."""
+        size = 0
+        try:
+            async for chunk in self:
+                size += len(chunk)
+                if size > limit:
+                    return False
+        except HttpError:
+            return False
+        return True
+
+
+NO_BODY = Body(None, complete=True)
+
+
+class Request:
+    """One request as it was on the wire: raw target, names in lower case, values untouched."""
+
+    __slots__ = (
+        "body",
+        "content_length",
+        "headers",
+        "http10",
+        "keep_alive",
+        "method",
+        "peer",
+        "target",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: list[tuple[bytes, bytes]],
+        body: Body = NO_BODY,
+        content_length: int | None = None,
+        keep_alive: bool = True,
+        http10: bool = False,
+        peer: str = "",
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.content_length = content_length
+        self.keep_alive = keep_alive
+        self.http10 = http10
+        self.peer = peer
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of header `name`, which is given in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Response(NamedTuple):
+    """An answer. Framing headers (length, encoding, connection) are the server's, never `headers`.
+
+    `reason` replaces the standard phrase. `length` is the size of a streamed body when it is
+    known, and for HEAD the size of the body that is not sent.
+    """
+
+    status: int
+    body: bytes | memoryview | AsyncIterator[bytes] = b""
+    headers: Headers = ()
+    reason: bytes | None = None
+    length: int | None = None
+
+
+App: TypeAlias = Callable[[Request], Response | Awaitable[Response]]

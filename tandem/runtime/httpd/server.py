@@ -1,0 +1,85 @@
+"""Listens, sweeps deadlines, drains: the life of an HTTP server around its connections."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from tandem.runtime.clock import Clock
+from tandem.runtime.httpd.connection import Connection
+from tandem.runtime.httpd.head import date_line
+from tandem.runtime.httpd.limits import HttpLimits
+from tandem.runtime.httpd.message import App
+from tandem.runtime.httpd.site import HttpStats, Site
+from tandem.runtime.logs import Logger
+
+_BACKLOG = 2048
+_SWEEP_S_MAX = 1.0  # also how old the Date header may be
+
+
+class Server:
+    """Serve `app` until `drain`. Must be built inside a running event loop."""
+
+    def __init__(self, app: App, limits: HttpLimits, clock: Clock, log: Logger) -> None:
+        self._site = Site(app, limits, log)
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._listeners: list[asyncio.Server] = []
+        shortest_s = min(
+            limits.head_timeout_s, limits.body_idle_s, limits.keep_alive_s, limits.linger_s
+        )
+        self._sweep_s = min(_SWEEP_S_MAX, shortest_s / 4)
+        self._sweep()
+
+    @property
+    def stats(self) -> HttpStats:
+        return self._site.stats
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._site.connections)
+
+    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Listen on TCP; the port in use (0 asks for a free one). `OSError` when it is taken.
+
+        `shared`: several worker processes listen on the one port and the kernel spreads
+        connections over them (SO_REUSEPORT).
+        """
+        listener = await self._loop.create_server(
+            self._connection, host, port, backlog=_BACKLOG, reuse_port=shared or None
+        )
+        self._listeners.append(listener)
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def listen_unix(self, path: Path) -> None:
+        """Listen on a Unix socket; a stale socket file in the way is replaced."""
+        listener = await self._loop.create_unix_server(
+            self._connection, str(path), backlog=_BACKLOG
+        )
+        self._listeners.append(listener)
+
+    async def drain(self, deadline_s: float) -> int:
+        """Stop accepting, let running requests finish; how many had to be cut off at the end."""
+        self._site.draining = True
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self._site.connections):
+            connection.retire()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._site.when_empty(), deadline_s)
+        survivors = list(self._site.connections)
+        for connection in survivors:
+            connection.abort()
+        await self._site.when_empty()
+        self._sweeper.cancel()
+        return len(survivors)
+
+    def _connection(self) -> Connection:
+        return Connection(self._site)
+
+    def _sweep(self) -> None:
+        self._site.date = date_line(self._clock.now_us())
+        now = self._loop.time()
+        for connection in list(self._site.connections):
+            if connection.deadline < now:
+                connection.expire()
+        self._sweeper = self._loop.call_later(self._sweep_s, self._sweep)

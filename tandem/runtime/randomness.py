@@ -1,0 +1,28 @@
+"""The only source of random bytes and numbers; everything else is handed an `Entropy`."""
+
+import os
+import random
+from typing import Protocol
+
+
+class Entropy(Protocol):
+    def token(self, size: int) -> bytes:
+        """`size` unpredictable bytes."""
+        ...
+
+    def uniform(self, low: float, high: float) -> float:
+        """A number between `low` and `high`; for jitter, not for secrets."""
+        ...
+
+
+class SystemEntropy:
+    __slots__ = ("_jitter",)
+
+    def __init__(self) -> None:
+        self._jitter = random.Random()
+
+    def token(self, size: int) -> bytes:
+        return os.urandom(size)
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._jitter.uniform(low, high)

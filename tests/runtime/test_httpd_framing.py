@@ -1,0 +1,217 @@
+"""What is accepted, refused and passed on unchanged, seen from the socket."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.httpd import HttpError, HttpLimits, Request, Response, Server
+from tests.runtime.wire import Recorded, Wire, echo, echo_body, get, put, serving
+
+HEAD = b"PUT /k HTTP/1.1\r\nHost: h\r\n"
+
+
+async def test_target_and_header_bytes_arrive_as_sent() -> None:
+    async with serving(echo) as served:
+        raw = b'\x7f\x01"\xc3\xa9\xff'
+        answer = await served.say(get(b"/a%2Fb+c?x=%00", b"M: " + raw))
+        assert answer.body == b"GET /a%2Fb+c?x=%00 " + raw
+        absolute = await served.say(b"GET https://fake-host/a%2Fb HTTP/1.1\r\n\r\n")
+        assert absolute.body == b"GET https://fake-host/a%2Fb -"
+
+
+async def test_a_header_line_of_half_a_mebibyte_passes() -> None:
+    async with serving(echo) as served:
+        answer = await served.say(get(b"/", b"M: " + b"x" * (512 << 10)))
+        assert len(answer.body) > 512 << 10
+
+
+async def test_own_reason_phrase_cannot_split_the_response() -> None:
+    def app(request: Request) -> Response:
+        return Response(400, reason=b"bad\r\nX-Forged: 1\x7f \xc3\xa9")
+
+    async with serving(app) as served:
+        answer = await served.say(get())
+        assert answer.reason == b"bad  X-Forged: 1  \xc3\xa9"
+        assert b"x-forged" not in answer.headers
+
+
+@pytest.mark.parametrize("value", [b"a\r\nX: 1", b"a\n", b"\0"])
+async def test_a_forged_response_header_is_a_bug_not_a_response(value: bytes) -> None:
+    async with serving(lambda _: Response(200, headers=((b"a", value),))) as served:
+        assert (await served.say(get())).status == 500
+        assert served.server.stats.failures == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (HEAD + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400),
+        (HEAD + b"Content-Length: +3\r\n\r\nabc", 400),
+        (HEAD + b"Content-Length : 3\r\n\r\nabc", 400),
+        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (HEAD + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501),
+        (b"PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"M: a\0b\r\n\r\n", 400),
+        (HEAD + b"M: a\rb\r\n\r\n", 400),
+        (HEAD + b"M: a\nb: c\r\n\r\n", 400),
+        (HEAD + b"Expect: tea\r\nContent-Length: 1\r\n\r\na", 417),
+        (HEAD + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc", 501),
+        (b"CONNECT x:1 HTTP/1.1\r\n\r\n", 501),
+        (b"GET /\r\n\r\n", 505),
+        (b"\x16\x03\x01\x02\x00", 400),
+        (get(b"/", *[b"a: b"] * 300), 431),
+    ],
+)
+async def test_what_could_smuggle_or_is_not_spoken_is_refused(raw: bytes, status: int) -> None:
+    seen: list[bytes] = []
+
+    def app(request: Request) -> Response:
+        seen.append(request.target)
+        return Response(200)
+
+    async with serving(app) as served:
+        wire = await served.connect()
+        await wire.send(raw)
+        answer = await wire.answer()
+        assert (answer.status, answer.headers[b"connection"]) == (status, b"close")
+        assert await wire.rest() == b""
+        assert seen == []
+
+
+async def test_a_head_over_the_limit_is_431_whole_or_never_ending() -> None:
+    async with serving(echo, HttpLimits(head_bytes_max=4096)) as served:
+        assert (await served.say(get(b"/", b"M: " + b"x" * 8192))).status == 431
+        wire = await served.connect()
+        await wire.send(b"GET / HTTP/1.1\r\nM: " + b"x" * 8192)
+        assert (await wire.answer()).status == 431
+
+
+async def test_pipelined_requests_are_answered_in_order_and_one_at_a_time() -> None:
+    running = most = 0
+
+    async def app(request: Request) -> Response:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return Response(200, request.target)
+
+    async with serving(app) as served:
+        wire = await served.connect()
+        await wire.send(b"".join(get(b"/%d" % n) for n in range(500)))
+        for n in range(500):
+            assert (await wire.answer()).body == b"/%d" % n
+        assert most == 1
+
+
+@pytest.mark.parametrize("cut", range(1, 90, 4))
+async def test_requests_may_be_cut_anywhere(cut: int) -> None:
+    raw = put(b"ab\r\n\r\ncd") + get(b"/next") + put(b"")
+    async with serving(echo_body) as served:
+        wire = await served.connect()
+        await wire.send(raw[:cut])
+        await asyncio.sleep(0)
+        await wire.send(raw[cut:])
+        bodies = [(await wire.answer()).body for _ in range(3)]
+        assert bodies == [b"ab\r\n\r\ncd", b"", b""]
+
+
+async def test_a_bad_request_waits_for_the_answer_before_it() -> None:
+    release = asyncio.Event()
+
+    async def app(request: Request) -> Response:
+        await release.wait()
+        return Response(200, b"first")
+
+    async with serving(app) as served:
+        wire = await served.connect()
+        await wire.send(get() + b"NONSENSE\r\n\r\n")
+        release.set()
+        assert (await wire.answer()).body == b"first"
+        assert (await wire.answer()).status == 400
+        assert await wire.rest() == b""
+
+
+async def test_chunked_both_ways_and_trailers_do_not_become_headers() -> None:
+    async def app(request: Request) -> Response:
+        body = await request.body.read(100)
+        assert request.get(b"m") is None
+
+        async def pieces():  # type: ignore[no-untyped-def]  # noqa: ANN202
+            yield body
+            yield b""
+            yield b"!"
+
+        return Response(200, pieces())
+
+    async with serving(app) as served:
+        raw = (
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nM: v\r\n\r\n"
+        )
+        wire = await served.connect()
+        await wire.send(raw + get())
+        first = await wire.answer()
+        assert first.body == b"abcde!"
+        assert (await wire.answer()).body == b"!"
+
+
+async def test_head_has_the_length_and_no_body() -> None:
+    async with serving(lambda _: Response(200, b"12345")) as served:
+        wire = await served.connect()
+        await wire.send(b"HEAD / HTTP/1.1\r\n\r\n" + get())
+        assert (await wire.answer(head_only=True)).headers[b"content-length"] == b"5"
+        assert (await wire.answer()).body == b"12345"
+
+
+async def test_expect_100_is_told_only_when_the_body_is_wanted() -> None:
+    head = HEAD + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    async with serving(echo_body) as served:
+        wire = await served.connect()
+        await wire.send(head)
+        assert (await wire.head()).status == 100
+        await wire.send(b"abc")
+        assert (await wire.answer()).body == b"abc"
+    async with serving(lambda _: Response(413)) as served:
+        wire = await served.connect()
+        await wire.send(head)
+        answer = await wire.answer()
+        assert (answer.status, answer.headers[b"connection"]) == (413, b"close")
+
+
+async def test_http_1_0_keeps_alive_only_when_asked() -> None:
+    async with serving(echo) as served:
+        wire = await served.connect()
+        await wire.send(b"GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        assert (await wire.answer()).headers[b"connection"] == b"keep-alive"
+        await wire.send(b"GET /2 HTTP/1.0\r\n\r\n")
+        assert (await wire.answer()).headers[b"connection"] == b"close"
+        assert await wire.rest() == b""
+
+
+async def test_a_raised_http_error_is_the_answer() -> None:
+    async def app(request: Request) -> Response:
+        raise HttpError(429, b"Too Many Requests")
+
+    async with serving(app) as served:
+        assert (await served.say(get())).reason == b"Too Many Requests"
+        assert served.server.stats.failures == 0
+
+
+async def test_a_unix_socket_and_two_listeners_on_one_port(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    one = Server(echo, HttpLimits(), SystemClock(), Recorded())
+    two = Server(echo, HttpLimits(), SystemClock(), Recorded())
+    await one.listen_unix(path)
+    port = await one.listen("127.0.0.1", 0, shared=True)
+    assert await two.listen("127.0.0.1", port, shared=True) == port
+    wire = Wire(*await asyncio.open_unix_connection(str(path)))
+    await wire.send(get(b"/u"))
+    assert (await wire.answer()).body == b"GET /u -"
+    await wire.abort()
+    await one.drain(0)
+    await two.drain(0)
