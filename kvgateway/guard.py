@@ -65,6 +65,10 @@ class LegBounds:
     bytes_max: int = 256 * 1024 * 1024
 
 
+LEG_BOUNDS = LegBounds()
+BREAKER_RULE = BreakerRule()
+
+
 class GuardedHome:
     """A home that refuses by itself when it is switched off, broken or overloaded."""
 
@@ -75,8 +79,8 @@ class GuardedHome:
         clock: Clock,
         time: HomeTime,
         observer: HomeObserver,
-        bounds: LegBounds = LegBounds(),
-        rule: BreakerRule = BreakerRule(),
+        bounds: LegBounds = LEG_BOUNDS,
+        rule: BreakerRule = BREAKER_RULE,
     ) -> None:
         self._home = home
         self._clock = clock
@@ -87,6 +91,8 @@ class GuardedHome:
         self._leg_bytes = 0
         self.breaker = Breaker(rule)
         self.switch = Switch()
+        self.barred = "its store id has not been checked yet"
+        """Why the home must not be used at all; empty once it is known to be the right one."""
         self.last_failure = ""
 
     @property
@@ -141,11 +147,27 @@ class GuardedHome:
         future.add_done_callback(partial(self._replied, "scan", began_us))
         return await future
 
+    def heard(self, reply: ReadReply) -> None:
+        """Takes the outcome of a call that went past the guard: the keeper's heartbeat."""
+        match reply:
+            case Failed(reason) if reason in _OUTAGE:
+                self.breaker.failed(self._clock.monotonic_us())
+                self.last_failure = str(reply)
+            case _:
+                self.breaker.admits(self._clock.monotonic_us())
+                self.breaker.succeeded()
+
+    def usable(self) -> bool:
+        """Whether a call now would not be refused by the breaker; takes no trial."""
+        return not self.barred and self.breaker.would_admit(self._clock.monotonic_us())
+
     async def aclose(self) -> None:
         """Closes the home."""
         await self._home.aclose()
 
     def _refusal(self, enabled: bool) -> Failed | None:
+        if self.barred:
+            return Failed(Reason.UNREACHABLE, self.barred)
         if not enabled:
             return Failed(Reason.SWITCHED_OFF)
         if not self.breaker.admits(self._clock.monotonic_us()):
@@ -194,6 +216,8 @@ class GuardedHome:
                 if reason in _OUTAGE:
                     self.breaker.failed(now_us)
                     self.last_failure = str(future.result())
+                else:
+                    self.breaker.succeeded()
             case Found() | Glimpsed() | Missing() | Stored() | Superseded() | Refused() as reply:
                 failure = None
                 self.breaker.succeeded()

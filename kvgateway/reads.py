@@ -115,8 +115,8 @@ class Reader:
 
     def read(self, reads: Sequence[Read]) -> Sequence[ReadAnswer]:
         """Answers a group of reads; see `kvgateway.service.KeyValues`."""
-        knowns = self._machine.lookup([read.key for read in reads])
         now_us = self._time.now_us() if self._time.known() else None
+        knowns = self._machine.lookup([read.key for read in reads], now_us or 0)
         spilled = self._machine.spilled()
         return [
             self._one(read, known, now_us, spilled)
@@ -206,7 +206,7 @@ class Reader:
     ) -> ReadResult | TandemError:
         """Neither home can answer. This machine's own recent write is still the truth; anything
         else that it remembers is stale, and is said to be."""
-        known = self._machine.lookup([flight.key])[0]
+        known = self._machine.lookup([flight.key], now_us)[0]
         if known is None or known.version < flight.wanted:
             self.counters.unavailable += 1
             return Unavailable("; ".join(reasons))

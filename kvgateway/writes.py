@@ -1,4 +1,4 @@
-"""Writing: stamp, start both legs and the intent at once, acknowledge by policy, see every leg home.
+"""Writing: stamp, start both legs and the intent at once, acknowledge by policy, see legs home.
 
 A group of writes that arrive together shares one transaction of the clock, one sync of the journal
 and one message to each home. A flight is owned here, not by its caller: when the caller goes away,

@@ -86,6 +86,16 @@ class Breaker:
         self._trials += 1
         return True
 
+    def would_admit(self, now_us: int) -> bool:
+        """Whether `admits` would say yes; takes no trial."""
+        match self.state:
+            case BreakerState.CLOSED:
+                return True
+            case BreakerState.OPEN:
+                return now_us - self._opened_us >= self._rule.open_us
+            case BreakerState.HALF_OPEN:
+                return self._trials < 2**self._successes
+
     def succeeded(self) -> None:
         """Notes a call that the home answered."""
         self._failures = 0

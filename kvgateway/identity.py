@@ -1,0 +1,94 @@
+"""The store id: proof that both homes belong to one store, before anything is written to either.
+
+Production's KVSP with staging's bucket would "repair" one into the other. So each home holds the
+store id as a record of its own (never healed), the gateway keeps it on disk, and a home that shows
+another id is barred. On the very first start both homes must answer; later one may be down, and is
+barred until it has shown the id. An empty home is given the id, and counts as lacking everything.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.backends.port import Backend, Heal
+from tandem.core.envelope import seal
+from tandem.core.key import IDENTITY_NAMESPACE, Key
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+from tandem.core.version import Version
+from tandem.errors import ConfigurationError
+
+STORE_ID_KEY: Final = Key(IDENTITY_NAMESPACE, "store-id")
+_OLDEST_US: Final = 1
+"""The id has the oldest version there is: of two ids that gateways write at their very first
+start, the nonce decides, and both see the same one win."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the homes' answers mean for each of them."""
+
+    store_id: str
+    """Empty while it cannot be known."""
+    barred: Mapping[Side, str]
+    """Why a home must not be used; empty text for one that may."""
+    empty: tuple[Side, ...] = ()
+    """Homes without an id, which may be given it."""
+
+
+def judge(kept: str, fresh: str, replies: Mapping[Side, ReadReply]) -> Verdict:
+    """Decides from what the homes say.
+
+    Args:
+        kept: the id on this gateway's disk; empty at its first start.
+        fresh: a new id, in case there is none anywhere.
+
+    Raises:
+        ConfigurationError: at a first start, when the homes belong to different stores.
+    """
+    shown = {side: _shown(reply) for side, reply in replies.items()}
+    ids = sorted({text for text in shown.values() if text})
+    if not kept:
+        if len(ids) > 1:
+            pairs = ", ".join(f"{side.value} has {text}" for side, text in shown.items())
+            raise ConfigurationError([f"the two homes belong to different stores: {pairs}"])
+        if any(text is None for text in shown.values()):
+            waits = "the first start needs both homes, and one does not answer"
+            return Verdict("", dict.fromkeys(replies, waits))
+        kept = ids[0] if ids else fresh
+    barred = {side: _objection(kept, text, replies[side]) for side, text in shown.items()}
+    return Verdict(kept, barred, tuple(side for side, text in shown.items() if text == ""))
+
+
+def _shown(reply: ReadReply) -> str | None:
+    """The id, "" for an empty home, None for no answer."""
+    match reply:
+        case Found(record):
+            return record.value.decode("ascii", "replace")
+        case Missing():
+            return ""
+        case Glimpsed() | Failed():
+            return None
+
+
+def _objection(kept: str, shown: str | None, reply: ReadReply) -> str:
+    if shown is None:
+        return f"it has not shown its store id yet ({reply})"
+    if shown == "":
+        return "it is empty and has not been given the store id yet"
+    return "" if shown == kept else f"it belongs to another store: {shown} instead of {kept}"
+
+
+async def look(homes: Mapping[Side, Backend], deadline_s: float) -> dict[Side, ReadReply]:
+    """What each home says its store id is."""
+    replies = await asyncio.gather(*(h.get(STORE_ID_KEY, deadline_s) for h in homes.values()))
+    return dict(zip(homes, replies, strict=True))
+
+
+async def give(
+    home: Backend, reply: ReadReply, store_id: str, nonce: bytes, deadline_s: float
+) -> None:
+    """Writes the id into an empty home; the next look tells what came of it."""
+    if isinstance(reply, Missing):
+        record = seal(Version.at(_OLDEST_US, nonce), store_id.encode())
+        await home.put_if_newer(STORE_ID_KEY, record, deadline_s, Heal(reply.home_time_us))

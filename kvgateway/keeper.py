@@ -1,0 +1,145 @@
+"""Once a second: hear both homes, check whose they are, and note which of them misses writes.
+
+The look at the store id is also the heartbeat from which the gateway learns the homes' clocks, and
+the trial call that closes a breaker when nobody else calls.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from kvgateway import identity
+from kvgateway.guard import GuardedHome, Switch
+from kvgateway.home_time import HomeTime
+from kvgateway.trust import ALL, Trust
+from tandem.backends.port import Backend
+from tandem.core.backoff import BreakerState
+from tandem.core.reply import Failed, Found, Missing, Side
+from tandem.runtime import logs
+from tandem.runtime.randomness import Entropy
+
+_LOG = logs.get("keeper")
+LOOK_S = 1.0
+LOOK_DEADLINE_S = 2.0
+
+
+class Switches(Protocol):
+    """The kill switches as they stand for the machine."""
+
+    def current(self) -> Mapping[Side, Switch]:
+        """The newest that is known; never raises once it was read."""
+        ...
+
+
+class Backlog(Protocol):
+    """What the repair queue knows of homes that lack writes."""
+
+    async def lacking(self) -> Mapping[Side, frozenset[str]]:
+        """For each home the namespaces that have dirty marks, or ALL with a backlog."""
+        ...
+
+
+class TrustFile(Protocol):
+    """Where the machine's trust is kept."""
+
+    def exchange(self, mine: Trust) -> None:
+        """Merges what is on disk into `mine`, and `mine` into what is on disk."""
+        ...
+
+
+@dataclass(slots=True)
+class KeeperCounters:
+    """What went wrong while keeping."""
+
+    errors: int = 0
+
+
+class Keeper:
+    """Keeps the guards' switches, bars and trust up to date; `run` is its one task."""
+
+    def __init__(
+        self,
+        *,
+        store_id: str,
+        homes: Mapping[Side, Backend],
+        guards: Mapping[Side, GuardedHome],
+        time: HomeTime,
+        switches: Switches,
+        backlog: Backlog,
+        trust: Trust,
+        trust_file: TrustFile,
+        namespaces: Callable[[], frozenset[str]],
+        entropy: Entropy,
+    ) -> None:
+        self._store_id = store_id
+        self._homes = homes
+        self._guards = guards
+        self._time = time
+        self._switches = switches
+        self._backlog = backlog
+        self._trust = trust
+        self._trust_file = trust_file
+        self._namespaces = namespaces
+        self._entropy = entropy
+        self.counters = KeeperCounters()
+
+    async def run(self) -> None:
+        """Keeps until cancelled; a round that raises is counted, and the next one comes."""
+        while True:
+            try:
+                await self.round()
+            except Exception as error:
+                self.counters.errors += 1
+                _LOG.error("keeper_round_failed", error=repr(error), exc_info=True)
+            await asyncio.sleep(LOOK_S)
+
+    async def round(self) -> None:
+        """One look at everything."""
+        self.apply_switches()
+        await self._identify()
+        if self._time.known():
+            await self._note_missed()
+        self._trust_file.exchange(self._trust)
+        self._trust.settle(self._namespaces())
+
+    def apply_switches(self) -> None:
+        """Puts the kill switches into force."""
+        for side, switch in self._switches.current().items():
+            self._guards[side].switch = switch
+
+    async def _identify(self) -> None:
+        replies = await identity.look(self._homes, LOOK_DEADLINE_S)
+        for side, reply in replies.items():
+            self._guards[side].heard(reply)
+            if isinstance(reply, Found | Missing):
+                self._time.observe(side, reply.home_time_us)
+        verdict = identity.judge(self._store_id, "", replies)
+        for side, objection in verdict.barred.items():
+            guard = self._guards[side]
+            if isinstance(replies[side], Failed) and not guard.barred:
+                continue
+            if objection != guard.barred:
+                _LOG.warning("home_identity", home=side.value, objection=objection)
+            guard.barred = objection
+        for side in verdict.empty:
+            self._trust.missed(side, ALL, self._time.now_us())
+            await identity.give(
+                self._homes[side],
+                replies[side],
+                self._store_id,
+                self._entropy.token(8),
+                LOOK_DEADLINE_S,
+            )
+
+    async def _note_missed(self) -> None:
+        now_us = self._time.now_us()
+        lacking = await self._backlog.lacking()
+        for side, guard in self._guards.items():
+            out = bool(guard.barred) or guard.breaker.state is BreakerState.OPEN
+            if out or not guard.switch.writes:
+                self._trust.missed(side, ALL, now_us)
+            still = set(self._trust.open_marks(side))
+            for namespace in lacking.get(side, frozenset()):
+                if namespace != ALL or ALL in still:
+                    self._trust.missed(side, namespace, now_us)
