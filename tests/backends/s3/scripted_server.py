@@ -1,10 +1,13 @@
 """A server that says exactly what a test wrote down, one script for each connection."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+import struct
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,16 @@ class Reset:
 
 
 @dataclass(frozen=True)
+class SayNoMore:
+    """Read nothing more, and close the own direction only."""
+
+
+@dataclass(frozen=True)
 class ClientGone:
     """Wait for the client to close the connection."""
 
 
-Step = Take | TakeHead | Say | Until | HangUp | Reset | ClientGone
+Step = Take | TakeHead | Say | Until | HangUp | Reset | SayNoMore | ClientGone
 Script = Sequence[Step]
 
 
@@ -61,6 +69,7 @@ class ScriptedServer:
     seen: list[Seen] = field(default_factory=list)
     finished: list[int] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    stop_listening: Callable[[], None] = lambda: None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = self.connections
@@ -97,7 +106,14 @@ class ScriptedServer:
             case HangUp():
                 writer.close()
             case Reset():
+                linger_0s = struct.pack("ii", 1, 0)
+                peer = writer.get_extra_info("socket")
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_0s)
                 writer.transport.abort()
+            case SayNoMore():
+                reading = cast("asyncio.ReadTransport", writer.transport)
+                reading.pause_reading()
+                writer.write_eof()
             case ClientGone():
                 while await reader.read(65536):
                     pass
@@ -124,6 +140,7 @@ async def scripted(
     listener = await asyncio.start_server(
         server.serve, "127.0.0.1", 0, ssl=context, limit=32 * 1024 * 1024
     )
+    server.stop_listening = listener.close
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

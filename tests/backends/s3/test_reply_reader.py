@@ -1,5 +1,7 @@
 """Framing of replies, without a socket: however the bytes are cut, the reply is the same."""
 
+import gc
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -128,3 +130,15 @@ def test_refused(data: bytes, kind: FailureKind) -> None:
 
 def test_body_at_its_bound_is_taken() -> None:
     assert read(SIZED, body_bytes_max=5).take().body == b"hello"
+
+
+def test_closed_reader_needs_no_garbage_collection() -> None:
+    reader = read(SIZED[:-1])
+    gone = weakref.ref(reader)
+    gc.disable()
+    try:
+        reader.close()
+        del reader
+        assert gone() is None
+    finally:
+        gc.enable()

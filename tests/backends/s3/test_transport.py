@@ -21,6 +21,7 @@ from tests.backends.s3.scripted_server import (
     HangUp,
     Reset,
     Say,
+    SayNoMore,
     Take,
     TakeHead,
     Until,
@@ -28,6 +29,7 @@ from tests.backends.s3.scripted_server import (
 )
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+UNFRAMED = b"HTTP/1.1 503 Slow Down\r\n\r\nbusy"
 PLENTY_S = 30.0
 LARGE = bytes(range(256)) * 4096 * 25  # 25 MiB
 FEW = PoolLimits(connections_max=2, waiting_max=2)
@@ -150,7 +152,7 @@ async def test_chunked_reply() -> None:
 
 
 async def test_answer_that_ends_with_the_connection() -> None:
-    script = (Take(), Say(b"HTTP/1.1 503 Slow Down\r\n\r\nbusy"), HangUp())
+    script = (Take(), Say(UNFRAMED), HangUp())
     async with scripted(script) as server, transport_to(server.port) as transport:
         reply = await transport.request(put(), deadline_s=PLENTY_S)
     assert reply == HttpReply(503, {}, b"busy")
@@ -173,6 +175,7 @@ async def test_early_answer_to_a_large_put_ends_the_connection() -> None:
         pytest.param((Take(), Say(OK[:9]), HangUp()), id="in the head"),
         pytest.param((Take(), Say(OK[:-1]), HangUp()), id="in the body"),
         pytest.param((Take(), Say(OK[:-1]), Reset()), id="reset in the body"),
+        pytest.param((Take(), Say(UNFRAMED), Reset()), id="reset after an answer without length"),
         pytest.param((HangUp(),), id="before the request"),
     ],
 )
@@ -186,6 +189,15 @@ async def test_connection_that_ends_early(
     assert kind is FailureKind.RESET or (script == (HangUp(),) and kind is FailureKind.REFUSED)
     assert sent or kind is FailureKind.REFUSED
     assert server.connections == 1
+
+
+async def test_server_that_stops_listening_ends_a_large_put() -> None:
+    end = asyncio.Event()
+    script = (TakeHead(), SayNoMore(), Until(end))
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        exchange = transport.start(put(LARGE), deadline_s=PLENTY_S)
+        assert await failure_of(exchange) == (FailureKind.RESET, True)
+        end.set()
 
 
 async def test_put_on_a_stale_connection_is_ambiguous_and_not_repeated() -> None:
@@ -207,6 +219,21 @@ async def test_get_on_a_stale_connection_goes_once_more(end: HangUp | Reset) -> 
     assert [seen.connection for seen in server.seen] == [0, 0, 1]
 
 
+async def test_stale_connection_discredits_all_that_idled_for_longer() -> None:
+    may_answer = asyncio.Event()
+    held = (Take(), Until(may_answer), Say(OK))
+    scripts = ((*held, Take(), HangUp()), (*held, Take(), HangUp()), ANSWER * 3, ANSWER)
+    async with scripted(*scripts) as server, transport_to(server.port) as transport:
+        both = [transport.start(get(), deadline_s=PLENTY_S) for _ in range(2)]
+        await server.until_seen(2)
+        may_answer.set()
+        await asyncio.gather(*(exchange.reply for exchange in both))
+        assert (await transport.request(get(), deadline_s=PLENTY_S)).body == b"ok"
+        writes = [transport.start(put(), deadline_s=PLENTY_S) for _ in range(2)]
+        await asyncio.gather(*(exchange.reply for exchange in writes))
+    assert {seen.connection for seen in server.seen[3:]} <= {2, 3}
+
+
 async def test_get_is_not_repeated_twice() -> None:
     scripts = ((*ANSWER, Take(), HangUp()), (Take(), HangUp()), ANSWER)
     async with scripted(*scripts) as server, transport_to(server.port) as transport:
@@ -214,6 +241,24 @@ async def test_get_is_not_repeated_twice() -> None:
         exchange = transport.start(get(), deadline_s=PLENTY_S)
         assert await failure_of(exchange) == (FailureKind.RESET, True)
     assert server.connections == 2
+
+
+async def test_get_is_not_repeated_twice_over_a_used_connection() -> None:
+    may_hang_up, may_answer = asyncio.Event(), asyncio.Event()
+    first = (*ANSWER, Take(), Until(may_hang_up), HangUp())
+    second = (Take(), Until(may_answer), Say(OK), Take(), HangUp())
+    async with scripted(first, second) as server, transport_to(server.port) as transport:
+        await transport.request(get(), deadline_s=PLENTY_S)
+        exchange = transport.start(get(), deadline_s=PLENTY_S)
+        other = transport.start(put(), deadline_s=PLENTY_S)
+        await server.until_seen(3)
+        server.stop_listening()
+        may_hang_up.set()
+        while not transport.requests_waiting:
+            await asyncio.sleep(0)
+        may_answer.set()
+        assert (await other.reply).body == b"ok"
+        assert await failure_of(exchange) == (FailureKind.RESET, True)
 
 
 async def test_get_is_not_repeated_once_the_answer_began() -> None:
@@ -286,6 +331,7 @@ async def test_deadline_and_cancellation_in_the_queue_send_nothing() -> None:
         last = transport.start(put(b"last"), deadline_s=PLENTY_S)
         cancelled.reply.cancel()
         assert await failure_of(late) == (FailureKind.TIMEOUT, False)
+        assert transport.requests_waiting == 2
         may_answer.set()
         await asyncio.gather(first.reply, last.reply)
     assert [seen.body for seen in server.seen] == [b"first", b"last"]
@@ -312,6 +358,21 @@ async def test_refused() -> None:
             exchanges = [transport.start(put(), deadline_s=PLENTY_S) for _ in range(2)]
             for exchange in exchanges:
                 assert await failure_of(exchange) == (FailureKind.REFUSED, False)
+
+
+async def test_refused_connection_leaves_the_queue_to_an_open_one() -> None:
+    may_answer = asyncio.Event()
+    script = (Take(), Until(may_answer), Say(OK), *ANSWER)
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        first = transport.start(put(b"first"), deadline_s=PLENTY_S)
+        await server.until_seen(1)
+        server.stop_listening()
+        second = transport.start(put(b"second"), deadline_s=PLENTY_S)
+        while transport.connections_attempted:
+            await asyncio.sleep(0)
+        may_answer.set()
+        await asyncio.gather(first.reply, second.reply)
+    assert server.connections == 1
 
 
 async def test_no_connection_in_time() -> None:
@@ -369,3 +430,15 @@ async def test_small_body_is_read_even_when_headers_suffice() -> None:
             reply = await transport.request(get(), deadline_s=PLENTY_S, headers_suffice=True)
             assert (reply.body, reply.cut) == (b"ok", False)
     assert server.connections == 1
+
+
+async def test_small_rest_is_awaited_when_headers_suffice() -> None:
+    may_go_on = asyncio.Event()
+    script = (Take(), Say(OK[:-1]), Until(may_go_on), Say(OK[-1:]))
+    async with scripted(script) as server, transport_to(server.port) as transport:
+        exchange = transport.start(get(), deadline_s=PLENTY_S, headers_suffice=True)
+        await server.until_seen(1)
+        for _ in range(100):  # turns enough for the head to arrive: it must not end the exchange
+            await asyncio.sleep(0)
+        may_go_on.set()
+        assert await exchange.reply == HttpReply(200, {"content-length": "2"}, b"ok")
