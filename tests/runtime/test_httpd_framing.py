@@ -1,6 +1,7 @@
 """What is accepted, refused and passed on unchanged, seen from the socket."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ async def test_chunked_both_ways_and_trailers_do_not_become_headers() -> None:
         body = await request.body.read(100)
         assert request.get(b"m") is None
 
-        async def pieces():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        async def pieces() -> AsyncIterator[bytes]:
             yield body
             yield b""
             yield b"!"

@@ -1,0 +1,52 @@
+"""One frozen dataclass per program, filled from flags, environment and one TOML file for all."""
+
+from tandem.runtime.settings.fields import Relation, setting, settings_of
+from tandem.runtime.settings.kinds import (
+    ADDRESS,
+    BOOLEAN,
+    DURATION_MS,
+    DURATION_S,
+    NUMBER,
+    OPTIONAL_TEXT,
+    PATH,
+    SIZE,
+    TEXT,
+    WHOLE,
+    Address,
+    Kind,
+    choice,
+)
+from tandem.runtime.settings.load import (
+    ConfigurationError,
+    Loaded,
+    Sources,
+    load,
+    read_sources,
+)
+from tandem.runtime.settings.text import docs_table, help_text
+
+__all__ = [
+    "ADDRESS",
+    "BOOLEAN",
+    "DURATION_MS",
+    "DURATION_S",
+    "NUMBER",
+    "OPTIONAL_TEXT",
+    "PATH",
+    "SIZE",
+    "TEXT",
+    "WHOLE",
+    "Address",
+    "ConfigurationError",
+    "Kind",
+    "Loaded",
+    "Relation",
+    "Sources",
+    "choice",
+    "docs_table",
+    "help_text",
+    "load",
+    "read_sources",
+    "setting",
+    "settings_of",
+]

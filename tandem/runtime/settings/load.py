@@ -1,0 +1,188 @@
+"""Flags over environment over file over default; every mistake is reported at once.
+
+`load` is pure: it takes the three sources as values, so that a reload is the same call again and a
+process whose new configuration is wrong keeps the one it has.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from tandem.runtime.settings.fields import PROGRAMS, SHARED_KEYS, Setting, settings_of
+
+T = TypeVar("T")
+
+CONFIG_FLAG = "--config"
+CONFIG_ENV = "TANDEM_CONFIG"
+_DEFAULT = "default"
+
+
+class ConfigurationError(Exception):
+    """All mistakes of a configuration, each with its source and what was expected."""
+
+    def __init__(self, program: str, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        lines = "".join(f"\n  {mistake}" for mistake in mistakes)
+        super().__init__(f"{program}: {count} in the configuration, nothing was started:{lines}")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a configuration is made from: arguments, environment, and the file if there is one."""
+
+    argv: Sequence[str] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    file: bytes | None = None
+    file_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    settings: T
+    origins: Mapping[str, str]  # field -> where its value came from
+
+
+def read_sources(argv: Sequence[str], environ: Mapping[str, str], program: str) -> Sources:
+    """The sources with the file that `--config` or TANDEM_CONFIG names; the only IO here."""
+    name = _config_flag(argv) or environ.get(CONFIG_ENV)
+    if not name:
+        return Sources(argv, environ)
+    try:
+        return Sources(argv, environ, Path(name).read_bytes(), name)
+    except OSError as error:
+        raise ConfigurationError(program, [f"{name}: cannot be read: {error.strerror}"]) from error
+
+
+def load(declared: type[T], program: str, sources: Sources) -> Loaded[T]:
+    """The settings of `program` (its table's name in the file); raises `ConfigurationError`."""
+    return _Loading(declared, program, sources).result()
+
+
+def _config_flag(argv: Sequence[str]) -> str | None:
+    for at, argument in enumerate(argv):
+        if argument == CONFIG_FLAG:
+            return argv[at + 1] if at + 1 < len(argv) else None
+        if argument.startswith(CONFIG_FLAG + "="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+class _Loading(Generic[T]):
+    def __init__(self, declared: type[T], program: str, sources: Sources) -> None:
+        self._declared = declared
+        self._program = program
+        self._sources = sources
+        self._settings = settings_of(declared)
+        self._mistakes: list[str] = []
+        self._failed: set[str] = set()
+        self._values: dict[str, Any] = {}
+        self._origins: dict[str, str] = {setting.field: _DEFAULT for setting in self._settings}
+
+    def result(self) -> Loaded[T]:
+        # Lowest first: what comes later replaces what came before. All are parsed, so that a
+        # mistake in the file is told even where a flag hides it.
+        self._from_file()
+        self._from_environment()
+        self._from_flags()
+        settings = self._declared(**self._values)
+        self._check_relations(settings)
+        if self._mistakes:
+            raise ConfigurationError(self._program, self._mistakes)
+        return Loaded(settings, self._origins)
+
+    def _take(self, setting: Setting, text: str, source: str) -> None:
+        try:
+            self._values[setting.field] = setting.parse(text)
+            self._origins[setting.field] = source
+        except (ValueError, OverflowError):
+            shown = "(hidden)" if setting.secret else f'"{text}"'
+            self._mistakes.append(f"{source} {shown}: expected {setting.expected}")
+            self._failed.add(setting.field)
+
+    def _from_environment(self) -> None:
+        for setting in self._settings:
+            text = self._sources.environ.get(setting.env)
+            if text is not None:
+                self._take(setting, text, setting.env)
+
+    def _from_flags(self) -> None:
+        known = {setting.flag: setting for setting in self._settings}
+        seen: set[str] = set()
+        rest = list(self._sources.argv)
+        while rest:
+            argument = rest.pop(0)
+            name, equals, text = argument.partition("=")
+            setting = known.get(name)
+            if setting is None and name != CONFIG_FLAG:
+                hint = _suggestion(name, [*known, CONFIG_FLAG])
+                what = "unknown flag" if name.startswith("-") else "unexpected argument"
+                self._mistakes.append(f"{name}: {what}{hint}")
+                if name.startswith("--") and not equals and rest and not rest[0].startswith("-"):
+                    rest.pop(0)  # its value is not a second mistake
+                continue
+            if name in seen:
+                self._mistakes.append(f"{name}: given twice")
+            seen.add(name)
+            if not equals:
+                if not rest or rest[0].startswith("--"):
+                    expected = setting.expected if setting else "the path of a file"
+                    self._mistakes.append(f"{name}: has no value; expected {expected}")
+                    continue
+                text = rest.pop(0)
+            if setting is not None:
+                self._take(setting, text, name)
+
+    def _from_file(self) -> None:
+        if self._sources.file is None:
+            return
+        try:
+            document = tomllib.loads(self._sources.file.decode("utf-8"))
+        except ValueError as error:
+            self._mistakes.append(f"{self._sources.file_name}: not TOML: {error}")
+            return
+        own = document.pop(self._program, {})
+        if not isinstance(own, dict):
+            self._mistakes.append(f"{self._sources.file_name}: {self._program} must be a table")
+            own = {}
+        self._take_table(own, shared=False, where=f"[{self._program}] ")
+        foreign = {
+            name for name, value in document.items() if name in PROGRAMS and isinstance(value, dict)
+        }
+        shared = {name: value for name, value in document.items() if name not in foreign}
+        self._take_table(shared, shared=True, where="")
+
+    def _take_table(self, table: Mapping[str, object], *, shared: bool, where: str) -> None:
+        known = {setting.key: setting for setting in self._settings if setting.shared is shared}
+        for name, value in table.items():
+            source = f"{self._sources.file_name}: {where}{name}"
+            setting = known.get(name)
+            if setting is None:
+                if not (shared and name in SHARED_KEYS):
+                    hint = _suggestion(name, [*known, *(PROGRAMS if shared else ())])
+                    self._mistakes.append(f"{source}: unknown setting{hint}")
+            elif isinstance(value, bool):
+                self._take(setting, str(value).lower(), source)
+            elif isinstance(value, (str, int, float)):
+                self._take(setting, str(value), source)
+            else:
+                self._mistakes.append(f"{source}: expected {setting.expected}")
+                self._failed.add(setting.field)
+
+    def _check_relations(self, settings: T) -> None:
+        check = getattr(settings, "check", None)
+        for relation in check() if check is not None else ():
+            if self._failed.isdisjoint(relation.fields):
+                by_name = {setting.field: setting for setting in self._settings}
+                sources = ", ".join(
+                    f"{by_name[name].key} ({self._origins[name]})" for name in relation.fields
+                )
+                self._mistakes.append(f"{sources}: {relation.must}")
