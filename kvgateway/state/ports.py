@@ -53,8 +53,8 @@ class Machine(Protocol):
         of the clock does not cover them."""
         ...
 
-    def lookup(self, keys: Sequence[Key]) -> list[Known | None]:
-        """What is known of each key."""
+    def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
+        """What is known of each key; pins that have ended by `now_us` are none."""
         ...
 
     def install(self, writes: Sequence[tuple[Key, Record]], now_us: int) -> None:
@@ -79,7 +79,7 @@ class Machine(Protocol):
         ...
 
     def recent(
-        self, namespace: str, after: str, prefix: str, limit: int
+        self, namespace: str, after: str, prefix: str, limit: int, now_us: int
     ) -> list[tuple[str, Known]]:
         """Pinned names of a namespace above `after`, in byte order: an overlay for listings."""
         ...

@@ -1,0 +1,108 @@
+"""How an entry of the machine's memory changes, whatever keeps it, and who has to leave.
+
+An entry never goes back in version. Its pin has a version of its own: a write that finds a newer
+version of another gateway still pins the entry, and its own confirmation is what ends the pin.
+"""
+
+import enum
+from typing import Final, NamedTuple
+
+from tandem.core.version import NO_VERSION, Version
+
+UNTIL_CONFIRMED_US: Final = 2**63 - 1
+PAYLOAD_BYTES_MAX: Final = 64 * 1024
+"""Records with longer envelopes are remembered by version only."""
+
+
+class Head(NamedTuple):
+    """An entry without its payload."""
+
+    version: Version
+    """The highest version known; NO_VERSION for a miss."""
+    pinned: Version
+    """The highest version entered by a write that `until_us` speaks of."""
+    until_us: int
+    """The entry is pinned until then; 0 when it never was."""
+    seen_at_us: int
+    digest: bytes
+    """Of the payload that is kept with the entry; empty when none is."""
+
+
+def installed(old: Head | None, version: Version, digest: bytes, now_us: int) -> Head:
+    """The entry after a write; `digest` is empty when its payload is not to be kept."""
+    if old is None or version > old.version:
+        return Head(version, version, UNTIL_CONFIRMED_US, now_us, digest)
+    waiting = old.until_us == UNTIL_CONFIRMED_US
+    return Head(
+        old.version,
+        max(version, old.pinned) if waiting else version,
+        UNTIL_CONFIRMED_US,
+        max(now_us, old.seen_at_us) if version == old.version else old.seen_at_us,
+        max(digest, old.digest) if version == old.version else old.digest,
+    )
+
+
+def unpinned(old: Head, version: Version, until_us: int) -> Head:
+    """The entry once both homes have confirmed `version`."""
+    if version < old.pinned or old.until_us == 0:
+        return old
+    if old.until_us != UNTIL_CONFIRMED_US:
+        until_us = max(until_us, old.until_us)
+    return old._replace(until_us=until_us)
+
+
+def filled(old: Head | None, version: Version, digest: bytes, began_us: int) -> Head:
+    """The entry after a read that began at `began_us` and found `version`."""
+    if old is None:
+        return Head(version, NO_VERSION, 0, began_us, digest)
+    if version > old.version:
+        return Head(version, old.pinned, old.until_us, began_us, digest)
+    if version < old.version:
+        return old
+    return old._replace(seen_at_us=max(began_us, old.seen_at_us), digest=max(digest, old.digest))
+
+
+def missed(old: Head | None, began_us: int) -> Head:
+    """The entry after a read that found a miss in both homes; any known version voids that."""
+    if old is None:
+        return Head(NO_VERSION, NO_VERSION, 0, began_us, b"")
+    if old.version > NO_VERSION:
+        return old
+    return old._replace(seen_at_us=max(began_us, old.seen_at_us))
+
+
+class Verdict(enum.Enum):
+    """What happens to the entry at the head of the queue when space is needed."""
+
+    ROTATE = "to the tail"
+    EVICT = "forgotten"
+    STRIP = "loses its payload, then to the tail"
+    DROP = "a pinned entry is forgotten"
+
+
+def verdict(
+    head: Head, now_us: int, *, queued_seen_at_us: int, visits: int, crowded: bool
+) -> Verdict:
+    """First in, first out with a second chance for what was seen again since it was queued.
+
+    Args:
+        visits: how often it was met at the head before.
+        crowded: whether nearly all entries are pinned, so that nothing else can leave.
+    """
+    if head.until_us <= now_us:
+        return Verdict.ROTATE if head.seen_at_us != queued_seen_at_us else Verdict.EVICT
+    if visits == 0:
+        return Verdict.ROTATE
+    if head.digest:
+        return Verdict.STRIP
+    return Verdict.DROP if crowded else Verdict.ROTATE
+
+
+def crowded(pinned: int, entries: int) -> bool:
+    """Whether more than seven eighths of all entries are pinned."""
+    return pinned * 8 > entries * 7
+
+
+def visits_max(writes: int) -> int:
+    """How many entries one transaction of so many writes may meet to make room."""
+    return 32 + 16 * writes

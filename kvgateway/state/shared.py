@@ -1,0 +1,288 @@
+"""The machine's memory for several worker processes: LMDB in shared memory.
+
+LMDB's one writer at a time is the lock of all that is decided here, and a robust one: when a
+process dies inside a transaction, the next one goes on without what it had not committed. Nothing
+is synced: the memory is made afresh at each start of the gateway.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import lmdb
+
+from kvgateway.state import layout
+from kvgateway.state.entry import PAYLOAD_BYTES_MAX, Head, filled, installed, missed, unpinned
+from kvgateway.state.minting import GATEWAY_ID_BYTES, RANDOM_BYTES, minted
+from kvgateway.state.ports import Intent, Known
+from kvgateway.state.space import Space, Transaction
+from kvgateway.state.words import Word, Words
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.version import NO_VERSION, Version
+
+_T = TypeVar("_T")
+_MAP_BYTES_MIN: Final = 1024 * 1024
+_READERS_MAX: Final = 512
+
+
+def create(directory: Path, map_bytes: int) -> None:
+    """Makes the memory in an empty directory and reserves its space, so that it cannot run out.
+
+    Raises OSError when there is less.
+    """
+    assert map_bytes >= _MAP_BYTES_MIN
+    Words.create(directory / "words")
+    _open(directory, map_bytes).close()
+    with (directory / "data.mdb").open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, map_bytes)
+
+
+def _open(directory: Path, map_bytes: int) -> lmdb.Environment:
+    return lmdb.open(
+        str(directory),
+        map_size=map_bytes,
+        max_dbs=4,
+        max_readers=_READERS_MAX,
+        max_spare_txns=2,
+        writemap=True,
+        sync=False,
+        metasync=False,
+        map_async=True,
+        meminit=False,
+    )
+
+
+class SharedMachine:
+    """One process's view of the memory that `create` has made; see `ports.Machine`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        gateway_id: bytes,
+        random: Callable[[int], bytes],
+        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+    ) -> None:
+        assert len(gateway_id) == GATEWAY_ID_BYTES
+        self._gateway_id = gateway_id
+        self._random = random
+        self._payload_bytes_max = payload_bytes_max
+        self._now_us = 0
+        self._words = Words(directory / "words")
+        self._environment = _open(directory, (directory / "data.mdb").stat().st_size)
+        self._environment.reader_check()
+        self._space = Space(self._environment, self._words)
+        self._entries = self._space.entries
+
+    def mint(self, wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
+        """See `ports.Machine`."""
+        places = [layout.found_under(key) for key, _ in wanted]
+        random = self._random(RANDOM_BYTES * len(wanted))
+        with self._environment.begin(write=True) as txn:
+            entries = [txn.get(where, db=self._entries) for where in places]
+            known = (NO_VERSION if entry is None else layout.version_of(entry) for entry in entries)
+            versions = minted(
+                self._words[Word.LAST_HLC],
+                zip(known, (given for _, given in wanted), strict=True),
+                now_us,
+                bound_us=self._words[Word.CLOCK_BOUND_US],
+                gateway_id=self._gateway_id,
+                random=random,
+            )
+            if versions:
+                self._words[Word.LAST_HLC] = versions[-1].hlc
+        return versions
+
+    def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
+        """See `ports.Machine`."""
+        places = [layout.found_under(key) for key in keys]
+        with self._environment.begin() as txn:
+            entries = [txn.get(where, db=self._entries) for where in places]
+        return [None if entry is None else _known(entry, now_us) for entry in entries]
+
+    def install(self, writes: Sequence[tuple[Key, Record]], now_us: int) -> None:
+        """See `ports.Machine`."""
+        self._now_us = max(now_us, self._now_us)
+        size = sum(len(record.envelope) for _, record in writes)
+        self._change(partial(self._install, writes, now_us), len(writes), size)
+
+    def _install(
+        self,
+        writes: Sequence[tuple[Key, Record]],
+        now_us: int,
+        txn: Transaction,
+        payloads: bool,
+    ) -> None:
+        room = self._space.payload_bytes_max if payloads else 0
+        for key, record in writes:
+            size = len(record.envelope)
+            kept = size <= room and size <= self._payload_bytes_max
+            room -= size if kept else 0
+            digest = record.digest if kept else b""
+            where, entry, old = self._find(txn, key)
+            head = installed(old, record.version, digest, now_us)
+            self._enter(txn, key, where, entry, old, head, record if kept else None)
+
+    def pin(self, intents: Sequence[Intent]) -> None:
+        """See `ports.Machine`."""
+        self._change(partial(self._pin, intents), len(intents), 0)
+
+    def _pin(self, intents: Sequence[Intent], txn: Transaction, _: bool) -> None:
+        for intent in intents:
+            where, entry, old = self._find(txn, intent.key)
+            head = installed(old, intent.version, b"", intent.version.time_us)
+            self._enter(txn, intent.key, where, entry, old, head, None)
+
+    def unpin(self, key: Key, version: Version, until_us: int) -> None:
+        """See `ports.Machine`."""
+        self._change(partial(self._unpin, key, version, until_us), 1, 0)
+
+    def _unpin(self, key: Key, version: Version, until_us: int, txn: Transaction, _: bool) -> None:
+        where, entry, old = self._find(txn, key)
+        if old is None:
+            return
+        head = unpinned(old, version, until_us)
+        self._enter(txn, key, where, entry, old, head, None)
+        if head.until_us != old.until_us:
+            self._space.end_pin_at(txn, where, head.until_us)
+
+    def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
+        """See `ports.Machine`."""
+        self._now_us = max(now_us, self._now_us)
+        size = 0 if record is None else len(record.envelope)
+        return self._change(partial(self._fill, key, record, began_us, now_us), 1, size)
+
+    def _fill(
+        self,
+        key: Key,
+        record: Record | None,
+        began_us: int,
+        now_us: int,
+        txn: Transaction,
+        payloads: bool,
+    ) -> Known | None:
+        where, entry, old = self._find(txn, key)
+        if record is None:
+            head, kept = missed(old, began_us), None
+        else:
+            fits = payloads and len(record.envelope) <= self._payload_bytes_max
+            kept = record if fits else None
+            head = filled(old, record.version, record.digest if fits else b"", began_us)
+        return _known(self._enter(txn, key, where, entry, old, head, kept), now_us)
+
+    def recent(
+        self, namespace: str, after: str, prefix: str, limit: int, now_us: int
+    ) -> list[tuple[str, Known]]:
+        """See `ports.Machine`."""
+        start = max(after, prefix).encode()[: layout.NAME_BYTES_KEPT]
+        within = layout.namespace_bytes(namespace) + prefix.encode()[: layout.NAME_BYTES_KEPT]
+        same = len(layout.namespace_bytes(namespace)) + layout.NAME_BYTES_KEPT
+        found: list[tuple[str, Known]] = []
+        last = b""
+        with self._environment.begin() as txn, txn.cursor(db=self._space.pinned) as cursor:
+            more = cursor.set_range(layout.namespace_bytes(namespace) + start)
+            while more:
+                where = cursor.key()
+                if not where.startswith(within) or (len(found) >= limit and where[:same] != last):
+                    break
+                entry = txn.get(where, db=self._entries)
+                assert entry is not None
+                name = layout.name_of(where, entry)
+                known = _known(entry, now_us)
+                if known.pinned and name > after and name.startswith(prefix):
+                    found.append((name, known))
+                    last = where[:same]
+                more = cursor.next()
+        return sorted(found, key=lambda item: item[0])[:limit]
+
+    def spilled(self) -> bool:
+        """See `ports.Machine`."""
+        return self._words[Word.SPILLS] > self._words[Word.SPILLS_SETTLED]
+
+    def spills(self) -> int:
+        """How many pinned entries were dropped so far: what `settle_spills` is given later."""
+        return self._words[Word.SPILLS]
+
+    def settle_spills(self, spills: int) -> None:
+        """The repair queue was empty after `spills` was read: those need not be asked for."""
+        self._words[Word.SPILLS_SETTLED] = max(spills, self._words[Word.SPILLS_SETTLED])
+
+    def extend_clock(self, bound_us: int) -> None:
+        """Versions may be minted below this time: it is on stable storage."""
+        self._words[Word.CLOCK_BOUND_US] = max(bound_us, self._words[Word.CLOCK_BOUND_US])
+
+    def last_minted_us(self) -> int:
+        """The time of the last version minted on this machine; 0 for none."""
+        return Version.of(self._words[Word.LAST_HLC], bytes(8)).time_us
+
+    def counts(self) -> dict[Word, int]:
+        """The shared numbers, for metrics."""
+        return {word: self._words[word] for word in Word}
+
+    def forget_dead_readers(self) -> int:
+        """Frees what processes held that died while reading; to be called now and then."""
+        return self._environment.reader_check()
+
+    def close(self) -> None:
+        """Lets go of the memory, which others may go on using."""
+        self._environment.close()
+        self._words.close()
+
+    def _find(self, txn: Transaction, key: Key) -> tuple[bytes, bytes | None, Head | None]:
+        where = layout.found_under(key)
+        entry = txn.get(where, db=self._entries)
+        return where, entry, None if entry is None else layout.head_of(entry)
+
+    def _enter(
+        self,
+        txn: Transaction,
+        key: Key,
+        where: bytes,
+        entry: bytes | None,
+        old: Head | None,
+        head: Head,
+        kept: Record | None,
+    ) -> bytes:
+        """Writes an entry if it has changed; returns it. The digest tells whose payload it has."""
+        if entry is None or old is None:
+            new = layout.pack(key, where, head, b"" if kept is None else kept.envelope)
+            self._space.put(txn, where, new, head)
+            return new
+        if head == old:
+            return entry
+        if kept is not None and head.digest == kept.digest:
+            payload = kept.envelope
+        else:
+            payload = layout.payload_of(entry) if head.digest else b""
+        new = layout.pack(key, where, head, payload)
+        self._space.replace(txn, where, new, old, head)
+        return new
+
+    def _change(self, work: Callable[[Transaction, bool], _T], writes: int, size: int) -> _T | None:
+        """Runs one write transaction, with less and less in it while LMDB says that it is full."""
+        try:
+            with self._environment.begin(write=True) as txn:
+                self._space.end_pins(txn, writes, self._now_us)
+                room = self._space.make_room(txn, writes, size, self._now_us)
+                return work(txn, room)
+        except lmdb.MapFullError:
+            self._environment.reader_check()
+        for retreat in (partial(self._space.make_much_room, now_us=self._now_us), self._space.wipe):
+            self._words.add(Word.UNKEPT, writes)
+            try:
+                with self._environment.begin(write=True) as txn:
+                    retreat(txn)
+                    return work(txn, False)
+            except lmdb.MapFullError:
+                continue
+        self._words.add(Word.SPILLS, writes)
+        return None
+
+
+def _known(entry: bytes, now_us: int) -> Known:
+    head = layout.head_of(entry)
+    record = layout.record_of(entry, head)
+    return Known(head.version, head.until_us > now_us, record, head.seen_at_us)

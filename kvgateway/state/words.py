@@ -1,0 +1,62 @@
+"""Numbers that all processes of a machine share, outside of LMDB: changing them needs no space.
+
+Each is an aligned machine word, which one process changes and others read whole. All but the bound
+of the clock are changed only by the holder of LMDB's write lock.
+"""
+
+import enum
+import mmap
+from pathlib import Path
+
+_WORD_BYTES = 8
+
+
+class Word(enum.IntEnum):
+    """Which number."""
+
+    LAST_HLC = 0
+    """The last clock reading that was minted."""
+    CLOCK_BOUND_US = 1
+    """No version is minted at or above this time."""
+    NEXT_PLACE = 2
+    """The next place in the queue of entries."""
+    SPILLS = 3
+    """How many pinned entries had to be dropped."""
+    SPILLS_SETTLED = 4
+    """How many of them need not be asked for any more."""
+    EVICTED = 5
+    STRIPPED = 6
+    UNKEPT = 7
+    """Payloads that found no space."""
+    WIPED = 8
+
+
+class Words:
+    """The numbers, mapped from a file."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+        self._words = memoryview(self._map).cast("Q")
+
+    @staticmethod
+    def create(path: Path) -> None:
+        """Makes the file, all numbers 0."""
+        path.write_bytes(bytes(mmap.PAGESIZE))
+
+    def __getitem__(self, word: Word) -> int:
+        return self._words[word]
+
+    def __setitem__(self, word: Word, value: int) -> None:
+        self._words[word] = value
+
+    def add(self, word: Word, count: int = 1) -> int:
+        """Raises a number; returns what it was."""
+        before = self._words[word]
+        self._words[word] = before + count
+        return before
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._words.release()
+        self._map.close()
