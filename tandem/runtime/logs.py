@@ -29,6 +29,13 @@ class LogFormat(Enum):
     TEXT = "text"
 
 
+class LogLevel(Enum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class Logger(Protocol):
     """What our modules use of a structlog logger."""
 

@@ -1,0 +1,122 @@
+"""What a worker shows of itself: names of metrics, and how the hot path counts them."""
+
+from kvgateway.guard import GuardedHome
+from kvgateway.inbox import RepairInbox
+from kvgateway.reads import Reader
+from kvgateway.repair import RepairWorker
+from kvgateway.writes import Writer
+from tandem.core.backoff import BreakerState
+from tandem.core.reply import Reason, Side
+from tandem.runtime.telemetry import Counter, Latency, Metrics
+
+_OPERATIONS = ("get", "put", "scan")
+
+
+class HomeMetrics:
+    """Counts and times what homes answer; a `kvgateway.guard.HomeObserver`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._latencies: dict[tuple[Side, str], Latency] = {
+            (side, operation): metrics.latency(
+                "tandem_home_latency", "time until a home answered", home=side.value,
+                operation=operation,
+            )
+            for side in Side
+            for operation in _OPERATIONS
+        }  # fmt: skip
+        self._failures: dict[tuple[Side, str, Reason], Counter] = {}
+        self._broke = {
+            side: metrics.counter(
+                "tandem_home_bugs", "exceptions that a home should not raise", home=side.value
+            )
+            for side in Side
+        }
+
+    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
+        """One call has ended."""
+        self._latencies[side, operation].observe(elapsed_us / 1_000_000)
+        if failure is not None:
+            self._failure(side, operation, failure).value += 1
+
+    def broke(self, side: Side) -> None:
+        """A home's code raised an exception that it should not."""
+        self._broke[side].value += 1
+
+    def _failure(self, side: Side, operation: str, reason: Reason) -> Counter:
+        at = (side, operation, reason)
+        counter = self._failures.get(at)
+        if counter is None:
+            counter = self._failures[at] = self._metrics.counter(
+                "tandem_home_failures", "calls that a home did not answer", home=side.value,
+                operation=operation, reason=reason.value,
+            )  # fmt: skip
+        return counter
+
+
+def show_homes(metrics: Metrics, guards: dict[Side, GuardedHome]) -> None:
+    """Breaker and switches of each home."""
+    for side, guard in guards.items():
+        metrics.gauge(
+            "tandem_breaker_open", "1 while a home is not asked",
+            lambda guard=guard: float(guard.breaker.state is not BreakerState.CLOSED),
+            home=side.value,
+        )  # fmt: skip
+        metrics.gauge(
+            "tandem_home_enabled", "1 while a home is used for reads",
+            lambda guard=guard: float(guard.switch.reads), home=side.value, use="reads",
+        )  # fmt: skip
+        metrics.gauge(
+            "tandem_home_enabled", "1 while a home is used for writes",
+            lambda guard=guard: float(guard.switch.writes), home=side.value, use="writes",
+        )  # fmt: skip
+
+
+def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: RepairInbox) -> None:
+    """Acknowledgements, cache results and what is under way."""
+    writes, reads = writer.counters, reader.counters
+    for side in Side:
+        metrics.counted(
+            "tandem_acks", "writes acknowledged, by the home that confirmed first",
+            lambda side=side: writes.acked_first[side], home=side.value,
+        )  # fmt: skip
+    metrics.counted(
+        "tandem_superseded", "writes that found a newer version", lambda: writes.superseded
+    )
+    metrics.counted(
+        "tandem_single_copy", "writes that one home lacked when their legs had ended",
+        lambda: writes.single_copy,
+    )  # fmt: skip
+    for result, read in (
+        ("hit", lambda: reads.hits),
+        ("miss", lambda: reads.misses),
+        ("stale", lambda: reads.stale),
+    ):
+        metrics.counted("tandem_cache_results", "reads by cache result", read, result=result)
+    for operation, unavailable, overloaded in (
+        ("read", lambda: reads.unavailable, lambda: reads.overloaded),
+        ("write", lambda: writes.unavailable, lambda: writes.overloaded),
+    ):
+        metrics.counted(
+            "tandem_unavailable", "requests that no home could answer", unavailable,
+            operation=operation,
+        )  # fmt: skip
+        metrics.counted(
+            "tandem_overloaded", "requests refused at a bound", overloaded, operation=operation
+        )
+    metrics.counted("tandem_read_drift", "reads that saw two answers", lambda: reads.drift)
+    metrics.counted("tandem_corruption", "equal versions, other bytes", lambda: reads.corrupt)
+    metrics.counted(
+        "tandem_drift_dropped", "noticed, but the inbox was full", lambda: inbox.dropped
+    )
+    metrics.gauge("tandem_writes_under_way", "writes", lambda: writer.under_way)
+    metrics.gauge("tandem_reads_under_way", "races of reads", lambda: reader.under_way)
+
+
+def show_repair(metrics: Metrics, worker: RepairWorker) -> None:
+    """What repair did."""
+    counters = worker.counters
+    metrics.counted("tandem_healed", "repair tasks done", lambda: counters.healed)
+    metrics.counted("tandem_copies", "records written by repair", lambda: counters.copied)
+    metrics.counted("tandem_heal_failures", "repair tasks put back", lambda: counters.failed)
+    metrics.counted("tandem_parked", "repair tasks left to a person", lambda: counters.parked)

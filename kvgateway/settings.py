@@ -1,0 +1,128 @@
+"""The gateway's settings; `docs/configuration.md` is generated from these declarations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.core.limits import CACHE_TTL_S_MIN
+from tandem.runtime.logs import LogFormat, LogLevel
+from tandem.runtime.settings import (
+    ADDRESS,
+    DURATION_S,
+    OPTIONAL_TEXT,
+    PATH,
+    SIZE,
+    WHOLE,
+    Address,
+    Relation,
+    choice,
+    setting,
+)
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Everything that can be set for a gateway."""
+
+    data: Path = setting(
+        PATH, Path("data"), "directory for everything that must survive a restart", shared=True
+    )
+    grpc_address: Address = setting(
+        ADDRESS,
+        Address("127.0.0.1", 8781),
+        "where clients reach the gRPC services",
+        env="TANDEM_GRPC",
+        flag="--grpc",
+        shared=True,
+    )
+    http_address: Address = setting(
+        ADDRESS,
+        Address("127.0.0.1", 8780),
+        "where health, metrics and the HTTP API are served",
+        env="TANDEM_HTTP",
+        flag="--http",
+        shared=True,
+    )
+    kvsp_address: Address = setting(
+        ADDRESS,
+        Address("127.0.0.1", 8782),
+        "where KVSP, the proxy of the SQL clusters, listens",
+        env="TANDEM_KVSP",
+        flag="--kvsp",
+        shared=True,
+    )
+    s3_bucket: str = setting(
+        OPTIONAL_TEXT, "", "bucket of the object store; none: the embedded file home", shared=True
+    )
+    s3_endpoint: str = setting(
+        OPTIONAL_TEXT, "", "URL of an S3-compatible store; none: AWS", shared=True
+    )
+    s3_region: str = setting(
+        OPTIONAL_TEXT, "", "region of the bucket; none: as boto3 finds it", shared=True
+    )
+    s3_prefix: str = setting(
+        OPTIONAL_TEXT, "tandem/", "what the names of all objects begin with", shared=True
+    )
+    workers: int = setting(
+        WHOLE, 0, "worker processes that share the ports; 0: half of the cores", low=0, high=64
+    )
+    shared_memory_bytes: int = setting(
+        SIZE, 256 * _MIB, "recent writes and cache of this machine", low=16 * _MIB
+    )
+    cache_ttl_s: float = setting(
+        DURATION_S, 60.0, "how long a copy answers unless a read says otherwise",
+        low=CACHE_TTL_S_MIN,
+    )  # fmt: skip
+    read_deadline_s: float = setting(
+        DURATION_S, 5.0, "how long a home may take to answer a read", low=0.1, high=60.0
+    )
+    writes_max: int = setting(
+        WHOLE, 20_000, "writes under way in one worker; above, clients are told to wait", low=1
+    )
+    write_bytes_max: int = setting(
+        SIZE, 512 * _MIB, "bytes of writes under way in one worker", low=64 * _MIB
+    )
+    legs_max: int = setting(
+        WHOLE, 8192, "write legs under way to one home; above, a leg is left to repair", low=1
+    )
+    leg_bytes_max: int = setting(
+        SIZE, 256 * _MIB, "bytes of write legs under way to one home", low=32 * _MIB
+    )
+    repairs_at_once: int = setting(
+        WHOLE, 16, "keys that one worker heals at the same time", low=1, high=256
+    )
+    repair_rows_max: int = setting(
+        WHOLE, 1_000_000, "queued repairs; above, they collapse into dirty marks", low=1000
+    )
+    worker_silence_max_s: float = setting(
+        DURATION_S, 3.0, "a worker silent for this long is killed and replaced", low=0.5
+    )
+    drain_s: float = setting(
+        DURATION_S, 10.0, "how long a worker that is told to stop may finish its work", low=0.0
+    )
+    log_level: LogLevel = setting(
+        choice(LogLevel), LogLevel.INFO, "least level that is logged", shared=True
+    )
+    log_format: LogFormat = setting(
+        choice(LogFormat), LogFormat.AUTO, "auto: JSON unless on a terminal", shared=True
+    )
+
+    def check(self) -> Sequence[Relation]:
+        """Relations between settings that must hold."""
+        broken = []
+        if self.s3_endpoint and not self.s3_bucket:
+            broken.append(
+                Relation(("s3_endpoint", "s3_bucket"), "a bucket must be given with an endpoint")
+            )
+        if self.s3_prefix and (not self.s3_prefix.endswith("/") or "//" in self.s3_prefix):
+            broken.append(Relation(("s3_prefix",), 'the prefix must end in one "/", or be empty'))
+        if self.leg_bytes_max > self.write_bytes_max:
+            broken.append(
+                Relation(
+                    ("leg_bytes_max", "write_bytes_max"),
+                    "legs under way must not be allowed more bytes than writes",
+                )
+            )
+        return broken

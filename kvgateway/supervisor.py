@@ -1,0 +1,178 @@
+"""Worker processes and who is alive: start, watch, replace, stop.
+
+Every worker sends a heartbeat through a pipe. One that is silent for too long is killed: stopped
+inside a transaction on the shared memory it would block all others. A worker that died is replaced
+after its intents were recovered; one that dies again and again is replaced ever more slowly.
+A worker whose supervisor is gone finds its pipe broken and stops.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tandem.core.backoff import delay_s
+from tandem.runtime import logs
+from tandem.runtime.clock import Clock
+
+_LOG = logs.get("supervisor")
+STARTING_S = 30.0
+"""A worker need not send its first heartbeat before this."""
+STABLE_US = 10_000_000
+"""A worker that lived this long starts with a clean record."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One slot and the process that fills it."""
+
+    slot: int
+    process: asyncio.subprocess.Process | None = None
+    started_us: int = 0
+    heard_us: int = 0
+    deaths: int = 0
+    killed_for: str = ""
+
+
+@dataclass(slots=True)
+class SupervisorCounters:
+    """What happened to workers."""
+
+    started: int = 0
+    silent: int = 0
+    died: int = 0
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Keeps `slots` workers running until told to stop.
+
+    Args:
+        command: the command line of the worker in a slot, given the number of the pipe that takes
+            its heartbeats.
+        recover: makes the intents of a dead worker repair tasks; runs before it is replaced.
+    """
+
+    slots: int
+    command: Callable[[int, int], Sequence[str]]
+    recover: Callable[[int], Awaitable[None]]
+    clock: Clock
+    silence_max_us: int
+    drain_s: float
+    counters: SupervisorCounters = field(default_factory=SupervisorCounters)
+    _workers: list[_Worker] = field(default_factory=list)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs workers until `stop` is set; then lets them drain, and returns when all are gone."""
+        self._workers = [_Worker(slot) for slot in range(self.slots)]
+        async with asyncio.TaskGroup() as group:
+            for worker in self._workers:
+                group.create_task(self._keep(worker, stop))
+            group.create_task(self._watch(stop))
+
+    def pids(self) -> dict[int, int]:
+        """Slot and process id of the workers that run."""
+        return {w.slot: w.process.pid for w in self._workers if w.process is not None}
+
+    async def _keep(self, worker: _Worker, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if worker.deaths:
+                pause_s = delay_s(worker.deaths, first_s=0.05, most_s=5.0, unit_random=0.5)
+                await _unless(stop, pause_s)
+                await self.recover(worker.slot)
+                if stop.is_set():
+                    return
+            await self._one_life(worker, stop)
+
+    async def _one_life(self, worker: _Worker, stop: asyncio.Event) -> None:
+        read_end, write_end = os.pipe()
+        loop = asyncio.get_running_loop()
+        try:
+            worker.process = process = await asyncio.create_subprocess_exec(
+                *self.command(worker.slot, write_end),
+                pass_fds=(write_end,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(write_end)
+        self.counters.started += 1
+        worker.started_us = self.clock.monotonic_us()
+        worker.heard_us = worker.started_us + int(STARTING_S * 1e6)
+        worker.killed_for = ""
+        loop.add_reader(read_end, self._heard, worker, read_end)
+        try:
+            await self._until_gone(process, stop)
+        finally:
+            loop.remove_reader(read_end)
+            os.close(read_end)
+            worker.process = None
+        if not stop.is_set():
+            lived_us = self.clock.monotonic_us() - worker.started_us
+            worker.deaths = 1 if lived_us >= STABLE_US else worker.deaths + 1
+            self.counters.died += 1
+            _LOG.error(
+                "worker_died",
+                slot=worker.slot,
+                status=process.returncode,
+                killed_for=worker.killed_for,
+                deaths=worker.deaths,
+            )
+
+    async def _until_gone(self, process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+        gone = asyncio.ensure_future(process.wait())
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            await _first(gone, stopped)
+            if gone.done():
+                return
+            _signal(process, signal.SIGTERM)
+            try:
+                await asyncio.wait_for(asyncio.shield(gone), self.drain_s + 2.0)
+            except TimeoutError:
+                _LOG.error("worker_does_not_stop", pid=process.pid)
+                _signal(process, signal.SIGKILL)
+                await gone
+        finally:
+            stopped.cancel()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await _unless(stop, self.silence_max_us / 4e6)
+            now_us = self.clock.monotonic_us()
+            for worker in self._workers:
+                if worker.process is None or now_us - worker.heard_us <= self.silence_max_us:
+                    continue
+                worker.killed_for = "silence"
+                self.counters.silent += 1
+                _signal(worker.process, signal.SIGKILL)
+
+    def _heard(self, worker: _Worker, read_end: int) -> None:
+        if not os.read(read_end, 4096):
+            asyncio.get_running_loop().remove_reader(read_end)
+            return
+        worker.heard_us = self.clock.monotonic_us()
+
+
+async def _unless(stop: asyncio.Event, pause_s: float) -> None:
+    """Waits, but not longer than until `stop` is set."""
+    try:
+        await asyncio.wait_for(stop.wait(), pause_s)
+    except TimeoutError:
+        return
+
+
+async def _first(*futures: "asyncio.Future[Any]") -> None:
+    """Returns when one of the futures is done."""
+    done = asyncio.Event()
+    for future in futures:
+        future.add_done_callback(lambda _: done.set())
+    await done.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except ProcessLookupError:
+        return
