@@ -1,0 +1,1 @@
+"""The gRPC front door: servicers that translate between messages and the gateway."""

@@ -1,0 +1,120 @@
+"""Takes the operations of a batch apart, starts them, and hands each its own answer.
+
+Answers go to a `Sink`: at once for what is wrong or known, from a callback for the rest, so that no
+operation costs a task.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
+
+from kvgateway.rpc.failures import Failures
+from kvgateway.service import KeyValues
+from tandem.core.request import Read, ReadResult, Write, Written
+from tandem.errors import TandemError, Unavailable
+from tandem.wire import codec
+from tandem.wire.status import is_expected
+from tandem.wire.v1 import kv_pb2
+
+_Request = TypeVar("_Request")
+_Outcome = TypeVar("_Outcome")
+
+
+class Sink(Protocol):
+    """Where answers go; each operation of a batch gets exactly one."""
+
+    def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
+        """A read is over."""
+        ...
+
+    def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
+        """A write is over."""
+        ...
+
+
+class Dispatch:
+    """Starts batches on one gateway."""
+
+    def __init__(self, keyvalues: KeyValues, failures: Failures) -> None:
+        self._keyvalues = keyvalues
+        self._failures = failures
+
+    def start(self, batch: kv_pb2.BatchRequest, now_s: int, sink: Sink) -> None:
+        """Starts every operation of `batch`; one that is wrong does not touch the others."""
+        if batch.gets:
+            self._start_reads(batch, sink)
+        if batch.puts or batch.deletes:
+            self._start_writes(batch, now_s, sink)
+
+    def _start_reads(self, batch: kv_pb2.BatchRequest, sink: Sink) -> None:
+        ids: list[int] = []
+        reads: list[Read] = []
+        for message in batch.gets:
+            try:
+                reads.append(codec.read_of(message))
+            except TandemError as error:
+                sink.answer_read(message.id, error)
+            else:
+                ids.append(message.id)
+        outcomes = self._begun(self._keyvalues.read, reads)
+        for operation_id, outcome in zip(ids, outcomes, strict=True):
+            if isinstance(outcome, asyncio.Future):
+                outcome.add_done_callback(partial(self._read_over, sink, operation_id))
+            else:
+                sink.answer_read(operation_id, outcome)
+
+    def _start_writes(self, batch: kv_pb2.BatchRequest, now_s: int, sink: Sink) -> None:
+        ids: list[int] = []
+        writes: list[Write] = []
+        for put in batch.puts:
+            try:
+                writes.append(codec.put_of(put, now_s))
+            except TandemError as error:
+                sink.answer_write(put.id, error)
+            else:
+                ids.append(put.id)
+        for delete in batch.deletes:
+            try:
+                writes.append(codec.delete_of(delete))
+            except TandemError as error:
+                sink.answer_write(delete.id, error)
+            else:
+                ids.append(delete.id)
+        outcomes = self._begun(self._keyvalues.write, writes)
+        for operation_id, outcome in zip(ids, outcomes, strict=True):
+            if isinstance(outcome, asyncio.Future):
+                outcome.add_done_callback(partial(self._write_over, sink, operation_id))
+            else:
+                sink.answer_write(operation_id, outcome)
+
+    def _begun(
+        self, begin: Callable[[Sequence[_Request]], Sequence[_Outcome]], requests: list[_Request]
+    ) -> Sequence[_Outcome | Exception]:
+        if not requests:
+            return ()
+        try:
+            return begin(requests)
+        except Exception as error:
+            self._failures.unexpected("batch", error)
+            return [error] * len(requests)
+
+    def _read_over(
+        self, sink: Sink, operation_id: int, future: asyncio.Future[ReadResult]
+    ) -> None:
+        error = self._error_of(future)
+        sink.answer_read(operation_id, error or future.result())
+
+    def _write_over(self, sink: Sink, operation_id: int, future: asyncio.Future[Written]) -> None:
+        error = self._error_of(future)
+        sink.answer_write(operation_id, error or future.result())
+
+    def _error_of(
+        self, future: asyncio.Future[ReadResult] | asyncio.Future[Written]
+    ) -> BaseException | None:
+        if future.cancelled():
+            return Unavailable("the gateway is stopping; the outcome of a write is unknown")
+        error = future.exception()
+        if error is not None and not is_expected(error):
+            self._failures.unexpected("batch", error)
+        return error

@@ -1,0 +1,157 @@
+"""One Exchange stream: reads batches as long as there is room, writes answers as they are ready.
+
+Two coroutines share it. The reader starts what a message asks for and stops reading at a bound on
+operations or bytes in flight, so a client that sends faster than it reads is held back by gRPC's
+flow control and grows nothing here. The writer sends whatever became ready in a loop turn. The
+stream ends with OK only when everything that was read has been answered.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final
+
+import grpc
+
+from kvgateway.rpc.dispatch import Dispatch, Sink
+from kvgateway.rpc.outbox import Outbox
+from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
+from tandem.core.request import ReadResult, Written
+from tandem.errors import InvalidArgument
+from tandem.runtime.clock import Clock
+from tandem.wire import codec
+from tandem.wire.v1 import kv_pb2
+
+OPERATIONS_MAX: Final = 4 * BATCH_OPERATIONS_MAX
+BYTES_MAX: Final = 64 * MIB
+"""Bounds of one stream; one more message of full size may be on top."""
+
+HEAVY_BYTES: Final = 16 * KIB
+"""Messages below this are bounded by the number of operations alone."""
+
+_Context = grpc.aio.ServicerContext[kv_pb2.BatchRequest, kv_pb2.BatchReply]
+
+
+class ExchangeStream:
+    """The state of one stream from its first message to its status."""
+
+    def __init__(self, dispatch: Dispatch, clock: Clock) -> None:
+        self._dispatch = dispatch
+        self._clock = clock
+        self._ready = asyncio.Event()
+        self._room = asyncio.Event()
+        self._outbox = Outbox(lambda: clock.now_us() / 1e6, self._ready.set)
+        self._operations = 0
+        self._heavy_bytes = 0
+        self._ended = False
+        self._reader: asyncio.Task[None] | None = None
+
+    async def run(self, context: _Context) -> None:
+        """Serves the stream until the client ends it or `stop_reading` is called."""
+        await context.send_initial_metadata(())
+        self._reader = reader = asyncio.create_task(self._read(context))
+        reader.add_done_callback(self._reading_ended)
+        try:
+            await self._write(context)
+        finally:
+            reader.cancel()
+        if not reader.cancelled() and (error := reader.exception()):
+            raise error
+
+    def stop_reading(self) -> None:
+        """Lets the stream end once all that has been read is answered."""
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def _read(self, context: _Context) -> None:
+        while True:
+            message: Any = await context.read()
+            if message is grpc.aio.EOF:
+                return
+            await self._accept(message)
+            while self._full():
+                self._room.clear()
+                await self._room.wait()
+
+    async def _accept(self, batch: kv_pb2.BatchRequest) -> None:
+        try:
+            size = codec.check_batch(batch)
+        except InvalidArgument as error:
+            await self._refuse(batch, error)
+            return
+        operations = len(batch.gets) + len(batch.puts) + len(batch.deletes)
+        self._operations += operations
+        sink: Sink = self._outbox
+        if size > HEAVY_BYTES:
+            self._heavy_bytes += size
+            sink = _HeavyBatch(self._outbox, operations, partial(self._lighten, size))
+        self._dispatch.start(batch, self._clock.now_us() // 1_000_000, sink)
+
+    def _lighten(self, size: int) -> None:
+        self._heavy_bytes -= size
+        self._room.set()
+
+    async def _refuse(self, batch: kv_pb2.BatchRequest, error: InvalidArgument) -> None:
+        """Answers every operation of a batch that is too large, never more than fit in flight."""
+        for is_get, operation_id in _operations_of(batch):
+            self._operations += 1
+            if is_get:
+                self._outbox.answer_read(operation_id, error)
+            else:
+                self._outbox.answer_write(operation_id, error)
+            while self._full():
+                self._room.clear()
+                await self._room.wait()
+
+    async def _write(self, context: _Context) -> None:
+        while True:
+            if self._outbox:
+                parcel = self._outbox.take()
+                await context.write(parcel.reply)
+                self._operations -= parcel.operations
+                self._room.set()
+            elif self._ended and not self._operations:
+                return
+            else:
+                self._ready.clear()
+                await self._ready.wait()
+
+    def _full(self) -> bool:
+        return (
+            self._operations >= OPERATIONS_MAX
+            or self._heavy_bytes + self._outbox.value_bytes >= BYTES_MAX
+        )
+
+    def _reading_ended(self, _reader: asyncio.Task[None]) -> None:
+        self._ended = True
+        self._ready.set()
+
+
+class _HeavyBatch:
+    """Passes answers on, and says when the last one has made the request's bytes free."""
+
+    __slots__ = ("_answered", "_left", "_sink")
+
+    def __init__(self, sink: Sink, operations: int, answered: Callable[[], None]) -> None:
+        self._sink = sink
+        self._left = operations
+        self._answered = answered
+
+    def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
+        self._sink.answer_read(operation_id, outcome)
+        self._count()
+
+    def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
+        self._sink.answer_write(operation_id, outcome)
+        self._count()
+
+    def _count(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._answered()
+
+
+def _operations_of(batch: kv_pb2.BatchRequest) -> Iterator[tuple[bool, int]]:
+    yield from ((True, message.id) for message in batch.gets)
+    yield from ((False, message.id) for message in batch.puts)
+    yield from ((False, message.id) for message in batch.deletes)

@@ -1,0 +1,183 @@
+"""The KV service: each method checks, asks the gateway, and answers."""
+
+import asyncio
+from typing import Any, Final, TypeVar
+
+import grpc
+
+from kvgateway.rpc.dispatch import Dispatch
+from kvgateway.rpc.exchange import ExchangeStream
+from kvgateway.rpc.failures import Failures
+from kvgateway.service import KeyValues
+from tandem.core.limits import BATCH_BYTES_MAX, MIB
+from tandem.core.request import ReadResult, Write, Written, check_value_size
+from tandem.errors import InvalidArgument, Overloaded, TandemError
+from tandem.runtime.clock import Clock
+from tandem.wire import codec
+from tandem.wire.status import fill_error
+from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
+
+CHUNK_BYTES: Final = 1 * MIB
+REPLY_HEAD_BYTES: Final = 2048
+"""No answer without its value is longer (metadata, or an error that names a key)."""
+
+_Result = TypeVar("_Result")
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class KvService(kv_pb2_grpc.KVServicer):
+    """Serves `KeyValues` over gRPC."""
+
+    def __init__(self, keyvalues: KeyValues, clock: Clock, failures: Failures) -> None:
+        self._keyvalues = keyvalues
+        self._clock = clock
+        self._dispatch = Dispatch(keyvalues, failures)
+        self._streams: dict[ExchangeStream, None] = {}
+        self._draining = False
+
+    async def Get(self, request: kv_pb2.GetRequest, _context: _Context) -> kv_pb2.GetReply:
+        """Reads one key."""
+        reply = kv_pb2.GetReply(id=request.id)
+        codec.fill_read(reply, await self._read(request), self._now_s())
+        return reply
+
+    async def Put(self, request: kv_pb2.PutRequest, _context: _Context) -> kv_pb2.WriteReply:
+        """Writes one key."""
+        return await self._write(request.id, codec.put_of(request, int(self._now_s())))
+
+    async def Delete(self, request: kv_pb2.DeleteRequest, _context: _Context) -> kv_pb2.WriteReply:
+        """Deletes one key; one that is not there is a success too."""
+        return await self._write(request.id, codec.delete_of(request))
+
+    async def List(self, request: kv_pb2.ListRequest, _context: _Context) -> kv_pb2.ListReply:
+        """Lists one page of live names."""
+        listing = codec.listing_of(request)
+        return codec.list_reply_of(listing, await self._keyvalues.list(listing))
+
+    async def Batch(self, request: kv_pb2.BatchRequest, _context: _Context) -> kv_pb2.BatchReply:
+        """Many operations with one reply; a batch over a limit is refused whole."""
+        codec.check_batch(request)
+        answers = _BatchAnswers(request, self._now_s())
+        self._dispatch.start(request, int(self._now_s()), answers)
+        await answers.complete
+        return answers.reply
+
+    async def Exchange(self, _requests: object, context: _Context) -> None:
+        """Batches as they come, answers as they are ready."""
+        stream = ExchangeStream(self._dispatch, self._clock)
+        self._streams[stream] = None
+        try:
+            if not self._draining:
+                await stream.run(context)
+        finally:
+            del self._streams[stream]
+
+    async def PutStream(self, _requests: object, context: _Context) -> kv_pb2.WriteReply:
+        """Writes one value that comes in pieces; a stream without its last piece writes nothing."""
+        first: Any = await context.read()
+        if first is grpc.aio.EOF:
+            raise InvalidArgument("head", "the stream ended before its first piece")
+        head = first.head
+        pieces = [head.value, first.data]
+        size, chunk = len(head.value) + len(first.data), first
+        head.value = b""
+        codec.put_of(head, int(self._now_s()))
+        while not chunk.last:
+            check_value_size(size)
+            chunk = await context.read()
+            if chunk is grpc.aio.EOF:
+                raise InvalidArgument("last", "the stream ended before its last piece")
+            pieces.append(chunk.data)
+            size += len(chunk.data)
+        check_value_size(size)
+        head.value = b"".join(pieces)
+        return await self._write(head.id, codec.put_of(head, int(self._now_s())))
+
+    async def GetStream(self, request: kv_pb2.GetRequest, context: _Context) -> None:
+        """Reads one value in pieces."""
+        result = await self._read(request)
+        head = kv_pb2.GetReply(id=request.id)
+        codec.fill_read(head, result, self._now_s())
+        value = head.value
+        head.value = value[:CHUNK_BYTES]
+        await context.write(kv_pb2.GetChunk(head=head))
+        for start in range(CHUNK_BYTES, len(value), CHUNK_BYTES):
+            await context.write(kv_pb2.GetChunk(data=value[start : start + CHUNK_BYTES]))
+
+    def drain(self) -> None:
+        """Takes nothing more from open streams; each ends once it has answered what it read."""
+        self._draining = True
+        for stream in self._streams:
+            stream.stop_reading()
+
+    async def _read(self, request: kv_pb2.GetRequest) -> ReadResult:
+        (outcome,) = self._keyvalues.read((codec.read_of(request),))
+        return await _settled(outcome)
+
+    async def _write(self, operation_id: int, write: Write) -> kv_pb2.WriteReply:
+        (outcome,) = self._keyvalues.write((write,))
+        reply = kv_pb2.WriteReply(id=operation_id)
+        codec.fill_written(reply, await _settled(outcome))
+        return reply
+
+    def _now_s(self) -> float:
+        return self._clock.now_us() / 1e6
+
+
+async def _settled(outcome: _Result | TandemError | asyncio.Future[_Result]) -> _Result:
+    if isinstance(outcome, TandemError):
+        raise outcome
+    if isinstance(outcome, asyncio.Future):
+        # A client that goes away cancels its call, never the work: a write runs to its end.
+        return await asyncio.shield(outcome)
+    return outcome
+
+
+class _BatchAnswers:
+    """The one reply of a unary batch; complete when every operation has its answer."""
+
+    def __init__(self, batch: kv_pb2.BatchRequest, now_s: float) -> None:
+        self.reply = kv_pb2.BatchReply()
+        self.complete = asyncio.get_running_loop().create_future()
+        self._now_s = now_s
+        self._left = len(batch.gets) + len(batch.puts) + len(batch.deletes)
+        self._room = BATCH_BYTES_MAX - self._left * REPLY_HEAD_BYTES
+        if not self._left:
+            self.complete.set_result(None)
+
+    def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
+        """A read is over."""
+        reply = self.reply.gets.add()
+        reply.id = operation_id
+        if isinstance(outcome, ReadResult):
+            size = outcome.record.value_size if outcome.record is not None else 0
+            if size <= self._room:
+                self._room -= size
+                codec.fill_read(reply, outcome, self._now_s)
+            else:
+                fill_error(reply.error, _no_room())
+        else:
+            fill_error(reply.error, outcome)
+        self._count()
+
+    def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
+        """A write is over."""
+        reply = self.reply.writes.add()
+        reply.id = operation_id
+        if isinstance(outcome, Written):
+            codec.fill_written(reply, outcome)
+        else:
+            fill_error(reply.error, outcome)
+        self._count()
+
+    def _count(self) -> None:
+        self._left -= 1
+        if not self._left and not self.complete.done():
+            self.complete.set_result(None)
+
+
+def _no_room() -> Overloaded:
+    return Overloaded(
+        f"the values of this batch exceed {BATCH_BYTES_MAX} bytes together;"
+        " read this key in another batch"
+    )

@@ -1,0 +1,95 @@
+"""Collects answers into reply messages: everything that is ready in one loop turn goes out together.
+
+A value above `ALONE_BYTES` gets a message of its own, so that small answers do not wait behind it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
+from tandem.core.request import ReadResult, Written
+from tandem.wire import codec
+from tandem.wire.status import fill_error
+from tandem.wire.v1 import kv_pb2
+
+ALONE_BYTES: Final = 256 * KIB
+REPLY_BYTES: Final = 1 * MIB
+"""A message takes no further answer once it holds this much."""
+
+
+@dataclass(slots=True)
+class Parcel:
+    """One reply message with what it weighs."""
+
+    reply: kv_pb2.BatchReply = field(default_factory=kv_pb2.BatchReply)
+    operations: int = 0
+    value_bytes: int = 0
+
+
+class Outbox:
+    """Answers that wait to be written, as whole messages."""
+
+    def __init__(self, now_s: Callable[[], float], wake: Callable[[], None]) -> None:
+        self._now_s = now_s
+        self._wake = wake
+        self._small: deque[Parcel] = deque()
+        self._large: deque[Parcel] = deque()
+        self._large_next = False
+        self.value_bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._small or self._large)
+
+    def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
+        """A read is over."""
+        if isinstance(outcome, ReadResult):
+            size = outcome.record.value_size if outcome.record is not None else 0
+            reply = self._parcel(size).reply.gets.add()
+            reply.id = operation_id
+            codec.fill_read(reply, outcome, self._now_s())
+        else:
+            reply = self._parcel(0).reply.gets.add()
+            reply.id = operation_id
+            fill_error(reply.error, outcome)
+
+    def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
+        """A write is over."""
+        reply = self._parcel(0).reply.writes.add()
+        reply.id = operation_id
+        if isinstance(outcome, Written):
+            codec.fill_written(reply, outcome)
+        else:
+            fill_error(reply.error, outcome)
+
+    def take(self) -> Parcel:
+        """The next message to write; small and large ones take turns."""
+        if self._large and (self._large_next or not self._small):
+            self._large_next = False
+            parcel = self._large.popleft()
+        else:
+            self._large_next = True
+            parcel = self._small.popleft()
+        self.value_bytes -= parcel.value_bytes
+        return parcel
+
+    def _parcel(self, size: int) -> Parcel:
+        if size > ALONE_BYTES:
+            parcel = Parcel()
+            self._large.append(parcel)
+        elif (
+            self._small
+            and (parcel := self._small[-1]).value_bytes < REPLY_BYTES
+            and parcel.operations < BATCH_OPERATIONS_MAX
+        ):
+            pass
+        else:
+            parcel = Parcel()
+            self._small.append(parcel)
+        if not parcel.operations:
+            self._wake()
+        parcel.operations += 1
+        parcel.value_bytes += size
+        self.value_bytes += size
+        return parcel
