@@ -1,5 +1,8 @@
 """What a worker shows of itself: names of metrics, and how the hot path counts them."""
 
+from collections.abc import Mapping
+from functools import partial
+
 from kvgateway.guard import GuardedHome
 from kvgateway.inbox import RepairInbox
 from kvgateway.reads import Reader
@@ -54,22 +57,30 @@ class HomeMetrics:
         return counter
 
 
-def show_homes(metrics: Metrics, guards: dict[Side, GuardedHome]) -> None:
+def show_homes(metrics: Metrics, guards: Mapping[Side, GuardedHome]) -> None:
     """Breaker and switches of each home."""
     for side, guard in guards.items():
+        home = side.value
         metrics.gauge(
-            "tandem_breaker_open", "1 while a home is not asked",
-            lambda guard=guard: float(guard.breaker.state is not BreakerState.CLOSED),
-            home=side.value,
-        )  # fmt: skip
-        metrics.gauge(
-            "tandem_home_enabled", "1 while a home is used for reads",
-            lambda guard=guard: float(guard.switch.reads), home=side.value, use="reads",
-        )  # fmt: skip
-        metrics.gauge(
-            "tandem_home_enabled", "1 while a home is used for writes",
-            lambda guard=guard: float(guard.switch.writes), home=side.value, use="writes",
-        )  # fmt: skip
+            "tandem_breaker_open", "1 while a home is not asked", partial(_broken, guard), home=home
+        )
+        for use, enabled in (("reads", _reads_enabled), ("writes", _writes_enabled)):
+            metrics.gauge(
+                "tandem_home_enabled", "1 while a home is used", partial(enabled, guard),
+                home=home, use=use,
+            )  # fmt: skip
+
+
+def _broken(guard: GuardedHome) -> float:
+    return float(guard.breaker.state is not BreakerState.CLOSED)
+
+
+def _reads_enabled(guard: GuardedHome) -> float:
+    return float(guard.switch.reads)
+
+
+def _writes_enabled(guard: GuardedHome) -> float:
+    return float(guard.switch.writes)
 
 
 def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: RepairInbox) -> None:
@@ -78,7 +89,7 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
     for side in Side:
         metrics.counted(
             "tandem_acks", "writes acknowledged, by the home that confirmed first",
-            lambda side=side: writes.acked_first[side], home=side.value,
+            partial(writes.acked_first.__getitem__, side), home=side.value,
         )  # fmt: skip
     metrics.counted(
         "tandem_superseded", "writes that found a newer version", lambda: writes.superseded
