@@ -1,0 +1,127 @@
+"""What every long-running program does the same: event loop, signals, last-resort logging, tasks.
+
+grpc.aio was tried under uvloop (unary calls, streams, 3 MiB messages): it works, no faster than on
+asyncio, while the HTTP server gains; so uvloop is used where it is installed.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+from tandem.runtime.logs import Logger
+
+LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
+_EXIT_ON_SECOND_SIGNAL = 130
+
+
+class TooManyTasks(Exception):
+    """The owner of background tasks is at its bound; try again when some have ended."""
+
+
+class Tasks:
+    """Owns background tasks: named, bounded, drained; a failure is counted and logged, not lost."""
+
+    def __init__(self, tasks_max: int, log: Logger) -> None:
+        self._tasks_max = tasks_max
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self.failures = 0
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` in the background; `TooManyTasks` at the bound, and `work` is closed."""
+        if len(self._tasks) >= self._tasks_max:
+            work.close()
+            raise TooManyTasks(f"{name}: {self._tasks_max} tasks are running")
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks:
+            self._idle.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.failures += 1
+            self._log.error(
+                "task_failed", operation=task.get_name(), error=repr(error), exc_info=error
+            )
+
+    async def drain(self, deadline_s: float) -> int:
+        """Wait for all to end, cancel those that outlive the deadline; how many those were."""
+        await self._until_idle(deadline_s)
+        late = list(self._tasks)
+        for task in late:
+            task.cancel()
+        await self._until_idle(deadline_s)
+        return len(late)
+
+    async def _until_idle(self, deadline_s: float) -> None:
+        if self._tasks:
+            self._idle.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), deadline_s)
+
+
+class Process:
+    """What a main learns from outside: that it should stop, or read its configuration again."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self.stop = asyncio.Event()
+        self.loop_errors = 0
+
+    def install(self, on_hangup: Callable[[], None] | None = None) -> None:
+        """Take over SIGTERM, SIGINT, SIGHUP (if wanted) and the loop's exception handler."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._loop_error)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, self._asked_to_stop, each)
+        if on_hangup is not None:
+            loop.add_signal_handler(signal.SIGHUP, on_hangup)
+
+    def _asked_to_stop(self, received: signal.Signals) -> None:
+        if self.stop.is_set():
+            self._log.warning("stopped_at_once", signal=received.name)
+            os._exit(_EXIT_ON_SECOND_SIGNAL)
+        self._log.info("stopping", signal=received.name)
+        self.stop.set()
+
+    def _loop_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.loop_errors += 1
+        error = context.get("exception")
+        self._log.error(
+            "loop_error", operation=str(context.get("message")), error=repr(error), exc_info=error
+        )
+
+
+def run(
+    main: Callable[[Process], Coroutine[Any, Any, int]],
+    log: Logger,
+    on_hangup: Callable[[], None] | None = None,
+) -> int:
+    """Run an asyncio main until it returns its exit status."""
+
+    async def guarded() -> int:
+        process = Process(log)
+        process.install(on_hangup)
+        return await main(process)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(guarded())
+
+
+def _loop_factory() -> LoopFactory | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,155 @@
+"""Signals, last-resort logging, bounded background tasks, and gRPC on the loop that is used."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import grpc
+import pytest
+
+from tandem.runtime.serve import Process, Tasks, TooManyTasks, run
+from tests.runtime.wire import Recorded
+
+_STUBBORN = """
+import asyncio, sys
+from tandem.runtime import logs
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.serve import run
+logs.configure(SystemClock())
+async def main(process):
+    print("ready", flush=True)
+    await process.stop.wait()
+    print("stopping", flush=True)
+    await asyncio.Event().wait()
+sys.exit(run(main, logs.get("t")))
+"""
+
+
+async def test_tasks_are_bounded_and_refused_work_is_closed() -> None:
+    tasks = Tasks(1, Recorded())
+    forever = asyncio.Event()
+    tasks.start("one", _waiting(forever))
+    with pytest.raises(TooManyTasks, match="two: 1 tasks"):
+        tasks.start("two", _waiting(forever))
+    forever.set()
+    assert await tasks.drain(5) == 0
+    assert len(tasks) == 0
+
+
+async def _waiting(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def test_a_failed_task_is_counted_and_logged_with_its_name() -> None:
+    log = Recorded()
+    tasks = Tasks(4, log)
+
+    async def bug() -> None:
+        raise RuntimeError("bug")
+
+    tasks.start("repair", bug())
+    await tasks.drain(5)
+    assert tasks.failures == 1
+    assert [(event, fields["operation"]) for event, fields in log.events] == [
+        ("task_failed", "repair")
+    ]
+
+
+async def test_drain_cancels_what_outlives_the_deadline() -> None:
+    tasks = Tasks(4, Recorded())
+    tasks.start("stuck", _waiting(asyncio.Event()))
+    assert await tasks.drain(0) == 1
+    assert tasks.failures == 0
+
+
+@pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_asks_and_the_status_comes_back(received: signal.Signals) -> None:
+    async def main(process: Process) -> int:
+        os.kill(os.getpid(), received)
+        await process.stop.wait()
+        return 3
+
+    log = Recorded()
+    assert run(main, log) == 3
+    assert log.events == [("stopping", {"signal": received.name})]
+
+
+def test_the_second_signal_ends_the_process_at_once() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _STUBBORN],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert child.stdout is not None
+    try:
+        for expected in ("ready\n", "stopping\n"):
+            assert child.stdout.readline() == expected
+            child.send_signal(signal.SIGTERM)
+        assert child.wait(10) == 130
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+
+
+def test_hangup_and_loop_errors_reach_their_owners() -> None:
+    log = Recorded()
+    hung_up: list[bool] = []
+
+    async def main(process: Process) -> int:
+        os.kill(os.getpid(), signal.SIGHUP)
+        asyncio.get_running_loop().call_soon(_fail)
+        while not (hung_up and process.loop_errors):
+            await asyncio.sleep(0)
+        return process.loop_errors
+
+    assert run(main, log, on_hangup=lambda: hung_up.append(True)) == 1
+    assert [event for event, _ in log.events] == ["loop_error"]
+
+
+def _fail() -> None:
+    raise RuntimeError("in a callback")
+
+
+def _same(data: bytes) -> bytes:
+    return data
+
+
+async def _unary(request: bytes, context: object) -> bytes:
+    return request
+
+
+async def _stream(requests: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield request
+
+
+def test_grpc_works_on_the_loop_of_run() -> None:
+    method: Callable[..., Any] = grpc.method_handlers_generic_handler
+    handlers = method(
+        "t.T",
+        {
+            "U": grpc.unary_unary_rpc_method_handler(_unary, _same, _same),
+            "S": grpc.stream_stream_rpc_method_handler(_stream, _same, _same),
+        },
+    )
+
+    async def main(process: Process) -> int:
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((handlers,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await channel.unary_unary("/t.T/U", _same, _same)(b"u") == b"u"
+            call = channel.stream_stream("/t.T/S", _same, _same)(iter([b"1", b"2"]))
+            assert [reply async for reply in call] == [b"1", b"2"]
+        await server.stop(0)
+        return 0
+
+    typed: Callable[[Process], Coroutine[Any, Any, int]] = main
+    assert run(typed, Recorded()) == 0

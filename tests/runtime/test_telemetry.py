@@ -1,0 +1,96 @@
+"""Exact numbers in Prometheus' text, one page for all workers, and collectors that hang."""
+
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.snapshots import STALE_US, SnapshotWriter, render
+from tandem.runtime.telemetry import BOUNDS_S, Metrics
+from tests.runtime.clocks import StillClock
+
+
+def _samples(page: bytes) -> dict[str, float]:
+    lines = [line for line in page.decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_counters_gauges_and_latencies_are_exact() -> None:
+    metrics = Metrics("kvgateway", StillClock())
+    acks = {home: metrics.counter("acks", "First confirmations.", home=home) for home in "ab"}
+    assert metrics.counter("acks", "First confirmations.", home="a") is acks["a"]
+    depth = 7
+    metrics.gauge("queue_depth", "Repair tasks.", lambda: depth)
+    metrics.counted("seen", "Seen elsewhere.", lambda: 12)
+    latency = metrics.latency("leg", "One leg.", home="a")
+    acks["a"].value += 3
+    for seconds in (0.0001, 0.00011, 0.2, 31.0):
+        latency.observe(seconds)
+    samples = _samples(metrics.prometheus())
+    assert samples['acks_total{home="a"}'] == 3
+    assert samples['acks_total{home="b"}'] == 0
+    assert samples["queue_depth"] == 7
+    assert samples["seen_total"] == 12
+    assert samples['leg_seconds_count{home="a"}'] == 4
+    assert samples['leg_seconds_sum{home="a"}'] == pytest.approx(31.20021)
+    buckets = [samples[f'leg_seconds_bucket{{home="a",le="{bound}"}}'] for bound in BOUNDS_S]
+    assert buckets == [1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3]
+    metrics.close(1)
+
+
+def _page(acks: int) -> bytes:
+    return (
+        b"# HELP acks_total Acks.\n# TYPE acks_total counter\n"
+        b'acks_total{home="a"} %d\nacks_total %d\n'
+        b"# HELP depth Depth.\n# TYPE depth gauge\ndepth 5\n" % (acks, acks)
+    )
+
+
+def test_workers_share_a_page_with_one_head_per_family(tmp_path: Path) -> None:
+    for slot in (0, 1):
+        SnapshotWriter(tmp_path, slot, 1).write(_page(slot + 1), 1000)
+    page = render(tmp_path, 1000)
+    assert page.count(b"# HELP acks_total") == page.count(b"# TYPE acks_total") == 1
+    samples = _samples(page)
+    assert samples['acks_total{worker="0",home="a"}'] == 1
+    assert samples['acks_total{worker="1"}'] == 2
+    assert samples['tandem_worker_up{worker="1"}'] == 1
+
+
+def test_a_dead_worker_keeps_its_counters_until_its_successor_writes(tmp_path: Path) -> None:
+    old, new = SnapshotWriter(tmp_path, 0, 1), SnapshotWriter(tmp_path, 0, 2)
+    old.write(_page(9), 0)
+    samples = _samples(render(tmp_path, STALE_US))
+    assert samples['acks_total{worker="0"}'] == 9
+    assert samples['tandem_worker_up{worker="0"}'] == 0
+    assert 'depth{worker="0"}' not in samples
+    new.write(_page(0), STALE_US)
+    old.write(_page(10), STALE_US)
+    assert _samples(render(tmp_path, STALE_US))['acks_total{worker="0"}'] == 0
+    new.write(_page(1), STALE_US)
+    assert [path.name for path in tmp_path.iterdir()] == ["worker-0.2.prom"]
+
+
+def test_a_snapshot_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    writer = SnapshotWriter(tmp_path / "gone", 0, 1)
+    writer.write(b"", 0)
+    assert writer.failures == 1
+
+
+@pytest.mark.skipif(
+    find_spec("opentelemetry.exporter.otlp") is None, reason="the OTLP exporter is optional"
+)
+def test_a_collector_that_never_answers_stops_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(10)
+        host, port = silent.getsockname()
+        metrics = Metrics("t", SystemClock(), f"http://{host}:{port}")
+        counter = metrics.counter("ops", "Operations.")
+        counter.value += 1
+        assert _samples(metrics.prometheus())["ops_total"] == 1
+        metrics.close(1)
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(4096).startswith(b"POST /v1/metrics")
