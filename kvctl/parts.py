@@ -1,0 +1,118 @@
+"""One part of a running Tandem: its process, its log, its process id on disk, and its restarts."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.core.backoff import delay_s
+from tandem.runtime.clock import Clock
+
+STABLE_US = 30_000_000
+"""A part that ran this long starts with a clean record."""
+
+
+class PartFailed(Exception):
+    """A part could not be started; the text says where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """How to start a part and how to tell that it serves."""
+
+    name: str
+    module: str
+    ready: Callable[[], Awaitable[bool]]
+
+
+class Part:
+    """Keeps one program running until it is stopped."""
+
+    def __init__(
+        self,
+        plan: PartPlan,
+        *,
+        data: Path,
+        environment: Mapping[str, str],
+        clock: Clock,
+        say: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._pid_file = data / "run" / f"{plan.name}.pid"
+        self.log_file = data / "logs" / f"{plan.name}.log"
+        self._environment = environment
+        self._clock = clock
+        self._say = say
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+
+    @property
+    def name(self) -> str:
+        """What the part is called."""
+        return self._plan.name
+
+    async def start(self, start_s: float) -> None:
+        """Starts the part and returns when it serves; PartFailed when it does not."""
+        process = await self._spawn()
+        deadline_us = self._clock.monotonic_us() + int(start_s * 1e6)
+        while not await self._plan.ready():
+            if process.returncode is not None:
+                raise PartFailed(
+                    f"{self.name} stopped with status {process.returncode}:\n{self._log_tail()}"
+                )
+            if self._clock.monotonic_us() > deadline_us:
+                raise PartFailed(
+                    f"{self.name} is not ready after {start_s:g} s:\n{self._log_tail()}"
+                )
+            await asyncio.sleep(0.05)
+
+    async def keep(self) -> None:
+        """Starts the part anew whenever it dies, ever more slowly; returns when it is stopped."""
+        deaths = 0
+        while self._process is not None:
+            began_us = self._clock.monotonic_us()
+            status = await self._process.wait()
+            if self._stopping:
+                return
+            lived_us = self._clock.monotonic_us() - began_us
+            deaths = 1 if lived_us >= STABLE_US else deaths + 1
+            self._say(f"{self.name} died with status {status}; starting it again")
+            await asyncio.sleep(
+                delay_s(deaths, first_s=0.1, most_s=10.0, unit_random=0.5) if deaths > 1 else 0
+            )
+            if not self._stopping:
+                await self._spawn()
+
+    async def stop(self, stop_s: float) -> None:
+        """Lets the part finish its work; kills it when it takes too long."""
+        self._stopping = True
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), stop_s)
+        except TimeoutError:
+            self._say(f"{self.name} does not stop; killing it")
+            process.kill()
+            await process.wait()
+        self._pid_file.unlink(missing_ok=True)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        for folder in (self._pid_file.parent, self.log_file.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", self._plan.module,
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(self._environment), start_new_session=True,
+            )  # fmt: skip
+        self._pid_file.write_text(f"{self._process.pid}\n")
+        return self._process
+
+    def _log_tail(self, lines: int = 12) -> str:
+        text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        return "\n".join(f"  {line}" for line in text.splitlines()[-lines:])

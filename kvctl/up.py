@@ -1,0 +1,176 @@
+"""`kvctl up`: all of Tandem on one machine, until it is told to stop."""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from kvctl.parts import Part, PartFailed, PartPlan
+from kvctl.settings import UpSettings
+from tandem.runtime.clock import Clock
+from tandem.runtime.settings import Address
+
+_BANNER = """\
+Tandem KV is up.
+
+  gRPC   {grpc}
+  HTTP   http://{http}  (/healthz, /readyz, /metrics)
+  KVSP   {kvsp}
+  data   {data}
+  logs   {data}/logs
+
+Stop it with Ctrl-C."""
+
+
+class CannotStart(Exception):
+    """Nothing runs; the text says what to do."""
+
+
+async def up(
+    settings: UpSettings,
+    environment: Mapping[str, str],
+    clock: Clock,
+    say: Callable[[str], None],
+) -> int:
+    """Starts KVSP, gateway and crawler in that order; stops them in the opposite one.
+
+    Returns the exit status. `environment` is handed on to the parts, with the addresses and the
+    data directory of `settings`.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with _only_one(settings.data):
+        for name, address in (
+            ("--grpc", settings.grpc_address),
+            ("--http", settings.http_address),
+            ("--kvsp", settings.kvsp_address),
+        ):
+            _check_free(name, address)
+        stop = _stop_on_signals()
+        parts = [
+            Part(
+                plan,
+                data=settings.data.resolve(),
+                environment={**environment, **settings.environment()},
+                clock=clock,
+                say=say,
+            )
+            for plan in _plans(settings)
+        ]
+        return await _run(parts, settings, stop, say)
+
+
+async def _run(
+    parts: list[Part], settings: UpSettings, stop: asyncio.Event, say: Callable[[str], None]
+) -> int:
+    started: list[Part] = []
+    try:
+        for part in parts:
+            started.append(part)
+            await _unless_stopped(stop, part.start(settings.start_s))
+            if stop.is_set():
+                return 0
+        say(
+            _BANNER.format(
+                grpc=settings.grpc_address,
+                http=settings.http_address,
+                kvsp=settings.kvsp_address,
+                data=settings.data.resolve(),
+            )
+        )
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part.keep())
+            await stop.wait()
+            say("stopping")
+            await _stop(started, settings.stop_s)
+            started.clear()
+        return 0
+    except PartFailed as error:
+        say(str(error))
+        return 1
+    finally:
+        await _stop(started, settings.stop_s)
+
+
+async def _stop(parts: list[Part], stop_s: float) -> None:
+    for part in reversed(parts):
+        await part.stop(stop_s)
+
+
+async def _unless_stopped(stop: asyncio.Event, starting: Coroutine[None, None, None]) -> None:
+    """Runs `starting` to its end, or until `stop` is set."""
+    task = asyncio.ensure_future(starting)
+    stopped = asyncio.ensure_future(stop.wait())
+    stopped.add_done_callback(lambda _: task.cancel())
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    finally:
+        stopped.cancel()
+
+
+def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:
+    return (
+        PartPlan("kvsp", "kvsp.main", lambda: _grpc_serves(settings.kvsp_address)),
+        PartPlan("gateway", "kvgateway.main", lambda: _grpc_serves(settings.grpc_address)),
+    )
+
+
+async def _grpc_serves(address: Address) -> bool:
+    """Whether the standard health service there says SERVING."""
+    async with grpc.aio.insecure_channel(str(address)) as channel:
+        try:
+            reply = await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=1.0
+            )
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _check_free(flag: str, address: Address) -> None:
+    """Raises CannotStart when somebody else listens there, before anything is started."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise CannotStart(f"{flag} {address}: {error.strerror}") from None
+            raise CannotStart(
+                f"{address} is in use already (is another Tandem running?); choose another with"
+                f" {flag} HOST:PORT"
+            ) from None
+
+
+@contextlib.contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    """Holds the data directory for as long as this Tandem runs."""
+    lock = os.open(data / "up.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(
+                f"another `kvctl up` is using {data.resolve()}; choose another directory with"
+                " --data or TANDEM_DATA"
+            ) from None
+        yield
+    finally:
+        os.close(lock)
