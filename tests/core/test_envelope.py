@@ -1,0 +1,168 @@
+"""Envelopes: what is sealed opens again, and what is not an envelope is refused, never guessed."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem.core.envelope import (
+    FORMAT,
+    HEAD_BYTES_MAX,
+    TOMBSTONE_BYTES,
+    BadEnvelope,
+    open_envelope,
+    seal,
+    seal_tombstone,
+)
+from tandem.core.limits import METADATA_BYTES_MAX
+from tandem.core.record import Kind, Record
+from tandem.core.version import VERSION_BYTES, Version
+
+VERSION = Version.of(0x0123456789ABCDEF, b"nonce678")
+
+versions = st.binary(min_size=VERSION_BYTES, max_size=VERSION_BYTES).map(Version)
+values = st.builds(
+    seal,
+    versions,
+    st.binary(max_size=64),
+    metadata=st.binary(max_size=64),
+    expires_at_s=st.integers(0, 2**64 - 1),
+)
+tombstones = st.builds(seal_tombstone, versions)
+
+SAMPLES = {
+    "value": seal(VERSION, b"value", metadata=b'{"a":1}', expires_at_s=0x0102030405060708),
+    "empty value": seal(VERSION, b""),
+    "fullest header": seal(VERSION, b"v", metadata=b"m" * METADATA_BYTES_MAX),
+    "tombstone": seal_tombstone(VERSION),
+}
+
+
+def test_the_bytes_of_format_1_never_change() -> None:
+    sealed = seal(VERSION, b"value", metadata=b"{}", expires_at_s=258)
+    assert sealed.envelope == (
+        b"TKV\x01" + b"\x00\x1b" + b"\x01" + VERSION + b"\x00\x00\x00\x00\x00\x00\x01\x02{}value"
+    )
+    assert seal_tombstone(VERSION).envelope == b"TKV\x01" + b"\x00\x11" + b"\x02" + VERSION
+
+
+@given(
+    versions,
+    st.binary(max_size=2000),
+    st.binary(max_size=METADATA_BYTES_MAX),
+    st.integers(0, 2**64 - 1),
+)
+def test_a_value_opens_as_it_was_sealed(
+    version: Version, value: bytes, metadata: bytes, expires_at_s: int
+) -> None:
+    sealed = seal(version, value, metadata=metadata, expires_at_s=expires_at_s)
+    opened = open_envelope(sealed.envelope)
+    assert opened == sealed
+    assert (opened.version, opened.kind) == (version, Kind.VALUE)
+    assert (opened.value, opened.value_size) == (value, len(value))
+    assert (opened.metadata, opened.expires_at_s) == (metadata, expires_at_s)
+
+
+@given(versions)
+def test_a_tombstone_opens_as_it_was_sealed(version: Version) -> None:
+    opened = open_envelope(seal_tombstone(version).envelope)
+    assert opened == seal_tombstone(version)
+    assert (opened.version, opened.kind) == (version, Kind.TOMBSTONE)
+    assert (opened.value, opened.value_size, opened.metadata) == (b"", 0, b"")
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_the_digest_is_the_md5_that_an_s3_listing_shows(sample: Record) -> None:
+    assert sample.digest == hashlib.md5(sample.envelope, usedforsecurity=False).digest()
+    assert open_envelope(sample.envelope, b"known already...").digest == b"known already..."
+
+
+def test_no_value_is_as_long_as_a_tombstone() -> None:
+    assert all(len(seal(VERSION, bytes(size)).envelope) > TOMBSTONE_BYTES for size in range(99))
+    assert len(seal_tombstone(VERSION).envelope) == TOMBSTONE_BYTES
+
+
+def test_no_head_is_longer_than_the_longest() -> None:
+    fullest = SAMPLES["fullest header"]
+    assert fullest.value_start == HEAD_BYTES_MAX
+    with pytest.raises(AssertionError, match="no reader would open it"):
+        seal(VERSION, b"", metadata=bytes(METADATA_BYTES_MAX + 1))
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_a_truncated_head_is_refused_and_a_truncated_value_is_another_record(
+    sample: Record,
+) -> None:
+    for size in range(sample.value_start):
+        with pytest.raises(BadEnvelope):
+            open_envelope(sample.envelope[:size])
+    for size in range(sample.value_start, len(sample.envelope)):
+        opened = open_envelope(sample.envelope[:size])
+        assert opened.value == sample.value[: size - sample.value_start]
+        assert opened.digest != sample.digest
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_a_flipped_bit_of_the_head_is_refused_or_makes_another_record(sample: Record) -> None:
+    for bit in range(sample.value_start * 8):
+        flipped = bytearray(sample.envelope)
+        flipped[bit // 8] ^= 1 << bit % 8
+        _opens_to_itself_or_is_refused(bytes(flipped))
+        if bit // 8 < 4 or bit // 8 == 6:  # the magic, the format, the kind
+            with pytest.raises(BadEnvelope):
+                open_envelope(bytes(flipped))
+
+
+@pytest.mark.parametrize("form", [number for number in range(256) if number != FORMAT])
+def test_an_unknown_format_is_refused(form: int) -> None:
+    for sample in SAMPLES.values():
+        with pytest.raises(BadEnvelope, match=f"format {form} is not known"):
+            open_envelope(b"TKV" + bytes([form]) + sample.envelope[4:])
+
+
+def test_a_tombstone_with_anything_behind_it_is_refused() -> None:
+    with pytest.raises(BadEnvelope, match="wrong length"):
+        open_envelope(seal_tombstone(VERSION).envelope + b"v")
+
+
+def test_a_header_with_more_metadata_than_allowed_is_refused() -> None:
+    fullest = SAMPLES["fullest header"].envelope
+    longer = (int.from_bytes(fullest[4:6], "big") + 1).to_bytes(2, "big")
+    with pytest.raises(BadEnvelope, match="a header of"):
+        open_envelope(fullest[:4] + longer + fullest[6:])
+
+
+@given(
+    st.one_of(st.binary(max_size=80), st.binary(max_size=80).map(lambda tail: b"TKV\x01" + tail))
+)
+def test_no_bytes_raise_anything_but_bad_envelope(garbage: bytes) -> None:
+    _opens_to_itself_or_is_refused(garbage)
+
+
+@given(st.one_of(values, tombstones), st.data())
+def test_no_damage_raises_anything_but_bad_envelope(record: Record, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(record.envelope)))
+    end = data.draw(st.integers(start, len(record.envelope)))
+    splice = data.draw(st.binary(max_size=16))
+    _opens_to_itself_or_is_refused(record.envelope[:start] + splice + record.envelope[end:])
+
+
+def _opens_to_itself_or_is_refused(envelope: bytes) -> None:
+    """Whatever opens is what sealing its parts makes: no two readings, nothing dropped."""
+    try:
+        opened = open_envelope(envelope)
+    except BadEnvelope:
+        return
+    match opened.kind:
+        case Kind.VALUE:
+            again = seal(
+                opened.version,
+                opened.value,
+                metadata=opened.metadata,
+                expires_at_s=opened.expires_at_s,
+            )
+        case Kind.TOMBSTONE:
+            again = seal_tombstone(opened.version)
+    assert opened == again
+    assert opened.envelope == envelope
