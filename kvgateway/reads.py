@@ -6,7 +6,7 @@ is compared, and drift becomes a repair task.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -16,13 +16,15 @@ from kvgateway.inbox import RepairInbox
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
 from tandem.core.key import Key
-from tandem.core.race import Answer, GiveUp, ReadRace
+from tandem.core.namespace import ReadMode
+from tandem.core.race import BOTH_SIDES, Answer, GiveUp, ReadRace
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable
 
+_SIDES = {ReadMode.RACE: BOTH_SIDES, ReadMode.KVSP: (Side.KVSP,), ReadMode.S3: (Side.S3,)}
 ReadAnswer = ReadResult | TandemError | asyncio.Future[ReadResult]
 
 
@@ -62,25 +64,23 @@ class _Flight:
 
     __slots__ = ("answer", "began_us", "key", "race", "reader", "wanted")
 
-    def __init__(
-        self, reader: "Reader", key: Key, wanted: Version, race: ReadRace, began_us: int
-    ) -> None:
+    def __init__(self, reader: "Reader", key: Key, wanted: Version, began_us: int) -> None:
         self.reader = reader
         self.key = key
         self.wanted = wanted
-        self.race = race
         self.began_us = began_us
+        self.race: ReadRace
         self.answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
 
     def body_needed(self) -> bool:
         return not self.race.answered
 
-    def replied(self, side: Side, future: "asyncio.Future[ReadReply]") -> None:
-        outcome = self.race.on_reply(side, future.result())
+    def replied(self, race: ReadRace, side: Side, future: "asyncio.Future[ReadReply]") -> None:
+        outcome = race.on_reply(side, future.result())
         if outcome is not None:
             self.reader.decided(self, outcome)
-        if self.race.complete():
-            self.reader.compared(self)
+        if race.complete():
+            self.reader.compared(self, race)
 
 
 class Reader:
@@ -95,6 +95,7 @@ class Reader:
         inbox: RepairInbox,
         time: HomeTime,
         trust: Trust,
+        mode_of: Callable[[str], ReadMode],
         bounds: ReadBounds = ReadBounds(),
     ) -> None:
         self._homes = homes
@@ -103,6 +104,7 @@ class Reader:
         self._inbox = inbox
         self._time = time
         self._trust = trust
+        self._mode_of = mode_of
         self._bounds = bounds
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
@@ -161,19 +163,27 @@ class Reader:
         flight = self._flights.get(key)
         if flight is not None and flight.wanted >= wanted:
             return flight
-        race = ReadRace(wanted, tuple(self._homes), self._trust.behind(key.namespace))
-        flight = _Flight(self, key, wanted, race, self._time.now_us() if self._time.known() else 0)
+        flight = _Flight(self, key, wanted, self._time.now_us() if self._time.known() else 0)
         self._flights[key] = flight
-        self._racing += 1
-        for side, home in self._homes.items():
-            reply = asyncio.ensure_future(
-                home.get(key, self._bounds.deadline_s, flight.body_needed)
-            )
-            reply.add_done_callback(partial(flight.replied, side))
+        self._start(flight, _SIDES[self._mode_of(key.namespace)])
         return flight
 
+    def _start(self, flight: _Flight, sides: tuple[Side, ...]) -> None:
+        race = ReadRace(flight.wanted, sides, self._trust.behind(flight.key.namespace))
+        flight.race = race
+        self._racing += 1
+        for side in sides:
+            reply = asyncio.ensure_future(
+                self._homes[side].get(flight.key, self._bounds.deadline_s, flight.body_needed)
+            )
+            reply.add_done_callback(partial(flight.replied, race, side))
+
     def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
-        """The race is decided: nobody joins it any more, and its readers hear."""
+        """The race is decided: nobody joins it any more, and its readers hear. A single home that
+        cannot answer is no reason to give up: both are raced then."""
+        if isinstance(outcome, GiveUp) and not flight.race.over_both():
+            self._start(flight, BOTH_SIDES)
+            return
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
         result = self._result(flight, outcome)
@@ -218,14 +228,14 @@ class Reader:
             known.record, now_us, version=known.version, cached=True, stale=not known.pinned
         )
 
-    def compared(self, flight: _Flight) -> None:
+    def compared(self, flight: _Flight, race: ReadRace) -> None:
         """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
         self._racing -= 1
-        if not flight.race.needs_repair():
+        if not race.needs_repair():
             return
         self.counters.drift += 1
-        self.counters.corrupt += flight.race.corrupt()
-        newest, missing = _difference(flight)
+        self.counters.corrupt += race.corrupt()
+        newest, missing = _difference(flight.wanted, race)
         if isinstance(newest, Record) and self._time.known():
             self._machine.fill(flight.key, newest, flight.began_us, self._time.now_us())
         version = newest.version if isinstance(newest, Record) else newest
@@ -252,13 +262,13 @@ def _newer(known: Known, record: Record | None) -> bool:
     return record is None or known.version > record.version
 
 
-def _difference(flight: _Flight) -> tuple[Record | Version, tuple[Side, ...]]:
+def _difference(wanted: Version, race: ReadRace) -> tuple[Record | Version, tuple[Side, ...]]:
     """The newest record (or its version alone) that the replies show, and who lacks it."""
-    newest: Record | Version = flight.wanted
-    version = flight.wanted
+    newest: Record | Version = wanted
+    version = wanted
     held: dict[Side, Version] = {}
     for side in Side:
-        match flight.race.reply_of(side):
+        match race.reply_of(side):
             case Found(record):
                 held[side] = record.version
                 if record.version >= version:

@@ -11,20 +11,10 @@ from typing import Final
 
 from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
+from tandem.core.race import AckPolicy
 from tandem.errors import InvalidArgument, NamespaceNotFound
 
 FORMAT: Final = 1
-
-
-class AckPolicy(enum.Enum):
-    """When a write is acknowledged."""
-
-    FIRST = "first"
-    """One home has confirmed."""
-    FIRST_INTENT = "first+intent"
-    """One home has confirmed and the gateway's intent is durable."""
-    BOTH = "both"
-    """Both homes have confirmed."""
 
 
 class ReadMode(enum.Enum):

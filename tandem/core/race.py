@@ -119,6 +119,10 @@ class ReadRace:
         """Whether every home has replied."""
         return len(self._replies) == len(self._sides)
 
+    def over_both(self) -> bool:
+        """Whether the race is over both homes."""
+        return len(self._sides) == len(BOTH_SIDES)
+
     def reply_of(self, side: Side) -> ReadReply | None:
         """What this home replied, if it has."""
         return self._replies.get(side)
@@ -252,8 +256,11 @@ class AckPolicy(enum.Enum):
     """What must have happened before a write is acknowledged."""
 
     FIRST = "first"
+    """One home has confirmed."""
     FIRST_INTENT = "first+intent"
+    """One home has confirmed and the gateway's intent is durable."""
     BOTH = "both"
+    """Both homes have confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
