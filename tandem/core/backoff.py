@@ -81,7 +81,7 @@ class Breaker:
                 return False
             self.state = BreakerState.HALF_OPEN
             self._successes, self._trials = 0, 0
-        if self._trials >= 2**self._successes:
+        if self._trials >= 1 << self._successes:
             return False
         self._trials += 1
         return True
@@ -94,7 +94,7 @@ class Breaker:
             case BreakerState.OPEN:
                 return now_us - self._opened_us >= self._rule.open_us
             case BreakerState.HALF_OPEN:
-                return self._trials < 2**self._successes
+                return self._trials < 1 << self._successes
 
     def succeeded(self) -> None:
         """Notes a call that the home answered."""
