@@ -122,6 +122,23 @@ async def test_requests_may_be_cut_anywhere(cut: int) -> None:
         assert bodies == [b"ab\r\n\r\ncd", b"", b""]
 
 
+async def test_a_pipelining_client_lets_others_in() -> None:
+    order: list[bytes] = []
+
+    def app(request: Request) -> Response:
+        order.append(request.target)
+        return Response(200)
+
+    async with serving(app) as served:
+        greedy, modest = await served.connect(), await served.connect()
+        await asyncio.gather(greedy.send(get(b"/g") * 1000), modest.send(get(b"/m")))
+        assert (await modest.answer()).status == 200
+        for _ in range(1000):
+            await greedy.answer()
+        assert order.index(b"/m") < 1000
+        assert len(order) == 1001
+
+
 async def test_a_bad_request_waits_for_the_answer_before_it() -> None:
     release = asyncio.Event()
 
@@ -192,6 +209,18 @@ async def test_http_1_0_keeps_alive_only_when_asked() -> None:
         await wire.send(b"GET /2 HTTP/1.0\r\n\r\n")
         assert (await wire.answer()).headers[b"connection"] == b"close"
         assert await wire.rest() == b""
+
+
+async def test_a_stream_to_http_1_0_ends_with_the_connection() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    async with serving(lambda _: Response(200, pieces())) as served:
+        wire = await served.connect()
+        await wire.send(b"GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        head = await wire.head()
+        assert head.headers[b"connection"] == b"close"
+        assert await wire.rest() == b"abc"
 
 
 async def test_a_raised_http_error_is_the_answer() -> None:

@@ -25,6 +25,7 @@ from tandem.runtime.httpd.site import Site
 
 _PIECE_BYTES_MAX = 256 << 10  # larger bodies are written in such pieces, as the client takes them
 _JOIN_BYTES_MAX = 16 << 10  # below it, one copy is cheaper than a second buffer
+_STEPS_MAX = 128  # parsed or started for one pipelining client before others get their turn
 _NEVER = float("inf")
 
 
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._inbound.refusal = None
         self._inbound.fail_body(ClientGone())
         self.resume_writing()
-        if self._task is None:
+        if self._task is None or self._task.done():  # done: cancelled before its first step
             self._site.dismiss(self)
 
     def eof_received(self) -> bool:
@@ -150,12 +151,15 @@ class Connection(asyncio.Protocol):
             return
         self._pumping = True
         try:
-            while self._start_next() or self._parse_next():
-                pass
+            for _ in range(_STEPS_MAX):
+                if not (self._start_next() or self._parse_next()):
+                    break
+            else:
+                self._loop.call_soon(self._pump)  # others have waited long enough
         finally:
             self._pumping = False
         self._set_reading(not self._inbound.holds)
-        if self._eof and self._current is None and not self._transport.is_closing():
+        if self._eof and self._current is None and not self._inbound.holds:
             self._transport.close()
 
     def _start_next(self) -> bool:
@@ -201,9 +205,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
-        if (
-            self._phase is Phase.BODY
-        ):  # while reading pauses the application is slow, not the client
+        if self._phase is Phase.BODY:  # while reading pauses, it is the application that is slow
             self.deadline = self._loop.time() + self._limits.body_idle_s if wanted else _NEVER
 
     def _start(self, request: Request) -> None:
@@ -257,7 +259,8 @@ class Connection(asyncio.Protocol):
                 keep = await self._drained(request) and self._keeps(request)
                 await self._send_bytes(request, response, body, keep)
                 return keep
-            keep = self._keeps(request)
+            ends_with_close = request.http10 and response.length is None
+            keep = self._keeps(request) and not ends_with_close
             await self._send_stream(request, response, body, keep)
             return keep and await self._drained(request)
         except HttpError:

@@ -12,6 +12,7 @@ from tandem.runtime.httpd.message import App
 from tandem.runtime.httpd.site import HttpStats, Site
 from tandem.runtime.logs import Logger
 
+_ABORT_S = 1.0  # for cancelled requests to unwind
 _BACKLOG = 2048
 _SWEEP_S_MAX = 1.0  # also how old the Date header may be
 
@@ -69,7 +70,8 @@ class Server:
         survivors = list(self._site.connections)
         for connection in survivors:
             connection.abort()
-        await self._site.when_empty()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._site.when_empty(), _ABORT_S)
         self._sweeper.cancel()
         return len(survivors)
 
