@@ -4,28 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.runtime.settings import ADDRESS, DURATION_S, PATH, Address, setting
+from tandem.runtime.logs import LogFormat, LogLevel
+from tandem.runtime.settings import DURATION_S, Address, setting, settings_of, shared
 
 
 @dataclass(frozen=True, slots=True)
 class UpSettings:
     """What all parts must agree on; everything else they read for themselves."""
 
-    data: Path = setting(
-        PATH, Path("data"), "directory for everything that must survive a restart", shared=True
-    )
-    grpc_address: Address = setting(
-        ADDRESS, Address("127.0.0.1", 8781), "where clients reach the gRPC services",
-        env="TANDEM_GRPC", flag="--grpc", shared=True,
-    )  # fmt: skip
-    http_address: Address = setting(
-        ADDRESS, Address("127.0.0.1", 8780), "where health, metrics and the HTTP API are served",
-        env="TANDEM_HTTP", flag="--http", shared=True,
-    )  # fmt: skip
-    kvsp_address: Address = setting(
-        ADDRESS, Address("127.0.0.1", 8782), "where KVSP, the proxy of the SQL clusters, listens",
-        env="TANDEM_KVSP", flag="--kvsp", shared=True,
-    )  # fmt: skip
+    data: Path = shared.data()
+    grpc_address: Address = shared.grpc_address()
+    http_address: Address = shared.http_address()
+    kvsp_address: Address = shared.kvsp_address()
+    s3_bucket: str = shared.s3_bucket()
+    s3_endpoint: str = shared.s3_endpoint()
+    s3_region: str = shared.s3_region()
+    s3_prefix: str = shared.s3_prefix()
+    log_level: LogLevel = shared.log_level()
+    log_format: LogFormat = shared.log_format()
     start_s: float = setting(
         DURATION_S, 60.0, "how long a part may take until it is ready", low=1.0
     )
@@ -34,10 +30,7 @@ class UpSettings:
     )
 
     def environment(self) -> Mapping[str, str]:
-        """The same choices for the parts."""
-        return {
-            "TANDEM_DATA": str(self.data.resolve()),
-            "TANDEM_GRPC": str(self.grpc_address),
-            "TANDEM_HTTP": str(self.http_address),
-            "TANDEM_KVSP": str(self.kvsp_address),
-        }
+        """The same choices for the parts, which are started without flags."""
+        given = {setting.env: setting.kind.show(getattr(self, setting.field))
+                 for setting in settings_of(UpSettings) if setting.shared}  # fmt: skip
+        return {**given, "TANDEM_DATA": str(self.data.resolve())}

@@ -6,18 +6,7 @@ from pathlib import Path
 
 from tandem.core.limits import CACHE_TTL_S_MIN
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import (
-    ADDRESS,
-    DURATION_S,
-    OPTIONAL_TEXT,
-    PATH,
-    SIZE,
-    WHOLE,
-    Address,
-    Relation,
-    choice,
-    setting,
-)
+from tandem.runtime.settings import DURATION_S, SIZE, WHOLE, Address, Relation, setting, shared
 
 _MIB = 1024 * 1024
 
@@ -26,45 +15,16 @@ _MIB = 1024 * 1024
 class GatewaySettings:
     """Everything that can be set for a gateway."""
 
-    data: Path = setting(
-        PATH, Path("data"), "directory for everything that must survive a restart", shared=True
-    )
-    grpc_address: Address = setting(
-        ADDRESS,
-        Address("127.0.0.1", 8781),
-        "where clients reach the gRPC services",
-        env="TANDEM_GRPC",
-        flag="--grpc",
-        shared=True,
-    )
-    http_address: Address = setting(
-        ADDRESS,
-        Address("127.0.0.1", 8780),
-        "where health, metrics and the HTTP API are served",
-        env="TANDEM_HTTP",
-        flag="--http",
-        shared=True,
-    )
-    kvsp_address: Address = setting(
-        ADDRESS,
-        Address("127.0.0.1", 8782),
-        "where KVSP, the proxy of the SQL clusters, listens",
-        env="TANDEM_KVSP",
-        flag="--kvsp",
-        shared=True,
-    )
-    s3_bucket: str = setting(
-        OPTIONAL_TEXT, "", "bucket of the object store; none: the embedded file home", shared=True
-    )
-    s3_endpoint: str = setting(
-        OPTIONAL_TEXT, "", "URL of an S3-compatible store; none: AWS", shared=True
-    )
-    s3_region: str = setting(
-        OPTIONAL_TEXT, "", "region of the bucket; none: as boto3 finds it", shared=True
-    )
-    s3_prefix: str = setting(
-        OPTIONAL_TEXT, "tandem/", "what the names of all objects begin with", shared=True
-    )
+    data: Path = shared.data()
+    grpc_address: Address = shared.grpc_address()
+    http_address: Address = shared.http_address()
+    kvsp_address: Address = shared.kvsp_address()
+    s3_bucket: str = shared.s3_bucket()
+    s3_endpoint: str = shared.s3_endpoint()
+    s3_region: str = shared.s3_region()
+    s3_prefix: str = shared.s3_prefix()
+    log_level: LogLevel = shared.log_level()
+    log_format: LogFormat = shared.log_format()
     workers: int = setting(
         WHOLE, 0, "worker processes that share the ports; 0: half of the cores", low=0, high=64
     )
@@ -101,12 +61,6 @@ class GatewaySettings:
     )
     drain_s: float = setting(
         DURATION_S, 10.0, "how long a worker that is told to stop may finish its work", low=0.0
-    )
-    log_level: LogLevel = setting(
-        choice(LogLevel), LogLevel.INFO, "least level that is logged", shared=True
-    )
-    log_format: LogFormat = setting(
-        choice(LogFormat), LogFormat.AUTO, "auto: JSON unless on a terminal", shared=True
     )
 
     def check(self) -> Sequence[Relation]:

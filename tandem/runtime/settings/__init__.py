@@ -1,5 +1,6 @@
 """One frozen dataclass per program, filled from flags, environment and one TOML file for all."""
 
+from tandem.runtime.settings import shared
 from tandem.runtime.settings.fields import Relation, setting, settings_of
 from tandem.runtime.settings.kinds import (
     ADDRESS,
@@ -49,4 +50,5 @@ __all__ = [
     "read_sources",
     "setting",
     "settings_of",
+    "shared",
 ]

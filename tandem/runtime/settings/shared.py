@@ -1,0 +1,66 @@
+"""The settings that several programs read: each declared once, above the tables of the file."""
+
+from pathlib import Path
+
+from tandem.runtime.logs import LogFormat, LogLevel
+from tandem.runtime.settings.fields import setting
+from tandem.runtime.settings.kinds import ADDRESS, OPTIONAL_TEXT, PATH, Address, choice
+
+
+def data() -> Path:
+    return setting(
+        PATH, Path("data"), "directory for everything that must survive a restart", shared=True
+    )
+
+
+def grpc_address() -> Address:
+    return setting(
+        ADDRESS, Address("127.0.0.1", 8781), "where clients reach the gRPC services",
+        env="TANDEM_GRPC", flag="--grpc", shared=True,
+    )  # fmt: skip
+
+
+def http_address() -> Address:
+    return setting(
+        ADDRESS, Address("127.0.0.1", 8780), "where health, metrics and the HTTP API are served",
+        env="TANDEM_HTTP", flag="--http", shared=True,
+    )  # fmt: skip
+
+
+def kvsp_address() -> Address:
+    return setting(
+        ADDRESS, Address("127.0.0.1", 8782), "where KVSP, the proxy of the SQL clusters, listens",
+        env="TANDEM_KVSP", flag="--kvsp", shared=True,
+    )  # fmt: skip
+
+
+def s3_bucket() -> str:
+    return setting(
+        OPTIONAL_TEXT, "", "bucket of the object store; none: the embedded file home", shared=True
+    )
+
+
+def s3_endpoint() -> str:
+    return setting(
+        OPTIONAL_TEXT, "", "URL of an S3-compatible store; none: as boto3 finds it", shared=True
+    )
+
+
+def s3_region() -> str:
+    return setting(OPTIONAL_TEXT, "", "region of the bucket; none: as boto3 finds it", shared=True)
+
+
+def s3_prefix() -> str:
+    return setting(
+        OPTIONAL_TEXT, "tandem/", "what the names of all objects begin with", shared=True
+    )
+
+
+def log_level() -> LogLevel:
+    return setting(choice(LogLevel), LogLevel.INFO, "least level that is logged", shared=True)
+
+
+def log_format() -> LogFormat:
+    return setting(
+        choice(LogFormat), LogFormat.AUTO, "auto: JSON unless on a terminal", shared=True
+    )
