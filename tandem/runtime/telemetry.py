@@ -123,7 +123,7 @@ class Metrics:
         return family.setdefault(tuple(sorted(labels.items())), Latency())
 
     def prometheus(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """Everything in Prometheus' text format: milliseconds of work, so call it on a thread."""
         return generate_latest(self._registry)
 
     def close(self, timeout_s: float) -> None:
