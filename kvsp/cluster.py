@@ -1,0 +1,78 @@
+"""What the store asks of one cluster, and the values that pass between them.
+
+The SQLite cluster is the first of its kind; replica sets and other SQL engines stand here too.
+Outcomes of writes carry no time of their own: the message that takes them to the gateway does.
+"""
+
+from asyncio import Future
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tandem.core.reply import Failed, WriteReply
+from tandem.core.scan_diff import Entry
+from tandem.core.version import Version
+from tandem.wire.storage_codec import ClusterState, Get, Put, Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """No record; the key's range accepts no insert at or below `floor`."""
+
+    floor: Version
+
+
+@dataclass(frozen=True, slots=True)
+class InBlob:
+    """A large record, whose envelope lies outside its row."""
+
+    blob: str
+    digest: bytes
+    floor: Version
+
+
+ReadAnswer = bytes | Absent | InBlob | Failed
+"""The envelope's bytes, checked against their digest, or why there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPart:
+    """One cluster's names in byte order, each with its bytes."""
+
+    entries: list[tuple[bytes, Entry]]
+    ended: bool
+    last: bytes
+    """Continue after this name; it may be one that was left out."""
+
+
+class Cluster(Protocol):
+    """One cluster: every future that it gives resolves, if only to `Failed`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
+        """Answers in the order of `gets`."""
+        ...
+
+    def write(self, puts: Sequence[Put]) -> Future[list[WriteReply]]:
+        """Answers in the order of `puts`, after the commit; none of them is a large value."""
+        ...
+
+    async def load(self, large: InBlob) -> bytes | Absent | Failed:
+        """The envelope of a large record; a row without its blob is a missing record."""
+        ...
+
+    async def write_large(self, put: Put) -> WriteReply:
+        """Like `write`, with the envelope outside the row."""
+        ...
+
+    async def scan(self, scan: Scan) -> ScanPart | Failed:
+        """At most `scan.limit` names of this cluster."""
+        ...
+
+    async def state(self) -> ClusterState: ...
+
+    async def aclose(self) -> None:
+        """Finishes the writes that wait, then lets go of the files."""
+        ...

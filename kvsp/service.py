@@ -1,0 +1,108 @@
+"""The gRPC face of KVSP: streams of batches, scans, status."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from kvsp.exchange import Exchange
+from kvsp.store import Store
+from tandem.core.limits import MIB
+from tandem.core.reply import Failed
+from tandem.errors import InvalidArgument
+from tandem.runtime.clock import Clock
+from tandem.wire import storage_codec as codec
+from tandem.wire.v1 import storage_pb2 as pb
+from tandem.wire.v1 import storage_pb2_grpc as rpc
+
+MESSAGE_BYTES_MAX: Final = 33 * MIB
+
+SERVER_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+
+_Context = grpc.aio.ServicerContext[pb.StorageRequest, pb.StorageReply]
+
+
+class StorageService(rpc.StorageServicer):
+    """Answers gateways and crawlers out of one store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._draining = asyncio.Event()
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Lets `server` serve this."""
+        rpc.add_StorageServicer_to_server(self, server)
+
+    def drain(self) -> None:
+        """Ends every stream after the answers to what it has brought."""
+        self._draining.set()
+
+    async def Exchange(self, _: AsyncIterator[pb.StorageRequest], context: _Context) -> None:
+        """See storage.proto."""
+        await context.send_initial_metadata(())
+        ended = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            with closing(Exchange(self._store, self._clock, context.write, tasks)) as exchange:
+                sender = tasks.create_task(exchange.send_on())
+                drain = tasks.create_task(_when(self._draining, ended))
+                reader = tasks.create_task(_read_on(context, exchange, ended))
+                await ended.wait()
+                reader.cancel()
+                drain.cancel()
+                await exchange.drained()
+                sender.cancel()
+
+    async def Scan(
+        self,
+        request: pb.ScanRequest,
+        context: grpc.aio.ServicerContext[pb.ScanRequest, pb.ScanReply],
+    ) -> pb.ScanReply:
+        """See storage.proto."""
+        try:
+            scan = codec.parse_scan(request)
+        except InvalidArgument as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        listing = await self._store.scan(scan)
+        if isinstance(listing, Failed):
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(listing))
+        reply = pb.ScanReply(
+            ended=listing.ended, complete=listing.complete, home_time_us=self._clock.now_us()
+        )
+        codec.add_entries(reply, listing.entries)
+        return reply
+
+    async def StorageStatus(
+        self,
+        _: pb.StorageStatusRequest,
+        context: grpc.aio.ServicerContext[pb.StorageStatusRequest, pb.StorageStatusReply],
+    ) -> pb.StorageStatusReply:
+        """See storage.proto."""
+        return codec.status_reply(await self._store.states(), self._clock.now_us())
+
+
+async def _read_on(context: _Context, exchange: Exchange, ended: asyncio.Event) -> None:
+    while (request := await _next(context)) is not None:
+        await exchange.accept(request)
+    ended.set()
+
+
+async def _next(context: _Context) -> pb.StorageRequest | None:
+    request: object = await context.read()
+    return request if isinstance(request, pb.StorageRequest) else None
+
+
+async def _when(event: asyncio.Event, then: asyncio.Event) -> None:
+    await event.wait()
+    then.set()

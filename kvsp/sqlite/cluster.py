@@ -1,0 +1,261 @@
+"""One SQLite cluster: who waits for its writer and readers, and when its file is closed.
+
+The writer takes everything that waits into one transaction; a reader takes all waiting reads in one
+thread hop. After a failed COMMIT every connection closes. The file serves again once it was opened
+anew, shows the last acknowledged transaction and, unless the disk was merely full, has had its log
+copied into it: a commit that follows a lost page of the log would be lost with it. A damaged file
+is not served again before a restart.
+"""
+
+import asyncio
+import sqlite3
+from asyncio import Future, Task
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar, cast
+
+from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.sqlite.blobs import BlobDirectory
+from kvsp.sqlite.large import LargeValues
+from kvsp.sqlite.line import Line, settle
+from kvsp.sqlite.opened import Opened, Opener
+from kvsp.sqlite.reading import estimate_records, read_points, scan_names
+from kvsp.sqlite.schema import Meta
+from kvsp.sqlite.thread import on_thread
+from kvsp.sqlite.transaction import CommitFailed, Transactions, Work, is_damage
+from tandem.core.backoff import delay_s
+from tandem.core.reply import Failed, Reason, WriteReply
+from tandem.errors import ConfigurationError
+from tandem.runtime import logs
+from tandem.runtime.randomness import Entropy
+from tandem.wire.storage_codec import ClusterState, Get, Put, Scan
+
+_REOPEN_FIRST_S = 0.05
+_REOPEN_MOST_S = 2.0
+
+_Answer = TypeVar("_Answer")
+_log = logs.get("kvsp.cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLimits:
+    """How much may wait for one cluster, and how much is done at once."""
+
+    writes_waiting_max: int = 16_384
+    reads_waiting_max: int = 65_536
+    at_once_max: int = 4_096
+    """Rows of one transaction; reads of one hop."""
+    large_at_once_max: int = 4
+    large_waiting_max: int = 64
+
+
+class SqliteCluster:
+    """Serves one file; `start` before anything else."""
+
+    def __init__(
+        self, opener: Opener, meta: Meta, blobs: BlobDirectory, entropy: Entropy,
+        limits: ClusterLimits,
+    ) -> None:  # fmt: skip
+        self.name = meta.identity.cluster
+        self._opener = opener
+        self._meta = meta
+        self._blobs = blobs
+        self._entropy = entropy
+        self._limits = limits
+        self._writes: Line[Work, object] = Line(limits.writes_waiting_max)
+        self._reads: Line[Get, ReadAnswer] = Line(limits.reads_waiting_max)
+        self._large = LargeValues(
+            blobs,
+            self._submit,
+            clock=opener.clock,
+            entropy=entropy,
+            at_once_max=limits.large_at_once_max,
+            waiting_max=limits.large_waiting_max,
+        )
+        self._opened: Opened | None = None
+        self._serving = asyncio.Event()
+        self._failure: Failed | None = None
+        self._commits = meta.commits
+        self._tasks: list[Task[None]] = []
+
+    async def start(self) -> None:
+        """Opens the file and begins to serve. Raises sqlite3.Error."""
+        await self._open(log_must_move=False)
+        self._own("writer", self._write_on())
+        for number in range(self._opener.readers):
+            self._own(f"reader-{number}", self._read_on(number))
+        self._own("collector", self._large.collect_on())
+
+    async def aclose(self) -> None:
+        """Finishes the writes that wait, then lets go of the file."""
+        closing = Failed(Reason.UNREACHABLE, "KVSP is stopping")
+        if self._failure is None:
+            last = self._submit([lambda _: None])
+            self._failure = closing
+            await last
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._fail(closing)
+        if self._opened is not None:
+            await self._opened.aclose()
+        self._blobs.close()
+
+    def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
+        """Answers in the order of `gets`."""
+        if self._failure is not None:
+            return _at_once(self._failure, len(gets))
+        waiting = self._reads.add(gets)
+        return waiting or _at_once(Failed(Reason.OVERLOADED, "too many reads wait"), len(gets))
+
+    def write(self, puts: Sequence[Put]) -> Future[list[WriteReply]]:
+        """Answers in the order of `puts`, after the commit."""
+        return cast(Future[list[WriteReply]], self._submit(puts))
+
+    async def load(self, large: InBlob) -> bytes | Absent | Failed:
+        """The envelope of a large record."""
+        return await self._large.load(large)
+
+    async def write_large(self, put: Put) -> WriteReply:
+        """Like `write`, with the envelope outside the row."""
+        return await self._large.write(put)
+
+    async def collect(self) -> None:
+        """Removes blobs that have been unused for an hour; done by itself from time to time."""
+        await self._large.collect()
+
+    async def scan(self, scan: Scan) -> ScanPart | Failed:
+        """At most `scan.limit` names of this cluster."""
+        if self._failure is not None:
+            return self._failure
+        if self._opened is None:
+            return Failed(Reason.ERROR, "its file is being opened again")
+        run = partial(scan_names, scan=scan, blob_exists=self._blobs.exists)
+        try:
+            return await on_thread(self._opened.scanner, run)
+        except sqlite3.Error as error:
+            return self._failed(error)
+
+    async def state(self) -> ClusterState:
+        """What an operator wants to know."""
+        records, failure = 0, self._failure
+        if failure is None and self._opened is not None:
+            try:
+                records = await on_thread(self._opened.scanner, estimate_records)
+            except sqlite3.Error as error:
+                failure = self._failed(error)
+        text = failure.detail if failure else ""
+        return ClusterState(self.name, self._meta.incarnation, self._commits, records, text)
+
+    def _submit(self, works: Sequence[Work]) -> Future[list[object]]:
+        if self._failure is not None:
+            return _at_once(self._failure, len(works))
+        waiting = self._writes.add(works)
+        return waiting or _at_once(Failed(Reason.OVERLOADED, "too many writes wait"), len(works))
+
+    async def _write_on(self) -> None:
+        while True:
+            await self._writes.arrival()
+            batches = self._writes.take(self._limits.at_once_max)
+            works = [work for batch in batches for work in batch.asked]
+            assert self._opened is not None
+            transactions = self._opened.transactions
+            try:
+                outcomes = await on_thread(self._opened.writer, partial(_run, transactions, works))
+                self._commits = transactions.commits
+            except CommitFailed as error:
+                failed = Failed(Reason.ERROR, f"the commit failed: {error}")
+                settle(batches, [failed] * len(works))
+                await self._open_again(failed, log_must_move=not error.disk_full)
+            except sqlite3.Error as error:
+                settle(batches, [self._failed(error)] * len(works))
+            else:
+                settle(batches, outcomes)
+
+    async def _read_on(self, number: int) -> None:
+        while True:
+            await self._reads.arrival()
+            await self._serving.wait()
+            batches = self._reads.take(self._limits.at_once_max)
+            gets = [get for batch in batches for get in batch.asked]
+            assert self._opened is not None
+            run = partial(read_points, gets=gets, floors=self._opened.floors)
+            try:
+                answers = await on_thread(self._opened.readers[number], run)
+            except sqlite3.Error as error:
+                settle(batches, [self._failed(error)] * len(gets))
+            else:
+                settle(batches, answers)
+
+    async def _open(self, *, log_must_move: bool) -> None:
+        self._opened = await self._opener.open(
+            self._meta, commits_min=self._commits, log_must_move=log_must_move
+        )
+        self._commits = self._opened.transactions.commits
+        self._serving.set()
+
+    async def _open_again(self, failed: Failed, *, log_must_move: bool) -> None:
+        _log.error("cluster_closed", cluster=self.name, failure=failed.detail)
+        self._serving.clear()
+        attempt = 0
+        while True:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                await opened.aclose()
+            try:
+                await self._open(log_must_move=log_must_move)
+            except (sqlite3.Error, ConfigurationError) as error:
+                attempt += 1
+                self._fail(Failed(Reason.ERROR, f"{failed.detail}; not opened again: {error}"))
+                await asyncio.sleep(self._pause_s(attempt))
+            else:
+                self._failure = None
+                _log.info("cluster_opened_again", cluster=self.name, commits=self._commits)
+                return
+
+    def _pause_s(self, attempt: int) -> float:
+        return delay_s(
+            attempt,
+            first_s=_REOPEN_FIRST_S,
+            most_s=_REOPEN_MOST_S,
+            unit_random=self._entropy.uniform(0.0, 1.0),
+        )
+
+    def _failed(self, error: sqlite3.Error) -> Failed:
+        """The answer to what ended in `error`; a damaged file is not served any longer."""
+        if not is_damage(error):
+            return Failed(Reason.ERROR, str(error))
+        damaged = Failed(Reason.ERROR, f"{self._opener.path.name} is damaged: {error}")
+        if self._failure is None:
+            _log.error("cluster_damaged", cluster=self.name, error=str(error))
+            self._fail(damaged)
+        return damaged
+
+    def _fail(self, failed: Failed) -> None:
+        self._failure = failed
+        self._writes.answer_all(failed)
+        self._reads.answer_all(failed)
+
+    def _own(self, name: str, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work, name=f"{self.name}-{name}")
+        task.add_done_callback(self._stopped)
+        self._tasks.append(task)
+
+    def _stopped(self, task: Task[None]) -> None:
+        if not task.cancelled():
+            error = task.exception()
+            _log.error(
+                "cluster_stopped", cluster=self.name, task=task.get_name(), error=repr(error)
+            )
+            self._fail(Failed(Reason.ERROR, f"{task.get_name()} ended: {error!r}"))
+
+
+def _run(transactions: Transactions, works: Sequence[Work], _: sqlite3.Connection) -> list[object]:
+    return transactions.run(works)
+
+
+def _at_once(answer: _Answer, times: int) -> "Future[list[_Answer]]":
+    future: Future[list[_Answer]] = asyncio.get_running_loop().create_future()
+    future.set_result([answer] * times)
+    return future

@@ -1,0 +1,92 @@
+"""The connections of one cluster's file, opened and checked together, closed together."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiosqlite
+
+from kvsp.sqlite.floors import Floors
+from kvsp.sqlite.schema import Meta, prepare, read_meta
+from kvsp.sqlite.thread import connect, on_thread
+from kvsp.sqlite.transaction import Transactions
+from tandem.runtime.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One file, being served."""
+
+    writer: aiosqlite.Connection
+    readers: tuple[aiosqlite.Connection, ...]
+    scanner: aiosqlite.Connection
+    transactions: Transactions
+    floors: Floors
+
+    async def aclose(self) -> None:
+        """Closes every connection, after what is running on it."""
+        await _close([self.scanner, *self.readers, self.writer])
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """How to open the file of one cluster, again and again."""
+
+    path: Path
+    readers: int
+    deleted: set[str]
+    blob_exists: Callable[[str], bool]
+    clock: Clock
+
+    async def open(self, meta: Meta, *, commits_min: int, log_must_move: bool) -> Opened:
+        """Opens the file; sqlite3.Error when it is not what it should be.
+
+        It must show transaction `commits_min`. With `log_must_move`, its write-ahead log must have
+        been copied into the file, so that nothing depends on the log any more.
+        """
+        connections: list[aiosqlite.Connection] = []
+        try:
+            for _ in range(self.readers + 2):
+                connections.append(await connect(self.path))
+                await on_thread(connections[-1], prepare)
+            writer, scanner, *readers = connections
+            commits = await on_thread(writer, lambda c: _check(c, meta, commits_min))
+            if log_must_move:
+                await on_thread(writer, _move_log)
+            transactions = await on_thread(writer, lambda c: self._transactions(c, commits))
+        except BaseException:
+            await _close(connections)
+            raise
+        return Opened(writer, tuple(readers), scanner, transactions, transactions.floors)
+
+    def _transactions(self, connection: sqlite3.Connection, commits: int) -> Transactions:
+        return Transactions(
+            connection,
+            commits=commits,
+            deleted=self.deleted,
+            blob_exists=self.blob_exists,
+            clock=self.clock,
+        )
+
+
+def _check(connection: sqlite3.Connection, meta: Meta, commits_min: int) -> int:
+    now = read_meta(connection)
+    if (now.identity, now.incarnation) != (meta.identity, meta.incarnation):
+        raise sqlite3.DatabaseError("another file took its place")
+    if now.commits < commits_min:
+        raise sqlite3.DatabaseError(
+            f"it shows transaction {now.commits}, but {commits_min} was acknowledged"
+        )
+    return now.commits
+
+
+def _move_log(connection: sqlite3.Connection) -> None:
+    busy, _, _ = connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("its log is in use elsewhere")
+
+
+async def _close(connections: list[aiosqlite.Connection]) -> None:
+    for connection in connections:
+        await connection.close()

@@ -1,0 +1,99 @@
+"""What a cluster's readers do on their threads: point reads in batches, ordered scans, counts."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.sqlite.floors import Floors
+from kvsp.sqlite.transaction import is_damage
+from tandem.core.envelope import digest_of
+from tandem.core.record import Kind
+from tandem.core.reply import Failed, Reason
+from tandem.core.scan_diff import Entry
+from tandem.core.version import Version
+from tandem.wire.storage_codec import Get, Scan
+
+_POINT: Final = "select envelope, digest, blob from record where namespace = ? and name = ?"
+_LISTED: Final = "name, version, kind, expires_at_s, size, digest, blob, metadata"
+_FROM: Final = f"select {_LISTED} from record where namespace = ? and name >= ? and name < ?"
+_AFTER: Final = f"select {_LISTED} from record where namespace = ? and name > ? and name < ?"
+_ABOVE_ALL_NAMES: Final = b"\xff"
+_COUNTED_MAX: Final = 10_000
+
+
+def read_points(
+    connection: sqlite3.Connection, gets: Sequence[Get], floors: Floors
+) -> list[ReadAnswer]:
+    """Reads every key of the batch from one snapshot."""
+    cursor = connection.execute("begin")
+    try:
+        return [_read(cursor, get, floors) for get in gets]
+    finally:
+        cursor.execute("commit")
+
+
+def _read(cursor: sqlite3.Cursor, get: Get, floors: Floors) -> ReadAnswer:
+    namespace = get.key.namespace
+    row = cursor.execute(_POINT, (namespace, get.raw_name)).fetchone()
+    if row is None:
+        return Absent(floors.of(namespace, get.raw_name))
+    envelope, digest, blob = row
+    if blob is not None:
+        return InBlob(blob, digest, floors.of(namespace, get.raw_name))
+    return checked(envelope, digest)
+
+
+def checked(envelope: bytes, digest: bytes) -> bytes | Failed:
+    """The bytes, if they are those that were stored."""
+    if digest_of(envelope) == digest:
+        return envelope
+    return Failed(Reason.CORRUPT, "the bytes do not match their digest")
+
+
+def scan_names(
+    connection: sqlite3.Connection, scan: Scan, blob_exists: Callable[[str], bool]
+) -> ScanPart:
+    """At most `scan.limit` names in byte order; a row without its blob is left out."""
+    end = _end_of(scan.prefix)
+    if scan.after >= scan.prefix:
+        bounds, sql = (scan.namespace, scan.after, end), _AFTER
+    else:
+        bounds, sql = (scan.namespace, scan.prefix, end), _FROM
+    rows = connection.execute(f"{sql} order by name limit ?", (*bounds, scan.limit)).fetchall()
+    entries = [_entry(row) for row in rows if row[6] is None or blob_exists(row[6])]
+    return ScanPart(entries, len(rows) < scan.limit, rows[-1][0] if rows else scan.after)
+
+
+def _end_of(prefix: bytes) -> bytes:
+    """The first name above every name that begins with `prefix`."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else _ABOVE_ALL_NAMES
+
+
+def _entry(
+    row: tuple[bytes, bytes, int, int, int, bytes, str | None, bytes],
+) -> tuple[bytes, Entry]:
+    raw_name, version, kind, expires_at_s, size, digest, _, metadata = row
+    return raw_name, Entry(
+        raw_name.decode(), digest, size, Version(version), Kind(kind), expires_at_s, metadata
+    )
+
+
+def estimate_records(connection: sqlite3.Connection) -> int:
+    """How many records there are: counted while few, else by the file's size."""
+    counted, bytes_counted = connection.execute(
+        "select count(*), sum(coalesce(length(envelope), 0) + length(name) + 128) from"
+        " (select name, envelope from record limit ?)",
+        (_COUNTED_MAX,),
+    ).fetchone()
+    if counted < _COUNTED_MAX:
+        return int(counted)
+    pages = connection.execute("pragma page_count").fetchone()[0]
+    page_size = connection.execute("pragma page_size").fetchone()[0]
+    return max(int(counted), int(pages * page_size * counted / bytes_counted))
+
+
+def failed_read(error: sqlite3.Error) -> Failed:
+    """The answer to a read that SQLite could not make."""
+    return Failed(Reason.ERROR, f"damaged: {error}" if is_damage(error) else str(error))

@@ -1,0 +1,260 @@
+"""One write transaction: everything that waited, each row with its own answer, one commit.
+
+A row that fails alone is undone alone: a row is one statement, which SQLite undoes by itself, or
+runs in a savepoint. An error that ends the transaction fails all of its rows; an error of COMMIT is
+raised, since nobody knows then what the file holds.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kvsp.sqlite.floors import Floors
+from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
+from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
+from tandem.core.record import Kind
+from tandem.core.reply import (
+    Failed,
+    Reason,
+    Refusal,
+    Refused,
+    Stored,
+    Superseded,
+    WriteReply,
+)
+from tandem.core.version import Version
+from tandem.runtime.clock import Clock
+from tandem.wire.storage_codec import Put
+
+NAMESPACE_RECORD: Final = "ns/"
+"""In SYSTEM_NAMESPACE, the record of namespace ID has this and ID as its name."""
+
+_LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
+_HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
+_STORED: Final = Stored(0)
+
+_UPSERT: Final = """
+insert into record (namespace, name, version, kind, expires_at_s, size, digest, blob, metadata,
+                    envelope)
+select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+where ?3 > ?11 or exists (select 1 from record where namespace = ?1 and name = ?2)
+on conflict (namespace, name) do update set
+    version = excluded.version, kind = excluded.kind, expires_at_s = excluded.expires_at_s,
+    size = excluded.size, digest = excluded.digest, blob = excluded.blob,
+    metadata = excluded.metadata, envelope = excluded.envelope
+where (excluded.version, excluded.digest) > (record.version, record.digest)
+    or (?12 and excluded.version = record.version)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LargeRow:
+    """A put whose envelope lies in `blob`, under a name entered into blob_pending before."""
+
+    put: Put
+    blob: str
+
+
+Step = Callable[[sqlite3.Connection], object]
+"""Any other statements that belong into a transaction."""
+
+Work = Put | LargeRow | Step
+
+
+class CommitFailed(Exception):
+    """COMMIT went wrong: what was in the transaction may be in the file or not."""
+
+    def __init__(self, error: sqlite3.Error) -> None:
+        super().__init__(str(error))
+        self.disk_full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
+
+
+class Transactions:
+    """The writer of one cluster; lives on the thread of the writing connection."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        commits: int,
+        deleted: set[str],
+        blob_exists: Callable[[str], bool],
+        clock: Clock,
+    ) -> None:
+        self._connection = connection
+        self.floors = Floors(connection)
+        self._deleted = deleted
+        self._newly_deleted: list[str] = []
+        self._blob_exists = blob_exists
+        self._clock = clock
+        self._now_us = 0
+        self.commits = commits
+        """The number of the last transaction that was committed."""
+
+    def run(self, works: Sequence[Work]) -> list[object]:
+        """The outcome of each work: a WriteReply of a put, what a step returned, or Failed.
+
+        Raises CommitFailed, and sqlite3.DatabaseError when the file is damaged.
+        """
+        self._now_us = self._clock.now_us()
+        self._newly_deleted.clear()
+        try:
+            self._connection.execute("begin immediate")
+            outcomes = self._rows(works)
+            self._connection.execute("update meta set commits = ?", (self.commits + 1,))
+        except sqlite3.Error as error:
+            self._roll_back()
+            if is_damage(error):
+                raise
+            return [Failed(Reason.ERROR, f"nothing was written: {error}")] * len(works)
+        self._commit()
+        return outcomes
+
+    def _commit(self) -> None:
+        try:
+            self._connection.execute("commit")
+        except sqlite3.Error as error:
+            raise CommitFailed(error) from error
+        self.commits += 1
+        self._deleted.update(self._newly_deleted)
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("rollback")
+
+    def _rows(self, works: Sequence[Work]) -> list[object]:
+        outcomes: list[object] = []
+        for work in works:
+            try:
+                outcomes.append(self._row(work))
+            except (sqlite3.Error, OverflowError) as error:
+                if ends_transaction(self._connection, error):
+                    raise
+                outcomes.append(Failed(Reason.ERROR, str(error)))
+        return outcomes
+
+    def _row(self, work: Work) -> object:
+        if isinstance(work, Put):
+            return self._put(work, None)
+        with _Savepoint(self._connection):
+            if isinstance(work, LargeRow):
+                return self._put_large(work)
+            return work(self._connection)
+
+    def _put_large(self, row: LargeRow) -> WriteReply:
+        taken = self._connection.execute("delete from blob_pending where blob = ?", (row.blob,))
+        if not taken.rowcount:
+            return Failed(Reason.ERROR, "the value was collected before its row was written")
+        outcome = self._put(row.put, row.blob)
+        if outcome is not _STORED or not self._holds_blob(row):
+            self._connection.execute("insert into blob_retired values (?, null)", (row.blob,))
+        return outcome
+
+    def _holds_blob(self, row: LargeRow) -> bool:
+        held = self._connection.execute(
+            "select blob from record where namespace = ? and name = ?",
+            (row.put.key.namespace, row.put.raw_name),
+        ).fetchone()
+        return held is not None and held[0] == row.blob
+
+    def _put(self, put: Put, blob: str | None) -> WriteReply:
+        refusal = self._refusal(put)
+        if refusal is not None:
+            return Refused(refusal, 0)
+        if not self._upsert(put, blob):
+            outcome = self._why_not(put, blob)
+            if outcome is not None:
+                return outcome
+        if put.key.namespace == SYSTEM_NAMESPACE and put.record.kind is Kind.TOMBSTONE:
+            self._note_deleted(put.key.name)
+        return _STORED
+
+    def _refusal(self, put: Put) -> Refusal | None:
+        """Why this home will never take the write, by its own clock."""
+        if put.key.namespace in self._deleted:
+            return Refusal.DELETED_NAMESPACE
+        time_us = put.record.version.time_us
+        if put.heal_read_at_us:
+            late = self._now_us - put.heal_read_at_us > _HEAL_AGE_MAX_US
+        else:
+            late = self._now_us - time_us > _LEG_AGE_MAX_US
+        if late:
+            return Refusal.LATE
+        return Refusal.FUTURE if time_us - self._now_us > CLOCK_SKEW_MAX_US else None
+
+    def _upsert(self, put: Put, blob: str | None) -> bool:
+        namespace, raw_name, record = put.key.namespace, put.raw_name, put.record
+        envelope = record.envelope
+        cursor = self._connection.execute(
+            _UPSERT,
+            (
+                namespace,
+                raw_name,
+                record.version,
+                record.kind,
+                record.expires_at_s,
+                len(envelope),
+                record.digest,
+                blob,
+                record.metadata,
+                envelope if blob is None else None,
+                self.floors.of(namespace, raw_name),
+                put.over_corrupt,
+            ),
+        )
+        return cursor.rowcount > 0
+
+    def _why_not(self, put: Put, blob: str | None) -> WriteReply | None:
+        """Why the statement changed nothing; None when it did after all.
+
+        A row without its blob is a missing record: it goes, and the put is tried on what is left.
+        """
+        key = (put.key.namespace, put.raw_name)
+        row = self._connection.execute(
+            "select version, digest, blob from record where namespace = ? and name = ?", key
+        ).fetchone()
+        if row is None:
+            return Refused(Refusal.FLOOR, 0)
+        version, digest, held = row
+        if held is not None and not self._blob_exists(held):
+            self._connection.execute("delete from record where namespace = ? and name = ?", key)
+            return None if self._upsert(put, blob) else Refused(Refusal.FLOOR, 0)
+        if (version, digest) == (put.record.version, put.record.digest):
+            return _STORED
+        return Superseded(Version.parse(version), 0)
+
+    def _note_deleted(self, name: str) -> None:
+        namespace = name.removeprefix(NAMESPACE_RECORD)
+        if name.startswith(NAMESPACE_RECORD) and is_namespace_id(namespace):
+            self._connection.execute(
+                "insert or ignore into deleted_namespace values (?)", (namespace,)
+            )
+            self._newly_deleted.append(namespace)
+
+
+class _Savepoint:
+    """Undoes the statements inside it when one of them fails, and only those."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("savepoint work")
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None and self._connection.in_transaction:
+            self._connection.execute("rollback to work")
+        if self._connection.in_transaction:
+            self._connection.execute("release work")
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the file itself is broken, so that nothing read from it can be trusted."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def ends_transaction(connection: sqlite3.Connection, error: Exception) -> bool:
+    """Whether other rows of the transaction cannot go on: SQLite rolled it back, or ought to."""
+    return not connection.in_transaction or is_damage(error)

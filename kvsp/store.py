@@ -1,0 +1,133 @@
+"""The ring over the clusters: who answers which key, and one ordered listing of all of them."""
+
+import asyncio
+import heapq
+from asyncio import Future
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from kvsp.cluster import Absent, Cluster, InBlob, ReadAnswer, ScanPart
+from tandem.core.reply import Failed, WriteReply
+from tandem.core.ring import Ring
+from tandem.core.scan_diff import Entry
+from tandem.wire.storage_codec import ClusterState, Get, Put, Scan
+
+_T = TypeVar("_T", Get, Put)
+
+_SCAN_SPARE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page over all clusters."""
+
+    entries: list[tuple[bytes, Entry]]
+    ended: bool
+    complete: bool
+    """False when a cluster could not be listed."""
+
+
+class Store:
+    """Routes batches to `clusters`, which the ring knows in this order."""
+
+    def __init__(self, clusters: Sequence[Cluster], large_value_bytes: int) -> None:
+        self._clusters = clusters
+        self._ring = Ring([cluster.name for cluster in clusters])
+        self._large_value_bytes = large_value_bytes
+
+    def read(self, gets: Sequence[Get]) -> list[tuple[list[Get], Future[list[ReadAnswer]]]]:
+        """One part for each cluster that owns some of the keys, answered on its own."""
+        parts = self._by_owner(gets)
+        return [(part, self._clusters[owner].read(part)) for owner, part in parts.items()]
+
+    def write(self, puts: Sequence[Put]) -> list[tuple[list[Put], Future[list[WriteReply]]]]:
+        """One part for each cluster that owns some of the keys; none of them may be large."""
+        parts = self._by_owner(puts)
+        return [(part, self._clusters[owner].write(part)) for owner, part in parts.items()]
+
+    def is_large(self, put: Put) -> bool:
+        """Whether the put's envelope does not belong into a row."""
+        return len(put.record.envelope) > self._large_value_bytes
+
+    async def load(self, get: Get, large: InBlob) -> bytes | Absent | Failed:
+        """The envelope of a large record."""
+        return await self._owner(get).load(large)
+
+    async def write_large(self, put: Put) -> WriteReply:
+        """Stores a put that `is_large`."""
+        return await self._owner(put).write_large(put)
+
+    async def scan(self, scan: Scan) -> Listing | Failed:
+        """The first `scan.limit` names over all clusters."""
+        share = scan.limit * 5 // (4 * len(self._clusters)) + _SCAN_SPARE
+        sources = [_Source(cluster, scan, share) for cluster in self._clusters]
+        await asyncio.gather(*(source.fill() for source in sources))
+        failures = [source.failed for source in sources if source.failed is not None]
+        if len(failures) == len(sources):
+            return failures[0]
+        heads = [(s.head(), number) for number, s in enumerate(sources) if not s.empty()]
+        heapq.heapify(heads)
+        entries: list[tuple[bytes, Entry]] = []
+        while heads and len(entries) < scan.limit:
+            source = sources[heads[0][1]]
+            entries.append(source.take())
+            if source.empty():
+                await source.fill()
+            if source.empty():
+                heapq.heappop(heads)
+            else:
+                heapq.heapreplace(heads, (source.head(), heads[0][1]))
+        complete = not any(source.failed for source in sources)
+        return Listing(entries, not heads, complete)
+
+    async def states(self) -> list[ClusterState]:
+        """What an operator wants to know of each cluster."""
+        return [await cluster.state() for cluster in self._clusters]
+
+    async def aclose(self) -> None:
+        """Finishes the writes that wait and closes the clusters."""
+        for cluster in self._clusters:
+            await cluster.aclose()
+
+    def _owner(self, operation: Get | Put) -> Cluster:
+        return self._clusters[self._ring.owner(operation.key)]
+
+    def _by_owner(self, operations: Sequence[_T]) -> dict[int, list[_T]]:
+        parts: dict[int, list[_T]] = {}
+        owner = self._ring.owner
+        for operation in operations:
+            parts.setdefault(owner(operation.key), []).append(operation)
+        return parts
+
+
+class _Source:
+    """What was listed of one cluster and not yet merged; asks for more when it runs out."""
+
+    def __init__(self, cluster: Cluster, scan: Scan, share: int) -> None:
+        self._cluster = cluster
+        self._next = scan._replace(limit=share)
+        self._entries: list[tuple[bytes, Entry]] = []
+        self._ended = False
+        self.failed: Failed | None = None
+
+    def empty(self) -> bool:
+        return not self._entries
+
+    def head(self) -> bytes:
+        return self._entries[-1][0]
+
+    def take(self) -> tuple[bytes, Entry]:
+        return self._entries.pop()
+
+    async def fill(self) -> None:
+        """Lists on, unless the cluster has ended or fails; a page may turn out to be empty."""
+        while not self._entries and not self._ended:
+            part = await self._cluster.scan(self._next)
+            match part:
+                case Failed():
+                    self.failed, self._ended = part, True
+                case ScanPart(entries, ended, last):
+                    self._entries = entries[::-1]
+                    self._ended = ended
+                    self._next = self._next._replace(after=last)

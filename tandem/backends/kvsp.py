@@ -1,0 +1,113 @@
+"""The SQL home as its gateways see it: KVSP behind two streams of batches and a unary scan.
+
+Large envelopes travel on a stream of their own, so that small messages do not wait behind them.
+"""
+
+from asyncio import Future
+from collections.abc import Callable
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from tandem.backends.kvsp_lane import Lane, LaneLimits
+from tandem.backends.port import Heal, ScanPage
+from tandem.core.key import Key
+from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
+from tandem.core.record import Record
+from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
+from tandem.runtime.randomness import Entropy
+from tandem.wire import storage_codec as codec
+from tandem.wire.v1 import storage_pb2_grpc as rpc
+
+_LARGE_BYTES: Final = 64 * KIB
+_MESSAGE_BYTES_MAX: Final = 33 * MIB
+_SMALL: Final = LaneLimits()
+_LARGE: Final = LaneLimits(operations_max=1_024, bytes_max=256 * MIB)
+
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class KvspBackend:
+    """A home (`tandem.backends.port.Backend`); make and `start` it inside the running loop."""
+
+    side = Side.KVSP
+    clock_skew_max_us = CLOCK_SKEW_MAX_US
+
+    def __init__(
+        self,
+        address: str,
+        entropy: Entropy,
+        *,
+        small: LaneLimits = _SMALL,
+        large: LaneLimits = _LARGE,
+    ) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._stub = rpc.StorageStub(self._channel)
+
+        def lane(limits: LaneLimits) -> Lane:
+            return Lane(self._stub.Exchange, lambda: entropy.uniform(0.0, 1.0), limits)
+
+        self._small = lane(small)
+        self._large = lane(large)
+
+    def start(self) -> None:
+        """Begins to connect; what is asked before the first connection waits for it."""
+        self._small.start()
+        self._large.start()
+
+    def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> "Future[ReadReply]":
+        """Reads one record. KVSP sends a record whole, so `needed` is never asked."""
+        return self._small.get(key, deadline_s)
+
+    def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> "Future[WriteReply]":
+        """Stores `record` unless KVSP holds a newer one."""
+        lane = self._small if len(record.envelope) <= _LARGE_BYTES else self._large
+        if heal is None:
+            return lane.put(key, record, deadline_s, 0, False)
+        return lane.put(key, record, deadline_s, heal.read_at_us, heal.over_corrupt)
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        """Lists names over all clusters."""
+        request = codec.scan_request(
+            codec.Scan(namespace, after.encode(), prefix.encode(), min(limit, codec.SCAN_LIMIT_MAX))
+        )
+        try:
+            reply = await self._stub.Scan(request, timeout=deadline_s)
+        except grpc.aio.AioRpcError as error:
+            return _failed(error)
+        entries = codec.parse_entries(reply)
+        next_after = None if reply.ended else entries[-1].name
+        return ScanPage(entries, next_after, reply.home_time_us, reply.complete)
+
+    async def aclose(self) -> None:
+        """Closes the streams; what is under way fails."""
+        await self._small.aclose()
+        await self._large.aclose()
+        await self._channel.close()
+
+
+def _failed(error: grpc.aio.AioRpcError) -> Failed:
+    text = error.details() or error.code().name
+    match error.code():
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return Failed(Reason.TIMEOUT, text)
+        case grpc.StatusCode.UNAVAILABLE:
+            return Failed(Reason.UNREACHABLE, text)
+        case _:
+            return Failed(Reason.ERROR, text)

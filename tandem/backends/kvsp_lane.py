@@ -1,0 +1,273 @@
+"""One stream to KVSP: all that waits in a loop turn goes out as one message; answers find askers.
+
+Every future resolves by its deadline: with an answer, `TIMEOUT`, or `UNREACHABLE` as soon as the
+stream is known to be broken. What was not sent by then never will be.
+"""
+
+import asyncio
+from asyncio import Future, TimerHandle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from tandem.core.backoff import delay_s
+from tandem.core.key import Key
+from tandem.core.limits import KIB, MIB
+from tandem.core.record import Record
+from tandem.core.reply import Failed, ReadReply, Reason, WriteReply
+from tandem.wire import storage_codec as codec
+
+Stream = grpc.aio.StreamStreamCall[codec.Request, codec.Reply]
+
+_CONNECT_S: Final = 2.0
+_RECONNECT_FIRST_S: Final = 0.05
+_RECONNECT_MOST_S: Final = 0.5
+_SWEEP_PAUSE_S: Final = 0.02
+_PARSED_ASIDE_BYTES: Final = 256 * KIB
+_OPERATION_BYTES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """How much may be under way on one stream, and how much one message takes."""
+
+    operations_max: int = 16_384
+    bytes_max: int = 64 * MIB
+    message_operations_max: int = 1_024
+    message_bytes_max: int = MIB
+    """A message ends with the operation that passes this."""
+
+
+class _Operation:
+    """A read (without a record) or a write under way."""
+
+    __slots__ = ("deadline_s", "future", "heal_read_at_us", "key", "over_corrupt", "record", "size")
+
+    def __init__(
+        self, key: Key, deadline_s: float, future: "Future[ReadReply | WriteReply]"
+    ) -> None:
+        self.key = key
+        self.deadline_s = deadline_s
+        self.future = future
+        self.record: Record | None = None
+        self.heal_read_at_us = 0
+        self.over_corrupt = False
+        self.size = _OPERATION_BYTES
+
+    def add_to(self, request: codec.Request, number: int) -> None:
+        if self.record is None:
+            codec.add_get(request, number, self.key)
+        else:
+            codec.add_put(
+                request,
+                number,
+                self.key,
+                self.record.envelope,
+                self.heal_read_at_us,
+                self.over_corrupt,
+            )
+
+    def resolve(self, reply: ReadReply | WriteReply) -> None:
+        if not self.future.done():
+            self.future.set_result(reply)
+
+
+class Lane:
+    """Keeps one stream open from `start` to `aclose`, in a task of its own."""
+
+    def __init__(
+        self, connect: Callable[[], Stream], unit_random: Callable[[], float], limits: LaneLimits
+    ) -> None:
+        self._connect = connect
+        self._unit_random = unit_random
+        self._limits = limits
+        self._under_way: dict[int, _Operation] = {}
+        self._unsent: dict[int, _Operation] = {}
+        self._bytes = 0
+        self._last_number = 0
+        self._wake = asyncio.Event()
+        self._timer: TimerHandle | None = None
+        self._failure: Failed | None = None
+        self._answered = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to connect; what is asked meanwhile waits."""
+        self._task = asyncio.create_task(self._stay_connected(), name="kvsp-lane")
+
+    async def aclose(self) -> None:
+        """Ends the stream; what is under way fails."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._fail_all(Failed(Reason.UNREACHABLE, "the connection was closed"))
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def get(self, key: Key, deadline_s: float) -> "Future[ReadReply]":
+        """Reads one record."""
+        return self._ask(key, deadline_s)  # type: ignore[return-value]
+
+    def put(
+        self, key: Key, record: Record, deadline_s: float, heal_read_at_us: int, over_corrupt: bool
+    ) -> "Future[WriteReply]":
+        """Writes one record."""
+        return self._ask(  # type: ignore[return-value]
+            key, deadline_s, record, heal_read_at_us, over_corrupt
+        )
+
+    def _ask(
+        self,
+        key: Key,
+        deadline_s: float,
+        record: Record | None = None,
+        heal_read_at_us: int = 0,
+        over_corrupt: bool = False,
+    ) -> "Future[ReadReply | WriteReply]":
+        loop = asyncio.get_running_loop()
+        future: Future[ReadReply | WriteReply] = loop.create_future()
+        operation = _Operation(key, loop.time() + deadline_s, future)
+        if record is not None:
+            operation.record = record
+            operation.heal_read_at_us = heal_read_at_us
+            operation.over_corrupt = over_corrupt
+            operation.size += len(record.envelope)
+        refusal = self._failure or self._overload(operation.size)
+        if refusal is not None:
+            future.set_result(refusal)
+            return future
+        self._last_number += 1
+        self._under_way[self._last_number] = self._unsent[self._last_number] = operation
+        self._bytes += operation.size
+        if self._timer is None or operation.deadline_s < self._timer.when():
+            self._sweep_at(operation.deadline_s)
+        self._wake.set()
+        return future
+
+    def _overload(self, size: int) -> Failed | None:
+        if len(self._under_way) >= self._limits.operations_max:
+            return Failed(Reason.OVERLOADED, f"{len(self._under_way)} operations are under way")
+        if self._bytes + size > self._limits.bytes_max:
+            return Failed(Reason.OVERLOADED, f"{self._bytes} bytes are under way")
+        return None
+
+    async def _stay_connected(self) -> None:
+        attempt = 0
+        while True:
+            self._answered = False
+            reason = await self._serve(self._connect())
+            self._failure = Failed(Reason.UNREACHABLE, reason)
+            self._fail_all(self._failure)
+            attempt = 1 if self._answered else attempt + 1
+            await asyncio.sleep(
+                delay_s(
+                    attempt,
+                    first_s=_RECONNECT_FIRST_S,
+                    most_s=_RECONNECT_MOST_S,
+                    unit_random=self._unit_random(),
+                )
+            )
+
+    async def _serve(self, stream: Stream) -> str:
+        """Uses one stream until it breaks; returns why it did."""
+        sender: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await stream.wait_for_connection()
+            self._failure = None
+            sender = asyncio.create_task(self._send_on(stream), name="kvsp-lane-sender")
+            while isinstance(reply := await stream.read(), codec.Reply):
+                self._answered = True
+                self._take(reply)
+        except TimeoutError:
+            return f"no stream within {_CONNECT_S} s"
+        except grpc.aio.AioRpcError as error:
+            return error.details() or error.code().name
+        finally:
+            stream.cancel()
+            if sender is not None:
+                sender.cancel()
+                await asyncio.gather(sender, return_exceptions=True)
+        return "KVSP ended the stream"
+
+    async def _send_on(self, stream: Stream) -> None:
+        """Sends until the stream breaks, which the reading side notices too."""
+        while True:
+            while self._unsent:
+                await stream.write(self._next_message())
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _next_message(self) -> codec.Request:
+        request = codec.Request()
+        size, added = 0, []
+        for number, operation in self._unsent.items():
+            operation.add_to(request, number)
+            added.append(number)
+            size += operation.size
+            if (
+                len(added) >= self._limits.message_operations_max
+                or size >= self._limits.message_bytes_max
+            ):
+                break
+        if len(added) == len(self._unsent):
+            self._unsent.clear()
+        else:
+            for number in added:
+                del self._unsent[number]
+        return request
+
+    def _take(self, reply: codec.Reply) -> None:
+        now_us = reply.home_time_us
+        for read in reply.reads:
+            operation = self._under_way.get(read.id)
+            if operation is None:
+                continue
+            if reply.ByteSize() > _PARSED_ASIDE_BYTES and len(read.envelope) > _PARSED_ASIDE_BYTES:
+                self._parse_aside(read, now_us)
+            else:
+                self._resolve(read.id, codec.read_reply(read, now_us))
+        for written in reply.writes:
+            self._resolve(written.id, codec.write_reply(written, now_us))
+
+    def _parse_aside(self, read: codec.ReadMessage, home_time_us: int) -> None:
+        """Checks a large value in a thread, since its digest takes milliseconds."""
+        number = read.id
+        loop = asyncio.get_running_loop()
+        parsed = loop.run_in_executor(None, codec.read_reply, read, home_time_us)
+        parsed.add_done_callback(lambda done: self._resolve(number, done.result()))
+
+    def _resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
+        operation = self._under_way.pop(number, None)
+        if operation is not None:
+            self._bytes -= operation.size
+            operation.resolve(reply)
+
+    def _fail_all(self, failed: Failed) -> None:
+        operations = list(self._under_way.values())
+        self._under_way.clear()
+        self._unsent.clear()
+        self._bytes = 0
+        for operation in operations:
+            operation.resolve(failed)
+
+    def _sweep_at(self, when_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when_s, self._sweep)
+
+    def _sweep(self) -> None:
+        """Answers what is over its deadline, then waits for the next deadline: no timer each."""
+        now_s = asyncio.get_running_loop().time()
+        timeout = Failed(Reason.TIMEOUT, "no answer by the deadline")
+        late = [n for n, operation in self._under_way.items() if operation.deadline_s <= now_s]
+        for number in late:
+            self._unsent.pop(number, None)
+            self._resolve(number, timeout)
+        self._timer = None
+        if self._under_way:
+            next_s = min(operation.deadline_s for operation in self._under_way.values())
+            self._sweep_at(max(next_s, now_s + _SWEEP_PAUSE_S))

@@ -1,0 +1,267 @@
+"""Storage messages <-> the core's types: KVSP's side and its client's side, beside each other.
+
+A failure crosses the wire as the text of its `Failed`, whose first word names the reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, assert_never
+
+from tandem.core.envelope import BadEnvelope, open_envelope
+from tandem.core.key import Key, decode_name, is_namespace_id
+from tandem.core.limits import KEY_NAME_BYTES_MAX
+from tandem.core.record import Kind, Record
+from tandem.core.reply import (
+    Failed,
+    Found,
+    Missing,
+    ReadReply,
+    Reason,
+    Refusal,
+    Refused,
+    Stored,
+    Superseded,
+    WriteReply,
+)
+from tandem.core.scan_diff import Entry
+from tandem.core.version import NO_VERSION, Version
+from tandem.errors import InvalidArgument
+from tandem.wire.v1 import storage_pb2 as pb
+
+Request = pb.StorageRequest
+Reply = pb.StorageReply
+PutMessage = pb.StoragePut
+ReadMessage = pb.StorageRead
+
+SCAN_LIMIT_MAX: Final = 10_000
+
+_REASONS: Final = {reason.value: reason for reason in Reason}
+_OUTCOMES: Final = {
+    Refusal.FLOOR: pb.WRITE_OUTCOME_BELOW_FLOOR,
+    Refusal.LATE: pb.WRITE_OUTCOME_LATE,
+    Refusal.FUTURE: pb.WRITE_OUTCOME_FUTURE,
+    Refusal.DELETED_NAMESPACE: pb.WRITE_OUTCOME_DELETED_NAMESPACE,
+}
+_REFUSALS: Final = {outcome: refusal for refusal, outcome in _OUTCOMES.items()}
+
+
+class Get(NamedTuple):
+    """A read that a gateway asks for; `raw_name` is the key's name in bytes."""
+
+    id: int
+    key: Key
+    raw_name: bytes
+
+
+class Put(NamedTuple):
+    """A write that a gateway asks for. `heal_read_at_us` is 0 for a client's leg."""
+
+    id: int
+    key: Key
+    raw_name: bytes
+    record: Record
+    heal_read_at_us: int = 0
+    over_corrupt: bool = False
+
+
+class Scan(NamedTuple):
+    """A listing that is asked for: names above `after` that begin with `prefix`."""
+
+    namespace: str
+    after: bytes
+    prefix: bytes
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """What an operator wants to know of a cluster of KVSP."""
+
+    name: str
+    incarnation: str
+    commits: int
+    """The number of its last transaction."""
+    records: int
+    """An estimate."""
+    failure: str
+    """Empty when it serves."""
+
+
+def add_get(request: pb.StorageRequest, number: int, key: Key) -> None:
+    """Appends a read to `request`; its reply will carry `number`."""
+    request.gets.add(id=number, namespace=key.namespace, name=key.name.encode())
+
+
+def add_put(
+    request: pb.StorageRequest,
+    number: int,
+    key: Key,
+    envelope: bytes,
+    heal_read_at_us: int,
+    over_corrupt: bool,
+) -> None:
+    """Appends a write to `request`; its reply will carry `number`."""
+    request.puts.add(
+        id=number,
+        namespace=key.namespace,
+        name=key.name.encode(),
+        envelope=envelope,
+        heal_read_at_us=heal_read_at_us,
+        over_corrupt=over_corrupt,
+    )
+
+
+def parse_get(get: pb.StorageGet) -> Get:
+    """What the message asks for; InvalidArgument unless it can be answered."""
+    name = get.name
+    return Get(get.id, _parse_key(get.namespace, name), name)
+
+
+def parse_put(put: pb.StoragePut) -> Put:
+    """What the message asks for; InvalidArgument unless it holds a whole envelope."""
+    name = put.name
+    key = _parse_key(put.namespace, name)
+    try:
+        record = open_envelope(put.envelope)
+    except BadEnvelope as error:
+        raise InvalidArgument("envelope", str(error)) from None
+    return Put(put.id, key, name, record, put.heal_read_at_us, put.over_corrupt)
+
+
+def parse_scan(request: pb.ScanRequest) -> Scan:
+    """What the message asks for; InvalidArgument when a field is out of bounds."""
+    if not is_namespace_id(request.namespace):
+        raise InvalidArgument("namespace", "is not 32 lower-case hex digits")
+    if not 1 <= request.limit <= SCAN_LIMIT_MAX:
+        raise InvalidArgument("limit", f"must be from 1 to {SCAN_LIMIT_MAX}")
+    if max(len(request.after), len(request.prefix)) > KEY_NAME_BYTES_MAX:
+        raise InvalidArgument("prefix", f"names have at most {KEY_NAME_BYTES_MAX} bytes")
+    return Scan(request.namespace, request.after, request.prefix, request.limit)
+
+
+def scan_request(scan: Scan) -> pb.ScanRequest:
+    """The message that asks for `scan`."""
+    return pb.ScanRequest(
+        namespace=scan.namespace, after=scan.after, prefix=scan.prefix, limit=scan.limit
+    )
+
+
+def _parse_key(namespace: str, name: bytes) -> Key:
+    if not is_namespace_id(namespace):
+        raise InvalidArgument("namespace", "is not 32 lower-case hex digits")
+    return Key(namespace, decode_name(name))
+
+
+def new_reply(home_time_us: int) -> pb.StorageReply:
+    """An empty message of answers."""
+    return pb.StorageReply(home_time_us=home_time_us)
+
+
+def add_envelope(reply: pb.StorageReply, number: int, envelope: bytes) -> None:
+    """Appends the answer to a read that found a record."""
+    reply.reads.add(id=number, envelope=envelope)
+
+
+def add_missing(reply: pb.StorageReply, number: int, floor: Version) -> None:
+    """Appends the answer to a read that found nothing."""
+    reply.reads.add(id=number, floor=floor)
+
+
+def add_failed_read(reply: pb.StorageReply, number: int, failed: Failed) -> None:
+    """Appends the answer to a read that could not be made."""
+    corrupt = failed.reason is Reason.CORRUPT
+    reply.reads.add(id=number, failure=str(failed), corrupt=corrupt)
+
+
+def add_written(reply: pb.StorageReply, number: int, outcome: WriteReply) -> None:
+    """Appends the answer to a write; the time is the whole reply's."""
+    match outcome:
+        case Stored():
+            reply.writes.add(id=number, outcome=pb.WRITE_OUTCOME_STORED)
+        case Superseded(newest):
+            reply.writes.add(id=number, outcome=pb.WRITE_OUTCOME_SUPERSEDED, newest=newest)
+        case Refused(refusal):
+            reply.writes.add(id=number, outcome=_OUTCOMES[refusal])
+        case Failed():
+            reply.writes.add(id=number, outcome=pb.WRITE_OUTCOME_FAILED, failure=str(outcome))
+        case _:
+            assert_never(outcome)
+
+
+def read_reply(read: pb.StorageRead, home_time_us: int) -> ReadReply:
+    """The core's reply in one line of a message that was sealed at `home_time_us`."""
+    envelope = read.envelope
+    if envelope:
+        try:
+            return Found(open_envelope(envelope), home_time_us)
+        except BadEnvelope as error:
+            return Failed(Reason.CORRUPT, str(error), home_time_us)
+    if read.corrupt:
+        return Failed(Reason.CORRUPT, read.failure, home_time_us)
+    if read.failure:
+        return _parse_failure(read.failure, home_time_us)
+    return Missing(home_time_us, Version.parse(read.floor) if read.floor else NO_VERSION)
+
+
+def write_reply(written: pb.StorageWritten, home_time_us: int) -> WriteReply:
+    """The core's reply in one line of a message that was sealed at `home_time_us`."""
+    outcome = written.outcome
+    if outcome == pb.WRITE_OUTCOME_STORED:
+        return Stored(home_time_us)
+    if outcome == pb.WRITE_OUTCOME_SUPERSEDED:
+        return Superseded(Version.parse(written.newest), home_time_us)
+    refusal = _REFUSALS.get(outcome)
+    if refusal is not None:
+        return Refused(refusal, home_time_us)
+    return _parse_failure(written.failure, home_time_us)
+
+
+def _parse_failure(text: str, home_time_us: int) -> Failed:
+    reason, _, detail = text.partition(": ")
+    if reason in _REASONS:
+        return Failed(_REASONS[reason], detail, home_time_us)
+    return Failed(Reason.ERROR, text, home_time_us)
+
+
+def add_entries(reply: pb.ScanReply, entries: Sequence[tuple[bytes, Entry]]) -> None:
+    """Appends lines of a listing, each with its name in bytes."""
+    for raw_name, entry in entries:
+        reply.entries.add(
+            name=raw_name,
+            version=entry.version or b"",
+            digest=entry.digest,
+            size=entry.size,
+            tombstone=entry.kind is Kind.TOMBSTONE,
+            expires_at_s=entry.expires_at_s or 0,
+            metadata=entry.metadata or b"",
+        )
+
+
+def parse_entries(reply: pb.ScanReply) -> tuple[Entry, ...]:
+    """The lines of a listing."""
+    return tuple(
+        Entry(
+            name=entry.name.decode(),
+            digest=entry.digest,
+            size=entry.size,
+            version=Version.parse(entry.version),
+            kind=Kind.TOMBSTONE if entry.tombstone else Kind.VALUE,
+            expires_at_s=entry.expires_at_s,
+            metadata=entry.metadata,
+        )
+        for entry in reply.entries
+    )
+
+
+def status_reply(states: Sequence[ClusterState], home_time_us: int) -> pb.StorageStatusReply:
+    """The message that shows `states`."""
+    reply = pb.StorageStatusReply(home_time_us=home_time_us)
+    for state in states:
+        reply.clusters.add(
+            name=state.name,
+            incarnation=state.incarnation,
+            commits=state.commits,
+            records=state.records,
+            failure=state.failure,
+        )
+    return reply
