@@ -156,7 +156,9 @@ def test_every_short_history_of_a_breaker_goes_as_told() -> None:
 def _play(breaker: Breaker, event: Event, now_us: int) -> bool | None:
     match event:
         case Event.ASK:
-            return breaker.admits(now_us)
+            foreseen = breaker.would_admit(now_us)
+            assert breaker.admits(now_us) == foreseen
+            return foreseen
         case Event.OK:
             breaker.succeeded()
         case Event.FAIL:
