@@ -24,7 +24,7 @@ from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable
 
-_SIDES = {ReadMode.RACE: BOTH_SIDES, ReadMode.KVSP: (Side.KVSP,), ReadMode.S3: (Side.S3,)}
+SIDES = {ReadMode.RACE: BOTH_SIDES, ReadMode.KVSP: (Side.KVSP,), ReadMode.S3: (Side.S3,)}
 ReadAnswer = ReadResult | TandemError | asyncio.Future[ReadResult]
 
 
@@ -165,7 +165,7 @@ class Reader:
             return flight
         flight = _Flight(self, key, wanted, self._time.now_us() if self._time.known() else 0)
         self._flights[key] = flight
-        self._start(flight, _SIDES[self._mode_of(key.namespace)])
+        self._start(flight, SIDES[self._mode_of(key.namespace)])
         return flight
 
     def _start(self, flight: _Flight, sides: tuple[Side, ...]) -> None:

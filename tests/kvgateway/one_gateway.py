@@ -1,0 +1,221 @@
+"""One gateway's parts over two homes in memory, whose faults the test decides."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import count, repeat
+from typing import Final
+
+from kvgateway.home_time import HomeTime
+from kvgateway.inbox import RepairInbox
+from kvgateway.reads import Reader
+from kvgateway.state.memory import MemoryMachine
+from kvgateway.state.ports import Intent, RepairTask, Taken
+from kvgateway.writes import Writer
+from tandem.backends.memory import MemoryHome
+from tandem.backends.port import Backend, Heal, ScanPage
+from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.key import Key
+from tandem.core.namespace import ReadMode
+from tandem.core.race import AckPolicy
+from tandem.core.record import Record
+from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
+from tandem.core.version import NO_VERSION, Version
+from tests.runtime.clocks import StillClock
+
+NAMESPACE: Final = "ab" * 16
+DOWN: Final = Failed(Reason.UNREACHABLE, "it is down")
+
+
+class FaultyHome:
+    """A home in memory of which every call may fail, and whose scans may leave names out."""
+
+    def __init__(self, side: Side, clock: StillClock) -> None:
+        self.memory = MemoryHome(side, clock)
+        self.down = False
+        self.failing: Iterator[bool] = repeat(False)
+        """Whether the next call fails, call by call."""
+        self.unlisted: frozenset[str] | None = None
+        """Names that an incomplete scan leaves out; None for a complete one."""
+        self.calls = 0
+        self.held: asyncio.Event | None = None
+        """While set and not signalled, scans hang."""
+
+    @property
+    def side(self) -> Side:
+        return self.memory.side
+
+    @property
+    def clock_skew_max_us(self) -> int:
+        return self.memory.clock_skew_max_us
+
+    def _fails(self) -> bool:
+        self.calls += 1
+        return next(self.failing) or self.down
+
+    def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> Awaitable[ReadReply]:
+        return _done(DOWN) if self._fails() else self.memory.get(key, deadline_s, needed)
+
+    def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> Awaitable[WriteReply]:
+        if self._fails():
+            return _done(DOWN)
+        return self.memory.put_if_newer(key, record, deadline_s, heal)
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        if self.held is not None:
+            await self.held.wait()
+        if self._fails():
+            return DOWN
+        page = await self.memory.scan(
+            namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
+        )
+        if self.unlisted is None or isinstance(page, Failed):
+            return page
+        listed = tuple(entry for entry in page.entries if entry.name not in self.unlisted)
+        return ScanPage(listed, page.next_after, page.home_time_us, complete=False)
+
+    async def aclose(self) -> None:
+        await self.memory.aclose()
+
+
+class MemoryJournal:
+    """Intents in memory."""
+
+    def __init__(self) -> None:
+        self.intents: list[Intent] = []
+
+    async def append(self, intents: Sequence[Intent]) -> bool:
+        self.intents.extend(intents)
+        return True
+
+    def done(self, intent: Intent) -> None:
+        self.intents.remove(intent)
+
+
+class MemoryQueue:
+    """What a home may lack, in memory."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[Key, RepairTask] = {}
+
+    async def add(self, tasks: Sequence[RepairTask], due_us: int) -> None:
+        self.tasks.update({task.key: task for task in tasks})
+
+    async def take(self, limit: int, now_us: int, lease_us: int) -> list[Taken]:
+        return []
+
+    async def done(self, taken: Sequence[Taken]) -> None:
+        for one in taken:
+            del self.tasks[one.task.key]
+
+    async def later(self, taken: Taken, due_us: int, failure: str) -> None:
+        self.tasks[taken.task.key] = taken.task
+
+    async def wanted(self, key: Key) -> Version:
+        task = self.tasks.get(key)
+        return NO_VERSION if task is None else task.version
+
+
+class FixedTrust:
+    """Says of every namespace that one home, or none, is behind."""
+
+    def __init__(self) -> None:
+        self.late: Side | None = None
+
+    def behind(self, namespace: str) -> Side | None:
+        return self.late
+
+
+class Counting:
+    """Random bytes that are never the same twice, and the same in each run."""
+
+    def __init__(self, gateway: int = 0) -> None:
+        self._numbers = count(gateway << 64)
+
+    def token(self, size: int) -> bytes:
+        return next(self._numbers).to_bytes(24, "big")[-size:]
+
+    def uniform(self, low: float, high: float) -> float:
+        return (low + high) / 2
+
+
+class OneGateway:
+    """Reads, writes and memory of one gateway; `homes` may be shared with another one."""
+
+    def __init__(
+        self,
+        homes: Mapping[Side, Backend],
+        clock: StillClock,
+        *,
+        number: int = 1,
+        policy_of: Callable[[str], AckPolicy] = lambda _: AckPolicy.FIRST_INTENT,
+        memory_bytes_max: int = 1 << 28,
+    ) -> None:
+        self.homes = homes
+        self.clock = clock
+        self.entropy = Counting(number)
+        self.time = HomeTime(clock)
+        self.time.observe(Side.KVSP, clock.now_us())
+        self.machine = MemoryMachine(
+            gateway_id=bytes([number] * 4),
+            random=self.entropy.token,
+            clock_bound_us=2**51,
+            bytes_max=memory_bytes_max,
+        )
+        self.journal = MemoryJournal()
+        self.queue = MemoryQueue()
+        self.trust = FixedTrust()
+        self.inbox = RepairInbox(self.queue, self.time)
+        self.reader = Reader(
+            homes=homes,
+            machine=self.machine,
+            queue=self.queue,
+            inbox=self.inbox,
+            time=self.time,
+            trust=self.trust,
+            mode_of=lambda _: ReadMode.RACE,
+        )
+        self.writer = Writer(
+            homes=homes,
+            machine=self.machine,
+            journal=self.journal,
+            inbox=self.inbox,
+            time=self.time,
+            policy_of=policy_of,
+        )
+
+
+class TwoHomes:
+    """Both homes and their clock."""
+
+    def __init__(self) -> None:
+        self.clock = StillClock()
+        self.kvsp = FaultyHome(Side.KVSP, self.clock)
+        self.s3 = FaultyHome(Side.S3, self.clock)
+        self.by_side: Mapping[Side, FaultyHome] = {Side.KVSP: self.kvsp, Side.S3: self.s3}
+
+    def version(self, ms: int = 0) -> Version:
+        """A version minted `ms` after five seconds ago."""
+        return Version.at(self.clock.now_us() - 5_000_000 + ms * 1000)
+
+    def value(self, ms: int = 0, *, expires_at_s: int = 0, metadata: bytes = b"") -> Record:
+        return seal(self.version(ms), b"value", expires_at_s=expires_at_s, metadata=metadata)
+
+    def tombstone(self, ms: int = 0) -> Record:
+        return seal_tombstone(self.version(ms))
+
+    async def hold(self, name: str, record: Record, *sides: Side) -> None:
+        """Puts a record into these homes, both by default."""
+        for side in sides or tuple(Side):
+            await self.by_side[side].memory.put_if_newer(Key(NAMESPACE, name), record, 1.0)
+
+
+def _done(failed: Failed) -> "asyncio.Future[Failed]":
+    future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
+    future.set_result(failed)
+    return future
