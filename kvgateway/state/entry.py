@@ -13,6 +13,11 @@ UNTIL_CONFIRMED_US: Final = 2**63 - 1
 PAYLOAD_BYTES_MAX: Final = 64 * 1024
 """Records with longer envelopes are remembered by version only."""
 
+VISITS_BEFORE_DROP: Final = 1024
+"""So many entries are searched for something else that may leave before pinned ones are dropped."""
+DROPPED_BYTES: Final = 64 * 1024
+"""About so much is dropped at once, so that the search is rare."""
+
 
 class Head(NamedTuple):
     """An entry without its payload."""
@@ -81,13 +86,13 @@ class Verdict(enum.Enum):
 
 
 def verdict(
-    head: Head, now_us: int, *, queued_seen_at_us: int, visits: int, crowded: bool
+    head: Head, now_us: int, *, queued_seen_at_us: int, visits: int, may_drop: bool
 ) -> Verdict:
     """First in, first out with a second chance for what was seen again since it was queued.
 
     Args:
         visits: how often it was met at the head before.
-        crowded: whether nearly all entries are pinned, so that nothing else can leave.
+        may_drop: whether nothing else can leave.
     """
     if head.until_us <= now_us:
         return Verdict.ROTATE if head.seen_at_us != queued_seen_at_us else Verdict.EVICT
@@ -95,7 +100,7 @@ def verdict(
         return Verdict.ROTATE
     if head.digest:
         return Verdict.STRIP
-    return Verdict.DROP if crowded else Verdict.ROTATE
+    return Verdict.DROP if may_drop else Verdict.ROTATE
 
 
 def crowded(pinned: int, entries: int) -> bool:

@@ -57,6 +57,11 @@ def head_of(entry: bytes) -> Head:
     return Head(Version(version), Version(pinned), until_us, seen_at_us, digest if kept else b"")
 
 
+def head_bytes(entry: bytes) -> bytes:
+    """The bytes of the head: two entries of a key that agree in them are equal."""
+    return entry[: _HEAD.size]
+
+
 def version_of(entry: bytes) -> Version:
     """The version of an entry."""
     return Version(entry[:VERSION_BYTES])

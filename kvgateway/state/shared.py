@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import lmdb
 
 from kvgateway.state import layout
+from kvgateway.state.decoded import Decoded, decode
 from kvgateway.state.entry import PAYLOAD_BYTES_MAX, Head, filled, installed, missed, unpinned
 from kvgateway.state.minting import GATEWAY_ID_BYTES, RANDOM_BYTES, minted
 from kvgateway.state.ports import Intent, Known
@@ -71,6 +72,7 @@ class SharedMachine:
         self._random = random
         self._payload_bytes_max = payload_bytes_max
         self._now_us = 0
+        self._decoded = Decoded()
         self._words = Words(directory / "words")
         self._environment = _open(directory, (directory / "data.mdb").stat().st_size)
         self._environment.reader_check()
@@ -101,7 +103,11 @@ class SharedMachine:
         places = [layout.found_under(key) for key in keys]
         with self._environment.begin() as txn:
             entries = [txn.get(where, db=self._entries) for where in places]
-        return [None if entry is None else _known(entry, now_us) for entry in entries]
+        known = self._decoded.known
+        return [
+            None if entry is None else known(where, entry, now_us)
+            for where, entry in zip(places, entries, strict=True)
+        ]
 
     def install(self, writes: Sequence[tuple[Key, Record]], now_us: int) -> None:
         """See `ports.Machine`."""
@@ -171,7 +177,7 @@ class SharedMachine:
             fits = payloads and len(record.envelope) <= self._payload_bytes_max
             kept = record if fits else None
             head = filled(old, record.version, record.digest if fits else b"", began_us)
-        return _known(self._enter(txn, key, where, entry, old, head, kept), now_us)
+        return decode(self._enter(txn, key, where, entry, old, head, kept), now_us)
 
     def recent(
         self, namespace: str, after: str, prefix: str, limit: int, now_us: int
@@ -191,7 +197,7 @@ class SharedMachine:
                 entry = txn.get(where, db=self._entries)
                 assert entry is not None
                 name = layout.name_of(where, entry)
-                known = _known(entry, now_us)
+                known = decode(entry, now_us)
                 if known.pinned and name > after and name.startswith(prefix):
                     found.append((name, known))
                     last = where[:same]
@@ -280,9 +286,3 @@ class SharedMachine:
                 continue
         self._words.add(Word.SPILLS, writes)
         return None
-
-
-def _known(entry: bytes, now_us: int) -> Known:
-    head = layout.head_of(entry)
-    record = layout.record_of(entry, head)
-    return Known(head.version, head.until_us > now_us, record, head.seen_at_us)

@@ -16,7 +16,15 @@ from typing import Final, TypeAlias
 import lmdb
 
 from kvgateway.state import layout
-from kvgateway.state.entry import Head, Verdict, crowded, verdict, visits_max
+from kvgateway.state.entry import (
+    DROPPED_BYTES,
+    VISITS_BEFORE_DROP,
+    Head,
+    Verdict,
+    crowded,
+    verdict,
+    visits_max,
+)
 from kvgateway.state.words import Word, Words
 
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
@@ -85,15 +93,22 @@ class Space:
         self._unchecked_writes += writes
         if self._unchecked_bytes < self._unchecked_bytes_max:
             return True
+        visits = visits_max(self._unchecked_writes)
         excess = self._used_bytes(txn) + self._unchecked_bytes - self._bytes_max
-        if excess <= 0 or self._evict(txn, excess, visits_max(self._unchecked_writes), now_us):
-            self._unchecked_bytes = self._unchecked_writes = 0
+        self._unchecked_bytes = self._unchecked_writes = 0
+        if excess <= 0 or self._evict(txn, excess, visits, now_us):
             return True
+        self._unchecked_bytes = self._unchecked_bytes_max
+        excess = self._used_bytes(txn) + writes * _ENTRY_BYTES - self._bytes_max
+        if excess > 0 and not self._evict(txn, excess, VISITS_BEFORE_DROP, now_us):
+            may_drop = self._crowded(txn)
+            self._evict(txn, DROPPED_BYTES, VISITS_BEFORE_DROP, now_us, may_drop=may_drop)
         return False
 
     def make_much_room(self, txn: Transaction, now_us: int) -> None:
         """Forgets an eighth: LMDB says that it is full, though it should not be."""
-        self._evict(txn, self._bytes_max // 8, txn.stat(self.entries)["entries"], now_us)
+        entries = txn.stat(self.entries)["entries"]
+        self._evict(txn, self._bytes_max // 8, entries, now_us, may_drop=self._crowded(txn))
 
     def wipe(self, txn: Transaction) -> None:
         """Forgets everything."""
@@ -114,9 +129,13 @@ class Space:
         queued = _QUEUED.pack(seen_at_us, min(visits, _VISITS_COUNTED)) + where
         txn.put(place, queued, db=self._queue, append=True)
 
-    def _evict(self, txn: Transaction, size: int, visits: int, now_us: int) -> bool:
+    def _crowded(self, txn: Transaction) -> bool:
+        return crowded(txn.stat(self.pinned)["entries"], txn.stat(self.entries)["entries"])
+
+    def _evict(
+        self, txn: Transaction, size: int, visits: int, now_us: int, *, may_drop: bool = False
+    ) -> bool:
         """Whether `size` bytes were freed in so many visits."""
-        is_crowded = crowded(txn.stat(self.pinned)["entries"], txn.stat(self.entries)["entries"])
         freed = 0
         with txn.cursor(db=self._queue) as cursor:
             for _ in range(visits):
@@ -124,10 +143,10 @@ class Space:
                     return freed >= size
                 queued = cursor.value()
                 cursor.delete()
-                freed += self._visit(txn, queued, is_crowded, now_us)
+                freed += self._visit(txn, queued, now_us, may_drop)
         return freed >= size
 
-    def _visit(self, txn: Transaction, queued: bytes, is_crowded: bool, now_us: int) -> int:
+    def _visit(self, txn: Transaction, queued: bytes, now_us: int, may_drop: bool) -> int:
         """Decides on one entry that was taken from the queue; returns the bytes that it frees."""
         seen_at_us, visits = _QUEUED.unpack_from(queued)
         where = queued[_QUEUED.size :]
@@ -135,7 +154,7 @@ class Space:
         assert entry is not None
         head = layout.head_of(entry)
         decided = verdict(
-            head, now_us, queued_seen_at_us=seen_at_us, visits=visits, crowded=is_crowded
+            head, now_us, queued_seen_at_us=seen_at_us, visits=visits, may_drop=may_drop
         )
         match decided:
             case Verdict.ROTATE:

@@ -1,0 +1,39 @@
+"""What a process has decoded lately, so that a hot entry costs a comparison and not a decoding."""
+
+from typing import Final
+
+from kvgateway.state import layout
+from kvgateway.state.entry import UNTIL_CONFIRMED_US
+from kvgateway.state.ports import Known
+
+_ENTRIES_MAX: Final = 8192
+_BYTES_MAX: Final = 32 * 1024 * 1024
+
+
+class Decoded:
+    """Bounded; at its bound it starts from nothing."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[bytes, int, Known]] = {}
+        self._bytes = 0
+
+    def known(self, where: bytes, entry: bytes, now_us: int) -> Known:
+        """What `entry`, found under `where` just now, says."""
+        cached = self._known.get(where)
+        if cached is not None and entry.startswith(cached[0]) and now_us < cached[1]:
+            return cached[2]
+        if len(self._known) >= _ENTRIES_MAX or self._bytes >= _BYTES_MAX:
+            self._known.clear()
+            self._bytes = 0
+        known = decode(entry, now_us)
+        changes_us = layout.head_of(entry).until_us if known.pinned else UNTIL_CONFIRMED_US
+        self._known[where] = layout.head_bytes(entry), changes_us, known
+        self._bytes += len(entry)
+        return known
+
+
+def decode(entry: bytes, now_us: int) -> Known:
+    """What `entry` says."""
+    head = layout.head_of(entry)
+    record = layout.record_of(entry, head)
+    return Known(head.version, head.until_us > now_us, record, head.seen_at_us)

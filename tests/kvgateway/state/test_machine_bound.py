@@ -1,0 +1,124 @@
+"""What a machine's memory gives up when its space is used up, and in which order."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import pytest
+
+from kvgateway.state.ports import Intent
+from tandem.core.envelope import seal
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.version import Version
+from tests.kvgateway.state.machines import NOW, AnyMachine, memory_machine, shared_machine
+
+NAMESPACE = "ab" * 16
+BOUND = 1024 * 1024
+
+
+def _memory() -> AbstractContextManager[AnyMachine]:
+    return nullcontext(memory_machine(bytes_max=BOUND))
+
+
+@contextmanager
+def _shared() -> Iterator[AnyMachine]:
+    with shared_machine(map_bytes=2 * BOUND) as machine:
+        yield machine
+
+
+@pytest.fixture(params=[_memory, _shared], ids=["memory", "shared"])
+def machine(
+    request: pytest.FixtureRequest,
+) -> Iterator[AnyMachine]:
+    make: Callable[[], AbstractContextManager[AnyMachine]] = request.param
+    with make() as machine:
+        yield machine
+
+
+def key(number: int) -> Key:
+    return Key(NAMESPACE, f"key-{number:06}")
+
+
+def record(number: int, size: int) -> Record:
+    return seal(Version.at(NOW + number), bytes(size))
+
+
+def kept(machine: AnyMachine, numbers: range) -> list[int]:
+    found = machine.lookup([key(n) for n in numbers], NOW)
+    return [n for n, k in zip(numbers, found, strict=True) if k is not None]
+
+
+@pytest.mark.parametrize("size", [10, 900, 5_000, 60_000])
+def test_the_oldest_unpinned_entries_leave_first(machine: AnyMachine, size: int) -> None:
+    count = 8 * BOUND // (size + 100)
+    for n in range(count):
+        machine.fill(key(n), record(n, size), NOW, NOW)
+    left = kept(machine, range(count))
+    assert 5 <= len(left) < count // 2
+    assert left == list(range(left[0], count))
+    assert not machine.spilled()
+
+
+def test_an_entry_seen_again_gets_a_second_chance(machine: AnyMachine) -> None:
+    machine.fill(key(0), record(0, 900), NOW, NOW)
+    for n in range(1, 4000):
+        if n % 100 == 0:
+            machine.fill(key(0), record(0, 900), NOW + n, NOW + n)
+        machine.fill(key(n), record(n, 900), NOW, NOW)
+    left = kept(machine, range(4000))
+    assert left[0] == 0
+    assert left[1] > 1000
+
+
+def test_pinned_entries_stay_while_others_can_leave(machine: AnyMachine) -> None:
+    for n in range(100):
+        machine.install([(key(n), record(n, 900))], NOW)
+    for n in range(100, 6000):
+        machine.fill(key(n), record(n, 900), NOW, NOW)
+    assert kept(machine, range(100)) == list(range(100))
+    assert not machine.spilled()
+
+
+def test_pinned_entries_lose_payloads_before_they_are_dropped(machine: AnyMachine) -> None:
+    count = 600
+    for n in range(count):
+        machine.install([(key(n), record(n, 5_000))], NOW)
+    found = machine.lookup([key(n) for n in range(count)], NOW)
+    assert all(k is not None and k.pinned for k in found)
+    with_payload = [n for n, k in enumerate(found) if k is not None and k.record is not None]
+    assert 0 < len(with_payload) < count // 2
+    assert not machine.spilled()
+
+
+@pytest.mark.parametrize("by_intents", [True, False])
+def test_dropped_pins_are_said_until_settled(machine: AnyMachine, by_intents: bool) -> None:
+    count = 12_000
+    for n in range(count):
+        if by_intents:
+            machine.pin([Intent(key(n), Version.at(NOW + n))])
+        else:
+            machine.install([(key(n), record(n, 300))], NOW)
+    assert machine.spilled()
+    left = kept(machine, range(count))
+    assert count // 20 < len(left) < count
+    assert len(left) + machine.spills() >= count
+    assert count - 1 in left
+    before = machine.spills()
+    machine.settle_spills(before - 1)
+    assert machine.spilled()
+    machine.settle_spills(before)
+    assert not machine.spilled()
+
+
+def test_a_pin_that_has_ended_leaves_without_a_spill(machine: AnyMachine) -> None:
+    count = 6000
+    for n in range(count):
+        machine.install([(key(n), record(n, 900))], NOW + n)
+        machine.unpin(key(n), Version.at(NOW + n), NOW + n + 50)
+    left = kept(machine, range(count))
+    assert len(left) < count // 2
+    assert left == list(range(left[0], count))
+    assert not machine.spilled()
+    assert [n for n, _ in machine.recent(NAMESPACE, "", "", 100, NOW + count)] == [
+        key(n).name for n in range(count - 49, count)
+    ]
