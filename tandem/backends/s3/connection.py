@@ -66,17 +66,6 @@ class Connection(asyncio.Protocol):
         if exchange is not None:
             exchange.fail(kind, detail)
 
-    def cut_if_possible(self) -> None:
-        exchange, reader = self._exchange, self._reader
-        if exchange is None or not exchange.headers_suffice:
-            return
-        if not reader.head_complete or reader.complete:
-            return
-        left = reader.body_bytes_left
-        if left is None or left > _DRAIN_BYTES_MAX:
-            self.drop()
-            exchange.finish(reader.take(cut=True))
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
@@ -92,8 +81,9 @@ class Connection(asyncio.Protocol):
             return
         if self._reader.complete:
             self._finish(exchange, self._reader.take())
-        elif exchange.headers_suffice:
-            self.cut_if_possible()
+        elif self._much_is_left() and exchange.headers_suffice:
+            self.drop()
+            exchange.finish(self._reader.take(cut=True))
 
     def eof_received(self) -> None:
         # The server will say no more: do not go on writing to its deaf half.
@@ -109,6 +99,10 @@ class Connection(asyncio.Protocol):
             exchange.carrier = None
             self._end_with_connection(exchange, exc)
         self._reader.close()
+
+    def _much_is_left(self) -> bool:
+        left = self._reader.body_bytes_left
+        return self._reader.head_complete and (left is None or left > _DRAIN_BYTES_MAX)
 
     def _end_with_connection(self, exchange: Exchange, exc: Exception | None) -> None:
         reader = self._reader

@@ -1,7 +1,7 @@
 """One HTTP exchange: its request, its reply, and what is known for sure when there is none."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, Protocol
@@ -78,9 +78,6 @@ class Carrier(Protocol):
     def drop(self) -> None:
         """Close at once, without a word to the exchange."""
 
-    def cut_if_possible(self) -> None:
-        """Answer with the headers alone if they suffice and much of the body is still to come."""
-
 
 class Exchange:
     """A request on its way. Await `reply`: it always resolves by the deadline.
@@ -90,8 +87,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "carrier", "head", "headers_suffice", "order", "repeated",
-        "reply", "request", "sent", "timer",
+        "_needed", "carrier", "head", "order", "repeated", "reply", "request", "sent",
+        "timer",
     )  # fmt: skip
 
     def __init__(
@@ -101,23 +98,22 @@ class Exchange:
         reply: asyncio.Future[HttpReply],
         *,
         order: int,
-        headers_suffice: bool,
+        needed: Callable[[], bool] | None = None,
     ) -> None:
         self.request = request
         self.head = head
         self.reply = reply
         self.order = order
-        self.headers_suffice = headers_suffice
+        self._needed = needed
         self.carrier: Carrier | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.sent = False
         self.repeated = False
 
-    def let_body_go(self) -> None:
-        """From now on the headers suffice: a large body that is still arriving is dropped."""
-        self.headers_suffice = True
-        if self.carrier is not None:
-            self.carrier.cut_if_possible()
+    @property
+    def headers_suffice(self) -> bool:
+        """Whether the rest of the body may be dropped; asked again as the body arrives."""
+        return self._needed is not None and not self._needed()
 
     @property
     def repeatable(self) -> bool:

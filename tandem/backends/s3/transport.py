@@ -8,6 +8,7 @@ reported so (`TransportError.sent`).
 import asyncio
 import ssl
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tandem.backends.s3.connection import Connection
@@ -68,9 +69,15 @@ class HttpTransport:
         return len(self._waiting)
 
     def start(
-        self, request: HttpRequest, *, deadline_s: float, headers_suffice: bool = False
+        self,
+        request: HttpRequest,
+        *,
+        deadline_s: float,
+        needed: Callable[[], bool] | None = None,
     ) -> Exchange:
         """Send, or queue for a connection; the deadline spans queue, connect, send and reply.
+
+        A large body is dropped on its way once `needed` says False: the headers suffice then.
 
         With `connections_max` busy and `waiting_max` queued the answer is BUSY, at once.
         ValueError for a request that cannot be written.
@@ -81,7 +88,7 @@ class HttpTransport:
             request.head(self._user_agent),
             self._loop.create_future(),
             order=self._order,
-            headers_suffice=headers_suffice,
+            needed=needed,
         )
         if self._closed:
             exchange.fail(FailureKind.CLOSED, "the client is closed")
@@ -97,11 +104,14 @@ class HttpTransport:
         return exchange
 
     async def request(
-        self, request: HttpRequest, *, deadline_s: float, headers_suffice: bool = False
+        self,
+        request: HttpRequest,
+        *,
+        deadline_s: float,
+        needed: Callable[[], bool] | None = None,
     ) -> HttpReply:
         """As `start`, awaited; raises TransportError."""
-        exchange = self.start(request, deadline_s=deadline_s, headers_suffice=headers_suffice)
-        return await exchange.reply
+        return await self.start(request, deadline_s=deadline_s, needed=needed).reply
 
     async def aclose(self) -> None:
         """Fail what is under way, close every connection, refuse all that follows."""

@@ -409,17 +409,24 @@ LARGE_HEAD = f"HTTP/1.1 200 OK\r\nETag: e\r\nContent-Length: {len(LARGE)}\r\n\r\
 async def test_large_body_is_cut_when_headers_suffice() -> None:
     script = (Take(), Say(LARGE_HEAD + b"beginning"), ClientGone())
     async with scripted(script) as server, transport_to(server.port) as transport:
-        reply = await transport.request(get(), deadline_s=PLENTY_S, headers_suffice=True)
+        reply = await transport.request(get(), deadline_s=PLENTY_S, needed=lambda: False)
         await server.until_finished(0)
     assert (reply.status, reply.headers["etag"], reply.body, reply.cut) == (200, "e", b"", True)
 
 
 async def test_large_body_is_cut_on_its_way() -> None:
-    script = (Take(), Say(LARGE_HEAD + b"beginning"), ClientGone())
+    asked, may_go_on = asyncio.Event(), asyncio.Event()
+    script = (Take(), Say(LARGE_HEAD + b"beginning"), Until(may_go_on), Say(b"more"), ClientGone())
+
+    def needed() -> bool:
+        asked.set()
+        return not may_go_on.is_set()
+
     async with scripted(script) as server, transport_to(server.port) as transport:
-        exchange = transport.start(get(), deadline_s=PLENTY_S)
-        await server.until_seen(1)
-        exchange.let_body_go()
+        exchange = transport.start(get(), deadline_s=PLENTY_S, needed=needed)
+        await asked.wait()
+        assert not exchange.reply.done()
+        may_go_on.set()
         assert (await exchange.reply).cut
         await server.until_finished(0)
 
@@ -427,7 +434,7 @@ async def test_large_body_is_cut_on_its_way() -> None:
 async def test_small_body_is_read_even_when_headers_suffice() -> None:
     async with scripted(ANSWER * 2) as server, transport_to(server.port) as transport:
         for _ in range(2):
-            reply = await transport.request(get(), deadline_s=PLENTY_S, headers_suffice=True)
+            reply = await transport.request(get(), deadline_s=PLENTY_S, needed=lambda: False)
             assert (reply.body, reply.cut) == (b"ok", False)
     assert server.connections == 1
 
@@ -436,7 +443,7 @@ async def test_small_rest_is_awaited_when_headers_suffice() -> None:
     may_go_on = asyncio.Event()
     script = (Take(), Say(OK[:-1]), Until(may_go_on), Say(OK[-1:]))
     async with scripted(script) as server, transport_to(server.port) as transport:
-        exchange = transport.start(get(), deadline_s=PLENTY_S, headers_suffice=True)
+        exchange = transport.start(get(), deadline_s=PLENTY_S, needed=lambda: False)
         await server.until_seen(1)
         for _ in range(100):  # turns enough for the head to arrive: it must not end the exchange
             await asyncio.sleep(0)
