@@ -1,1 +1,17 @@
 """A key-value store that lives in two homes: the library that every program builds on."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tandem.client import Client
+
+__all__ = ["Client"]
+
+
+def __getattr__(name: str) -> object:
+    """Loads the client library on first use, so that the core can be imported without gRPC."""
+    if name == "Client":
+        from tandem.client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

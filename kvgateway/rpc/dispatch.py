@@ -99,9 +99,7 @@ class Dispatch:
             self._failures.unexpected("batch", error)
             return [error] * len(requests)
 
-    def _read_over(
-        self, sink: Sink, operation_id: int, future: asyncio.Future[ReadResult]
-    ) -> None:
+    def _read_over(self, sink: Sink, operation_id: int, future: asyncio.Future[ReadResult]) -> None:
         error = self._error_of(future)
         sink.answer_read(operation_id, error or future.result())
 

@@ -1,7 +1,7 @@
 """How a call fails: every exception becomes a status here, and the unexpected ones are counted."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -10,7 +10,9 @@ from tandem.errors import InvalidArgument, TandemError
 from tandem.runtime.logs import Logger
 from tandem.wire.status import call_status
 
-OUR_METHODS = "/tandem.v1."
+OUR_METHODS: Final = "/tandem.v1."
+
+_Message = TypeVar("_Message")
 
 
 class Failures:
@@ -37,9 +39,9 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """The method's own implementation with its failures translated."""
-        method = await continuation(handler_call_details)
+        method: grpc.RpcMethodHandler[Any, Any] | None = await continuation(handler_call_details)
         name = handler_call_details.method
         if method is None or not name.startswith(OUR_METHODS):
             return method
@@ -63,10 +65,10 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
     def _guarded(
         self,
         name: str,
-        behavior: Callable[[Any, Any], Awaitable[Any]],
-        decode: Callable[[bytes], Any] | None,
-    ) -> Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]:
-        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        behavior: Callable[[Any, Any], Awaitable[object]],
+        decode: Callable[[Any], object] | None,
+    ) -> Callable[[object, grpc.aio.ServicerContext[Any, Any]], Awaitable[object]]:
+        async def guarded(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> object:
             try:
                 return await behavior(decode(request) if decode else request, context)
             except grpc.aio.AbortError:
@@ -77,13 +79,13 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
                 failure = error
                 self._failures.unexpected(name, error)
             code, text, metadata = call_status(failure)
-            await context.abort(code, text, metadata)
+            return await context.abort(code, text, metadata)
 
         return guarded
 
 
-def _checked(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    def checked(raw: bytes) -> Any:
+def _checked(decode: Callable[[bytes], _Message]) -> Callable[[bytes], _Message]:
+    def checked(raw: bytes) -> _Message:
         try:
             return decode(raw)
         except DecodeError:

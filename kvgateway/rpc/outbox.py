@@ -1,4 +1,4 @@
-"""Collects answers into reply messages: everything that is ready in one loop turn goes out together.
+"""Collects answers into reply messages: all that is ready in one loop turn goes out together.
 
 A value above `ALONE_BYTES` gets a message of its own, so that small answers do not wait behind it.
 """

@@ -1,6 +1,6 @@
 """The gRPC server of one worker process: its options, its services, and how it stops."""
 
-from typing import Any, Final
+from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -9,8 +9,17 @@ from grpc_reflection.v1alpha import reflection
 
 from kvgateway.rpc.failures import FailureInterceptor, Failures
 from kvgateway.rpc.kv import KvService
+from kvgateway.rpc.namespaces import NamespacesService
+from kvgateway.rpc.ops import OpsService
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
-from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
+from tandem.wire.v1 import (
+    kv_pb2,
+    kv_pb2_grpc,
+    namespaces_pb2,
+    namespaces_pb2_grpc,
+    ops_pb2,
+    ops_pb2_grpc,
+)
 
 MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + 1 * MIB
 CALLS_MAX: Final = 1000
@@ -25,13 +34,23 @@ _SERVER_OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
 )
-_KV_SERVICE: Final = kv_pb2.DESCRIPTOR.services_by_name["KV"].full_name
+_SERVICES: Final = (
+    kv_pb2.DESCRIPTOR.services_by_name["KV"].full_name,
+    namespaces_pb2.DESCRIPTOR.services_by_name["Namespaces"].full_name,
+    ops_pb2.DESCRIPTOR.services_by_name["Ops"].full_name,
+)
 
 
 class RpcServer:
     """Serves the public API on one address, which several processes may share."""
 
-    def __init__(self, kv: KvService, failures: Failures) -> None:
+    def __init__(
+        self,
+        kv: KvService,
+        namespaces: NamespacesService,
+        ops: OpsService,
+        failures: Failures,
+    ) -> None:
         self._kv = kv
         self._health = HealthServicer()
         self._server = grpc.aio.server(
@@ -40,6 +59,8 @@ class RpcServer:
             maximum_concurrent_rpcs=CALLS_MAX,
         )
         kv_pb2_grpc.add_KVServicer_to_server(kv, self._server)
+        namespaces_pb2_grpc.add_NamespacesServicer_to_server(namespaces, self._server)
+        ops_pb2_grpc.add_OpsServicer_to_server(ops, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     async def start(self, address: str) -> int:
@@ -47,17 +68,24 @@ class RpcServer:
 
         Raises RuntimeError when the address cannot be bound.
         """
-        names = [_KV_SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
+        reflection.enable_server_reflection(
+            [
+                *_SERVICES,
+                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+                reflection.SERVICE_NAME,
+            ],
+            self._server,
+        )
         port = self._server.add_insecure_port(address)
+        await self.set_ready(False)
         await self._server.start()
-        await self.serving(True)
         return port
 
-    async def serving(self, ready: bool) -> None:
-        """Says to health checks whether the gateway is ready."""
+    async def set_ready(self, ready: bool) -> None:
+        """Says to health checks whether the gateway serves; until then it does not."""
         status = health_pb2.HealthCheckResponse
-        await self._health.set(_KV_SERVICE, status.SERVING if ready else status.NOT_SERVING)
+        for service in ("", *_SERVICES):
+            await self._health.set(service, status.SERVING if ready else status.NOT_SERVING)
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, answers what has been read, and ends within `grace_s`."""

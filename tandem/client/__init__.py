@@ -1,1 +1,8 @@
 """The gRPC client library."""
+
+from tandem.client.calls import BatchResult
+from tandem.client.client import Client
+from tandem.client.large import StreamedEntry
+from tandem.client.values import Entry, Item, ListedKey
+
+__all__ = ["BatchResult", "Client", "Entry", "Item", "ListedKey", "StreamedEntry"]

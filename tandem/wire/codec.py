@@ -72,8 +72,11 @@ def listing_of(message: kv_pb2.ListRequest) -> Listing:
     return Listing(namespace, prefix, after, check_page_limit(message.limit))
 
 
-def check_batch(message: kv_pb2.BatchRequest) -> None:
-    """Raises InvalidArgument when a batch holds too much; nothing of it may be started then."""
+def check_batch(message: kv_pb2.BatchRequest) -> int:
+    """The size of a batch in bytes.
+
+    Raises InvalidArgument when it holds too much; nothing of it may be started then.
+    """
     operations = len(message.gets) + len(message.puts) + len(message.deletes)
     if operations > BATCH_OPERATIONS_MAX:
         raise InvalidArgument(
@@ -82,6 +85,7 @@ def check_batch(message: kv_pb2.BatchRequest) -> None:
     size = message.ByteSize()
     if size > BATCH_BYTES_MAX:
         raise InvalidArgument("batch", f"{size} bytes exceed the limit of {BATCH_BYTES_MAX}")
+    return size
 
 
 def fill_read(reply: kv_pb2.GetReply, result: ReadResult, now_s: float) -> None:

@@ -17,7 +17,7 @@ from tandem.core.request import (
     Write,
     Written,
 )
-from tandem.core.version import Version, next_hlc
+from tandem.core.version import NO_VERSION, Version, next_hlc
 from tandem.errors import NamespaceNotFound, TandemError, Unavailable
 from tandem.runtime.clock import Clock
 
@@ -82,7 +82,7 @@ class MemoryStore:
         if isinstance(self.failure, TandemError):
             return self.failure
         record = self.records.get(read.key)
-        if read.min_version > (record.version if record else b""):
+        if read.min_version > (record.version if record else NO_VERSION):
             newest = record.version if record else "nothing"
             return Unavailable(f"no home has version {read.min_version}; the newest is {newest}")
         if self.deferred or self.held is not None or self.failure is not None:

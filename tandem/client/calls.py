@@ -1,0 +1,191 @@
+"""Operations from a caller's arguments to the outcome: checked, sent, tried again, remembered."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final, TypeVar
+
+from tandem.client.lane import Lane
+from tandem.client.operations import (
+    DeleteOperation,
+    GetOperation,
+    Operation,
+    PutOperation,
+    Reply,
+)
+from tandem.client.retries import Retries
+from tandem.client.session import Session
+from tandem.client.values import expiration_s, ttl_s
+from tandem.core.key import check_name
+from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB
+from tandem.core.request import check_value_size
+from tandem.core.version import Version
+from tandem.errors import InvalidArgument, TandemError
+from tandem.runtime.randomness import Entropy
+from tandem.wire.codec import JsonValue, encode_metadata
+from tandem.wire.status import error_of
+from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
+
+BULK_BYTES: Final = 64 * KIB
+"""Values from this size on are sent on a stream of their own, so that small ones overtake them."""
+
+_T = TypeVar("_T")
+BatchResult = dict[str, _T | TandemError]
+"""For each key what the single call would return, or the exception that it would raise."""
+
+
+class Calls:
+    """The operations of one client on one namespace."""
+
+    def __init__(
+        self,
+        stub: kv_pb2_grpc.KVStub,
+        namespace_id: str,
+        session: Session,
+        retries: Retries,
+        entropy: Entropy,
+        timeout_s: float,
+    ) -> None:
+        self.namespace_id = namespace_id
+        self._loop = asyncio.get_running_loop()
+        self._session = session
+        self._retries = retries
+        self._timeout_s = timeout_s
+        self._small = Lane(stub, namespace_id, retries.budget, entropy)
+        self._bulk = Lane(stub, namespace_id, retries.budget, entropy)
+
+    async def aclose(self) -> None:
+        """Ends the streams; whatever still waits gets Unavailable."""
+        await self._small.aclose()
+        await self._bulk.aclose()
+
+    def get(
+        self, key: str, cache_ttl_s: int, min_version: Version | None, timeout_s: float | None
+    ) -> GetOperation:
+        """The read that a caller asks for."""
+        check_name(key)
+        return GetOperation(
+            key.encode(),
+            self._loop.create_future(),
+            self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s),
+            self._session.newest(key, min_version),
+            cache_ttl_s,
+        )
+
+    def put(
+        self,
+        key: str,
+        value: bytes | str,
+        metadata: JsonValue,
+        expires_at: int | datetime | None,
+        ttl: int | timedelta | None,
+        above: Version | None,
+        timeout_s: float | None,
+    ) -> PutOperation:
+        """The put that a caller asks for."""
+        check_name(key)
+        raw = value.encode() if isinstance(value, str) else value
+        check_value_size(len(raw))
+        return PutOperation(
+            key.encode(),
+            self._loop.create_future(),
+            self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s),
+            raw,
+            encode_metadata(metadata),
+            expiration_s(expires_at),
+            ttl_s(ttl),
+            self._session.newest(key, above),
+        )
+
+    def delete(self, key: str, above: Version | None, timeout_s: float | None) -> DeleteOperation:
+        """The delete that a caller asks for."""
+        check_name(key)
+        return DeleteOperation(
+            key.encode(),
+            self._loop.create_future(),
+            self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s),
+            self._session.newest(key, above),
+        )
+
+    def left_s(self, operation: Operation) -> float:
+        """How long an operation may still take."""
+        return operation.deadline_s - self._loop.time()
+
+    async def read(self, get: GetOperation, key: str) -> kv_pb2.GetReply:
+        """Sees a read through."""
+        self._submit(get)
+        reply = as_read(await self._reply(get))
+        self._session.saw(key, reply.version)
+        return reply
+
+    async def written(self, write: Operation, key: str) -> Version:
+        """Sees a write through."""
+        self._submit(write)
+        return self.saw(key, as_written(await self._reply(write)))
+
+    def saw(self, key: str, reply: kv_pb2.WriteReply) -> Version:
+        """Remembers what a write's reply says, and returns the write's own version."""
+        self._session.saw(key, max(reply.version, reply.superseded_by))
+        return Version(reply.version)
+
+    def _submit(self, operation: Operation) -> None:
+        (self._small if operation.size < BULK_BYTES else self._bulk).submit(operation)
+
+    async def _reply(self, operation: Operation) -> Reply:
+        """The reply to an operation that was submitted; what is safe is tried again."""
+        attempt = 0
+        while True:
+            outcome = await operation.future
+            if isinstance(outcome, TandemError):
+                error: TandemError = outcome
+            elif outcome.HasField("error"):
+                error = error_of(outcome.error, self.namespace_id)
+            else:
+                return outcome
+            attempt += 1
+            left_s = self.left_s(operation)
+            if not await self._retries.pause(attempt, error, operation.repeatable, left_s):
+                raise error
+            operation.future = self._loop.create_future()
+            self._submit(operation)
+
+    async def many(
+        self,
+        keys: Iterable[str],
+        operation_for: Callable[[str], Operation],
+        result_of: Callable[[Reply], _T],
+    ) -> BatchResult[_T]:
+        """Sees many operations through, as many at a time as a batch holds."""
+        results: BatchResult[_T] = {}
+        remaining_keys = iter(keys)
+        while batch := list(islice(remaining_keys, BATCH_OPERATIONS_MAX)):
+            started: dict[str, Operation] = {}
+            for key in batch:
+                try:
+                    started[key] = operation = operation_for(key)
+                except InvalidArgument as error:
+                    results[key] = error
+                else:
+                    self._submit(operation)
+            for key, operation in started.items():
+                try:
+                    reply = await self._reply(operation)
+                except TandemError as error:
+                    results[key] = error
+                else:
+                    self._session.saw(key, reply.version)
+                    results[key] = result_of(reply)
+        return results
+
+
+def as_read(reply: Reply) -> kv_pb2.GetReply:
+    """The reply to a read."""
+    assert isinstance(reply, kv_pb2.GetReply)
+    return reply
+
+
+def as_written(reply: Reply) -> kv_pb2.WriteReply:
+    """The reply to a write."""
+    assert isinstance(reply, kv_pb2.WriteReply)
+    return reply

@@ -1,0 +1,299 @@
+"""The public face of the client library: a namespace as an async dictionary."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+
+from tandem.client.calls import BatchResult, Calls, as_read
+from tandem.client.large import Source, StreamedEntry, first_chunk, remaining, upload
+from tandem.client.namespaces import Namespaces
+from tandem.client.operations import Operation, fill_put
+from tandem.client.ops import Ops
+from tandem.client.retries import Retries
+from tandem.client.session import Session
+from tandem.client.values import Entry, Item, ListedKey, entry_of, listed_key_of
+from tandem.core.key import check_name_length
+from tandem.core.limits import BATCH_BYTES_MAX, LIST_PAGE_MAX, MIB
+from tandem.core.version import Version
+from tandem.errors import InvalidArgument
+from tandem.runtime.randomness import Entropy, SystemEntropy
+from tandem.wire.codec import JsonValue, decode_metadata
+from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
+
+TIMEOUT_S: Final = 10.0
+SESSION_KEYS_MAX: Final = 100_000
+
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", BATCH_BYTES_MAX + 1 * MIB),
+    ("grpc.max_send_message_length", BATCH_BYTES_MAX + 1 * MIB),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A connection of its own for each client: the kernel spreads connections over the gateway's
+    # worker processes.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class Client:
+    """A client of one namespace, and of the namespaces' administration.
+
+    Safe to share by any number of tasks of one event loop; concurrent calls travel together::
+
+        async with Client("127.0.0.1:8781", namespace="articles") as kv:
+            await kv.put("greeting", "hello", metadata={"lang": "en"}, ttl=3600)
+            assert await kv.get("greeting") == b"hello"
+            async for key in kv.list(prefix="greet"):
+                print(key.name, key.metadata)
+
+    Reads see the client's own writes and never go back in time, through whichever gateway: the
+    client remembers the newest version of up to `session_keys_max` keys.
+
+    Every method may raise InvalidArgument (nothing was done), NamespaceNotFound, Overloaded
+    (nothing was done, even after retries) and Unavailable. Reads are retried until the timeout,
+    within a budget. A write that ends with Unavailable may have happened, or may still happen, and
+    is not retried: the repeat would be a *newer* write, which would put back a value that somebody
+    else has replaced in between. Where that cannot be, call `put` again.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        namespace: str | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        session_keys_max: int = SESSION_KEYS_MAX,
+        entropy: Entropy | None = None,
+    ) -> None:
+        """`namespace` is an id or a title; without one `namespaces` and `ops` can be used."""
+        self._address = address
+        self._namespace = namespace
+        self._timeout_s = timeout_s
+        self._entropy = entropy or SystemEntropy()
+        self._retries = Retries(self._entropy)
+        self._session = Session(session_keys_max)
+        self._open_calls: Calls | None = None
+
+    async def __aenter__(self) -> Self:
+        self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        self._stub = kv_pb2_grpc.KVStub(self._channel)
+        self.namespaces = Namespaces(self._channel, self._retries, self._timeout_s)
+        self.ops = Ops(self._channel, self._retries, self._timeout_s)
+        try:
+            if self._namespace is not None:
+                self._open_calls = Calls(
+                    self._stub,
+                    await self.namespaces.id_of(self._namespace),
+                    self._session,
+                    self._retries,
+                    self._entropy,
+                    self._timeout_s,
+                )
+        except BaseException:
+            await self._channel.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the connection; calls under way raise Unavailable."""
+        if self._open_calls is not None:
+            await self._open_calls.aclose()
+        await self._channel.close()
+
+    async def get(
+        self,
+        key: str,
+        *,
+        cache_ttl_s: int = 0,
+        min_version: Version | None = None,
+        timeout_s: float | None = None,
+    ) -> bytes | None:
+        """The value of a key; None when there is none.
+
+        `cache_ttl_s` is how old a copy in the gateway's cache may be (at least 30; 0 for the
+        gateway's default). `min_version` demands a version that another client got from `put`.
+        """
+        reply = await self._calls.read(
+            self._calls.get(key, cache_ttl_s, min_version, timeout_s), key
+        )
+        return reply.value if reply.found else None
+
+    async def get_with_metadata(
+        self,
+        key: str,
+        *,
+        cache_ttl_s: int = 0,
+        min_version: Version | None = None,
+        timeout_s: float | None = None,
+    ) -> Entry | None:
+        """The value of a key with metadata, expiration and version; None when there is none."""
+        return entry_of(
+            await self._calls.read(self._calls.get(key, cache_ttl_s, min_version, timeout_s), key)
+        )
+
+    async def put(
+        self,
+        key: str,
+        value: bytes | str,
+        *,
+        metadata: JsonValue = None,
+        expires_at: int | datetime | None = None,
+        ttl: int | timedelta | None = None,
+        above: Version | None = None,
+        timeout_s: float | None = None,
+    ) -> Version:
+        """Stores a value and returns its version.
+
+        `expires_at` (seconds since the epoch, or a datetime) and `ttl` (seconds, or a timedelta)
+        must lie at least 60 s ahead; `ttl` wins. `above` is a version that another client knows of:
+        the write will be newer.
+        """
+        put = self._calls.put(key, value, metadata, expires_at, ttl, above, timeout_s)
+        return await self._calls.written(put, key)
+
+    async def delete(
+        self, key: str, *, above: Version | None = None, timeout_s: float | None = None
+    ) -> Version:
+        """Deletes a key, whether it is there or not, and returns the deletion's version."""
+        return await self._calls.written(self._calls.delete(key, above, timeout_s), key)
+
+    async def get_many(
+        self, keys: Iterable[str], *, cache_ttl_s: int = 0, timeout_s: float | None = None
+    ) -> BatchResult[Entry | None]:
+        """Reads many keys; each has its own entry, None or exception."""
+        return await self._calls.many(
+            keys,
+            lambda key: self._calls.get(key, cache_ttl_s, None, timeout_s),
+            lambda reply: entry_of(as_read(reply)),
+        )
+
+    async def put_many(
+        self, items: Mapping[str, bytes | str | Item], *, timeout_s: float | None = None
+    ) -> BatchResult[Version]:
+        """Stores many values; each has its own version or exception."""
+
+        def operation(key: str) -> Operation:
+            item = items[key]
+            if not isinstance(item, Item):
+                item = Item(item)
+            return self._calls.put(
+                key, item.value, item.metadata, item.expires_at, item.ttl, None, timeout_s
+            )
+
+        return await self._calls.many(items, operation, lambda reply: Version(reply.version))
+
+    async def delete_many(
+        self, keys: Iterable[str], *, timeout_s: float | None = None
+    ) -> BatchResult[Version]:
+        """Deletes many keys; each has its own version or exception."""
+        return await self._calls.many(
+            keys,
+            lambda key: self._calls.delete(key, None, timeout_s),
+            lambda reply: Version(reply.version),
+        )
+
+    async def list(
+        self,
+        prefix: str = "",
+        *,
+        limit: int | None = None,
+        page_size: int = LIST_PAGE_MAX,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[ListedKey]:
+        """The names that begin with `prefix`, in byte order, at most `limit` of them.
+
+        A listing may lag behind writes made through other gateways. `timeout_s` is for one page.
+        """
+        check_name_length(prefix, "prefix")
+        left, cursor = limit, ""
+        while left is None or left > 0:
+            request = kv_pb2.ListRequest(
+                namespace=self._calls.namespace_id,
+                prefix=prefix.encode(),
+                limit=page_size if left is None else min(page_size, left),
+                cursor=cursor,
+            )
+            page = await self._list_page(request, timeout_s)
+            for listed in page.keys:
+                yield listed_key_of(listed)
+            if left is not None:
+                left -= len(page.keys)
+            cursor = page.cursor
+            if not cursor:
+                return
+
+    async def put_stream(
+        self,
+        key: str,
+        source: Source,
+        *,
+        metadata: JsonValue = None,
+        expires_at: int | datetime | None = None,
+        ttl: int | timedelta | None = None,
+        timeout_s: float | None = None,
+    ) -> Version:
+        """Stores a value that comes in pieces. Nothing is written when `source` raises."""
+        put = self._calls.put(key, b"", metadata, expires_at, ttl, None, timeout_s)
+        head = kv_pb2.PutRequest()
+        fill_put(head, put, self._calls.namespace_id)
+        call = self._stub.PutStream(timeout=self._calls.left_s(put))
+        return self._calls.saw(key, await upload(call, head, source, self._calls.namespace_id))
+
+    async def get_stream(
+        self, key: str, *, cache_ttl_s: int = 0, timeout_s: float | None = None
+    ) -> StreamedEntry | None:
+        """The entry of a key with its value in pieces; None when there is none.
+
+        The timeout covers the whole value. An outage after the first piece ends the iteration with
+        Unavailable; ask again then.
+        """
+        get = self._calls.get(key, cache_ttl_s, None, timeout_s)
+        request = kv_pb2.GetRequest(
+            namespace=self._calls.namespace_id,
+            key=get.key,
+            min_version=get.min_version,
+            cache_ttl_s=cache_ttl_s,
+        )
+        call = self._stub.GetStream(request, timeout=self._calls.left_s(get))
+        head = await first_chunk(call, self._calls.namespace_id)
+        self._session.saw(key, head.version)
+        if not head.found:
+            return None
+        return StreamedEntry(
+            remaining(call, head.value, self._calls.namespace_id),
+            decode_metadata(head.metadata),
+            head.expires_at_s or None,
+            Version(head.version),
+        )
+
+    @property
+    def _calls(self) -> Calls:
+        if self._open_calls is None:
+            raise InvalidArgument(
+                "namespace", "the client is not open, or was made without a namespace"
+            )
+        return self._open_calls
+
+    async def _list_page(
+        self, request: kv_pb2.ListRequest, timeout_s: float | None
+    ) -> kv_pb2.ListReply:
+        reply: kv_pb2.ListReply = await self._retries.call(
+            lambda left_s: self._stub.List(request, timeout=left_s),
+            self._calls.namespace_id,
+            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+            repeatable=True,
+        )
+        return reply

@@ -1,0 +1,95 @@
+"""Values in pieces: one stream of its own for each, so nothing small waits behind it."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from tandem.core.limits import KIB
+from tandem.core.version import Version
+from tandem.errors import Unavailable
+from tandem.wire.codec import JsonValue
+from tandem.wire.status import error_of_call
+from tandem.wire.v1 import kv_pb2
+
+CHUNK_BYTES: Final = 256 * KIB
+
+_PutCall = grpc.aio.StreamUnaryCall[kv_pb2.PutChunk, kv_pb2.WriteReply]
+_GetCall = grpc.aio.UnaryStreamCall[kv_pb2.GetRequest, kv_pb2.GetChunk]
+
+Source = bytes | Iterable[bytes] | AsyncIterable[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedEntry:
+    """An entry whose value is still on its way; iterate it once for the pieces."""
+
+    pieces: AsyncIterator[bytes]
+    metadata: JsonValue
+    expires_at_s: int | None
+    version: Version
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.pieces
+
+
+async def upload(
+    call: _PutCall, head: kv_pb2.PutRequest, source: Source, namespace: str
+) -> kv_pb2.WriteReply:
+    """Sends a value over a PutStream call and returns its reply.
+
+    When `source` raises, nothing is written, and the error goes to the caller.
+    """
+    try:
+        await call.write(kv_pb2.PutChunk(head=head))
+        async for piece in _pieces(source):
+            await call.write(kv_pb2.PutChunk(data=piece))
+        await call.write(kv_pb2.PutChunk(last=True))
+        await call.done_writing()
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        pass  # The gateway has ended the call early; awaiting it tells why.
+    except BaseException:
+        call.cancel()
+        raise
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise error_of_call(error, namespace) from None
+
+
+async def first_chunk(call: _GetCall, namespace: str) -> kv_pb2.GetReply:
+    """What a GetStream call says before the pieces."""
+    try:
+        chunk = await call.read()
+    except grpc.aio.AioRpcError as error:
+        raise error_of_call(error, namespace) from None
+    if not isinstance(chunk, kv_pb2.GetChunk):
+        raise Unavailable("the gateway ended the stream without an answer")
+    return chunk.head
+
+
+async def remaining(call: _GetCall, first: bytes, namespace: str) -> AsyncIterator[bytes]:
+    """The pieces of a GetStream call; it is cancelled when the iteration is given up."""
+    try:
+        if first:
+            yield first
+        while isinstance(chunk := await call.read(), kv_pb2.GetChunk):
+            yield chunk.data
+    except grpc.aio.AioRpcError as error:
+        raise error_of_call(error, namespace) from None
+    finally:
+        call.cancel()
+
+
+async def _pieces(source: Source) -> AsyncIterator[bytes]:
+    if isinstance(source, bytes):
+        for start in range(0, len(source), CHUNK_BYTES):
+            yield source[start : start + CHUNK_BYTES]
+    elif isinstance(source, AsyncIterable):
+        async for piece in source:
+            yield piece
+    else:
+        for piece in source:
+            yield piece

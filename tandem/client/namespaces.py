@@ -1,0 +1,135 @@
+"""The administration of namespaces, as the client library offers it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import grpc
+
+from tandem.client.retries import Retries
+from tandem.core.key import is_namespace_id
+from tandem.core.namespace import (
+    Namespace,
+    ReadMode,
+    SettingsChange,
+    check_namespace_id,
+    check_title,
+)
+from tandem.core.race import AckPolicy
+from tandem.errors import NamespaceExists, NamespaceNotFound
+from tandem.wire.namespace_codec import change_message, namespace_of
+from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc
+
+
+class Namespaces:
+    """Creates, finds and changes namespaces.
+
+    Methods that take a namespace accept its id or its title. Each raises InvalidArgument,
+    NamespaceNotFound or NamespaceExists where it says so by its name, and Unavailable when the
+    gateway could not answer; after Unavailable, `create` may have happened.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, retries: Retries, timeout_s: float) -> None:
+        self._stub = namespaces_pb2_grpc.NamespacesStub(channel)
+        self._retries = retries
+        self._timeout_s = timeout_s
+
+    async def create(
+        self,
+        title: str,
+        *,
+        ack_policy: AckPolicy | None = None,
+        read_mode: ReadMode | None = None,
+    ) -> Namespace:
+        """Creates a namespace; NamespaceExists when another one has the title."""
+        request = namespaces_pb2.CreateNamespaceRequest(
+            title=check_title(title), settings=change_message(SettingsChange(ack_policy, read_mode))
+        )
+        reply = await self._retries.call(
+            lambda left_s: self._stub.CreateNamespace(request, timeout=left_s),
+            title,
+            timeout_s=self._timeout_s,
+            repeatable=False,
+        )
+        return namespace_of(reply)
+
+    async def list(self) -> Sequence[Namespace]:
+        """All namespaces, by title."""
+        request = namespaces_pb2.ListNamespacesRequest()
+        reply = await self._retries.call(
+            lambda left_s: self._stub.ListNamespaces(request, timeout=left_s),
+            "",
+            timeout_s=self._timeout_s,
+            repeatable=True,
+        )
+        return [namespace_of(message) for message in reply.namespaces]
+
+    async def get(self, namespace: str) -> Namespace:
+        """The namespace with this id or title; NamespaceNotFound when there is none.
+
+        Text of 32 lower-case hex digits is an id.
+        """
+        if is_namespace_id(namespace):
+            request = namespaces_pb2.GetNamespaceRequest(id=namespace)
+        else:
+            request = namespaces_pb2.GetNamespaceRequest(title=check_title(namespace))
+        reply = await self._retries.call(
+            lambda left_s: self._stub.GetNamespace(request, timeout=left_s),
+            namespace,
+            timeout_s=self._timeout_s,
+            repeatable=True,
+        )
+        return namespace_of(reply)
+
+    async def rename(self, namespace: str, title: str) -> Namespace:
+        """Gives a namespace another title; NamespaceExists when another one has it."""
+        request = namespaces_pb2.RenameNamespaceRequest(
+            id=await self.id_of(namespace), title=check_title(title)
+        )
+        try:
+            reply = await self._retries.call(
+                lambda left_s: self._stub.RenameNamespace(request, timeout=left_s),
+                namespace,
+                timeout_s=self._timeout_s,
+                repeatable=True,
+            )
+        except NamespaceExists:
+            raise NamespaceExists(title) from None
+        return namespace_of(reply)
+
+    async def configure(
+        self,
+        namespace: str,
+        *,
+        ack_policy: AckPolicy | None = None,
+        read_mode: ReadMode | None = None,
+    ) -> Namespace:
+        """Changes settings; None leaves one as it is."""
+        request = namespaces_pb2.ConfigureNamespaceRequest(
+            id=await self.id_of(namespace),
+            settings=change_message(SettingsChange(ack_policy, read_mode)),
+        )
+        reply = await self._retries.call(
+            lambda left_s: self._stub.ConfigureNamespace(request, timeout=left_s),
+            namespace,
+            timeout_s=self._timeout_s,
+            repeatable=True,
+        )
+        return namespace_of(reply)
+
+    async def delete(self, namespace: str) -> None:
+        """Deletes a namespace with all its keys, for good."""
+        request = namespaces_pb2.DeleteNamespaceRequest(id=await self.id_of(namespace))
+        # It was there a moment ago: when it is not now, this call or its first try did it.
+        with suppress(NamespaceNotFound):
+            await self._retries.call(
+                lambda left_s: self._stub.DeleteNamespace(request, timeout=left_s),
+                namespace,
+                timeout_s=self._timeout_s,
+                repeatable=True,
+            )
+
+    async def id_of(self, namespace: str) -> str:
+        """The id behind an id or a title; an id is not looked up."""
+        if is_namespace_id(namespace):
+            return check_namespace_id(namespace)
+        return (await self.get(namespace)).id

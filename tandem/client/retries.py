@@ -1,0 +1,90 @@
+"""When the client tries again, and how a call by itself (not in a lane) is made.
+
+Only what is safe to repeat is repeated: reads, what the gateway refused for lack of room before it
+began, and administrative calls that do the same when done twice. All retries of a client share one
+budget, so a gateway in trouble sees at most a tenth more load from them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import grpc
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from tandem.core.backoff import RetryBudget, delay_s
+from tandem.errors import Overloaded, Unavailable
+from tandem.runtime.randomness import Entropy
+from tandem.wire.status import error_of_call
+
+RETRY_FIRST_S: Final = 0.02
+RETRY_MOST_S: Final = 1.0
+RETRY_TOKENS_MAX: Final = 2000.0
+"""A stream in flight that breaks may be repeated whole, once."""
+RETRY_TOKENS_PER_SUCCESS: Final = 0.1
+
+_Reply = TypeVar("_Reply")
+
+
+class Retries:
+    """One client's retries: the shared budget and the pauses."""
+
+    def __init__(self, entropy: Entropy) -> None:
+        self.budget = RetryBudget(
+            tokens_max=RETRY_TOKENS_MAX, earned_per_success=RETRY_TOKENS_PER_SUCCESS
+        )
+        self._entropy = entropy
+
+    async def pause(self, attempt: int, error: Exception, repeatable: bool, left_s: float) -> bool:
+        """Waits before retry `attempt` (1, 2, ...); False at once when there must be none."""
+        if not (isinstance(error, Overloaded) or (repeatable and isinstance(error, Unavailable))):
+            return False
+        pause_s = delay_s(
+            attempt,
+            first_s=RETRY_FIRST_S,
+            most_s=RETRY_MOST_S,
+            unit_random=self._entropy.uniform(0, 1),
+        )
+        if pause_s >= left_s or not self.budget.spend():
+            return False
+        await asyncio.sleep(pause_s)
+        return True
+
+    async def call(
+        self,
+        call: Callable[[float], Awaitable[_Reply]],
+        subject: str,
+        *,
+        timeout_s: float,
+        repeatable: bool,
+    ) -> _Reply:
+        """Makes a call by itself, given its deadline; gRPC's errors become `tandem.errors`.
+
+        `subject` is the namespace (id or title) that the call is about.
+        """
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+
+        async def once() -> _Reply:
+            try:
+                reply = await call(max(deadline_s - loop.time(), 0.001))
+            except grpc.aio.AioRpcError as error:
+                raise error_of_call(error, subject) from None
+            self.budget.succeeded()
+            return reply
+
+        def may_repeat(error: BaseException) -> bool:
+            safe = isinstance(error, Overloaded) or (repeatable and isinstance(error, Unavailable))
+            return safe and self.budget.spend()
+
+        return await AsyncRetrying(
+            retry=retry_if_exception(may_repeat),
+            wait=wait_random_exponential(multiplier=RETRY_FIRST_S, max=RETRY_MOST_S),
+            stop=stop_after_delay(timeout_s),
+            reraise=True,
+        )(once)

@@ -1,0 +1,87 @@
+"""What the client library hands out and takes."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tandem.core.limits import EXPIRATION_TTL_S_MIN
+from tandem.core.version import Version
+from tandem.errors import InvalidArgument
+from tandem.wire.codec import JsonValue, decode_metadata
+from tandem.wire.v1 import kv_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value with all that is stored beside it."""
+
+    value: bytes
+    metadata: JsonValue
+    expires_at_s: int | None
+    """Seconds since the epoch; None for never."""
+    version: Version
+    cached: bool = False
+    """Whether the gateway answered from memory."""
+    stale: bool = False
+    """Whether it comes from a home, or a cache, that may lack newer writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """A key as a listing shows it."""
+
+    name: str
+    metadata: JsonValue
+    expires_at_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What `Client.put_many` stores under a key; the fields mean what they mean in `Client.put`."""
+
+    value: bytes | str
+    metadata: JsonValue = None
+    expires_at: int | datetime | None = None
+    ttl: int | timedelta | None = None
+
+
+def entry_of(reply: kv_pb2.GetReply) -> Entry | None:
+    """The entry in a reply; None when there is none."""
+    if not reply.found:
+        return None
+    return Entry(
+        reply.value,
+        decode_metadata(reply.metadata),
+        reply.expires_at_s or None,
+        Version(reply.version),
+        cached=reply.cache_status != kv_pb2.CACHE_STATUS_MISS,
+        stale=reply.stale,
+    )
+
+
+def listed_key_of(message: kv_pb2.ListedKey) -> ListedKey:
+    """One name of a page."""
+    return ListedKey(
+        message.name.decode(), decode_metadata(message.metadata), message.expires_at_s or None
+    )
+
+
+def expiration_s(expires_at: int | datetime | None) -> int:
+    """Seconds since the epoch, 0 for never; a fraction is cut off."""
+    if expires_at is None:
+        return 0
+    seconds = int(expires_at.timestamp()) if isinstance(expires_at, datetime) else expires_at
+    if seconds <= 0:
+        raise InvalidArgument("expires_at_s", f"{seconds} is not a time in the future")
+    return seconds
+
+
+def ttl_s(ttl: int | timedelta | None) -> int:
+    """Seconds to live, 0 for ever; a fraction is cut off."""
+    if ttl is None:
+        return 0
+    seconds = int(ttl.total_seconds()) if isinstance(ttl, timedelta) else ttl
+    if seconds < EXPIRATION_TTL_S_MIN:
+        raise InvalidArgument(
+            "expiration_ttl_s", f"{seconds} is below the minimum of {EXPIRATION_TTL_S_MIN}"
+        )
+    return seconds

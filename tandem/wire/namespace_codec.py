@@ -1,0 +1,67 @@
+"""Messages of the Namespaces service <-> the domain's namespaces."""
+
+from typing import Final
+
+from tandem.core.namespace import Namespace, ReadMode, Settings, SettingsChange
+from tandem.core.race import AckPolicy
+from tandem.errors import InvalidArgument
+from tandem.wire.v1 import namespaces_pb2
+
+_ACK_POLICIES: Final = {
+    AckPolicy.FIRST: namespaces_pb2.ACK_POLICY_FIRST,
+    AckPolicy.FIRST_INTENT: namespaces_pb2.ACK_POLICY_FIRST_INTENT,
+    AckPolicy.BOTH: namespaces_pb2.ACK_POLICY_BOTH,
+}
+_READ_MODES: Final = {
+    ReadMode.RACE: namespaces_pb2.READ_MODE_RACE,
+    ReadMode.KVSP: namespaces_pb2.READ_MODE_KVSP,
+    ReadMode.S3: namespaces_pb2.READ_MODE_S3,
+}
+_ACK_POLICY_BY_NUMBER: Final = {number: policy for policy, number in _ACK_POLICIES.items()}
+_READ_MODE_BY_NUMBER: Final = {number: mode for mode, number in _READ_MODES.items()}
+
+
+def namespace_message(namespace: Namespace) -> namespaces_pb2.Namespace:
+    """The message that shows a namespace."""
+    return namespaces_pb2.Namespace(
+        id=namespace.id,
+        title=namespace.title,
+        settings=namespaces_pb2.NamespaceSettings(
+            ack_policy=_ACK_POLICIES[namespace.settings.ack_policy],
+            read_mode=_READ_MODES[namespace.settings.read_mode],
+            epoch=namespace.settings.epoch,
+        ),
+        created_at_s=namespace.created_at_s,
+        title_conflict=namespace.title_conflict,
+    )
+
+
+def namespace_of(message: namespaces_pb2.Namespace) -> Namespace:
+    """The namespace that a message shows; an unknown setting reads as the default."""
+    default, shown = Settings(), message.settings
+    settings = Settings(
+        _ACK_POLICY_BY_NUMBER.get(shown.ack_policy, default.ack_policy),
+        _READ_MODE_BY_NUMBER.get(shown.read_mode, default.read_mode),
+        shown.epoch,
+    )
+    return Namespace(
+        message.id, message.title, settings, message.created_at_s, message.title_conflict
+    )
+
+
+def change_message(change: SettingsChange) -> namespaces_pb2.NamespaceSettings:
+    """The message that asks for a change of settings."""
+    return namespaces_pb2.NamespaceSettings(
+        ack_policy=_ACK_POLICIES[change.ack_policy] if change.ack_policy else None,
+        read_mode=_READ_MODES[change.read_mode] if change.read_mode else None,
+    )
+
+
+def change_of(message: namespaces_pb2.NamespaceSettings) -> SettingsChange:
+    """The change that a message asks for; InvalidArgument for a setting that does not exist."""
+    policy, mode = message.ack_policy, message.read_mode
+    if policy and policy not in _ACK_POLICY_BY_NUMBER:
+        raise InvalidArgument("settings.ack_policy", f"{int(policy)} is not an ack policy")
+    if mode and mode not in _READ_MODE_BY_NUMBER:
+        raise InvalidArgument("settings.read_mode", f"{int(mode)} is not a read mode")
+    return SettingsChange(_ACK_POLICY_BY_NUMBER.get(policy), _READ_MODE_BY_NUMBER.get(mode))
