@@ -1,0 +1,155 @@
+"""The embedded object home: stands on the S3 side where no S3 store is to be had.
+
+Any number of processes of one machine may have the file open. Small reads, large bodies, listings
+and writes each have a connection, so none waits for another kind.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+
+from tandem.backends.file.lane import Call, Lane, LaneBounds
+from tandem.backends.file.objects import (
+    LargeBody,
+    Put,
+    prepare_reader,
+    prepare_writer,
+    read,
+    read_large,
+    scan,
+    write,
+)
+from tandem.backends.port import Heal, ScanPage
+from tandem.backends.sqlite_thread import on_thread
+from tandem.core.key import Key, object_name
+from tandem.core.limits import CLOCK_SKEW_MAX_US, MIB
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Glimpsed, ReadReply, Side, WriteReply
+from tandem.errors import ConfigurationError
+from tandem.runtime.clock import Clock
+
+_READS: Final = LaneBounds(waiting_max=50_000, group_max=256)
+_BODIES: Final = LaneBounds(waiting_max=1_000, group_max=1)
+_LISTINGS: Final = LaneBounds(waiting_max=1_000, group_max=1)
+_WRITES: Final = LaneBounds(
+    waiting_max=50_000, group_max=1_000, waiting_bytes_max=256 * MIB, group_bytes_max=4 * MIB
+)
+_CACHED_STATEMENTS: Final = 300
+"""The point read has one text for each number of names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    name: bytes
+    needed: Callable[[], bool] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    namespace: str
+    after: str
+    prefix: str
+    limit: int
+
+
+class FileHome:
+    """Objects in one SQLite file; made by `FileHome.open`. Its clock is the machine's."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        reader = partial(self._connected, prepare_reader)
+        self._reads = Lane(reader, self._read, self._settle_read, _READS)
+        self._bodies = Lane(reader, self._read_large, Call[_Read, ReadReply].answer, _BODIES)
+        self._listings = Lane(reader, self._scan, Call[_Listing, ScanPage].answer, _LISTINGS)
+        writer = partial(self._connected, prepare_writer)
+        self._writes = Lane(writer, self._write, Call[Put, WriteReply].answer, _WRITES)
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock) -> "FileHome":
+        """The home in the file at `path`, made if there is none; its directory must exist.
+
+        Raises ConfigurationError when the file cannot be written or is not one of ours.
+        """
+        home = cls(path, clock)
+        try:
+            await home._writes.connect()
+        except (sqlite3.Error, OSError) as error:
+            await home.aclose()
+            raise ConfigurationError([f"the object file {path} cannot be used: {error}"]) from error
+        return home
+
+    @property
+    def side(self) -> Side:
+        return Side.S3
+
+    @property
+    def clock_skew_max_us(self) -> int:
+        return CLOCK_SKEW_MAX_US
+
+    def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> asyncio.Future[ReadReply]:
+        return self._reads.ask(_Read(_name_of(key), needed), deadline_s)
+
+    def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> asyncio.Future[WriteReply]:
+        return self._writes.ask(Put(_name_of(key), record, heal), deadline_s, len(record.envelope))
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        return await self._listings.ask(_Listing(namespace, after, prefix, limit), deadline_s)
+
+    async def aclose(self) -> None:
+        for lane in (self._reads, self._bodies, self._listings, self._writes):
+            await lane.aclose()
+
+    async def _connected(
+        self, prepare: Callable[[sqlite3.Connection], None]
+    ) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(
+            self._path, isolation_level=None, cached_statements=_CACHED_STATEMENTS
+        )
+        try:
+            await on_thread(connection, prepare)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    def _read(
+        self, connection: sqlite3.Connection, asks: Sequence[_Read]
+    ) -> list[ReadReply | LargeBody]:
+        return read(connection, [ask.name for ask in asks], self._clock)
+
+    def _settle_read(self, call: Call[_Read, ReadReply], reply: ReadReply | LargeBody) -> None:
+        if not isinstance(reply, LargeBody):
+            call.answer(reply)
+        elif call.ask.needed is not None and not call.ask.needed():
+            call.answer(Glimpsed(reply.version, reply.etag, reply.home_time_us))
+        elif not call.future.done():
+            self._bodies.submit(call)
+
+    def _read_large(self, connection: sqlite3.Connection, asks: Sequence[_Read]) -> list[ReadReply]:
+        return [read_large(connection, ask.name, self._clock) for ask in asks]
+
+    def _scan(self, connection: sqlite3.Connection, asks: Sequence[_Listing]) -> list[ScanPage]:
+        return [
+            scan(connection, ask.namespace, ask.after, ask.prefix, ask.limit, self._clock)
+            for ask in asks
+        ]
+
+    def _write(self, connection: sqlite3.Connection, asks: Sequence[Put]) -> list[WriteReply]:
+        return write(connection, asks, self._path, self._clock)
+
+
+def _name_of(key: Key) -> bytes:
+    return object_name("", key).encode()

@@ -1,0 +1,188 @@
+"""One way into a SQLite file: whatever waits in a turn of the loop goes to one thread as one group.
+
+The caller gets a future that always has an answer by its deadline, for which all calls share one
+timer. A group that raises fails as a whole; its connection is closed, and the next group opens
+another one.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Generic, TypeVar
+
+import aiosqlite
+
+from tandem.backends.sqlite_thread import on_thread
+from tandem.core.reply import Failed, Reason
+
+Ask = TypeVar("Ask")
+Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
+
+_CLOSED: Final = Failed(Reason.UNREACHABLE, "the file is closed")
+_TIMEOUT: Final = Failed(Reason.TIMEOUT)
+_OVERLOADED: Final = Failed(Reason.OVERLOADED, "too many calls wait for the file")
+
+
+@dataclass(frozen=True, slots=True)
+class LaneBounds:
+    """How much may wait, and how much of it goes into one group."""
+
+    waiting_max: int
+    group_max: int
+    waiting_bytes_max: int = 1
+    group_bytes_max: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[Ask, Answer]):
+    """One question under way."""
+
+    ask: Ask
+    future: asyncio.Future[Answer | Failed]
+    ends_at_s: float
+    """When it is answered `Failed` at the latest, by the loop's time."""
+    size: int = 0
+
+    def answer(self, answer: Answer | Failed) -> None:
+        """Gives the answer, unless there is one or nobody waits any more."""
+        if not self.future.done():
+            self.future.set_result(answer)
+
+
+class Lane(Generic[Ask, Answer, Reply]):
+    """Owns one connection and the task that feeds it.
+
+    `run` answers a group on the connection's thread, `settle` passes each reply on in the loop.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[aiosqlite.Connection]],
+        run: Callable[[sqlite3.Connection, Sequence[Ask]], Sequence[Reply]],
+        settle: Callable[[Call[Ask, Answer], Reply], None],
+        bounds: LaneBounds,
+    ) -> None:
+        self._connect = connect
+        self._run = run
+        self._settle = settle
+        self._bounds = bounds
+        self._loop = asyncio.get_running_loop()
+        self._connection: aiosqlite.Connection | None = None
+        self._waiting: deque[Call[Ask, Answer]] = deque()
+        self._waiting_bytes = 0
+        self._under_way: Sequence[Call[Ask, Answer]] = ()
+        self._wake = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at_s = inf
+        self._closed = False
+        self._task = asyncio.create_task(self._serve())
+
+    def ask(self, ask: Ask, deadline_s: float, size: int = 0) -> asyncio.Future[Answer | Failed]:
+        """The answer to come; `size` is how many bytes the question weighs."""
+        future: asyncio.Future[Answer | Failed] = self._loop.create_future()
+        self.submit(Call(ask, future, self._loop.time() + deadline_s, size))
+        return future
+
+    def submit(self, call: Call[Ask, Answer]) -> None:
+        """Takes on a call that was asked elsewhere, with the deadline that it has."""
+        if self._closed:
+            call.answer(_CLOSED)
+            return
+        bytes_over = self._waiting_bytes + call.size > self._bounds.waiting_bytes_max
+        if len(self._waiting) >= self._bounds.waiting_max or (bytes_over and self._waiting):
+            call.answer(_OVERLOADED)
+            return
+        self._waiting.append(call)
+        self._waiting_bytes += call.size
+        if call.ends_at_s < self._alarm_at_s:
+            self._set_alarm(call.ends_at_s)
+        self._wake.set()
+
+    async def aclose(self) -> None:
+        """Answers what is under way `Failed`; returns when the thread has ended."""
+        if self._closed:
+            return
+        self._closed = True
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        self._set_alarm(inf)
+        for call in (*self._under_way, *self._waiting):
+            call.answer(_CLOSED)
+        self._waiting.clear()
+        await self._disconnect()
+
+    async def connect(self) -> aiosqlite.Connection:
+        """The connection, opened if there is none; raises sqlite3.Error or OSError."""
+        if self._connection is None:
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _serve(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._under_way = group = self._take_group()
+            if not group:
+                self._wake.clear()
+                continue
+            try:
+                work = self._work_on(group)
+                replies = await on_thread(await self.connect(), work)
+            except (sqlite3.Error, OSError, MemoryError) as error:
+                for call in group:
+                    call.answer(_failure(error))
+                await self._disconnect()
+            else:
+                for call, reply in zip(group, replies, strict=True):
+                    self._settle(call, reply)
+
+    def _work_on(
+        self, group: Sequence[Call[Ask, Answer]]
+    ) -> Callable[[sqlite3.Connection], Sequence[Reply]]:
+        asks = [call.ask for call in group]
+        return lambda connection: self._run(connection, asks)
+
+    def _take_group(self) -> list[Call[Ask, Answer]]:
+        group: list[Call[Ask, Answer]] = []
+        room = self._bounds.group_bytes_max
+        while self._waiting and len(group) < self._bounds.group_max and room > 0:
+            call = self._waiting.popleft()
+            self._waiting_bytes -= call.size
+            if not call.future.done():
+                group.append(call)
+                room -= call.size
+        return group
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                await connection.close()
+
+    def _set_alarm(self, at_s: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at_s = at_s
+        self._alarm = None if at_s == inf else self._loop.call_at(at_s, self._time_out)
+
+    def _time_out(self) -> None:
+        """Answers every call whose time is over, and sets the alarm for the next."""
+        now_s = self._alarm_at_s
+        next_s = inf
+        for call in (*self._under_way, *self._waiting):
+            if call.ends_at_s <= now_s:
+                call.answer(_TIMEOUT)
+            elif not call.future.done():
+                next_s = min(next_s, call.ends_at_s)
+        self._set_alarm(next_s)
+
+
+def _failure(error: Exception) -> Failed:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        return Failed(Reason.TIMEOUT, "another process holds the file")
+    return Failed(Reason.ERROR, f"{type(error).__name__}: {error}")

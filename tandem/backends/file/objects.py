@@ -1,0 +1,249 @@
+"""The objects of the file home as rows: the SQL, run on the thread of a connection.
+
+An object is named as on S3 and holds the envelope verbatim, with its MD5 as ETag. The conditions of
+the S3 home (create only, replace only what is older) are one upsert here. The table has row ids,
+because rows in the order of their names would cost a page write for each random name.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tandem.backends.port import Heal, ScanPage
+from tandem.backends.timeliness import untimely
+from tandem.core.envelope import TOMBSTONE_BYTES, BadEnvelope, digest_of, open_envelope
+from tandem.core.key import decode_object_name, encode_name
+from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
+from tandem.core.record import Kind, Record
+from tandem.core.reply import (
+    Failed,
+    Found,
+    Missing,
+    ReadReply,
+    Reason,
+    Refusal,
+    Refused,
+    Stored,
+    Superseded,
+    WriteReply,
+)
+from tandem.core.scan_diff import Entry
+from tandem.core.version import Version
+from tandem.runtime.clock import Clock
+
+APPLICATION_ID: Final = 0x544B564F
+"""Marks the file as ours ("TKVO") in SQLite's header."""
+FORMAT: Final = 1
+
+SMALL_BYTES_MAX: Final = 64 * KIB
+"""Larger bodies are not read together with others, which would have to wait for them."""
+
+BUSY_TIMEOUT_MS: Final = 5_000
+"""How long one process waits while another one commits."""
+_CHECKPOINT_PAGES: Final = 4096
+_WAL_BYTES_KEPT: Final = 64 * MIB
+_WAL_BYTES_MAX: Final = 256 * MIB
+"""Readers that follow one another without a gap keep SQLite from starting the log anew; above this
+size a writer waits for them."""
+_CACHE_KIB: Final = 32 * KIB
+
+_PUT: Final = """
+insert into objects (name, version, etag, body) values (?, ?, ?, ?)
+on conflict (name) do update
+set version = excluded.version, etag = excluded.etag, body = excluded.body
+where (excluded.version, excluded.etag) > (version, etag) or (excluded.version = version and ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One conditional write."""
+
+    name: bytes
+    record: Record
+    heal: Heal | None
+
+
+@dataclass(frozen=True, slots=True)
+class LargeBody:
+    """An object whose body is too large to be read beside others."""
+
+    version: Version
+    etag: bytes
+    home_time_us: int
+
+
+class ForeignFile(sqlite3.DatabaseError):
+    """A SQLite file that some other program, or another format of this one, has written."""
+
+
+def prepare_reader(connection: sqlite3.Connection) -> None:
+    """Settings of a connection that only reads."""
+    connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
+    connection.execute("pragma query_only = on")
+
+
+def prepare_writer(connection: sqlite3.Connection) -> None:
+    """Settings of a connection that writes; makes the table in a new file.
+
+    Raises ForeignFile, or another sqlite3.Error where the file cannot be used.
+    """
+    connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    connection.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute(f"pragma journal_size_limit = {_WAL_BYTES_KEPT}")
+    connection.execute("begin immediate")
+    try:
+        _claim(connection)
+    finally:
+        connection.execute("commit")
+
+
+def _claim(connection: sqlite3.Connection) -> None:
+    (application_id,) = connection.execute("pragma application_id").fetchone()
+    (form,) = connection.execute("pragma user_version").fetchone()
+    (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+    if (application_id, form, tables) == (0, 0, 0):
+        connection.execute(f"pragma application_id = {APPLICATION_ID}")
+        connection.execute(f"pragma user_version = {FORMAT}")
+        connection.execute(
+            "create table objects (name blob not null unique, version blob not null,"
+            " etag blob not null, body blob not null) strict"
+        )
+    elif application_id != APPLICATION_ID:
+        raise ForeignFile("it is another program's file")
+    elif form != FORMAT:
+        raise ForeignFile(f"it has format {form}; this program knows format {FORMAT}")
+
+
+def write(
+    connection: sqlite3.Connection, puts: Sequence[Put], path: Path, clock: Clock
+) -> list[WriteReply]:
+    """Writes all of `puts` in one durable transaction, in order.
+
+    An error leaves open whether any of it happened, as an error of COMMIT does.
+    """
+    connection.execute("begin immediate")
+    try:
+        now_us = clock.now_us()
+        cursor = connection.cursor()
+        outcomes = [_put(cursor, put, now_us) for put in puts]
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.execute("commit")
+    now_us = clock.now_us()
+    _bound_log(connection, path)
+    return [_written(outcome, now_us) for outcome in outcomes]
+
+
+def _put(cursor: sqlite3.Cursor, put: Put, now_us: int) -> Version | Refusal | None:
+    """None when the record stands now, else the newer version or why it was refused."""
+    record, heal = put.record, put.heal
+    refusal = untimely(record.version, heal, now_us, CLOCK_SKEW_MAX_US)
+    if refusal is not None:
+        return refusal
+    over_corrupt = heal is not None and heal.over_corrupt
+    cursor.execute(_PUT, (put.name, record.version, record.digest, record.envelope, over_corrupt))
+    if cursor.rowcount:
+        return None
+    cursor.execute("select version, etag from objects where name = ?", (put.name,))
+    version, etag = cursor.fetchone()
+    return None if (version, etag) == (record.version, record.digest) else Version(version)
+
+
+def _written(outcome: Version | Refusal | None, now_us: int) -> WriteReply:
+    match outcome:
+        case None:
+            return Stored(now_us)
+        case Version():
+            return Superseded(outcome, now_us)
+        case Refusal():
+            return Refused(outcome, now_us)
+
+
+def _bound_log(connection: sqlite3.Connection, path: Path) -> None:
+    log = path.with_name(path.name + "-wal")
+    if log.stat().st_size > _WAL_BYTES_MAX:
+        connection.execute("pragma wal_checkpoint(restart)").fetchone()
+
+
+def read(
+    connection: sqlite3.Connection, names: Sequence[bytes], clock: Clock
+) -> list[ReadReply | LargeBody]:
+    """The objects of these names, in their order, in one query."""
+    marks = ",".join("?" * len(names))
+    rows = connection.execute(
+        "select name, version, etag,"
+        f" case when length(body) <= {SMALL_BYTES_MAX} then body end"
+        f" from objects where name in ({marks})",
+        names,
+    ).fetchall()
+    now_us = clock.now_us()
+    found = {name: _small(version, etag, body, now_us) for name, version, etag, body in rows}
+    missing = Missing(now_us)
+    return [found.get(name, missing) for name in names]
+
+
+def _small(version: bytes, etag: bytes, body: bytes | None, now_us: int) -> ReadReply | LargeBody:
+    if body is None:
+        return LargeBody(Version(version), etag, now_us)
+    return _checked(version, etag, body, now_us)
+
+
+def read_large(connection: sqlite3.Connection, name: bytes, clock: Clock) -> ReadReply:
+    """One object of any size."""
+    row = connection.execute(
+        "select version, etag, body from objects where name = ?", (name,)
+    ).fetchone()
+    if row is None:
+        return Missing(clock.now_us())
+    version, etag, body = row
+    return _checked(version, etag, body, clock.now_us())
+
+
+def _checked(version: bytes, etag: bytes, body: bytes, now_us: int) -> Found | Failed:
+    digest = digest_of(body)
+    if digest != etag:
+        return Failed(Reason.CORRUPT, "the body does not match its ETag", now_us)
+    try:
+        record = open_envelope(body, digest)
+    except BadEnvelope as error:
+        return Failed(Reason.CORRUPT, str(error), now_us)
+    if record.version != version:
+        return Failed(Reason.CORRUPT, "the row's version is not its envelope's", now_us)
+    return Found(record, now_us)
+
+
+def scan(
+    connection: sqlite3.Connection,
+    namespace: str,
+    after: str,
+    prefix: str,
+    limit: int,
+    clock: Clock,
+) -> ScanPage:
+    """One page. Names with one prefix stand side by side, so the first without it is the end."""
+    folder = f"{namespace}/"
+    first = max(f"{encode_name(after)}\0" if after else "", encode_name(prefix))
+    rows = connection.execute(
+        "select name, version, etag, length(body) from objects"
+        " where name >= ? and name < ? order by name limit ?",
+        ((folder + first).encode(), f"{namespace}0".encode(), limit),
+    ).fetchall()
+    entries: list[Entry] = []
+    for object_name, version, etag, size in rows:
+        name = decode_object_name(object_name[len(folder) :].decode())
+        if name is None:
+            raise sqlite3.DatabaseError(f"{object_name!r} is not the name of an object")
+        if not name.startswith(prefix):
+            break
+        kind = Kind.TOMBSTONE if size == TOMBSTONE_BYTES else Kind.VALUE
+        entries.append(Entry(name, etag, size, Version(version), kind))
+    next_after = entries[-1].name if len(entries) == limit else None
+    return ScanPage(tuple(entries), next_after, clock.now_us())
