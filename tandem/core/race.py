@@ -19,7 +19,7 @@ Reading ("wanted" is the highest version that the session or the machine's recen
 
 A miss is not an answer; a tombstone is. With something wanted, a miss is below it, except that a
 miss in KVSP whose floor is at or above wanted counts as a tombstone at the floor. A corrupt copy
-counts as failed, and is to be repaired.
+counts as failed, and is to be repaired. A read of one home leaves its misses unconfirmed.
 
 A home that is *behind* never gives the first answer. A miss in the other home is then the answer,
 unconfirmed unless both miss. The home that is behind is asked only where the other one failed (the
@@ -156,7 +156,8 @@ class ReadRace:
         glimpsed = any(isinstance(reply, Glimpsed) for reply in replies.values())
         if self._wanted == NO_VERSION and missed and not glimpsed:
             failed = any(isinstance(reply, Failed) for reply in replies.values())
-            return Answer(None, unconfirmed=failed, stale=missed == [self._behind])
+            alone = failed or not self.over_both()
+            return Answer(None, unconfirmed=alone, stale=missed == [self._behind])
         return GiveUp(tuple(f"{s.value}: {_describe(r)}" for s, r in replies.items()))
 
     def _satisfies(self, side: Side, reply: ReadReply) -> bool:

@@ -202,6 +202,7 @@ def test_every_race_answers_exactly_once() -> None:
         assert sum(outcome is not None for outcome in outcomes) == 1, str(case)
         assert race.answered
         assert race.complete()
+        assert race.over_both()
 
 
 def test_no_answer_is_below_wanted() -> None:
@@ -259,11 +260,12 @@ def test_a_read_of_one_home_is_what_that_home_says() -> None:
             case Word.GOOD:
                 expected = _shown(side, saying, stale=stale)
             case Word.MISSING:
-                expected = Answer(None, stale=stale)
+                expected = Answer(None, unconfirmed=True, stale=stale)
             case _:
                 expected = GiveUp(())
         assert _without_reasons(race.on_reply(side, saying.reply())) == expected
         assert race.complete()
+        assert not race.over_both()
 
 
 def _holds(saying: Saying) -> tuple[int, str] | None:
