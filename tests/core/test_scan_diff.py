@@ -63,6 +63,7 @@ def test_a_name_is_judged_only_when_both_listings_have_passed_it() -> None:
     diff = ScanDiff()
     a, b, c = (Entry(name, b"digest", size=31) for name in "abc")
     assert diff.feed(Side.KVSP, [a, b], ended=False) == []
+    assert diff.wants() is Side.S3, "the pages that wait are bounded"
     assert diff.feed(Side.S3, [b], ended=False) == [Difference("a", a, None)]
     assert diff.feed(Side.S3, [c], ended=False) == []
     assert diff.feed(Side.KVSP, [], ended=True) == [Difference("c", None, c)]
