@@ -3,6 +3,7 @@
 Large envelopes travel on a stream of their own, so that small messages do not wait behind them.
 """
 
+import asyncio
 from asyncio import Future
 from collections.abc import Callable
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 import grpc
 import grpc.aio
 
-from tandem.backends.kvsp_lane import Lane, LaneLimits
+from tandem.backends.kvsp_lane import CLOSED, Lane, LaneLimits
 from tandem.backends.port import Heal, ScanPage
 from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
@@ -57,6 +58,7 @@ class KvspBackend:
         def lane(limits: LaneLimits) -> Lane:
             return Lane(self._stub.Exchange, lambda: entropy.uniform(0.0, 1.0), limits)
 
+        self._closed = False
         self._small = lane(small)
         self._large = lane(large)
 
@@ -87,8 +89,15 @@ class KvspBackend:
         request = codec.scan_request(
             codec.Scan(namespace, after.encode(), prefix.encode(), min(limit, codec.SCAN_LIMIT_MAX))
         )
+        if self._closed:
+            return CLOSED
         try:
             reply = await self._stub.Scan(request, timeout=deadline_s)
+        except asyncio.CancelledError:
+            # gRPC cancels its calls when the channel is closed; our own cancellation goes on.
+            if _is_cancelled():
+                raise
+            return CLOSED
         except grpc.aio.AioRpcError as error:
             return _failed(error)
         entries = codec.parse_entries(reply)
@@ -97,9 +106,15 @@ class KvspBackend:
 
     async def aclose(self) -> None:
         """Closes the streams; what is under way fails."""
+        self._closed = True
         await self._small.aclose()
         await self._large.aclose()
         await self._channel.close()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _failed(error: grpc.aio.AioRpcError) -> Failed:

@@ -22,6 +22,8 @@ from tandem.wire import storage_codec as codec
 
 Stream = grpc.aio.StreamStreamCall[codec.Request, codec.Reply]
 
+CLOSED: Final = Failed(Reason.UNREACHABLE, "the connection to KVSP was closed")
+
 _CONNECT_S: Final = 2.0
 _RECONNECT_FIRST_S: Final = 0.05
 _RECONNECT_MOST_S: Final = 0.5
@@ -103,7 +105,8 @@ class Lane:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._fail_all(Failed(Reason.UNREACHABLE, "the connection was closed"))
+        self._failure = CLOSED
+        self._fail_all(CLOSED)
         if self._timer is not None:
             self._timer.cancel()
 

@@ -98,5 +98,3 @@ async def connected(kvsp: Kvsp) -> AsyncIterator[KvspBackend]:
         yield backend
     finally:
         await backend.aclose()
-
-

@@ -1,0 +1,78 @@
+"""Builds KVSP from its settings, serves until told to stop, then finishes what it has accepted."""
+
+import os
+import sys
+
+from kvsp.server import StorageServer
+from kvsp.settings import KvspSettings
+from kvsp.sqlite.cluster import ClusterLimits
+from kvsp.sqlite.clusters import open_clusters
+from kvsp.sqlite.directory import DataDirectory
+from kvsp.store import Store
+from tandem import errors
+from tandem.runtime import logs, serve
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.settings import ConfigurationError, help_text, load, read_sources
+
+_ABOUT = "Stores records in SQLite clusters and serves them to gateways over gRPC."
+
+
+def main() -> int:
+    """The console script; returns the exit status."""
+    arguments = sys.argv[1:]
+    if "--help" in arguments:
+        sys.stdout.write(help_text(KvspSettings, "kvsp", _ABOUT))
+        return 0
+    environment = os.environ  # noqa: TID251 - a main is where it comes in
+    try:
+        sources = read_sources(arguments, environment, "kvsp")
+        settings = load(KvspSettings, "kvsp", sources).settings
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    logs.configure(SystemClock(), level=settings.log_level.value, form=settings.log_format)
+    log = logs.get("kvsp")
+    return serve.run(lambda process: _serve(settings, process, log), log)
+
+
+async def _serve(settings: KvspSettings, process: serve.Process, log: logs.Logger) -> int:
+    directory = DataDirectory(settings.data / "kvsp")
+    try:
+        directory.claim()
+        return await _serve_directory(settings, directory, process, log)
+    except errors.ConfigurationError as error:
+        log.error("cannot_start", mistakes=list(error.mistakes))
+        return 2
+    finally:
+        directory.release()
+
+
+async def _serve_directory(
+    settings: KvspSettings, directory: DataDirectory, process: serve.Process, log: logs.Logger
+) -> int:
+    clock = SystemClock()
+    clusters = await open_clusters(
+        directory,
+        settings.clusters,
+        clock=clock,
+        entropy=SystemEntropy(),
+        limits=ClusterLimits(writes_waiting_max=settings.writes_waiting_max),
+        readers=settings.readers,
+    )
+    store = Store(clusters, settings.large_value_bytes)
+    try:
+        server = StorageServer(store, clock)
+        port = await server.start(str(settings.kvsp_address))
+        address = str(settings.kvsp_address._replace(port=port))
+        log.info("ready", address=address, data=str(settings.data), clusters=len(clusters))
+        await process.stop.wait()
+        await server.stop(settings.drain_s)
+    finally:
+        await store.aclose()
+    log.info("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

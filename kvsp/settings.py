@@ -1,0 +1,35 @@
+"""The settings of KVSP; `docs/configuration.md` is generated from these declarations."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.core.limits import KIB, VALUE_BYTES_MAX
+from tandem.runtime.logs import LogFormat, LogLevel
+from tandem.runtime.settings import DURATION_S, SIZE, WHOLE, Address, setting, shared
+
+
+@dataclass(frozen=True, slots=True)
+class KvspSettings:
+    """Everything that can be set for KVSP."""
+
+    data: Path = shared.data()
+    kvsp_address: Address = shared.kvsp_address()
+    log_level: LogLevel = shared.log_level()
+    log_format: LogFormat = shared.log_format()
+    clusters: int = setting(
+        WHOLE, 4, "SQLite clusters that keys are spread over; fixed at first start",
+        low=1, high=256,
+    )  # fmt: skip
+    readers: int = setting(
+        WHOLE, 2, "connections of each cluster that read single keys", low=1, high=16
+    )
+    large_value_bytes: int = setting(
+        SIZE, 128 * KIB, "records longer than this are kept in files of their own",
+        low=4 * KIB, high=VALUE_BYTES_MAX,
+    )  # fmt: skip
+    writes_waiting_max: int = setting(
+        WHOLE, 16_384, "writes that may wait for one cluster; above, they are refused", low=64
+    )
+    drain_s: float = setting(
+        DURATION_S, 10.0, "how long streams may finish their work when told to stop", low=0.0
+    )
