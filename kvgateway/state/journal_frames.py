@@ -1,0 +1,63 @@
+"""The bytes of a journal: frames of length, CRC-32 and body, each of which is whole or not there.
+
+A body is one byte for what it says, the version, the namespace (16 bytes) and the name.
+"""
+
+import enum
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from kvgateway.state.ports import Intent
+from tandem.core.key import Key
+from tandem.core.version import VERSION_BYTES, Version
+
+_FRAME: Final = struct.Struct(">II")
+_NAMESPACE_BYTES: Final = 16
+_BODY: Final = struct.Struct(f">B{VERSION_BYTES}s{_NAMESPACE_BYTES}s")
+_BODY_BYTES_MAX: Final = 4096
+
+
+class Mark(enum.IntEnum):
+    """What a frame says of its intent."""
+
+    WANTED = 1
+    DONE = 2
+
+
+def frame(mark: Mark, intent: Intent) -> bytes:
+    """One frame."""
+    key = intent.key
+    body = _BODY.pack(mark, intent.version, bytes.fromhex(key.namespace)) + key.name.encode()
+    return _FRAME.pack(len(body), zlib.crc32(body)) + body
+
+
+def frames(data: bytes) -> Iterator[tuple[Mark, Intent]]:
+    """The whole frames of a segment, up to the first that is torn."""
+    at = 0
+    while at + _FRAME.size <= len(data):
+        length, crc = _FRAME.unpack_from(data, at)
+        at += _FRAME.size
+        body = data[at : at + length]
+        at += length
+        sound = _BODY.size < length <= _BODY_BYTES_MAX and length == len(body)
+        if not sound or zlib.crc32(body) != crc:
+            return
+        mark, version, namespace = _BODY.unpack_from(body)
+        name = body[_BODY.size :].decode()
+        yield Mark(mark), Intent(Key(namespace.hex(), name), Version(version))
+
+
+def left_over(segments: Iterable[bytes]) -> list[Intent]:
+    """The intents that are not done, each once. A mark may stand before what it speaks of."""
+    wanted: dict[Version, Intent] = {}
+    done: set[Version] = set()
+    for data in segments:
+        for mark, intent in frames(data):
+            match mark:
+                case Mark.WANTED:
+                    wanted[intent.version] = intent
+                case Mark.DONE:
+                    done.add(intent.version)
+    return [intent for version, intent in wanted.items() if version not in done]

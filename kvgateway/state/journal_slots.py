@@ -1,0 +1,119 @@
+"""Whose journal is whose: each worker has a directory of its own, locked while it lives.
+
+    <journal>/lock          held for a moment by whoever makes, takes over or removes a slot
+    <journal>/<n>/lock      held by the worker that writes there, for as long as it lives
+    <journal>/<n>/*.log     its segments
+
+A slot is never used again: its intents are recovered by anybody once its lock is free.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kvgateway.state.journal_frames import left_over
+from kvgateway.state.ports import Intent
+
+_LOCK = "lock"
+SEGMENT_SUFFIX = ".log"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A directory whose lock this process holds."""
+
+    directory: Path
+    lock: int
+
+    def release(self) -> None:
+        """Lets others recover what is there."""
+        os.close(self.lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What a dead worker left; nobody else recovers it until it is dropped or released."""
+
+    intents: tuple[Intent, ...]
+    _slot: Slot
+
+    def drop(self) -> None:
+        """Removes the slot: its intents are in the repair queue, durably."""
+        directory = self._slot.directory
+        with _all_slots(directory.parent):
+            for path in sorted(directory.iterdir()):
+                path.unlink()
+            directory.rmdir()
+            self._slot.release()
+        sync_directory(directory.parent)
+
+    def release(self) -> None:
+        """Leaves it to others, or for later."""
+        self._slot.release()
+
+
+def claim(journal: Path) -> Slot:
+    """Makes a slot for this worker."""
+    journal.mkdir(parents=True, exist_ok=True)
+    with _all_slots(journal):
+        number = max((int(path.name) for path in _slots(journal)), default=-1) + 1
+        directory = journal / str(number)
+        directory.mkdir()
+        lock = _try_lock(directory)
+        assert lock is not None
+    sync_directory(journal)
+    return Slot(directory, lock)
+
+
+def recover(journal: Path) -> list[Leftover]:
+    """Takes over the slots of all dead workers. Reads files: not for the event loop's thread."""
+    if not journal.is_dir():
+        return []
+    with _all_slots(journal):
+        locked = [(path, _try_lock(path)) for path in _slots(journal)]
+    return [_read(Slot(path, lock)) for path, lock in locked if lock is not None]
+
+
+def segments(directory: Path) -> list[Path]:
+    """The segments of a slot, oldest first."""
+    return sorted(directory.glob(f"*{SEGMENT_SUFFIX}"))
+
+
+def sync_directory(directory: Path) -> None:
+    """Puts the names in a directory on stable storage."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(slot: Slot) -> Leftover:
+    return Leftover(tuple(left_over(path.read_bytes() for path in segments(slot.directory))), slot)
+
+
+def _slots(journal: Path) -> list[Path]:
+    return sorted((p for p in journal.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+
+
+def _try_lock(directory: Path) -> int | None:
+    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextmanager
+def _all_slots(journal: Path) -> Iterator[None]:
+    descriptor = os.open(journal / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,194 @@
+"""What a journal on disk must survive: torn tails, full disks, killed writers, its own size."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kvgateway.state.journal import DiskJournal, JournalBounds
+from kvgateway.state.journal_frames import Mark, frame, frames, left_over
+from kvgateway.state.journal_slots import claim, recover, segments
+from kvgateway.state.ports import Intent
+from tandem.core.key import Key
+from tandem.core.version import Version
+
+NAMESPACE = "cd" * 16
+SMALL = JournalBounds(segment_bytes_max=2000, carried_above_bytes=6000, bytes_max=40_000)
+
+
+def intent(number: int) -> Intent:
+    return Intent(Key(NAMESPACE, f"name-{number}-ü"), Version.at(number + 1))
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[DiskJournal]:
+    journal = DiskJournal(claim(tmp_path), SMALL, retry_s=0.01)
+    yield journal
+    await journal.aclose()
+
+
+def recovered(directory: Path) -> set[Intent]:
+    leftovers = recover(directory)
+    for leftover in leftovers:
+        leftover.release()
+    return {each for leftover in leftovers for each in leftover.intents}
+
+
+def test_a_torn_tail_costs_only_what_was_torn() -> None:
+    whole = [frame(Mark.WANTED, intent(n)) for n in range(3)]
+    data = b"".join(whole)
+    for cut in range(len(data) + 1):
+        expected, end = 0, 0
+        for one in whole:
+            end += len(one)
+            expected += end <= cut
+        assert [i for _, i in frames(data[:cut])] == [intent(n) for n in range(expected)]
+        assert len(list(frames(data[:cut] + bytes(64)))) >= expected
+
+
+def test_a_flipped_bit_ends_the_segment() -> None:
+    data = b"".join(frame(Mark.WANTED, intent(n)) for n in range(3))
+    first = len(frame(Mark.WANTED, intent(0)))
+    for at in range(first, len(data)):
+        flipped = data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+        assert next(frames(flipped))[1] == intent(0)
+        assert len(list(frames(flipped))) < 3
+
+
+def test_a_mark_may_stand_before_its_intent() -> None:
+    early = frame(Mark.DONE, intent(1)) + frame(Mark.WANTED, intent(1))
+    assert left_over([early, frame(Mark.WANTED, intent(2))]) == [intent(2)]
+
+
+async def test_only_dead_workers_are_recovered(tmp_path: Path) -> None:
+    slot = claim(tmp_path)
+    journal = DiskJournal(slot)
+    await journal.append([intent(1)])
+    assert recover(tmp_path) == []
+    await journal.aclose()
+    (left,) = recover(tmp_path)
+    assert left.intents == (intent(1),)
+    assert recover(tmp_path) == []
+    assert claim(tmp_path).directory != slot.directory
+    left.release()
+    (left,) = recover(tmp_path)[:1]
+    left.drop()
+    assert not slot.directory.exists()
+    assert recover(tmp_path / "nowhere") == []
+
+
+async def test_closing_writes_the_done_marks(tmp_path: Path) -> None:
+    journal = DiskJournal(claim(tmp_path))
+    await journal.append([intent(1), intent(2)])
+    journal.done(intent(1))
+    waiting = journal.append([intent(3)])
+    await journal.aclose()
+    assert await waiting
+    assert not await journal.append([intent(4)])
+    assert recovered(tmp_path) == {intent(2), intent(3)}
+
+
+async def test_segments_without_live_intents_are_removed(
+    journal: DiskJournal, tmp_path: Path
+) -> None:
+    for n in range(400):
+        assert await journal.append([intent(n)])
+        journal.done(intent(n))
+    assert len(segments(tmp_path / "0")) <= 3
+
+
+async def test_a_few_live_intents_do_not_keep_old_segments(tmp_path: Path) -> None:
+    journal = DiskJournal(claim(tmp_path), SMALL)
+    kept = {n for n in range(1000) if n % 100 == 0}
+    for n in range(1000):
+        assert await journal.append([intent(n)])
+        if n not in kept:
+            journal.done(intent(n))
+    assert sum(path.stat().st_size for path in segments(tmp_path / "0")) <= 10_000
+    assert journal.live() == len(kept)
+    await journal.aclose()
+    assert recovered(tmp_path) == {intent(n) for n in kept}
+
+
+async def test_a_full_journal_says_so_and_goes_on_when_there_is_room(journal: DiskJournal) -> None:
+    n = 0
+    while await journal.append([intent(n)]):
+        n += 1
+    assert 200 < n < 1000
+    assert journal.full == 1
+    assert journal.writable
+    for old in range(n):
+        journal.done(intent(old))
+    assert await journal.append([intent(n)])
+
+
+async def test_a_disk_that_refuses_is_said_loudly_and_tried_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    slot = claim(tmp_path)
+    journal = DiskJournal(slot, SMALL, refused=said.append, retry_s=0.01)
+    assert await journal.append([intent(1)])
+    limit = tmp_path / "elsewhere"
+    slot.directory.rename(limit)
+    for n in range(2, 100):
+        if not await journal.append([intent(n)]):
+            break
+    assert not journal.writable
+    assert journal.failures >= 1
+    assert "No such file" in said[0]
+    assert not await journal.append([intent(500)])
+    limit.rename(slot.directory)
+    while not await journal.append([intent(501)]):
+        await asyncio.sleep(0.005)
+    durable = {*range(1, n), 501}
+    assert journal.live() == len(durable)
+    await journal.aclose()
+    assert {intent(d) for d in durable} <= recovered(tmp_path)
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from kvgateway.state.journal import DiskJournal, JournalBounds
+from kvgateway.state.journal_slots import claim
+from tests.kvgateway.state.test_journal_disk import SMALL, intent
+
+async def write(journal, start):
+    for n in range(start, 10**9, 8):
+        assert await journal.append([intent(n)])
+        print("+", n, flush=True)
+        if n % 3:
+            print("-", n, flush=True)
+            journal.done(intent(n))
+
+async def main():
+    bounds = JournalBounds(segment_bytes_max=2000, carried_above_bytes=6000)
+    journal = DiskJournal(claim(Path(sys.argv[1])), bounds)
+    await asyncio.gather(*(write(journal, start) for start in range(8)))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_writer_loses_nothing_that_was_durable(tmp_path: Path, seed: int) -> None:
+    lines = random.Random(seed).randrange(1, 3000)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    said = [writer.stdout.readline() for _ in range(lines)]
+    os.kill(writer.pid, signal.SIGKILL)
+    rest, _ = writer.communicate()
+    said += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    durable = {int(line.split()[1]) for line in said if line.startswith("+")}
+    done = {int(line.split()[1]) for line in said if line.startswith("-")}
+    (left,) = recover(tmp_path)
+    assert {intent(n) for n in durable - done} <= set(left.intents)
+    assert len(left.intents) == len(set(left.intents))
+    left.drop()
