@@ -69,6 +69,17 @@ class BadNamespaceRecord(ValueError):
     """Bytes that are not a namespace in a format that this program knows."""
 
 
+_NO_NAMESPACE: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,  # an infinite number of seconds
+    RecursionError,  # too deep for JSON
+    InvalidArgument,
+    NamespaceNotFound,
+)
+
+
 def encode_namespace(namespace: Namespace) -> bytes:
     """The value of the namespace's record."""
     return json.dumps(
@@ -101,7 +112,7 @@ def decode_namespace(raw: bytes) -> Namespace:
         )
         check_namespace_id(namespace.id)
         check_title(namespace.title)
-    except (ValueError, KeyError, TypeError, InvalidArgument, NamespaceNotFound) as error:
+    except _NO_NAMESPACE as error:
         raise BadNamespaceRecord(f"not a namespace: {error!r}") from error
     return namespace
 
