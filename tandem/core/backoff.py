@@ -125,4 +125,3 @@ class Breaker:
     def _open(self, now_us: int) -> None:
         self.state = BreakerState.OPEN
         self._opened_us = now_us
-        self._failures = 0
