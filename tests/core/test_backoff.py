@@ -210,6 +210,25 @@ def test_it_lets_twice_as_many_through_with_each_success() -> None:
     assert breaker.state is BreakerState.CLOSED
 
 
+def test_a_failed_trial_starts_all_over() -> None:
+    breaker, now_us = _opened(BreakerRule()), 10**12
+    assert breaker.admits(now_us)
+    breaker.succeeded()
+    assert breaker.admits(now_us)
+    breaker.failed(now_us)
+    assert not breaker.admits(now_us)
+    later_us = now_us + BreakerRule().open_us
+    assert [breaker.admits(later_us) for _ in range(2)] == [True, False]
+
+
+def test_late_successes_count_but_free_no_trial() -> None:
+    breaker, now_us = _opened(BreakerRule()), 10**12
+    assert breaker.admits(now_us)
+    breaker.succeeded()
+    breaker.succeeded()  # of a call from before it opened
+    assert [breaker.admits(now_us) for _ in range(5)] == [True] * 4 + [False]
+
+
 def test_late_failures_do_not_keep_it_open_longer() -> None:
     rule = BreakerRule()
     breaker = _opened(rule)

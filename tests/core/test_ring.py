@@ -1,5 +1,6 @@
 """The ring: even, stable when it grows, and the same on every machine for ever."""
 
+import hashlib
 from collections import Counter
 
 import pytest
@@ -21,6 +22,21 @@ def test_the_ring_never_changes() -> None:
     owners = "".join(CLUSTERS[ring.owner(key)] for key in KEYS[:32])
     assert owners == "dbdcbddccaddacdaadaacacdaacadbda"
     assert ring.fingerprint == "6770815f1135dfa6b75f97880a1411cc"
+
+
+def test_a_key_belongs_to_the_next_point_clockwise() -> None:
+    points = sorted((_point(f"{name}#{n}"), name) for name in CLUSTERS for n in range(128))
+    ring = Ring(CLUSTERS)
+    ats = {key: _point(f"{key.namespace}/{key.name}") for key in KEYS}
+    beyond_the_last = [key for key in KEYS if ats[key] > points[-1][0]]
+    assert beyond_the_last
+    for key in (*KEYS[:1_000], *beyond_the_last):
+        _, owner = min((point for point in points if point[0] > ats[key]), default=points[0])
+        assert CLUSTERS[ring.owner(key)] == owner, key
+
+
+def _point(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def test_the_ring_does_not_depend_on_the_order_of_clusters() -> None:

@@ -1,0 +1,119 @@
+"""Namespaces: the one JSON form round trips, and nothing else is taken for one."""
+
+import json
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem.core.key import RESERVED_NAMESPACES
+from tandem.core.namespace import (
+    BadNamespaceRecord,
+    Namespace,
+    ReadMode,
+    Settings,
+    SettingsChange,
+    check_namespace_id,
+    check_title,
+    decode_namespace,
+    encode_namespace,
+)
+from tandem.core.race import AckPolicy
+from tandem.errors import InvalidArgument, NamespaceNotFound
+
+ID = "0123456789abcdef" * 2
+SAMPLE = Namespace(ID, "Sessions", Settings(AckPolicy.BOTH, ReadMode.S3, epoch=3), 1_700_000_000)
+
+titles = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=512)
+settings = st.builds(
+    Settings, st.sampled_from(AckPolicy), st.sampled_from(ReadMode), st.integers(0, 2**31)
+)
+
+
+def _stored(**changed: object) -> bytes:
+    return json.dumps({**json.loads(encode_namespace(SAMPLE)), **changed}).encode()
+
+
+@given(titles, settings, st.integers(0, 2**40))
+def test_a_namespace_is_decoded_as_it_was_encoded(
+    title: str, some_settings: Settings, created_at_s: int
+) -> None:
+    namespace = Namespace(ID, title, some_settings, created_at_s)
+    assert decode_namespace(encode_namespace(namespace)) == namespace
+
+
+def test_the_bytes_of_format_1_never_change() -> None:
+    assert encode_namespace(SAMPLE) == (
+        b'{"ack_policy":"both","created_at_s":1700000000,"epoch":3,"format":1,'
+        b'"id":"0123456789abcdef0123456789abcdef","read_mode":"s3","title":"Sessions"}'
+    )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"null",
+        b"{}",
+        b"[" * 100_000,
+        _stored(format=2),
+        _stored(ack_policy="some"),
+        _stored(read_mode=None),
+        _stored(epoch="x"),
+        _stored(epoch=float("inf")),
+        _stored(created_at_s=None),
+        _stored(id=ID[1:]),
+        _stored(id="0" * 32),
+        _stored(title=""),
+    ],
+    ids=lambda raw: repr(raw[:40]),
+)
+def test_anything_else_is_no_namespace(raw: bytes) -> None:
+    with pytest.raises(BadNamespaceRecord):
+        decode_namespace(raw)
+
+
+def test_a_change_counts_an_epoch_exactly_if_it_changes_something() -> None:
+    for policy, mode in product([None, *AckPolicy], [None, *ReadMode]):
+        before = SAMPLE.settings
+        after = SettingsChange(policy, mode).applied_to(before)
+        assert after.ack_policy is (policy or before.ack_policy)
+        assert after.read_mode is (mode or before.read_mode)
+        changed = (after.ack_policy, after.read_mode) != (before.ack_policy, before.read_mode)
+        assert after.epoch == before.epoch + changed
+
+
+def test_only_an_id_that_is_not_reserved_may_be_named() -> None:
+    assert check_namespace_id(ID) == ID
+    for reserved in RESERVED_NAMESPACES:
+        with pytest.raises(NamespaceNotFound):
+            check_namespace_id(reserved)
+    for text in ("", ID.upper(), ID + "0", "x" * 10_000):
+        with pytest.raises(InvalidArgument, match=r"namespace: .* 32 lower-case hex") as refused:
+            check_namespace_id(text)
+        assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("title", ["x", " ", "é" * 512, "\U0001f600"], ids=ascii)
+def test_titles_within_the_limits(title: str) -> None:
+    assert check_title(title) == title
+
+
+@pytest.mark.parametrize(
+    ("title", "message"),
+    [
+        ("", "must not be empty"),
+        ("x" * 513, "513 characters exceeds the limit of 512"),
+        ("a\x00", "control character at position 1"),
+        ("ab\n", "control character at position 2"),
+        ("\x7f", "control character at position 0"),
+        ("\ud800", "control character at position 0"),
+    ],
+    ids=lambda text: ascii(text[:8]),
+)
+def test_titles_beyond_the_limits(title: str, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"title: .*{message}"):
+        check_title(title)
