@@ -75,11 +75,11 @@ class DataDirectory:
         mistakes += _ring_mistakes(wanted, metas)
         missing = [identity for identity in wanted if metas.get(identity.cluster) is None]
         if complete:
-            mistakes += [
-                f"{self.file(identity.cluster)} is missing, and its data with it: bring it back"
-                for identity in missing
-                if identity.cluster not in metas
-            ]
+            for identity in missing:
+                file = self.file(identity.cluster)
+                if not any(mistake.startswith(str(file)) for mistake in mistakes):
+                    lost = "empty" if file.exists() else "missing"
+                    mistakes.append(f"{file} is {lost}, and its data lost with it: bring it back")
         if mistakes:
             raise ConfigurationError(mistakes)
         for identity in missing:

@@ -1,0 +1,28 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.kvsp.records import SetClock
+from tests.kvsp.serving import Clusters, open_store
+
+Opening = Callable[..., Awaitable[Clusters]]
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+async def opening(tmp_path: Path, clock: SetClock) -> AsyncIterator[Opening]:
+    """Opens the store in the test's directory; what is still open at the end is closed."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(clusters: int = 1, **options: object) -> Clusters:
+            store = await open_store(tmp_path, clusters, clock, **options)  # type: ignore[arg-type]
+            stack.push_async_callback(store.aclose)
+            return store
+
+        yield opened
