@@ -9,12 +9,16 @@ Three kinds of memory, by what they survive:
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.version import Version
+
+QUEUE_ROWS_MAX: Final = 1_000_000
+QUEUE_COLLAPSE_SHARE: Final = 16
+"""When a queue collapses, it makes room for so many-th a part of its bound at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,41 @@ class Taken:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """The queue at one moment."""
+
+    depth: int
+    depth_kvsp: int
+    """Tasks that KVSP may lack; a task may count for both homes."""
+    depth_s3: int
+    needs_person: int
+    oldest_us: int | None
+    """Since when the oldest task waits; None when there is none."""
+    dirty_marks: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedTask:
+    """One task as an operator sees it."""
+
+    task: RepairTask
+    attempts: int
+    queued_us: int
+    due_us: int
+    failure: str
+    needs_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DirtyMark:
+    """Some key of `namespace` may be missing on `side`; a crawl that begins later finds out."""
+
+    side: Side
+    namespace: str
+    marked_us: int
+
+
 class RepairQueue(Protocol):
     """One row per key, durable. At its bound, rows collapse into dirty marks on namespaces."""
 
@@ -143,4 +182,24 @@ class RepairQueue(Protocol):
 
     async def wanted(self, key: Key) -> Version:
         """The version that some home may lack under `key`; NO_VERSION when none is queued."""
+        ...
+
+    async def park(self, taken: Taken, reason: str) -> None:
+        """Leaves a task to a person: it is not taken again unless a newer version is added."""
+        ...
+
+    async def stats(self) -> QueueStats:
+        """How much is queued."""
+        ...
+
+    async def sample(self, limit: int) -> list[QueuedTask]:
+        """Some tasks in the order in which they are due, those for a person last."""
+        ...
+
+    async def dirty(self) -> list[DirtyMark]:
+        """The marks into which rows have collapsed."""
+        ...
+
+    async def clear_dirty(self, side: Side, namespace: str, began_us: int) -> None:
+        """A crawl of `namespace` that began at `began_us` is complete: removes an older mark."""
         ...

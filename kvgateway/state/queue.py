@@ -1,0 +1,105 @@
+"""The machine's repair queue: one SQLite file that all its processes use, one thread hop a call."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import aiosqlite
+
+from kvgateway.state import queue_rows
+from kvgateway.state.ports import (
+    QUEUE_ROWS_MAX,
+    DirtyMark,
+    QueuedTask,
+    QueueStats,
+    RepairTask,
+    Taken,
+)
+from tandem.backends.sqlite_thread import on_thread
+from tandem.core.key import Key
+from tandem.core.reply import Side
+from tandem.core.version import Version
+
+_BUSY_TIMEOUT_S: Final = 10.0
+_T = TypeVar("_T")
+
+
+class SqliteQueue:
+    """See `ports.RepairQueue`."""
+
+    def __init__(self, connection: aiosqlite.Connection, rows_max: int) -> None:
+        self._connection = connection
+        self._rows_max = rows_max
+
+    @classmethod
+    async def open(cls, path: Path, rows_max: int = QUEUE_ROWS_MAX) -> Self:
+        """Opens the queue, which is made when it is not there."""
+        connection = await aiosqlite.connect(
+            path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=64
+        )
+        queue = cls(connection, rows_max)
+        await on_thread(connection, _prepare)
+        return queue
+
+    async def aclose(self) -> None:
+        """Closes the file."""
+        await self._connection.close()
+
+    async def add(self, tasks: Sequence[RepairTask], due_us: int) -> None:
+        """See `ports.RepairQueue`."""
+        await self._change(lambda db: queue_rows.add(db, tasks, due_us, self._rows_max))
+
+    async def take(self, limit: int, now_us: int, lease_us: int) -> list[Taken]:
+        """See `ports.RepairQueue`."""
+        return await self._change(lambda db: queue_rows.take(db, limit, now_us, lease_us))
+
+    async def done(self, taken: Sequence[Taken]) -> None:
+        """See `ports.RepairQueue`."""
+        await self._change(lambda db: queue_rows.done(db, taken))
+
+    async def later(self, taken: Taken, due_us: int, failure: str) -> None:
+        """See `ports.RepairQueue`."""
+        await self._change(lambda db: queue_rows.later(db, taken, due_us, failure))
+
+    async def park(self, taken: Taken, reason: str) -> None:
+        """See `ports.RepairQueue`."""
+        await self._change(lambda db: queue_rows.park(db, taken, reason))
+
+    async def wanted(self, key: Key) -> Version:
+        """See `ports.RepairQueue`."""
+        return await self._read(lambda db: queue_rows.wanted(db, key))
+
+    async def stats(self) -> QueueStats:
+        """See `ports.RepairQueue`."""
+        return await self._read(queue_rows.stats)
+
+    async def sample(self, limit: int) -> list[QueuedTask]:
+        """See `ports.RepairQueue`."""
+        return await self._read(lambda db: queue_rows.sample(db, limit))
+
+    async def dirty(self) -> list[DirtyMark]:
+        """See `ports.RepairQueue`."""
+        return await self._read(queue_rows.dirty)
+
+    async def clear_dirty(self, side: Side, namespace: str, began_us: int) -> None:
+        """See `ports.RepairQueue`."""
+        await self._change(lambda db: queue_rows.clear_dirty(db, side, namespace, began_us))
+
+    async def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        return await on_thread(self._connection, work)
+
+    async def _change(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        def transaction(db: sqlite3.Connection) -> _T:
+            with db:
+                db.execute("begin immediate")
+                return work(db)
+
+        return await on_thread(self._connection, transaction)
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = full")
+    with db:
+        db.executescript("begin immediate;" + queue_rows.SCHEMA + "commit;")
