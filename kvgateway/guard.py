@@ -101,6 +101,11 @@ class GuardedHome:
         return self._home.side
 
     @property
+    def unguarded(self) -> Backend:
+        """The home itself, for the keeper's heartbeat and for an operator who looks."""
+        return self._home
+
+    @property
     def clock_skew_max_us(self) -> int:
         """As the home's own."""
         return self._home.clock_skew_max_us

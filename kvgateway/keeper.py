@@ -12,6 +12,7 @@ from typing import Protocol
 from kvgateway import identity
 from kvgateway.guard import GuardedHome, Switch
 from kvgateway.home_time import HomeTime
+from kvgateway.state.ports import RepairQueue
 from kvgateway.trust import ALL, Trust
 from tandem.backends.port import Backend
 from tandem.core.backoff import BreakerState
@@ -29,14 +30,6 @@ class Switches(Protocol):
 
     def current(self) -> Mapping[Side, Switch]:
         """The newest that is known; never raises once it was read."""
-        ...
-
-
-class Backlog(Protocol):
-    """What the repair queue knows of homes that lack writes."""
-
-    async def lacking(self) -> Mapping[Side, frozenset[str]]:
-        """For each home the namespaces that have dirty marks, or ALL with a backlog."""
         ...
 
 
@@ -66,7 +59,7 @@ class Keeper:
         guards: Mapping[Side, GuardedHome],
         time: HomeTime,
         switches: Switches,
-        backlog: Backlog,
+        queue: RepairQueue,
         trust: Trust,
         trust_file: TrustFile,
         namespaces: Callable[[], frozenset[str]],
@@ -77,7 +70,7 @@ class Keeper:
         self._guards = guards
         self._time = time
         self._switches = switches
-        self._backlog = backlog
+        self._queue = queue
         self._trust = trust
         self._trust_file = trust_file
         self._namespaces = namespaces
@@ -134,12 +127,12 @@ class Keeper:
 
     async def _note_missed(self) -> None:
         now_us = self._time.now_us()
-        lacking = await self._backlog.lacking()
+        stats = await self._queue.stats()
+        waiting = {Side.KVSP: stats.depth_kvsp, Side.S3: stats.depth_s3}
         for side, guard in self._guards.items():
             out = bool(guard.barred) or guard.breaker.state is BreakerState.OPEN
-            if out or not guard.switch.writes:
+            catching_up = waiting[side] > 0 and ALL in self._trust.open_marks(side)
+            if out or catching_up or not guard.switch.writes:
                 self._trust.missed(side, ALL, now_us)
-            still = set(self._trust.open_marks(side))
-            for namespace in lacking.get(side, frozenset()):
-                if namespace != ALL or ALL in still:
-                    self._trust.missed(side, namespace, now_us)
+        for mark in await self._queue.dirty():
+            self._trust.missed(mark.side, mark.namespace, mark.marked_us)

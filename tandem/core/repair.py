@@ -15,6 +15,9 @@ from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Reaso
 class InSync:
     """Nothing to do."""
 
+    def __str__(self) -> str:
+        return "nothing to do"
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
@@ -23,6 +26,9 @@ class Copy:
     record: Record
     to: tuple[Side, ...]
 
+    def __str__(self) -> str:
+        return f"copy {self.record.version} to {' and '.join(side.value for side in self.to)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Zombie:
@@ -30,12 +36,18 @@ class Zombie:
 
     record: Record
 
+    def __str__(self) -> str:
+        return f"leave {self.record.version} on s3 to the sweep: it was deleted for good"
+
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
     """A home did not answer, so nothing can be decided."""
 
     reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"nothing can be decided: {'; '.join(self.reasons)}"
 
 
 RepairPlan = InSync | Copy | Zombie | Blocked

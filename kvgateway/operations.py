@@ -1,0 +1,212 @@
+"""What an operator may see and do: the `Operations` behind the Ops service."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kvgateway.guard import GuardedHome, Switch
+from kvgateway.home_time import HomeTime
+from kvgateway.repair import RepairWorker
+from kvgateway.state.ports import RepairQueue
+from kvgateway.trust import Trust
+from tandem.backends.heal import Healed as HealDone
+from tandem.backends.heal import NotHealed
+from tandem.core.key import Key, object_name
+from tandem.core.operations import (
+    Copy,
+    CrawlReport,
+    Healed,
+    HomeStatus,
+    Inspection,
+    QueuedRepair,
+    QueueStatus,
+    Status,
+)
+from tandem.core.race import in_sync
+from tandem.core.record import Kind
+from tandem.core.repair import repair_plan
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+
+INSPECT_DEADLINE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HomeLabel:
+    """How a home is called in a status."""
+
+    kind: str
+    location: str
+    detail: Callable[[], str]
+    """What else is worth knowing: the probe's verdict, which credentials are in use."""
+
+
+class SwitchBoard(Protocol):
+    """The kill switches of the machine, kept on disk."""
+
+    def current(self) -> Mapping[Side, Switch]:
+        """As they stand."""
+        ...
+
+    def epoch(self) -> int:
+        """Counts changes."""
+        ...
+
+    async def change(self, side: Side, switch: Switch) -> None:
+        """Puts a switch, durably; the workers see it within a second."""
+        ...
+
+
+class JournalState(Protocol):
+    """What a status says of the journal."""
+
+    writable: bool
+
+    @property
+    def live(self) -> int:
+        """Intents that are not done."""
+        ...
+
+
+class GatewayOperations:
+    """See `kvgateway.rpc.ports.Operations`."""
+
+    def __init__(
+        self,
+        *,
+        guards: Mapping[Side, GuardedHome],
+        labels: Mapping[Side, HomeLabel],
+        time: HomeTime,
+        trust: Trust,
+        queue: RepairQueue,
+        repair: RepairWorker,
+        switches: SwitchBoard,
+        apply_switches: Callable[[], None],
+        journal: JournalState,
+        namespaces_equal: Callable[[], bool | None],
+        gateway_id: str,
+        workers: int,
+        prefix: str,
+    ) -> None:
+        self._guards = guards
+        self._labels = labels
+        self._time = time
+        self._trust = trust
+        self._queue = queue
+        self._repair = repair
+        self._switches = switches
+        self._apply_switches = apply_switches
+        self._journal = journal
+        self._namespaces_equal = namespaces_equal
+        self._gateway_id = gateway_id
+        self._workers = workers
+        self._prefix = prefix
+
+    async def status(self) -> Status:
+        """The homes, the queue and the journal at this moment."""
+        stats = await self._queue.stats()
+        now_us = self._time.now_us() if self._time.known() else 0
+        counters = self._repair.counters
+        return Status(
+            homes=tuple(self._home(side) for side in self._guards),
+            queue=QueueStatus(
+                depth=stats.depth,
+                oldest_age_us=max(0, now_us - stats.oldest_us) if stats.oldest_us and now_us else 0,
+                dirty_ranges=stats.dirty_marks,
+                healed=counters.healed,
+                failed_tries=counters.failed,
+                needs_person=stats.needs_person,
+            ),
+            gateway_id=self._gateway_id,
+            now_us=now_us,
+            clock_offset_us=self._time.offset_us(),
+            clock_alarm=self._time.alarm(),
+            workers=self._workers,
+            journal_pending=self._journal.live,
+            journal_writable=self._journal.writable,
+            namespaces_equal=bool(self._namespaces_equal()),
+        )
+
+    def _home(self, side: Side) -> HomeStatus:
+        guard, label = self._guards[side], self._labels[side]
+        return HomeStatus(
+            side=side,
+            kind=label.kind,
+            location=label.location,
+            breaker=guard.breaker.state.value,
+            reads_enabled=guard.switch.reads,
+            writes_enabled=guard.switch.writes,
+            behind=tuple(self._trust.open_marks(side)),
+            last_failure=guard.barred or guard.last_failure,
+            detail=label.detail(),
+            switch_epoch=self._switches.epoch(),
+        )
+
+    async def inspect(self, key: Key) -> Inspection:
+        """What each home holds under a key; a home that is switched off is looked at too."""
+        replies = {
+            side: await guard.unguarded.get(key, INSPECT_DEADLINE_S)
+            for side, guard in self._guards.items()
+        }
+        kvsp, s3 = replies[Side.KVSP], replies[Side.S3]
+        return Inspection(
+            copies=tuple(_copy(side, reply) for side, reply in replies.items()),
+            equal=not isinstance(kvsp, Failed) and not isinstance(s3, Failed) and in_sync(kvsp, s3),
+            object_name=object_name(self._prefix, key),
+            plan=str(repair_plan(kvsp, s3)),
+        )
+
+    async def heal(self, key: Key) -> Healed:
+        """Makes both homes hold the newest record of a key, now."""
+        match await self._repair.heal_key(key):
+            case HealDone(copied):
+                return Healed(True, copied)
+            case NotHealed(reasons):
+                return Healed(False, reasons=reasons)
+
+    async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
+        """Takes a home out or back in: in this worker at once, in the others within a second."""
+        await self._switches.change(home, Switch(reads_enabled, writes_enabled))
+        self._apply_switches()
+        return await self.status()
+
+    async def queue(self, limit: int) -> Sequence[QueuedRepair]:
+        """The next repairs, at most `limit`."""
+        now_us = self._time.now_us() if self._time.known() else 0
+        return [
+            QueuedRepair(
+                key=queued.task.key,
+                version=queued.task.version,
+                attempts=queued.attempts,
+                age_us=max(0, now_us - queued.queued_us),
+                due_in_us=max(0, queued.due_us - now_us),
+                last_failure=queued.failure,
+            )
+            for queued in await self._queue.sample(limit)
+        ]
+
+    async def crawled(self, report: CrawlReport) -> None:
+        """A namespace that was found equal clears the marks that are older than the crawl."""
+        if not report.equal:
+            return
+        self._trust.crawled(report.namespace, report.began_at_us)
+        for side in Side:
+            await self._queue.clear_dirty(side, report.namespace, report.began_at_us)
+
+
+def _copy(side: Side, reply: ReadReply) -> Copy:
+    match reply:
+        case Found(record):
+            return Copy(
+                side,
+                found=True,
+                version=record.version,
+                digest=record.digest,
+                tombstone=record.kind is Kind.TOMBSTONE,
+                expires_at_s=record.expires_at_s,
+                value_bytes=record.value_size,
+                metadata=record.metadata,
+            )
+        case Missing():
+            return Copy(side)
+        case Glimpsed() | Failed():
+            return Copy(side, failure=str(reply))
