@@ -25,14 +25,16 @@ def test_the_ring_never_changes() -> None:
 
 
 def test_a_key_belongs_to_the_next_point_clockwise() -> None:
-    points = sorted((_point(f"{name}#{n}"), name) for name in CLUSTERS for n in range(128))
-    ring = Ring(CLUSTERS)
+    clusters = ["e", "f", "g"]
+    points = sorted((_point(f"{name}#{n}"), name) for name in clusters for n in range(128))
+    ring = Ring(clusters)
     ats = {key: _point(f"{key.namespace}/{key.name}") for key in KEYS}
     beyond_the_last = [key for key in KEYS if ats[key] > points[-1][0]]
     assert beyond_the_last
+    assert points[0][1] != points[-1][1], "or coming round would not show"
     for key in (*KEYS[:1_000], *beyond_the_last):
         _, owner = min((point for point in points if point[0] > ats[key]), default=points[0])
-        assert CLUSTERS[ring.owner(key)] == owner, key
+        assert clusters[ring.owner(key)] == owner, key
 
 
 def _point(text: str) -> bytes:
