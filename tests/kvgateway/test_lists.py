@@ -18,7 +18,6 @@ from tandem.core.request import Delete, ListedName, Listing, Put
 from tandem.errors import Unavailable
 from tests.kvgateway.one_gateway import NAMESPACE, FaultyHome, OneGateway, TwoHomes
 
-
 BOUNDS = ListBounds()
 
 

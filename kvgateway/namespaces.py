@@ -1,0 +1,177 @@
+"""Creating, changing and ending namespaces: one change at a time, acknowledged by both homes.
+
+A change begins with a fresh look at both homes, so a title is taken twice only by two gateways at
+the same moment; the younger namespace is then shown as a conflict until someone renames it. Two
+changes of one namespace at the same moment: the later one counts, whole.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
+
+from kvgateway.home_time import HomeTime
+from kvgateway.namespace_book import Kept, deleted
+from kvgateway.registry import RECORDS_MAX, Registry, key_of
+from kvgateway.writes import Writer
+from tandem.core.envelope import seal
+from tandem.core.key import RESERVED_NAMESPACES
+from tandem.core.limits import NAMESPACES_MAX
+from tandem.core.namespace import (
+    Namespace,
+    Settings,
+    SettingsChange,
+    check_title,
+    encode_namespace,
+)
+from tandem.core.request import Delete, Put, Write, Written
+from tandem.core.version import Version
+from tandem.errors import NamespaceExists, NamespaceNotFound, Overloaded, TandemError, Unavailable
+from tandem.runtime.randomness import Entropy
+
+CHANGES_MAX: Final = 64
+_DELETE_ROUNDS_MAX: Final = 3
+_ID_BYTES: Final = 16
+
+
+class Namespaces:
+    """See `kvgateway.rpc.ports.NamespaceRegistry`."""
+
+    def __init__(
+        self, *, registry: Registry, writer: Writer, time: HomeTime, entropy: Entropy
+    ) -> None:
+        self._registry = registry
+        self._book = registry.book
+        self._writer = writer
+        self._time = time
+        self._entropy = entropy
+        self._changing = asyncio.Lock()
+        self._changes = 0
+
+    async def create(self, title: str, change: SettingsChange) -> Namespace:
+        """A new namespace under a new id.
+
+        Raises NamespaceExists, InvalidArgument for a title that cannot be one, Overloaded at
+        NAMESPACES_MAX, Unavailable when not both homes confirm it: it may then exist all the same.
+        """
+        check_title(title)
+        async with self._change():
+            self._check_free(title)
+            if len(self._book.live()) >= NAMESPACES_MAX:
+                raise Overloaded(f"there are {NAMESPACES_MAX} namespaces, the most there can be")
+            if len(self._book) >= RECORDS_MAX:
+                raise Overloaded(f"{RECORDS_MAX} ids are used up, and none is used again")
+            settings = replace(change.applied_to(Settings()), epoch=0)
+            created_at_s = self._time.now_us() // 1_000_000
+            return await self._put(Namespace(self._new_id(), title, settings, created_at_s))
+
+    async def list(self) -> Sequence[Namespace]:
+        """All namespaces, by title."""
+        await self._registry.refresh()
+        self._check_ready()
+        return self._book.live()
+
+    async def get(self, namespace_id: str) -> Namespace:
+        """The namespace with this id; see `Registry.resolve`."""
+        return await self._registry.resolve(namespace_id)
+
+    async def find(self, title: str) -> Namespace:
+        """The namespace with this title, the oldest one in a conflict.
+
+        Raises NamespaceNotFound only when both homes have been looked at.
+        """
+        found = self._book.owner_of(title)
+        if found is None:
+            await self._registry.refresh()
+            found = self._book.owner_of(title)
+        if found is not None:
+            return found
+        if not self._registry.confirmed():
+            raise Unavailable(f"a home that may know the title {title!r} does not answer")
+        raise NamespaceNotFound(title)
+
+    async def rename(self, namespace_id: str, title: str) -> Namespace:
+        """Gives it another title; NamespaceExists when another one has it."""
+        check_title(title)
+        async with self._change():
+            namespace, version = await self._current(namespace_id)
+            if namespace.title == title and not namespace.title_conflict:
+                return namespace
+            self._check_free(title)
+            return await self._put(replace(namespace, title=title, title_conflict=False), version)
+
+    async def configure(self, namespace_id: str, change: SettingsChange) -> Namespace:
+        """Changes its settings, one epoch on; nothing is written when nothing changes."""
+        async with self._change():
+            namespace, version = await self._current(namespace_id)
+            settings = change.applied_to(namespace.settings)
+            if settings == namespace.settings:
+                return namespace
+            changed = replace(namespace, settings=settings, title_conflict=False)
+            return await self._put(changed, version)
+
+    async def delete(self, namespace_id: str) -> None:
+        """Ends it for ever, also when another gateway changes it at the same moment."""
+        async with self._change():
+            _, above = await self._current(namespace_id)
+            for _ in range(_DELETE_ROUNDS_MAX):
+                written = await self._written(Delete(key_of(namespace_id), above))
+                await self._registry.learn([deleted(namespace_id, written.version)])
+                if written.superseded_by is None:
+                    return
+                above = written.superseded_by
+            raise Unavailable(f"namespace {namespace_id} is being changed by others all the time")
+
+    @asynccontextmanager
+    async def _change(self) -> AsyncIterator[None]:
+        """One change at a time, after a fresh look."""
+        if self._changes >= CHANGES_MAX:
+            raise Overloaded(f"{self._changes} changes of namespaces wait")
+        self._changes += 1
+        try:
+            async with self._changing:
+                await self._registry.refresh()
+                self._check_ready()
+                yield
+        finally:
+            self._changes -= 1
+
+    def _check_ready(self) -> None:
+        if not self._registry.ready:
+            raise Unavailable("the namespaces are not known yet: no home has listed them all")
+
+    def _check_free(self, title: str) -> None:
+        if self._book.owner_of(title) is not None:
+            raise NamespaceExists(title)
+
+    def _new_id(self) -> str:
+        while True:
+            namespace_id = self._entropy.token(_ID_BYTES).hex()
+            if self._book.kept(namespace_id) is None and namespace_id not in RESERVED_NAMESPACES:
+                return namespace_id
+
+    async def _current(self, namespace_id: str) -> tuple[Namespace, Version]:
+        namespace = await self._registry.resolve(namespace_id)
+        kept = self._book.kept(namespace_id)
+        assert kept is not None
+        return namespace, kept.version
+
+    async def _put(self, namespace: Namespace, *above: Version) -> Namespace:
+        value = encode_namespace(namespace)
+        written = await self._written(Put(key_of(namespace.id), value, b"", 0, *above))
+        digest = seal(written.version, value).digest
+        await self._registry.learn([Kept(namespace.id, written.version, digest, namespace)])
+        return self._book.get(namespace.id) or namespace
+
+    async def _written(self, write: Write) -> Written:
+        [answer] = self._writer.write([write])
+        if isinstance(answer, TandemError):
+            raise answer
+        try:
+            return await answer
+        except Unavailable as error:
+            raise Unavailable(
+                f"{error}. Namespaces change only when both homes confirm it; while one is down,"
+                " switch it off for writes to go on with the other"
+            ) from error

@@ -1,0 +1,312 @@
+"""Which namespaces there are, as this gateway knows it: from its disk, and from both homes.
+
+A namespace is a record of the system namespace, so it has two homes like any other. Each home is
+looked at once a second by itself, so that a slow one keeps no news of the other one back. The
+newest version of each record counts, and nothing but a tombstone ends a namespace: a home that
+does not list it proves nothing. The whole is kept on disk, so that a gateway that starts while its
+homes are slow or down serves what it served before.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from kvgateway.namespace_book import Kept, NamespaceBook, deleted
+from kvgateway.reads import Reader
+from tandem.backends.port import Backend
+from tandem.core.key import RESERVED_NAMESPACES, SYSTEM_NAMESPACE, Key, is_namespace_id
+from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.namespace import (
+    BadNamespaceRecord,
+    Namespace,
+    ReadMode,
+    check_namespace_id,
+    decode_namespace,
+)
+from tandem.core.race import AckPolicy
+from tandem.core.record import Kind, Record
+from tandem.core.reply import Failed, Found, Side
+from tandem.core.request import Read
+from tandem.core.scan_diff import Entry
+from tandem.core.version import NO_VERSION
+from tandem.errors import NamespaceNotFound, TandemError, Unavailable
+from tandem.runtime import logs
+from tandem.runtime.clock import Clock
+
+_LOG = logs.get("registry")
+NAME_PREFIX: Final = "ns/"
+RECORDS_MAX: Final = 100_000
+"""Namespaces that there are or ever were, since the tombstone of an id stays for ever."""
+REFRESH_S: Final = 1.0
+LOOK_DEADLINE_S: Final = 3.0
+READS_MAX: Final = 32
+MISS_US: Final = 1_000_000
+MISSES_MAX: Final = 10_000
+_PAGES_MAX: Final = 2 * RECORDS_MAX // LIST_PAGE_MAX
+
+
+class RegistryFile(Protocol):
+    """The copy on this gateway's disk."""
+
+    def load(self) -> Sequence[Kept]:
+        """What was saved last; nothing when there is no file, or none that can be read."""
+        ...
+
+    async def save(self, kept: Sequence[Kept]) -> None:
+        """Replaces the copy, durably and all or nothing; OSError when the disk refuses."""
+        ...
+
+
+@dataclass(slots=True)
+class RegistryCounters:
+    """What went wrong in keeping the registry."""
+
+    looks_failed: int = 0
+    damaged: int = 0
+    save_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one home listed at the last look."""
+
+    digests: Mapping[str, bytes]
+    whole: bool
+
+
+class Registry:
+    """The namespaces; `run` is its one task."""
+
+    def __init__(
+        self,
+        *,
+        homes: Mapping[Side, Backend],
+        reader: Reader,
+        clock: Clock,
+        file: RegistryFile,
+        home_is_out: Callable[[], bool],
+    ) -> None:
+        self._homes = homes
+        self._reader = reader
+        self._clock = clock
+        self._file = file
+        self._home_is_out = home_is_out
+        self._misses: dict[str, int] = {}
+        self._views: dict[Side, _View] = {}
+        self._judged: dict[Side, dict[str, bytes]] = {side: {} for side in homes}
+        """Copies that were read and are not to be read again, though they are not the newest."""
+        self._saving = asyncio.Lock()
+        self._unsaved = False
+        self.counters = RegistryCounters()
+        self.book = NamespaceBook()
+        self.ready = self.book.learn(file.load())
+        """Whether the namespaces are known at all: from disk, or from one home that listed all."""
+
+    def missing(self, namespace_id: str) -> bool:
+        """Whether it is known that there is no such namespace: deleted, or just looked for."""
+        kept = self.book.kept(namespace_id)
+        if kept is not None:
+            return kept.namespace is None
+        until_us = self._misses.get(namespace_id)
+        return until_us is not None and self._clock.monotonic_us() < until_us
+
+    def policy_of(self, namespace_id: str) -> AckPolicy:
+        """How writes to a namespace are acknowledged: as it is set, or the default if not known.
+
+        The reserved ones need both homes, unless one is switched off for writes.
+        """
+        namespace = self.book.get(namespace_id)
+        if namespace is not None:
+            return namespace.settings.ack_policy
+        if namespace_id in RESERVED_NAMESPACES and not self._home_is_out():
+            return AckPolicy.BOTH
+        return AckPolicy.FIRST_INTENT
+
+    def mode_of(self, namespace_id: str) -> ReadMode:
+        """Which homes answer reads of a namespace; both for reserved and unknown ones."""
+        namespace = self.book.get(namespace_id)
+        return ReadMode.RACE if namespace is None else namespace.settings.read_mode
+
+    def equal(self) -> bool | None:
+        """Whether both homes listed the same records lately; None when one did not answer."""
+        views = [self._views.get(side) for side in self._homes]
+        if not all(view is not None and view.whole for view in views):
+            return None
+        return all(view == views[0] for view in views)
+
+    def confirmed(self) -> bool:
+        """Whether every home has listed everything at the last look, so that a miss is one."""
+        return self.equal() is not None
+
+    async def resolve(self, namespace_id: str) -> Namespace:
+        """The namespace, asked for in both homes when it is not known here.
+
+        Raises NamespaceNotFound when both homes miss it, or it is deleted or reserved;
+        InvalidArgument when it has not the form of an id; Unavailable when a home that could have
+        it does not answer.
+        """
+        found = self.book.get(namespace_id)
+        if found is not None:
+            return found
+        check_namespace_id(namespace_id)
+        if self.missing(namespace_id):
+            raise NamespaceNotFound(namespace_id)
+        key = key_of(namespace_id)
+        [answer] = self._reader.read([Read(key, cache_ttl_s=0)])
+        if isinstance(answer, TandemError):
+            raise answer
+        result = await answer if isinstance(answer, asyncio.Future) else answer
+        if result.record is not None:
+            await self.learn(self._opened(key.name, result.record))
+            return self._served(namespace_id)
+        if result.version != NO_VERSION:
+            await self.learn([deleted(namespace_id, result.version)])
+            raise NamespaceNotFound(namespace_id)
+        if result.unconfirmed or result.stale:
+            raise Unavailable(
+                f"namespace {namespace_id} is not known here, and a home that may have it does not"
+                " answer"
+            )
+        self._remember_miss(namespace_id)
+        raise NamespaceNotFound(namespace_id)
+
+    def _served(self, namespace_id: str) -> Namespace:
+        found = self.book.get(namespace_id)
+        if found is not None:
+            return found
+        if self.missing(namespace_id):
+            raise NamespaceNotFound(namespace_id)
+        raise Unavailable(f"the record of namespace {namespace_id} is damaged")
+
+    def _remember_miss(self, namespace_id: str) -> None:
+        self._misses.pop(namespace_id, None)
+        if len(self._misses) >= MISSES_MAX:
+            del self._misses[next(iter(self._misses))]
+        self._misses[namespace_id] = self._clock.monotonic_us() + MISS_US
+
+    async def run(self) -> None:
+        """Looks at both homes once a second until cancelled."""
+        await asyncio.gather(*(self._follow(side) for side in self._homes))
+
+    async def _follow(self, side: Side) -> None:
+        while True:
+            await self._look(side)
+            await asyncio.sleep(REFRESH_S)
+
+    async def refresh(self) -> None:
+        """Looks at both homes once; a home that fails changes nothing."""
+        await asyncio.gather(*(self._look(side) for side in self._homes))
+
+    async def _look(self, side: Side) -> None:
+        digests: dict[str, bytes] = {}
+        whole, after = True, ""
+        for _ in range(_PAGES_MAX):
+            page = await self._homes[side].scan(
+                SYSTEM_NAMESPACE,
+                after=after,
+                prefix=NAME_PREFIX,
+                limit=LIST_PAGE_MAX,
+                deadline_s=LOOK_DEADLINE_S,
+            )
+            if isinstance(page, Failed):
+                self.counters.looks_failed += 1
+                self._views.pop(side, None)
+                return
+            all_read = await self._take(side, page.entries)
+            whole = whole and page.complete and all_read
+            digests.update((entry.name, entry.digest) for entry in page.entries)
+            if page.next_after is None:
+                break
+            after = page.next_after
+        else:
+            whole = False
+        self._views[side] = _View(digests, whole)
+        judged = self._judged[side]
+        self._judged[side] = {name: judged[name] for name in digests if name in judged}
+        self.ready = self.ready or whole
+        await self._save()
+
+    async def _take(self, side: Side, entries: Sequence[Entry]) -> bool:
+        """Learns what a home lists; False when one of its records could not be read."""
+        gone = [_buried(entry) for entry in entries if self._is_news(side, entry)]
+        self._learn(kept for kept in gone if kept is not None)
+        news = [entry for entry in entries if self._is_news(side, entry)]
+        all_read = True
+        for start in range(0, len(news), READS_MAX):
+            group = news[start : start + READS_MAX]
+            replies = await asyncio.gather(
+                *(
+                    self._homes[side].get(Key(SYSTEM_NAMESPACE, entry.name), LOOK_DEADLINE_S)
+                    for entry in group
+                )
+            )
+            found: list[Kept] = []
+            for entry, reply in zip(group, replies, strict=True):
+                if isinstance(reply, Found):
+                    self._judged[side][entry.name] = reply.record.digest
+                    found.extend(self._opened(entry.name, reply.record))
+                else:
+                    all_read = False
+            self._learn(found)
+        return all_read
+
+    def _is_news(self, side: Side, entry: Entry) -> bool:
+        namespace_id = entry.name.removeprefix(NAME_PREFIX)
+        if not is_namespace_id(namespace_id) or namespace_id in RESERVED_NAMESPACES:
+            return False
+        if self._judged[side].get(entry.name) == entry.digest:
+            return False
+        kept = self.book.kept(namespace_id)
+        if kept is None:
+            return True
+        if entry.version is not None:
+            return (entry.version, entry.digest) > (kept.version, kept.digest)
+        return entry.digest != kept.digest
+
+    def _opened(self, name: str, record: Record) -> Sequence[Kept]:
+        """What a record says of its id; nothing when it is damaged, which is counted."""
+        namespace_id = name.removeprefix(NAME_PREFIX)
+        if record.kind is Kind.TOMBSTONE:
+            return [Kept(namespace_id, record.version, record.digest, None)]
+        try:
+            namespace = decode_namespace(record.value)
+            if namespace.id != namespace_id:
+                raise BadNamespaceRecord(f"it says that its id is {namespace.id}")
+        except BadNamespaceRecord as error:
+            self.counters.damaged += 1
+            _LOG.error("bad_namespace_record", namespace=namespace_id, error=str(error))
+            return []
+        return [Kept(namespace_id, record.version, record.digest, namespace)]
+
+    async def learn(self, kept: Iterable[Kept]) -> None:
+        """Takes what is newer than what is known, and saves it."""
+        self._learn(kept)
+        await self._save()
+
+    def _learn(self, kept: Iterable[Kept]) -> None:
+        self._unsaved = self.book.learn(kept) or self._unsaved
+
+    async def _save(self) -> None:
+        async with self._saving:
+            if not self._unsaved:
+                return
+            self._unsaved = False
+            try:
+                await self._file.save(self.book.all_kept())
+            except OSError as error:
+                self._unsaved = True
+                self.counters.save_failures += 1
+                _LOG.error("registry_not_saved", error=str(error))
+
+
+def key_of(namespace_id: str) -> Key:
+    """The key of a namespace's record."""
+    return Key(SYSTEM_NAMESPACE, NAME_PREFIX + namespace_id)
+
+
+def _buried(entry: Entry) -> Kept | None:
+    """What a listed tombstone says by itself; None for any other entry."""
+    if entry.kind is not Kind.TOMBSTONE or entry.version is None:
+        return None
+    return Kept(entry.name.removeprefix(NAME_PREFIX), entry.version, entry.digest, None)

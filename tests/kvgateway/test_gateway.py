@@ -1,0 +1,185 @@
+"""The data path: known namespaces go straight on, unknown ones are looked for first."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+import pytest
+
+from kvgateway.gateway import Gateway
+from kvgateway.lists import Lister
+from tandem.core.key import SYSTEM_NAMESPACE, Key
+from tandem.core.namespace import Namespace, SettingsChange
+from tandem.core.reply import Side
+from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Written
+from tandem.core.version import NO_VERSION
+from tandem.errors import NamespaceNotFound, Overloaded, TandemError, Unavailable
+from tests.kvgateway.one_gateway import TwoHomes
+from tests.kvgateway.test_namespaces import Administration
+
+UNKNOWN = "cd" * 16
+_Result = TypeVar("_Result", ReadResult, Written)
+
+
+class Served(Administration):
+    """A whole gateway over two homes."""
+
+    def __init__(self, homes: TwoHomes, number: int = 1, lookups_max: int = 1000) -> None:
+        super().__init__(homes, number)
+        self.door = Gateway(
+            registry=self.registry,
+            reader=self.gateway.reader,
+            writer=self.gateway.writer,
+            lister=Lister(
+                homes=homes.by_side,
+                machine=self.gateway.machine,
+                reader=self.gateway.reader,
+                time=self.gateway.time,
+                trust=self.gateway.trust,
+                mode_of=self.registry.mode_of,
+            ),
+            lookups_max=lookups_max,
+        )
+
+    async def created(self, title: str) -> Namespace:
+        return await self.namespaces.create(title, SettingsChange())
+
+    async def read(self, *keys: Key) -> list[ReadResult | TandemError]:
+        return await _heard(self.door.read([Read(key) for key in keys]))
+
+    async def put(self, *keys: Key) -> list[Written | TandemError]:
+        return await _heard(self.door.write([Put(key, b"v") for key in keys]))
+
+
+async def _heard(
+    answers: Sequence[_Result | TandemError | asyncio.Future[_Result]],
+) -> list[_Result | TandemError]:
+    heard: list[_Result | TandemError] = []
+    for answer in answers:
+        if isinstance(answer, asyncio.Future):
+            try:
+                heard.append(await answer)
+            except TandemError as error:
+                heard.append(error)
+        else:
+            heard.append(answer)
+    return heard
+
+
+@pytest.fixture
+def homes() -> TwoHomes:
+    return TwoHomes()
+
+
+async def test_a_write_is_read_and_listed(homes: TwoHomes) -> None:
+    one = Served(homes)
+    namespace = (await one.created("a")).id
+    key = Key(namespace, "key")
+    [written] = await one.put(key)
+    assert isinstance(written, Written)
+    [read] = await one.read(key)
+    assert isinstance(read, ReadResult)
+    assert read.record is not None
+    assert read.record.value == b"v"
+    assert read.version == written.version
+    assert [name.name for name in (await one.door.list(Listing(namespace))).names] == ["key"]
+    await _heard(one.door.write([Delete(key)]))
+    assert (await one.door.list(Listing(namespace))).names == ()
+
+
+async def test_a_cached_read_is_answered_at_once(homes: TwoHomes) -> None:
+    one = Served(homes)
+    key = Key((await one.created("a")).id, "key")
+    await one.put(key)
+    [answer] = one.door.read([Read(key)])
+    assert isinstance(answer, ReadResult)
+    assert answer.cached
+
+
+async def test_a_namespace_made_by_another_gateway_is_found_first(homes: TwoHomes) -> None:
+    one, two = Served(homes, 1), Served(homes, 2)
+    old = (await one.created("old")).id
+    await two.registry.refresh()
+    new = (await one.created("new")).id
+    wanted = [Key(new, "x"), Key(old, "x"), Key(UNKNOWN, "x"), Key(new, "y")]
+    written = await two.put(*wanted)
+    assert [type(outcome) for outcome in written] == [Written, Written, NamespaceNotFound, Written]
+    found = await two.read(*wanted)
+    assert [getattr(outcome, "version", NO_VERSION) for outcome in found] == [
+        getattr(outcome, "version", NO_VERSION) for outcome in written
+    ]
+    assert len({outcome.version for outcome in written if isinstance(outcome, Written)}) == 3
+    await two.door.drained()
+
+
+async def test_writes_to_one_unknown_namespace_stay_one_group(homes: TwoHomes) -> None:
+    one, two = Served(homes, 1), Served(homes, 2)
+    new = (await one.created("new")).id
+    answers = two.door.write([Put(Key(new, name), b"v") for name in "abc"])
+    assert two.door.lookups == 1
+    written = await _heard(answers)
+    assert all(isinstance(outcome, Written) for outcome in written)
+    await two.gateway.writer.drained()
+    await two.door.drained()
+    assert two.door.lookups == 0
+
+
+async def test_a_list_of_an_unknown_namespace_looks_for_it(homes: TwoHomes) -> None:
+    one, two = Served(homes, 1), Served(homes, 2)
+    new = (await one.created("new")).id
+    assert (await two.door.list(Listing(new))).names == ()
+    with pytest.raises(NamespaceNotFound):
+        await two.door.list(Listing(UNKNOWN))
+
+
+@pytest.mark.parametrize("down", Side)
+async def test_an_unconfirmed_namespace_is_unavailable(homes: TwoHomes, down: Side) -> None:
+    one = Served(homes)
+    homes.by_side[down].down = True
+    outcomes = [*await one.read(Key(UNKNOWN, "a")), *await one.put(Key(UNKNOWN, "a"))]
+    assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+    with pytest.raises(Unavailable):
+        await one.door.list(Listing(UNKNOWN))
+
+
+async def test_the_reserved_namespaces_are_served_to_nobody(homes: TwoHomes) -> None:
+    one = Served(homes)
+    key = Key(SYSTEM_NAMESPACE, "ns/x")
+    outcomes = [*await one.read(key), *await one.put(key)]
+    assert [type(outcome) for outcome in outcomes] == [NamespaceNotFound, NamespaceNotFound]
+    with pytest.raises(NamespaceNotFound):
+        await one.door.list(Listing(SYSTEM_NAMESPACE))
+
+
+async def test_a_deleted_namespace_is_refused_at_once(homes: TwoHomes) -> None:
+    one = Served(homes)
+    made = await one.created("a")
+    key = Key(made.id, "key")
+    await one.put(key)
+    await one.namespaces.delete(made.id)
+    [read] = one.door.read([Read(key)])
+    [written] = one.door.write([Put(key, b"v")])
+    assert isinstance(read, NamespaceNotFound)
+    assert isinstance(written, NamespaceNotFound)
+    await one.gateway.writer.drained()
+
+
+async def test_lookups_are_bounded(homes: TwoHomes) -> None:
+    one = Served(homes, lookups_max=2)
+    keys = [Key(digit * 32, "a") for digit in "1213"]
+    outcomes = await one.read(*keys)
+    kinds = [NamespaceNotFound, NamespaceNotFound, NamespaceNotFound, Overloaded]
+    assert [type(outcome) for outcome in outcomes] == kinds
+
+
+async def test_a_caller_that_goes_away_costs_nobody_else_an_answer(homes: TwoHomes) -> None:
+    one, two = Served(homes, 1), Served(homes, 2)
+    new = (await one.created("new")).id
+    gone, stays = two.door.write([Put(Key(new, name), b"v") for name in "ab"])
+    assert isinstance(gone, asyncio.Future)
+    assert isinstance(stays, asyncio.Future)
+    gone.cancel()
+    assert isinstance(await stays, Written)
+    [read] = await two.read(Key(new, "a"))
+    assert isinstance(read, ReadResult)
+    assert read.record is not None
