@@ -18,6 +18,7 @@ from tandem.core.reply import (
     Side,
     Stored,
     Superseded,
+    WriteReply,
 )
 
 
@@ -86,15 +87,24 @@ async def _copy(
     reads: Mapping[Side, ReadReply],
     deadline_s: float,
 ) -> HealOutcome:
+    bases = [_basis(reads[side]) for side in to]
     replies = await asyncio.gather(
-        *(homes[s].put_if_newer(key, record, deadline_s, _basis(reads[s])) for s in to)
+        *(
+            homes[side].put_if_newer(key, record, deadline_s, basis)
+            for side, basis in zip(to, bases, strict=True)
+        )
     )
     refused = tuple(
         f"{side.value}: {reply}"
-        for side, reply in zip(to, replies, strict=True)
-        if not isinstance(reply, Stored | Superseded)
+        for side, basis, reply in zip(to, bases, replies, strict=True)
+        if not _copied(basis, reply)
     )
     return NotHealed(refused) if refused else Healed(to)
+
+
+def _copied(basis: Heal, reply: WriteReply) -> bool:
+    """A newer record in the place of a corrupt one may be that corrupt one: look again later."""
+    return isinstance(reply, Stored) or (isinstance(reply, Superseded) and not basis.over_corrupt)
 
 
 def _basis(reply: ReadReply) -> Heal:

@@ -30,8 +30,8 @@ class TestFileHome(HomeContract):
         async def corrupt(key: Key) -> None:
             with closing(sqlite3.connect(path)) as connection, connection:
                 changed = connection.execute(
-                    "update objects set body = cast(substr(body, 1, length(body) - 1) || x'00' as blob)"
-                    " where name = ?",
+                    "update objects set body = cast(substr(body, 1, length(body) - 1) || x'00'"
+                    " as blob) where name = ?",
                     (object_name("", key).encode(),),
                 )
                 assert changed.rowcount == 1

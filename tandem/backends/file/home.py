@@ -7,10 +7,9 @@ and writes each have a connection, so none waits for another kind.
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiosqlite
 
@@ -44,14 +43,12 @@ _CACHED_STATEMENTS: Final = 300
 """The point read has one text for each number of names."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     name: bytes
     needed: Callable[[], bool] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
+class _Listing(NamedTuple):
     namespace: str
     after: str
     prefix: str

@@ -23,6 +23,8 @@ Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
 Reply = TypeVar("Reply")
 
+_DETAIL_CHARS_MAX: Final = 200
+"""SQLite quotes whole values in some errors."""
 _CLOSED: Final = Failed(Reason.UNREACHABLE, "the file is closed")
 _TIMEOUT: Final = Failed(Reason.TIMEOUT)
 _OVERLOADED: Final = Failed(Reason.OVERLOADED, "too many calls wait for the file")
@@ -80,6 +82,8 @@ class Lane(Generic[Ask, Answer, Reply]):
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at_s = inf
         self._closed = False
+        self.groups_failed = 0
+        """How many groups had no answer but an error."""
         self._task = asyncio.create_task(self._serve())
 
     def ask(self, ask: Ask, deadline_s: float, size: int = 0) -> asyncio.Future[Answer | Failed]:
@@ -133,7 +137,8 @@ class Lane(Generic[Ask, Answer, Reply]):
             try:
                 work = self._work_on(group)
                 replies = await on_thread(await self.connect(), work)
-            except (sqlite3.Error, OSError, MemoryError) as error:
+            except Exception as error:
+                self.groups_failed += 1
                 for call in group:
                     call.answer(_failure(error))
                 await self._disconnect()
@@ -185,4 +190,4 @@ class Lane(Generic[Ask, Answer, Reply]):
 def _failure(error: Exception) -> Failed:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
         return Failed(Reason.TIMEOUT, "another process holds the file")
-    return Failed(Reason.ERROR, f"{type(error).__name__}: {error}")
+    return Failed(Reason.ERROR, f"{type(error).__name__}: {error}"[:_DETAIL_CHARS_MAX])

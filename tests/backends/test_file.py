@@ -1,0 +1,218 @@
+"""The file home as a file: shared by processes, held by others, damaged, full, misplaced."""
+
+import asyncio
+import random
+import sqlite3
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tandem.backends.file import FileHome, objects
+from tandem.backends.file import home as file_home
+from tandem.backends.file.lane import LaneBounds
+from tandem.core.envelope import seal
+from tandem.core.key import Key, object_name
+from tandem.core.limits import MIB
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, Reason, Stored
+from tandem.core.version import Version
+from tandem.errors import ConfigurationError
+from tandem.runtime.clock import SystemClock
+from tests.backends.file_racer import NAMESPACE
+
+CLOCK = SystemClock()
+KEY = Key(NAMESPACE, "key")
+RACER = Path(__file__).with_name("file_racer.py")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "objects.db"
+
+
+@pytest.fixture
+async def home(path: Path) -> AsyncIterator[FileHome]:
+    opened = await FileHome.open(path, CLOCK)
+    yield opened
+    await opened.aclose()
+
+
+def record(value: bytes = b"v") -> Record:
+    return seal(Version.at(CLOCK.now_us()), value)
+
+
+async def racer(path: Path, writer: int, keys: int, rounds: int) -> list[list[str]]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, RACER, path, str(writer), str(keys), str(rounds),
+        stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return [line.split("\t") for line in out.decode().splitlines()]
+
+
+async def test_four_processes_race_for_fifty_keys(path: Path) -> None:
+    writers, keys, rounds = 4, 50, 10
+    written = await asyncio.gather(*(racer(path, n, keys, rounds) for n in range(writers)))
+    newest: dict[str, str] = defaultdict(str)
+    for name, version, _ in (line for lines in written for line in lines):
+        newest[name] = max(newest[name], version)
+    assert len(newest) == keys
+    home = await FileHome.open(path, CLOCK)
+    for name, version in newest.items():
+        found = await home.get(Key(NAMESPACE, name), 20.0)
+        assert isinstance(found, Found)
+        assert str(found.record.version) == version
+    await home.aclose()
+    for name, version, outcome in (line for lines in written for line in lines):
+        assert outcome == "stored" or version < outcome <= newest[name], outcome
+
+
+async def test_a_writer_that_another_process_holds_up_answers_in_time(
+    home: FileHome, path: Path
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        held_up = await home.put_if_newer(KEY, record(), 0.1)
+        assert held_up == Failed(Reason.TIMEOUT)
+        assert not isinstance(await home.get(KEY, 20.0), Failed)
+        other.execute("commit")
+    assert isinstance(await home.put_if_newer(KEY, record(), 20.0), Stored)
+
+
+async def test_a_writer_that_is_held_up_too_long_says_so(
+    home: FileHome, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "BUSY_TIMEOUT_MS", 10)
+    impatient = await FileHome.open(path, CLOCK)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        reply = await impatient.put_if_newer(KEY, record(), 20.0)
+        assert reply == Failed(Reason.TIMEOUT, "another process holds the file")
+    assert isinstance(await impatient.put_if_newer(KEY, record(), 20.0), Stored)
+    await impatient.aclose()
+
+
+async def test_large_bodies_that_nobody_needs_are_not_read(home: FileHome) -> None:
+    large = record(random.Random(1).randbytes(MIB))
+    await home.put_if_newer(KEY, large, 20.0)
+    assert isinstance(await home.get(KEY, 20.0, lambda: True), Found)
+    glimpse = await home.get(KEY, 20.0, lambda: False)
+    assert isinstance(glimpse, Glimpsed)
+    assert (glimpse.version, glimpse.digest) == (large.version, large.digest)
+
+
+async def test_what_waits_in_one_turn_is_one_transaction(home: FileHome, path: Path) -> None:
+    log = path.with_name("objects.db-wal")
+    before = log.stat().st_size
+    await asyncio.gather(
+        *(home.put_if_newer(Key(NAMESPACE, f"{n:03}"), record(), 20.0) for n in range(200))
+    )
+    frames = (log.stat().st_size - before) // 4096
+    assert frames < 40, "each write had a transaction of its own"
+
+
+async def test_a_full_disk_fails_the_write_and_nothing_else(home: FileHome) -> None:
+    small = record()
+    await home.put_if_newer(KEY, small, 20.0)
+    connection = await home._writes.connect()
+    await connection.execute("pragma max_page_count = 10")
+    large = await home.put_if_newer(Key(NAMESPACE, "large"), record(b"x" * MIB), 20.0)
+    assert isinstance(large, Failed)
+    assert "full" in large.detail
+    assert await home.get(KEY, 20.0) != large
+    assert isinstance(await home.put_if_newer(Key(NAMESPACE, "large"), record(), 20.0), Stored)
+
+
+async def test_a_damaged_file_fails_by_value(home: FileHome, path: Path) -> None:
+    for n in range(50):
+        await home.put_if_newer(Key(NAMESPACE, f"{n}"), record(b"x" * 3000), 20.0)
+    await home.aclose()
+    damaged = bytearray(path.read_bytes())
+    damaged[4096:] = b"\xff" * (len(damaged) - 4096)
+    path.write_bytes(damaged)
+    again = await FileHome.open(path, CLOCK)
+    read = await again.get(Key(NAMESPACE, "7"), 20.0)
+    assert isinstance(read, Failed)
+    assert read.reason is Reason.ERROR
+    assert isinstance(await again.put_if_newer(KEY, record(), 20.0), Failed)
+    page = await again.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=20.0)
+    assert isinstance(page, Failed)
+    await again.aclose()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"not a database" * 100, "not a database"), (None, "another program")],
+    ids=["no database", "other program"],
+)
+async def test_a_foreign_file_is_refused_and_left_alone(
+    path: Path, content: bytes | None, reason: str
+) -> None:
+    if content is None:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("create table theirs (x)")
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=reason):
+        await FileHome.open(path, CLOCK)
+    if content is not None:
+        assert path.read_bytes() == content
+
+
+async def test_a_later_format_is_refused(home: FileHome, path: Path) -> None:
+    await home.aclose()
+    with closing(sqlite3.connect(path)) as later:
+        later.execute("pragma user_version = 2")
+    with pytest.raises(ConfigurationError, match="format 2"):
+        await FileHome.open(path, CLOCK)
+
+
+@pytest.mark.parametrize("place", ["nowhere/objects.db", "."])
+async def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, place: str) -> None:
+    with pytest.raises(ConfigurationError, match="unable to open"):
+        await FileHome.open(tmp_path / place, CLOCK)
+
+
+async def test_rows_of_a_kind_that_cannot_be_fail_alone(home: FileHome, path: Path) -> None:
+    await home.put_if_newer(KEY, record(), 20.0)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("update objects set etag = x'00', body = zeroblob(100)")
+    reply = await home.get(KEY, 20.0)
+    assert isinstance(reply, Failed)
+    assert reply.reason is Reason.CORRUPT
+
+
+async def test_more_calls_than_may_wait_are_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_home, "_READS", LaneBounds(waiting_max=10, group_max=256))
+    narrow = await FileHome.open(path, CLOCK)
+    replies = await asyncio.gather(*(narrow.get(KEY, 20.0) for _ in range(11)))
+    assert [isinstance(reply, Failed) for reply in replies] == [False] * 10 + [True]
+    assert isinstance(await narrow.get(KEY, 20.0), Missing)
+    await narrow.aclose()
+
+
+async def test_objects_have_the_names_that_they_have_on_s3(home: FileHome, path: Path) -> None:
+    await home.put_if_newer(KEY, record(), 20.0)
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("select name from objects").fetchall() == [
+            (object_name("", KEY).encode(),)
+        ]
+
+
+async def test_the_log_does_not_grow_without_end(
+    home: FileHome, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "_WAL_BYTES_MAX", 2 * MIB)
+    log = path.with_name("objects.db-wal")
+    for n in range(20):
+        key = Key(NAMESPACE, f"{n}")
+        assert isinstance(await home.put_if_newer(key, record(b"x" * MIB), 20.0), Stored)
+    assert log.stat().st_size < 6 * MIB
