@@ -33,6 +33,7 @@ class Reason(enum.Enum):
     BREAKER_OPEN = "breaker open"
     OVERLOADED = "overloaded"
     NOT_STARTED = "not started"
+    CONTENDED = "contended"
 
 
 @dataclass(frozen=True, slots=True)

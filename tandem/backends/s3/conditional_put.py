@@ -1,0 +1,186 @@
+"""One write to the store: always conditional, never blind, and truthful about a lost answer.
+
+    what is known of the object          next
+    nothing                              PUT If-None-Match: *
+    older than ours                      PUT If-Match: its ETag
+    ours, or newer (only a hint)         HEAD
+    ours (seen now)                      stored
+    newer (seen now)                     superseded
+
+    what the PUT is answered             next
+    200                                  stored
+    412, 409, 404                        HEAD, and on with what it shows
+    403                                  sign again, if clock or key were to blame
+    5xx, no answer                       HEAD; ours: stored; as before: failed, it may land later;
+                                         anything else: the PUT can land no more, on with that
+
+The last line holds because no two writes share an ETag (the version is inside the envelope), so a
+condition that has ceased to hold will not hold again. It is also why a repeated PUT harms nobody;
+a client library's blind retry would, as it takes our own applied create for another's.
+"""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.backends.port import Heal
+from tandem.backends.s3.bucket import Answer, Bucket, Call
+from tandem.backends.s3.exchange import TransportError
+from tandem.backends.s3.known import KnownObjects
+from tandem.backends.s3.replies import (
+    VERSION_HEADER,
+    Held,
+    error_of,
+    failed,
+    foreign,
+    held_in,
+    no_reply,
+)
+from tandem.backends.timeliness import untimely
+from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Reason, Refused, Stored, Superseded, WriteReply
+
+ROUNDS_MAX: Final = 3
+_READ_BACK_S: Final = 2.0
+"""What is kept of the deadline for the HEAD after a PUT without an answer."""
+_READ_BACK_SHARE: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is under the name: an object of ours, or nothing that is known."""
+
+    held: Held | None
+    time_us: int | None = None
+    """The store's time in the reply that showed it; None for a mere hint."""
+
+
+class ConditionalPut:
+    """Used once. `payload_sha256` is that of the envelope, or says that it is not signed."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        known: KnownObjects,
+        name: str,
+        record: Record,
+        heal: Heal | None,
+        *,
+        etag_quotes: bool,
+        payload_sha256: str,
+        until_s: float,
+    ) -> None:
+        self._bucket = bucket
+        self._known = known
+        self._name = name
+        self._record = record
+        self._heal = heal
+        self._etag_quotes = etag_quotes
+        self._payload_sha256 = payload_sha256
+        self._until_s = until_s
+        self._ours = Held(record.version, record.digest.hex())
+
+    async def run(self) -> WriteReply:
+        """Puts the record unless the store holds a newer one."""
+        seen: Seen | WriteReply = await self._first_sight()
+        rounds = 0
+        while isinstance(seen, Seen):
+            if seen.held is not None and not self._replaces(seen.held):
+                if seen.time_us is not None:
+                    return self._outcome(seen.held, seen.time_us)
+                seen = await self._look()
+            elif rounds == ROUNDS_MAX:
+                return Failed(Reason.CONTENDED, f"other writes came first {ROUNDS_MAX} times")
+            else:
+                rounds += 1
+                seen = await self._attempt(seen.held)
+        return seen
+
+    async def _first_sight(self) -> Seen | Failed:
+        if self._bucket.clock.known:
+            return Seen(self._known.get(self._name))
+        return await self._look()  # without the store's time no write can be judged
+
+    def _replaces(self, held: Held) -> bool:
+        if held.version == self._record.version and self._over_corrupt:
+            return True
+        return (held.version, held.digest) < (self._record.version, self._record.digest)
+
+    @property
+    def _over_corrupt(self) -> bool:
+        return self._heal is not None and self._heal.over_corrupt
+
+    def _outcome(self, held: Held, time_us: int) -> WriteReply:
+        return Stored(time_us) if held == self._ours else Superseded(held.version, time_us)
+
+    async def _attempt(self, held: Held | None) -> WriteReply | Seen:
+        signed_at_us = self._bucket.clock.now_us()
+        refusal = untimely(
+            self._record.version, self._heal, signed_at_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US
+        )
+        if refusal is not None:
+            return Refused(refusal, signed_at_us)
+        call = Call(
+            "PUT", self._name, self._headers(held), self._record.envelope, self._payload_sha256
+        )
+        try:
+            answer = await self._bucket.send(call, self._put_until_s(), signed_at_us)
+        except TransportError as error:
+            failure = no_reply(error)
+            return await self._read_back(held, failure) if error.sent else failure
+        return await self._judge(held, answer)
+
+    async def _judge(self, held: Held | None, answer: Answer) -> WriteReply | Seen:
+        status = answer.http.status
+        if status == 200:
+            self._known.learn(self._name, self._ours)
+            return Stored(answer.time_us)
+        failure = failed(answer.http, answer.time_us)
+        if status in {409, 412} or error_of(answer.http).code == "NoSuchKey":
+            return await self._look()
+        if status == 403 and await self._bucket.amended(answer, self._until_s):
+            return Seen(held)
+        return await self._read_back(held, failure) if status >= 500 else failure
+
+    async def _read_back(self, condition: Held | None, failure: Failed) -> WriteReply | Seen:
+        seen = await self._look()
+        if isinstance(seen, Failed) or seen.held == condition or seen.time_us is None:
+            return failure
+        return Stored(seen.time_us) if seen.held == self._ours else seen
+
+    async def _look(self) -> Seen | Failed:
+        try:
+            answer = await self._bucket.ask(Call("HEAD", self._name), self._until_s)
+        except TransportError as error:
+            return no_reply(error)
+        match answer.http.status:
+            case 200:
+                held = held_in(answer.http.headers)
+                if held is None:
+                    return foreign(self._name, answer.time_us)
+                self._known.learn(self._name, held)
+                return Seen(held, answer.time_us)
+            case 404:
+                self._known.forget(self._name)
+                return Seen(None, answer.time_us)
+            case _:
+                return failed(answer.http, answer.time_us)
+
+    def _headers(self, held: Held | None) -> Mapping[str, str]:
+        headers = {
+            "content-md5": b64encode(self._record.digest).decode(),
+            "content-type": "application/octet-stream",
+            VERSION_HEADER: self._record.version.hex(),
+        }
+        if held is None:
+            headers["if-none-match"] = "*"
+        else:
+            headers["if-match"] = f'"{held.etag}"' if self._etag_quotes else held.etag
+        return headers
+
+    def _put_until_s(self) -> float:
+        left_s = self._until_s - asyncio.get_running_loop().time()
+        return self._until_s - min(_READ_BACK_S, left_s * _READ_BACK_SHARE)

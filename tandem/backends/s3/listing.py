@@ -1,0 +1,137 @@
+"""Listing a namespace: ListObjectsV2 pages as entries, names that are not ours left out.
+
+Five bits of a name make one character of an object's name, so a listing by a prefix begins a little
+before and ends a little after the names that are wanted; both ends are cut off here.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.backends.port import ScanPage
+from tandem.backends.s3.bucket import Answer, Bucket, Call
+from tandem.backends.s3.exchange import TransportError
+from tandem.backends.s3.replies import (
+    BadXml,
+    digest_in,
+    failed,
+    no_reply,
+    parse_xml,
+    text_of,
+    unquoted,
+)
+from tandem.core.envelope import TOMBSTONE_BYTES
+from tandem.core.key import decode_object_name, encode_name, encoded_prefix
+from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.record import Kind
+from tandem.core.reply import Failed, Reason
+from tandem.core.scan_diff import Entry
+
+_AFTER_ALL_NAMES: Final = "~"
+"""Sorts above every character of an encoded name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object of a listing."""
+
+    name: str
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPage:
+    """One answer of the store."""
+
+    objects: tuple[Listed, ...]
+    truncated: bool
+
+
+async def list_objects(
+    bucket: Bucket, prefix: str, start_after: str, limit: int, until_s: float
+) -> tuple[ObjectPage, Answer] | Failed:
+    """One page of the objects whose names begin with `prefix`, from above `start_after`."""
+    parameters = [("list-type", "2"), ("max-keys", str(limit)), ("prefix", prefix)]
+    if start_after:
+        parameters.append(("start-after", start_after))
+    try:
+        answer = await bucket.ask(Call("GET", "", parameters=tuple(parameters)), until_s)
+    except TransportError as error:
+        return no_reply(error)
+    if answer.http.status != 200:
+        return failed(answer.http, answer.time_us)
+    try:
+        return parse_page(answer.http.body), answer
+    except BadXml as error:
+        return Failed(Reason.ERROR, f"not a listing: {error}", answer.time_us)
+
+
+def parse_page(body: bytes) -> ObjectPage:
+    """The page in the body of an answer; BadXml if it is none."""
+    root = parse_xml(body)
+    namespace, brace, tag = root.tag.rpartition("}")
+    if tag != "ListBucketResult":
+        raise BadXml(f"<{tag}> instead of a listing")
+    within = namespace + brace
+    key, etag, size = f"{within}Key", f"{within}ETag", f"{within}Size"
+    try:
+        objects = tuple(
+            Listed(
+                item.findtext(key) or "",
+                unquoted(item.findtext(etag) or ""),
+                int(item.findtext(size) or ""),
+            )
+            for item in root.iterfind(f"{within}Contents")
+        )
+    except ValueError as error:
+        raise BadXml(str(error)) from error
+    return ObjectPage(objects, text_of(root, "IsTruncated") == "true")
+
+
+class Listing:
+    """Lists one namespace, whose objects are named `directory` and an encoded name."""
+
+    def __init__(self, bucket: Bucket, directory: str, prefix: str) -> None:
+        self._bucket = bucket
+        self._directory = directory
+        self._prefix = prefix
+        self.foreign = 0
+        """How many objects were left out because no key can have their names."""
+
+    async def page(self, after: str, limit: int, deadline_s: float) -> ScanPage | Failed:
+        """At most `limit` names above `after`; asks on while all that comes is left out."""
+        until_s = asyncio.get_running_loop().time() + deadline_s
+        limit = min(limit, LIST_PAGE_MAX)
+        object_prefix = self._directory + encoded_prefix(self._prefix)
+        start = self._directory + max(encode_name(after), self._before_prefix())
+        while True:
+            listed = await list_objects(self._bucket, object_prefix, start, limit, until_s)
+            if isinstance(listed, Failed):
+                return listed
+            page, answer = listed
+            named = self._named(page)
+            entries = tuple(entry for entry in named if entry.name.startswith(self._prefix))
+            beyond = bool(named) and not entries and named[-1].name > self._prefix
+            past = bool(named) and len(entries) > 0 and named[-1] is not entries[-1]
+            ended = not page.truncated or beyond or past
+            if entries or ended:
+                next_after = None if ended else entries[-1].name
+                return ScanPage(entries, next_after, answer.time_us)
+            start = page.objects[-1].name
+
+    def _before_prefix(self) -> str:
+        """A text below every encoded name from the prefix on, and above all that come before."""
+        first = encode_name(self._prefix)
+        return first and first[:-1] + chr(ord(first[-1]) - 1) + _AFTER_ALL_NAMES
+
+    def _named(self, page: ObjectPage) -> list[Entry]:
+        entries = []
+        for listed in page.objects:
+            name = decode_object_name(listed.name.removeprefix(self._directory))
+            if name is None:
+                self.foreign += 1
+                continue
+            kind = Kind.TOMBSTONE if listed.size == TOMBSTONE_BYTES else None
+            entries.append(Entry(name, digest_in(listed.etag), listed.size, kind=kind))
+        return entries

@@ -1,0 +1,119 @@
+"""What a reply of the store means: the error it names, the object it shows, the failure it is."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.backends.s3.exchange import FailureKind, HttpReply, TransportError
+from tandem.core.reply import Failed, Reason
+from tandem.core.version import VERSION_BYTES, Version
+
+VERSION_HEADER: Final = "x-amz-meta-tandem-version"
+_DETAIL_CHARS_MAX: Final = 300
+_MD5_HEX_CHARS: Final = 32
+_REASONS: Final = {
+    FailureKind.BUSY: Reason.OVERLOADED,
+    FailureKind.REFUSED: Reason.UNREACHABLE,
+    FailureKind.TIMEOUT: Reason.TIMEOUT,
+    FailureKind.RESET: Reason.UNREACHABLE,
+    FailureKind.MALFORMED: Reason.ERROR,
+    FailureKind.TOO_LARGE: Reason.ERROR,
+    FailureKind.CLOSED: Reason.UNREACHABLE,
+}
+
+
+class BadXml(ValueError):
+    """A body that is not the XML that S3 sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreError:
+    """What an error reply says; empty where it does not."""
+
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An object of ours as headers show it; `etag` stands without quotes."""
+
+    version: Version
+    etag: str
+
+    @property
+    def digest(self) -> bytes:
+        """The MD5 of the body; other bytes, which equal no MD5, where the ETag is none."""
+        return digest_in(self.etag)
+
+
+def parse_xml(body: bytes) -> ET.Element:
+    """The root element; BadXml for anything with a document type, which S3 never sends and in
+    which alone entities could be declared."""
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+        raise BadXml("a document type declaration")
+    try:
+        return ET.fromstring(body, ET.XMLParser(encoding="utf-8"))
+    except ET.ParseError as error:
+        raise BadXml(str(error)) from error
+
+
+def text_of(element: ET.Element, name: str) -> str:
+    """The text of the child `name`, in whatever namespace; empty if there is none."""
+    return element.findtext(f"{{*}}{name}") or ""
+
+
+def error_of(reply: HttpReply) -> StoreError:
+    """The code and message of an error reply; the answer to a HEAD has neither."""
+    try:
+        root = parse_xml(reply.body)
+    except BadXml:
+        return StoreError()
+    return StoreError(text_of(root, "Code"), text_of(root, "Message"))
+
+
+def held_in(headers: Mapping[str, str]) -> Held | None:
+    """The object that a GET or HEAD shows; None for one that Tandem did not write."""
+    try:
+        version = bytes.fromhex(headers.get(VERSION_HEADER, ""))
+    except ValueError:
+        return None
+    etag = unquoted(headers.get("etag", ""))
+    if len(version) != VERSION_BYTES or not etag:
+        return None
+    return Held(Version(version), etag)
+
+
+def unquoted(etag: str) -> str:
+    """An ETag without its quotes."""
+    return etag.strip('"')
+
+
+def digest_in(etag: str) -> bytes:
+    """The MD5 that an ETag is; its plain bytes where it is none, as after a multipart upload."""
+    if len(etag) == _MD5_HEX_CHARS:
+        try:
+            return bytes.fromhex(etag)
+        except ValueError:
+            pass
+    return etag.encode()
+
+
+def failed(reply: HttpReply, time_us: int) -> Failed:
+    """The failure that an unexpected status is."""
+    error = error_of(reply)
+    reason = Reason.OVERLOADED if reply.status in {429, 503} else Reason.ERROR
+    detail = " ".join(filter(None, (str(reply.status), error.code, error.message)))
+    return Failed(reason, detail[:_DETAIL_CHARS_MAX], time_us)
+
+
+def no_reply(error: TransportError) -> Failed:
+    """The failure that the absence of a reply is."""
+    return Failed(_REASONS[error.kind], str(error)[:_DETAIL_CHARS_MAX])
+
+
+def foreign(name: str, time_us: int) -> Failed:
+    """The failure that an object under one of our names is which we did not write."""
+    detail = f"the object {name} was not written by Tandem: move it away"
+    return Failed(Reason.ERROR, detail, time_us)

@@ -1,0 +1,156 @@
+"""The S3 home: records as objects of one bucket, each named after its key and holding its envelope.
+
+The version stands in the user metadata too, so headers suffice to compare; the ETag is the MD5 of
+the envelope, so a listing does.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from tandem.backends.port import Heal, ScanPage
+from tandem.backends.s3.bucket import Answer, Bucket, Call
+from tandem.backends.s3.conditional_put import ConditionalPut
+from tandem.backends.s3.exchange import TransportError
+from tandem.backends.s3.known import KnownObjects
+from tandem.backends.s3.listing import Listing
+from tandem.backends.s3.replies import Held, error_of, failed, foreign, held_in, no_reply
+from tandem.backends.s3.sigv4 import payload_hash
+from tandem.backends.s3.verdict import Verdict
+from tandem.core.envelope import BadEnvelope, digest_of, open_envelope
+from tandem.core.key import Key, object_name
+from tandem.core.limits import KIB, WHOLE_SECOND_CLOCK_SKEW_MAX_US
+from tandem.core.record import Record
+from tandem.core.reply import (
+    Failed,
+    Found,
+    Glimpsed,
+    Missing,
+    ReadReply,
+    Reason,
+    Side,
+    WriteReply,
+)
+
+T = TypeVar("T")
+
+KNOWN_OBJECTS_MAX: Final = 100_000
+_HASHED_IN_LOOP_BYTES_MAX: Final = 256 * KIB
+"""Larger bodies are hashed on a thread: 25 MiB would stop the loop for 20 to 40 ms."""
+
+
+class S3Home:
+    """Made by `opening.open_s3_home`, which knows that the store does what is asked of it here."""
+
+    def __init__(self, bucket: Bucket, prefix: str, verdict: Verdict) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        self._loop = asyncio.get_running_loop()
+        self._known = KnownObjects(KNOWN_OBJECTS_MAX)
+        self.verdict = verdict
+        self.foreign_objects = 0
+        """How many listed objects were left out because no key can have their names."""
+
+    @property
+    def side(self) -> Side:
+        return Side.S3
+
+    @property
+    def clock_skew_max_us(self) -> int:
+        return WHOLE_SECOND_CLOCK_SKEW_MAX_US
+
+    @property
+    def ahead_of_machine_us(self) -> int:
+        """How far the store's clock is ahead of the machine's."""
+        return self._bucket.clock.ahead_of_machine_us()
+
+    def describe(self) -> str:
+        """One line for logs and status: where, with whose key, and what the store can do."""
+        return (
+            f"{self._bucket.address.url}{self._prefix} ({self._bucket.address.region}), "
+            f"{self._bucket.credentials.describe()}; {self.verdict.describe()}"
+        )
+
+    async def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> ReadReply:
+        until_s = self._loop.time() + deadline_s
+        name = object_name(self._prefix, key)
+        try:
+            answer = await self._bucket.ask(Call("GET", name, needed=needed), until_s)
+        except TransportError as error:
+            return no_reply(error)
+        match answer.http.status:
+            case 200:
+                return await self._read(name, answer, until_s)
+            case 404 if error_of(answer.http).code == "NoSuchKey":
+                self._known.forget(name)
+                return Missing(answer.time_us)
+            case _:
+                return failed(answer.http, answer.time_us)
+
+    async def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> WriteReply:
+        until_s = self._loop.time() + deadline_s
+        encrypted = self._bucket.address.encrypted
+        try:
+            payload_sha256 = await self._hashed(
+                lambda body: payload_hash(body, encrypted=encrypted), record.envelope, until_s
+            )
+        except TimeoutError:
+            return Failed(Reason.TIMEOUT, "no time was left to sign the body")
+        return await ConditionalPut(
+            self._bucket,
+            self._known,
+            object_name(self._prefix, key),
+            record,
+            heal,
+            etag_quotes=self.verdict.etag_quotes,
+            payload_sha256=payload_sha256,
+            until_s=until_s,
+        ).run()
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        listing = Listing(self._bucket, f"{self._prefix}{namespace}/", prefix)
+        page = await listing.page(after, limit, deadline_s)
+        self.foreign_objects += listing.foreign
+        return page
+
+    async def aclose(self) -> None:
+        await self._bucket.aclose()
+
+    async def _read(self, name: str, answer: Answer, until_s: float) -> ReadReply:
+        held = held_in(answer.http.headers)
+        if held is None:
+            return foreign(name, answer.time_us)
+        if answer.http.cut:
+            return Glimpsed(held.version, held.digest, answer.time_us)
+        try:
+            digest = await self._hashed(digest_of, answer.http.body, until_s)
+        except TimeoutError:
+            return Failed(Reason.TIMEOUT, "no time was left to check the body")
+        return self._opened(name, held, digest, answer)
+
+    def _opened(self, name: str, held: Held, digest: bytes, answer: Answer) -> ReadReply:
+        if digest != held.digest:
+            self._known.forget(name)
+            return Failed(Reason.CORRUPT, "the body does not match its ETag", answer.time_us)
+        try:
+            record = open_envelope(answer.http.body, digest)
+        except BadEnvelope as error:
+            self._known.forget(name)
+            return Failed(Reason.CORRUPT, str(error), answer.time_us)
+        if record.version != held.version:
+            self._known.forget(name)
+            return Failed(Reason.CORRUPT, "body and metadata differ in version", answer.time_us)
+        self._known.learn(name, held)
+        return Found(record, answer.time_us)
+
+    async def _hashed(self, digest: Callable[[bytes], T], body: bytes, until_s: float) -> T:
+        if len(body) <= _HASHED_IN_LOOP_BYTES_MAX:
+            return digest(body)
+        async with asyncio.timeout_at(until_s):
+            return await asyncio.to_thread(digest, body)

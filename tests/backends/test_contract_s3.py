@@ -1,0 +1,75 @@
+"""The contract over the S3 home, on a real server and on a second dialect."""
+
+from collections.abc import AsyncIterator
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from tandem.backends.s3.address import Location
+from tandem.backends.s3.opening import S3Options, open_s3_home
+from tandem.backends.s3.store import S3Home
+from tandem.core.key import object_name
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.randomness import SystemEntropy
+from tests.backends.contract import HomeContract
+from tests.backends.home_under_test import HomeUnderTest
+from tests.servers.ministack import Ministack
+from tests.servers.rgw import Rgw
+
+BUCKET = "contract"
+
+
+class TestS3Home(HomeContract):
+    @pytest.fixture(params=["rgw", "ministack"])
+    async def under(
+        self,
+        request: pytest.FixtureRequest,
+        tmp_path_factory: pytest.TempPathFactory,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> AsyncIterator[HomeUnderTest]:
+        server: Rgw | Ministack = request.getfixturevalue(request.param)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
+        clock, entropy = SystemClock(), SystemEntropy()
+        options = S3Options(
+            Location(BUCKET, server.endpoint, "us-east-1"),
+            prefix=f"{entropy.token(8).hex()}/",
+            verdict_file=tmp_path_factory.getbasetemp() / "verdicts.json",
+            create_bucket=True,
+        )
+        opened: list[S3Home] = []
+
+        async def opening() -> S3Home:
+            opened.append(await open_s3_home(options, clock, entropy))
+            return opened[-1]
+
+        async def reopen() -> S3Home:
+            await opened[-1].aclose()
+            return await opening()
+
+        yield HomeUnderTest(
+            await opening(),
+            now_us=clock.now_us,
+            reopen=reopen,
+            corrupt=lambda key: damage(server, object_name(options.prefix, key)),
+            lists_versions=False,
+            settles_races=False,
+        )
+        for home in opened:
+            await home.aclose()
+
+
+async def damage(server: Rgw | Ministack, name: str) -> None:
+    """Puts other bytes of the same length and metadata in the object's place."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    there = client.get_object(Bucket=BUCKET, Key=name)
+    body = bytes(byte ^ 1 for byte in there["Body"].read())
+    client.put_object(Bucket=BUCKET, Key=name, Body=body, Metadata=there["Metadata"])
