@@ -1,7 +1,7 @@
 """One gateway's parts over two homes in memory, whose faults the test decides."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import count, repeat
 from typing import Final
 
@@ -9,7 +9,8 @@ from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
 from kvgateway.reads import Reader
 from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.ports import Intent, RepairTask, Taken
+from kvgateway.state.memory_journal import MemoryJournal
+from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.writes import Writer
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal, ScanPage
@@ -19,7 +20,7 @@ from tandem.core.namespace import ReadMode
 from tandem.core.race import AckPolicy
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import Version
 from tests.runtime.clocks import StillClock
 
 NAMESPACE: Final = "ab" * 16
@@ -83,44 +84,6 @@ class FaultyHome:
         await self.memory.aclose()
 
 
-class MemoryJournal:
-    """Intents in memory."""
-
-    def __init__(self) -> None:
-        self.intents: list[Intent] = []
-
-    async def append(self, intents: Sequence[Intent]) -> bool:
-        self.intents.extend(intents)
-        return True
-
-    def done(self, intent: Intent) -> None:
-        self.intents.remove(intent)
-
-
-class MemoryQueue:
-    """What a home may lack, in memory."""
-
-    def __init__(self) -> None:
-        self.tasks: dict[Key, RepairTask] = {}
-
-    async def add(self, tasks: Sequence[RepairTask], due_us: int) -> None:
-        self.tasks.update({task.key: task for task in tasks})
-
-    async def take(self, limit: int, now_us: int, lease_us: int) -> list[Taken]:
-        return []
-
-    async def done(self, taken: Sequence[Taken]) -> None:
-        for one in taken:
-            del self.tasks[one.task.key]
-
-    async def later(self, taken: Taken, due_us: int, failure: str) -> None:
-        self.tasks[taken.task.key] = taken.task
-
-    async def wanted(self, key: Key) -> Version:
-        task = self.tasks.get(key)
-        return NO_VERSION if task is None else task.version
-
-
 class FixedTrust:
     """Says of every namespace that one home, or none, is behind."""
 
@@ -135,10 +98,11 @@ class Counting:
     """Random bytes that are never the same twice, and the same in each run."""
 
     def __init__(self, gateway: int = 0) -> None:
-        self._numbers = count(gateway << 64)
+        self._numbers = count(gateway << 24)
 
     def token(self, size: int) -> bytes:
-        return next(self._numbers).to_bytes(24, "big")[-size:]
+        numbers = (next(self._numbers).to_bytes(16, "big") for _ in range(0, size, 16))
+        return b"".join(numbers)[-size:]
 
     def uniform(self, low: float, high: float) -> float:
         return (low + high) / 2
