@@ -22,8 +22,8 @@ from kvsp.sqlite.line import Line, settle
 from kvsp.sqlite.opened import Opened, Opener
 from kvsp.sqlite.reading import estimate_records, read_points, scan_names
 from kvsp.sqlite.schema import Meta
-from kvsp.sqlite.thread import on_thread
 from kvsp.sqlite.transaction import CommitFailed, Transactions, Work, is_damage
+from tandem.backends.sqlite_thread import on_thread
 from tandem.core.backoff import delay_s
 from tandem.core.reply import Failed, Reason, WriteReply
 from tandem.errors import ConfigurationError

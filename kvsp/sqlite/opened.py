@@ -9,8 +9,9 @@ import aiosqlite
 
 from kvsp.sqlite.floors import Floors
 from kvsp.sqlite.schema import Meta, prepare, read_meta
-from kvsp.sqlite.thread import connect, on_thread
+from kvsp.sqlite.thread import connect
 from kvsp.sqlite.transaction import Transactions
+from tandem.backends.sqlite_thread import on_thread
 from tandem.runtime.clock import Clock
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from kvsp.cluster import Absent
 from kvsp.sqlite.cluster import ClusterLimits
+from kvsp.sqlite.thread import connect
 from kvsp.store import Store
-from kvsp.sqlite.thread import connect, on_thread
+from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
 from tandem.core.reply import Failed, Reason, Refusal, Refused, Stored, Superseded, WriteReply
