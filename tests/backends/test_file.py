@@ -175,7 +175,7 @@ async def test_a_later_format_is_refused(home: FileHome, path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["nowhere/objects.db", "."])
 async def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, place: str) -> None:
-    with pytest.raises(ConfigurationError, match="unable to open"):
+    with pytest.raises(ConfigurationError, match="cannot be used"):
         await FileHome.open(tmp_path / place, CLOCK)
 
 

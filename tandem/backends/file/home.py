@@ -24,6 +24,7 @@ from tandem.backends.file.objects import (
     scan,
     write,
 )
+from tandem.backends.file.turn import Turn
 from tandem.backends.port import Heal, ScanPage
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key, object_name
@@ -58,14 +59,16 @@ class _Listing(NamedTuple):
 class FileHome:
     """Objects in one SQLite file; made by `FileHome.open`. Its clock is the machine's."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, turn: Turn, clock: Clock) -> None:
         self._path = path
+        self._turn = turn
         self._clock = clock
+        self._closed = False
         reader = partial(self._connected, prepare_reader)
         self._reads = Lane(reader, self._read, self._settle_read, _READS)
         self._bodies = Lane(reader, self._read_large, Call[_Read, ReadReply].answer, _BODIES)
         self._listings = Lane(reader, self._scan, Call[_Listing, ScanPage].answer, _LISTINGS)
-        writer = partial(self._connected, prepare_writer)
+        writer = partial(self._connected, self._prepare_writer)
         self._writes = Lane(writer, self._write, Call[Put, WriteReply].answer, _WRITES)
 
     @classmethod
@@ -74,11 +77,14 @@ class FileHome:
 
         Raises ConfigurationError when the file cannot be written or is not one of ours.
         """
-        home = cls(path, clock)
         try:
-            await home._writes.connect()
+            home = cls(path, Turn(path), clock)
+            try:
+                await home._writes.connect()
+            except BaseException:
+                await home.aclose()
+                raise
         except (sqlite3.Error, OSError) as error:
-            await home.aclose()
             raise ConfigurationError([f"the object file {path} cannot be used: {error}"]) from error
         return home
 
@@ -106,8 +112,12 @@ class FileHome:
         return await self._listings.ask(_Listing(namespace, after, prefix, limit), deadline_s)
 
     async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         for lane in (self._reads, self._bodies, self._listings, self._writes):
             await lane.aclose()
+        self._turn.close()
 
     async def _connected(
         self, prepare: Callable[[sqlite3.Connection], None]
@@ -145,7 +155,12 @@ class FileHome:
         ]
 
     def _write(self, connection: sqlite3.Connection, asks: Sequence[Put]) -> list[WriteReply]:
-        return write(connection, asks, self._path, self._clock)
+        with self._turn.taken():
+            return write(connection, asks, self._path, self._clock)
+
+    def _prepare_writer(self, connection: sqlite3.Connection) -> None:
+        with self._turn.taken():
+            prepare_writer(connection)
 
 
 def _name_of(key: Key) -> bytes:
