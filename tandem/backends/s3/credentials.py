@@ -41,7 +41,7 @@ class SessionCredentials:
         """The key now; NoCredentials if there is none. `afresh` trusts nothing held so far."""
         try:
             return self._resolve(afresh)
-        except (BotoCoreError, ClientError, OSError) as error:
+        except (BotoCoreError, ClientError, OSError, ValueError) as error:
             raise NoCredentials(str(error)) from error
 
     def _resolve(self, afresh: bool) -> Credentials:
@@ -68,6 +68,8 @@ class CredentialKeeper:
         self._clock = clock
         self._looked_at_us = 0
         self._lookup: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
+        self._looked.set()
         self._current = NOBODY
         self.problem = ""
         """Why the last lookup found nothing; empty if it did."""
@@ -88,8 +90,7 @@ class CredentialKeeper:
             return True
         if self._clock.monotonic_us() - self._looked_at_us >= _LOOK_PAUSE_US:
             self._start(afresh=True)
-        if self._lookup is not None:
-            await asyncio.shield(self._lookup)
+        await self._looked.wait()
         return self._current != refused
 
     def describe(self) -> str:
@@ -105,12 +106,9 @@ class CredentialKeeper:
             await asyncio.gather(self._lookup, return_exceptions=True)
 
     def _start(self, afresh: bool) -> None:
-        if self._lookup is None:
+        if self._looked.is_set():
+            self._looked.clear()
             self._lookup = asyncio.get_running_loop().create_task(self._look(afresh))
-            self._lookup.add_done_callback(self._looked)
-
-    def _looked(self, _: asyncio.Task[None]) -> None:
-        self._lookup = None
 
     async def _look(self, afresh: bool) -> None:
         self._looked_at_us = self._clock.monotonic_us()
@@ -120,6 +118,8 @@ class CredentialKeeper:
             self.problem = str(error)
             _LOG.error("s3_credentials_not_found", home="s3", error=self.problem)
             return
+        finally:
+            self._looked.set()
         self.problem = ""
         if found != self._current:
             self._current = found

@@ -5,6 +5,7 @@ before and ends a little after the names that are wanted; both ends are cut off 
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,13 +113,19 @@ class Listing:
             page, answer = listed
             named = self._named(page)
             entries = tuple(entry for entry in named if entry.name.startswith(self._prefix))
-            beyond = bool(named) and not entries and named[-1].name > self._prefix
-            past = bool(named) and len(entries) > 0 and named[-1] is not entries[-1]
-            ended = not page.truncated or beyond or past
+            ended = not page.truncated or self._beyond(named)
             if entries or ended:
                 next_after = None if ended else entries[-1].name
                 return ScanPage(entries, next_after, answer.time_us)
+            if not page.objects:
+                return Failed(Reason.ERROR, "a listing that goes on without objects")
             start = page.objects[-1].name
+
+    def _beyond(self, named: Sequence[Entry]) -> bool:
+        """Whether the last of these names lies above all that begin with the prefix."""
+        if not named or named[-1].name.startswith(self._prefix):
+            return False
+        return named[-1].name > self._prefix
 
     def _before_prefix(self) -> str:
         """A text below every encoded name from the prefix on, and above all that come before."""

@@ -5,7 +5,7 @@ to whole seconds and was written before it arrived, so the greatest sample of th
 the best one.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -71,8 +71,3 @@ def _parsed(date: str) -> int | None:
     except ValueError:
         return None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * 1_000_000
-
-
-def http_date(time_us: int) -> str:
-    """`time_us` as a `Date` header shows it."""
-    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
