@@ -106,6 +106,10 @@ class DiskJournal:
         """How many intents are not done."""
         return len(self._live)
 
+    def live_intents(self) -> list[Intent]:
+        """The durable ones of them: to be pinned again when the machine's memory has spilled."""
+        return [intent for segment in self._segments.values() for intent in segment.values()]
+
     async def aclose(self) -> None:
         """Writes what waits, done marks included, and leaves the slot to whoever recovers it."""
         self._closing = True

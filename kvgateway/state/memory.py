@@ -140,6 +140,10 @@ class MemoryMachine:
         """See `shared.SharedMachine`."""
         return self._spills
 
+    def note_spill(self) -> None:
+        """See `shared.SharedMachine`."""
+        self._spills += 1
+
     def settle_spills(self, spills: int) -> None:
         """See `shared.SharedMachine`."""
         self._spills_settled = max(spills, self._spills_settled)

@@ -44,6 +44,10 @@ class MemoryJournal:
         """How many intents are not done."""
         return len(self._live)
 
+    def live_intents(self) -> list[Intent]:
+        """See `journal.DiskJournal`."""
+        return [intent for version, intent in self._durable.items() if version in self._live]
+
     def crash(self) -> list[Intent]:
         """The worker dies; returns the intents that its disk still has, and empties it."""
         if self._timer is not None:

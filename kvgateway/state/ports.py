@@ -88,6 +88,10 @@ class Machine(Protocol):
         """Pinned names of a namespace above `after`, in byte order: an overlay for listings."""
         ...
 
+    def note_spill(self) -> None:
+        """Some wanted versions are only in the repair queue, as after a restart with many."""
+        ...
+
     def spilled(self) -> bool:
         """Whether pinned entries had to be dropped for space, so that the repair queue, which has
         them all, must be asked for wanted versions."""

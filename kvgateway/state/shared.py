@@ -6,7 +6,8 @@ is synced: the memory is made afresh at each start of the gateway.
 """
 
 import os
-from collections.abc import Callable, Sequence
+import select
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -27,6 +28,8 @@ from tandem.core.version import NO_VERSION, Version
 _T = TypeVar("_T")
 _MAP_BYTES_MIN: Final = 1024 * 1024
 _READERS_MAX: Final = 512
+_PAUSES_MAX: Final = 10
+_PAUSE_S: Final = 0.001
 
 
 def create(directory: Path, map_bytes: int) -> None:
@@ -72,6 +75,7 @@ class SharedMachine:
         self._random = random
         self._payload_bytes_max = payload_bytes_max
         self._now_us = 0
+        self._patience = _PAUSES_MAX
         self._decoded = Decoded()
         self._words = Words(directory / "words")
         self._environment = _open(directory, (directory / "data.mdb").stat().st_size)
@@ -212,6 +216,10 @@ class SharedMachine:
         """How many pinned entries were dropped so far: what `settle_spills` is given later."""
         return self._words[Word.SPILLS]
 
+    def note_spill(self) -> None:
+        """Some wanted versions are only in the repair queue, as after a restart with many."""
+        self._words.add(Word.SPILLS)
+
     def settle_spills(self, spills: int) -> None:
         """The repair queue was empty after `spills` was read: those need not be asked for."""
         self._words[Word.SPILLS_SETTLED] = max(spills, self._words[Word.SPILLS_SETTLED])
@@ -273,16 +281,27 @@ class SharedMachine:
             with self._environment.begin(write=True) as txn:
                 self._space.end_pins(txn, writes, self._now_us)
                 room = self._space.make_room(txn, writes, size, self._now_us)
-                return work(txn, room)
+                done = work(txn, room)
+            self._patience = _PAUSES_MAX
+            return done
         except lmdb.MapFullError:
             self._environment.reader_check()
-        for retreat in (partial(self._space.make_much_room, now_us=self._now_us), self._space.wipe):
-            self._words.add(Word.UNKEPT, writes)
+        for retreat in self._retreats():
             try:
                 with self._environment.begin(write=True) as txn:
                     retreat(txn)
                     return work(txn, False)
             except lmdb.MapFullError:
-                continue
+                self._words.add(Word.UNKEPT, writes)
         self._words.add(Word.SPILLS, writes)
         return None
+
+    def _retreats(self) -> Iterator[Callable[[Transaction], None]]:
+        """What to do before each further try. Mostly some reader was just not running, and the
+        pages that it holds are free as soon as it has; a reader that hangs is waited for once."""
+        while self._patience:
+            self._patience -= 1
+            select.select((), (), (), _PAUSE_S)
+            yield lambda _: None
+        yield partial(self._space.make_much_room, now_us=self._now_us)
+        yield self._space.wipe

@@ -9,7 +9,7 @@ import pytest
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.journal_slots import claim, recover
 from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.ports import Intent, Journal
+from kvgateway.state.ports import Intent
 from tandem.core.key import Key
 from tandem.core.version import Version
 
@@ -24,7 +24,7 @@ class Worker(Protocol):
     """A worker with a journal, that can die."""
 
     @property
-    def journal(self) -> Journal: ...
+    def journal(self) -> DiskJournal | MemoryJournal: ...
 
     def live(self) -> int: ...
 
@@ -65,6 +65,7 @@ async def worker(request: pytest.FixtureRequest, tmp_path: Path) -> Worker:
 async def test_a_durable_intent_survives_a_crash(worker: Worker) -> None:
     assert await worker.journal.append([intent(1), intent(2)])
     assert worker.live() == 2
+    assert worker.journal.live_intents() == [intent(1), intent(2)]
     assert await worker.crash() == {intent(1), intent(2)}
 
 

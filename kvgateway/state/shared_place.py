@@ -1,0 +1,86 @@
+"""Where the machine's shared memory lies, and that nobody of an earlier start still uses it.
+
+It is in /dev/shm where that has room, else below the data directory. A lock in the data directory
+is shared by all who use the memory and held alone by who makes it, so two starts never mix.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from kvgateway.state import shared
+from tandem.errors import ConfigurationError
+
+MAP_BYTES: Final = 256 * 1024 * 1024
+_SHARED_MEMORY: Final = Path("/dev/shm")
+_SPARE: Final = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The memory's directory, for as long as this process uses it."""
+
+    directory: Path
+    _lock: int
+
+    @classmethod
+    def make(
+        cls, data: Path, map_bytes: int = MAP_BYTES, shared_memory: Path = _SHARED_MEMORY
+    ) -> Self:
+        """Makes the memory afresh; blocking; for the supervisor, before it starts workers.
+
+        Raises ConfigurationError while processes of an earlier start are alive, or without room.
+        """
+        data.mkdir(parents=True, exist_ok=True)
+        lock = _open_lock(data)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise ConfigurationError([f"{data}: another gateway uses this directory"]) from None
+        in_memory, on_disk = _in_memory(data, shared_memory), data / "machine"
+        for leftover in (in_memory, on_disk):
+            shutil.rmtree(leftover, ignore_errors=True)
+        directory = in_memory if _room(shared_memory) >= map_bytes * _SPARE else on_disk
+        try:
+            directory.mkdir(mode=0o700)
+            shared.create(directory, map_bytes)
+        except OSError as error:
+            os.close(lock)
+            raise ConfigurationError(
+                [f"{directory}: no room for {map_bytes} bytes: {error.strerror}"]
+            ) from error
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        return cls(directory, lock)
+
+    @classmethod
+    def join(cls, directory: Path, data: Path) -> Self:
+        """Uses the memory that the supervisor has made in `directory`."""
+        lock = _open_lock(data)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        return cls(directory, lock)
+
+    def leave(self) -> None:
+        """Ends this process's use."""
+        os.close(self._lock)
+
+
+def _open_lock(data: Path) -> int:
+    return os.open(data / "machine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _in_memory(data: Path, shared_memory: Path) -> Path:
+    """One directory for each data directory, so that what a crash has left is found again."""
+    name = hashlib.blake2b(str(data.resolve()).encode(), digest_size=8).hexdigest()
+    return shared_memory / f"tandem-kv-{name}"
+
+
+def _room(directory: Path) -> int:
+    if not directory.is_dir() or not os.access(directory, os.W_OK):
+        return 0
+    free = os.statvfs(directory)
+    return free.f_bavail * free.f_frsize

@@ -1,0 +1,133 @@
+"""The kill switches on stable storage: read before the first request, newest epoch wins.
+
+A file that cannot be read stops the start: switching a home back on by mistake is what it is for.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kvgateway.state.journal_slots import sync_directory
+from tandem.core.reply import Side
+from tandem.errors import ConfigurationError
+
+_FILE_BYTES_MAX: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class HomeSwitch:
+    """Whether a home is used for reads and for writes."""
+
+    reads: bool = True
+    writes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """Both homes' switches as of one epoch."""
+
+    epoch: int = 0
+    kvsp: HomeSwitch = HomeSwitch()
+    s3: HomeSwitch = HomeSwitch()
+
+    def of(self, side: Side) -> HomeSwitch:
+        """The switch of one home."""
+        return self.kvsp if side is Side.KVSP else self.s3
+
+
+class SwitchFile:
+    """The file, which all processes of a machine share."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Switches:
+        """What was stored last; all on when nothing ever was. Blocking.
+
+        Raises ConfigurationError when the file is there and cannot be understood.
+        """
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return Switches()
+        except OSError as error:
+            raise ConfigurationError([f"{self._path}: {error.strerror}"]) from error
+        try:
+            return _parsed(data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(
+                [f"{self._path}: the kill switches cannot be read ({error}); set them again"]
+            ) from error
+
+    def store(self, switches: Switches) -> Switches:
+        """Keeps `switches` unless the file has the same epoch or a newer one; returns what the
+        file has now, durably. Blocking. Raises OSError, or ConfigurationError as `load` does."""
+        with self._locked():
+            current = self.load()
+            if switches.epoch <= current.epoch:
+                return current
+            self._replace(_text(switches))
+            return switches
+
+    def _replace(self, text: str) -> None:
+        new = self._path.with_suffix(".new")
+        with new.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        sync_directory(self._path.parent)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class MemorySwitches:
+    """The same for the simulator."""
+
+    def __init__(self) -> None:
+        self._switches = Switches()
+
+    def load(self) -> Switches:
+        """See `SwitchFile`."""
+        return self._switches
+
+    def store(self, switches: Switches) -> Switches:
+        """See `SwitchFile`."""
+        if switches.epoch > self._switches.epoch:
+            self._switches = switches
+        return self._switches
+
+
+def _text(switches: Switches) -> str:
+    homes = {
+        side.value: {"reads": switches.of(side).reads, "writes": switches.of(side).writes}
+        for side in Side
+    }
+    return json.dumps({"epoch": switches.epoch, "homes": homes}, indent=2) + "\n"
+
+
+def _parsed(data: bytes) -> Switches:
+    if len(data) > _FILE_BYTES_MAX:
+        raise ValueError("too long")
+    parsed = json.loads(data)
+    epoch, homes = parsed["epoch"], parsed["homes"]
+    if type(epoch) is not int or epoch < 0 or homes.keys() != {side.value for side in Side}:
+        raise ValueError("an epoch and both homes are wanted")
+    return Switches(epoch, _switch(homes[Side.KVSP.value]), _switch(homes[Side.S3.value]))
+
+
+def _switch(found: Mapping[str, object]) -> HomeSwitch:
+    reads, writes = found["reads"], found["writes"]
+    if not isinstance(reads, bool) or not isinstance(writes, bool):
+        raise TypeError("a switch is true or false")
+    return HomeSwitch(reads, writes)
