@@ -52,11 +52,15 @@ class BlobDirectory:
 
     def _write(self, blob: str, data: bytes) -> None:
         file = self._file(blob)
-        with file.open("xb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        _sync_folder(file.parent)
+        try:
+            with file.open("xb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+            _sync_folder(file.parent)
+        except OSError:
+            file.unlink(missing_ok=True)  # a full disk needs the space at once
+            raise
 
     def _read(self, blob: str, digest: bytes) -> bytes | Failed | None:
         try:

@@ -200,9 +200,9 @@ class SqliteCluster:
         self._serving.clear()
         attempt = 0
         while True:
-            opened, self._opened = self._opened, None
-            if opened is not None:
-                await opened.aclose()
+            if self._opened is not None:
+                await self._opened.aclose()
+                self._opened = None
             try:
                 await self._open(log_must_move=log_must_move)
             except (sqlite3.Error, ConfigurationError) as error:

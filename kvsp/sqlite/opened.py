@@ -26,7 +26,7 @@ class Opened:
     floors: Floors
 
     async def aclose(self) -> None:
-        """Closes every connection, after what is running on it."""
+        """Closes every connection, after what is running on it; may be called again."""
         await _close([self.scanner, *self.readers, self.writer])
 
 

@@ -1,0 +1,230 @@
+"""The client of KVSP when KVSP is slow, silent, away, back, or asked for too much."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from tandem.backends.kvsp import KvspBackend
+from tandem.backends.kvsp_lane import LaneLimits
+from tandem.core.envelope import seal
+from tandem.core.key import Key
+from tandem.core.limits import MIB
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Found, Missing, Reason, Stored
+from tandem.core.version import Version
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.randomness import SystemEntropy
+from tandem.wire.v1 import storage_pb2 as pb
+from tandem.wire.v1 import storage_pb2_grpc as rpc
+from tests.kvsp.serving import connected, running_kvsp
+
+NAMESPACE = "ab" * 16
+KEY = Key(NAMESPACE, "key")
+
+
+def record(size: int = 100) -> Record:
+    return seal(Version.at(SystemClock().now_us()), b"x" * size)
+
+
+class ScriptedStorage(rpc.StorageServicer):
+    """Counts messages; answers none of them until `answers` is set."""
+
+    def __init__(self) -> None:
+        self.messages: list[pb.StorageRequest] = []
+        self.answers = False
+
+    async def Exchange(self, _: object, context: Any) -> None:
+        await context.send_initial_metadata(())
+        while isinstance(request := await context.read(), pb.StorageRequest):
+            self.messages.append(request)
+            if self.answers:
+                reads = [pb.StorageRead(id=get.id) for get in request.gets]
+                await context.write(pb.StorageReply(reads=reads, home_time_us=1))
+
+
+@asynccontextmanager
+async def scripted() -> AsyncIterator[tuple[ScriptedStorage, str]]:
+    storage = ScriptedStorage()
+    server = grpc.aio.server()
+    rpc.add_StorageServicer_to_server(storage, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield storage, f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+@asynccontextmanager
+async def backend_of(address: str, small: LaneLimits | None = None) -> AsyncIterator[KvspBackend]:
+    backend = KvspBackend(address, SystemEntropy(), small=small or LaneLimits())
+    backend.start()
+    try:
+        yield backend
+    finally:
+        await backend.aclose()
+
+
+def reason(reply: object) -> Reason:
+    assert isinstance(reply, Failed), reply
+    return reply.reason
+
+
+async def test_all_that_waits_in_a_turn_is_one_message() -> None:
+    async with scripted() as (storage, address), backend_of(address) as backend:
+        storage.answers = True
+        await backend.get(KEY, 10)
+        replies = await asyncio.gather(*(backend.get(KEY, 10) for _ in range(500)))
+        assert {type(reply) for reply in replies} == {Missing}
+        assert [len(message.gets) for message in storage.messages] == [1, 500]
+
+
+async def test_a_silent_server_is_a_timeout_by_the_deadline() -> None:
+    async with scripted() as (storage, address), backend_of(address) as backend:
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        quick, slow = backend.get(KEY, 0.2), backend.put_if_newer(KEY, record(), 0.6)
+        assert reason(await quick) is Reason.TIMEOUT
+        assert loop.time() >= begun_s + 0.2
+        assert not slow.done()
+        assert reason(await slow) is Reason.TIMEOUT
+        assert loop.time() >= begun_s + 0.6
+        storage.answers = True
+        assert isinstance(await backend.get(KEY, 10), Missing)
+
+
+async def test_a_server_that_never_shakes_hands_is_a_timeout_then_unreachable() -> None:
+    release = asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    async with backend_of(address) as backend:
+        assert reason(await backend.get(KEY, 0.2)) is Reason.TIMEOUT
+        async with asyncio.timeout(20):
+            while reason(await backend.get(KEY, 0.2)) is not Reason.UNREACHABLE:
+                pass
+        assert backend.get(KEY, 10).done()
+    release.set()
+    server.close()
+
+
+async def test_a_stopped_server_fails_at_once_and_is_found_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    async with running_kvsp(tmp_path) as kvsp, connected(kvsp) as backend:
+        for _ in range(3):
+            written = record()
+            assert isinstance(await backend.put_if_newer(KEY, written, 10), Stored)
+            await kvsp.stop()
+            async with asyncio.timeout(10):
+                while reason(await backend.get(KEY, 5)) is not Reason.UNREACHABLE:
+                    pass
+            down = [backend.get(KEY, 10), backend.put_if_newer(KEY, record(), 10)]
+            assert all(future.done() for future in down)
+            assert isinstance(
+                await backend.scan(NAMESPACE, after="", prefix="", limit=1, deadline_s=5), Failed
+            )
+            await kvsp.start()
+            async with asyncio.timeout(5):
+                while isinstance(reply := await backend.get(KEY, 5), Failed):
+                    await asyncio.sleep(0.01)
+            assert isinstance(reply, Found)
+            assert reply.record == written
+
+
+async def test_what_is_under_way_fails_when_the_server_dies() -> None:
+    async with scripted() as (storage, address):
+        async with backend_of(address) as backend:
+            futures = [backend.get(KEY, 60) for _ in range(100)]
+            async with asyncio.timeout(10):
+                while not storage.messages:
+                    await asyncio.sleep(0.01)
+            await backend.aclose()
+            assert {reason(await future) for future in futures} == {Reason.UNREACHABLE}
+            assert reason(await backend.get(KEY, 60)) is Reason.UNREACHABLE
+
+
+async def test_operations_and_bytes_under_way_are_bounded() -> None:
+    limits = LaneLimits(operations_max=3, bytes_max=40_000)
+    async with scripted() as (_, address), backend_of(address, limits) as backend:
+        under_way = [backend.put_if_newer(KEY, record(30_000), 0.3)]
+        assert reason(await backend.put_if_newer(KEY, record(30_000), 0.3)) is Reason.OVERLOADED
+        under_way += [backend.get(KEY, 0.3), backend.get(KEY, 0.3)]
+        assert reason(await backend.get(KEY, 0.3)) is Reason.OVERLOADED
+        assert {reason(await future) for future in under_way} == {Reason.TIMEOUT}
+        under_way = [backend.put_if_newer(KEY, record(30_000), 0.3)]
+        assert not under_way[0].done()
+
+
+async def test_what_timed_out_unsent_is_never_sent(tmp_path: Path) -> None:
+    """A stream that takes nothing holds writes back; the late ones must not land."""
+    async with scripted() as (storage, address):
+        backend = KvspBackend(address, SystemEntropy())
+        late = backend.put_if_newer(KEY, record(), 0.05)
+        assert reason(await late) is Reason.TIMEOUT
+        backend.start()
+        storage.answers = True
+        assert isinstance(await backend.get(KEY, 10), Missing)
+        assert [len(message.puts) for message in storage.messages] == [0]
+        await backend.aclose()
+
+
+async def test_a_cancelled_caller_disturbs_nobody(tmp_path: Path) -> None:
+    async with running_kvsp(tmp_path) as kvsp, connected(kvsp) as backend:
+        first, second = backend.get(KEY, 10), backend.get(KEY, 10)
+        first.cancel()
+        assert isinstance(await second, Missing)
+        assert isinstance(await backend.get(KEY, 10), Missing)
+
+
+async def test_small_operations_pass_large_ones(tmp_path: Path) -> None:
+    async with running_kvsp(tmp_path) as kvsp, connected(kvsp) as backend:
+        assert isinstance(await backend.put_if_newer(KEY, record(), 20), Stored)
+        large = [
+            backend.put_if_newer(Key(NAMESPACE, f"large-{n}"), record(8 * MIB), 20)
+            for n in range(8)
+        ]
+        small = await backend.get(KEY, 20)
+        assert isinstance(small, Found)
+        assert not all(future.done() for future in large)
+        assert {type(await future) for future in large} == {Stored}
+
+
+@pytest.mark.parametrize(
+    ("get", "put"),
+    [
+        (pb.StorageGet(id=1, namespace="no id", name=b"a"), None),
+        (pb.StorageGet(id=1, namespace=NAMESPACE, name=b""), None),
+        (pb.StorageGet(id=1, namespace=NAMESPACE, name=b"\xff"), None),
+        (pb.StorageGet(id=1, namespace=NAMESPACE, name=b"x" * 513), None),
+        (None, pb.StoragePut(id=1, namespace=NAMESPACE, name=b"a", envelope=b"no envelope")),
+        (None, pb.StoragePut(id=1, namespace=NAMESPACE, name=b"a", envelope=b"x" * MIB)),
+        (None, pb.StoragePut(id=1, namespace=NAMESPACE, name=b"..", envelope=b"")),
+    ],
+)
+async def test_a_bad_message_is_answered_and_the_stream_goes_on(
+    tmp_path: Path, get: pb.StorageGet | None, put: pb.StoragePut | None
+) -> None:
+    request = pb.StorageRequest(gets=[get] if get else [], puts=[put] if put else [])
+    good = pb.StorageGet(id=2, namespace=NAMESPACE, name=b"a")
+    async with running_kvsp(tmp_path, 1) as kvsp:
+        async with grpc.aio.insecure_channel(kvsp.address) as channel:
+            stream = rpc.StorageStub(channel).Exchange()
+            await stream.write(request)
+            bad = await stream.read()
+            [answer] = [*bad.reads, *bad.writes]
+            assert answer.id == 1
+            assert "invalid request" in answer.failure
+            await stream.write(pb.StorageRequest(gets=[good]))
+            reply = await stream.read()
+            assert [(read.id, read.failure) for read in reply.reads] == [(2, "")]
+            await stream.done_writing()

@@ -1,0 +1,146 @@
+"""Failing disks and damaged files: what is acknowledged stays, what fails says so, others go on."""
+
+import asyncio
+import os
+import resource
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from kvsp.sqlite.cluster import SqliteCluster
+from tandem.core.reply import Failed, Stored
+from tandem.wire.storage_codec import Scan
+from tests.kvsp.conftest import Opening
+from tests.kvsp.records import NAMESPACE, get, put, value
+from tests.kvsp.serving import open_store
+
+STORED = Stored(0)
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """Makes every write beyond `size` fail with an IO error, in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def until_it_stores(cluster: SqliteCluster, name: str) -> None:
+    async with asyncio.timeout(20):
+        while await cluster.write([put(name, value())]) != [STORED]:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_failed_commit_fails_all_and_the_file_is_checked(
+    opening: Opening, tmp_path: Path
+) -> None:
+    cluster = (await opening()).clusters[0]
+    assert await cluster.write([put("before", value())]) == [STORED]
+    log_bytes = (tmp_path / "cluster-0.sqlite-wal").stat().st_size
+    with files_no_longer_than(log_bytes + 1_000):
+        answers = await cluster.write([put(f"during-{n}", value(b"x" * 500)) for n in range(100)])
+        assert {type(answer) for answer in answers} == {Failed}
+        assert "the commit failed" in str(answers[0])
+        [meanwhile] = await cluster.write([put("meanwhile", value(b"x" * 5_000))])
+        assert isinstance(meanwhile, Failed)
+    await until_it_stores(cluster, "after")
+    assert (await cluster.state()).failure == ""
+    found = await cluster.read([get("before"), get("after")])
+    assert found == [value().envelope] * 2
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a file system of a set size can only be mounted by root")
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+async def test_a_full_disk_fails_writes_and_serves_reads(small_disk: Path) -> None:
+    store = await open_store(small_disk / "kvsp", 1)
+    [cluster] = store.clusters
+    now_us = cluster._opener.clock.now_us
+    try:
+        assert await cluster.write([put("first", value(at_us=now_us()))]) == [STORED]
+        ballast = small_disk / "ballast"
+        with pytest.raises(OSError, match="No space left"):
+            ballast.write_bytes(bytes(8 << 20))
+        for number in range(3):
+            big = value(b"x" * 100_000, now_us())
+            answers = await cluster.write([put(f"big-{number}-{n}", big) for n in range(10)])
+            assert {type(answer) for answer in answers} == {Failed}
+            assert "full" in str(answers[0])
+            [found] = await cluster.read([get("first")])
+            assert isinstance(found, bytes)
+        ballast.unlink()
+        async with asyncio.timeout(20):
+            while await cluster.write([put("later", value(at_us=now_us()))]) != [STORED]:
+                await asyncio.sleep(0.02)
+        [found] = await cluster.read([get("later")])
+        assert isinstance(found, bytes)
+    finally:
+        await store.aclose()
+
+
+async def test_a_large_value_on_a_full_disk_fails_clearly(small_disk: Path) -> None:
+    store = await open_store(small_disk / "kvsp", 1)
+    [cluster] = store.clusters
+    try:
+        record = value(bytes(16 << 20), cluster._opener.clock.now_us())
+        failed = await cluster.write_large(put("key", record))
+        assert isinstance(failed, Failed)
+        assert "No space left" in failed.detail
+    finally:
+        await store.aclose()
+
+
+def damage_rows(file: Path) -> None:
+    """Overwrites every page below the root of the records' tree."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+        [(root,)] = connection.execute("select rootpage from sqlite_master where name = 'record'")
+        [(size,)] = connection.execute("pragma page_size")
+        [(pages,)] = connection.execute("pragma page_count")
+    with file.open("r+b") as raw:
+        for page in range(root + 20, pages):
+            raw.seek(page * size)
+            raw.write(b"\xee" * size)
+
+
+async def test_a_damaged_file_fails_its_cluster_and_no_other(
+    opening: Opening, tmp_path: Path
+) -> None:
+    names = [f"key-{n:05}" for n in range(2_000)]
+    first = await opening(2)
+    for _, written in first.store.write([put(name, value(b"x" * 300)) for name in names]):
+        assert set(await written) == {STORED}
+    await first.aclose()
+    damage_rows(tmp_path / "cluster-0.sqlite")
+
+    second = await opening(2)
+    owners = {}
+    for part, answers in second.store.read([get(name) for name in names]):
+        owners[part[0].raw_name] = {type(answer) for answer in await answers}
+    assert sorted(owners.values(), key=str) == [{bytes}, {Failed}]
+    damaged, sound = [await cluster.state() for cluster in second.clusters]
+    assert "cluster-0.sqlite is damaged" in damaged.failure
+    assert sound.failure == ""
+    [refused] = await second.clusters[0].write([put("key", value())])
+    assert isinstance(refused, Failed)
+    assert await second.clusters[1].write([put("key", value())]) == [STORED]
+    listing = await second.store.scan(Scan(NAMESPACE, b"", b"", 10_000))
+    assert not isinstance(listing, Failed)
+    assert not listing.complete
+    assert 0 < len(listing.entries) < len(names)
