@@ -43,6 +43,8 @@ def judge(name: str, listed: Sequence[Entry], pinned: Known | None, now_s: float
     Entries with a version are compared by it. One that has none says nothing unless its digest is
     that of the newest, or its size that of a tombstone and nothing else is known.
     """
+    if pinned is None and len(listed) == 1 and listed[0].version is not None:
+        return verdict_on(listed[0], now_s)  # nearly every name, so it comes first
     wanted = NO_VERSION if pinned is None else pinned.version
     known = [entry for entry in listed if entry.version is not None]
     if pinned is not None and pinned.record is not None:

@@ -229,12 +229,13 @@ class Registry:
 
     async def _take(self, side: Side, entries: Sequence[Entry]) -> bool:
         """Learns what a home lists; False when one of its records could not be read."""
-        gone = [_buried(entry) for entry in entries if self._is_news(side, entry)]
-        self._learn(kept for kept in gone if kept is not None)
         news = [entry for entry in entries if self._is_news(side, entry)]
+        buried = {entry.name: _buried(entry) for entry in news}
+        self._learn(kept for kept in buried.values() if kept is not None)
+        unread = [entry for entry in news if buried[entry.name] is None]
         all_read = True
-        for start in range(0, len(news), READS_MAX):
-            group = news[start : start + READS_MAX]
+        for start in range(0, len(unread), READS_MAX):
+            group = unread[start : start + READS_MAX]
             replies = await asyncio.gather(
                 *(
                     self._homes[side].get(Key(SYSTEM_NAMESPACE, entry.name), LOOK_DEADLINE_S)
@@ -253,16 +254,12 @@ class Registry:
 
     def _is_news(self, side: Side, entry: Entry) -> bool:
         namespace_id = entry.name.removeprefix(NAME_PREFIX)
-        if not is_namespace_id(namespace_id) or namespace_id in RESERVED_NAMESPACES:
-            return False
-        if self._judged[side].get(entry.name) == entry.digest:
+        if not is_namespace_id(namespace_id):
             return False
         kept = self.book.kept(namespace_id)
-        if kept is None:
-            return True
-        if entry.version is not None:
-            return (entry.version, entry.digest) > (kept.version, kept.digest)
-        return entry.digest != kept.digest
+        if kept is not None and kept.digest == entry.digest:
+            return False
+        return self._judged[side].get(entry.name) != entry.digest
 
     def _opened(self, name: str, record: Record) -> Sequence[Kept]:
         """What a record says of its id; nothing when it is damaged, which is counted."""

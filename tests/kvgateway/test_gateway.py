@@ -142,6 +142,16 @@ async def test_an_unconfirmed_namespace_is_unavailable(homes: TwoHomes, down: Si
         await one.door.list(Listing(UNKNOWN))
 
 
+async def test_a_group_of_unknown_namespaces_alone_leaves_no_write_under_way(
+    homes: TwoHomes,
+) -> None:
+    one = Served(homes)
+    [outcome] = await one.put(Key(UNKNOWN, "a"))
+    assert isinstance(outcome, NamespaceNotFound)
+    async with asyncio.timeout(5):
+        await one.gateway.writer.drained()
+
+
 async def test_the_reserved_namespaces_are_served_to_nobody(homes: TwoHomes) -> None:
     one = Served(homes)
     key = Key(SYSTEM_NAMESPACE, "ns/x")
@@ -175,6 +185,8 @@ async def test_lookups_are_bounded(homes: TwoHomes) -> None:
 async def test_a_caller_that_goes_away_costs_nobody_else_an_answer(homes: TwoHomes) -> None:
     one, two = Served(homes, 1), Served(homes, 2)
     new = (await one.created("new")).id
+    broken: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
     gone, stays = two.door.write([Put(Key(new, name), b"v") for name in "ab"])
     assert isinstance(gone, asyncio.Future)
     assert isinstance(stays, asyncio.Future)
@@ -183,3 +195,4 @@ async def test_a_caller_that_goes_away_costs_nobody_else_an_answer(homes: TwoHom
     [read] = await two.read(Key(new, "a"))
     assert isinstance(read, ReadResult)
     assert read.record is not None
+    assert not broken
