@@ -2,8 +2,7 @@
 
 Two coroutines share it. The reader starts what a message asks for and stops reading at a bound on
 operations or bytes in flight, so a client that sends faster than it reads is held back by gRPC's
-flow control and grows nothing here. The writer sends whatever became ready in a loop turn. The
-stream ends with OK only when everything that was read has been answered.
+flow control and grows nothing here. The writer sends whatever became ready in a loop turn.
 """
 
 import asyncio
@@ -44,12 +43,11 @@ class ExchangeStream:
         self._operations = 0
         self._heavy_bytes = 0
         self._ended = False
-        self._reader: asyncio.Task[None] | None = None
 
     async def run(self, context: _Context) -> None:
-        """Serves the stream until the client ends it or `stop_reading` is called."""
+        """Serves the stream until the client has ended it and everything is answered."""
         await context.send_initial_metadata(())
-        self._reader = reader = asyncio.create_task(self._read(context))
+        reader = asyncio.create_task(self._read(context))
         reader.add_done_callback(self._reading_ended)
         try:
             await self._write(context)
@@ -58,10 +56,9 @@ class ExchangeStream:
         if not reader.cancelled() and (error := reader.exception()):
             raise error
 
-    def stop_reading(self) -> None:
-        """Lets the stream end once all that has been read is answered."""
-        if self._reader is not None:
-            self._reader.cancel()
+    def drain(self) -> None:
+        """Asks the client to end its side; what it sends until then is still answered."""
+        self._outbox.announce_drain()
 
     async def _read(self, context: _Context) -> None:
         while True:

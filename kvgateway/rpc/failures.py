@@ -39,12 +39,13 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """The method's own implementation with its failures translated."""
-        method: grpc.RpcMethodHandler[Any, Any] | None = await continuation(handler_call_details)
+        method: Any = await continuation(handler_call_details)
         name = handler_call_details.method
         if method is None or not name.startswith(OUR_METHODS):
-            return method
+            foreign: grpc.RpcMethodHandler[Any, Any] | None = method
+            return foreign
         decode = _checked(method.request_deserializer)
         if method.request_streaming and method.response_streaming:
             make, behavior = grpc.stream_stream_rpc_method_handler, method.stream_stream

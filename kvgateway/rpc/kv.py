@@ -9,7 +9,7 @@ from kvgateway.rpc.dispatch import Dispatch
 from kvgateway.rpc.exchange import ExchangeStream
 from kvgateway.rpc.failures import Failures
 from kvgateway.service import KeyValues
-from tandem.core.limits import BATCH_BYTES_MAX, MIB
+from tandem.core.limits import BATCH_BYTES_MAX, MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult, Write, Written, check_value_size
 from tandem.errors import InvalidArgument, Overloaded, TandemError
 from tandem.runtime.clock import Clock
@@ -18,6 +18,7 @@ from tandem.wire.status import fill_error
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
 CHUNK_BYTES: Final = 1 * MIB
+DISCARDED_BYTES_MAX: Final = 2 * VALUE_BYTES_MAX
 REPLY_HEAD_BYTES: Final = 2048
 """No answer without its value is longer (metadata, or an error that names a key)."""
 
@@ -65,33 +66,38 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def Exchange(self, _requests: object, context: _Context) -> None:
         """Batches as they come, answers as they are ready."""
         stream = ExchangeStream(self._dispatch, self._clock)
+        if self._draining:
+            stream.drain()
         self._streams[stream] = None
         try:
-            if not self._draining:
-                await stream.run(context)
+            await stream.run(context)
         finally:
             del self._streams[stream]
 
     async def PutStream(self, _requests: object, context: _Context) -> kv_pb2.WriteReply:
-        """Writes one value that comes in pieces; a stream without its last piece writes nothing."""
-        first: Any = await context.read()
-        if first is grpc.aio.EOF:
+        """Writes one value that comes in pieces; a stream without its last piece writes nothing.
+
+        A value that is too large is read on for a while, and dropped: a client that is answered
+        while it sends may see its own failed send instead of the answer.
+        """
+        chunk: Any = await context.read()
+        if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
-        head = first.head
-        pieces = [head.value, first.data]
-        size, chunk = len(head.value) + len(first.data), first
-        head.value = b""
-        codec.put_of(head, int(self._now_s()))
-        while not chunk.last:
-            check_value_size(size)
+        head = chunk.head
+        pieces = [head.value, chunk.data]
+        size = len(head.value) + len(chunk.data)
+        while not chunk.last and size <= DISCARDED_BYTES_MAX:
             chunk = await context.read()
             if chunk is grpc.aio.EOF:
                 raise InvalidArgument("last", "the stream ended before its last piece")
-            pieces.append(chunk.data)
             size += len(chunk.data)
+            if size <= VALUE_BYTES_MAX:
+                pieces.append(chunk.data)
+            else:
+                pieces.clear()
         check_value_size(size)
-        head.value = b"".join(pieces)
-        return await self._write(head.id, codec.put_of(head, int(self._now_s())))
+        put = codec.put_of(head, int(self._now_s()), b"".join(pieces))
+        return await self._write(head.id, put)
 
     async def GetStream(self, request: kv_pb2.GetRequest, context: _Context) -> None:
         """Reads one value in pieces."""
@@ -105,10 +111,10 @@ class KvService(kv_pb2_grpc.KVServicer):
             await context.write(kv_pb2.GetChunk(data=value[start : start + CHUNK_BYTES]))
 
     def drain(self) -> None:
-        """Takes nothing more from open streams; each ends once it has answered what it read."""
+        """Asks the clients of open streams to end them; all that they sent is answered first."""
         self._draining = True
         for stream in self._streams:
-            stream.stop_reading()
+            stream.drain()
 
     async def _read(self, request: kv_pb2.GetRequest) -> ReadResult:
         (outcome,) = self._keyvalues.read((codec.read_of(request),))

@@ -63,13 +63,18 @@ class Outbox:
         else:
             fill_error(reply.error, outcome)
 
+    def announce_drain(self) -> None:
+        """Sends word that the gateway is going to stop."""
+        self._small.append(Parcel(kv_pb2.BatchReply(draining=True)))
+        self._wake()
+
     def take(self) -> Parcel:
         """The next message to write; small and large ones take turns."""
         if self._large and (self._large_next or not self._small):
             self._large_next = False
             parcel = self._large.popleft()
         else:
-            self._large_next = True
+            self._large_next = bool(self._large)
             parcel = self._small.popleft()
         self.value_bytes -= parcel.value_bytes
         return parcel

@@ -41,6 +41,15 @@ _SERVICES: Final = (
 )
 
 
+def grpc_server(failures: Failures) -> grpc.aio.Server:
+    """A gRPC server with the gateway's limits, without services."""
+    return grpc.aio.server(
+        interceptors=[FailureInterceptor(failures)],
+        options=_SERVER_OPTIONS,
+        maximum_concurrent_rpcs=CALLS_MAX,
+    )
+
+
 class RpcServer:
     """Serves the public API on one address, which several processes may share."""
 
@@ -53,11 +62,7 @@ class RpcServer:
     ) -> None:
         self._kv = kv
         self._health = HealthServicer()
-        self._server = grpc.aio.server(
-            interceptors=[FailureInterceptor(failures)],
-            options=_SERVER_OPTIONS,
-            maximum_concurrent_rpcs=CALLS_MAX,
-        )
+        self._server = grpc_server(failures)
         kv_pb2_grpc.add_KVServicer_to_server(kv, self._server)
         namespaces_pb2_grpc.add_NamespacesServicer_to_server(namespaces, self._server)
         ops_pb2_grpc.add_OpsServicer_to_server(ops, self._server)

@@ -4,9 +4,11 @@ All operations that callers start in one loop turn, or while a message is being 
 message. What becomes of an operation when the stream is lost:
 
     not sent yet               it waits for the next stream, until its deadline
-    sent, stream ended OK      the gateway never looked at it (kv.proto, Exchange): sent again
-    sent, stream lost, read    sent again, within the retry budget
-    sent, stream lost, write   Unavailable: it may or may not have happened
+    sent, read                 it is sent again, within the retry budget
+    sent, write                Unavailable: it may or may not have happened
+
+A gateway that stops says so first: the lane ends its side, takes the answers that are due, and goes
+on over another stream, so nothing is lost.
 
 A write is never repeated on a guess: the repeat would be a newer write than the first, and would
 put back a value that somebody else has replaced in between.
@@ -67,6 +69,7 @@ class Lane:
         self._sweeper: asyncio.TimerHandle | None = None
         self._why = "no connection yet"
         self._closed = False
+        self._draining = False
         self._runner = asyncio.create_task(self._run())
 
     def submit(self, operation: Operation) -> None:
@@ -112,7 +115,7 @@ class Lane:
     async def _serve(self) -> bool:
         """Runs one stream to its end; True when it gave an answer at all."""
         call = self._stub.Exchange()
-        answered = False
+        answered = self._draining = False
         sender: asyncio.Task[None] | None = None
         try:
             # The gateway's initial metadata shows that the stream has arrived: before it nothing
@@ -134,13 +137,14 @@ class Lane:
         return answered
 
     async def _send(self, call: _Call) -> None:
-        while True:
+        while not self._draining:
             batch = self._next_batch()
             if batch is not None:
                 await call.write(batch)
             else:
                 self._work.clear()
                 await self._work.wait()
+        await call.done_writing()
 
     def _next_batch(self) -> kv_pb2.BatchRequest | None:
         batch, count, size = kv_pb2.BatchRequest(), 0, 0
@@ -176,7 +180,9 @@ class Lane:
                 self._sent_bytes -= operation.size
                 operation.finish(written)
                 succeeded()
-        if self._waiting:
+        if batch.draining:
+            self._draining = True
+        if self._waiting or self._draining:
             self._work.set()
 
     async def _ended(self, call: _Call) -> None:
@@ -191,7 +197,7 @@ class Lane:
             self._fail_all(error_of(error, self._namespace))
         again: list[Operation] = []
         for operation in unanswered:
-            if code is grpc.StatusCode.OK or (operation.repeatable and self._budget.spend()):
+            if operation.repeatable and self._budget.spend():
                 again.append(operation)
             else:
                 operation.finish(self._lost(operation))

@@ -1,13 +1,14 @@
 """Values in pieces: one stream of its own for each, so nothing small waits behind it."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import grpc
 
 from tandem.core.limits import KIB
+from tandem.core.request import check_value_size
 from tandem.core.version import Version
 from tandem.errors import Unavailable
 from tandem.wire.codec import JsonValue
@@ -26,7 +27,7 @@ Source = bytes | Iterable[bytes] | AsyncIterable[bytes]
 class StreamedEntry:
     """An entry whose value is still on its way; iterate it once for the pieces."""
 
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes, None]
     metadata: JsonValue
     expires_at_s: int | None
     version: Version
@@ -40,11 +41,14 @@ async def upload(
 ) -> kv_pb2.WriteReply:
     """Sends a value over a PutStream call and returns its reply.
 
-    When `source` raises, nothing is written, and the error goes to the caller.
+    When `source` raises or turns out too large, nothing is written, and the caller gets the error.
     """
     try:
         await call.write(kv_pb2.PutChunk(head=head))
+        size = 0
         async for piece in _pieces(source):
+            size += len(piece)
+            check_value_size(size)
             await call.write(kv_pb2.PutChunk(data=piece))
         await call.write(kv_pb2.PutChunk(last=True))
         await call.done_writing()
@@ -70,7 +74,7 @@ async def first_chunk(call: _GetCall, namespace: str) -> kv_pb2.GetReply:
     return chunk.head
 
 
-async def remaining(call: _GetCall, first: bytes, namespace: str) -> AsyncIterator[bytes]:
+async def remaining(call: _GetCall, first: bytes, namespace: str) -> AsyncGenerator[bytes, None]:
     """The pieces of a GetStream call; it is cancelled when the iteration is given up."""
     try:
         if first:

@@ -44,12 +44,17 @@ def read_of(message: kv_pb2.GetRequest) -> Read:
     )
 
 
-def put_of(message: kv_pb2.PutRequest, now_s: int) -> Put:
-    """The put that a message asks for at `now_s` (seconds since the epoch)."""
+def put_of(message: kv_pb2.PutRequest, now_s: int, value: bytes | None = None) -> Put:
+    """The put that a message asks for at `now_s` (seconds since the epoch).
+
+    A `value` that came in pieces stands for the message's own.
+    """
     key = Key(check_namespace_id(message.namespace), decode_name(message.key))
     expires_at_s = check_expiration(message.expires_at_s, message.expiration_ttl_s, now_s)
-    metadata, value = message.metadata, message.value
+    metadata = message.metadata
     check_metadata(metadata)
+    if value is None:
+        value = message.value
     check_value_size(len(value))
     return Put(key, value, metadata, expires_at_s, check_version(message.above, "above"))
 

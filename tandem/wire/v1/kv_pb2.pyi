@@ -111,12 +111,14 @@ class BatchRequest(_message.Message):
     def __init__(self, gets: _Optional[_Iterable[_Union[GetRequest, _Mapping]]] = ..., puts: _Optional[_Iterable[_Union[PutRequest, _Mapping]]] = ..., deletes: _Optional[_Iterable[_Union[DeleteRequest, _Mapping]]] = ...) -> None: ...
 
 class BatchReply(_message.Message):
-    __slots__ = ("gets", "writes")
+    __slots__ = ("gets", "writes", "draining")
     GETS_FIELD_NUMBER: _ClassVar[int]
     WRITES_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     gets: _containers.RepeatedCompositeFieldContainer[GetReply]
     writes: _containers.RepeatedCompositeFieldContainer[WriteReply]
-    def __init__(self, gets: _Optional[_Iterable[_Union[GetReply, _Mapping]]] = ..., writes: _Optional[_Iterable[_Union[WriteReply, _Mapping]]] = ...) -> None: ...
+    draining: bool
+    def __init__(self, gets: _Optional[_Iterable[_Union[GetReply, _Mapping]]] = ..., writes: _Optional[_Iterable[_Union[WriteReply, _Mapping]]] = ..., draining: _Optional[bool] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "message", "field")

@@ -114,8 +114,7 @@ class KVServicer:
     def Exchange(self, request_iterator, context):
         """The same as a stream: the way to be fast. Results come as they are ready, in any order, matched
         by the `id` that the client gave. Messages hold whatever was waiting in one turn of the loop.
-        It ends with OK only when everything that the gateway has read is answered: what has no answer
-        then was never looked at and may be sent again, writes too.
+        It ends when the client has ended its side and everything is answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

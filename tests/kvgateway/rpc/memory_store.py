@@ -37,6 +37,8 @@ class MemoryStore:
         self.held: list[Callable[[], None]] | None = None
         """While a list, answers wait in it until `release`."""
         self.reads = self.writes = self.calls = 0
+        self.abandoned = 0
+        """Futures that somebody else had cancelled."""
         self._clock = clock
         self._hlc = 0
 
@@ -111,8 +113,10 @@ class MemoryStore:
 
         def finish() -> None:
             if future.done():
-                return
-            if self.failure is not None:
+                self.abandoned += 1
+            elif isinstance(self.failure, asyncio.CancelledError):
+                future.cancel()
+            elif self.failure is not None:
                 future.set_exception(self.failure)
             else:
                 future.set_result(result)

@@ -1,0 +1,195 @@
+"""How much faster the client library is than one gRPC call for each operation.
+
+    python -m bench.client_rate
+
+Two processes: on the first core a server (a bare grpc.aio echo, and the gateway's KV service over a
+dictionary that acknowledges at once), on the last the client. All is measured in one run, in turns,
+so the ratios hold whatever the machine is.
+"""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+import uvloop
+
+from kvgateway.rpc.failures import Failures
+from kvgateway.rpc.kv import KvService
+from kvgateway.rpc.server import grpc_server
+from tandem import Client
+from tandem.core.envelope import seal
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.request import Listing, ListPage, Put, Read, ReadResult, Write, Written
+from tandem.core.version import NO_VERSION, Version, next_hlc
+from tandem.errors import TandemError
+from tandem.runtime import logs
+from tandem.runtime.clock import SystemClock
+from tandem.wire.v1 import kv_pb2_grpc
+
+NAMESPACE = "ab" * 16
+VALUE = b"v" * 288
+CALLERS = (128,)
+COMPARED_CALLERS = 128
+KEYS = 1000
+ROUND_S = 1.0
+ROUNDS = 1
+ECHO = "/bench.Echo/Echo"
+
+
+class DictStore:
+    """The least that can stand behind the service."""
+
+    def __init__(self) -> None:
+        self._records: dict[Key, Record] = {}
+        self._hlc = 0
+        self._clock = SystemClock()
+
+    def read(
+        self, reads: Sequence[Read]
+    ) -> Sequence[ReadResult | TandemError | asyncio.Future[ReadResult]]:
+        records = self._records
+        return [ReadResult(records.get(read.key), cached=True) for read in reads]
+
+    def write(self, writes: Sequence[Write]) -> Sequence[TandemError | asyncio.Future[Written]]:
+        create_future = asyncio.get_running_loop().create_future
+        now_us = self._clock.now_us()
+        futures: list[TandemError | asyncio.Future[Written]] = []
+        for write in writes:
+            assert isinstance(write, Put)
+            above = write.above.hlc if write.above != NO_VERSION else 0
+            self._hlc = next_hlc(self._hlc, now_us, above)
+            version = Version.of(self._hlc, b"dictstor")
+            self._records[write.key] = seal(version, write.value)
+            future: asyncio.Future[Written] = create_future()
+            future.set_result(Written(version))
+            futures.append(future)
+        return futures
+
+    async def list(self, _listing: Listing) -> ListPage:
+        return ListPage((), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+async def serve() -> None:
+    failures = Failures(logs.get("bench"))
+    gateway = grpc_server(failures)
+    service = KvService(DictStore(), SystemClock(), failures)
+    kv_pb2_grpc.add_KVServicer_to_server(service, gateway)
+
+    async def echo(request: bytes, _context: object) -> bytes:
+        return request
+
+    bare = grpc.aio.server()
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
+    bare.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("bench.Echo", {"Echo": handler})]
+    )
+    ports = [server.add_insecure_port("127.0.0.1:0") for server in (gateway, bare)]
+    await gateway.start()
+    await bare.start()
+    print(*ports, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await gateway.stop(0)
+    await bare.stop(0)
+
+
+async def measured(call: Callable[[int], Awaitable[object]], callers: int) -> Rate:
+    """`callers` tasks, each calling again as soon as it has its answer, for a round."""
+    latencies: list[float] = []
+    start_s = time.perf_counter()
+    end_s = start_s + ROUND_S
+
+    async def caller(number: int) -> None:
+        before_s = time.perf_counter()
+        while before_s < end_s:
+            number += 1
+            await call(number)
+            after_s = time.perf_counter()
+            latencies.append(after_s - before_s)
+            before_s = after_s
+
+    await asyncio.gather(*(caller(7 * number) for number in range(callers)))
+    elapsed_s = time.perf_counter() - start_s
+    latencies.sort()
+    return Rate(
+        len(latencies) / elapsed_s,
+        latencies[len(latencies) // 2] * 1e3,
+        latencies[len(latencies) * 99 // 100] * 1e3,
+    )
+
+
+def show(what: str, callers: int, rates: Sequence[Rate]) -> float:
+    """Prints the median of the rounds and returns its rate."""
+    per_s = statistics.median(rate.per_s for rate in rates)
+    p50_ms = statistics.median(rate.p50_ms for rate in rates)
+    p99_ms = statistics.median(rate.p99_ms for rate in rates)
+    print(f"{what:<12} {callers:>7} {per_s:>10,.0f} {p50_ms:>9.2f} {p99_ms:>9.2f}", flush=True)
+    return per_s
+
+
+async def compare(gateway_port: int, echo_port: int) -> None:
+    keys = [f"key-{number}" for number in range(KEYS)]
+    async with (
+        Client(f"127.0.0.1:{gateway_port}", NAMESPACE) as kv,
+        grpc.aio.insecure_channel(f"127.0.0.1:{echo_port}") as channel,
+    ):
+        await kv.put_many(dict.fromkeys(keys, VALUE))
+        unary: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ECHO)
+        calls: dict[str, Callable[[int], Awaitable[object]]] = {
+            "unary echo": lambda _: unary(VALUE),
+            "Client.get": lambda number: kv.get(keys[number % KEYS]),
+            "Client.put": lambda number: kv.put(keys[number % KEYS], VALUE),
+        }
+        print(f"{'':<12} {'callers':>7} {'per second':>10} {'p50 ms':>9} {'p99 ms':>9}")
+        compared: dict[str, float] = {}
+        for callers in CALLERS:
+            rates: dict[str, list[Rate]] = {what: [] for what in calls}
+            for _ in range(ROUNDS):
+                for what, call in calls.items():
+                    rates[what].append(await measured(call, callers))
+            shown = {what: show(what, callers, rates[what]) for what in calls}
+            if callers == COMPARED_CALLERS:
+                compared = shown
+    echo = compared.pop("unary echo")
+    for what, per_s in compared.items():
+        print(f"{what} at {COMPARED_CALLERS} callers: {per_s / echo:.1f} x unary echo")
+
+
+def main() -> None:
+    if sys.argv[1:] == ["serve"]:
+        uvloop.run(serve())
+        return
+    first, *_, last = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {last})
+    command = [sys.executable, "-m", "bench.client_rate", "serve"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {first}),
+    ) as server:
+        assert server.stdout is not None
+        gateway_port, echo_port = map(int, server.stdout.readline().split())
+        load = os.getloadavg()[0]
+        print(f"Python {sys.version.split()[0]}, grpcio {grpc.__version__}, load {load:.1f},")
+        print(f"{len(VALUE)}-byte values, median of {ROUNDS} rounds of {ROUND_S:.0f} s\n")
+        uvloop.run(compare(gateway_port, echo_port))
+        server.communicate("")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""What a user of the client library sees while everything works."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import uvloop
+
+from tandem import Client
+from tandem.client import Entry, Item, ListedKey
+from tandem.core.limits import MIB, VALUE_BYTES_MAX
+from tandem.core.version import Version
+from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError
+from tandem.wire.codec import JsonValue
+from tests.kvgateway.rpc.memory_store import NAMESPACE
+from tests.kvgateway.rpc.running import Running, running
+
+LARGEST = bytes(range(256)) * (VALUE_BYTES_MAX // 256)
+LATER_S = 2**33
+
+
+async def test_what_was_put_is_what_is_read(kv: Client) -> None:
+    version = await kv.put("k", "héllo", metadata={"lang": "fr"}, expires_at=LATER_S)
+    assert await kv.get("k") == "héllo".encode()
+    entry = Entry("héllo".encode(), {"lang": "fr"}, LATER_S, version, cached=True)
+    assert await kv.get_with_metadata("k") == entry
+
+
+async def test_a_key_that_is_not_there(kv: Client) -> None:
+    assert await kv.get("k") is None
+    assert await kv.get_with_metadata("k") is None
+    assert await kv.get_stream("k") is None
+    await kv.put("k", b"")
+    assert await kv.get("k") == b""
+    await kv.delete("k")
+    assert await kv.get("k") is None
+
+
+@pytest.mark.parametrize("metadata", [None, True, 0, 1.5, "é", [], {"a": [{"b": None}]}])
+async def test_metadata_is_any_json(metadata: JsonValue, kv: Client) -> None:
+    await kv.put("k", b"v", metadata=metadata)
+    entry = await kv.get_with_metadata("k")
+    assert entry is not None
+    assert entry.metadata == metadata
+    assert [key.metadata async for key in kv.list()] == [metadata]
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "ttl"),
+    [
+        (LATER_S, None),
+        (datetime.fromtimestamp(LATER_S, UTC), None),
+        (None, LATER_S),
+        (None, timedelta(seconds=LATER_S)),
+    ],
+)
+async def test_expirations(
+    expires_at: int | datetime | None, ttl: int | timedelta | None, kv: Client
+) -> None:
+    await kv.put("k", b"v", expires_at=expires_at, ttl=ttl)
+    entry = await kv.get_with_metadata("k")
+    assert entry is not None
+    assert entry.expires_at_s is not None
+    assert (entry.expires_at_s == LATER_S) == (ttl is None)
+    assert entry.expires_at_s >= LATER_S
+
+
+Call = Callable[[Client], Awaitable[object]]
+
+
+@pytest.mark.parametrize(
+    ("call", "field", "says"),
+    [
+        (lambda kv: kv.get(""), "key", "must not be empty"),
+        (lambda kv: kv.get("\ud800"), "key", "not valid Unicode"),
+        (lambda kv: kv.put("k" * 513, b""), "key", "513 bytes exceeds the limit of 512"),
+        (lambda kv: kv.delete(".."), "key", '".." is not allowed'),
+        (lambda kv: kv.put("k", bytes(VALUE_BYTES_MAX + 1)), "value", "limit of 26214400"),
+        (lambda kv: kv.put("k", b"", metadata="m" * 1023), "metadata", "limit of 1024"),
+        (lambda kv: kv.put("k", b"", metadata=float("nan")), "metadata", "not valid JSON"),
+        (lambda kv: kv.put("k", b"", metadata={1, 2}), "metadata", "not valid JSON"),
+        (lambda kv: kv.put("k", b"", ttl=0), "expiration_ttl_s", "0 is below the minimum of 60"),
+        (lambda kv: kv.put("k", b"", expires_at=0), "expires_at_s", "0 is not a time"),
+        (lambda kv: kv.put("k", b"", expires_at=1), "expires_at_s", "1 is in the past"),
+        (lambda kv: kv.get("k", cache_ttl_s=29), "cache_ttl_s", "29 is below the minimum of 30"),
+        (lambda kv: kv.put_stream("k", [LARGEST, b"1"]), "value", "limit of 26214400"),
+        (lambda kv: kv.put_stream("", [b"1"]), "key", "must not be empty"),
+        (lambda kv: anext(kv.list(page_size=1001)), "limit", "not between 1 and 1000"),
+        (lambda kv: anext(kv.list("p" * 513)), "prefix", "limit of 512"),
+        (lambda kv: kv.namespaces.create(""), "title", "must not be empty"),
+    ],
+)
+async def test_bad_input(call: Call, field: str, says: str, gateway: Running, kv: Client) -> None:
+    with pytest.raises(InvalidArgument, match=says) as failure:
+        await call(kv)
+    assert failure.value.field == field
+    assert not gateway.store.records
+    assert gateway.failures.count == 0
+
+
+async def test_an_unknown_namespace(gateway: Running) -> None:
+    unknown = "cd" * 16
+    async with Client(gateway.address, unknown) as kv:
+        calls: list[Awaitable[object]] = [
+            kv.get("k"), kv.put("k", b""), kv.delete("k"), kv.get_stream("k"),
+            kv.put_stream("k", [b"1"]), anext(kv.list()), kv.namespaces.get(unknown),
+        ]  # fmt: skip
+        for call in calls:
+            with pytest.raises(NamespaceNotFound, match=unknown):
+                await call
+    with pytest.raises(NamespaceNotFound, match="no such title"):
+        await Client(gateway.address, "no such title").__aenter__()
+
+
+async def test_a_namespace_by_title(gateway: Running) -> None:
+    async with Client(gateway.address, "articles") as kv:
+        await kv.put("k", b"v")
+    assert [key.namespace for key in gateway.store.records] == [NAMESPACE]
+
+
+async def test_a_client_without_a_namespace(gateway: Running) -> None:
+    async with Client(gateway.address) as client:
+        assert (await client.namespaces.get("articles")).id == NAMESPACE
+        with pytest.raises(InvalidArgument, match="namespace"):
+            await client.get("k")
+
+
+async def test_calls_that_wait_together_travel_together(gateway: Running, kv: Client) -> None:
+    await kv.put("k", b"v")
+    calls_before = gateway.store.calls
+    assert await asyncio.gather(*(kv.get("k") for _ in range(500))) == [b"v"] * 500
+    assert gateway.store.calls == calls_before + 1
+
+
+async def test_many_keys_have_each_their_own_result(gateway: Running, kv: Client) -> None:
+    names = [str(number) for number in range(2500)]
+    put = await kv.put_many({name: name for name in names} | {"": b"", "m": Item(b"v", [1])})
+    assert isinstance(put.pop(""), InvalidArgument)
+    assert all(isinstance(version, Version) for version in put.values())
+    got = await kv.get_many([*names, "m", "none", "."])
+    assert isinstance(got.pop("."), InvalidArgument)
+    assert got.pop("none") is None
+    assert {name: _entry(result).value for name, result in got.items()} == {
+        name: name.encode() for name in names
+    } | {"m": b"v"}
+    assert _entry(got["m"]).metadata == [1]
+    deleted = await kv.delete_many(names)
+    assert all(isinstance(version, Version) for version in deleted.values())
+    assert [key async for key in kv.list()] == [ListedKey("m", [1], None)]
+
+
+def _entry(result: Entry | TandemError | None) -> Entry:
+    assert isinstance(result, Entry)
+    return result
+
+
+@pytest.mark.parametrize(("limit", "page_size"), [(None, 7), (None, 1000), (13, 7), (7, 7), (0, 7)])
+async def test_a_listing(limit: int | None, page_size: int, kv: Client) -> None:
+    names = sorted(f"p{number}" for number in range(30))
+    await kv.put_many(dict.fromkeys([*names, "q"], b""))
+    listed = [key.name async for key in kv.list("p", limit=limit, page_size=page_size)]
+    assert listed == names[:limit]
+
+
+async def test_the_largest_value_by_every_way(kv: Client) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(LARGEST), MIB):
+            yield LARGEST[start : start + MIB]
+
+    await kv.put("single", LARGEST)
+    await kv.put_many({"many": LARGEST})
+    await kv.put_stream("bytes", LARGEST)
+    await kv.put_stream("pieces", pieces(), metadata="m")
+    for name in ("single", "many", "bytes", "pieces"):
+        assert await kv.get(name) == LARGEST
+        assert _entry((await kv.get_many([name]))[name]).value == LARGEST
+        streamed = await kv.get_stream(name)
+        assert streamed is not None
+        assert b"".join([piece async for piece in streamed]) == LARGEST
+        assert streamed.metadata == ("m" if name == "pieces" else None)
+
+
+async def test_small_values_overtake_large_ones(gateway: Running, kv: Client) -> None:
+    order: list[str] = []
+
+    async def put(name: str, value: bytes) -> None:
+        await kv.put(name, value)
+        order.append(name)
+
+    await kv.get("warm")  # the streams are open before the race
+    await kv.put("warm", bytes(MIB))
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(3):
+            tasks.create_task(put(f"large{number}", LARGEST))
+        tasks.create_task(put("small", b"v"))
+    assert order[0] == "small"
+
+
+async def test_an_upload_whose_source_fails_writes_nothing(gateway: Running, kv: Client) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        await kv.put_stream("k", pieces())
+    assert await kv.get("k") is None
+    assert gateway.store.writes == 0
+
+
+async def test_a_download_may_be_given_up(kv: Client) -> None:
+    await kv.put("k", LARGEST)
+    streamed = await kv.get_stream("k")
+    assert streamed is not None
+    assert await anext(streamed.pieces)
+    await streamed.pieces.aclose()
+    assert await kv.get("k") == LARGEST
+
+
+def test_it_works_under_uvloop() -> None:
+    async def scenario() -> None:
+        async with running() as gateway, Client(gateway.address, NAMESPACE) as kv:
+            await kv.put("k", b"v")
+            assert await asyncio.gather(*(kv.get("k") for _ in range(100))) == [b"v"] * 100
+
+    uvloop.run(scenario())

@@ -1,0 +1,20 @@
+"""A running gateway and a bare stub on it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tandem.wire.v1 import kv_pb2_grpc
+from tests.kvgateway.rpc.running import Running, running
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Running]:
+    async with running() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def kv(gateway: Running) -> AsyncIterator[kv_pb2_grpc.KVStub]:
+    async with gateway.channel() as channel:
+        yield kv_pb2_grpc.KVStub(channel)

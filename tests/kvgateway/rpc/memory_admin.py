@@ -1,0 +1,121 @@
+"""Namespaces and operations in memory, behind the administrative services."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tandem.core.key import Key
+from tandem.core.namespace import Namespace, Settings, SettingsChange
+from tandem.core.operations import (
+    Copy,
+    CrawlReport,
+    Healed,
+    HomeStatus,
+    Inspection,
+    QueuedRepair,
+    QueueStatus,
+    Status,
+)
+from tandem.core.reply import Side
+from tandem.core.version import Version
+from tandem.errors import NamespaceExists, NamespaceNotFound
+from tests.kvgateway.rpc.memory_store import NAMESPACE
+
+
+class MemoryRegistry:
+    """Ids count up from the one namespace that is always there."""
+
+    def __init__(self) -> None:
+        self._found = {NAMESPACE: Namespace(NAMESPACE, "articles", created_at_s=1)}
+        self._next = 2
+        self.failures: list[BaseException] = []
+        """Raised by the next calls, one each, after they have done their work."""
+
+    async def create(self, title: str, change: SettingsChange) -> Namespace:
+        self._check_free(title, "")
+        settings = change.applied_to(Settings())
+        namespace = Namespace(f"{self._next:032x}", title, settings, self._next)
+        self._next += 1
+        return self._store(namespace)
+
+    async def list(self) -> Sequence[Namespace]:
+        self._fail()
+        return sorted(self._found.values(), key=lambda namespace: namespace.title)
+
+    async def get(self, namespace_id: str) -> Namespace:
+        self._fail()
+        if namespace_id not in self._found:
+            raise NamespaceNotFound(namespace_id)
+        return self._found[namespace_id]
+
+    async def find(self, title: str) -> Namespace:
+        self._fail()
+        for namespace in self._found.values():
+            if namespace.title == title:
+                return namespace
+        raise NamespaceNotFound(title)
+
+    async def rename(self, namespace_id: str, title: str) -> Namespace:
+        self._check_free(title, namespace_id)
+        return self._store(replace(await self.get(namespace_id), title=title))
+
+    async def configure(self, namespace_id: str, change: SettingsChange) -> Namespace:
+        namespace = await self.get(namespace_id)
+        return self._store(replace(namespace, settings=change.applied_to(namespace.settings)))
+
+    async def delete(self, namespace_id: str) -> None:
+        if namespace_id not in self._found:
+            raise NamespaceNotFound(namespace_id)
+        del self._found[namespace_id]
+        self._fail()
+
+    def _check_free(self, title: str, but: str) -> None:
+        if any(n.title == title and n.id != but for n in self._found.values()):
+            raise NamespaceExists(title)
+
+    def _store(self, namespace: Namespace) -> Namespace:
+        self._found[namespace.id] = namespace
+        self._fail()
+        return namespace
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+class MemoryOperations:
+    """One healthy gateway that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.reports: list[CrawlReport] = []
+        self.homes = {
+            side: HomeStatus(side, kind, place, "closed", True, True, ("*",), "none", "ok", 7)
+            for side, kind, place in (
+                (Side.KVSP, "kvsp", "127.0.0.1:8782"),
+                (Side.S3, "file", "data/objects"),
+            )
+        }
+
+    async def status(self) -> Status:
+        queue = QueueStatus(1, 2, 3, 4, 5, 6)
+        homes = tuple(self.homes.values())
+        return Status(homes, queue, "gateway-1", 10, -5, True, 2, 3, False, False)
+
+    async def inspect(self, key: Key) -> Inspection:
+        found = Copy(Side.KVSP, True, Version.at(1), b"d" * 16, True, 9, 8, b"{}", "")
+        return Inspection((found, Copy(Side.S3, failure="timeout")), False, key.name, "copy to s3")
+
+    async def heal(self, key: Key) -> Healed:
+        return Healed(True, (Side.S3,), (key.name,))
+
+    async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
+        self.homes[home] = replace(
+            self.homes[home], reads_enabled=reads_enabled, writes_enabled=writes_enabled
+        )
+        return await self.status()
+
+    async def queue(self, limit: int) -> Sequence[QueuedRepair]:
+        row = QueuedRepair(Key(NAMESPACE, "naïve"), Version.at(5), 1, 2, -3, "timeout")
+        return [row, QueuedRepair(Key(NAMESPACE, "b"), None, 0, 0, 0)][:limit]
+
+    async def crawled(self, report: CrawlReport) -> None:
+        self.reports.append(report)

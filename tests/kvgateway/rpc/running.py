@@ -1,0 +1,78 @@
+"""A real gRPC server over a gateway in memory, on a free port."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+
+from kvgateway.rpc.failures import Failures
+from kvgateway.rpc.kv import KvService
+from kvgateway.rpc.namespaces import NamespacesService
+from kvgateway.rpc.ops import OpsService
+from kvgateway.rpc.server import MESSAGE_BYTES_MAX, RpcServer
+from tandem.runtime.clock import SystemClock
+from tests.kvgateway.rpc.memory_admin import MemoryOperations, MemoryRegistry
+from tests.kvgateway.rpc.memory_store import MemoryStore
+
+
+class RecordingLog:
+    """Keeps what was logged."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.events.append((event, fields))
+
+    info = warning = error = debug
+
+
+@dataclass
+class Running:
+    """What stands behind one server, and where it listens."""
+
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(SystemClock()))
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    operations: MemoryOperations = field(default_factory=MemoryOperations)
+    log: RecordingLog = field(default_factory=RecordingLog)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.failures = Failures(self.log)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Starts a server; on the port of the one before, when there was one."""
+        self.server = RpcServer(
+            KvService(self.store, SystemClock(), self.failures),
+            NamespacesService(self.registry),
+            OpsService(self.operations),
+            self.failures,
+        )
+        self.port = await self.server.start(self.address)
+        await self.server.set_ready(True)
+
+    async def stop(self, grace_s: float = 0) -> None:
+        """Stops the server, at once unless there is a grace."""
+        await self.server.stop(grace_s)
+
+    def channel(self) -> grpc.aio.Channel:
+        """A bare channel that lets even messages over the limit out."""
+        sizes = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
+        options = [(name, 2 * MESSAGE_BYTES_MAX) for name in sizes]
+        return grpc.aio.insecure_channel(self.address, options=options)
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Running]:
+    """A server for one test; whatever it met unexpectedly fails the test."""
+    gateway = Running()
+    await gateway.start()
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()

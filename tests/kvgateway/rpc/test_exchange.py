@@ -1,0 +1,209 @@
+"""The Exchange stream: batching, order, bounds, failures, and its end."""
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+import pytest
+
+from kvgateway.rpc import exchange
+from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
+from tandem.errors import Overloaded, Unavailable
+from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
+from tests.kvgateway.rpc.memory_store import NAMESPACE
+from tests.kvgateway.rpc.running import Running
+
+
+def _gets(*names: str, first_id: int = 1) -> kv_pb2.BatchRequest:
+    batch = kv_pb2.BatchRequest()
+    for number, name in enumerate(names, first_id):
+        batch.gets.add(id=number, namespace=NAMESPACE, key=name.encode())
+    return batch
+
+
+def _puts(*items: tuple[str, bytes], first_id: int = 1) -> kv_pb2.BatchRequest:
+    batch = kv_pb2.BatchRequest()
+    for number, (name, value) in enumerate(items, first_id):
+        batch.puts.add(id=number, namespace=NAMESPACE, key=name.encode(), value=value)
+    return batch
+
+
+async def _calls_in_between(kv: kv_pb2_grpc.KVStub) -> None:
+    """Many calls of others over the same connection: time enough for whatever would move."""
+    for _ in range(50):
+        await kv.Batch(kv_pb2.BatchRequest())
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("deferred", [False, True], ids=["hits", "from a home"])
+async def test_what_is_ready_together_travels_together(
+    deferred: bool, gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    gateway.store.deferred = deferred
+    call = kv.Exchange()
+    await call.write(_gets(*map(str, range(100))))
+    reply = await call.read()
+    assert [answer.id for answer in reply.gets] == list(range(1, 101))
+    assert gateway.store.calls == 1
+
+
+async def test_a_slow_answer_does_not_hold_back_the_others(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    call = kv.Exchange()
+    gateway.store.held = []
+    await call.write(_gets("slow"))
+    await _until(lambda: gateway.store.held)
+    held, gateway.store.held = gateway.store.held, None
+    await call.write(_gets("quick", first_id=2))
+    assert [answer.id for answer in (await call.read()).gets] == [2]
+    gateway.store.held = held
+    gateway.store.release()
+    assert [answer.id for answer in (await call.read()).gets] == [1]
+
+
+async def test_large_values_travel_alone_and_small_ones_pass_them(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    call = kv.Exchange()
+    for number in range(3):
+        await call.write(_puts((f"large{number}", bytes(5 * MIB)), first_id=number))
+        await call.read()
+    await call.write(_gets("large0", "large1", "large2", "a", "b"))
+    replies = [await call.read() for _ in range(4)]
+    shape = [[(len(answer.value), answer.found) for answer in reply.gets] for reply in replies]
+    assert shape[0] == [(0, False), (0, False)]
+    assert shape[1:] == [[(5 * MIB, True)]] * 3
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (Unavailable("both homes failed"), grpc.StatusCode.UNAVAILABLE),
+        (Overloaded("legs_max"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (ValueError("a bug"), grpc.StatusCode.INTERNAL),
+    ],
+)
+async def test_a_failure_is_an_answer(
+    failure: Exception, code: grpc.StatusCode, gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    gateway.store.failure = failure
+    call = kv.Exchange()
+    await call.write(_gets("a"))
+    (answer,) = (await call.read()).gets
+    assert answer.error.code == code.value[0]
+    assert (str(failure) in answer.error.message) == (code is not grpc.StatusCode.INTERNAL)
+    gateway.store.failure = None
+    await call.write(_gets("a"))
+    assert not (await call.read()).gets[0].HasField("error")
+    bugs = 1 if code is grpc.StatusCode.INTERNAL else 0
+    assert (gateway.failures.count, len(gateway.log.events)) == (bugs, bugs)
+
+
+async def test_a_cancelled_future_is_unavailable(gateway: Running, kv: kv_pb2_grpc.KVStub) -> None:
+    gateway.store.failure = asyncio.CancelledError()
+    call = kv.Exchange()
+    await call.write(_puts(("a", b"1")))
+    (answer,) = (await call.read()).writes
+    assert answer.error.code == grpc.StatusCode.UNAVAILABLE.value[0]
+
+
+async def test_operations_in_flight_are_bounded(gateway: Running, kv: kv_pb2_grpc.KVStub) -> None:
+    gateway.store.held = []
+    call = kv.Exchange()
+    names = tuple(map(str, range(BATCH_OPERATIONS_MAX)))
+    messages = 2 * exchange.OPERATIONS_MAX // BATCH_OPERATIONS_MAX
+    for number in range(messages):
+        await call.write(_gets(*names, first_id=number * BATCH_OPERATIONS_MAX))
+    await _until(lambda: gateway.store.reads >= exchange.OPERATIONS_MAX)
+    await _calls_in_between(kv)
+    assert gateway.store.reads == exchange.OPERATIONS_MAX
+    gateway.store.release()
+    answered = 0
+    while answered < messages * BATCH_OPERATIONS_MAX:
+        answered += len((await call.read()).gets)
+    assert gateway.store.reads == answered
+
+
+async def test_bytes_in_flight_are_bounded(gateway: Running, kv: kv_pb2_grpc.KVStub) -> None:
+    gateway.store.held = []
+    call = kv.Exchange()
+    size = 8 * MIB
+    within = exchange.BYTES_MAX // size
+    puts = 3 * within
+
+    async def write() -> None:
+        for number in range(puts):
+            await call.write(_puts((str(number), bytes(size)), first_id=number))
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(write())
+        await _until(lambda: gateway.store.writes >= within)
+        await _calls_in_between(kv)
+        assert gateway.store.writes == within
+        gateway.store.release()
+        answered = 0
+        while answered < puts:
+            answered += len((await call.read()).writes)
+
+
+async def test_a_client_that_does_not_read_grows_nothing(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    """16 MiB asked for again and again: the gateway stops asking its homes."""
+    size, asked = 4 * MIB, 200
+    for number in range(4):
+        put = kv_pb2.PutRequest(namespace=NAMESPACE, key=b"%d" % number, value=bytes(size))
+        await kv.Put(put)
+    call = kv.Exchange()
+    for number in range(asked):
+        await call.write(_gets("0", "1", "2", "3", first_id=4 * number))
+    before = -1
+    while before != gateway.store.reads:  # until nothing moves over many calls in between
+        before = gateway.store.reads
+        await _calls_in_between(kv)
+    waiting_max = exchange.BYTES_MAX // size + 8  # what gRPC itself has taken comes on top
+    assert 0 < gateway.store.reads <= 2 * waiting_max
+    answered = 0
+    while answered < 4 * asked:
+        answered += len((await call.read()).gets)
+
+
+async def test_a_drain_answers_all_that_is_sent_before_the_client_ends(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    gateway.store.held = []
+    call = kv.Exchange()
+    await call.write(_puts(("before", b"1")))
+    await _until(lambda: gateway.store.writes)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(gateway.stop(grace_s=30))
+        assert (await call.read()).draining
+        await call.write(_puts(("after", b"1"), first_id=2))
+        await call.done_writing()
+        await _until(lambda: gateway.store.writes == 2)
+        gateway.store.release()
+        assert [answer.id for answer in (await call.read()).writes] == [1, 2]
+        assert await call.read() is grpc.aio.EOF
+    assert await call.code() is grpc.StatusCode.OK
+
+
+async def test_a_client_that_goes_away_cancels_nothing(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    gateway.store.held = []
+    stream = kv.Exchange()
+    await stream.write(_puts(("streamed", b"1")))
+    unary = kv.Put(kv_pb2.PutRequest(namespace=NAMESPACE, key=b"unary", value=b"1"))
+    batch = kv.Batch(_puts(("batched", b"1")))
+    await asyncio.gather(asyncio.sleep(0), _until(lambda: gateway.store.writes == 3))
+    for call in (stream, unary, batch):
+        call.cancel()
+    await kv.Batch(kv_pb2.BatchRequest())
+    gateway.store.release()
+    assert gateway.store.abandoned == 0
+    assert gateway.failures.count == 0
