@@ -11,6 +11,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from kvgateway.home_time import HomeTime
+from kvgateway.state.switches import HomeSwitch
 from tandem.backends.port import Backend, Heal, ScanPage
 from tandem.core.backoff import Breaker, BreakerRule
 from tandem.core.key import Key
@@ -35,14 +36,6 @@ from tandem.runtime.clock import Clock
 _LOG = logs.get("guard")
 _Reply = TypeVar("_Reply", ReadReply, WriteReply, ScanPage | Failed)
 _OUTAGE = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.ERROR, Reason.OVERLOADED})
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """Whether a home is used for reads and for writes."""
-
-    reads: bool = True
-    writes: bool = True
 
 
 class HomeObserver(Protocol):
@@ -90,7 +83,7 @@ class GuardedHome:
         self._legs = 0
         self._leg_bytes = 0
         self.breaker = Breaker(rule)
-        self.switch = Switch()
+        self.switch = HomeSwitch()
         self.barred = "its store id has not been checked yet"
         """Why the home must not be used at all; empty once it is known to be the right one."""
         self.last_failure = ""

@@ -66,6 +66,10 @@ class HomeTime:
             raise Unavailable("the homes' clocks are not known: neither home was heard lately")
         return now_us + max(fresh)
 
+    def now_or_zero_us(self) -> int:
+        """The homes' time, or 0 while it is not known."""
+        return self.now_us() if self.known() else 0
+
     def offset_us(self) -> int:
         """How far the homes are ahead of this machine's wall clock; 0 while nothing is known."""
         if not self.known():

@@ -7,37 +7,43 @@ the trial call that closes a breaker when nobody else calls.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from kvgateway import identity
-from kvgateway.guard import GuardedHome, Switch
+from kvgateway.guard import GuardedHome
 from kvgateway.home_time import HomeTime
-from kvgateway.state.ports import RepairQueue
+from kvgateway.state.ports import QueueStats, RepairQueue
+from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import ALL, Trust
-from tandem.backends.port import Backend
 from tandem.core.backoff import BreakerState
 from tandem.core.reply import Failed, Found, Missing, Side
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
+from tandem.runtime.telemetry import Metrics
 
 _LOG = logs.get("keeper")
 LOOK_S = 1.0
 LOOK_DEADLINE_S = 2.0
 
 
-class Switches(Protocol):
-    """The kill switches as they stand for the machine."""
+class Spilling(Protocol):
+    """Shared memory that may have had to drop pinned entries for space."""
 
-    def current(self) -> Mapping[Side, Switch]:
-        """The newest that is known; never raises once it was read."""
+    def spills(self) -> int:
+        """How many pinned entries were dropped so far."""
+        ...
+
+    def settle_spills(self, spills: int) -> None:
+        """The repair queue was empty after `spills` was read: nobody need ask it for those."""
         ...
 
 
 class TrustFile(Protocol):
     """Where the machine's trust is kept."""
 
-    def exchange(self, mine: Trust) -> None:
-        """Merges what is on disk into `mine`, and `mine` into what is on disk."""
+    def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
+        """Merges what is on disk into `mine`, and `mine`, settled, into what is on disk."""
         ...
 
 
@@ -55,10 +61,10 @@ class Keeper:
         self,
         *,
         store_id: str,
-        homes: Mapping[Side, Backend],
         guards: Mapping[Side, GuardedHome],
         time: HomeTime,
-        switches: Switches,
+        machine: Spilling,
+        switches: SwitchBoard,
         queue: RepairQueue,
         trust: Trust,
         trust_file: TrustFile,
@@ -66,9 +72,11 @@ class Keeper:
         entropy: Entropy,
     ) -> None:
         self._store_id = store_id
-        self._homes = homes
+        self._homes = {side: guard.unguarded for side, guard in guards.items()}
         self._guards = guards
         self._time = time
+        self._machine = machine
+        self._stats = QueueStats(0, 0, 0, 0, None, 0)
         self._switches = switches
         self._queue = queue
         self._trust = trust
@@ -89,17 +97,17 @@ class Keeper:
 
     async def round(self) -> None:
         """One look at everything."""
+        self._switches.refresh()
         self.apply_switches()
         await self._identify()
         if self._time.known():
             await self._note_missed()
-        self._trust_file.exchange(self._trust)
-        self._trust.settle(self._namespaces())
+        self._trust_file.exchange(self._trust, self._namespaces())
 
     def apply_switches(self) -> None:
         """Puts the kill switches into force."""
-        for side, switch in self._switches.current().items():
-            self._guards[side].switch = switch
+        for side, guard in self._guards.items():
+            guard.switch = self._switches.current.of(side)
 
     async def _identify(self) -> None:
         replies = await identity.look(self._homes, LOOK_DEADLINE_S)
@@ -127,12 +135,36 @@ class Keeper:
 
     async def _note_missed(self) -> None:
         now_us = self._time.now_us()
-        stats = await self._queue.stats()
-        waiting = {Side.KVSP: stats.depth_kvsp, Side.S3: stats.depth_s3}
+        spills = self._machine.spills()
+        self._stats = stats = await self._queue.stats()
+        if stats.depth == 0:
+            self._machine.settle_spills(spills)
         for side, guard in self._guards.items():
             out = bool(guard.barred) or guard.breaker.state is BreakerState.OPEN
-            catching_up = waiting[side] > 0 and ALL in self._trust.open_marks(side)
+            catching_up = self._waiting(side) > 0 and ALL in self._trust.open_marks(side)
             if out or catching_up or not guard.switch.writes:
                 self._trust.missed(side, ALL, now_us)
         for mark in await self._queue.dirty():
             self._trust.missed(mark.side, mark.namespace, mark.marked_us)
+
+    def show_queue(self, metrics: Metrics) -> None:
+        """The repair queue as of the last round."""
+        for side in Side:
+            metrics.gauge(
+                "tandem_queue_depth", "repairs that a home waits for",
+                partial(self._waiting, side), home=side.value,
+            )  # fmt: skip
+        metrics.gauge("tandem_queue_rows", "queued repairs", lambda: self._stats.depth)
+        metrics.gauge("tandem_dirty_marks", "namespaces", lambda: self._stats.dirty_marks)
+        metrics.gauge("tandem_needs_person", "repairs", lambda: self._stats.needs_person)
+        metrics.gauge(
+            "tandem_single_copy_seconds", "age of the oldest queued repair", self._oldest_s
+        )
+
+    def _waiting(self, side: Side) -> int:
+        return self._stats.depth_kvsp if side is Side.KVSP else self._stats.depth_s3
+
+    def _oldest_s(self) -> float:
+        if self._stats.oldest_us is None or not self._time.known():
+            return 0.0
+        return max(0, self._time.now_us() - self._stats.oldest_us) / 1e6

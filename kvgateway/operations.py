@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kvgateway.guard import GuardedHome, Switch
+from kvgateway.guard import GuardedHome
 from kvgateway.home_time import HomeTime
 from kvgateway.repair import RepairWorker
 from kvgateway.state.ports import RepairQueue
+from kvgateway.state.switches import HomeSwitch
+from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
 from tandem.backends.heal import Healed as HealDone
 from tandem.backends.heal import NotHealed
@@ -40,28 +42,11 @@ class HomeLabel:
     """What else is worth knowing: the probe's verdict, which credentials are in use."""
 
 
-class SwitchBoard(Protocol):
-    """The kill switches of the machine, kept on disk."""
-
-    def current(self) -> Mapping[Side, Switch]:
-        """As they stand."""
-        ...
-
-    def epoch(self) -> int:
-        """Counts changes."""
-        ...
-
-    async def change(self, side: Side, switch: Switch) -> None:
-        """Puts a switch, durably; the workers see it within a second."""
-        ...
-
-
 class JournalState(Protocol):
     """What a status says of the journal."""
 
     writable: bool
 
-    @property
     def live(self) -> int:
         """Intents that are not done."""
         ...
@@ -121,7 +106,7 @@ class GatewayOperations:
             clock_offset_us=self._time.offset_us(),
             clock_alarm=self._time.alarm(),
             workers=self._workers,
-            journal_pending=self._journal.live,
+            journal_pending=self._journal.live(),
             journal_writable=self._journal.writable,
             namespaces_equal=bool(self._namespaces_equal()),
         )
@@ -138,7 +123,7 @@ class GatewayOperations:
             behind=tuple(self._trust.open_marks(side)),
             last_failure=guard.barred or guard.last_failure,
             detail=label.detail(),
-            switch_epoch=self._switches.epoch(),
+            switch_epoch=self._switches.current.epoch,
         )
 
     async def inspect(self, key: Key) -> Inspection:
@@ -165,7 +150,7 @@ class GatewayOperations:
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         """Takes a home out or back in: in this worker at once, in the others within a second."""
-        await self._switches.change(home, Switch(reads_enabled, writes_enabled))
+        await self._switches.change(home, HomeSwitch(reads_enabled, writes_enabled))
         self._apply_switches()
         return await self.status()
 

@@ -17,8 +17,9 @@ class DiskTrustFile:
         self._path = path
         self._written = ""
 
-    def exchange(self, mine: Trust) -> None:
-        """Merges what is on disk into `mine`, and writes `mine` where that differs.
+    def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
+        """Merges what is on disk into `mine`, drops what crawls of all `namespaces` have outlived,
+        and writes `mine` where that differs.
 
         A file that cannot be read is logged and counts as empty: the homes are then trusted until
         something is missed again, as after a first start.
@@ -31,6 +32,7 @@ class DiskTrustFile:
         except (OSError, ValueError, KeyError, TypeError) as error:
             _LOG.error("trust_file_unreadable", path=str(self._path), error=repr(error))
             text = ""
+        mine.settle(namespaces)
         merged = mine.to_json()
         if merged != text:
             temporary = self._path.with_suffix(f".{os.getpid()}.tmp")

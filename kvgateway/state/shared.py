@@ -39,7 +39,10 @@ def create(directory: Path, map_bytes: int) -> None:
     """
     assert map_bytes >= _MAP_BYTES_MIN
     Words.create(directory / "words")
-    _open(directory, map_bytes).close()
+    try:
+        _open(directory, map_bytes).close()
+    except lmdb.Error as error:
+        raise OSError(0, str(error)) from error
     with (directory / "data.mdb").open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, map_bytes)
 

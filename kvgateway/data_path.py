@@ -1,0 +1,176 @@
+"""The objects of a worker that handle data, wired together; no front door is known here."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kvgateway.gateway import Gateway
+from kvgateway.guard import GuardedHome, LegBounds
+from kvgateway.home_time import HomeTime
+from kvgateway.homes import Homes, open_homes
+from kvgateway.inbox import RepairInbox
+from kvgateway.keeper import Keeper
+from kvgateway.lists import Lister
+from kvgateway.metrics import HomeMetrics
+from kvgateway.places import Places
+from kvgateway.post import Post
+from kvgateway.reads import ReadBounds, Reader
+from kvgateway.registry import Registry
+from kvgateway.registry_file import DiskRegistryFile
+from kvgateway.repair import RepairRule, RepairWorker
+from kvgateway.settings import GatewaySettings
+from kvgateway.state import journal_slots
+from kvgateway.state.journal import DiskJournal
+from kvgateway.state.queue import SqliteQueue
+from kvgateway.state.shared import SharedMachine
+from kvgateway.state.shared_place import Place
+from kvgateway.state.switches import SwitchFile
+from kvgateway.switchboard import SwitchBoard
+from kvgateway.trust import Trust
+from kvgateway.trust_file import DiskTrustFile
+from kvgateway.writes import WriteBounds, Writer
+from tandem.core.key import SYSTEM_NAMESPACE
+from tandem.core.reply import Side
+from tandem.runtime import logs
+from tandem.runtime.clock import Clock
+from tandem.runtime.randomness import Entropy, SystemEntropy
+from tandem.runtime.telemetry import Metrics
+
+_LOG = logs.get("data_path")
+
+
+@dataclass(frozen=True, slots=True)
+class DataPath:
+    """One worker's races and what they stand on."""
+
+    homes: Homes
+    guards: Mapping[Side, GuardedHome]
+    time: HomeTime
+    entropy: Entropy
+    place: Place
+    machine: SharedMachine
+    journal: DiskJournal
+    queue: SqliteQueue
+    switches: SwitchBoard
+    trust: Trust
+    inbox: RepairInbox
+    writer: Writer
+    reader: Reader
+    repair: RepairWorker
+    registry: Registry
+    keeper: Keeper
+    gateway: Gateway
+
+    def loops(self) -> Mapping[str, Coroutine[None, None, None]]:
+        """The work that goes on for as long as the worker lives."""
+        return {
+            "inbox": self.inbox.run(),
+            "repair": self.repair.run(),
+            "registry": self.registry.run(),
+            "keeper": self.keeper.run(),
+        }
+
+    async def drain(self, deadline_s: float) -> None:
+        """Sees the writes under way home; what is late stays in the journal as intents."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self.gateway.drained()
+                await self.writer.drained()
+                await self.inbox.drained()
+
+    async def aclose(self) -> None:
+        """Closes files and connections; the loops must have ended."""
+        await self.journal.aclose()
+        await self.homes.aclose()
+        await self.queue.aclose()
+        self.machine.close()
+        self.place.leave()
+
+
+async def build_data_path(
+    post: Post, settings: GatewaySettings, places: Places, clock: Clock, metrics: Metrics
+) -> DataPath:
+    """Opens and wires everything; ConfigurationError when a home or a file cannot be used."""
+    entropy = SystemEntropy()
+    time = HomeTime(clock)
+    homes = await open_homes(settings, places, clock, entropy)
+    observer = HomeMetrics(metrics)
+    bounds = LegBounds(settings.legs_max, settings.leg_bytes_max)
+    guards = {
+        side: GuardedHome(home, clock=clock, time=time, observer=observer, bounds=bounds)
+        for side, home in homes.backends.items()
+    }
+    place = Place.join(post.machine, places.gateway)
+    machine = SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token)
+    queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
+    journal = DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused)
+    switches = SwitchBoard(SwitchFile(places.switches))
+    trust = Trust()
+    inbox = RepairInbox(queue, time)
+    pin_us = 2 * int(settings.read_deadline_s * 1e6)
+
+    reader = Reader(
+        homes=guards,
+        machine=machine,
+        queue=queue,
+        inbox=inbox,
+        time=time,
+        trust=trust,
+        mode_of=lambda namespace: registry.mode_of(namespace),
+        bounds=ReadBounds(settings.read_deadline_s, int(settings.cache_ttl_s)),
+    )
+    registry = Registry(
+        homes=guards,
+        reader=reader,
+        clock=clock,
+        file=DiskRegistryFile(places.namespaces),
+        home_is_out=lambda: not all(guard.switch.writes for guard in guards.values()),
+    )
+    writer = Writer(
+        homes=guards,
+        machine=machine,
+        journal=journal,
+        inbox=inbox,
+        time=time,
+        policy_of=registry.policy_of,
+        bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
+    )
+    lister = Lister(
+        homes=guards,
+        machine=machine,
+        reader=reader,
+        time=time,
+        trust=trust,
+        mode_of=registry.mode_of,
+    )
+    keeper = Keeper(
+        store_id=post.store_id,
+        guards=guards,
+        time=time,
+        machine=machine,
+        switches=switches,
+        queue=queue,
+        trust=trust,
+        trust_file=DiskTrustFile(places.trust),
+        namespaces=lambda: frozenset(n.id for n in registry.book.live()) | {SYSTEM_NAMESPACE},
+        entropy=entropy,
+    )
+    repair = RepairWorker(
+        homes=guards,
+        queue=queue,
+        machine=machine,
+        time=time,
+        entropy=entropy,
+        rule=RepairRule(at_once_max=settings.repairs_at_once, pin_us=pin_us),
+        monotonic_us=clock.monotonic_us,
+    )
+    gateway = Gateway(registry=registry, reader=reader, writer=writer, lister=lister)
+    return DataPath(
+        homes, guards, time, entropy, place, machine, journal, queue, switches, trust, inbox,
+        writer, reader, repair, registry, keeper, gateway,
+    )  # fmt: skip
+
+
+def _journal_refused(reason: str) -> None:
+    _LOG.error("journal_unwritable", why=reason, effect="writes need both homes")

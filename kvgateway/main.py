@@ -1,0 +1,209 @@
+"""The gateway's supervisor: prepares the machine, then keeps worker processes running."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from kvgateway import identity
+from kvgateway.home_time import HomeTime
+from kvgateway.homes import Homes, open_homes
+from kvgateway.places import Places
+from kvgateway.post import Post
+from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.settings import GatewaySettings
+from kvgateway.state import journal_slots
+from kvgateway.state.clock_bound import ClockBound
+from kvgateway.state.queue import SqliteQueue
+from kvgateway.state.shared import SharedMachine
+from kvgateway.state.shared_place import Place
+from kvgateway.supervisor import Supervisor
+from tandem import errors
+from tandem.core.reply import Found, Missing
+from tandem.runtime import logs, serve
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.settings import ConfigurationError, help_text, load, read_sources
+
+_LOG = logs.get("gateway")
+_ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
+_TICK_S = 1.0
+_LISTEN_S = 1.0
+_CLOCK_SPARE_S = 0.001
+_T = TypeVar("_T")
+
+
+def main() -> int:
+    """The console script; returns the exit status."""
+    arguments = sys.argv[1:]
+    if "--help" in arguments:
+        sys.stdout.write(help_text(GatewaySettings, "kvgateway", _ABOUT))
+        return 0
+    environment = os.environ  # noqa: TID251 - a main is where it comes in
+    try:
+        sources = read_sources(arguments, environment, "gateway")
+        settings = load(GatewaySettings, "gateway", sources).settings
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    clock = SystemClock()
+    log_state = logs.configure(clock, level=settings.log_level.value, form=settings.log_format)
+    return serve.run(partial(_supervise, _Gateway(settings, arguments, clock, log_state)), _LOG)
+
+
+async def _supervise(gateway: "_Gateway", process: serve.Process) -> int:
+    try:
+        await gateway.run(process.stop)
+    except errors.ConfigurationError as error:
+        _LOG.error("cannot_start", mistakes=list(error.mistakes))
+        return 2
+    return 0
+
+
+class _Gateway:
+    """One machine's gateway: what the supervisor holds for as long as it runs."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        arguments: Sequence[str],
+        clock: SystemClock,
+        log_state: logs.Logs,
+    ) -> None:
+        self._settings = settings
+        self._arguments = arguments
+        self._clock = clock
+        self._log_state = log_state
+        self._entropy = SystemEntropy()
+        self._places = Places(settings.data)
+        self._time = HomeTime(clock)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Prepares, then supervises until `stop` is set."""
+        places, settings = self._places, self._settings
+        place = Place.make(places.gateway, settings.shared_memory_bytes)
+        bound = ClockBound.open(places.clock_bound, self._entropy.token)
+        queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
+        homes = await open_homes(settings, places, self._clock, self._entropy)
+        minted_us: int | None = None
+        try:
+            store_id = await _unless(stop, self._learned(homes, bound))
+            if store_id is None:
+                return
+            machine = SharedMachine(
+                place.directory, gateway_id=bound.gateway_id, random=self._entropy.token
+            )
+            await self._recovered(queue, machine)
+            await pin_queue(queue, machine)
+            posts = partial(
+                Post,
+                workers=settings.workers or max(1, (os.cpu_count() or 1) // 2),
+                machine=place.directory,
+                gateway_id=bound.gateway_id,
+                store_id=store_id,
+            )
+            loops = (
+                bound.keep(self._time.now_or_zero_us, machine.extend_clock),
+                self._listen(homes),
+                self._tick(),
+            )
+            async with _running(loops):
+                await self._supervisor(posts, queue, machine).run(stop)
+            minted_us = machine.last_minted_us()
+            machine.close()
+        finally:
+            await homes.aclose()
+            await queue.aclose()
+            bound.close(minted_us)
+            place.leave()
+            shutil.rmtree(place.directory, ignore_errors=True)
+
+    async def _learned(self, homes: Homes, bound: ClockBound) -> str:
+        """The store id, once the homes' time has passed every version of the last run."""
+        kept = self._places.store_id
+        text = await asyncio.to_thread(_text_of, kept)
+        store_id = await agree_on_store(homes.backends, text, self._entropy, self._time)
+        await asyncio.to_thread(kept.write_text, f"{store_id}\n")
+        await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
+        await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)
+        return store_id
+
+    async def _recovered(self, queue: SqliteQueue, machine: SharedMachine) -> None:
+        leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
+        count = await recover_intents(leftovers, queue, machine)
+        if count:
+            _LOG.info("intents_recovered", count=count)
+
+    def _supervisor(
+        self, posts: Callable[..., Post], queue: SqliteQueue, machine: SharedMachine
+    ) -> Supervisor:
+        shutil.rmtree(self._places.metrics, ignore_errors=True)
+        self._places.metrics.mkdir(parents=True)
+
+        def command(slot: int, pipe: int) -> Sequence[str]:
+            front = (sys.executable, "-m", "kvgateway.worker")
+            return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)
+
+        async def recover(_: int) -> None:
+            machine.forget_dead_readers()
+            await self._recovered(queue, machine)
+
+        return Supervisor(
+            slots=posts(slot=0, pipe=0).workers,
+            command=command,
+            recover=recover,
+            clock=self._clock,
+            silence_max_us=int(self._settings.worker_silence_max_s * 1e6),
+            drain_s=self._settings.drain_s,
+        )
+
+    async def _listen(self, homes: Homes) -> None:
+        """Keeps up with the homes' time, which the clock's bound must stay ahead of."""
+        while True:
+            for side, reply in (await identity.look(homes.backends, _LISTEN_S)).items():
+                if isinstance(reply, Found | Missing):
+                    self._time.observe(side, reply.home_time_us)
+            await asyncio.sleep(_LISTEN_S)
+
+    async def _tick(self) -> None:
+        while True:
+            self._log_state.tick()
+            await asyncio.sleep(_TICK_S)
+
+
+@contextlib.asynccontextmanager
+async def _running(loops: Sequence[Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    """Runs loops beside what is done inside; one that fails ends it all."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(loop) for loop in loops]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, _T]) -> _T | None:
+    """What `work` returns; None when `stop` is set before."""
+    task = asyncio.ensure_future(work)
+    stopped = asyncio.ensure_future(stop.wait())
+    stopped.add_done_callback(lambda _: task.cancel())
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if stop.is_set():
+            return None
+        raise
+    finally:
+        stopped.cancel()
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""What must be true before the first request: one store, a clock, and no intent forgotten.
+
+The supervisor does this once, before it starts workers, and the last part again whenever a worker
+has died.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from kvgateway import identity
+from kvgateway.home_time import HomeTime
+from kvgateway.state.ports import Intent, Machine, RepairQueue, RepairTask
+from tandem.backends.port import Backend
+from tandem.core.reply import Found, Missing, Side
+from tandem.runtime import logs
+from tandem.runtime.randomness import Entropy
+
+_LOG = logs.get("preparation")
+LOOK_DEADLINE_S = 5.0
+LOOK_PAUSE_S = 0.5
+QUEUE_GROUP_MAX = 1000
+PINNED_MAX = 100_000
+"""Queued repairs that are pinned one by one at a start; with more, reads ask the queue."""
+
+
+class Leftover(Protocol):
+    """What a dead worker left in its journal."""
+
+    @property
+    def intents(self) -> Sequence[Intent]:
+        """Its intents that were not done."""
+        ...
+
+    def drop(self) -> None:
+        """Removes them from the journal: they are in the repair queue, durably."""
+        ...
+
+
+async def agree_on_store(
+    homes: Mapping[Side, Backend], kept: str, entropy: Entropy, time: HomeTime
+) -> str:
+    """The store id, which is `kept` if this gateway has one; else it is found in the homes, or at
+    the very first start made and written to both.
+
+    Waits for homes that do not answer as long as nothing can be decided without them, and learns
+    the homes' time meanwhile. Raises ConfigurationError when the homes belong to different stores.
+    """
+    fresh = entropy.token(16).hex()
+    while True:
+        replies = await identity.look(homes, LOOK_DEADLINE_S)
+        for side, reply in replies.items():
+            if isinstance(reply, Found | Missing):
+                time.observe(side, reply.home_time_us)
+        verdict = identity.judge(kept, fresh, replies)
+        for side in verdict.empty if verdict.store_id else ():
+            nonce = entropy.token(8)
+            await identity.give(
+                homes[side], replies[side], verdict.store_id, nonce, LOOK_DEADLINE_S
+            )
+        usable = [side for side, objection in verdict.barred.items() if not objection]
+        if usable and (kept or len(usable) == len(homes)):
+            return verdict.store_id
+        if not verdict.empty:
+            _LOG.warning("waiting_for_homes", why={s.value: o for s, o in verdict.barred.items()})
+            await asyncio.sleep(LOOK_PAUSE_S)
+
+
+async def recover_intents(
+    leftovers: Sequence[Leftover], queue: RepairQueue, machine: Machine
+) -> int:
+    """Makes the intents of dead workers repair tasks and wanted versions; how many those were.
+
+    In this order, so that dying in between forgets nothing: queued, pinned, dropped.
+    """
+    recovered = 0
+    for leftover in leftovers:
+        intents = leftover.intents
+        for start in range(0, len(intents), QUEUE_GROUP_MAX):
+            group = intents[start : start + QUEUE_GROUP_MAX]
+            tasks = [RepairTask(i.key, i.version, tuple(Side)) for i in group]
+            await queue.add(tasks, due_us=0)
+            machine.pin(group)
+        leftover.drop()
+        recovered += len(intents)
+    return recovered
+
+
+async def pin_queue(queue: RepairQueue, machine: Machine) -> None:
+    """What is queued is wanted by reads again, as it was before the restart."""
+    queued = await queue.sample(PINNED_MAX + 1)
+    intents = [Intent(one.task.key, one.task.version) for one in queued]
+    for start in range(0, len(intents), QUEUE_GROUP_MAX):
+        machine.pin(intents[start : start + QUEUE_GROUP_MAX])
+    if len(queued) > PINNED_MAX:
+        machine.note_spill()

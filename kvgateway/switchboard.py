@@ -1,0 +1,49 @@
+"""The kill switches as one worker sees them: those of the file, or the last that could be read."""
+
+import asyncio
+from dataclasses import replace
+from typing import Protocol
+
+from kvgateway.state.switches import HomeSwitch, Switches
+from tandem.core.reply import Side
+from tandem.errors import ConfigurationError
+from tandem.runtime import logs
+
+_LOG = logs.get("switchboard")
+
+
+class SwitchStore(Protocol):
+    """Where the machine keeps its switches."""
+
+    def load(self) -> Switches:
+        """What was stored last. Raises ConfigurationError when it cannot be understood."""
+        ...
+
+    def store(self, switches: Switches) -> Switches:
+        """Keeps `switches` unless there is the same epoch or a newer one; returns what is kept."""
+        ...
+
+
+class SwitchBoard:
+    """Raises ConfigurationError when it is made and the switches cannot be read: a home that was
+    switched off must not be used because a file is damaged."""
+
+    def __init__(self, store: SwitchStore) -> None:
+        self._store = store
+        self.current = store.load()
+
+    def refresh(self) -> None:
+        """Takes over what another process has stored."""
+        try:
+            self.current = self._store.load()
+        except ConfigurationError as error:
+            _LOG.error("switches_unreadable", error=str(error), kept_epoch=self.current.epoch)
+
+    async def change(self, side: Side, switch: HomeSwitch) -> None:
+        """Puts one home's switch, durably; other workers see it with their next refresh.
+
+        Raises OSError when the disk refuses.
+        """
+        while self.current.of(side) != switch:
+            wanted = replace(self.current, epoch=self.current.epoch + 1, **{side.value: switch})
+            self.current = await asyncio.to_thread(self._store.store, wanted)

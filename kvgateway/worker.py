@@ -1,0 +1,156 @@
+"""The composition of one worker process: builds its objects, serves, drains.
+
+Started by the supervisor as `python -m kvgateway.worker`, with a `Post` in front of the gateway's
+own flags.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+
+from kvgateway.data_path import DataPath, build_data_path
+from kvgateway.heartbeat import beat
+from kvgateway.http.site import Site
+from kvgateway.metrics import show_data_path, show_homes, show_repair
+from kvgateway.namespaces import Namespaces
+from kvgateway.operations import GatewayOperations
+from kvgateway.places import Places
+from kvgateway.post import Post
+from kvgateway.rpc.failures import Failures
+from kvgateway.rpc.kv import KvService
+from kvgateway.rpc.namespaces import NamespacesService
+from kvgateway.rpc.ops import OpsService
+from kvgateway.rpc.server import RpcServer
+from kvgateway.settings import GatewaySettings
+from tandem.runtime import logs, serve
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.httpd import HttpLimits, Server
+from tandem.runtime.settings import load, read_sources
+from tandem.runtime.snapshots import SnapshotWriter
+from tandem.runtime.telemetry import Metrics
+
+_LOG = logs.get("worker")
+TASKS_MAX = 32
+SNAPSHOT_S = 1.0
+
+
+def main() -> int:
+    """Runs one worker; returns the exit status."""
+    post, arguments = Post.taken_from(sys.argv[1:])
+    environment: Mapping[str, str] = os.environ  # noqa: TID251 - a main is where it comes in
+    settings = load(
+        GatewaySettings, "gateway", read_sources(arguments, environment, "gateway")
+    ).settings
+    log_state = logs.configure(
+        SystemClock(), level=settings.log_level.value, form=settings.log_format
+    )
+    otlp = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return serve.run(lambda process: _work(post, settings, process, log_state, otlp), _LOG)
+
+
+async def _work(
+    post: Post,
+    settings: GatewaySettings,
+    process: serve.Process,
+    log_state: logs.Logs,
+    otlp: str | None,
+) -> int:
+    clock = SystemClock()
+    places = Places(settings.data)
+    metrics = Metrics("kvgateway", clock, otlp)
+    tasks = serve.Tasks(TASKS_MAX, _LOG)
+    tasks.start("heartbeat", beat(post.pipe, process.stop))
+    path = await build_data_path(post, settings, places, clock, metrics)
+    failures = Failures(_LOG)
+    _show(metrics, path, failures, log_state)
+    await path.keeper.round()
+    await path.registry.refresh()
+    for name, work in path.loops().items():
+        tasks.start(name, work)
+    snapshots = SnapshotWriter(places.metrics, post.slot, os.getpid())
+    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
+    rpc = _rpc_server(post, settings, path, failures, clock)
+    site = Site(lambda: _unready(path, process), places.metrics, clock)
+    http = Server(site, HttpLimits(), clock, _LOG)
+    await rpc.start(str(settings.grpc_address))
+    await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
+    await rpc.set_ready(True)
+    _LOG.info("ready", slot=post.slot, grpc=str(settings.grpc_address))
+    await process.stop.wait()
+    await rpc.stop(settings.drain_s / 2)
+    await http.drain(settings.drain_s / 4)
+    await path.drain(settings.drain_s / 4)
+    await tasks.drain(0.0)
+    await path.aclose()
+    await asyncio.to_thread(metrics.close, 1.0)
+    _LOG.info("stopped", slot=post.slot)
+    return 0
+
+
+def _rpc_server(
+    post: Post,
+    settings: GatewaySettings,
+    path: DataPath,
+    failures: Failures,
+    clock: SystemClock,
+) -> RpcServer:
+    operations = GatewayOperations(
+        guards=path.guards,
+        labels=path.homes.labels,
+        time=path.time,
+        trust=path.trust,
+        queue=path.queue,
+        repair=path.repair,
+        switches=path.switches,
+        apply_switches=path.keeper.apply_switches,
+        journal=path.journal,
+        namespaces_equal=path.registry.equal,
+        gateway_id=post.gateway_id.hex(),
+        workers=post.workers,
+        prefix=settings.s3_prefix,
+    )
+    namespaces = Namespaces(
+        registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+    )
+    return RpcServer(
+        KvService(path.gateway, clock, failures),
+        NamespacesService(namespaces),
+        OpsService(operations),
+        failures,
+    )
+
+
+def _unready(path: DataPath, process: serve.Process) -> str:
+    if process.stop.is_set():
+        return "stopping"
+    if not path.registry.ready:
+        return "the namespaces are not known yet"
+    if not path.time.known():
+        return "neither home was heard lately"
+    return ""
+
+
+def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.Logs) -> None:
+    show_homes(metrics, path.guards)
+    show_data_path(metrics, path.writer, path.reader, path.inbox)
+    show_repair(metrics, path.repair)
+    metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
+    metrics.counted("tandem_bugs", "requests that failed unexpectedly", lambda: failures.count)
+    metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
+    path.keeper.show_queue(metrics)
+
+
+async def _snapshots(
+    metrics: Metrics, writer: SnapshotWriter, clock: SystemClock, log_state: logs.Logs
+) -> None:
+    """Leaves this worker's metrics where every worker's HTTP page finds them."""
+    while True:
+        text = await asyncio.to_thread(metrics.prometheus)
+        writer.write(text, clock.now_us())
+        log_state.tick()
+        await asyncio.sleep(SNAPSHOT_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
