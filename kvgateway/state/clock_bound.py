@@ -20,6 +20,7 @@ from typing import Final, Self
 
 from kvgateway.state.journal_slots import sync_directory
 from kvgateway.state.minting import GATEWAY_ID_BYTES
+from tandem.errors import Unavailable
 
 AHEAD_US: Final = 2_000_000
 EXTEND_EACH_S: Final = 0.5
@@ -94,13 +95,16 @@ class ClockBound:
         """Extends the bound for ever and publishes it once it is durable; run it in a task.
 
         While the disk refuses, the last bound holds, and minting stops when time has reached it.
-        `now_us` is the homes' time, 0 while it is not known.
+        `now_us` is the homes' time; it raises Unavailable while that is not known.
         """
         loop = asyncio.get_running_loop()
         publish(self.bound_us)
         while True:
             await asyncio.sleep(EXTEND_EACH_S)
-            bound = Bound(self.gateway_id, now_us() + AHEAD_US)
+            try:
+                bound = Bound(self.gateway_id, now_us() + AHEAD_US)
+            except Unavailable:
+                continue
             if bound.bound_us <= self.bound_us:
                 continue
             try:

@@ -1,7 +1,7 @@
 """Where the machine's shared memory lies, and that nobody of an earlier start still uses it.
 
-It is in /dev/shm where that has room, else below the data directory. A lock in the data directory
-is shared by all who use the memory and held alone by who makes it, so two starts never mix.
+It is in /dev/shm where that has room, else below the data directory. Two locks in there keep starts
+apart: one is the supervisor's alone, one is shared by all who use the memory.
 """
 
 import fcntl
@@ -18,6 +18,8 @@ from tandem.errors import ConfigurationError
 MAP_BYTES: Final = 256 * 1024 * 1024
 _SHARED_MEMORY: Final = Path("/dev/shm")
 _SPARE: Final = 1.25
+_SUPERVISOR: Final = "supervisor.lock"
+_USERS: Final = "machine.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Place:
     """The memory's directory, for as long as this process uses it."""
 
     directory: Path
-    _lock: int
+    _locks: tuple[int, ...]
 
     @classmethod
     def make(
@@ -36,11 +38,12 @@ class Place:
         Raises ConfigurationError while processes of an earlier start are alive, or without room.
         """
         data.mkdir(parents=True, exist_ok=True)
-        lock = _open_lock(data)
+        locks = tuple(_open_lock(data, name) for name in (_SUPERVISOR, _USERS))
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for lock in locks:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(lock)
+            _close(locks)
             raise ConfigurationError([f"{data}: another gateway uses this directory"]) from None
         in_memory, on_disk = _in_memory(data, shared_memory), data / "machine"
         for leftover in (in_memory, on_disk):
@@ -50,27 +53,32 @@ class Place:
             directory.mkdir(mode=0o700)
             shared.create(directory, map_bytes)
         except OSError as error:
-            os.close(lock)
+            _close(locks)
             raise ConfigurationError(
                 [f"{directory}: no room for {map_bytes} bytes: {error.strerror}"]
             ) from error
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        return cls(directory, lock)
+        fcntl.flock(locks[1], fcntl.LOCK_SH)
+        return cls(directory, locks)
 
     @classmethod
     def join(cls, directory: Path, data: Path) -> Self:
         """Uses the memory that the supervisor has made in `directory`."""
-        lock = _open_lock(data)
+        lock = _open_lock(data, _USERS)
         fcntl.flock(lock, fcntl.LOCK_SH)
-        return cls(directory, lock)
+        return cls(directory, (lock,))
 
     def leave(self) -> None:
         """Ends this process's use."""
-        os.close(self._lock)
+        _close(self._locks)
 
 
-def _open_lock(data: Path) -> int:
-    return os.open(data / "machine.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _close(locks: tuple[int, ...]) -> None:
+    for lock in locks:
+        os.close(lock)
+
+
+def _open_lock(data: Path, name: str) -> int:
+    return os.open(data / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _in_memory(data: Path, shared_memory: Path) -> Path:

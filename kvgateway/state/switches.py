@@ -120,7 +120,7 @@ def _parsed(data: bytes) -> Switches:
     if len(data) > _FILE_BYTES_MAX:
         raise ValueError("too long")
     parsed = json.loads(data)
-    epoch, homes = parsed["epoch"], parsed["homes"]
+    epoch, homes = parsed["epoch"], dict(parsed["homes"])
     if type(epoch) is not int or epoch < 0 or homes.keys() != {side.value for side in Side}:
         raise ValueError("an epoch and both homes are wanted")
     return Switches(epoch, _switch(homes[Side.KVSP.value]), _switch(homes[Side.S3.value]))
