@@ -5,6 +5,7 @@ and writes each have a connection, so none waits for another kind.
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -78,6 +79,7 @@ class FileHome:
         Raises ConfigurationError when the file cannot be written or is not one of ours.
         """
         try:
+            _check_place(path)
             home = cls(path, Turn(path), clock)
             try:
                 await home._writes.connect()
@@ -161,6 +163,15 @@ class FileHome:
     def _prepare_writer(self, connection: sqlite3.Connection) -> None:
         with self._turn.taken():
             prepare_writer(connection)
+
+
+def _check_place(path: Path) -> None:
+    """Raises OSError where SQLite could not open the file; aiosqlite then leaves a thread behind
+    that outlives the loop."""
+    if path.is_dir():
+        raise IsADirectoryError("it is a directory")
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError("it may not be read and written")
 
 
 def _name_of(key: Key) -> bytes:
