@@ -44,6 +44,8 @@ class ListBounds:
     first_scan_s: float = 2.0
     """For a home that the other can stand in for."""
     scan_s: float = 5.0
+    avoid_us: int = 5_000_000
+    """How long a home that has failed is asked last."""
     scan_names_min: int = 100
     passed_max: int = 10_000
     scans_max: int = 64
@@ -71,7 +73,6 @@ class _Draft:
     """All names up to this one are done with."""
     sides: tuple[Side, ...]
     behind: Side | None
-    failed: set[Side] = field(default_factory=set)
     names: list[ListedName] = field(default_factory=list)
     passed: int = 0
     scans: int = 0
@@ -95,7 +96,7 @@ class _Stretch:
 
 
 class Lister:
-    """Lists for the clients of one process; holds nothing between pages."""
+    """Lists for the clients of one process; between pages it only knows which home failed."""
 
     def __init__(
         self,
@@ -115,6 +116,7 @@ class Lister:
         self._trust = trust
         self._mode_of = mode_of
         self._bounds = bounds
+        self._avoided_until_us: dict[Side, int] = {}
         self.counters = ListCounters()
 
     async def list(self, listing: Listing) -> ListPage:
@@ -170,27 +172,28 @@ class Lister:
     async def _scanned(self, draft: _Draft, limit: int) -> Sequence[ScanPage]:
         """Pages that together show every name, or else make the draft stale.
 
-        A home that fails is asked last for the rest of the page.
+        What a home that is behind lists adds nothing but doubts to what the other one knows.
         """
-        pages: list[ScanPage] = []
+        pages: dict[Side, ScanPage] = {}
         failures: list[str] = []
         spilled = self._machine.spilled()
         whole = False
-        sides = sorted(draft.sides, key=lambda side: (side in draft.failed, side is draft.behind))
+        sides = sorted(draft.sides, key=lambda side: (self._avoided(side), side is draft.behind))
         for side in sides:
             page = await self._scan(draft, side, limit, last=side is sides[-1])
             if isinstance(page, Failed):
-                draft.failed.add(side)
                 failures.append(f"{side.value}: {page}")
                 continue
-            pages.append(page)
+            pages[side] = page
             whole = whole or (page.complete and side is not draft.behind)
             if whole and not spilled:
                 break
         if not pages:
             raise Unavailable("; ".join(failures))
         draft.stale = draft.stale or not whole or (spilled and len(pages) < len(self._homes))
-        return pages
+        if whole and not spilled and draft.behind is not None:
+            pages.pop(draft.behind, None)
+        return list(pages.values())
 
     async def _scan(
         self, draft: _Draft, side: Side, limit: int, *, last: bool
@@ -202,10 +205,20 @@ class Lister:
             after=draft.after,
             prefix=draft.listing.prefix,
             limit=limit,
-            deadline_s=self._bounds.scan_s if last or draft.failed else self._bounds.first_scan_s,
+            deadline_s=self._bounds.scan_s
+            if last or self._avoided(side.other)
+            else self._bounds.first_scan_s,
         )
-        self.counters.scans_failed += isinstance(page, Failed)
+        if isinstance(page, Failed):
+            self.counters.scans_failed += 1
+            self._avoided_until_us[side] = self._now_us() + self._bounds.avoid_us
         return page
+
+    def _avoided(self, side: Side) -> bool:
+        return self._now_us() < self._avoided_until_us.get(side, 0)
+
+    def _now_us(self) -> int:
+        return self._time.now_us() if self._time.known() else 0
 
     async def _extend(self, draft: _Draft, stretch: _Stretch) -> None:
         """Enters the names of a stretch, as many as the page still holds."""

@@ -38,6 +38,7 @@ class FaultyHome:
         self.unlisted: frozenset[str] | None = None
         """Names that an incomplete scan leaves out; None for a complete one."""
         self.calls = 0
+        self.scan_deadlines_s: list[float] = []
         self.held: asyncio.Event | None = None
         """While set and not signalled, scans hang."""
 
@@ -68,6 +69,7 @@ class FaultyHome:
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
+        self.scan_deadlines_s.append(deadline_s)
         if self.held is not None:
             await self.held.wait()
         if self._fails():

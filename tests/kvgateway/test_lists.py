@@ -104,6 +104,22 @@ async def test_both_homes_down_is_said_with_both_reasons() -> None:
         await homes.lister.list(_listing())
 
 
+async def test_a_home_that_failed_is_asked_last_for_a_while() -> None:
+    homes = Listings()
+    await homes.hold("a", homes.value())
+    homes.kvsp.down = True
+    await homes.names()
+    await homes.names()
+    assert (homes.kvsp.scan_deadlines_s, homes.s3.scan_deadlines_s) == ([2.0], [5.0, 5.0])
+    assert homes.kvsp.calls == 2, "the scan, and the read that S3's listing needs"
+    homes.kvsp.down = False
+    assert await homes.names() == ["a"]
+    assert homes.kvsp.calls == 2
+    homes.clock.advance(5)
+    assert await homes.names() == ["a"]
+    assert homes.kvsp.calls == 3
+
+
 async def test_a_tombstone_on_s3_costs_no_read() -> None:
     homes = Listings()
     homes.kvsp.down = True
@@ -206,6 +222,19 @@ async def test_a_home_that_is_behind_is_listed_only_when_the_other_fails() -> No
     homes.s3.down = True
     page = await homes.lister.list(_listing())
     assert ([name.name for name in page.names], page.stale) == (["old"], True)
+
+
+async def test_a_home_that_is_behind_and_was_asked_first_casts_no_doubt() -> None:
+    homes = Listings()
+    homes.gateway.trust.late = Side.S3
+    homes.kvsp.down = True
+    await homes.names()
+    homes.kvsp.down = False
+    await homes.hold("a", homes.value(ms=1), Side.S3)
+    await homes.hold("a", homes.value(ms=2), Side.KVSP)
+    page = await homes.lister.list(_listing())
+    assert ([name.name for name in page.names], page.stale) == (["a"], False)
+    assert homes.lister.counters.reads == 0
 
 
 async def test_an_incomplete_listing_is_merged_with_the_other_home() -> None:
