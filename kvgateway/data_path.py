@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from kvgateway.gateway import Gateway
 from kvgateway.guard import GuardedHome, LegBounds
 from kvgateway.home_time import HomeTime
-from kvgateway.homes import Homes, open_homes
 from kvgateway.inbox import RepairInbox
 from kvgateway.keeper import Keeper
 from kvgateway.lists import Lister
@@ -30,6 +29,7 @@ from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
 from kvgateway.trust_file import DiskTrustFile
 from kvgateway.writes import WriteBounds, Writer
+from tandem.backends.opening import Homes, open_homes
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.reply import Side
 from tandem.runtime import logs
@@ -94,7 +94,7 @@ async def build_data_path(
     """Opens and wires everything; ConfigurationError when a home or a file cannot be used."""
     entropy = SystemEntropy()
     time = HomeTime(clock)
-    homes = await open_homes(settings, places, clock, entropy)
+    homes = await open_homes(settings.homes(), clock, entropy)
     observer = HomeMetrics(metrics)
     bounds = LegBounds(settings.legs_max, settings.leg_bytes_max)
     guards = {

@@ -120,8 +120,10 @@ class Keeper:
             guard = self._guards[side]
             if isinstance(replies[side], Failed) and not guard.barred:
                 continue
-            if objection != guard.barred:
-                _LOG.warning("home_identity", home=side.value, objection=objection)
+            if objection and objection != guard.barred:
+                _LOG.warning("home_barred", home=side.value, why=objection)
+            elif guard.barred and not objection:
+                _LOG.info("home_admitted", home=side.value)
             guard.barred = objection
         for side in verdict.empty:
             self._trust.missed(side, ALL, self._time.now_us())

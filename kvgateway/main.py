@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from kvgateway import identity
 from kvgateway.home_time import HomeTime
-from kvgateway.homes import Homes, open_homes
 from kvgateway.places import Places
 from kvgateway.post import Post
 from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
@@ -24,6 +23,7 @@ from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
 from kvgateway.supervisor import Supervisor
 from tandem import errors
+from tandem.backends.opening import Homes, open_homes
 from tandem.core.reply import Found, Missing
 from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
@@ -89,7 +89,7 @@ class _Gateway:
         place = Place.make(places.gateway, settings.shared_memory_bytes)
         bound = ClockBound.open(places.clock_bound, self._entropy.token)
         queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
-        homes = await open_homes(settings, places, self._clock, self._entropy)
+        homes = await open_homes(settings.homes(), self._clock, self._entropy)
         minted_us: int | None = None
         try:
             store_id = await _unless(stop, self._learned(homes, bound))

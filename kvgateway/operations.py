@@ -1,7 +1,6 @@
 """What an operator may see and do: the `Operations` behind the Ops service."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from kvgateway.guard import GuardedHome
@@ -13,6 +12,7 @@ from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
 from tandem.backends.heal import Healed as HealDone
 from tandem.backends.heal import NotHealed
+from tandem.backends.opening import HomeLabel
 from tandem.core.key import Key, object_name
 from tandem.core.operations import (
     Copy,
@@ -30,16 +30,6 @@ from tandem.core.repair import repair_plan
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
 
 INSPECT_DEADLINE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class HomeLabel:
-    """How a home is called in a status."""
-
-    kind: str
-    location: str
-    detail: Callable[[], str]
-    """What else is worth knowing: the probe's verdict, which credentials are in use."""
 
 
 class JournalState(Protocol):

@@ -59,13 +59,3 @@ class Places:
     def metrics(self) -> Path:
         """Snapshots of the workers' metrics."""
         return self.gateway / "metrics"
-
-    @property
-    def objects(self) -> Path:
-        """The embedded file home."""
-        return self.data / "objects.sqlite"
-
-    @property
-    def probe(self) -> Path:
-        """What was learned of the S3 store."""
-        return self.gateway / "s3-probe.json"

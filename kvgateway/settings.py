@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandem.backends.opening import HomeChoice
 from tandem.core.limits import CACHE_TTL_S_MIN
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import DURATION_S, SIZE, WHOLE, Address, Relation, setting, shared
@@ -80,3 +81,14 @@ class GatewaySettings:
                 )
             )
         return broken
+
+    def homes(self) -> HomeChoice:
+        """Which homes are to be opened."""
+        return HomeChoice(
+            str(self.kvsp_address),
+            self.s3_bucket,
+            self.s3_endpoint,
+            self.s3_region,
+            self.s3_prefix,
+            self.data,
+        )

@@ -1,0 +1,56 @@
+"""The crawler's settings; `docs/configuration.md` is generated from these declarations."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.backends.opening import HomeChoice
+from tandem.runtime.logs import LogFormat, LogLevel
+from tandem.runtime.settings import DURATION_S, NUMBER, TEXT, WHOLE, Address, setting, shared
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlerSettings:
+    """Everything that can be set for the crawler."""
+
+    data: Path = shared.data()
+    grpc_address: Address = shared.grpc_address()
+    kvsp_address: Address = shared.kvsp_address()
+    s3_bucket: str = shared.s3_bucket()
+    s3_endpoint: str = shared.s3_endpoint()
+    s3_region: str = shared.s3_region()
+    s3_prefix: str = shared.s3_prefix()
+    log_level: LogLevel = shared.log_level()
+    log_format: LogFormat = shared.log_format()
+    gateways: str = setting(
+        TEXT, "grpc", "addresses of all gateways, with commas; grpc: the one above"
+    )
+    pause_s: float = setting(
+        DURATION_S, 10.0, "least rest between two rounds over all namespaces", low=0.1
+    )
+    breathe_ratio: float = setting(
+        NUMBER, 1.0, "rest after a round for this many times as long as it took", low=0.0
+    )
+    page_names: int = setting(WHOLE, 1000, "names in one page of a listing", low=10, high=1000)
+    settle_s: float = setting(
+        DURATION_S, 2.0, "a difference younger than this is a write in flight", low=0.1
+    )
+    heals_at_once: int = setting(
+        WHOLE, 16, "keys that are healed at the same time", low=1, high=256
+    )
+
+    def homes(self) -> HomeChoice:
+        """Which homes are to be opened."""
+        return HomeChoice(
+            str(self.kvsp_address),
+            self.s3_bucket,
+            self.s3_endpoint,
+            self.s3_region,
+            self.s3_prefix,
+            self.data,
+        )
+
+    def gateway_addresses(self) -> tuple[str, ...]:
+        """Whom to ask and to tell."""
+        if self.gateways == "grpc":
+            return (str(self.grpc_address),)
+        return tuple(address.strip() for address in self.gateways.split(",") if address.strip())

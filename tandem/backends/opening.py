@@ -1,0 +1,73 @@
+"""Opens both homes as they are configured: KVSP, and a bucket or the embedded file."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.backends.file import FileHome
+from tandem.backends.kvsp import KvspBackend
+from tandem.backends.port import Backend
+from tandem.core.reply import Side
+from tandem.runtime.clock import Clock
+from tandem.runtime.randomness import Entropy
+
+
+@dataclass(frozen=True, slots=True)
+class HomeChoice:
+    """Which homes, as settings say it."""
+
+    kvsp_address: str
+    s3_bucket: str
+    """Empty for the embedded file."""
+    s3_endpoint: str
+    s3_region: str
+    s3_prefix: str
+    data: Path
+    """Where the embedded file lies, and what was learned of a store."""
+
+
+@dataclass(frozen=True, slots=True)
+class HomeLabel:
+    """How a home is called in a status."""
+
+    kind: str
+    """kvsp, s3 or file."""
+    location: str
+    detail: Callable[[], str]
+    """What else is worth knowing: the probe's verdict, which credentials are in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """Both homes, open."""
+
+    backends: Mapping[Side, Backend]
+    labels: Mapping[Side, HomeLabel]
+
+    async def aclose(self) -> None:
+        """Closes both."""
+        for home in self.backends.values():
+            await home.aclose()
+
+
+async def open_homes(choice: HomeChoice, clock: Clock, entropy: Entropy) -> Homes:
+    """Opens both; a home that is only down opens all the same.
+
+    Raises ConfigurationError when a home cannot be used as configured.
+    """
+    objects, label = await _open_objects(choice, clock)
+    kvsp = KvspBackend(choice.kvsp_address, entropy)
+    kvsp.start()
+    return Homes(
+        {Side.KVSP: kvsp, Side.S3: objects},
+        {Side.KVSP: HomeLabel("kvsp", choice.kvsp_address, _nothing), Side.S3: label},
+    )
+
+
+async def _open_objects(choice: HomeChoice, clock: Clock) -> tuple[Backend, HomeLabel]:
+    path = choice.data / "objects.sqlite"
+    return await FileHome.open(path, clock), HomeLabel("file", str(path), _nothing)
+
+
+def _nothing() -> str:
+    return ""
