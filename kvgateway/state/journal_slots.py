@@ -4,7 +4,7 @@
     <journal>/<n>/lock      held by the worker that writes there, for as long as it lives
     <journal>/<n>/*.log     its segments
 
-A slot is never used again: its intents are recovered by anybody once its lock is free.
+Each start of a worker makes a slot; anybody recovers and removes it once its lock is free.
 """
 
 import fcntl

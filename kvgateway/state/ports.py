@@ -166,7 +166,10 @@ class DirtyMark:
 
 
 class RepairQueue(Protocol):
-    """One row per key, durable. At its bound, rows collapse into dirty marks on namespaces."""
+    """One row per key, durable. At its bound, rows collapse into dirty marks on namespaces.
+
+    Any method raises OSError when the disk refuses; nothing was changed then.
+    """
 
     async def add(self, tasks: Sequence[RepairTask], due_us: int) -> None:
         """Enters tasks, merged by key (highest version, union of sides); durable on return."""

@@ -26,7 +26,8 @@ _T = TypeVar("_T")
 
 
 class SqliteQueue:
-    """See `ports.RepairQueue`."""
+    """See `ports.RepairQueue`. OSError from any call says that the file is refused, or was for
+    too long in use by others; nothing was changed then."""
 
     def __init__(self, connection: aiosqlite.Connection, rows_max: int) -> None:
         self._connection = connection
@@ -68,26 +69,29 @@ class SqliteQueue:
 
     async def wanted(self, key: Key) -> Version:
         """See `ports.RepairQueue`."""
-        return await self._read(lambda db: queue_rows.wanted(db, key))
+        return await self._run(lambda db: queue_rows.wanted(db, key))
 
     async def stats(self) -> QueueStats:
         """See `ports.RepairQueue`."""
-        return await self._read(queue_rows.stats)
+        return await self._run(queue_rows.stats)
 
     async def sample(self, limit: int) -> list[QueuedTask]:
         """See `ports.RepairQueue`."""
-        return await self._read(lambda db: queue_rows.sample(db, limit))
+        return await self._run(lambda db: queue_rows.sample(db, limit))
 
     async def dirty(self) -> list[DirtyMark]:
         """See `ports.RepairQueue`."""
-        return await self._read(queue_rows.dirty)
+        return await self._run(queue_rows.dirty)
 
     async def clear_dirty(self, side: Side, namespace: str, began_us: int) -> None:
         """See `ports.RepairQueue`."""
         await self._change(lambda db: queue_rows.clear_dirty(db, side, namespace, began_us))
 
-    async def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        return await on_thread(self._connection, work)
+    async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        try:
+            return await on_thread(self._connection, work)
+        except sqlite3.Error as error:
+            raise OSError(f"the repair queue: {error}") from error
 
     async def _change(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         def transaction(db: sqlite3.Connection) -> _T:
@@ -95,7 +99,7 @@ class SqliteQueue:
                 db.execute("begin immediate")
                 return work(db)
 
-        return await on_thread(self._connection, transaction)
+        return await self._run(transaction)
 
 
 def _prepare(db: sqlite3.Connection) -> None:

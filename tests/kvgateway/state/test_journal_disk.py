@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -149,6 +150,39 @@ async def test_a_disk_that_refuses_is_said_loudly_and_tried_again(tmp_path: Path
     assert journal.live() == len(durable)
     await journal.aclose()
     assert {intent(d) for d in durable} <= recovered(tmp_path)
+
+
+async def test_a_write_that_is_cut_short_is_not_durable_and_harms_nothing(tmp_path: Path) -> None:
+    journal = DiskJournal(claim(tmp_path), retry_s=0.01)
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, no_limit[1]))
+    try:
+        n = 0
+        while await journal.append([intent(n)]):
+            n += 1
+        assert (tmp_path / "0" / f"{1:016}.log").stat().st_size == 1000
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+    assert 5 < n < 30
+    assert journal.failures >= 1
+    while not await journal.append([intent(500)]):
+        await asyncio.sleep(0.005)
+    await journal.aclose()
+    assert recovered(tmp_path) == {*(intent(d) for d in range(n)), intent(500)}
+
+
+async def test_appends_that_wait_behind_a_refused_write_are_refused(tmp_path: Path) -> None:
+    slot = claim(tmp_path)
+    journal = DiskJournal(slot, retry_s=0.01)
+    slot.directory.rename(tmp_path / "elsewhere")
+    first = journal.append([intent(1)])
+    await asyncio.sleep(0)
+    second = journal.append([intent(2)])
+    assert not await first
+    assert not await second
+    assert journal.live() == 0
+    (tmp_path / "elsewhere").rename(slot.directory)
+    await journal.aclose()
 
 
 WRITER = """

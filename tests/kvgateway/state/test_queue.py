@@ -15,6 +15,7 @@ from kvgateway.state.ports import (
     Taken,
 )
 from kvgateway.state.queue import SqliteQueue
+from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.version import NO_VERSION, Version
@@ -204,3 +205,15 @@ async def test_the_file_is_shared_and_survives(tmp_path: Path) -> None:
     three = await SqliteQueue.open(path)
     assert (await three.stats()).depth == 60
     await three.aclose()
+
+
+async def test_a_full_disk_is_an_error_that_changes_nothing(tmp_path: Path) -> None:
+    queue = await SqliteQueue.open(tmp_path / "repair.sqlite")
+    await queue.add([task("a")], 10)
+    await on_thread(queue._connection, lambda db: db.execute("pragma max_page_count = 20"))
+    with pytest.raises(OSError, match="full"):
+        await queue.add([task(f"k{n}") for n in range(5000)], 20)
+    assert (await queue.stats()).depth == 1
+    await queue.add([task("b")], 10)
+    assert len(await queue.take(5, 10, 50)) == 2
+    await queue.aclose()
