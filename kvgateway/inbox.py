@@ -36,6 +36,11 @@ class RepairInbox:
         self.dropped = 0
         self.queue_errors = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many tasks are not durable yet."""
+        return len(self._waiting)
+
     def add(self, task: RepairTask, queued: Callable[[], None] | None = None) -> None:
         """Enters a task; `queued` is called once it is durable."""
         if queued is None and len(self._waiting) >= self._tasks_max:

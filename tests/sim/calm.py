@@ -1,0 +1,162 @@
+"""After the storm: what must become true when faults and writes have stopped."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from kvgateway.state.switches import HomeSwitch
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.reply import Side
+from tandem.core.request import Read
+from tandem.core.version import NO_VERSION, Version
+from tandem.errors import TandemError
+from tests.sim.faults import AFTER_DEADLINE_S
+from tests.sim.host import CACHE_TTL_S, POLICIES, Worker
+from tests.sim.oracles import Scope, value_of
+
+if TYPE_CHECKING:
+    from tests.sim.universe import Universe
+
+LEGS_S: Final = 31.0
+"""By then every leg has ended at its own deadline."""
+REPAIR_MAX_S: Final = 120.0
+"""Repair has to be done by then."""
+SHOWN_S: Final = 5.0
+"""How much longer than a cache entry lives a write may take to be seen everywhere."""
+
+
+class Calm:
+    """Calms a universe down and checks it."""
+
+    def __init__(self, universe: "Universe") -> None:
+        self._universe = universe
+        self._fail = universe.oracles.fail
+
+    async def run(self, clients: Sequence["asyncio.Task[None]"]) -> None:
+        """Faults end, then writes; then each check at its time."""
+        universe = self._universe
+        universe.history.note("calm", "begins")
+        for weather in universe.weather.values():
+            weather.clear()
+        for host in universe.hosts:
+            for side in Side:
+                host.switch(side, HomeSwitch())
+            for worker in host.living():
+                worker.journal.writable = True
+        for client in clients:
+            await client
+        await asyncio.sleep(LEGS_S)
+        await self._repaired()
+        self._both_homes_have_what_was_acknowledged("repair alone")
+        await asyncio.sleep(AFTER_DEADLINE_S)
+        await self._read_all()
+        await self._repaired()
+        await self._crawl()
+        self._equal()
+        self._both_homes_have_what_was_acknowledged("the end")
+        await asyncio.sleep(CACHE_TTL_S + SHOWN_S)
+        await self._shown_everywhere()
+        await asyncio.sleep(1.0)
+        self._nothing_left()
+
+    def _workers(self) -> list[Worker]:
+        return [worker for host in self._universe.hosts for worker in host.living()]
+
+    async def _repaired(self) -> None:
+        """Repair comes to its end by itself."""
+        loop = self._universe.loop
+        until_s = loop.time() + REPAIR_MAX_S
+        while loop.time() < until_s:
+            depths = [(await host.disk.queue.stats()).depth for host in self._universe.hosts]
+            if not any(depths) and all(worker.idle for worker in self._workers()):
+                return
+            await asyncio.sleep(1.0)
+        for host in self._universe.hosts:
+            for queued in await host.disk.queue.sample(3):
+                self._fail(f"liveness: {host.name} still has to repair {queued}")
+        for worker in self._workers():
+            if not worker.idle:
+                self._fail(f"liveness: {worker.name} is not idle: {worker.busy()}")
+
+    def _both_homes_have_what_was_acknowledged(self, after: str) -> None:
+        for key, operations in sorted(self._universe.oracles.by_key.items()):
+            acked = [one for one in operations if one.acked_s is not None]
+            newest = max(acked, key=lambda one: one.version, default=None)
+            for side in Side:
+                held = self._universe.sites[side].held(key)
+                if newest is not None and _version(held) < newest.version:
+                    self._fail(f"lost ({after}): {side.value} holds {key.name} at "
+                               f"{self._named(held)}, but write {newest.number} was acknowledged")  # fmt: skip
+                if held is not None:
+                    self._is_sound(side, key, held)
+
+    def _is_sound(self, side: Side, key: Key, held: Record) -> None:
+        operation = self._universe.oracles.by_version.get(held.version)
+        if operation is None or operation.key != key or held.kind is not operation.kind:
+            self._fail(f"{side.value} holds {key.name} as nobody wrote it: {held.value!r}")
+        elif held.value not in {b"", value_of(operation)}:
+            self._fail(f"{side.value} holds {key.name} with {held.value!r}")
+        elif any(operation.number in m.buried.get(key, ()) for m in self._scopes()):
+            self._fail(f"{side.value}: write {operation.number} of {key.name} is back")
+
+    def _scopes(self) -> list[Scope]:
+        return list(self._universe.machines.values())
+
+    def _named(self, held: Record | None) -> str:
+        operation = None if held is None else self._universe.oracles.by_version.get(held.version)
+        return "nothing" if operation is None else f"write {operation.number}"
+
+    async def _read_all(self) -> None:
+        """Reads past the cache notice what only reads can notice: copies that went bad."""
+        for worker in self._workers()[:1]:
+            for key in sorted(self._universe.oracles.by_key):
+                await asyncio.gather(*worker.read([Read(key, cache_ttl_s=0)]))
+        await asyncio.sleep(1.0)
+
+    async def _crawl(self) -> None:
+        """One crawl may heal; the next finds nothing, and everyone trusts both homes again."""
+        universe = self._universe
+        for _ in range(2):
+            homes = {side: universe.home_of(universe.fine_link(side), side) for side in Side}
+            for unequal in await universe.crawl_over(homes):
+                self._fail(f"liveness: a crawl in calm weather leaves {unequal}")
+            await asyncio.sleep(2.5)
+        for worker in self._workers():
+            for namespace in POLICIES:
+                if worker.trust.behind(namespace) is not None:
+                    self._fail(f"liveness: {worker.name} still distrusts a home")
+
+    def _equal(self) -> None:
+        for key in sorted(self._universe.oracles.by_key):
+            kvsp, s3 = (self._universe.sites[side].held(key) for side in Side)
+            if kvsp != s3:
+                self._fail(f"unequal: {key.name} is {self._named(kvsp)} in KVSP, "
+                           f"{self._named(s3)} on S3")  # fmt: skip
+
+    async def _shown_everywhere(self) -> None:
+        """Every machine shows the newest of each key, from its cache or not."""
+        for worker in self._workers():
+            keys = sorted(self._universe.oracles.by_key)
+            for key, answer in zip(keys, worker.read([Read(key) for key in keys]), strict=True):
+                held = self._universe.sites[Side.KVSP].held(key)
+                try:
+                    result = await answer
+                except TandemError as error:
+                    self._fail(f"{worker.name} cannot read {key.name} in calm weather: {error}")
+                    continue
+                if result.version != _version(held):
+                    self._fail(f"{worker.name} does not show {self._named(held)} of {key.name}")
+
+    def _nothing_left(self) -> None:
+        for worker in self._workers():
+            if worker.busy():
+                self._fail(f"left over at {worker.name}: {worker.busy()}")
+            if worker.observer.broken or worker.keeper.counters.errors:
+                self._fail(f"{worker.name}: unexpected exceptions")
+            if worker.repair.counters.errors or worker.inbox.queue_errors:
+                self._fail(f"{worker.name}: unexpected exceptions in repair")
+
+
+def _version(held: Record | None) -> Version:
+    return NO_VERSION if held is None else held.version

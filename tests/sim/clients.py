@@ -1,0 +1,191 @@
+"""Clients: each has its habits, keeps at it through the storm, and tells the oracles what it sees.
+
+A client without a token stays with one machine, whose own promises protect it. One with a token
+roams between machines, and carries the versions that it knows.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from typing import Final, Protocol
+
+from tandem.core.key import Key
+from tandem.core.record import Kind
+from tandem.core.request import Delete, Listing, Put, Read, Write
+from tandem.core.version import NO_VERSION
+from tandem.errors import TandemError
+from tests.sim.history import ConnectionLost
+from tests.sim.host import POLICIES, Host, Worker
+from tests.sim.loop import VirtualLoop
+from tests.sim.oracles import Operation, Oracles, Scope, Writing, value_of
+
+PATIENCE_S: Final = 600.0
+"""Whatever takes longer than this hangs."""
+NAMESPACES: Final = tuple(POLICIES)
+
+
+class Surroundings(Protocol):
+    """What a client finds in its universe."""
+
+    loop: VirtualLoop
+    oracles: Oracles
+    hosts: Sequence[Host]
+    machines: dict[str, Scope]
+
+    def excused(self, worker: Worker, error: TandemError, reads: Sequence[Read], writes: Sequence[Write]) -> bool:
+        """Whether the design allows this error now."""
+        ...
+
+    def excused_listing(self, worker: Worker, namespace: str) -> bool:
+        """Whether the design allows that this listing fails now."""
+        ...
+
+
+class Client:
+    """One client; `run` is its life."""
+
+    def __init__(self, name: str, universe: Surroundings, random: Random, hot_names: int) -> None:
+        self._name = name
+        self._universe = universe
+        self._random = random
+        self._hot_names = hot_names
+        self._token = Scope(name) if random.random() < 0.6 else None
+        self._home = random.choice(list(universe.hosts))
+        self._hasty = random.random() < 0.2
+        weights = [random.random() ** 2 + 0.05 for _ in range(4)]
+        self._weights = weights
+
+    async def run(self, operations: int, think_s: float) -> None:
+        """So many operations, one after another."""
+        for _ in range(operations):
+            await asyncio.sleep(self._random.expovariate(1 / think_s))
+            worker = self._worker()
+            if worker is not None:
+                await self._operate(worker)
+
+    def _worker(self) -> Worker | None:
+        host = self._home
+        if self._token is not None and self._random.random() < 0.7:
+            host = self._random.choice(list(self._universe.hosts))
+        living = host.living()
+        return self._random.choice(list(living)) if living else None
+
+    def _scopes(self, worker: Worker) -> list[Scope]:
+        machine = self._universe.machines[worker.host.name]
+        return [machine] if self._token is None else [machine, self._token]
+
+    def _key(self) -> Key:
+        namespace = NAMESPACES[self._random.random() < 0.15]
+        if self._random.random() < 0.9:
+            return Key(namespace, f"hot{self._random.randrange(self._hot_names)}")
+        return Key(namespace, f"cold{self._random.randrange(40)}")
+
+    async def _operate(self, worker: Worker) -> None:
+        what = self._random.choices(("read", "put", "delete", "list"), self._weights)[0]
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                match what:
+                    case "read":
+                        await self._read(worker)
+                    case "list":
+                        await self._list(worker)
+                    case kind:
+                        await self._write(worker, kind == "put")
+        except TimeoutError:
+            self._universe.oracles.fail(f"{self._name}: a {what} at {worker.name} hangs")
+
+    async def _read(self, worker: Worker) -> None:
+        keys = [self._key() for _ in range(self._random.choice([1, 1, 1, 4]))]
+        reads = [self._read_of(key) for key in keys]
+        scopes = self._scopes(worker)
+        readings = [self._universe.oracles.reading(key, scopes) for key in keys]
+        answers = worker.read(reads)
+        if self._hasty and self._random.random() < 0.3:
+            await asyncio.sleep(self._random.expovariate(1 / 0.003))
+            return
+        for read, reading, answer in zip(reads, readings, answers, strict=True):
+            try:
+                result = await answer
+            except TandemError as error:
+                if not self._universe.excused(worker, error, [read], []):
+                    self._universe.oracles.fail(f"{worker.name} cannot read {read.key.name}: {error}")
+            except ConnectionLost:
+                pass
+            else:
+                self._universe.oracles.read(reading, result)
+
+    def _read_of(self, key: Key) -> Read:
+        wanted = NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
+        return Read(key, wanted, self._random.choice([None, None, 0]))
+
+    async def _write(self, worker: Worker, put: bool) -> None:
+        oracles = self._universe.oracles
+        keys = list(dict.fromkeys(self._key() for _ in range(self._random.choice([1, 1, 1, 3]))))
+        operations = [self._operation(key, put) for key in keys]
+        writes = [self._write_of(operation) for operation in operations]
+        scopes = self._scopes(worker)
+        worker.machine.minted = ()
+        answers = worker.write(writes)
+        minted = worker.machine.minted
+        writings = [
+            oracles.stamped(operation, version, scopes)
+            for operation, version in zip(operations, minted, strict=bool(minted))
+        ]
+        if not writings:
+            for operation in operations:
+                operation.over = True
+        for n, answer in enumerate(answers):
+            writing = writings[n] if writings else None
+            await self._heard(worker, writes[n], answer, operations[n], writing)
+
+    async def _heard(
+        self,
+        worker: Worker,
+        write: Write,
+        answer: "asyncio.Future[object]",
+        operation: Operation,
+        writing: Writing | None,
+    ) -> None:
+        try:
+            written = await answer
+        except TandemError as error:
+            if not self._universe.excused(worker, error, [], [write]):
+                self._universe.oracles.fail(f"{worker.name} cannot write {write.key.name}: {error}")
+        except ConnectionLost:
+            pass
+        else:
+            assert writing is not None
+            superseded = written.superseded_by is not None
+            self._universe.oracles.acknowledged(writing, written.version, superseded=superseded)
+        operation.over = True
+
+    def _operation(self, key: Key, put: bool) -> Operation:
+        expires_at_s = 0
+        if put and self._random.random() < 0.2:
+            expires_at_s = self._universe.loop.true_us() // 1_000_000 + self._random.randint(2, 60)
+        kind = Kind.VALUE if put else Kind.TOMBSTONE
+        return self._universe.oracles.operation(key, kind, expires_at_s)
+
+    def _write_of(self, operation: Operation) -> Write:
+        key = operation.key
+        above = NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
+        if operation.kind is Kind.TOMBSTONE:
+            return Delete(key, above)
+        return Put(key, value_of(operation), b"", operation.expires_at_s, above)
+
+    async def _list(self, worker: Worker) -> None:
+        oracles = self._universe.oracles
+        namespace = NAMESPACES[self._random.random() < 0.15]
+        machine = self._universe.machines[worker.host.name]
+        after = self._random.choice(["", "", "cold2", "hot1"])
+        listing = Listing(namespace, "", after, self._random.choice([1000, 1000, 2, 5]))
+        before = oracles.surely(machine, namespace)
+        try:
+            page = await worker.list(listing)
+        except TandemError as error:
+            if not self._universe.excused_listing(worker, namespace):
+                oracles.fail(f"{worker.name} cannot list: {error}")
+        except ConnectionLost:
+            pass
+        else:
+            oracles.listed(worker.name, listing, page, before, oracles.surely(machine, namespace))

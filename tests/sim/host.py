@@ -1,0 +1,306 @@
+"""One machine with its worker processes, built from production's parts over memory."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, Final, TypeVar, cast
+
+from kvgateway.guard import GuardedHome
+from kvgateway.home_time import HomeTime
+from kvgateway.inbox import RepairInbox
+from kvgateway.keeper import Keeper, Spilling
+from kvgateway.lists import Lister
+from kvgateway.preparation import pin_queue, recover_intents
+from kvgateway.reads import ReadBounds, Reader
+from kvgateway.repair import RepairRule, RepairWorker
+from kvgateway.state.memory import MemoryMachine
+from kvgateway.state.memory_journal import MemoryJournal
+from kvgateway.state.ports import Journal, Machine, RepairQueue
+from kvgateway.state.switches import HomeSwitch
+from kvgateway.switchboard import SwitchBoard
+from kvgateway.trust import Trust
+from kvgateway.writes import WriteBounds, Writer
+from tandem.backends.port import Backend
+from tandem.core.namespace import ReadMode
+from tandem.core.race import AckPolicy
+from tandem.core.reply import Reason, Side
+from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
+from tandem.core.version import Version
+from tandem.errors import TandemError
+from tests.sim.faults import Link
+from tests.sim.history import ConnectionLost, History
+from tests.sim.lives import Disk, Leftover, Life, LivingJournal, LivingMachine, LivingQueue
+from tests.sim.loop import SeededEntropy, VirtualClock, VirtualLoop
+
+T = TypeVar("T")
+
+STORE_ID: Final = "5" * 32
+POLICIES: Final = {"a" * 32: AckPolicy.FIRST_INTENT, "b" * 32: AckPolicy.BOTH}
+"""The namespaces of every universe."""
+READ_DEADLINE_S: Final = 5.0
+PIN_US: Final = 2 * int(READ_DEADLINE_S * 1e6)
+CACHE_TTL_S: Final = 8
+CLOCK_EACH_S: Final = 0.5
+REPAIR: Final = RepairRule(idle_s=0.5, pin_us=PIN_US)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all machines of a universe stand on."""
+
+    loop: VirtualLoop
+    history: History
+    random: Random
+    home_of: Callable[[Link, Side], Backend]
+    link_of: Callable[[str, str, Side], Link]
+    """By name of the worker, name of the machine, and home."""
+
+
+class _Observer:
+    """See `kvgateway.guard.HomeObserver`."""
+
+    def __init__(self) -> None:
+        self.broken = 0
+
+    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
+        """Nobody counts here."""
+
+    def broke(self, side: Side) -> None:
+        self.broken += 1
+
+
+class Worker:
+    """One worker process: its objects, its tasks, and the clients that wait for it."""
+
+    def __init__(self, host: "Host", name: str, homes: Mapping[Side, Backend], links: Sequence[Link]) -> None:
+        ground = host.ground
+        self.name = name
+        self.host = host
+        self._links = links
+        self._life = Life()
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._calls_made = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.journal = MemoryJournal(sync_s=ground.random.choice([0.0003, 0.002, 0.02]))
+        self.machine = LivingMachine(host.memory, self._life)
+        self.observer = _Observer()
+        self.time = HomeTime(host.clock)
+        self.trust = Trust()
+        self.guards = {
+            side: GuardedHome(home, clock=host.clock, time=self.time, observer=self.observer)
+            for side, home in homes.items()
+        }
+        entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
+        machine = cast(Machine, self.machine)
+        queue = cast(RepairQueue, LivingQueue(host.disk, self._life, ground.random))
+        self.inbox = RepairInbox(queue, self.time)
+        self.reader = Reader(
+            homes=self.guards, machine=machine, queue=queue, inbox=self.inbox, time=self.time,
+            trust=self.trust, mode_of=lambda _: ReadMode.RACE,
+            bounds=ReadBounds(READ_DEADLINE_S, CACHE_TTL_S),
+        )  # fmt: skip
+        self.writer = Writer(
+            homes=self.guards, machine=machine,
+            journal=cast(Journal, LivingJournal(self.journal, self._life)), inbox=self.inbox,
+            time=self.time, policy_of=POLICIES.__getitem__, bounds=WriteBounds(pin_us=PIN_US),
+        )  # fmt: skip
+        self.lister = Lister(
+            homes=self.guards, machine=machine, reader=self.reader, time=self.time,
+            trust=self.trust, mode_of=lambda _: ReadMode.RACE,
+        )  # fmt: skip
+        self.keeper = Keeper(
+            store_id=STORE_ID, guards=self.guards, time=self.time,
+            machine=cast(Spilling, self.machine), switches=SwitchBoard(host.disk), queue=queue, trust=self.trust,
+            trust_file=host.disk, namespaces=lambda: frozenset(POLICIES), entropy=entropy,
+        )  # fmt: skip
+        self.repair = RepairWorker(
+            homes=self.guards, queue=queue, machine=machine, time=self.time, entropy=entropy,
+            rule=REPAIR, monotonic_us=host.clock.monotonic_us,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Its loops begin."""
+        for work in (self.keeper.run(), self.inbox.run(), self.repair.run()):
+            self._tasks.append(self.host.ground.loop.create_task(work))
+
+    def die(self) -> None:
+        """Gone at once, as by SIGKILL. What is on the way to the homes stays on its way."""
+        self._life.over = True
+        for link in self._links:
+            link.cut = True
+        for task in self._tasks:
+            task.cancel()
+        intents = self.journal.crash()
+        if intents:
+            self.host.disk.leftovers.append(Leftover(self.host.disk, intents))
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            if not call.done():
+                call.set_exception(ConnectionLost(self.name))
+
+    def busy(self) -> dict[str, int]:
+        """What is under way; empty when nothing is."""
+        counts = {
+            "writes": self.writer.under_way,
+            "reads": self.reader.under_way,
+            "intents": self.journal.live(),
+            "calls": len(self._calls),
+            "tasks for the queue": self.inbox.waiting,
+        }
+        return {what: count for what, count in counts.items() if count}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing at all is under way."""
+        return not self.busy()
+
+    def read(self, reads: Sequence[Read]) -> "list[asyncio.Future[ReadResult]]":
+        """As a client calls it; ConnectionLost when the worker dies first."""
+        return [self._answer(answer) for answer in self.reader.read(reads)]
+
+    def write(self, writes: Sequence[Write]) -> "list[asyncio.Future[Written]]":
+        """As a client calls it; ConnectionLost when the worker dies first."""
+        return [self._answer(answer) for answer in self.writer.write(writes)]
+
+    def list(self, listing: Listing) -> "asyncio.Future[ListPage]":
+        """As a client calls it; ConnectionLost when the worker dies first."""
+        return self._answer(self.host.ground.loop.create_task(self.lister.list(listing)))
+
+    def _answer(self, answer: "T | TandemError | asyncio.Future[T]") -> "asyncio.Future[T]":
+        call: asyncio.Future[T] = self.host.ground.loop.create_future()
+        if isinstance(answer, asyncio.Future):
+            number = self._calls_made = self._calls_made + 1
+            self._calls[number] = call
+            answer.add_done_callback(lambda future: self._answered(number, call, future))
+        elif isinstance(answer, TandemError):
+            call.set_exception(answer)
+        else:
+            call.set_result(answer)
+        return call
+
+    def _answered(self, number: int, call: "asyncio.Future[T]", answer: "asyncio.Future[T]") -> None:
+        self._calls.pop(number, None)
+        error = answer.exception()
+        if call.done() or self._life.over:
+            return
+        if error is not None:
+            call.set_exception(error)
+        else:
+            call.set_result(answer.result())
+
+
+class Host:
+    """One machine: its disk, its memory, its clock, and the workers that run on it."""
+
+    def __init__(self, ground: Ground, name: str, number: int, clock: VirtualClock, workers: int) -> None:
+        self.ground = ground
+        self.name = name
+        self.clock = clock
+        self.disk = Disk(bytes([number] * 4))
+        self.memory: MemoryMachine
+        self.workers: list[Worker | None] = [None] * workers
+        self.boots = 0
+        self._made = 0
+        self._clock_task: asyncio.Task[None] | None = None
+        self._starting: list[asyncio.Task[None]] = []
+
+    def switch(self, side: Side, switch: HomeSwitch) -> None:
+        """An operator's hand; workers see it when they look."""
+        before = self.disk.switches
+        changed = {"epoch": before.epoch + 1, side.value: switch}
+        self.disk.store(replace(before, **changed))
+
+    def living(self) -> Sequence[Worker]:
+        """The workers that serve."""
+        return [worker for worker in self.workers if worker is not None]
+
+    def boot(self) -> None:
+        """Power on."""
+        self._begin(self._boot())
+
+    def crash(self) -> None:
+        """Power off: every worker and the memory are gone."""
+        self.ground.history.note(self.name, "crashes")
+        for task in self._starting:
+            task.cancel()
+        self._starting = []
+        if self._clock_task is not None:
+            self._clock_task.cancel()
+            self._clock_task = None
+        for slot in range(len(self.workers)):
+            self._kill(slot)
+
+    def kill(self, slot: int) -> None:
+        """One worker dies, and its supervisor recovers its intents and starts another."""
+        if self.workers[slot] is not None:
+            self.ground.history.note(self.name, f"worker {slot} dies")
+            self._kill(slot)
+            self._begin(self._replace(slot))
+
+    def _kill(self, slot: int) -> None:
+        worker = self.workers[slot]
+        if worker is not None:
+            self.workers[slot] = None
+            worker.die()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._starting = [task for task in self._starting if not task.done()]
+        self._starting.append(self.ground.loop.create_task(work))
+
+    async def _boot(self) -> None:
+        """The order of `kvgateway.main`: the homes' time, the clock's bound, what was left."""
+        self.boots += 1
+        self.memory = MemoryMachine(
+            gateway_id=self.disk.gateway_id,
+            random=SeededEntropy(Random(self.ground.random.getrandbits(64))).token,
+        )
+        workers = [self._worker() for _ in self.workers]
+        first = workers[0]
+        await self._look(first)
+        wait_us = self.disk.clock_bound_us - first.time.now_us()
+        if wait_us > 0:
+            await asyncio.sleep(wait_us / 1e6)
+        self._extend_clock(first)
+        self._clock_task = self.ground.loop.create_task(self._keep_clock())
+        await self._recover()
+        await pin_queue(self.disk.queue, self.memory)
+        for slot, worker in enumerate(workers):
+            await self._serve(slot, worker)
+
+    async def _replace(self, slot: int) -> None:
+        await self._recover()
+        await self._serve(slot, self._worker())
+
+    async def _serve(self, slot: int, worker: Worker) -> None:
+        await self._look(worker)
+        worker.start()
+        self.workers[slot] = worker
+        self.ground.history.note(worker.name, "serves")
+
+    async def _recover(self) -> None:
+        await recover_intents(list(self.disk.leftovers), self.disk.queue, self.memory)
+
+    async def _look(self, worker: Worker) -> None:
+        while True:
+            await worker.keeper.round()
+            if worker.time.known():
+                return
+            await asyncio.sleep(0.5)
+
+    async def _keep_clock(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_EACH_S)
+            for worker in self.living()[:1]:
+                if worker.time.known():
+                    self._extend_clock(worker)
+
+    def _extend_clock(self, worker: Worker) -> None:
+        self.memory.extend_clock(self.disk.extend_clock(worker.time.now_us()))
+
+    def _worker(self) -> Worker:
+        self._made += 1
+        name = f"{self.name}.{self._made}"
+        links = {side: self.ground.link_of(name, self.name, side) for side in Side}
+        homes = {side: self.ground.home_of(link, side) for side, link in links.items()}
+        return Worker(self, name, homes, tuple(links.values()))

@@ -1,0 +1,126 @@
+"""What survives what: a machine's disk survives everything, its memory survives a worker.
+
+A dead worker's objects stay behind in callbacks that are still to come. So whatever a worker holds
+of the outside asks first whether the worker lives, and raises `Crashed` if not.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from kvgateway.state.clock_bound import AHEAD_US
+from kvgateway.state.memory import MemoryMachine
+from kvgateway.state.memory_journal import MemoryJournal
+from kvgateway.state.memory_queue import MemoryQueue
+from kvgateway.state.ports import Intent
+from kvgateway.state.switches import Switches
+from kvgateway.trust import Trust
+from tandem.core.key import Key
+from tandem.core.version import Version
+from tests.sim.history import Crashed
+
+
+class Life:
+    """Whether a worker lives."""
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def check(self) -> None:
+        """Raises Crashed to code of a dead worker."""
+        if self.over:
+            raise Crashed
+
+
+@dataclass(slots=True)
+class Disk:
+    """What a machine has on stable storage."""
+
+    gateway_id: bytes
+    queue: MemoryQueue = field(default_factory=MemoryQueue)
+    trust: Trust = field(default_factory=Trust)
+    switches: Switches = Switches()
+    clock_bound_us: int = 0
+    leftovers: list["Leftover"] = field(default_factory=list)
+
+    def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
+        """See `kvgateway.keeper.TrustFile`."""
+        mine.merge(self.trust)
+        mine.settle(namespaces)
+        self.trust = Trust.from_json(mine.to_json())
+
+    def load(self) -> Switches:
+        """See `kvgateway.switchboard.SwitchStore`."""
+        return self.switches
+
+    def store(self, switches: Switches) -> Switches:
+        """See `kvgateway.switchboard.SwitchStore`."""
+        self.switches = max(self.switches, switches, key=lambda each: each.epoch)
+        return self.switches
+
+    def extend_clock(self, now_us: int) -> int:
+        """As `kvgateway.state.clock_bound` does it; the bound."""
+        self.clock_bound_us = max(self.clock_bound_us, now_us + AHEAD_US)
+        return self.clock_bound_us
+
+
+@dataclass(slots=True)
+class Leftover:
+    """See `kvgateway.preparation.Leftover`."""
+
+    disk: Disk
+    intents: Sequence[Intent]
+
+    def drop(self) -> None:
+        self.disk.leftovers = [one for one in self.disk.leftovers if one is not self]
+
+
+class LivingMachine:
+    """The machine's memory as one worker holds it."""
+
+    def __init__(self, memory: MemoryMachine, life: Life) -> None:
+        self._memory = memory
+        self._life = life
+        self.minted: Sequence[Version] = ()
+        """By the last call."""
+
+    def mint(self, wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
+        self._life.check()
+        self.minted = versions = self._memory.mint(wanted, now_us)
+        return versions
+
+    def __getattr__(self, name: str) -> Any:
+        self._life.check()
+        return getattr(self._memory, name)
+
+
+class LivingJournal:
+    """A worker's journal."""
+
+    def __init__(self, disk: MemoryJournal, life: Life) -> None:
+        self._disk = disk
+        self._life = life
+
+    def __getattr__(self, name: str) -> Any:
+        self._life.check()
+        return getattr(self._disk, name)
+
+
+class LivingQueue:
+    """The machine's queue as one worker holds it: each call takes a moment, as a file does."""
+
+    def __init__(self, disk: Disk, life: Life, random: Random) -> None:
+        self._disk = disk
+        self._life = life
+        self._random = random
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def call(*arguments: Any, **named: Any) -> Any:
+            self._life.check()
+            await asyncio.sleep(self._random.uniform(0.0002, 0.002))
+            self._life.check()
+            return await getattr(self._disk.queue, name)(*arguments, **named)
+
+        return call

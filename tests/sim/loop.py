@@ -1,0 +1,133 @@
+"""Virtual time: an event loop that never waits, the clocks that machines read on it, and chance.
+
+Time advances only when nothing is ready, straight to the next timer. One seed gives one history:
+callbacks run in the order in which they were scheduled, and nothing else has a say.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+EPOCH_US: Final = 1_700_000_000_000_000
+"""True time when a universe begins."""
+
+
+class Deadlock(RuntimeError):
+    """Nothing is scheduled any more, and the main task still waits."""
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """An event loop whose selector advances time instead of waiting.
+
+    It carries no sockets, signals or threads: what needs those does not belong into a simulation.
+    """
+
+    _scheduled: list[asyncio.TimerHandle]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._selector = self
+        self._clock_resolution = 1e-9
+        self._now_s = 0.0
+        self._interruptions: list[tuple[int, Callable[[], None]]] = []
+        self.turns = 0
+        self.errors: list[BaseException] = []
+        """What callbacks raised and nobody caught."""
+        self.set_exception_handler(_note_error)
+
+    def time(self) -> float:
+        return self._now_s
+
+    def true_us(self) -> int:
+        """True time in microseconds since the epoch; no machine of the universe knows it."""
+        return EPOCH_US + round(self._now_s * 1e6)
+
+    def after_turns(self, turns: int, callback: Callable[[], None]) -> None:
+        """Calls back between two turns of the loop: at an await, where a process may die."""
+        self._interruptions.append((self.turns + turns, callback))
+
+    def select(self, timeout: float | None) -> list[object]:
+        """As a selector does it, except that time passes at once."""
+        self.turns += 1
+        if self._interruptions:
+            self._interrupt()
+        if timeout is None:
+            raise Deadlock(f"nothing is scheduled after {self._now_s} s")
+        if timeout > 0:
+            self._now_s = max(self._now_s, self._scheduled[0].when())
+        return []
+
+    def _interrupt(self) -> None:
+        due = [callback for turn, callback in self._interruptions if turn <= self.turns]
+        self._interruptions = [one for one in self._interruptions if one[0] > self.turns]
+        for callback in due:
+            callback()
+
+    def _process_events(self, event_list: list[object]) -> None:
+        assert not event_list
+
+    def _write_to_self(self) -> None:
+        """No thread to wake."""
+
+
+def _note_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    assert isinstance(loop, VirtualLoop)
+    error = context.get("exception")
+    loop.errors.append(error if error is not None else RuntimeError(context["message"]))
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs `main` to its end in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(main)
+
+
+def current() -> VirtualLoop:
+    """The loop that runs."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
+class VirtualClock:
+    """One machine's clocks: the wall may be wrong and jump, the monotonic one drifts.
+
+    `monotonic_us` begins anywhere, as after a boot.
+    """
+
+    def __init__(
+        self, loop: VirtualLoop, *, offset_us: int = 0, drift_ppm: int = 0, booted_us: int = 0
+    ) -> None:
+        self._loop = loop
+        self._offset_us = offset_us
+        self._rate = 1.0 + drift_ppm / 1e6
+        self._booted_us = booted_us
+
+    def now_us(self) -> int:
+        return EPOCH_US + self._offset_us + self._elapsed_us()
+
+    def monotonic_us(self) -> int:
+        return self._booted_us + self._elapsed_us()
+
+    def step(self, by_us: int) -> None:
+        """The wall clock jumps."""
+        self._offset_us += by_us
+
+    def _elapsed_us(self) -> int:
+        return round(self._loop.time() * 1e6 * self._rate)
+
+
+class SeededEntropy:
+    """See `tandem.runtime.randomness.Entropy`; the same seed gives the same bytes."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def token(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._random.uniform(low, high)

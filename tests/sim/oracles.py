@@ -1,0 +1,219 @@
+"""What must hold while clients work: sessions, machines, errors. (`calm` checks what must hold
+after.)
+
+The oracles know every write by its number, which stands in its value, and by the version that its
+worker minted. They see what clients see, at the moment when clients see it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tandem.core.key import Key
+from tandem.core.record import Kind, Record
+from tandem.core.request import Listing, ListPage, ReadResult
+from tandem.core.version import NO_VERSION, Version
+from tests.sim.history import History
+from tests.sim.loop import VirtualLoop
+
+CLOCKS_APART_S: Final = 4.0
+"""Writes of two machines that are further apart than this are in the order of real time."""
+EXPIRY_SLACK_S: Final = 4.0
+"""How far a machine's idea of the homes' time may lag when replies are slow."""
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One write as its client knows it."""
+
+    number: int
+    key: Key
+    kind: Kind
+    expires_at_s: int
+    began_s: float
+    version: Version = NO_VERSION
+    """NO_VERSION if it was refused before it was stamped."""
+    acked_s: float | None = None
+    superseded: bool = False
+    over: bool = False
+    """Its client has heard something, or will hear nothing."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """What a machine, or a session with a token, must not go back behind."""
+
+    name: str
+    floors: dict[Key, Version] = field(default_factory=dict)
+    seen: dict[Key, set[int]] = field(default_factory=dict)
+    """Operations that were acknowledged or read here."""
+    buried: dict[Key, set[int]] = field(default_factory=dict)
+    """Operations that were seen before a write began that is acknowledged now."""
+
+    def raise_floor(self, key: Key, version: Version) -> None:
+        if version > self.floors.get(key, NO_VERSION):
+            self.floors[key] = version
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A read that has begun, and what it must not go behind."""
+
+    key: Key
+    floors: Sequence[tuple[str, Version]]
+    buried: frozenset[int]
+    scopes: Sequence[Scope]
+    began_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """A write that has begun, and what it buries once it is acknowledged."""
+
+    operation: Operation
+    buries: Sequence[tuple[Scope, frozenset[int]]]
+
+
+class Oracles:
+    """Watches one universe; raises Violation to the client that sees it."""
+
+    def __init__(self, loop: VirtualLoop, history: History) -> None:
+        self._loop = loop
+        self._history = history
+        self.operations: list[Operation] = []
+        self.by_version: dict[Version, Operation] = {}
+        self.by_key: dict[Key, list[Operation]] = {}
+        self.violations: list[str] = []
+        self.reads = 0
+
+    def fail(self, what: str) -> None:
+        """A promise is broken."""
+        self._history.note("ORACLE", what)
+        self.violations.append(f"{self._loop.time():.6f}: {what}")
+
+    def operation(self, key: Key, kind: Kind, expires_at_s: int) -> Operation:
+        """A write that a client is about to ask for."""
+        one = Operation(len(self.operations), key, kind, expires_at_s, self._loop.time())
+        self.operations.append(one)
+        return one
+
+    def stamped(self, operation: Operation, version: Version, scopes: Sequence[Scope]) -> Writing:
+        """Its worker has taken it."""
+        operation.version = version
+        key = operation.key
+        for earlier in self.by_key.get(key, ()):
+            long_ago = operation.began_s - CLOCKS_APART_S
+            if earlier.acked_s is not None and earlier.acked_s < long_ago:
+                if earlier.version >= version:
+                    self.fail(f"order: write {operation.number} of {key.name} is stamped below "
+                              f"{earlier.number}, which was acknowledged long before")  # fmt: skip
+        for scope in scopes:
+            if version <= scope.floors.get(key, NO_VERSION):
+                self.fail(f"order: write {operation.number} of {key.name} is stamped below what "
+                          f"{scope.name} knows")  # fmt: skip
+        self.by_version[version] = operation
+        self.by_key.setdefault(key, []).append(operation)
+        buries = [(scope, frozenset(scope.seen.get(key, ()))) for scope in scopes]
+        return Writing(operation, buries)
+
+    def acknowledged(self, writing: Writing, version: Version, *, superseded: bool) -> None:
+        """Its client has heard that it is done."""
+        operation = writing.operation
+        key = operation.key
+        operation.acked_s, operation.superseded, operation.over = self._loop.time(), superseded, True
+        if version != operation.version:
+            self.fail(f"restamped: write {operation.number} of {key.name}")
+        for scope, buried in writing.buries:
+            scope.raise_floor(key, version)
+            scope.seen.setdefault(key, set()).add(operation.number)
+            scope.buried.setdefault(key, set()).update(buried)
+
+    def reading(self, key: Key, scopes: Sequence[Scope]) -> Reading:
+        """A read begins."""
+        floors = [(scope.name, scope.floors.get(key, NO_VERSION)) for scope in scopes]
+        buried = frozenset[int]().union(*(scope.buried.get(key, ()) for scope in scopes))
+        return Reading(key, floors, buried, scopes, self._loop.time())
+
+    def read(self, reading: Reading, result: ReadResult) -> None:
+        """A read has found something, or nothing."""
+        self.reads += 1
+        key = reading.key
+        for name, floor in reading.floors:
+            if result.version < floor:
+                self.fail(f"{name} reads {key.name} at {self._named(result.version)}, but knows "
+                          f"{self._named(floor)}; {_marks(result)}")  # fmt: skip
+        if result.record is not None:
+            self._sound(reading, result.record)
+        for scope in reading.scopes:
+            scope.raise_floor(key, result.version)
+
+    def _sound(self, reading: Reading, record: Record) -> None:
+        key = reading.key
+        operation = self.by_version.get(record.version)
+        if operation is None or operation.key != key or record.value != value_of(operation):
+            self.fail(f"{key.name} has a value that nobody wrote: {record.value!r}")
+            return
+        if operation.number in reading.buried:
+            self.fail(f"{key.name}: write {operation.number} is back, though it was overwritten")
+        if record.expires_at_s and record.expires_at_s + EXPIRY_SLACK_S < self._now_s(reading):
+            self.fail(f"{key.name}: write {operation.number} is served after it has expired")
+        for scope in reading.scopes:
+            scope.seen.setdefault(key, set()).add(operation.number)
+
+    def _now_s(self, reading: Reading) -> float:
+        return self._loop.true_us() / 1e6 - (self._loop.time() - reading.began_s)
+
+    def _named(self, version: Version) -> str:
+        operation = self.by_version.get(version)
+        return "nothing" if operation is None else f"write {operation.number}"
+
+    def surely(self, scope: Scope, namespace: str) -> tuple[set[str], set[str]]:
+        """Names that every listing on this machine must show, and names that none may show."""
+        alive: set[str] = set()
+        dead: set[str] = set()
+        for key, operations in self.by_key.items():
+            if key.namespace != namespace:
+                continue
+            last = max(operations, key=lambda one: one.version)
+            if scope.floors.get(key, NO_VERSION) < last.version or last.expires_at_s:
+                continue
+            if last.acked_s is None or not all(one.over for one in operations):
+                continue
+            (alive if last.kind is Kind.VALUE else dead).add(key.name)
+        return alive, dead
+
+    def listed(
+        self,
+        machine: str,
+        listing: Listing,
+        page: ListPage,
+        before: tuple[set[str], set[str]],
+        after: tuple[set[str], set[str]],
+    ) -> None:
+        """A page has come; `before` and `after` are what was sure when it was asked for and now."""
+        names = [listed.name for listed in page.names]
+        if names != sorted(set(names)) or any(name <= listing.after for name in names):
+            self.fail(f"{machine}: a listing out of order: {names}")
+        alive = {
+            name
+            for name in before[0] & after[0]
+            if name > listing.after and (page.next_after is None or name <= page.next_after)
+        }
+        if alive - set(names):
+            self.fail(f"{machine}: a listing misses {sorted(alive - set(names))}")
+        if before[1] & after[1] & set(names):
+            self.fail(f"{machine}: a listing shows {sorted(before[1] & after[1] & set(names))}")
+
+
+def value_of(operation: Operation) -> bytes:
+    """The value that a write puts, which names it."""
+    return b"write %d" % operation.number
+
+
+def _marks(result: ReadResult) -> str:
+    marks = [n for n in ("cached", "unconfirmed", "stale") if getattr(result, n)]
+    return ", ".join(marks) or "no marks"

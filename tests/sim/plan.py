@@ -1,0 +1,139 @@
+"""What a universe is like, drawn from its seed before it begins.
+
+Every universe draws which faults it has at all (swarm testing: Groce et al., 2012), so that some
+have one fault only, often, and others many at once.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from tandem.core.reply import Side
+from tests.sim.faults import Fault, Trouble, Window
+
+DAWN_S: Final = 0.5
+"""Machines boot before this; then trouble begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """Something that befalls one machine, so many loop turns after a moment."""
+
+    at_s: float
+    turns: int
+    host: int
+    worker: int | None
+    """Which worker dies; None for the whole machine."""
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """An operator takes a home out of reads, of writes or both, and puts it back."""
+
+    at_s: float
+    back_s: float
+    side: Side
+    reads: bool
+    writes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One universe."""
+
+    hosts: int
+    workers: int
+    real_s3_client: bool
+    storm_s: float
+    clients: int
+    operations: int
+    """Of each client."""
+    think_s: float
+    hot_names: int
+    sick: Side | None
+    """The only home that has faults; None when both may have some."""
+    rates: Mapping[Side, tuple[tuple[Fault, float], ...]]
+    windows: Mapping[Side, tuple[Window, ...]]
+    blows: tuple[Blow, ...]
+    flips: tuple[Flip, ...]
+    corruptions: tuple[tuple[float, Side], ...]
+    crawls: tuple[float, ...]
+    journal_fails: tuple[float, float] | None
+    """When no journal can be written."""
+
+
+def draw(random: Random) -> Plan:
+    """The plan of a universe."""
+    storm_s = random.uniform(4.0, 14.0)
+    hosts = random.choice([1, 2, 2, 3])
+    workers = random.choice([1, 1, 2])
+    sick = random.choice([None, None, *Side])
+    operations = random.randint(15, 50)
+    sides = tuple(Side) if sick is None else (sick,)
+    return Plan(
+        hosts=hosts,
+        workers=workers,
+        real_s3_client=random.random() < 0.4,
+        storm_s=storm_s,
+        clients=random.randint(2, 4),
+        operations=operations,
+        think_s=storm_s / operations,
+        hot_names=random.randint(2, 6),
+        sick=sick,
+        rates={side: _rates(random) if side in sides else () for side in Side},
+        windows={
+            side: tuple(_windows(random, storm_s, hosts, forever=sick is side))
+            if side in sides
+            else ()
+            for side in Side
+        },
+        blows=tuple(_blows(random, storm_s, hosts, workers)),
+        flips=tuple(_flips(random, storm_s, sides)),
+        corruptions=tuple(
+            (random.uniform(DAWN_S, storm_s), random.choice(sides))
+            for _ in range(random.choice([0, 0, 3]))
+        ),
+        crawls=tuple(
+            sorted(random.uniform(DAWN_S, storm_s) for _ in range(random.choice([0, 1, 2])))
+        ),
+        journal_fails=_span(random, storm_s) if random.random() < 0.1 and sick is None else None,
+    )
+
+
+def _rates(random: Random) -> tuple[tuple[Fault, float], ...]:
+    return tuple(
+        (fault, 10 ** random.uniform(-2.0, -0.7)) for fault in Fault if random.random() < 0.4
+    )
+
+
+def _span(random: Random, storm_s: float) -> tuple[float, float]:
+    begins_s = random.uniform(DAWN_S, storm_s)
+    return begins_s, begins_s + random.expovariate(1 / 2.0)
+
+
+def _windows(random: Random, storm_s: float, hosts: int, *, forever: bool) -> Iterator[Window]:
+    for _ in range(random.choice([0, 0, 1, 2, 4])):
+        machine = "" if random.random() < 0.5 else f"m{random.randrange(hosts)}"
+        yield Window(random.choice(list(Trouble)), *_span(random, storm_s), machine)
+    if forever and random.random() < 0.7:
+        trouble = random.choice([Trouble.REFUSES, Trouble.HANGS, Trouble.ERRS])
+        yield Window(trouble, random.uniform(DAWN_S, storm_s), float("inf"))
+
+
+def _blows(random: Random, storm_s: float, hosts: int, workers: int) -> Iterator[Blow]:
+    for _ in range(random.choice([0, 0, 1, 2, 5])):
+        yield Blow(
+            random.uniform(DAWN_S, storm_s),
+            random.randrange(12),
+            random.randrange(hosts),
+            random.randrange(workers) if random.random() < 0.4 else None,
+            random.expovariate(1 / 1.0),
+        )
+
+
+def _flips(random: Random, storm_s: float, sides: tuple[Side, ...]) -> Iterator[Flip]:
+    for _ in range(random.choice([0, 0, 0, 1, 2])):
+        reads, writes = random.choice([(False, False), (False, True), (True, False)])
+        yield Flip(*_span(random, storm_s), random.choice(sides), reads, writes)
