@@ -109,6 +109,7 @@ class Client:
 
     async def aclose(self) -> None:
         """Closes the connection; calls under way raise Unavailable."""
+        self._retries.closed = True
         if self._open_calls is not None:
             await self._open_calls.aclose()
         await self._channel.close()

@@ -38,11 +38,13 @@ class Retries:
         self.budget = RetryBudget(
             tokens_max=RETRY_TOKENS_MAX, earned_per_success=RETRY_TOKENS_PER_SUCCESS
         )
+        self.closed = False
+        """Set when the client is closed: nothing is repeated any more."""
         self._entropy = entropy
 
     async def pause(self, attempt: int, error: Exception, repeatable: bool, left_s: float) -> bool:
         """Waits before retry `attempt` (1, 2, ...); False at once when there must be none."""
-        if not (isinstance(error, Overloaded) or (repeatable and isinstance(error, Unavailable))):
+        if self.closed or not _is_safe(error, repeatable):
             return False
         pause_s = delay_s(
             attempt,
@@ -79,8 +81,7 @@ class Retries:
             return reply
 
         def may_repeat(error: BaseException) -> bool:
-            safe = isinstance(error, Overloaded) or (repeatable and isinstance(error, Unavailable))
-            return safe and self.budget.spend()
+            return not self.closed and _is_safe(error, repeatable) and self.budget.spend()
 
         return await AsyncRetrying(
             retry=retry_if_exception(may_repeat),
@@ -88,3 +89,7 @@ class Retries:
             stop=stop_after_delay(timeout_s),
             reraise=True,
         )(once)
+
+
+def _is_safe(error: BaseException, repeatable: bool) -> bool:
+    return isinstance(error, Overloaded) or (repeatable and isinstance(error, Unavailable))

@@ -67,7 +67,7 @@ async def test_a_session_reaches_the_gateway(kv: kv_pb2_grpc.KVStub) -> None:
 async def test_a_listing_in_pages(kv: kv_pb2_grpc.KVStub) -> None:
     names = sorted(f"p/{number}é" for number in range(10))
     for name in [*names, "other"]:
-        await kv.Put(_put(name, b"v", metadata=b"1"))
+        await kv.Put(_put(name, b"v"))
     listed: list[str] = []
     request = kv_pb2.ListRequest(namespace=NAMESPACE, prefix=b"p/", limit=4)
     while True:

@@ -1,0 +1,238 @@
+"""The client while the gateway fails, goes away, and comes back."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import grpc
+import pytest
+
+from tandem import Client
+from tandem.client import lane
+from tandem.core.version import Version
+from tandem.errors import NamespaceNotFound, Overloaded, TandemError, Unavailable
+from tests.kvgateway.rpc.memory_store import NAMESPACE
+from tests.kvgateway.rpc.running import Running
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def _wrote_more_than(gateway: Running, count: int) -> bool:
+    return gateway.store.writes > count
+
+
+def _called_at_least(gateway: Running, count: int) -> bool:
+    return gateway.store.calls >= count
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def test_what_was_never_sent_waits_for_the_gateway() -> None:
+    gateway = Running(port=_free_port())
+    async with Client(gateway.address, NAMESPACE) as kv:
+        async with asyncio.TaskGroup() as tasks:
+            put = tasks.create_task(kv.put("k", b"v"))
+            get = tasks.create_task(kv.get("k", timeout_s=30))
+            await asyncio.sleep(0.3)
+            assert not put.done()
+            await gateway.start()
+        assert put.result() == gateway.store.records[next(iter(gateway.store.records))].version
+        assert get.result() in {None, b"v"}
+    await gateway.stop()
+
+
+async def test_a_gateway_that_is_not_there_is_named() -> None:
+    address = f"127.0.0.1:{_free_port()}"
+    async with Client(address, NAMESPACE, timeout_s=0.3) as kv:
+        with pytest.raises(Unavailable, match=rf"could not be sent.*{address}"):
+            await kv.put("k", b"v")
+        with pytest.raises(Unavailable):
+            await kv.namespaces.list()
+
+
+async def test_a_restarted_gateway_is_found_again(gateway: Running, kv: Client) -> None:
+    for number in range(3):
+        await kv.put("k", str(number))
+        await gateway.stop()
+        await gateway.start()
+        assert await kv.get("k") == str(number).encode()
+
+
+async def test_a_read_that_was_cut_off_is_repeated(gateway: Running, kv: Client) -> None:
+    await kv.put("k", b"v")
+    gateway.store.held = []
+    async with asyncio.TaskGroup() as tasks:
+        reads = [tasks.create_task(kv.get("k")) for _ in range(100)]
+        await _until(lambda: gateway.store.reads == 100)
+        await gateway.stop()
+        gateway.store.release()
+        await gateway.start()
+    assert [read.result() for read in reads] == [b"v"] * 100
+    assert gateway.store.reads == 200
+
+
+async def test_a_write_that_was_cut_off_is_not_repeated(gateway: Running, kv: Client) -> None:
+    gateway.store.held = []
+    write = asyncio.create_task(kv.put("k", b"v"))
+    await _until(lambda: gateway.store.writes)
+    await gateway.stop()
+    with pytest.raises(Unavailable, match="the write may have happened or not"):
+        await write
+    await gateway.start()
+    assert gateway.store.writes == 1
+
+
+async def test_a_graceful_stop_loses_nothing(gateway: Running, kv: Client) -> None:
+    """Writers and readers go on while the gateway is stopped and started again."""
+    stopped = False
+
+    async def work(number: int) -> int:
+        count = 0
+        while not stopped or count < 10:
+            await kv.put(f"k{number}", str(count))
+            assert await kv.get(f"k{number}") == str(count).encode()
+            count += 1
+        return count
+
+    async with asyncio.TaskGroup() as tasks:
+        workers = [tasks.create_task(work(number)) for number in range(50)]
+        for _ in range(3):
+            before = gateway.store.writes
+            await _until(partial(_wrote_more_than, gateway, before + 200))
+            await gateway.stop(grace_s=30)
+            await gateway.start()
+        stopped = True
+    assert all(worker.result() >= 10 for worker in workers)
+
+
+@pytest.mark.parametrize(
+    ("failure", "retried"),
+    [(Unavailable("both homes failed"), (True, False)), (Overloaded("full"), (True, True))],
+)
+async def test_what_is_safe_to_repeat_is_repeated(
+    failure: Exception, retried: tuple[bool, bool], gateway: Running, kv: Client
+) -> None:
+    calls: list[Callable[[], Awaitable[object]]] = [lambda: kv.get("k"), lambda: kv.put("k", b"v")]
+    for call, again in zip(calls, retried, strict=True):
+        gateway.store.failure, before = failure, gateway.store.calls
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(_outcome(call()))
+            await _until(partial(_called_at_least, gateway, before + (3 if again else 1)))
+            gateway.store.failure = None
+        assert isinstance(task.result(), type(failure)) != again
+        assert again or gateway.store.calls == before + 1
+
+
+async def _outcome(call: Awaitable[object]) -> object:
+    try:
+        return await call
+    except (Unavailable, Overloaded) as error:
+        return error
+
+
+async def test_retries_end_with_the_budget(gateway: Running, kv: Client) -> None:
+    gateway.store.failure = Overloaded("full")
+    budget = kv._retries.budget
+    while budget.tokens >= 3:
+        budget.spend()
+    for attempts in (3, 1):
+        before = gateway.store.reads
+        with pytest.raises(Overloaded, match="full"):
+            await kv.get("k", timeout_s=30)
+        assert gateway.store.reads == before + attempts
+
+
+async def test_a_call_ends_at_its_own_timeout(gateway: Running, kv: Client) -> None:
+    gateway.store.held = []
+    slow = asyncio.create_task(kv.get("k", timeout_s=30))
+    with pytest.raises(Unavailable, match=r"no answer before the deadline$"):
+        await kv.get("k", timeout_s=0.2)
+    with pytest.raises(Unavailable, match="the write may have happened or not"):
+        await kv.put("k", b"v", timeout_s=0.2)
+    assert not slow.done()
+    gateway.store.release()
+    assert await slow is None
+
+
+async def test_a_caller_that_gives_up_leaves_nothing(gateway: Running, kv: Client) -> None:
+    gateway.store.held = []
+    call = asyncio.create_task(kv.get("k"))
+    await _until(lambda: gateway.store.reads)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    gateway.store.release()
+    assert await kv.get("k") is None
+    small = kv._calls._small
+    await _until(lambda: not small._sent and small._sweeper is None)
+
+
+async def test_a_closed_client_says_so(gateway: Running) -> None:
+    async with Client(gateway.address, NAMESPACE) as kv:
+        gateway.store.held = []
+        call = asyncio.create_task(kv.get("k", timeout_s=30))
+        await _until(lambda: gateway.store.reads)
+    with pytest.raises(Unavailable, match="closed"):
+        await call
+    with pytest.raises(Unavailable, match="closed"):
+        await kv.put("k", b"v")
+
+
+async def test_a_server_without_the_service_is_not_asked_again() -> None:
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with Client(f"127.0.0.1:{port}", NAMESPACE) as kv:
+        with pytest.raises(TandemError, match="UNIMPLEMENTED"):
+            await kv.get("k")
+    await server.stop(0)
+
+
+async def test_waiting_operations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "WAITING_MAX", 10)
+    address = f"127.0.0.1:{_free_port()}"
+    async with Client(address, NAMESPACE, timeout_s=0.3) as kv:
+        calls = [_outcome(kv.put("k", b"v")) for _ in range(12)]
+        kinds = [type(outcome) for outcome in await asyncio.gather(*calls)]
+    assert kinds.count(Unavailable) >= 10
+    assert set(kinds) <= {Unavailable, Overloaded}
+
+
+async def test_reads_see_what_the_client_wrote_elsewhere(gateway: Running, kv: Client) -> None:
+    """A second gateway that has not seen the write must not answer with the past."""
+    version = await kv.put("k", b"new")
+    gateway.store.records.clear()
+    with pytest.raises(Unavailable, match=str(version)):
+        await kv.get("k", timeout_s=0.2)
+    newer = await kv.put("k", b"newer")
+    assert newer > version
+    assert await kv.get("k") == b"newer"
+
+
+async def test_a_version_travels_between_clients(gateway: Running, kv: Client) -> None:
+    future = Version.at(2**51)
+    with pytest.raises(Unavailable, match=str(future)):
+        await kv.get("k", min_version=future, timeout_s=0.2)
+    assert await kv.put("k", b"v", above=future) > future
+    assert await kv.delete("k", above=future) > future
+
+
+async def test_namespace_calls_are_repeated_when_that_is_safe(gateway: Running, kv: Client) -> None:
+    gateway.registry.failures = [Unavailable("no home"), Unavailable("no home")]
+    assert [namespace.title for namespace in await kv.namespaces.list()] == ["articles"]
+    gateway.registry.failures = [Unavailable("no home")]
+    with pytest.raises(Unavailable, match="no home"):
+        await kv.namespaces.create("books")
+    gateway.registry.failures = [Unavailable("no home")]
+    await kv.namespaces.delete(NAMESPACE)  # done twice is done
+    with pytest.raises(NamespaceNotFound):
+        await kv.namespaces.get(NAMESPACE)

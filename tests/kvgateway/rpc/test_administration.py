@@ -1,0 +1,161 @@
+"""Namespaces, operations, health and reflection through a real server and the client library."""
+
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from tandem import Client
+from tandem.core.key import Key
+from tandem.core.namespace import ReadMode, Settings
+from tandem.core.operations import CrawlReport
+from tandem.core.race import AckPolicy
+from tandem.core.reply import Side
+from tandem.errors import InvalidArgument, NamespaceExists, NamespaceNotFound
+from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc, ops_pb2, ops_pb2_grpc
+from tests.kvgateway.rpc.memory_store import NAMESPACE
+from tests.kvgateway.rpc.running import Running
+
+SERVICES = {"tandem.v1.KV", "tandem.v1.Namespaces", "tandem.v1.Ops"}
+
+
+@pytest.fixture
+async def client(gateway: Running) -> AsyncIterator[Client]:
+    async with Client(gateway.address) as client:
+        yield client
+
+
+async def test_the_life_of_a_namespace(client: Client) -> None:
+    made = await client.namespaces.create("books", ack_policy=AckPolicy.BOTH)
+    assert made.settings == Settings(AckPolicy.BOTH, ReadMode.RACE, 1)
+    assert await client.namespaces.get("books") == await client.namespaces.get(made.id) == made
+    assert [n.title for n in await client.namespaces.list()] == ["articles", "books"]
+    renamed = await client.namespaces.rename("books", "Bücher")
+    assert (renamed.id, renamed.title) == (made.id, "Bücher")
+    set_up = await client.namespaces.configure("Bücher", read_mode=ReadMode.KVSP)
+    assert set_up.settings == Settings(AckPolicy.BOTH, ReadMode.KVSP, 2)
+    await client.namespaces.delete("Bücher")
+    with pytest.raises(NamespaceNotFound, match="Bücher"):
+        await client.namespaces.get("Bücher")
+    with pytest.raises(NamespaceNotFound, match=made.id):
+        await client.namespaces.rename(made.id, "x")
+
+
+async def test_a_title_is_taken_once(client: Client) -> None:
+    await client.namespaces.create("books")
+    with pytest.raises(NamespaceExists, match="'books'"):
+        await client.namespaces.create("books")
+    with pytest.raises(NamespaceExists, match="'books'"):
+        await client.namespaces.rename("articles", "books")
+
+
+@pytest.mark.parametrize(
+    ("method", "request_message", "text"),
+    [
+        ("CreateNamespace", namespaces_pb2.CreateNamespaceRequest(), "title: must not be empty"),
+        (
+            "CreateNamespace",
+            namespaces_pb2.CreateNamespaceRequest(title="t" * 513),
+            "title: length of 513 characters exceeds the limit of 512",
+        ),
+        (
+            "CreateNamespace",
+            namespaces_pb2.CreateNamespaceRequest(title="a\nb"),
+            "title: has a control character at position 1",
+        ),
+        (
+            "CreateNamespace",
+            namespaces_pb2.CreateNamespaceRequest(title="t", settings={"ack_policy": 9}),
+            "settings.ack_policy: 9 is not an ack policy",
+        ),
+        (
+            "ConfigureNamespace",
+            namespaces_pb2.ConfigureNamespaceRequest(id=NAMESPACE, settings={"read_mode": 9}),
+            "settings.read_mode: 9 is not a read mode",
+        ),
+        ("GetNamespace", namespaces_pb2.GetNamespaceRequest(), "title: must not be empty"),
+        ("GetNamespace", namespaces_pb2.GetNamespaceRequest(id="x"), "id: 'x' is not a namespace"),
+        ("RenameNamespace", namespaces_pb2.RenameNamespaceRequest(), "id: '' is not a namespace"),
+        ("DeleteNamespace", namespaces_pb2.DeleteNamespaceRequest(), "id: '' is not a namespace"),
+    ],
+)
+async def test_bad_input_about_namespaces(
+    method: str, request_message: object, text: str, gateway: Running
+) -> None:
+    async with gateway.channel() as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as failure:
+            await getattr(namespaces_pb2_grpc.NamespacesStub(channel), method)(request_message)
+    assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (failure.value.details() or "").startswith(text)
+
+
+async def test_reserved_namespaces_do_not_exist(client: Client) -> None:
+    with pytest.raises(NamespaceNotFound):
+        await client.namespaces.delete("0" * 32)
+
+
+async def test_what_an_operator_sees_arrives_unchanged(gateway: Running, client: Client) -> None:
+    operations, key = gateway.operations, Key(NAMESPACE, "naïve")
+    assert await client.ops.status() == await operations.status()
+    assert await client.ops.inspect(key) == await operations.inspect(key)
+    assert await client.ops.heal(key) == await operations.heal(key)
+    assert await client.ops.queue() == await operations.queue(100)
+    assert len(await client.ops.queue(1)) == 1
+    status = await client.ops.switch(Side.S3, reads_enabled=False, writes_enabled=True)
+    assert [(h.reads_enabled, h.writes_enabled) for h in status.homes] == [
+        (True, True),
+        (False, True),
+    ]
+    report = CrawlReport("0" * 32, 12, equal=True)
+    await client.ops.report_crawl(report)
+    assert operations.reports == [report]
+
+
+async def test_bad_input_of_an_operator(gateway: Running, client: Client) -> None:
+    with pytest.raises(InvalidArgument, match=r"key: must not be empty"):
+        await client.ops.heal(Key(NAMESPACE, ""))
+    with pytest.raises(InvalidArgument, match=r"namespace: 'x' is not"):
+        await client.ops.inspect(Key("x", "k"))
+    with pytest.raises(InvalidArgument, match=r"limit: 1001 is not between 1 and 1000"):
+        await client.ops.queue(1001)
+    async with gateway.channel() as channel:
+        with pytest.raises(grpc.aio.AioRpcError, match="home: 0 is not a home"):
+            await ops_pb2_grpc.OpsStub(channel).SetSwitch(ops_pb2.SetSwitchRequest())
+
+
+async def test_health_follows_readiness(gateway: Running) -> None:
+    async with gateway.channel() as channel:
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        for ready, expected in ((False, "NOT_SERVING"), (True, "SERVING")):
+            await gateway.server.set_ready(ready)
+            for service in ("", *SERVICES):
+                asked = health_pb2.HealthCheckRequest(service=service).SerializeToString()
+                reply = health_pb2.HealthCheckResponse.FromString(await check(asked))
+                assert reply.ServingStatus.Name(reply.status) == expected
+
+
+async def test_reflection_names_every_service(gateway: Running) -> None:
+    async with gateway.channel() as channel:
+        method: grpc.aio.StreamStreamMultiCallable[bytes, bytes]
+        method = channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        )
+        call = method()
+        request = reflection_pb2.ServerReflectionRequest(list_services="")
+        await call.write(request.SerializeToString())
+        raw = await call.read()
+        call.cancel()
+    assert isinstance(raw, bytes)
+    reply = reflection_pb2.ServerReflectionResponse.FromString(raw)
+    named = {service.name for service in reply.list_services_response.service}
+    assert named >= SERVICES | {"grpc.health.v1.Health"}
+
+
+async def test_two_servers_share_a_port(gateway: Running) -> None:
+    other = Running(port=gateway.port)
+    await other.start()
+    assert other.port == gateway.port
+    await other.stop()

@@ -1,0 +1,82 @@
+"""The table of errors, in both directions."""
+
+import grpc
+import pytest
+
+from tandem import errors
+from tandem.errors import (
+    InvalidArgument,
+    NamespaceExists,
+    NamespaceNotFound,
+    Overloaded,
+    TandemError,
+    Unavailable,
+)
+from tandem.wire.status import call_status, code_of, error_of, error_of_call, fill_error
+from tandem.wire.v1 import kv_pb2
+
+TABLE: list[tuple[TandemError, grpc.StatusCode]] = [
+    (InvalidArgument("key", "must not be empty"), grpc.StatusCode.INVALID_ARGUMENT),
+    (NamespaceNotFound("articles"), grpc.StatusCode.NOT_FOUND),
+    (NamespaceExists("articles"), grpc.StatusCode.ALREADY_EXISTS),
+    (Unavailable("both homes failed"), grpc.StatusCode.UNAVAILABLE),
+    (Overloaded("too many writes"), grpc.StatusCode.RESOURCE_EXHAUSTED),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), TABLE)
+def test_an_error_crosses_the_wire(error: TandemError, code: grpc.StatusCode) -> None:
+    message = kv_pb2.Error()
+    fill_error(message, error)
+    assert message.code == code.value[0]
+    arrived = error_of(message, "articles")
+    assert (type(arrived), str(arrived), vars(arrived)) == (type(error), str(error), vars(error))
+
+
+@pytest.mark.parametrize(("error", "code"), TABLE)
+def test_a_failed_call_carries_the_same(error: TandemError, code: grpc.StatusCode) -> None:
+    status, text, metadata = call_status(error)
+    assert (status, text) == (code, str(error))
+    failed = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*metadata), text)
+    arrived = error_of_call(failed, "articles")
+    assert (type(arrived), str(arrived), vars(arrived)) == (type(error), str(error), vars(error))
+
+
+def test_every_error_that_a_client_can_meet_is_in_the_table() -> None:
+    local = {errors.ConfigurationError}
+    assert {type(error) for error, _ in TABLE} == set(TandemError.__subclasses__()) - local
+
+
+@pytest.mark.parametrize("error", [ValueError("secret"), TandemError("secret"), KeyError("secret")])
+def test_a_fault_of_ours_tells_nothing(error: Exception) -> None:
+    code, text, _ = call_status(error)
+    assert code is code_of(error) is grpc.StatusCode.INTERNAL
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (grpc.StatusCode.DEADLINE_EXCEEDED, Unavailable),
+        (grpc.StatusCode.CANCELLED, Unavailable),
+        (grpc.StatusCode.UNIMPLEMENTED, TandemError),
+        (grpc.StatusCode.INTERNAL, TandemError),
+    ],
+)
+def test_what_grpc_itself_says(code: grpc.StatusCode, kind: type[TandemError]) -> None:
+    none = grpc.aio.Metadata()
+    arrived = error_of_call(grpc.aio.AioRpcError(code, none, none, "because"), "articles")
+    assert type(arrived) is kind
+    assert "because" in str(arrived)
+
+
+def test_details_that_nobody_can_read_are_ignored() -> None:
+    metadata = grpc.aio.Metadata(("tandem-error-bin", b"\xff"))
+    failed = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), metadata, "x")
+    assert type(error_of_call(failed, "")) is Unavailable
+
+
+def test_a_text_with_half_a_character_can_be_sent() -> None:
+    message = kv_pb2.Error()
+    fill_error(message, InvalidArgument("key", "\ud800"))
+    assert message.message == "\\ud800"
