@@ -100,11 +100,12 @@ class MemoryMachine:
             head = installed(self._head(intent.key), intent.version, b"", intent.version.time_us)
             self._enter(intent.key, head, None)
 
-    def unpin(self, key: Key, version: Version, until_us: int) -> None:
+    def unpin(self, writes: Sequence[tuple[Key, Version]], until_us: int) -> None:
         """See `ports.Machine`."""
-        old = self._head(key)
-        if old is not None:
-            self._enter(key, unpinned(old, version, until_us), None)
+        for key, version in writes:
+            old = self._head(key)
+            if old is not None:
+                self._enter(key, unpinned(old, version, until_us), None)
 
     def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
         """See `ports.Machine`."""

@@ -69,20 +69,22 @@ class MemoryQueue:
 
     async def later(self, taken: Taken, due_us: int, failure: str) -> None:
         """See `ports.RepairQueue`."""
+        generation = self._next_generation()
         row = self._rows.get(taken.task.key)
         if row is None or row.generation < taken.generation or row.attempts != taken.attempts:
             return
         row.leased_us, row.due_us, row.failure = 0, due_us, failure
         row.attempts += 1
-        row.generation = self._next_generation()
+        row.generation = generation
 
     async def park(self, taken: Taken, reason: str) -> None:
         """See `ports.RepairQueue`."""
+        generation = self._next_generation()
         row = self._rows.get(taken.task.key)
         if row is None or row.generation != taken.generation:
             return
         row.needs_person, row.leased_us, row.failure = True, 0, reason
-        row.generation = self._next_generation()
+        row.generation = generation
 
     async def wanted(self, key: Key) -> Version:
         """See `ports.RepairQueue`."""

@@ -69,9 +69,9 @@ class Machine(Protocol):
         """Enters left-over intents as wanted versions, without a payload."""
         ...
 
-    def unpin(self, key: Key, version: Version, until_us: int) -> None:
-        """Both homes have confirmed `version`: it stays pinned until then only (unless a newer
-        write is pinned), and is an ordinary cache entry afterwards."""
+    def unpin(self, writes: Sequence[tuple[Key, Version]], until_us: int) -> None:
+        """Both homes have confirmed these versions: they stay pinned until then only (unless a
+        newer write is pinned), and are ordinary cache entries afterwards."""
         ...
 
     def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:

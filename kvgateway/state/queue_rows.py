@@ -137,12 +137,12 @@ def done(db: sqlite3.Connection, taken: Iterable[Taken]) -> None:
 
 def later(db: sqlite3.Connection, taken: Taken, due_us: int, failure: str) -> None:
     """Puts a task back, unless another holder has it now."""
+    generation, key = _new_generations(db, 1), taken.task.key
     db.execute(
-        "update repair set leased_us = 0, due_us = ?, attempts = ?, failure = ?, generation = ?"
-        " where namespace = ? and name = ? and generation >= ? and attempts = ?",
-        (due_us, taken.attempts + 1, failure, _new_generations(db, 1), *taken.task.key,
-         taken.generation, taken.attempts),
-    )  # fmt: skip
+        "update repair set leased_us = 0, due_us = ?, attempts = attempts + 1, failure = ?,"
+        " generation = ? where namespace = ? and name = ? and generation >= ? and attempts = ?",
+        (due_us, failure, generation, *key, taken.generation, taken.attempts),
+    )
 
 
 def park(db: sqlite3.Connection, taken: Taken, reason: str) -> None:

@@ -149,18 +149,21 @@ class SharedMachine:
             head = installed(old, intent.version, b"", intent.version.time_us)
             self._enter(txn, intent.key, where, entry, old, head, None)
 
-    def unpin(self, key: Key, version: Version, until_us: int) -> None:
+    def unpin(self, writes: Sequence[tuple[Key, Version]], until_us: int) -> None:
         """See `ports.Machine`."""
-        self._change(partial(self._unpin, key, version, until_us), 1, 0)
+        self._change(partial(self._unpin, writes, until_us), len(writes), 0)
 
-    def _unpin(self, key: Key, version: Version, until_us: int, txn: Transaction, _: bool) -> None:
-        where, entry, old = self._find(txn, key)
-        if old is None:
-            return
-        head = unpinned(old, version, until_us)
-        self._enter(txn, key, where, entry, old, head, None)
-        if head.until_us != old.until_us:
-            self._space.end_pin_at(txn, where, head.until_us)
+    def _unpin(
+        self, writes: Sequence[tuple[Key, Version]], until_us: int, txn: Transaction, _: bool
+    ) -> None:
+        for key, version in writes:
+            where, entry, old = self._find(txn, key)
+            if old is None:
+                continue
+            head = unpinned(old, version, until_us)
+            self._enter(txn, key, where, entry, old, head, None)
+            if head.until_us != old.until_us:
+                self._space.end_pin_at(txn, where, head.until_us)
 
     def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
         """See `ports.Machine`."""

@@ -105,7 +105,7 @@ def test_a_write_is_pinned_until_both_homes_have_confirmed_it(machine: AnyMachin
     record = at(NOW)
     machine.install([(KEY, record)], NOW)
     assert known(machine, now_us=NOW * 2) == Known(record.version, True, record, NOW)
-    machine.unpin(KEY, record.version, NOW + SECOND)
+    machine.unpin([(KEY, record.version)], NOW + SECOND)
     assert known(machine, now_us=NOW + SECOND - 1).pinned
     assert known(machine, now_us=NOW + SECOND) == Known(record.version, False, record, NOW)
 
@@ -114,9 +114,9 @@ def test_an_older_confirmation_does_not_end_a_newer_pin(machine: AnyMachine) -> 
     old, new = at(NOW), at(NOW + 1)
     machine.install([(KEY, old)], NOW)
     machine.install([(KEY, new)], NOW)
-    machine.unpin(KEY, old.version, NOW)
+    machine.unpin([(KEY, old.version)], NOW)
     assert known(machine, now_us=NOW * 2).pinned
-    machine.unpin(KEY, new.version, NOW)
+    machine.unpin([(KEY, new.version)], NOW)
     assert not known(machine).pinned
 
 
@@ -127,34 +127,34 @@ def test_a_write_below_another_gateways_version_pins_until_its_own_confirmation(
     machine.fill(KEY, theirs, NOW, NOW)
     machine.install([(KEY, mine)], NOW)
     assert known(machine) == Known(theirs.version, True, theirs, NOW)
-    machine.unpin(KEY, mine.version, NOW)
+    machine.unpin([(KEY, mine.version)], NOW)
     assert not known(machine).pinned
 
 
 def test_an_older_write_that_waits_outlives_a_newer_pin_that_ends(machine: AnyMachine) -> None:
     new, old = at(NOW + 1), at(NOW)
     machine.install([(KEY, new)], NOW)
-    machine.unpin(KEY, new.version, NOW + 1)
+    machine.unpin([(KEY, new.version)], NOW + 1)
     machine.install([(KEY, old)], NOW)
     assert known(machine, now_us=NOW * 2) == Known(new.version, True, new, NOW)
-    machine.unpin(KEY, old.version, NOW + 2)
+    machine.unpin([(KEY, old.version)], NOW + 2)
     assert not known(machine, now_us=NOW + 2).pinned
 
 
 def test_unpinning_again_never_shortens(machine: AnyMachine) -> None:
     record = at(NOW)
     machine.install([(KEY, record)], NOW)
-    machine.unpin(KEY, record.version, NOW + 10)
-    machine.unpin(KEY, record.version, NOW + 5)
+    machine.unpin([(KEY, record.version)], NOW + 10)
+    machine.unpin([(KEY, record.version)], NOW + 5)
     assert known(machine, now_us=NOW + 9).pinned
-    machine.unpin(Key(NAMESPACE, "nobody"), record.version, NOW)
+    machine.unpin([(Key(NAMESPACE, "nobody"), record.version)], NOW)
     assert machine.lookup([Key(NAMESPACE, "nobody")], NOW) == [None]
 
 
 def test_an_unpinned_key_is_not_pinned_by_a_late_confirmation(machine: AnyMachine) -> None:
     record = at(NOW)
     machine.fill(KEY, record, NOW, NOW)
-    machine.unpin(KEY, record.version, NOW + SECOND)
+    machine.unpin([(KEY, record.version)], NOW + SECOND)
     assert not known(machine).pinned
 
 
@@ -217,7 +217,7 @@ def test_a_confirmed_miss_is_remembered(machine: AnyMachine) -> None:
 def test_a_miss_is_void_once_a_version_is_known(machine: AnyMachine) -> None:
     record = at(NOW)
     machine.install([(KEY, record)], NOW)
-    machine.unpin(KEY, record.version, NOW)
+    machine.unpin([(KEY, record.version)], NOW)
     assert machine.fill(KEY, None, NOW - 1, NOW + 1) == Known(record.version, False, record, NOW)
 
 
@@ -281,7 +281,7 @@ def test_recent_forgets_pins_that_have_ended(machine: AnyMachine) -> None:
     records = {f"k{n}": at(NOW + n) for n in range(20)}
     machine.install([(Key(NAMESPACE, n), r) for n, r in records.items()], NOW)
     for name in ("k3", "k5"):
-        machine.unpin(Key(NAMESPACE, name), records[name].version, NOW + SECOND)
+        machine.unpin([(Key(NAMESPACE, name), records[name].version)], NOW + SECOND)
     assert len(machine.recent(NAMESPACE, "", "", 100, NOW)) == 20
     left = machine.recent(NAMESPACE, "", "", 100, NOW + SECOND)
     assert [name for name, _ in left] == sorted(records.keys() - {"k3", "k5"})

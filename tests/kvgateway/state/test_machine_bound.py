@@ -114,7 +114,7 @@ def test_a_pin_that_has_ended_leaves_without_a_spill(machine: AnyMachine) -> Non
     count = 6000
     for n in range(count):
         machine.install([(key(n), record(n, 900))], NOW + n)
-        machine.unpin(key(n), Version.at(NOW + n), NOW + n + 50)
+        machine.unpin([(key(n), Version.at(NOW + n))], NOW + n + 50)
     left = kept(machine, range(count))
     assert len(left) < count // 2
     assert left == list(range(left[0], count))

@@ -76,8 +76,8 @@ class SameAnswers(RuleBasedStateMachine):
 
     @rule(key=keys, version=versions, ticks=ticks)
     def unpin(self, key: Key, version: Version, ticks: int) -> None:
-        self.shared.unpin(key, version, self.now_us + ticks)
-        self.memory.unpin(key, version, self.now_us + ticks)
+        self.shared.unpin([(key, version)], self.now_us + ticks)
+        self.memory.unpin([(key, version)], self.now_us + ticks)
 
     @rule(key=keys)
     def unpin_the_newest(self, key: Key) -> None:

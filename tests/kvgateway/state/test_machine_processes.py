@@ -56,7 +56,7 @@ for turn in range(int(sys.argv[3])):
     for key, version in zip(keys, versions):
         seen[key] = max(seen[key], version)
         if rng.random() < 0.5:
-            machine.unpin(key, version, now + rng.randrange(50))
+            machine.unpin([(key, version)], now + rng.randrange(50))
     machine.fill(rng.choice(KEYS), seal(versions[0], b"x"), now, now)
     machine.recent(KEYS[0].namespace, "", "", 10, now)
     out.extend(v.hex() for v in versions)
