@@ -7,7 +7,7 @@ read any further, so that the gateway feels it.
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Final
 
@@ -60,7 +60,7 @@ class Exchange:
         if request.gets:
             self._accept_gets(request)
         if request.puts:
-            self._accept_puts(request)
+            await self._accept_puts(request)
         while self._in_flight > self._operations_max:
             self._room.clear()
             await self._room.wait()
@@ -93,11 +93,11 @@ class Exchange:
         for part, answers in self._store.read(gets):
             answers.add_done_callback(partial(self._answer_reads, part))
 
-    def _accept_puts(self, request: codec.Request) -> None:
+    async def _accept_puts(self, request: codec.Request) -> None:
         puts = []
         for message in request.puts:
             if message.ByteSize() > _PARSED_ASIDE_BYTES:
-                self._tasks.create_task(self._parse_large(message))
+                await self._start_large(self._parse_large(message))
                 continue
             try:
                 puts.append(codec.parse_put(message))
@@ -105,7 +105,7 @@ class Exchange:
                 self._answer_put(message.id, _invalid(error))
         large = [put for put in puts if self._store.is_large(put)]
         for put in large:
-            self._tasks.create_task(self._put_large(put))
+            await self._start_large(self._put_large(put))
         small = [put for put in puts if not self._store.is_large(put)] if large else puts
         for part, answers in self._store.write(small):
             answers.add_done_callback(partial(self._answer_puts, part))
@@ -143,23 +143,26 @@ class Exchange:
             outgoing = self._answer_read(get.id, await self._store.load(get, large))
             await outgoing.sent.wait()
 
+    async def _start_large(self, work: Coroutine[object, object, None]) -> None:
+        """Waits for a turn before the stream is read further: that bounds the bytes held here."""
+        await self._large.acquire()
+        self._tasks.create_task(work).add_done_callback(lambda _: self._large.release())
+
     async def _parse_large(self, message: codec.PutMessage) -> None:
-        async with self._large:
-            try:
-                put = await asyncio.to_thread(codec.parse_put, message)
-            except InvalidArgument as error:
-                self._answer_put(message.id, _invalid(error))
-                return
-            if self._store.is_large(put):
-                outcome = await self._store.write_large(put)
-            else:
-                [(_, written)] = self._store.write([put])
-                [outcome] = await written
+        try:
+            put = await asyncio.to_thread(codec.parse_put, message)
+        except InvalidArgument as error:
+            self._answer_put(message.id, _invalid(error))
+            return
+        if self._store.is_large(put):
+            await self._put_large(put)
+        else:
+            [(_, written)] = self._store.write([put])
+            [outcome] = await written
             self._answer_put(put.id, outcome)
 
     async def _put_large(self, put: Put) -> None:
-        async with self._large:
-            self._answer_put(put.id, await self._store.write_large(put))
+        self._answer_put(put.id, await self._store.write_large(put))
 
     def _open(self, now_us: int) -> "_Outgoing":
         """The message that answers of this moment go into, dated `now_us`.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 import grpc
@@ -54,7 +55,9 @@ class StorageService(rpc.StorageServicer):
         await context.send_initial_metadata(())
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            with closing(Exchange(self._store, self._clock, context.write, tasks)) as exchange:
+            with closing(
+                Exchange(self._store, self._clock, partial(_write, context), tasks)
+            ) as exchange:
                 sender = tasks.create_task(exchange.send_on())
                 drain = tasks.create_task(_when(self._draining, ended))
                 reader = tasks.create_task(_read_on(context, exchange, ended))
@@ -101,6 +104,14 @@ async def _read_on(context: _Context, exchange: Exchange, ended: asyncio.Event) 
 async def _next(context: _Context) -> pb.StorageRequest | None:
     request: object = await context.read()
     return request if isinstance(request, pb.StorageRequest) else None
+
+
+async def _write(context: _Context, reply: pb.StorageReply) -> None:
+    try:
+        await context.write(reply)
+    except grpc.aio.BaseError:
+        # The gateway is gone, and gRPC is about to cancel the whole stream for it.
+        await asyncio.Event().wait()
 
 
 async def _when(event: asyncio.Event, then: asyncio.Event) -> None:

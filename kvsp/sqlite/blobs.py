@@ -4,12 +4,9 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
 from kvsp.sqlite.reading import checked
 from tandem.core.reply import Failed
-
-_FOLDERS: Final = 256
 
 
 class BlobDirectory:
@@ -17,13 +14,13 @@ class BlobDirectory:
 
     def __init__(self, path: Path, threads_max: int) -> None:
         self._path = path
+        self._made: set[Path] = set()
         self._threads = ThreadPoolExecutor(threads_max, thread_name_prefix="blobs")
 
     def prepare(self) -> None:
-        """Makes the folders, durably."""
-        for number in range(_FOLDERS):
-            (self._path / f"{number:02x}").mkdir(parents=True, exist_ok=True)
-        for folder in (self._path, self._path.parent):
+        """Makes the directory, durably."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        for folder in (self._path.parent, self._path.parent.parent):
             _sync_folder(folder)
 
     def exists(self, blob: str) -> bool:
@@ -52,6 +49,7 @@ class BlobDirectory:
 
     def _write(self, blob: str, data: bytes) -> None:
         file = self._file(blob)
+        self._make_folder(file.parent)
         try:
             with file.open("xb") as out:
                 out.write(data)
@@ -61,6 +59,12 @@ class BlobDirectory:
         except OSError:
             file.unlink(missing_ok=True)  # a full disk needs the space at once
             raise
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder not in self._made:
+            folder.mkdir(exist_ok=True)
+            _sync_folder(self._path)
+            self._made.add(folder)
 
     def _read(self, blob: str, digest: bytes) -> bytes | Failed | None:
         try:

@@ -2,8 +2,8 @@
 
 A blob's name is entered into blob_pending before the blob is written. The row's transaction
 consumes the entry and fails if it is gone; the collector takes entries that nobody consumed, and
-only then their blobs. So a blob in use is never removed and a blob without use never stays. A replaced blob
-lives an hour longer, for readers that hold its name.
+only then their blobs. So a blob in use is never removed and a blob without use never stays. A
+replaced blob lives an hour longer, for readers that hold its name.
 """
 
 import asyncio

@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc.aio
 import pytest
 
 from tandem.backends.kvsp import KvspBackend
-from tandem.backends.kvsp_lane import LaneLimits
+from tandem.backends.kvsp_lane import LaneLimits, Stream
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.limits import MIB
@@ -23,12 +22,18 @@ from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
 from tests.kvsp.serving import connected, running_kvsp
 
+Context = grpc.aio.ServicerContext[pb.StorageRequest, pb.StorageReply]
+
 NAMESPACE = "ab" * 16
 KEY = Key(NAMESPACE, "key")
 
 
 def record(size: int = 100) -> Record:
     return seal(Version.at(SystemClock().now_us()), b"x" * size)
+
+
+async def next_of(context: Context) -> object:
+    return await context.read()
 
 
 class ScriptedStorage(rpc.StorageServicer):
@@ -38,9 +43,9 @@ class ScriptedStorage(rpc.StorageServicer):
         self.messages: list[pb.StorageRequest] = []
         self.answers = False
 
-    async def Exchange(self, _: object, context: Any) -> None:
+    async def Exchange(self, _: object, context: Context) -> None:
         await context.send_initial_metadata(())
-        while isinstance(request := await context.read(), pb.StorageRequest):
+        while isinstance(request := await next_of(context), pb.StorageRequest):
             self.messages.append(request)
             if self.answers:
                 reads = [pb.StorageRead(id=get.id) for get in request.gets]
@@ -106,7 +111,7 @@ async def test_a_server_that_never_shakes_hands_is_a_timeout_then_unreachable() 
         writer.close()
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    address = "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with backend_of(address) as backend:
         assert reason(await backend.get(KEY, 0.2)) is Reason.TIMEOUT
         async with asyncio.timeout(20):
@@ -128,8 +133,8 @@ async def test_a_stopped_server_fails_at_once_and_is_found_when_it_is_back(
             async with asyncio.timeout(10):
                 while reason(await backend.get(KEY, 5)) is not Reason.UNREACHABLE:
                     pass
-            down = [backend.get(KEY, 10), backend.put_if_newer(KEY, record(), 10)]
-            assert all(future.done() for future in down)
+            assert backend.get(KEY, 10).done()
+            assert backend.put_if_newer(KEY, record(), 10).done()
             assert isinstance(
                 await backend.scan(NAMESPACE, after="", prefix="", limit=1, deadline_s=5), Failed
             )
@@ -142,27 +147,26 @@ async def test_a_stopped_server_fails_at_once_and_is_found_when_it_is_back(
 
 
 async def test_what_is_under_way_fails_when_the_server_dies() -> None:
-    async with scripted() as (storage, address):
-        async with backend_of(address) as backend:
-            futures = [backend.get(KEY, 60) for _ in range(100)]
-            async with asyncio.timeout(10):
-                while not storage.messages:
-                    await asyncio.sleep(0.01)
-            await backend.aclose()
-            assert {reason(await future) for future in futures} == {Reason.UNREACHABLE}
-            assert reason(await backend.get(KEY, 60)) is Reason.UNREACHABLE
+    async with scripted() as (storage, address), backend_of(address) as backend:
+        futures = [backend.get(KEY, 60) for _ in range(100)]
+        async with asyncio.timeout(10):
+            while not storage.messages:
+                await asyncio.sleep(0.01)
+        await backend.aclose()
+        assert {reason(await future) for future in futures} == {Reason.UNREACHABLE}
+        assert reason(await backend.get(KEY, 60)) is Reason.UNREACHABLE
 
 
 async def test_operations_and_bytes_under_way_are_bounded() -> None:
     limits = LaneLimits(operations_max=3, bytes_max=40_000)
     async with scripted() as (_, address), backend_of(address, limits) as backend:
-        under_way = [backend.put_if_newer(KEY, record(30_000), 0.3)]
+        first = backend.put_if_newer(KEY, record(30_000), 0.3)
         assert reason(await backend.put_if_newer(KEY, record(30_000), 0.3)) is Reason.OVERLOADED
-        under_way += [backend.get(KEY, 0.3), backend.get(KEY, 0.3)]
+        second, third = backend.get(KEY, 0.3), backend.get(KEY, 0.3)
         assert reason(await backend.get(KEY, 0.3)) is Reason.OVERLOADED
-        assert {reason(await future) for future in under_way} == {Reason.TIMEOUT}
-        under_way = [backend.put_if_newer(KEY, record(30_000), 0.3)]
-        assert not under_way[0].done()
+        replies = [await first, await second, await third]
+        assert [reason(reply) for reply in replies] == [Reason.TIMEOUT] * 3
+        assert not backend.put_if_newer(KEY, record(30_000), 0.3).done()
 
 
 async def test_what_timed_out_unsent_is_never_sent(tmp_path: Path) -> None:
@@ -216,15 +220,21 @@ async def test_a_bad_message_is_answered_and_the_stream_goes_on(
 ) -> None:
     request = pb.StorageRequest(gets=[get] if get else [], puts=[put] if put else [])
     good = pb.StorageGet(id=2, namespace=NAMESPACE, name=b"a")
-    async with running_kvsp(tmp_path, 1) as kvsp:
-        async with grpc.aio.insecure_channel(kvsp.address) as channel:
-            stream = rpc.StorageStub(channel).Exchange()
-            await stream.write(request)
-            bad = await stream.read()
-            [answer] = [*bad.reads, *bad.writes]
-            assert answer.id == 1
-            assert "invalid request" in answer.failure
-            await stream.write(pb.StorageRequest(gets=[good]))
-            reply = await stream.read()
-            assert [(read.id, read.failure) for read in reply.reads] == [(2, "")]
-            await stream.done_writing()
+    async with (
+        running_kvsp(tmp_path, 1) as kvsp,
+        grpc.aio.insecure_channel(kvsp.address) as channel,
+    ):
+        stream: Stream = rpc.StorageStub(channel).Exchange()
+        await stream.write(request)
+        bad = await stream.read()
+        assert isinstance(bad, pb.StorageReply)
+        answers = [(read.id, read.failure) for read in bad.reads]
+        answers += [(written.id, written.failure) for written in bad.writes]
+        [(number, failure)] = answers
+        assert number == 1
+        assert "invalid request" in failure
+        await stream.write(pb.StorageRequest(gets=[good]))
+        reply = await stream.read()
+        assert isinstance(reply, pb.StorageReply)
+        assert [(read.id, read.failure) for read in reply.reads] == [(2, "")]
+        await stream.done_writing()

@@ -74,9 +74,7 @@ async def test_two_processes_cannot_share_a_directory(opening: Opening) -> None:
     await opening(4)
 
 
-async def test_a_first_start_that_was_cut_short_goes_on(
-    opening: Opening, path: Path
-) -> None:
+async def test_a_first_start_that_was_cut_short_goes_on(opening: Opening, path: Path) -> None:
     for number in (0, 1):
         file = path / f"cluster-{number}.sqlite"
         with closing(sqlite3.connect(file)) as connection, connection:

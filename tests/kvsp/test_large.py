@@ -119,6 +119,7 @@ async def test_a_crash_before_the_row_leaves_no_blob_for_ever(
 ) -> None:
     cluster = (await opening()).clusters[0]
     orphan = tmp_path / "blobs" / "cluster-0" / "ab" / ("ab" * 16)
+    orphan.parent.mkdir()
     orphan.write_bytes(b"half")
     with closing(sqlite3.connect(tmp_path / "cluster-0.sqlite")) as connection, connection:
         connection.execute("insert into blob_pending values (?, ?)", (orphan.name, START_US))

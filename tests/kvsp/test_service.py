@@ -1,0 +1,120 @@
+"""The services beside the stream: bad scans, status, health, reflection; gateways that die."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from tandem.core.key import Key
+from tandem.core.reply import Missing
+from tandem.wire.v1 import storage_pb2 as pb
+from tandem.wire.v1 import storage_pb2_grpc as rpc
+from tests.kvsp.records import NAMESPACE
+from tests.kvsp.serving import Kvsp, connected, running_kvsp
+
+
+@pytest.fixture
+async def kvsp(tmp_path: Path) -> AsyncIterator[Kvsp]:
+    async with running_kvsp(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def channel(kvsp: Kvsp) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(kvsp.address) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.ScanRequest(namespace="x", limit=1), "namespace"),
+        (pb.ScanRequest(namespace=NAMESPACE, limit=0), "limit"),
+        (pb.ScanRequest(namespace=NAMESPACE, limit=10_001), "limit"),
+        (pb.ScanRequest(namespace=NAMESPACE, limit=1, prefix=b"x" * 513), "prefix"),
+    ],
+)
+async def test_a_bad_scan_names_the_field(
+    channel: grpc.aio.Channel, request_: pb.ScanRequest, field: str
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await rpc.StorageStub(channel).Scan(request_)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert str(refused.value.details()).startswith(field)
+
+
+async def test_status_shows_every_cluster(channel: grpc.aio.Channel) -> None:
+    status = await rpc.StorageStub(channel).StorageStatus(pb.StorageStatusRequest())
+    assert [cluster.name for cluster in status.clusters] == [f"cluster-{n}" for n in range(4)]
+    assert len({cluster.incarnation for cluster in status.clusters}) == 4
+    assert {cluster.failure for cluster in status.clusters} == {""}
+
+
+async def test_health_and_reflection_are_served(channel: grpc.aio.Channel) -> None:
+    check = health_pb2.HealthCheckRequest(service="tandem.v1.Storage")
+    answer = await channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )(check)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    stream = channel.stream_stream(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )()
+    await stream.write(asked)
+    reply = await stream.read()
+    assert isinstance(reply, reflection_pb2.ServerReflectionResponse)
+    services = {service.name for service in reply.list_services_response.service}
+    assert "tandem.v1.Storage" in services
+    await stream.done_writing()
+
+
+_ASKING_GATEWAY = """
+import asyncio, sys
+from tandem.backends.kvsp import KvspBackend
+from tandem.core.key import Key
+from tandem.runtime.randomness import SystemEntropy
+
+async def ask(backend):
+    while True:
+        await backend.get(Key("ab" * 16, "key"), 5)
+        print("answered", flush=True)
+
+async def main():
+    backend = KvspBackend(sys.argv[1], SystemEntropy())
+    backend.start()
+    await asyncio.gather(*(ask(backend) for _ in range(64)))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_gateway_that_is_killed_leaves_no_error_behind(
+    kvsp: Kvsp, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        gateway = subprocess.Popen(
+            [sys.executable, "-c", _ASKING_GATEWAY, kvsp.address], stdout=subprocess.PIPE
+        )
+        try:
+            assert gateway.stdout is not None
+            line = await asyncio.to_thread(gateway.stdout.readline)
+            assert line == b"answered\n"
+        finally:
+            gateway.kill()
+            gateway.communicate()
+    async with connected(kvsp) as backend:
+        assert isinstance(await backend.get(Key(NAMESPACE, "key"), 10), Missing)
+    await kvsp.stop()
+    captured = capfd.readouterr()
+    assert "Traceback" not in captured.err + captured.out
