@@ -9,11 +9,8 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
+from kvctl.health import serves
 from kvctl.parts import Part, PartFailed, PartPlan
 from kvctl.settings import UpSettings
 from tandem.runtime.clock import Clock
@@ -120,20 +117,9 @@ async def _unless_stopped(stop: asyncio.Event, starting: Coroutine[None, None, N
 
 def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:
     return (
-        PartPlan("kvsp", "kvsp.main", lambda: _grpc_serves(settings.kvsp_address)),
-        PartPlan("gateway", "kvgateway.main", lambda: _grpc_serves(settings.grpc_address)),
+        PartPlan("kvsp", "kvsp.main", lambda: serves(settings.kvsp_address)),
+        PartPlan("gateway", "kvgateway.main", lambda: serves(settings.grpc_address)),
     )
-
-
-async def _grpc_serves(address: Address) -> bool:
-    """Whether the standard health service there says SERVING."""
-    async with grpc.aio.insecure_channel(str(address)) as channel:
-        try:
-            stub: Any = health_pb2_grpc.HealthStub(channel)
-            reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=1.0)
-        except grpc.aio.AioRpcError:
-            return False
-        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def _stop_on_signals() -> asyncio.Event:

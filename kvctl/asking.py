@@ -1,0 +1,188 @@
+"""The options that every command has, and the way from a command to the gateway."""
+
+import asyncio
+import functools
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import click
+
+from kvctl.endings import Ended, Ending, ending_of, unreachable
+from kvctl.settings import UpSettings
+from tandem.client import Client
+from tandem.core.key import is_namespace_id
+from tandem.errors import NamespaceNotFound, TandemError
+from tandem.runtime.clock import Clock
+from tandem.runtime.settings import (
+    ADDRESS,
+    DURATION_S,
+    Address,
+    ConfigurationError,
+    Kind,
+    load,
+    read_sources,
+)
+
+TIMEOUT_S: Final = 10.0
+CONNECT_S: Final = 3.0
+NEAR_TITLES_MAX: Final = 3
+
+GATEWAY_HELP: Final = "Where the gateway's gRPC port is. [default: TANDEM_GRPC, or 127.0.0.1:8781]"
+TIMEOUT_HELP: Final = "How long one answer may take, such as 500ms or 30s. [default: 10s]"
+JSON_HELP: Final = "Print JSON: one object, or one object a line."
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What comes in from outside; `main` builds it."""
+
+    environment: Mapping[str, str]
+    clock: Clock
+
+
+def form(kind: Kind[_T]) -> Callable[[str], _T]:
+    """What makes an option take a value in one of the forms that settings have."""
+
+    def parse(text: str) -> _T:
+        try:
+            return kind.parse(text)
+        except (ValueError, OverflowError):
+            raise click.BadParameter(f'"{text}": expected {kind.expected}') from None
+
+    parse.__name__ = kind.metavar  # what the help shows
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How one command was asked to work."""
+
+    gateway: Address
+    timeout_s: float
+    as_json: bool
+    surroundings: Surroundings
+
+    @property
+    def clock(self) -> Clock:
+        """The machine's clock."""
+        return self.surroundings.clock
+
+    def ask(self, work: Callable[[Client], Awaitable[_T]], namespace: str | None = None) -> _T:
+        """Sees `work` through with a client of the gateway.
+
+        Every failure becomes an `Ended` that says what to do.
+        """
+        return self.complete(lambda: self._ask(work, namespace))
+
+    def complete(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Sees `work` through; Ctrl-C cancels it and ends the command."""
+
+        async def completed() -> _T:
+            return await work()
+
+        try:
+            return asyncio.run(completed())
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(int(Ending.INTERRUPTED)) from None
+
+    async def _ask(self, work: Callable[[Client], Awaitable[_T]], namespace: str | None) -> _T:
+        await self._reach()
+        try:
+            async with Client(str(self.gateway), namespace, timeout_s=self.timeout_s) as client:
+                return await work(client)
+        except NamespaceNotFound as error:
+            raise await self._unknown(namespace or error.namespace) from None
+        except TandemError as error:
+            raise ending_of(error, self.gateway) from None
+
+    async def _reach(self) -> None:
+        """Tells at once that nobody listens, which gRPC would try again until the timeout."""
+        try:
+            async with asyncio.timeout(min(CONNECT_S, self.timeout_s)):
+                _, writer = await asyncio.open_connection(*self.gateway)
+        except TimeoutError:
+            raise unreachable(self.gateway, "no connection in time") from None
+        except OSError as error:
+            refused = isinstance(error, ConnectionRefusedError)
+            why = "connection refused" if refused else str(error)
+            raise unreachable(self.gateway, why) from None
+        writer.close()
+
+    async def _unknown(self, namespace: str) -> Ended:
+        titles: list[str] = []
+        try:
+            async with Client(str(self.gateway), timeout_s=self.timeout_s) as client:
+                titles = [found.title for found in await client.namespaces.list()]
+        except TandemError:
+            pass  # the first failure is the one to tell
+        if is_namespace_id(namespace):
+            return Ended(
+                Ending.NEGATIVE,
+                f"no namespace has the id {namespace}; `kvctl namespace list` shows all",
+            )
+        near = _near(namespace, titles)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return Ended(
+            Ending.NEGATIVE,
+            f"no namespace has the title {namespace!r}{hint}\n"
+            f"Create it with: kvctl namespace create {shlex.quote(namespace)}",
+        )
+
+
+def _near(title: str, titles: list[str]) -> list[str]:
+    by_folded = {known.casefold(): known for known in titles}
+    close = get_close_matches(title.casefold(), by_folded, n=NEAR_TITLES_MAX)
+    return [by_folded[folded] for folded in close]
+
+
+def asks(
+    command: Callable[Concatenate[Asked, _P], None],
+) -> Callable[_P, None]:
+    """Gives a command --gateway, --timeout and --json, and hands it what they say as `Asked`.
+
+    The same options before the command's name count too; the command's own win.
+    """
+
+    @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
+    @click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP)
+    @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+    @functools.wraps(command)
+    def asking(*args: _P.args, **given: _P.kwargs) -> None:
+        context = click.get_current_context()
+        above = context.find_root().params
+        own = {name: given.pop(name) for name in ("gateway", "timeout_s", "as_json")}
+        command(_asked({**above, **_given(own)}, context), *args, **given)
+
+    return asking
+
+
+def _given(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        name: value for name, value in options.items() if value is not None and value is not False
+    }
+
+
+def _asked(options: Mapping[str, Any], context: click.Context) -> Asked:
+    surroundings = context.ensure_object(Surroundings)
+    timeout_s = options.get("timeout_s")
+    return Asked(
+        options.get("gateway") or _configured(surroundings.environment),
+        TIMEOUT_S if timeout_s is None else timeout_s,
+        options.get("as_json", False),
+        surroundings,
+    )
+
+
+def _configured(environment: Mapping[str, str]) -> Address:
+    """Where `kvctl up` listens in the same environment."""
+    try:
+        sources = read_sources((), environment, "kvctl")
+        return load(UpSettings, "kvctl", sources).settings.grpc_address
+    except ConfigurationError as error:
+        raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None

@@ -1,0 +1,90 @@
+"""How a command ends: the exit statuses, and what each failure tells its reader to do."""
+
+import enum
+from typing import IO, Any
+
+import click
+
+from tandem.errors import (
+    InvalidArgument,
+    NamespaceExists,
+    NamespaceNotFound,
+    Overloaded,
+    TandemError,
+)
+from tandem.runtime.settings import Address
+
+STATUSES_TEXT = """\
+\b
+Exit status:
+  0    done, or the answer is yes
+  1    the answer is no: not found, not equal, something failed
+  2    the command was given wrongly; nothing was done
+  3    no gateway answers, or it cannot reach what it needs
+  130  interrupted
+"""
+
+
+class Ending(enum.IntEnum):
+    """The exit statuses of `kvctl`."""
+
+    OK = 0
+    NEGATIVE = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+    INTERRUPTED = 130
+
+
+class Ended(click.ClickException):
+    """Ends the command with one message on standard error."""
+
+    def __init__(self, ending: Ending, message: str) -> None:
+        super().__init__(message)
+        self.ending = ending
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # click's is a plain attribute
+        """What the process exits with."""
+        return int(self.ending)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Prints the message; bytes of a name that are no UTF-8 are shown as escapes."""
+        text = f"kvctl: {self.message}\n"
+        click.echo(text.encode(errors="backslashreplace"), nl=False, err=True, file=file)
+
+
+def negative() -> click.exceptions.Exit:
+    """The end of a command whose answer, already printed, is no."""
+    return click.exceptions.Exit(int(Ending.NEGATIVE))
+
+
+def unreachable(gateway: Address, why: str) -> Ended:
+    """Nobody listens at the gateway's address."""
+    return Ended(
+        Ending.UNAVAILABLE,
+        f"no gateway at {gateway}: {why}\n"
+        "Start one with `kvctl up`, or name another one with --gateway HOST:PORT or TANDEM_GRPC.",
+    )
+
+
+def ending_of(error: TandemError, gateway: Address) -> Ended:
+    """What a failed call means for the command."""
+    match error:
+        case InvalidArgument():
+            return Ended(Ending.USAGE, str(error))
+        case NamespaceExists():
+            return Ended(
+                Ending.NEGATIVE, f"{error}; `kvctl namespace list` shows all, with their ids"
+            )
+        case NamespaceNotFound():
+            return Ended(Ending.NEGATIVE, str(error))
+        case Overloaded():
+            return Ended(
+                Ending.UNAVAILABLE, f"the gateway at {gateway} has too much to do: {error}"
+            )
+        case _:
+            return Ended(
+                Ending.UNAVAILABLE,
+                f"the gateway at {gateway} could not answer: {error}\n"
+                "`kvctl status` shows which home is in trouble.",
+            )

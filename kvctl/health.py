@@ -1,0 +1,41 @@
+"""Whether a gRPC server says that it serves: for `kvctl health`, and for `kvctl up` to wait."""
+
+from typing import Any
+
+import click
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from kvctl.asking import Asked, asks
+from kvctl.endings import negative
+from kvctl.output import print_json, print_line
+from tandem.runtime.settings import Address
+
+
+async def health(address: Address, timeout_s: float) -> str:
+    """What the standard health service there says, such as SERVING, or why it says nothing."""
+    async with grpc.aio.insecure_channel(str(address)) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        try:
+            reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            return f"{error.code().name}: {error.details()}"
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
+
+
+async def serves(address: Address, timeout_s: float = 1.0) -> bool:
+    """Whether the standard health service there says SERVING."""
+    return await health(address, timeout_s) == "SERVING"
+
+
+@click.command("health")
+@asks
+def health_command(asked: Asked) -> None:
+    """Exit 0 when the gateway serves, 1 when it does not or cannot be reached."""
+    said = asked.complete(lambda: health(asked.gateway, asked.timeout_s))
+    if asked.as_json:
+        print_json({"gateway": str(asked.gateway), "serving": said == "SERVING", "status": said})
+    else:
+        print_line(f"{asked.gateway}: {said}")
+    if said != "SERVING":
+        raise negative()

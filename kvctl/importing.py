@@ -1,0 +1,166 @@
+"""Files into keys: what is stored, what is left alone, and how much is under way at a time."""
+
+import asyncio
+import mimetypes
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from kvctl.tree import NotRead, Refused, TreeFile, read_whole
+from tandem.client import Client
+from tandem.core.limits import MIB, VALUE_BYTES_MAX
+from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.wire.codec import JsonValue
+
+FILES_AT_ONCE: Final = 128
+BYTES_AT_ONCE: Final = 128 * MIB
+UNANSWERED_MAX: Final = 2 * FILES_AT_ONCE
+"""So many files in a row without an answer: the gateway is gone, and the rest is not tried."""
+FAILURES_KEPT_MAX: Final = 1000
+
+# An object of its own knows only Python's table: the same type on every machine.
+_TYPES: Final = mimetypes.MimeTypes()
+_TYPE_OF_ENCODING: Final = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/x-brotli",
+}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an import has done so far."""
+
+    stored: int = 0
+    stored_bytes: int = 0
+    unchanged: int = 0
+    unchanged_bytes: int = 0
+    failed: int = 0
+    failures: list[Refused] = field(default_factory=list)
+    """The first FAILURES_KEPT_MAX."""
+    interrupted: bool = False
+    gave_up: bool = False
+    """Whether the gateway stopped answering."""
+
+    @property
+    def files(self) -> int:
+        """How many files were looked at."""
+        return self.stored + self.unchanged + self.failed
+
+
+class BytesAtOnce:
+    """Lets holders of at most `bytes_max` on, in the order in which they came.
+
+    One that is larger than that goes alone.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._held = 0
+        self._changed = asyncio.Condition()
+
+    async def take(self, count: int) -> None:
+        """Returns when there is room for `count` bytes."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: not self._held or self._held + count <= self._bytes_max
+            )
+            self._held += count
+
+    async def give_back(self, count: int) -> None:
+        """Makes room again."""
+        async with self._changed:
+            self._held -= count
+            self._changed.notify_all()
+
+
+class Import:
+    """Stores a tree's files, several at a time, and leaves alone what is stored already."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        refused: Callable[[Refused], None],
+        advanced: Callable[[Tally], None],
+    ) -> None:
+        """`refused` hears of each failure, `advanced` of each file that is done."""
+        self.tally = Tally()
+        self._client = client
+        self._refused = refused
+        self._advanced = advanced
+        self._room = BytesAtOnce(BYTES_AT_ONCE)
+        self._unanswered = 0
+
+    async def run(self, found: Iterator[TreeFile | Refused]) -> None:
+        """Sees all files through; cancelling it leaves each one stored whole or not at all."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(FILES_AT_ONCE):
+                group.create_task(self._work(found))
+
+    async def _work(self, found: Iterator[TreeFile | Refused]) -> None:
+        for item in found:
+            if isinstance(item, Refused):
+                self._fail(item)
+            else:
+                # Twice: the file's bytes and those that are stored now.
+                await self._room.take(2 * item.size)
+                try:
+                    await self._one(item)
+                finally:
+                    await self._room.give_back(2 * item.size)
+            self._advanced(self.tally)
+            if self.tally.gave_up:
+                return
+
+    async def _one(self, file: TreeFile) -> None:
+        try:
+            content = await asyncio.to_thread(read_whole, file)
+            metadata: JsonValue = {"contentType": content_type(file.name)}
+            same = await self._is_stored(file.name, content, metadata)
+            if not same:
+                await self._client.put(file.name, content, metadata=metadata)
+        except NotRead as error:
+            self._fail(Refused(file.path, str(error)))
+            return
+        except TandemError as error:
+            self._fail(Refused(file.path, f"not stored: {error}"))
+            self._unanswered += isinstance(error, Unavailable | Overloaded)
+            self.tally.gave_up = self._unanswered >= UNANSWERED_MAX
+            return
+        self._unanswered = 0
+        if same:
+            self.tally.unchanged += 1
+            self.tally.unchanged_bytes += file.size
+        else:
+            self.tally.stored += 1
+            self.tally.stored_bytes += file.size
+
+    async def _is_stored(self, name: str, content: bytes, metadata: JsonValue) -> bool:
+        entry = await self._client.get_with_metadata(name)
+        return (
+            entry is not None
+            and not entry.stale
+            and entry.value == content
+            and entry.metadata == metadata
+            and entry.expires_at_s is None
+        )
+
+    def _fail(self, refused: Refused) -> None:
+        self.tally.failed += 1
+        if len(self.tally.failures) < FAILURES_KEPT_MAX:
+            self.tally.failures.append(refused)
+        self._refused(refused)
+
+
+def content_type(name: str) -> str:
+    """The media type that a file's name stands for."""
+    kind, encoding = _TYPES.guess_type(name.rpartition("/")[2])
+    if encoding is not None:
+        kind = _TYPE_OF_ENCODING.get(encoding)
+    return kind or "application/octet-stream"
+
+
+assert BYTES_AT_ONCE >= 2 * VALUE_BYTES_MAX

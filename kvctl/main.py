@@ -1,0 +1,59 @@
+"""Builds the `kvctl` command from its groups and hands it what comes from outside."""
+
+import os
+import sys
+from importlib.metadata import version
+
+import click
+
+from kvctl.asking import GATEWAY_HELP, JSON_HELP, TIMEOUT_HELP, Surroundings, form
+from kvctl.backend import backend_group, queue_command
+from kvctl.copies import heal, inspect, locate
+from kvctl.endings import STATUSES_TEXT
+from kvctl.health import health_command
+from kvctl.import_command import import_command
+from kvctl.keys import key_group
+from kvctl.namespaces import namespace_group
+from kvctl.status import status_command
+from kvctl.up_command import up_command
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.settings import ADDRESS, DURATION_S
+
+
+@click.group(epilog=STATUSES_TEXT, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
+@click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@click.version_option(version("tandem-kv"), prog_name="kvctl")
+def cli(**_options: object) -> None:
+    """Run and look after Tandem KV, and use what it stores.
+
+    --gateway, --timeout and --json may also stand behind the name of each command.
+    """
+
+
+for key_command in (inspect, heal, locate):
+    key_group.add_command(key_command)
+
+for command in (
+    up_command,
+    key_group,
+    namespace_group,
+    import_command,
+    status_command,
+    backend_group,
+    queue_command,
+    health_command,
+):
+    cli.add_command(command)
+
+
+def main() -> int:
+    """The console script; ends with the statuses of `kvctl --help`."""
+    environment = os.environ  # noqa: TID251 - a main is where it comes in
+    cli(prog_name="kvctl", obj=Surroundings(environment, SystemClock()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

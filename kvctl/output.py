@@ -1,0 +1,97 @@
+"""How answers are printed: lines, columns, JSON, and quantities that people can read."""
+
+import base64
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+from rich.cells import cell_len
+
+from tandem.core.limits import KIB, MIB
+
+_COLUMN_GAP: Final = 2
+
+
+def print_line(text: str, *, error: bool = False) -> None:
+    """Prints a line as UTF-8 in any locale."""
+    click.echo(text.encode(errors="backslashreplace"), err=error)
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """Prints one JSON object on one line."""
+    click.echo(json.dumps(document, ensure_ascii=False, separators=(", ", ": ")).encode())
+
+
+def value_fields(value: bytes) -> dict[str, object]:
+    """Bytes in JSON: as they are when they are UTF-8, else in base64, and which of the two."""
+    try:
+        return {"value": value.decode(), "encoding": "utf-8"}
+    except UnicodeDecodeError:
+        return {"value": base64.b64encode(value).decode(), "encoding": "base64"}
+
+
+def columns(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as aligned columns; what could upset a terminal is escaped."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    return "\n".join(
+        "".join(
+            cell + " " * (width - cell_len(cell) + _COLUMN_GAP)
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in shown
+    )
+
+
+def printable(text: str) -> str:
+    """`text` without control characters, which become escapes such as \\n."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def on_terminal() -> bool:
+    """Whether standard output is a terminal."""
+    return sys.stdout.isatty()
+
+
+def when(seconds: int) -> str:
+    """A time in seconds since the epoch, in UTC; 0 stands for never."""
+    if not seconds:
+        return "never"
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):
+        return f"{seconds} s"
+
+
+def duration(microseconds: int) -> str:
+    """A length of time, in the unit that suits it."""
+    size = abs(microseconds)
+    for limit_us, unit_us, unit in (
+        (1_000, 1, "us"),
+        (1_000_000, 1_000, "ms"),
+        (120_000_000, 1_000_000, "s"),
+        (7_200_000_000, 60_000_000, "min"),
+    ):
+        if size < limit_us:
+            return f"{microseconds / unit_us:.3g} {unit}"
+    return f"{microseconds / 3_600_000_000:.1f} h"
+
+
+def size(count: int) -> str:
+    """A number of bytes, in the unit that suits it."""
+    if count < KIB:
+        return f"{count} bytes"
+    return f"{count / KIB:.1f} KiB" if count < MIB else f"{count / MIB:.1f} MiB"
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 key`, `2 keys`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or noun + 's'}"

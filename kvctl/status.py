@@ -1,0 +1,137 @@
+"""`kvctl status`: how the homes and the repair queue are, once or again and again."""
+
+import asyncio
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from kvctl.asking import Asked, asks, form
+from kvctl.output import columns, counted, duration, on_terminal, print_json, print_line
+from kvctl.verdict import differences
+from tandem.client import Client
+from tandem.core.operations import HomeStatus, Status
+from tandem.errors import TandemError
+from tandem.runtime.settings import DURATION_S
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--every", "every_s", type=form(DURATION_S), default="1s", show_default=True,
+    help="How often --watch asks.",
+)  # fmt: skip
+@asks
+def status_command(asked: Asked, watch: bool, every_s: float) -> None:
+    """Show the homes, the repair queue, the journal, and whether both homes are equal."""
+    if watch:
+        asked.ask(lambda client: _watch(client, asked, every_s))
+    else:
+        _print(asked.ask(lambda client: client.ops.status()), asked.as_json)
+
+
+async def _watch(client: Client, asked: Asked, every_s: float) -> None:
+    if asked.as_json or not on_terminal():
+        while True:
+            try:
+                _print(await client.ops.status(), asked.as_json)
+            except TandemError as error:
+                print_line(f"kvctl: no answer: {error}", error=True)
+            await asyncio.sleep(every_s)
+    with Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            try:
+                shown = status_text(await client.ops.status())
+            except TandemError as error:
+                shown = f"no answer from {asked.gateway}: {error}"
+            live.update(Text(shown), refresh=True)
+            await asyncio.sleep(every_s)
+
+
+def _print(status: Status, as_json: bool) -> None:
+    if as_json:
+        print_json(status_document(status))
+    else:
+        print_line(status_text(status))
+
+
+def status_text(status: Status) -> str:
+    """A status for people."""
+    queue, found = status.queue, differences(status)
+    oldest = f", the oldest for {duration(queue.oldest_age_us)}" if queue.depth else ""
+    repairs = (
+        f"{counted(queue.depth, 'repair')}{oldest}; {queue.healed} healed,"
+        f" {counted(queue.failed_tries, 'failed try', 'failed tries')};"
+        f" {counted(queue.dirty_ranges, 'dirty range')}"
+    )
+    unwritable = "" if status.journal_writable else "; NOT WRITABLE: writes wait for both homes"
+    alarm = "; ALARM: too far off" if status.clock_alarm else ""
+    rows = [
+        ("gateway", f"{status.gateway_id}, {counted(status.workers, 'worker')}"),
+        ("queue", repairs),
+        ("journal", f"{counted(status.journal_pending, 'open write')}{unwritable}"),
+        ("clock", f"{duration(status.clock_offset_us)} from the homes' clocks{alarm}"),
+        ("equal", "not yet" if found else "both homes are equal, as far as this gateway knows"),
+        *(("", f"- {difference}") for difference in found),
+    ]
+    return f"{columns(home_rows(status))}\n\n{columns(rows)}"
+
+
+def home_rows(status: Status) -> list[tuple[str, ...]]:
+    """The homes as rows of a table."""
+    header = ("HOME", "KIND", "LOCATION", "READS", "WRITES", "BREAKER", "BEHIND", "LAST FAILURE")
+    return [header, *(_home_row(home) for home in status.homes)]
+
+
+def _home_row(home: HomeStatus) -> tuple[str, ...]:
+    behind = "all" if "*" in home.behind else counted(len(home.behind), "namespace")
+    return (
+        home.side.value,
+        home.kind,
+        home.location + (f" ({home.detail})" if home.detail else ""),
+        "on" if home.reads_enabled else "OFF",
+        "on" if home.writes_enabled else "OFF",
+        home.breaker,
+        behind if home.behind else "no",
+        home.last_failure or "-",
+    )
+
+
+def status_document(status: Status) -> dict[str, object]:
+    """A status for programs."""
+    found = differences(status)
+    return {
+        "gateway_id": status.gateway_id,
+        "now_us": status.now_us,
+        "workers": status.workers,
+        "equal": not found,
+        "differences": [*found],
+        "homes": [_home_document(home) for home in status.homes],
+        "queue": {
+            "depth": status.queue.depth,
+            "oldest_age_us": status.queue.oldest_age_us,
+            "dirty_ranges": status.queue.dirty_ranges,
+            "healed": status.queue.healed,
+            "failed_tries": status.queue.failed_tries,
+            "needs_person": status.queue.needs_person,
+        },
+        "journal": {"pending": status.journal_pending, "writable": status.journal_writable},
+        "clock": {"offset_us": status.clock_offset_us, "alarm": status.clock_alarm},
+        "namespaces_equal": status.namespaces_equal,
+    }
+
+
+def _home_document(home: HomeStatus) -> dict[str, object]:
+    return {
+        "home": home.side.value,
+        "kind": home.kind,
+        "location": home.location,
+        "detail": home.detail,
+        "breaker": home.breaker,
+        "reads": home.reads_enabled,
+        "writes": home.writes_enabled,
+        "behind": [*home.behind],
+        "last_failure": home.last_failure or None,
+        "switch_epoch": home.switch_epoch,
+    }
