@@ -20,7 +20,7 @@ IDENTITY_NAMESPACE: Final = "0" * 31 + "1"
 RESERVED_NAMESPACES: Final = frozenset({SYSTEM_NAMESPACE, IDENTITY_NAMESPACE})
 
 _HEX: Final = frozenset("0123456789abcdef")
-_BASE32_PADDING: Final = {0: "", 2: "======", 4: "====", 5: "===", 7: "="}
+_BASE32HEX: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUV")
 
 
 class Key(NamedTuple):
@@ -78,14 +78,16 @@ def encode_name(name: str) -> str:
 
 def decode_object_name(encoded: str) -> str | None:
     """The key name behind the last part of an object's name; None for a foreign object."""
-    padding = _BASE32_PADDING.get(len(encoded) % 8)
-    if padding is None:
+    spare_bits = len(encoded) * 5 % 8
+    if not encoded or spare_bits >= 5 or not _BASE32HEX.issuperset(encoded):
+        return None
+    number = int(encoded, 32)
+    if number & ((1 << spare_bits) - 1):
         return None
     try:
-        name = decode_name(base64.b32hexdecode(encoded + padding))
-    except (ValueError, InvalidArgument):
+        return decode_name((number >> spare_bits).to_bytes(len(encoded) * 5 // 8, "big"))
+    except InvalidArgument:
         return None
-    return name if encode_name(name) == encoded else None
 
 
 def encoded_prefix(prefix: str) -> str:

@@ -86,6 +86,8 @@ class ConditionalPut:
     async def run(self) -> WriteReply:
         """Puts the record unless the store holds a newer one."""
         seen: Seen | WriteReply = await self._first_sight()
+        if isinstance(seen, Seen):
+            seen = self._refusal(self._bucket.clock.now_us()) or seen
         rounds = 0
         while isinstance(seen, Seen):
             if seen.held is not None and not self._replaces(seen.held):
@@ -104,6 +106,10 @@ class ConditionalPut:
             return Seen(self._known.get(self._name))
         return await self._look()  # without the store's time no write can be judged
 
+    def _refusal(self, now_us: int) -> Refused | None:
+        refusal = untimely(self._record.version, self._heal, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
+        return None if refusal is None else Refused(refusal, now_us)
+
     def _replaces(self, held: Held) -> bool:
         if held.version == self._record.version and self._over_corrupt:
             return True
@@ -118,11 +124,9 @@ class ConditionalPut:
 
     async def _attempt(self, held: Held | None) -> WriteReply | Seen:
         signed_at_us = self._bucket.clock.now_us()
-        refusal = untimely(
-            self._record.version, self._heal, signed_at_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US
-        )
-        if refusal is not None:
-            return Refused(refusal, signed_at_us)
+        refused = self._refusal(signed_at_us)
+        if refused is not None:
+            return refused
         call = Call(
             "PUT", self._name, self._headers(held), self._record.envelope, self._payload_sha256
         )

@@ -7,7 +7,7 @@ before and ends a little after the names that are wanted; both ends are cut off 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.backends.port import ScanPage
 from tandem.backends.s3.bucket import Answer, Bucket, Call
@@ -32,8 +32,7 @@ _AFTER_ALL_NAMES: Final = "~"
 """Sorts above every character of an encoded name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One object of a listing."""
 
     name: str

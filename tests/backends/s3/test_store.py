@@ -1,0 +1,340 @@
+"""The S3 home on real servers: its time, its keys, what others leave in the bucket, a restart."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from types_boto3_s3 import S3Client
+
+from tandem.backends.port import ScanPage
+from tandem.backends.s3.opening import S3Options
+from tandem.backends.s3.replies import VERSION_HEADER
+from tandem.backends.s3.store import S3Home
+from tandem.core.envelope import TOMBSTONE_BYTES, seal, seal_tombstone
+from tandem.core.key import Key, object_name
+from tandem.core.record import Kind, Record
+from tandem.core.reply import Failed, Found, Missing, Reason, Refusal, Refused, Stored
+from tandem.core.version import Version
+from tandem.errors import ConfigurationError
+from tandem.runtime.clock import SystemClock
+from tests.backends.s3.opened import (
+    BUCKET,
+    REGION,
+    ShiftedClock,
+    opened,
+    options,
+    through,
+    use_keys_of,
+    value,
+    values,
+)
+from tests.servers.fault_proxy import Fault, faults_before, status
+from tests.servers.ministack import Ministack
+from tests.servers.rgw import Rgw
+
+KEY = Key("ab" * 16, "key")
+DEADLINE_S = 20.0
+HOUR_US = 3_600_000_000
+
+
+def client_of(server: Rgw | Ministack) -> S3Client:
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name=REGION,
+        config=Config(s3={"addressing_style": "path"}),
+    )
+
+
+@pytest.mark.parametrize("wrong_us", [-3 * HOUR_US, 3 * HOUR_US])
+async def test_a_machine_whose_clock_is_wrong_signs_by_the_stores(
+    wrong_us: int, rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(rgw, monkeypatch)
+    chosen = options(rgw.endpoint, tmp_path)
+    async with opened(chosen, ShiftedClock(wrong_us)) as home:
+        assert abs(home.ahead_of_machine_us + wrong_us) < 2_000_000
+        record = value()
+        assert isinstance(await home.put_if_newer(KEY, record, DEADLINE_S), Stored)
+        late = seal(Version.at(SystemClock().now_us() - 40_000_000), b"late")
+        reply = await home.put_if_newer(KEY, late, DEADLINE_S)
+        assert isinstance(reply, Refused)
+        assert reply.refusal is Refusal.LATE
+
+
+async def test_a_home_that_was_never_answered_learns_the_time_before_it_judges(
+    rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(rgw, monkeypatch)
+    chosen = options(rgw.endpoint, tmp_path)
+    async with faults_before(rgw.endpoint) as proxy:
+        detour = replace(chosen, location=replace(chosen.location, endpoint=proxy.endpoint))
+        async with opened(detour):
+            pass
+        proxy.plan = lambda request: Fault(forward=False, reset=True)
+        async with opened(detour, ShiftedClock(-3 * HOUR_US)) as home:
+            proxy.plan = lambda request: Fault()
+            assert isinstance(await home.put_if_newer(KEY, value(), DEADLINE_S), Stored)
+
+
+async def test_a_store_whose_clock_steps_back_is_followed(
+    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(ministack, monkeypatch)
+    chosen = options(ministack.endpoint, tmp_path)
+    skewed = status(403, "RequestTimeTooSkewed").replace(
+        b"\r\n\r\n", b"\r\nDate: Mon, 23 Nov 2020 12:00:00 GMT\r\n\r\n", 1
+    )
+    async with (
+        faults_before(ministack.endpoint) as proxy,
+        opened(chosen) as direct,
+        through(direct, chosen, proxy.endpoint) as home,
+    ):
+        proxy.seen.clear()
+        proxy.next("GET", Fault(forward=False, answer=skewed))
+        assert isinstance(await home.get(KEY, DEADLINE_S), Missing)
+        assert [(seen.header("x-amz-date") or "")[:4] for seen in proxy.seen][1] == "2020"
+
+
+async def test_rotated_keys_are_taken_up_without_a_restart(
+    rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+
+    def write(secret: str) -> None:
+        file.write_text(
+            f"[default]\naws_access_key_id = {rgw.access_key}\naws_secret_access_key = {secret}\n"
+        )
+
+    write(rgw.secret_key)
+    chosen = options(rgw.endpoint, tmp_path)
+    clock = SteppingClock()
+    async with opened(chosen, clock) as home:
+        write("revoked")
+        clock.ahead_us += 61_000_000
+        assert isinstance(await home.get(KEY, DEADLINE_S), Missing), "the old key still signs"
+        while not isinstance(await home.get(KEY, DEADLINE_S), Failed):
+            await asyncio.sleep(0.01)
+        reply = await home.put_if_newer(KEY, value(), DEADLINE_S)
+        assert isinstance(reply, Failed)
+        assert "SignatureDoesNotMatch" in reply.detail
+        assert "...test" in home.describe()
+        write(rgw.secret_key)
+        clock.ahead_us += 3_000_000
+        assert isinstance(await home.put_if_newer(KEY, value(), DEADLINE_S), Stored)
+
+
+class SteppingClock:
+    """The real clocks, moved on at will."""
+
+    ahead_us = 0
+
+    def now_us(self) -> int:
+        return SystemClock().now_us()
+
+    def monotonic_us(self) -> int:
+        return SystemClock().monotonic_us() + self.ahead_us
+
+
+async def test_a_wrong_secret_is_told_from_an_unknown_key_and_a_missing_bucket(
+    rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(rgw, monkeypatch)
+    absent = replace(options(rgw.endpoint, tmp_path, bucket="absent"), create_bucket=False)
+    assert "create the bucket" in await refusal_of(absent)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    text = await refusal_of(options(rgw.endpoint, tmp_path, bucket="secret"))
+    assert "the secret does not belong to the access key ...test" in text
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "unknown")
+    text = await refusal_of(options(rgw.endpoint, tmp_path, bucket="unknown"))
+    assert "does not know the access key ...nown" in text
+
+
+async def test_no_key_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert "AWS_ACCESS_KEY_ID" in await refusal_of(options("http://127.0.0.1:9", tmp_path))
+    elsewhere = options("http://127.0.0.1:9", tmp_path)
+    wanted = replace(elsewhere, location=replace(elsewhere.location, profile="absent"))
+    assert "absent" in await refusal_of(wanted)
+
+
+async def refusal_of(chosen: S3Options) -> str:
+    with pytest.raises(ConfigurationError) as refusal:
+        async with opened(chosen):
+            pass
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("server_name", ["rgw", "ministack"])
+async def test_what_others_put_in_the_bucket_is_left_alone(
+    server_name: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server: Rgw | Ministack = request.getfixturevalue(server_name)
+    use_keys_of(server, monkeypatch)
+    chosen, client = options(server.endpoint, tmp_path), client_of(server)
+    async with opened(chosen) as home:
+        name = object_name(chosen.prefix, KEY)
+        client.put_object(Bucket=BUCKET, Key=name, Body=b"somebody else's")
+        reply = await home.get(KEY, DEADLINE_S)
+        assert isinstance(reply, Failed)
+        assert reply.reason is Reason.ERROR
+        assert name in reply.detail
+        written = await home.put_if_newer(KEY, value(), DEADLINE_S)
+        assert isinstance(written, Failed)
+        assert name in written.detail
+        kept = client.get_object(Bucket=BUCKET, Key=name)["Body"].read()
+        assert kept == b"somebody else's"
+
+
+async def test_metadata_that_belies_its_body_is_corrupt(
+    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(ministack, monkeypatch)
+    chosen = options(ministack.endpoint, tmp_path)
+    one, two = values(b"one", b"two")
+    async with opened(chosen) as home:
+        client_of(ministack).put_object(
+            Bucket=BUCKET,
+            Key=object_name(chosen.prefix, KEY),
+            Body=one.envelope,
+            Metadata={VERSION_HEADER.removeprefix("x-amz-meta-"): two.version.hex()},
+        )
+        reply = await home.get(KEY, DEADLINE_S)
+    assert isinstance(reply, Failed)
+    assert reply.reason is Reason.CORRUPT
+
+
+async def test_names_that_no_key_has_are_skipped_and_counted(
+    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(ministack, monkeypatch)
+    chosen, client = options(ministack.endpoint, tmp_path), client_of(ministack)
+    directory = f"{chosen.prefix}{KEY.namespace}/"
+    async with opened(chosen) as home:
+        for foreign in ("!first", "AAA.txt", "C4/nested", "lower", "zz"):
+            client.put_object(Bucket=BUCKET, Key=directory + foreign, Body=b"")
+        for name in ("b", "a"):
+            await home.put_if_newer(Key(KEY.namespace, name), value(), DEADLINE_S)
+        found = await listed(home, limit=1)
+        assert found == ["a", "b"]
+        assert home.foreign_objects >= 5
+        assert await listed(home, prefix="a", limit=1) == ["a"]
+
+
+async def test_a_listing_tells_tombstones_by_their_size(
+    rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(rgw, monkeypatch)
+    async with opened(options(rgw.endpoint, tmp_path)) as home:
+        tombstone = seal_tombstone(value().version)
+        assert isinstance(await home.put_if_newer(KEY, tombstone, DEADLINE_S), Stored)
+        page = await scanned(home)
+    (entry,) = page.entries
+    assert (entry.kind, entry.size) == (Kind.TOMBSTONE, TOMBSTONE_BYTES)
+
+
+async def test_a_multipart_copy_of_an_object_is_drift_and_healed_over(
+    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tools that copy buckets upload large objects in parts: such an ETag is no MD5."""
+    use_keys_of(ministack, monkeypatch)
+    chosen, client = options(ministack.endpoint, tmp_path), client_of(ministack)
+    record = value(b"x" * 100)
+    name = object_name(chosen.prefix, KEY)
+    metadata = {VERSION_HEADER.removeprefix("x-amz-meta-"): record.version.hex()}
+    async with opened(chosen) as home:
+        upload = client.create_multipart_upload(Bucket=BUCKET, Key=name, Metadata=metadata)
+        part = client.upload_part(
+            Bucket=BUCKET,
+            Key=name,
+            UploadId=upload["UploadId"],
+            PartNumber=1,
+            Body=record.envelope,
+        )
+        client.complete_multipart_upload(
+            Bucket=BUCKET,
+            Key=name,
+            UploadId=upload["UploadId"],
+            MultipartUpload={"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]},
+        )
+        (entry,) = (await scanned(home)).entries
+        assert entry.digest != record.digest
+        read = await home.get(KEY, DEADLINE_S)
+        assert isinstance(read, Failed)
+        assert read.reason is Reason.CORRUPT
+
+
+@pytest.mark.timeout(120)
+async def test_no_acknowledged_write_is_missing_after_a_kill_under_load(
+    rgw_on_disk: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(rgw_on_disk, monkeypatch)
+    chosen = options(rgw_on_disk.endpoint, tmp_path)
+    acknowledged: dict[Key, Record] = {}
+    failures: list[Failed] = []
+    running = True
+
+    async def writer(number: int) -> None:
+        count = 0
+        while running:
+            count += 1
+            key = Key(KEY.namespace, f"{number} {count % 5}")
+            record = seal(Version.at(SystemClock().now_us(), b"%08d" % number), b"%d" % count)
+            reply = await home.put_if_newer(key, record, 5.0)
+            if isinstance(reply, Stored):
+                acknowledged[key] = record
+            else:
+                assert isinstance(reply, Failed), reply
+                failures.append(reply)
+                await asyncio.sleep(0.02)
+
+    async with opened(chosen) as home:
+        writers = [asyncio.ensure_future(writer(number)) for number in range(8)]
+        while len(acknowledged) < 20:
+            await asyncio.sleep(0.02)
+        rgw_on_disk.kill()
+        while not failures:
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(rgw_on_disk.restart)
+        before = dict(acknowledged)
+        while sum(before.get(key) != record for key, record in acknowledged.items()) < 20:
+            await asyncio.sleep(0.02)
+        running = False
+        await asyncio.gather(*writers)
+        for key, record in acknowledged.items():
+            reply = await home.get(key, DEADLINE_S)
+            assert isinstance(reply, Found)
+            assert reply.record.version >= record.version
+
+
+async def scanned(home: S3Home, after: str = "", prefix: str = "", limit: int = 1000) -> ScanPage:
+    page = await home.scan(
+        KEY.namespace, after=after, prefix=prefix, limit=limit, deadline_s=DEADLINE_S
+    )
+    assert isinstance(page, ScanPage), page
+    return page
+
+
+async def listed(home: S3Home, prefix: str = "", limit: int = 1000) -> list[str]:
+    names: list[str] = []
+    after = ""
+    while True:
+        page = await scanned(home, after, prefix, limit)
+        names += [entry.name for entry in page.entries]
+        if page.next_after is None:
+            return names
+        after = page.next_after
