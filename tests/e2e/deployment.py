@@ -1,0 +1,349 @@
+"""A whole Tandem of a test's own: its processes on free ports, waited for, and always ended."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tandem import Client
+from tandem.backends.opening import HomeChoice, Homes, open_homes
+from tandem.core.operations import Status
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.randomness import SystemEntropy
+from tests.servers.daemon import free_port
+
+READY_S = 40.0
+END_S = 20.0
+_POLL_S = 0.02
+_MARK = "END_TO_END_TEST"
+"""In the environment of every process of a deployment, so that each of them is found again."""
+
+
+class NotReady(AssertionError):
+    """A process that does not come up, or ends too early; the text has its last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket of an S3 server, and who may use it."""
+
+    endpoint: str
+    name: str
+    access_key: str
+    secret_key: str
+
+
+class Program:
+    """One program of the deployment; it may be started again after it has ended."""
+
+    def __init__(
+        self, name: str, module: str, directory: Path, environment: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.log = directory / f"{name}.log"
+        self._module = module
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """The exit status; None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def start(self, *arguments: str, **environment: str) -> None:
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", self._module, *arguments),
+                env={**self._environment, **environment},
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it as a crash would."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    async def ended(self, within_s: float = END_S) -> int:
+        """Its exit status, when it ends by itself."""
+        await until(lambda: self.status is not None, f"{self.name} ends", within_s)
+        status = self.status
+        assert status is not None
+        return status
+
+    async def stop(self, within_s: float = END_S) -> int:
+        """Lets it finish its work."""
+        self.signal(signal.SIGTERM)
+        return await self.ended(within_s)
+
+    def reap(self) -> None:
+        """Takes note of its end, which is certain to come."""
+        if self._process is not None:
+            self._process.wait()
+
+    def words(self) -> str:
+        """All that it has said."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    async def says(self, text: str, within_s: float = READY_S) -> None:
+        await until(lambda: text in self.words(), f"{self.name} says {text}", within_s)
+
+
+class Deployment:
+    """KVSP, gateway and crawler below one directory; with a bucket, or the embedded file."""
+
+    def __init__(
+        self, directory: Path, bucket: Bucket | None = None, workers: int = 1, **settings: str
+    ) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self.bucket = bucket
+        directory.mkdir(parents=True, exist_ok=True)
+        self.grpc, self.http, self.kvsp_address = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        self.environment = {
+            **_clean_environment(),
+            _MARK: str(directory),
+            "TANDEM_DATA": str(self.data),
+            "TANDEM_GRPC": self.grpc,
+            "TANDEM_HTTP": self.http,
+            "TANDEM_KVSP": self.kvsp_address,
+            "TANDEM_LOG_FORMAT": "json",
+            "TANDEM_WORKERS": str(workers),
+            "TANDEM_PAUSE": "1",
+            **_bucket_settings(bucket),
+            **settings,
+        }
+        self.kvsp = self._program("kvsp", "kvsp.main")
+        self.gateway = self._program("gateway", "kvgateway.main")
+        self.crawler = self._program("crawler", "crawler.main")
+        self.up = self._program("up", "kvctl.main")
+
+    def _program(self, name: str, module: str) -> Program:
+        return Program(name, module, self.directory, self.environment)
+
+    async def start(self) -> None:
+        """Starts KVSP and the gateway, and returns when both serve."""
+        self.kvsp.start()
+        self.gateway.start()
+        await self.serving(self.kvsp, self.kvsp_address)
+        await self.serving(self.gateway, self.grpc)
+
+    async def start_up(self) -> None:
+        """Starts everything as a user would."""
+        self.up.start("up")
+        await self.serving(self.up, self.grpc)
+        await self.up.says("Tandem KV is up.")
+
+    async def restart_kvsp(self) -> None:
+        self.kvsp.start()
+        await self.serving(self.kvsp, self.kvsp_address)
+
+    async def restart_gateway(self) -> None:
+        self.gateway.start()
+        await self.serving(self.gateway, self.grpc)
+
+    async def serving(self, program: Program, address: str) -> None:
+        """Returns when the health service there says so; NotReady when the program ends instead."""
+        deadline_s = time.monotonic() + READY_S
+        while not await serves(address):
+            if program.status is not None:
+                raise NotReady(f"{program.name} ended with {program.status}:\n{program.words()}")
+            if time.monotonic() > deadline_s:
+                raise NotReady(f"{program.name} does not serve {address}:\n{program.words()}")
+            await asyncio.sleep(_POLL_S)
+
+    def client(self, namespace: str | None = None, session_keys_max: int = 100_000) -> Client:
+        return Client(self.grpc, namespace, session_keys_max=session_keys_max)
+
+    async def status(self) -> Status:
+        async with self.client() as client:
+            return await client.ops.status()
+
+    async def settled(self, within_s: float = 40.0) -> None:
+        """Returns when no worker has anything left to repair."""
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(self.client()) for _ in self.workers()]
+
+            async def calm() -> bool:
+                statuses = [await client.ops.status() for client in clients]
+                return all(s.queue.depth == 0 and s.journal_pending == 0 for s in statuses)
+
+            await self._told(calm, "queue and journal run empty", within_s)
+
+    async def trusted(self, within_s: float = 40.0) -> None:
+        """Returns when a crawl has found that no home lacks anything."""
+        async with self.client() as client:
+
+            async def good() -> bool:
+                homes = (await client.ops.status()).homes
+                return all(home.breaker == "closed" and not home.behind for home in homes)
+
+            await self._told(good, "no home is behind", within_s)
+
+    async def _told(
+        self, condition: Callable[[], Awaitable[bool]], what: str, within_s: float
+    ) -> None:
+        try:
+            await until_true(condition, what, within_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {await self.status()}") from None
+
+    @asynccontextmanager
+    async def homes(self) -> AsyncIterator[Homes]:
+        """Both homes, past every program."""
+        bucket = self.bucket
+        choice = HomeChoice(
+            self.kvsp_address, bucket.name if bucket else "", bucket.endpoint if bucket else "",
+            "us-east-1" if bucket else "", "tandem/", self.data,
+        )  # fmt: skip
+        homes = await open_homes(choice, SystemClock(), SystemEntropy())
+        try:
+            yield homes
+        finally:
+            await homes.aclose()
+
+    def workers(self) -> list[int]:
+        """Process ids of the gateway's workers, the oldest first."""
+        return [pid for pid in self.pids() if b"kvgateway.worker" in _command(pid)]
+
+    def pids(self) -> list[int]:
+        """Every living process of this deployment."""
+        mark = f"{_MARK}={self.directory}".encode()
+        return [pid for pid in _all_pids() if mark in _environment(pid).split(b"\0")]
+
+    async def gone(self, within_s: float = END_S) -> None:
+        """Returns when no process of this deployment is left."""
+        await until(lambda: not self.pids(), "all processes end", within_s)
+
+    def end(self) -> None:
+        """Ends whatever still runs."""
+        while pids := self.pids():
+            for pid in pids:
+                kill_process(pid)
+            time.sleep(_POLL_S)
+        for program in (self.kvsp, self.gateway, self.crawler, self.up):
+            program.reap()
+
+    def last_words(self) -> str:
+        """The end of every log, for a test that failed."""
+        logs = sorted((*self.directory.glob("*.log"), *self.data.glob("logs/*.log")))
+        return "\n".join(
+            f"--- {log.name}\n{log.read_text(errors='replace')[-6000:]}" for log in logs
+        )
+
+
+@asynccontextmanager
+async def deployed(
+    directory: Path, bucket: Bucket | None = None, workers: int = 1, **settings: str
+) -> AsyncIterator[Deployment]:
+    """A deployment that is ended whatever happens, and shows its logs if that is a failure."""
+    deployment = Deployment(directory, bucket, workers, **settings)
+    try:
+        yield deployment
+    except BaseException as error:
+        error.add_note(deployment.last_words())
+        raise
+    finally:
+        deployment.end()
+        shutil.rmtree(deployment.data, ignore_errors=True)
+
+
+async def serves(address: str) -> bool:
+    """Whether the standard health service there says SERVING."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        try:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def until(condition: Callable[[], bool], what: str, within_s: float) -> None:
+    """Returns when the condition holds; AssertionError when it takes too long."""
+
+    async def holds() -> bool:
+        return condition()
+
+    await until_true(holds, what, within_s)
+
+
+async def until_true(condition: Callable[[], Awaitable[bool]], what: str, within_s: float) -> None:
+    """The same for a condition that has to be awaited."""
+    deadline_s = time.monotonic() + within_s
+    while not await condition():
+        assert time.monotonic() < deadline_s, f"not within {within_s:g} s: {what}"
+        await asyncio.sleep(_POLL_S)
+
+
+def stop_process(pid: int) -> None:
+    """Stops a process in its tracks, as a machine without time for it would."""
+    os.kill(pid, signal.SIGSTOP)
+
+
+def continue_process(pid: int) -> None:
+    os.kill(pid, signal.SIGCONT)
+
+
+def kill_process(pid: int) -> None:
+    """Ends a process as a crash would."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _clean_environment() -> dict[str, str]:
+    mine = ("TANDEM_", "AWS_", "OTEL_")
+    return {name: text for name, text in os.environ.items() if not name.startswith(mine)}
+
+
+def _bucket_settings(bucket: Bucket | None) -> dict[str, str]:
+    if bucket is None:
+        return {}
+    return {
+        "TANDEM_S3_BUCKET": bucket.name,
+        "TANDEM_S3_ENDPOINT": bucket.endpoint,
+        "TANDEM_S3_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": bucket.access_key,
+        "AWS_SECRET_ACCESS_KEY": bucket.secret_key,
+    }
+
+
+def _all_pids() -> Sequence[int]:
+    return sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+
+
+def _environment(pid: int) -> bytes:
+    """Empty for a process that is not there any more, or only as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
