@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kvgateway.home_time import HomeTime
 from tandem.backends.port import Backend, Heal
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
@@ -79,10 +80,20 @@ def _objection(kept: str, shown: str | None, reply: ReadReply) -> str:
     return "" if shown == kept else f"it belongs to another store: {shown} instead of {kept}"
 
 
-async def look(homes: Mapping[Side, Backend], deadline_s: float) -> dict[Side, ReadReply]:
-    """What each home says its store id is."""
-    replies = await asyncio.gather(*(h.get(STORE_ID_KEY, deadline_s) for h in homes.values()))
+async def look(
+    homes: Mapping[Side, Backend], deadline_s: float, time: HomeTime
+) -> dict[Side, ReadReply]:
+    """What each home says its store id is. A home's time counts from the moment of its own answer:
+    taken when the slower one has answered too, it would set the machine's clock back by as much."""
+    replies = await asyncio.gather(*(_heard(home, deadline_s, time) for home in homes.values()))
     return dict(zip(homes, replies, strict=True))
+
+
+async def _heard(home: Backend, deadline_s: float, time: HomeTime) -> ReadReply:
+    reply = await home.get(STORE_ID_KEY, deadline_s)
+    if isinstance(reply, Found | Missing):
+        time.observe(home.side, reply.home_time_us)
+    return reply
 
 
 async def give(

@@ -17,7 +17,7 @@ from kvgateway.state.ports import QueueStats, RepairQueue
 from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import ALL, Trust
 from tandem.core.backoff import BreakerState
-from tandem.core.reply import Failed, Found, Missing, Side
+from tandem.core.reply import Failed, Side
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
 from tandem.runtime.telemetry import Metrics
@@ -110,11 +110,9 @@ class Keeper:
             guard.switch = self._switches.current.of(side)
 
     async def _identify(self) -> None:
-        replies = await identity.look(self._homes, LOOK_DEADLINE_S)
+        replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
         for side, reply in replies.items():
             self._guards[side].heard(reply)
-            if isinstance(reply, Found | Missing):
-                self._time.observe(side, reply.home_time_us)
         verdict = identity.judge(self._store_id, "", replies)
         for side, objection in verdict.barred.items():
             guard = self._guards[side]

@@ -24,7 +24,6 @@ from kvgateway.state.shared_place import Place
 from kvgateway.supervisor import Supervisor
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
-from tandem.core.reply import Found, Missing
 from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
@@ -165,9 +164,7 @@ class _Gateway:
     async def _listen(self, homes: Homes) -> None:
         """Keeps up with the homes' time, which the clock's bound must stay ahead of."""
         while True:
-            for side, reply in (await identity.look(homes.backends, _LISTEN_S)).items():
-                if isinstance(reply, Found | Missing):
-                    self._time.observe(side, reply.home_time_us)
+            await identity.look(homes.backends, _LISTEN_S, self._time)
             await asyncio.sleep(_LISTEN_S)
 
     async def _tick(self) -> None:

@@ -12,7 +12,7 @@ from kvgateway import identity
 from kvgateway.home_time import HomeTime
 from kvgateway.state.ports import Intent, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
-from tandem.core.reply import Found, Missing, Side
+from tandem.core.reply import Side
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
 
@@ -48,10 +48,7 @@ async def agree_on_store(
     """
     fresh = entropy.token(16).hex()
     while True:
-        replies = await identity.look(homes, LOOK_DEADLINE_S)
-        for side, reply in replies.items():
-            if isinstance(reply, Found | Missing):
-                time.observe(side, reply.home_time_us)
+        replies = await identity.look(homes, LOOK_DEADLINE_S, time)
         verdict = identity.judge(kept, fresh, replies)
         for side in verdict.empty if verdict.store_id else ():
             nonce = entropy.token(8)

@@ -16,10 +16,13 @@ from tandem.backends.port import Heal, ScanPage
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, ReadReply, Reason, Side, Stored, WriteReply
+from tandem.core.version import Version
 from tests.sim.history import Crashed, History
 from tests.sim.loop import VirtualLoop
 
 T = TypeVar("T")
+What = tuple[str, str, Version | None]
+"""A call for the history: verb, name, and the version that it carries."""
 
 QUICK_S: Final = 0.001
 """The mean time of one way on a good day."""
@@ -127,7 +130,11 @@ class Link:
         """The worker is dead: nothing is sent any more, and no reply finds anyone."""
 
     def carry(
-        self, what: str, apply: Callable[[], T], lost: Callable[[Loss], T], deadline_s: float
+        self,
+        what: What,
+        apply: Callable[[], T],
+        lost: Callable[[Loss], T],
+        deadline_s: float,
     ) -> "asyncio.Future[T]":
         """Has the home do `apply`, now or later, once, twice or never; the reply by `deadline_s`.
 
@@ -154,9 +161,8 @@ class Link:
     def now_s(self) -> float:
         return self._loop.time()
 
-    def note(self, what: str, outcome: object) -> None:
-        if self._history.tracing:
-            self._history.note(self._name, f"{what} -> {outcome}")
+    def note(self, what: What, outcome: object) -> None:
+        self._history.called(self._name, *what, outcome)
 
 
 class _Call:
@@ -167,7 +173,7 @@ class _Call:
     def __init__(
         self,
         link: Link,
-        what: str,
+        what: What,
         apply: Callable[[], T],
         lost: Callable[[Loss], T],
         until_s: float,
@@ -226,7 +232,8 @@ class _Call:
             link.call_at(link.now_s() + self._down_s, lambda: self._return(outcome))
 
     def _again(self) -> None:
-        self._link.note(f"{self._what} (again)", self._apply())
+        verb, name, version = self._what
+        self._link.note((f"{verb} again", name, version), self._apply())
 
     def _return(self, outcome: object) -> None:
         if self._link.trouble() is Trouble.NO_REPLIES:
@@ -255,6 +262,10 @@ class Site:
         reply = self.home.get(key, 1.0).result()
         if isinstance(reply, Found):
             self._corrupt[key] = reply.record.digest
+
+    def is_corrupt(self, key: Key) -> bool:
+        """Whether its bytes have gone bad."""
+        return key in self._corrupt
 
     def held(self, key: Key) -> Record | None:
         """The record under `key`, read by nobody's leave."""
@@ -302,13 +313,13 @@ class FaultyHome:
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> "asyncio.Future[ReadReply]":
-        return self._link.carry(f"get {key.name}", lambda: self._site.get(key), _lost, deadline_s)
+        return self._link.carry(("get", _place(key), None), lambda: self._site.get(key), _lost, deadline_s)
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> "asyncio.Future[WriteReply]":
         return self._link.carry(
-            f"{'heal' if heal else 'put'} {key.name} {record.version}",
+            ("heal" if heal else "put", _place(key), record.version),
             lambda: self._site.put(key, record, heal),
             _lost,
             deadline_s,
@@ -318,7 +329,7 @@ class FaultyHome:
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
         return await self._link.carry(
-            f"scan {after!r}",
+            ("scan", repr(after), None),
             lambda: self._site.scan(namespace, after, prefix, limit),
             _lost,
             deadline_s,
@@ -330,3 +341,7 @@ class FaultyHome:
 
 def _lost(loss: Loss) -> Failed:
     return Failed(REASONS[loss], loss.value)
+
+
+def _place(key: Key) -> str:
+    return f"{key.namespace[0]}/{key.name}"

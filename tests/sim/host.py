@@ -2,22 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, TypeVar, cast
 
+from kvgateway import identity
 from kvgateway.guard import GuardedHome
 from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
 from kvgateway.keeper import Keeper, Spilling
 from kvgateway.lists import Lister
-from kvgateway.preparation import pin_queue, recover_intents
+from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
 from kvgateway.reads import ReadBounds, Reader
 from kvgateway.repair import RepairRule, RepairWorker
+from kvgateway.state.clock_bound import EXTEND_EACH_S
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.ports import Journal, Machine, RepairQueue
-from kvgateway.state.switches import HomeSwitch
+from kvgateway.state.switches import HomeSwitch, Switches
 from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
 from kvgateway.writes import WriteBounds, Writer
@@ -41,7 +43,9 @@ POLICIES: Final = {"a" * 32: AckPolicy.FIRST_INTENT, "b" * 32: AckPolicy.BOTH}
 READ_DEADLINE_S: Final = 5.0
 PIN_US: Final = 2 * int(READ_DEADLINE_S * 1e6)
 CACHE_TTL_S: Final = 8
-CLOCK_EACH_S: Final = 0.5
+CLOCK_SPARE_S: Final = 0.05
+LISTEN_S: Final = 1.0
+REPLACE_S: Final = 0.05
 REPAIR: Final = RepairRule(idle_s=0.5, pin_us=PIN_US)
 
 
@@ -73,7 +77,9 @@ class _Observer:
 class Worker:
     """One worker process: its objects, its tasks, and the clients that wait for it."""
 
-    def __init__(self, host: "Host", name: str, homes: Mapping[Side, Backend], links: Sequence[Link]) -> None:
+    def __init__(
+        self, host: "Host", name: str, homes: Mapping[Side, Backend], links: Sequence[Link]
+    ) -> None:
         ground = host.ground
         self.name = name
         self.host = host
@@ -138,6 +144,7 @@ class Worker:
         for call in calls.values():
             if not call.done():
                 call.set_exception(ConnectionLost(self.name))
+                call.exception()
 
     def busy(self) -> dict[str, int]:
         """What is under way; empty when nothing is."""
@@ -175,6 +182,7 @@ class Worker:
             answer.add_done_callback(lambda future: self._answered(number, call, future))
         elif isinstance(answer, TandemError):
             call.set_exception(answer)
+            call.exception()
         else:
             call.set_result(answer)
         return call
@@ -186,30 +194,34 @@ class Worker:
             return
         if error is not None:
             call.set_exception(error)
+            call.exception()  # a client that has gone away will never look
         else:
             call.set_result(answer.result())
 
 
 class Host:
-    """One machine: its disk, its memory, its clock, and the workers that run on it."""
+    """One machine: its disk, its memory, its clock, the workers that run on it, and what
+    `kvgateway.main` does as their supervisor."""
 
-    def __init__(self, ground: Ground, name: str, number: int, clock: VirtualClock, workers: int) -> None:
+    def __init__(
+        self, ground: Ground, name: str, number: int, clock: VirtualClock, workers: int
+    ) -> None:
         self.ground = ground
         self.name = name
         self.clock = clock
         self.disk = Disk(bytes([number] * 4))
         self.memory: MemoryMachine
         self.workers: list[Worker | None] = [None] * workers
-        self.boots = 0
         self._made = 0
-        self._clock_task: asyncio.Task[None] | None = None
-        self._starting: list[asyncio.Task[None]] = []
+        self._links: list[Link] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     def switch(self, side: Side, switch: HomeSwitch) -> None:
         """An operator's hand; workers see it when they look."""
         before = self.disk.switches
-        changed = {"epoch": before.epoch + 1, side.value: switch}
-        self.disk.store(replace(before, **changed))
+        kvsp = switch if side is Side.KVSP else before.kvsp
+        s3 = switch if side is Side.S3 else before.s3
+        self.disk.store(Switches(before.epoch + 1, kvsp, s3))
 
     def living(self) -> Sequence[Worker]:
         """The workers that serve."""
@@ -222,17 +234,16 @@ class Host:
     def crash(self) -> None:
         """Power off: every worker and the memory are gone."""
         self.ground.history.note(self.name, "crashes")
-        for task in self._starting:
+        for task in self._tasks:
             task.cancel()
-        self._starting = []
-        if self._clock_task is not None:
-            self._clock_task.cancel()
-            self._clock_task = None
+        self._tasks = []
+        for link in self._links:
+            link.cut = True
         for slot in range(len(self.workers)):
             self._kill(slot)
 
     def kill(self, slot: int) -> None:
-        """One worker dies, and its supervisor recovers its intents and starts another."""
+        """One worker dies, and the supervisor recovers its intents and starts another."""
         if self.workers[slot] is not None:
             self.ground.history.note(self.name, f"worker {slot} dies")
             self._kill(slot)
@@ -245,35 +256,37 @@ class Host:
             worker.die()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        self._starting = [task for task in self._starting if not task.done()]
-        self._starting.append(self.ground.loop.create_task(work))
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(self.ground.loop.create_task(work))
 
     async def _boot(self) -> None:
-        """The order of `kvgateway.main`: the homes' time, the clock's bound, what was left."""
-        self.boots += 1
-        self.memory = MemoryMachine(
-            gateway_id=self.disk.gateway_id,
-            random=SeededEntropy(Random(self.ground.random.getrandbits(64))).token,
-        )
-        workers = [self._worker() for _ in self.workers]
-        first = workers[0]
-        await self._look(first)
-        wait_us = self.disk.clock_bound_us - first.time.now_us()
-        if wait_us > 0:
-            await asyncio.sleep(wait_us / 1e6)
-        self._extend_clock(first)
-        self._clock_task = self.ground.loop.create_task(self._keep_clock())
+        entropy = SeededEntropy(Random(self.ground.random.getrandbits(64)))
+        time = HomeTime(self.clock)
+        self._links, homes = self._way(self.name)
+        await agree_on_store(homes, STORE_ID, entropy, time)
+        wait_us = self.disk.clock_bound_us - time.now_us()
+        await asyncio.sleep(max(0, wait_us) / 1e6 + CLOCK_SPARE_S)
+        self.memory = MemoryMachine(gateway_id=self.disk.gateway_id, random=entropy.token)
+        self.memory.extend_clock(self.disk.extend_clock(time.now_us()))
         await self._recover()
         await pin_queue(self.disk.queue, self.memory)
-        for slot, worker in enumerate(workers):
-            await self._serve(slot, worker)
+        self._begin(self._keep_clock(time))
+        self._begin(self._listen(homes, time))
+        for slot in range(len(self.workers)):
+            self._begin(self._serve(slot))
 
     async def _replace(self, slot: int) -> None:
+        await asyncio.sleep(REPLACE_S)
         await self._recover()
-        await self._serve(slot, self._worker())
+        await self._serve(slot)
 
-    async def _serve(self, slot: int, worker: Worker) -> None:
-        await self._look(worker)
+    async def _serve(self, slot: int) -> None:
+        self._made += 1
+        name = f"{self.name}.{self._made}"
+        links, homes = self._way(name)
+        worker = Worker(self, name, homes, links)
+        while not worker.time.known():
+            await worker.keeper.round()
         worker.start()
         self.workers[slot] = worker
         self.ground.history.note(worker.name, "serves")
@@ -281,26 +294,18 @@ class Host:
     async def _recover(self) -> None:
         await recover_intents(list(self.disk.leftovers), self.disk.queue, self.memory)
 
-    async def _look(self, worker: Worker) -> None:
+    async def _listen(self, homes: Mapping[Side, Backend], time: HomeTime) -> None:
         while True:
-            await worker.keeper.round()
-            if worker.time.known():
-                return
-            await asyncio.sleep(0.5)
+            await identity.look(homes, LISTEN_S, time)
+            await asyncio.sleep(LISTEN_S)
 
-    async def _keep_clock(self) -> None:
+    async def _keep_clock(self, time: HomeTime) -> None:
         while True:
-            await asyncio.sleep(CLOCK_EACH_S)
-            for worker in self.living()[:1]:
-                if worker.time.known():
-                    self._extend_clock(worker)
+            await asyncio.sleep(EXTEND_EACH_S)
+            if time.known():
+                self.memory.extend_clock(self.disk.extend_clock(time.now_us()))
 
-    def _extend_clock(self, worker: Worker) -> None:
-        self.memory.extend_clock(self.disk.extend_clock(worker.time.now_us()))
-
-    def _worker(self) -> Worker:
-        self._made += 1
-        name = f"{self.name}.{self._made}"
+    def _way(self, name: str) -> tuple[list[Link], dict[Side, Backend]]:
         links = {side: self.ground.link_of(name, self.name, side) for side in Side}
         homes = {side: self.ground.home_of(link, side) for side, link in links.items()}
-        return Worker(self, name, homes, tuple(links.values()))
+        return list(links.values()), homes

@@ -76,7 +76,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 def _note_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     assert isinstance(loop, VirtualLoop)
     error = context.get("exception")
-    loop.errors.append(error if error is not None else RuntimeError(context["message"]))
+    if error is not None:  # otherwise a task of a dead process was collected
+        loop.errors.append(error)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

@@ -5,7 +5,7 @@ The oracles know every write by its number, which stands in its value, and by th
 worker minted. They see what clients see, at the moment when clients see it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,6 +49,8 @@ class Scope:
 
     name: str
     floors: dict[Key, Version] = field(default_factory=dict)
+    written: dict[Key, Version] = field(default_factory=dict)
+    """The same from writes alone."""
     seen: dict[Key, set[int]] = field(default_factory=dict)
     """Operations that were acknowledged or read here."""
     buried: dict[Key, set[int]] = field(default_factory=dict)
@@ -76,6 +78,14 @@ class Writing:
 
     operation: Operation
     buries: Sequence[tuple[Scope, frozenset[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sure:
+    """Names whose newest write is known beyond doubt, each with that write's number."""
+
+    alive: Set[tuple[str, int]]
+    dead: Set[tuple[str, int]]
 
 
 class Oracles:
@@ -116,6 +126,7 @@ class Oracles:
                 self.fail(f"order: write {operation.number} of {key.name} is stamped below what "
                           f"{scope.name} knows")  # fmt: skip
         self.by_version[version] = operation
+        self._history.numbers[version] = operation.number
         self.by_key.setdefault(key, []).append(operation)
         buries = [(scope, frozenset(scope.seen.get(key, ()))) for scope in scopes]
         return Writing(operation, buries)
@@ -129,6 +140,7 @@ class Oracles:
             self.fail(f"restamped: write {operation.number} of {key.name}")
         for scope, buried in writing.buries:
             scope.raise_floor(key, version)
+            scope.written[key] = max(version, scope.written.get(key, NO_VERSION))
             scope.seen.setdefault(key, set()).add(operation.number)
             scope.buried.setdefault(key, set()).update(buried)
 
@@ -171,28 +183,28 @@ class Oracles:
         operation = self.by_version.get(version)
         return "nothing" if operation is None else f"write {operation.number}"
 
-    def surely(self, scope: Scope, namespace: str) -> tuple[set[str], set[str]]:
-        """Names that every listing on this machine must show, and names that none may show."""
-        alive: set[str] = set()
-        dead: set[str] = set()
+    def surely(self, scope: Scope, namespace: str) -> Sure:
+        """What every listing on this machine must show, and what none may show."""
+        alive: set[tuple[str, int]] = set()
+        dead: set[tuple[str, int]] = set()
         for key, operations in self.by_key.items():
             if key.namespace != namespace:
                 continue
             last = max(operations, key=lambda one: one.version)
-            if scope.floors.get(key, NO_VERSION) < last.version or last.expires_at_s:
+            if scope.written.get(key, NO_VERSION) < last.version or last.expires_at_s:
                 continue
             if last.acked_s is None or not all(one.over for one in operations):
                 continue
-            (alive if last.kind is Kind.VALUE else dead).add(key.name)
-        return alive, dead
+            (alive if last.kind is Kind.VALUE else dead).add((key.name, last.number))
+        return Sure(alive, dead)
 
     def listed(
         self,
         machine: str,
         listing: Listing,
         page: ListPage,
-        before: tuple[set[str], set[str]],
-        after: tuple[set[str], set[str]],
+        before: Sure,
+        after: Sure,
     ) -> None:
         """A page has come; `before` and `after` are what was sure when it was asked for and now."""
         names = [listed.name for listed in page.names]
@@ -200,13 +212,14 @@ class Oracles:
             self.fail(f"{machine}: a listing out of order: {names}")
         alive = {
             name
-            for name in before[0] & after[0]
+            for name, _ in before.alive & after.alive
             if name > listing.after and (page.next_after is None or name <= page.next_after)
         }
         if alive - set(names):
             self.fail(f"{machine}: a listing misses {sorted(alive - set(names))}")
-        if before[1] & after[1] & set(names):
-            self.fail(f"{machine}: a listing shows {sorted(before[1] & after[1] & set(names))}")
+        dead = {name for name, _ in before.dead & after.dead}
+        if dead & set(names):
+            self.fail(f"{machine}: a listing shows {sorted(dead & set(names))}")
 
 
 def value_of(operation: Operation) -> bytes:

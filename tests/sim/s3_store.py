@@ -4,7 +4,7 @@ Only signing, HTTP and sockets are left out; each request and each reply has its
 """
 
 from email.utils import formatdate
-from typing import Final, cast
+from typing import Any, Final, cast
 from xml.sax.saxutils import escape
 
 from tandem.backends.s3.address import Address
@@ -16,10 +16,11 @@ from tandem.backends.s3.store import S3Home
 from tandem.backends.s3.store_clock import StoreClock
 from tandem.backends.s3.verdict import Verdict
 from tandem.core.envelope import open_envelope
-from tandem.core.key import Key, object_name
+from tandem.core.key import Key, decode_object_name, object_name
 from tandem.core.record import Record
+from tandem.core.version import Version
 from tandem.runtime.clock import Clock
-from tests.sim.faults import Link, Loss
+from tests.sim.faults import Link, Loss, What
 
 SIGNATURE_AGE_MAX_US: Final = 15 * 60 * 1_000_000
 PREFIX: Final = "tandem/"
@@ -99,54 +100,58 @@ class ObjectStore:
         if name in self._objects:
             self._corrupt[name] = self._objects[name][1]
 
+    def is_corrupt(self, key: Key) -> bool:
+        """Whether its bytes have gone bad."""
+        return object_name(PREFIX, key) in self._corrupt
+
     def held(self, key: Key) -> Record | None:
         """The record under `key`, read by nobody's leave."""
         held = self._objects.get(object_name(PREFIX, key))
         return None if held is None else open_envelope(held[0])
 
 
-class _Bucket:
-    """What `S3Home` needs of a `Bucket`, over a link."""
+class _Bucket(Bucket):
+    """The real bucket but for the sending: requests go unsigned over a link."""
 
     def __init__(self, store: ObjectStore, link: Link, clock: Clock) -> None:
-        self.address = _ADDRESS
-        self.clock = StoreClock(clock)
+        nothing = cast(Any, None)
+        super().__init__(_ADDRESS, nothing, nothing, StoreClock(clock))
         self._store = store
         self._link = link
 
     async def send(self, call: Call, until_s: float, signed_at_us: int) -> Answer:
         reply = await self._link.carry(
-            f"{call.method} {call.name[-8:]} {_condition(call)}",
+            _described(call),
             lambda: self._store.answer(call, signed_at_us),
-            self._lost,
+            _lost,
             max(0.0, until_s - self._link.now_s()),
         )
         if isinstance(reply, TransportError):
             raise reply
         return Answer(reply, self.clock.heard(reply.headers.get("date")), signed_at_us, _KEY)
 
-    async def ask(self, call: Call, until_s: float) -> Answer:
-        return await self.send(call, until_s, self.clock.now_us())
-
-    async def amended(self, refusal: Answer, until_s: float) -> bool:
-        return False
-
     async def aclose(self) -> None:
         self._link.cut = True
 
-    def _lost(self, loss: Loss) -> HttpReply | TransportError:
-        if loss is Loss.ERROR:
-            return HttpReply(500, {}, _error("InternalError"))
-        return TransportError(_LOSSES[loss], loss.value, sent=loss is Loss.TIMEOUT)
+
+def _lost(loss: Loss) -> HttpReply | TransportError:
+    if loss is Loss.ERROR:
+        return HttpReply(500, {}, _error("InternalError"))
+    return TransportError(_LOSSES[loss], loss.value, sent=loss is Loss.TIMEOUT)
 
 
 def s3_home(store: ObjectStore, link: Link, clock: Clock) -> S3Home:
     """The real S3 home of one worker."""
-    return S3Home(cast(Bucket, _Bucket(store, link, clock)), PREFIX, _VERDICT)
+    return S3Home(_Bucket(store, link, clock), PREFIX, _VERDICT)
 
 
-def _condition(call: Call) -> str:
-    return call.headers.get("if-match") or call.headers.get("if-none-match", "")
+def _described(call: Call) -> What:
+    namespace, _, encoded = call.name.removeprefix(PREFIX).partition("/")
+    name = f"{namespace[:1]}/{decode_object_name(encoded) or ''}"
+    version = call.headers.get(VERSION_HEADER)
+    condition = call.headers.get("if-match", call.headers.get("if-none-match", ""))[:6]
+    stamp = None if version is None else Version(bytes.fromhex(version))
+    return f"{call.method} {condition}", name, stamp
 
 
 def _error(code: str) -> bytes:
