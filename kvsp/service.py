@@ -11,7 +11,6 @@ import grpc.aio
 
 from kvsp.exchange import Exchange
 from kvsp.store import Store
-from tandem.core.limits import MIB
 from tandem.core.reply import Failed
 from tandem.errors import InvalidArgument
 from tandem.runtime.clock import Clock
@@ -19,11 +18,9 @@ from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
 
-MESSAGE_BYTES_MAX: Final = 33 * MIB
-
 SERVER_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_receive_message_length", codec.MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", codec.MESSAGE_BYTES_MAX),
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),

@@ -22,13 +22,12 @@ from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2_grpc as rpc
 
 _LARGE_BYTES: Final = 64 * KIB
-_MESSAGE_BYTES_MAX: Final = 33 * MIB
 _SMALL: Final = LaneLimits()
 _LARGE: Final = LaneLimits(operations_max=1_024, bytes_max=256 * MIB)
 
 _CHANNEL_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
+    ("grpc.max_receive_message_length", codec.MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", codec.MESSAGE_BYTES_MAX),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -80,7 +79,9 @@ class KvspBackend:
         lane = self._small if len(record.envelope) <= _LARGE_BYTES else self._large
         if heal is None:
             return lane.put(key, record, deadline_s, 0, False)
-        return lane.put(key, record, deadline_s, heal.read_at_us, heal.over_corrupt)
+        # On the wire 0 means a leg; a heal that rests on no known time is as old as can be.
+        read_at_us = max(1, heal.read_at_us)
+        return lane.put(key, record, deadline_s, read_at_us, heal.over_corrupt)
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float

@@ -189,6 +189,8 @@ class Lane:
             return f"no stream within {_CONNECT_S} s"
         except grpc.aio.AioRpcError as error:
             return error.details() or error.code().name
+        except ValueError as error:
+            return f"KVSP sent what cannot be read: {error}"
         finally:
             stream.cancel()
             if sender is not None:

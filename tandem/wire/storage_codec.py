@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, assert_never
 
 from tandem.core.envelope import BadEnvelope, open_envelope
 from tandem.core.key import Key, decode_name, is_namespace_id
-from tandem.core.limits import KEY_NAME_BYTES_MAX
+from tandem.core.limits import BATCH_BYTES_MAX, KEY_NAME_BYTES_MAX, MIB
 from tandem.core.record import Kind, Record
 from tandem.core.reply import (
     Failed,
@@ -34,6 +34,8 @@ PutMessage = pb.StoragePut
 ReadMessage = pb.StorageRead
 
 SCAN_LIMIT_MAX: Final = 10_000
+MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + MIB
+"""What either side of the stream accepts: a batch's bytes and what is around them."""
 
 _REASONS: Final = {reason.value: reason for reason in Reason}
 _OUTCOMES: Final = {

@@ -42,13 +42,14 @@ class ScriptedStorage(rpc.StorageServicer):
     def __init__(self) -> None:
         self.messages: list[pb.StorageRequest] = []
         self.answers = False
+        self.floor = b""
 
     async def Exchange(self, _: object, context: Context) -> None:
         await context.send_initial_metadata(())
         while isinstance(request := await next_of(context), pb.StorageRequest):
             self.messages.append(request)
             if self.answers:
-                reads = [pb.StorageRead(id=get.id) for get in request.gets]
+                reads = [pb.StorageRead(id=get.id, floor=self.floor) for get in request.gets]
                 await context.write(pb.StorageReply(reads=reads, home_time_us=1))
 
 
@@ -155,6 +156,18 @@ async def test_what_is_under_way_fails_when_the_server_dies() -> None:
         await backend.aclose()
         assert {reason(await future) for future in futures} == {Reason.UNREACHABLE}
         assert reason(await backend.get(KEY, 60)) is Reason.UNREACHABLE
+
+
+async def test_a_reply_that_cannot_be_read_ends_its_stream_alone() -> None:
+    async with scripted() as (storage, address), backend_of(address) as backend:
+        storage.answers = True
+        storage.floor = b"too short"
+        assert reason(await backend.get(KEY, 10)) is Reason.UNREACHABLE
+        storage.floor = b""
+        async with asyncio.timeout(10):
+            while isinstance(reply := await backend.get(KEY, 10), Failed):
+                await asyncio.sleep(0.01)
+        assert isinstance(reply, Missing)
 
 
 async def test_operations_and_bytes_under_way_are_bounded() -> None:
