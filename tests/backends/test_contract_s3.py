@@ -54,7 +54,6 @@ class TestS3Home(HomeContract):
             reopen=reopen,
             corrupt=lambda key: damage(server, object_name(options.prefix, key)),
             lists_versions=False,
-            settles_races=False,
         )
         for home in opened:
             await home.aclose()
