@@ -26,7 +26,7 @@ What = tuple[str, str, Version | None]
 
 QUICK_S: Final = 0.001
 """The mean time of one way on a good day."""
-AFTER_DEADLINE_S: Final = 40.0
+AFTER_DEADLINE_S: Final = 20.0
 """A request that was thought lost arrives up to this long after its deadline."""
 
 
@@ -84,6 +84,8 @@ class Weather:
     def __init__(self, rates: Sequence[tuple[Fault, float]], windows: Sequence[Window]) -> None:
         self._rates = rates
         self._windows = windows
+        self.under_way = 0
+        """How many requests have not arrived yet."""
 
     def fault(self, random: Random) -> Fault | None:
         """What happens to the next call."""
@@ -158,6 +160,9 @@ class Link:
     def call_at(self, when_s: float, callback: Callable[[], None]) -> None:
         self._loop.call_at(when_s, callback)
 
+    def under_way(self, change: int) -> None:
+        self._weather.under_way += change
+
     def now_s(self) -> float:
         return self._loop.time()
 
@@ -204,10 +209,12 @@ class _Call:
         else:
             if up_s > patience_s:
                 self._give_up(Loss.TIMEOUT, self._until_s)
+            link.under_way(1)
             link.call_at(link.now_s() + up_s, self._arrive)
 
     def _arrive(self) -> None:
         link = self._link
+        link.under_way(-1)
         trouble = link.trouble()
         if trouble in _ANSWERED:
             self._give_up(_ANSWERED[trouble], link.now_s() + self._down_s)
@@ -223,6 +230,7 @@ class _Call:
         outcome = self._apply()
         link.note(self._what, outcome)
         if self._fault is Fault.TWICE:
+            link.under_way(1)
             link.call_at(link.now_s() + link.uniform(0.0, AFTER_DEADLINE_S), self._again)
         if self._fault is Fault.ERROR_APPLIED:
             self._give_up(Loss.ERROR, link.now_s() + self._down_s)
@@ -232,6 +240,7 @@ class _Call:
             link.call_at(link.now_s() + self._down_s, lambda: self._return(outcome))
 
     def _again(self) -> None:
+        self._link.under_way(-1)
         verb, name, version = self._what
         self._link.note((f"{verb} again", name, version), self._apply())
 

@@ -46,7 +46,7 @@ CACHE_TTL_S: Final = 8
 CLOCK_SPARE_S: Final = 0.05
 LISTEN_S: Final = 1.0
 REPLACE_S: Final = 0.05
-REPAIR: Final = RepairRule(idle_s=0.5, pin_us=PIN_US)
+REPAIR: Final = RepairRule(idle_s=1.0, pin_us=PIN_US)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,11 @@ callbacks run in the order in which they were scheduled, and nothing else has a 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context
+from heapq import heappop, heappush
+from itertools import count
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -20,18 +24,20 @@ class Deadlock(RuntimeError):
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """An event loop whose selector advances time instead of waiting.
+    """An event loop that advances its time instead of waiting.
 
     It carries no sockets, signals or threads: what needs those does not belong into a simulation.
+    Timers of one moment fire in the order in which they were set.
     """
 
-    _scheduled: list[asyncio.TimerHandle]
+    _ready: deque[asyncio.Handle]
+    _stopping: bool
 
     def __init__(self) -> None:
         super().__init__()
-        self._selector = self
-        self._clock_resolution = 1e-9
         self._now_s = 0.0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._numbers = count()
         self._interruptions: list[tuple[int, Callable[[], None]]] = []
         self.turns = 0
         self.errors: list[BaseException] = []
@@ -49,25 +55,48 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Calls back between two turns of the loop: at an await, where a process may die."""
         self._interruptions.append((self.turns + turns, callback))
 
-    def select(self, timeout: float | None) -> list[object]:
-        """As a selector does it, except that time passes at once."""
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heappush(self._timers, (when, next(self._numbers), timer))
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is dropped when its time has come."""
+
+    def _run_once(self) -> None:
         self.turns += 1
         if self._interruptions:
             self._interrupt()
-        if timeout is None:
+        ready = self._ready
+        if not ready and not self._stopping:
+            self._advance()
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+
+    def _advance(self) -> None:
+        timers, ready = self._timers, self._ready
+        while timers and not ready:
+            self._now_s = max(self._now_s, timers[0][0])
+            while timers and timers[0][0] <= self._now_s:
+                timer = heappop(timers)[2]
+                if not timer.cancelled():
+                    ready.append(timer)
+        if not ready:
             raise Deadlock(f"nothing is scheduled after {self._now_s} s")
-        if timeout > 0:
-            self._now_s = max(self._now_s, self._scheduled[0].when())
-        return []
 
     def _interrupt(self) -> None:
         due = [callback for turn, callback in self._interruptions if turn <= self.turns]
         self._interruptions = [one for one in self._interruptions if one[0] > self.turns]
         for callback in due:
             callback()
-
-    def _process_events(self, event_list: list[object]) -> None:
-        assert not event_list
 
     def _write_to_self(self) -> None:
         """No thread to wake."""
