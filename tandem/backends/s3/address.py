@@ -1,15 +1,20 @@
 """Where a bucket is and how it is addressed: asked of boto3, so every setting of its own holds."""
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from io import BytesIO
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore import UNSIGNED
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from urllib3 import HTTPResponse
 
 from tandem.errors import ConfigurationError
 
@@ -59,9 +64,7 @@ def resolve(location: Location) -> Address:
     """Asks boto3 for the address; blocks. ConfigurationError when it has none."""
     try:
         client = control_client(location, Config(signature_version=UNSIGNED))
-        url = client.generate_presigned_url(
-            "get_object", Params={"Bucket": location.bucket, "Key": _ANY_KEY}
-        )
+        url = _url_of_an_object(client, location.bucket)
         session = botocore.session.Session(profile=location.profile)
         ca_bundle: str | None = session.get_config_variable("ca_bundle")
     except (BotoCoreError, ValueError) as error:
@@ -79,6 +82,24 @@ def resolve(location: Location) -> Address:
         region=_DEFAULT_REGION if region == "aws-global" else region,
         ca_bundle=ca_bundle,
     )
+
+
+def _url_of_an_object(client: "S3Client", bucket: str) -> str:
+    """Where boto3 would send a HEAD, which is caught before it leaves.
+
+    A presigned URL would say it more simply, but has AWS's global host name instead of a region's.
+    """
+    urls: list[str] = []
+
+    def catch(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        urls.append(str(request.url))
+        return AWSResponse(
+            urls[-1], 200, HTTPHeaders(), HTTPResponse(BytesIO(), preload_content=False)
+        )
+
+    client.meta.events.register("before-send.s3.HeadObject", cast("Callable[..., None]", catch))
+    client.head_object(Bucket=bucket, Key=_ANY_KEY)
+    return urls[-1]
 
 
 def control_client(location: Location, config: Config | None = None) -> "S3Client":
