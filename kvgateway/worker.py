@@ -58,7 +58,7 @@ async def _work(
 ) -> int:
     clock = SystemClock()
     places = Places(settings.data)
-    metrics = Metrics("kvgateway", clock, otlp)
+    metrics = _metrics(clock, otlp)
     tasks = serve.Tasks(TASKS_MAX, _LOG)
     tasks.start("heartbeat", beat(post.pipe, process.stop))
     path = await build_data_path(post, settings, places, clock, metrics)
@@ -68,7 +68,7 @@ async def _work(
     await path.registry.refresh()
     for name, work in path.loops().items():
         tasks.start(name, work)
-    snapshots = SnapshotWriter(places.metrics, post.slot, os.getpid())
+    snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
     rpc = _rpc_server(post, settings, path, failures, clock)
     site = Site(lambda: _unready(path, process), places.metrics, clock)
@@ -86,6 +86,18 @@ async def _work(
     await asyncio.to_thread(metrics.close, 1.0)
     _LOG.info("stopped", slot=post.slot)
     return 0
+
+
+def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
+    """Exported to `otlp` where that can be; the variable may be set for other programs."""
+    try:
+        return Metrics("kvgateway", clock, otlp)
+    except ImportError:
+        _LOG.warning(
+            "otlp_not_installed",
+            effect="metrics are on the HTTP port only; pip install 'tandem-kv[otlp]' exports them",
+        )
+        return Metrics("kvgateway", clock)
 
 
 def _rpc_server(
