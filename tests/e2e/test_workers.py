@@ -1,0 +1,36 @@
+"""Several worker processes answer as one: what one has acknowledged, the others know."""
+
+from pathlib import Path
+
+from tests.e2e.comparison import check
+from tests.e2e.deployment import deployed, until_true
+from tests.e2e.history import Mix, more, under_load
+from tests.e2e.pages import metrics, total
+
+_OPERATIONS = 20_000
+_WORKERS = 3
+
+
+async def test_reads_see_what_any_worker_acknowledged_without_sessions(tmp_path: Path) -> None:
+    async with deployed(tmp_path / "tandem", workers=_WORKERS) as tandem:
+        await tandem.start()
+
+        async def all_up() -> bool:
+            samples = await metrics(tandem.http)
+            return total(samples, "tandem_worker_up") == _WORKERS
+
+        await until_true(all_up, "every worker runs", 20.0)
+        async with tandem.client() as client:
+            await client.namespaces.create("n")
+        mix = Mix(keys=40, clients=16, tasks=6, sessions=False, large=0.0, pause_s=0.0)
+        async with under_load(tandem.grpc, "n", mix) as history:
+            await more(history, _OPERATIONS, within_s=50.0)
+        assert not history.errors()
+
+        async def all_asked() -> bool:
+            acks = await metrics(tandem.http)
+            by_worker = [total(acks, "tandem_acks_total", worker=str(n)) for n in range(_WORKERS)]
+            return all(by_worker)
+
+        await until_true(all_asked, "every worker has acknowledged writes", 5.0)
+        await check(tandem, "n", history)
