@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import grpc
 import uvloop
@@ -35,11 +35,11 @@ from tandem.wire.v1 import kv_pb2_grpc
 
 NAMESPACE = "ab" * 16
 VALUE = b"v" * 288
-CALLERS = (128,)
+CALLERS = (1, 8, 32, 128, 512)
 COMPARED_CALLERS = 128
 KEYS = 1000
-ROUND_S = 1.0
-ROUNDS = 1
+ROUND_S = 0.4
+ROUNDS = 3
 ECHO = "/bench.Echo/Echo"
 
 
@@ -81,6 +81,8 @@ class Rate:
     per_s: float
     p50_ms: float
     p99_ms: float
+    cpu_us: float
+    """Of the client process, for one call."""
 
 
 async def serve() -> None:
@@ -109,6 +111,7 @@ async def serve() -> None:
 async def measured(call: Callable[[int], Awaitable[object]], callers: int) -> Rate:
     """`callers` tasks, each calling again as soon as it has its answer, for a round."""
     latencies: list[float] = []
+    cpu_before_s = time.process_time()
     start_s = time.perf_counter()
     end_s = start_s + ROUND_S
 
@@ -128,16 +131,21 @@ async def measured(call: Callable[[int], Awaitable[object]], callers: int) -> Ra
         len(latencies) / elapsed_s,
         latencies[len(latencies) // 2] * 1e3,
         latencies[len(latencies) * 99 // 100] * 1e3,
+        (time.process_time() - cpu_before_s) / len(latencies) * 1e6,
     )
 
 
-def show(what: str, callers: int, rates: Sequence[Rate]) -> float:
-    """Prints the median of the rounds and returns its rate."""
-    per_s = statistics.median(rate.per_s for rate in rates)
-    p50_ms = statistics.median(rate.p50_ms for rate in rates)
-    p99_ms = statistics.median(rate.p99_ms for rate in rates)
-    print(f"{what:<12} {callers:>7} {per_s:>10,.0f} {p50_ms:>9.2f} {p99_ms:>9.2f}", flush=True)
-    return per_s
+def show(what: str, callers: int, rates: Sequence[Rate]) -> Rate:
+    """Prints the medians of the rounds, and returns them."""
+    median = Rate(
+        *(statistics.median(getattr(rate, field.name) for rate in rates) for field in fields(Rate))
+    )
+    print(
+        f"{what:<12} {callers:>7} {median.per_s:>10,.0f}"
+        f" {median.p50_ms:>8.2f} {median.p99_ms:>8.2f} {median.cpu_us:>13.0f}",
+        flush=True,
+    )
+    return median
 
 
 async def compare(gateway_port: int, echo_port: int) -> None:
@@ -153,8 +161,11 @@ async def compare(gateway_port: int, echo_port: int) -> None:
             "Client.get": lambda number: kv.get(keys[number % KEYS]),
             "Client.put": lambda number: kv.put(keys[number % KEYS], VALUE),
         }
-        print(f"{'':<12} {'callers':>7} {'per second':>10} {'p50 ms':>9} {'p99 ms':>9}")
-        compared: dict[str, float] = {}
+        print(
+            f"{'':<12} {'callers':>7} {'per second':>10}"
+            f" {'p50 ms':>8} {'p99 ms':>8} {'client CPU us':>13}"
+        )
+        compared: dict[str, Rate] = {}
         for callers in CALLERS:
             rates: dict[str, list[Rate]] = {what: [] for what in calls}
             for _ in range(ROUNDS):
@@ -164,8 +175,11 @@ async def compare(gateway_port: int, echo_port: int) -> None:
             if callers == COMPARED_CALLERS:
                 compared = shown
     echo = compared.pop("unary echo")
-    for what, per_s in compared.items():
-        print(f"{what} at {COMPARED_CALLERS} callers: {per_s / echo:.1f} x unary echo")
+    for what, rate in compared.items():
+        print(
+            f"{what} at {COMPARED_CALLERS} callers: {rate.per_s / echo.per_s:.1f} x the calls of"
+            f" unary echo a second, {echo.cpu_us / rate.cpu_us:.1f} x those in the same CPU time"
+        )
 
 
 def main() -> None:
@@ -186,7 +200,7 @@ def main() -> None:
         gateway_port, echo_port = map(int, server.stdout.readline().split())
         load = os.getloadavg()[0]
         print(f"Python {sys.version.split()[0]}, grpcio {grpc.__version__}, load {load:.1f},")
-        print(f"{len(VALUE)}-byte values, median of {ROUNDS} rounds of {ROUND_S:.0f} s\n")
+        print(f"{len(VALUE)}-byte values, median of {ROUNDS} rounds of {ROUND_S} s\n")
         uvloop.run(compare(gateway_port, echo_port))
         server.communicate("")
 

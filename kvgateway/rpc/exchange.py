@@ -25,8 +25,8 @@ OPERATIONS_MAX: Final = 4 * BATCH_OPERATIONS_MAX
 BYTES_MAX: Final = 64 * MIB
 """Bounds of one stream; one more message of full size may be on top."""
 
-HEAVY_BYTES: Final = 16 * KIB
-"""Messages below this are bounded by the number of operations alone."""
+LIGHT_BYTES: Final = 1 * KIB
+"""Messages with less than this for each operation are bounded by the number of these alone."""
 
 _Context = grpc.aio.ServicerContext[kv_pb2.BatchRequest, kv_pb2.BatchReply]
 
@@ -79,7 +79,7 @@ class ExchangeStream:
         operations = len(batch.gets) + len(batch.puts) + len(batch.deletes)
         self._operations += operations
         sink: Sink = self._outbox
-        if size > HEAVY_BYTES:
+        if operations and size > operations * LIGHT_BYTES:
             self._heavy_bytes += size
             sink = _HeavyBatch(self._outbox, operations, partial(self._lighten, size))
         self._dispatch.start(batch, self._clock.now_us() // 1_000_000, sink)

@@ -45,10 +45,12 @@ class Outbox:
     def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
         """A read is over."""
         if isinstance(outcome, ReadResult):
-            size = outcome.record.value_size if outcome.record is not None else 0
+            record = outcome.record
+            size = record.value_size if record is not None else 0
             reply = self._parcel(size).reply.gets.add()
             reply.id = operation_id
-            codec.fill_read(reply, outcome, self._now_s())
+            now_s = self._now_s() if record is not None and record.expires_at_s else 0.0
+            codec.fill_read(reply, outcome, now_s)
         else:
             reply = self._parcel(0).reply.gets.add()
             reply.id = operation_id

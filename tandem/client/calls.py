@@ -115,7 +115,9 @@ class Calls:
     async def read(self, get: GetOperation, key: str) -> kv_pb2.GetReply:
         """Sees a read through."""
         self._submit(get)
-        reply = as_read(await self._reply(get))
+        reply = await get.future
+        if not isinstance(reply, kv_pb2.GetReply) or reply.HasField("error"):
+            reply = as_read(await self._reply(get))
         self._session.saw(key, reply.version)
         return reply
 

@@ -106,6 +106,9 @@ async def _send_all(messages: list[bytes]) -> None:
                     for message in messages:
                         await call.write(message)
                     await call.done_writing()
+                with suppress(grpc.aio.AioRpcError):  # gRPC has no status before all is read
+                    while await call.read() is not grpc.aio.EOF:
+                        pass
                 # INTERNAL is gRPC's word for a send that failed since the answer was there first.
                 assert await call.code() in {*EXPECTED, grpc.StatusCode.INTERNAL}
             else:
