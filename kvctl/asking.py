@@ -172,17 +172,16 @@ def _asked(options: Mapping[str, Any], context: click.Context) -> Asked:
     surroundings = context.ensure_object(Surroundings)
     timeout_s = options.get("timeout_s")
     return Asked(
-        options.get("gateway") or _configured(surroundings.environment),
+        options.get("gateway") or configured(surroundings.environment).grpc_address,
         TIMEOUT_S if timeout_s is None else timeout_s,
         options.get("as_json", False),
         surroundings,
     )
 
 
-def _configured(environment: Mapping[str, str]) -> Address:
-    """Where `kvctl up` listens in the same environment."""
+def configured(environment: Mapping[str, str]) -> UpSettings:
+    """What `kvctl up` would be told in the same environment."""
     try:
-        sources = read_sources((), environment, "kvctl")
-        return load(UpSettings, "kvctl", sources).settings.grpc_address
+        return load(UpSettings, "kvctl", read_sources((), environment, "kvctl")).settings
     except ConfigurationError as error:
         raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None

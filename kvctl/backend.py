@@ -6,7 +6,7 @@ import click
 
 from kvctl.asking import Asked, asks
 from kvctl.endings import Ended, Ending
-from kvctl.output import columns, counted, duration, print_json, print_line
+from kvctl.output import columns, duration, print_json, print_line
 from kvctl.status import home_rows, status_document
 from tandem.client import Client
 from tandem.core.operations import HomeStatus, QueuedRepair, Status
@@ -129,7 +129,7 @@ def queue_command(asked: Asked, limit: int) -> None:
         header = ("NAMESPACE", "KEY", "TRIES", "WAITS FOR", "DUE IN", "LAST FAILURE")
         print_line(columns([header, *(_row(repair) for repair in repairs)]))
         if len(repairs) == limit:
-            print_line(f"the first {counted(limit, 'repair')}; more with --limit", error=True)
+            print_line(f"only the next {limit} are shown; see more with --limit", error=True)
     else:
         print_line("the queue is empty")
 

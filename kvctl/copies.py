@@ -4,16 +4,14 @@ from collections.abc import Sequence
 
 import click
 
-from kvctl.asking import Asked, asks
+from kvctl.asking import Asked, asks, configured
 from kvctl.endings import negative
 from kvctl.keys import in_namespace
 from kvctl.output import columns, print_json, print_line, printable, when
-from kvctl.settings import UpSettings
 from tandem.client import Client
 from tandem.core.key import Key, check_name, encode_name, is_namespace_id, object_name
 from tandem.core.operations import Copy, Healed, Inspection
 from tandem.errors import InvalidArgument
-from tandem.runtime.settings import load, read_sources
 
 
 @click.command("inspect")
@@ -143,8 +141,7 @@ def locate(asked: Asked, name: str, namespace: str | None, prefix: str | None) -
         if not is_namespace_id(namespace):
             namespace = asked.ask(lambda client: client.namespaces.id_of(str(namespace)))
         if prefix is None:
-            sources = read_sources((), asked.surroundings.environment, "kvctl")
-            prefix = load(UpSettings, "kvctl", sources).settings.s3_prefix
+            prefix = configured(asked.surroundings.environment).s3_prefix
         found = object_name(prefix, Key(namespace, name))
     if asked.as_json:
         print_json({"key": name, "object_name": found})

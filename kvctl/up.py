@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import signal
-import socket
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from kvctl.health import serves
 from kvctl.parts import Part, PartFailed, PartPlan
 from kvctl.settings import UpSettings
 from tandem.runtime.clock import Clock
+from tandem.runtime.listening import refusal
 from tandem.runtime.settings import Address
 
 _BANNER = """\
@@ -131,18 +131,15 @@ def _stop_on_signals() -> asyncio.Event:
 
 def _check_free(flag: str, address: Address) -> None:
     """Raises CannotStart when somebody else listens there, before anything is started."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise CannotStart(f"{flag} {address}: {error.strerror}") from None
-            raise CannotStart(
-                f"{address} is in use already (is another Tandem running?); choose another with"
-                f" {flag} HOST:PORT"
-            ) from None
+    error = refusal(address)
+    if error is None:
+        return
+    if error.errno != errno.EADDRINUSE:
+        raise CannotStart(f"{flag} {address}: {error.strerror}")
+    raise CannotStart(
+        f"{address} is in use already (is another Tandem running?); choose another with"
+        f" {flag} HOST:PORT"
+    )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,13 @@
+"""A running gateway for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kvctl.serving import Gateway
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with Gateway() as gateway:
+        yield gateway

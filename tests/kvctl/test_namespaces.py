@@ -1,0 +1,84 @@
+"""`kvctl namespace`, and what is said of a namespace that is not there."""
+
+import json
+
+import pytest
+
+from tests.kvctl.serving import Gateway
+from tests.kvgateway.rpc.memory_store import NAMESPACE
+
+
+def test_a_namespace_lives_through_all_commands(gateway: Gateway) -> None:
+    made = gateway.json("namespace", "create", "my drafts", "--ack", "both", "--read-mode", "s3")
+    assert made == {
+        "id": made["id"], "title": "my drafts", "ack": "both", "read_mode": "s3", "epoch": 1,
+        "created_at_s": 2, "title_conflict": False,
+    }  # fmt: skip
+    assert gateway.json("namespace", "get", "my drafts") == made
+    changed = gateway.json("namespace", "configure", made["id"], "--ack", "first")
+    assert changed == {**made, "ack": "first", "epoch": 2}
+    renamed = gateway.json("namespace", "rename", "my drafts", "letters")
+    assert renamed == {**changed, "title": "letters"}
+    listed = gateway.kvctl("namespace", "list", "--json").stdout.splitlines()
+    assert [json.loads(line)["title"] for line in listed] == ["articles", "letters"]
+    deleted = gateway.json("namespace", "delete", "letters", "--yes")
+    assert deleted == {"id": made["id"], "title": "letters", "deleted": True}
+    assert gateway.kvctl("namespace", "get", made["id"]).exit_code == 1
+
+
+def test_people_get_columns(gateway: Gateway) -> None:
+    gateway.kvctl("namespace", "create", "文")
+    listed = gateway.kvctl("namespace", "list").stdout
+    assert listed.splitlines() == [
+        "ID                                TITLE     ACK           READS  CREATED",
+        f"{NAMESPACE}  articles  first+intent  race   1970-01-01T00:00:01Z",
+        f"{2:032x}  文        first+intent  race   1970-01-01T00:00:02Z",
+    ]
+    assert (
+        gateway.kvctl("namespace", "get", "articles").stdout.splitlines()[1] == "title    articles"
+    )
+
+
+def test_delete_asks_nobody_without_a_terminal(gateway: Gateway) -> None:
+    result = gateway.kvctl("namespace", "delete", "articles")
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+    assert gateway.kvctl("namespace", "get", "articles").exit_code == 0
+
+
+def test_a_title_that_is_taken_is_a_no(gateway: Gateway) -> None:
+    result = gateway.kvctl("namespace", "create", "articles")
+    assert result.exit_code == 1
+    assert "a namespace with the title 'articles' already exists" in result.stderr
+
+
+def test_an_unknown_title_brings_near_ones_and_the_way_to_create_it(gateway: Gateway) -> None:
+    for command in (("key", "get", "k", "-n"), ("key", "inspect", "k", "-n"), ("namespace", "get")):
+        result = gateway.kvctl(*command, "Article's")
+        assert result.exit_code == 1
+        assert result.stderr == (
+            "kvctl: no namespace has the title \"Article's\"; did you mean 'articles'?\n"
+            "Create it with: kvctl namespace create 'Article'\"'\"'s'\n"
+        )
+
+
+def test_an_unknown_id_is_told_so(gateway: Gateway) -> None:
+    result = gateway.kvctl("key", "get", "k", "--namespace", "9" * 32)
+    assert result.exit_code == 1
+    assert f"no namespace has the id {'9' * 32}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("create", ""), "title: must not be empty"),
+        (("create", "a\nb"), "title: has a control character at position 1"),
+        (("create", "t" * 513), "title: length of 513 characters exceeds the limit of 512"),
+        (("create", "t", "--ack", "none"), "'none' is not one of 'first', 'first+intent', 'both'"),
+        (("configure", "articles"), "nothing to change"),
+    ],
+)
+def test_what_is_wrong_is_named(gateway: Gateway, arguments: tuple[str, ...], message: str) -> None:
+    result = gateway.kvctl("namespace", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr

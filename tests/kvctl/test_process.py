@@ -1,0 +1,147 @@
+"""`kvctl` as a process: pipes, interruption, and the settings of `kvctl up`."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.kvctl.serving import ARTICLES, Gateway
+
+BINARY = bytes(range(256)) * 5000
+
+
+def run(
+    *arguments: str, stdin: bytes = b"", environment: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-m", "kvctl.main", *arguments],
+        input=stdin, capture_output=True, env={**os.environ, **(environment or {})}, check=False,
+    )  # fmt: skip
+
+
+def test_values_pass_through_pipes_unchanged(gateway: Gateway) -> None:
+    put = run("key", "put", "k", "-", *ARTICLES, stdin=BINARY, environment=gateway.environment)
+    assert (put.returncode, put.stderr) == (0, b"")
+    got = run("key", "get", "k", *ARTICLES, environment=gateway.environment)
+    assert (got.returncode, got.stdout, got.stderr) == (0, BINARY, b"")
+
+
+def test_names_are_utf_8_in_any_locale(gateway: Gateway) -> None:
+    gateway.hold("naïve")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    listed = run("key", "list", *ARTICLES, environment={**gateway.environment, **locale})
+    assert listed.stdout == "naïve\n".encode()
+
+
+def test_a_reader_that_has_seen_enough_ends_a_listing_quietly(gateway: Gateway) -> None:
+    for number in range(5000):
+        gateway.hold(f"{number:0500}")
+    process = gateway.process("key", "list", *ARTICLES)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    process.wait()
+
+
+def test_a_terminal_gets_no_control_characters(gateway: Gateway) -> None:
+    gateway.hold("a\x1b[31mb\nc")
+    ours, theirs = pty.openpty()
+    process = subprocess.run(
+        [sys.executable, "-m", "kvctl.main", "key", "list", *ARTICLES],
+        stdout=theirs, env={**os.environ, **gateway.environment}, check=False,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 1000)
+    os.close(ours)
+    assert (process.returncode, shown) == (0, b"a\\x1b[31mb\\nc\r\n")
+
+
+def test_an_import_that_is_interrupted_says_how_far_it_came(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    for number in range(3000):
+        (tmp_path / str(number)).write_bytes(b"%d" % number * 1000)
+    process = gateway.process("import", str(tmp_path), *ARTICLES)
+    while len(gateway.store.records) < 100:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert out.startswith(b"interrupted after ")
+    assert err == b""
+    assert 100 <= len(gateway.store.records) < 3000
+    for key, record in gateway.store.records.items():
+        assert record.value == (tmp_path / key.name).read_bytes()
+
+
+def test_a_terminal_is_shown_the_progress(gateway: Gateway, tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / str(number)).write_bytes(b"x" * 1000)
+    ours, theirs = pty.openpty()
+    process = subprocess.run(
+        [sys.executable, "-m", "kvctl.main", "import", str(tmp_path), *ARTICLES],
+        stdout=subprocess.PIPE, stderr=theirs, check=False,
+        env={**os.environ, **gateway.environment, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 100_000)
+    os.close(ours)
+    assert process.stdout.startswith(b"20 files in ")
+    assert b"20/20" in shown
+
+
+def test_watch_shows_the_status_until_it_is_interrupted(gateway: Gateway) -> None:
+    process = gateway.process("status", "--watch", "--every", "10ms", "--json")
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert (process.returncode, err) == (130, b"")
+    assert all(line.startswith(b'{"gateway_id": ') for line in lines)
+
+
+def test_watch_outlives_a_gateway_that_is_away(gateway: Gateway) -> None:
+    process = gateway.process("status", "--watch", "--every", "10ms", "--timeout", "100ms")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    gateway.complete(gateway.stop())
+    assert process.stderr.readline().startswith(b"kvctl: no answer: ")
+    gateway.complete(gateway.start())
+    while b"gateway-1" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+
+
+def test_up_names_every_mistake_and_starts_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "tandem.toml"
+    config.write_text("[kvctl]\nstrat = 1\n")
+    result = run(
+        "up", "--grpc", "nowhere", "--dta=x", "--config", str(config),
+        environment={"TANDEM_DATA": str(tmp_path / "data"), "TANDEM_HTTP": "1"},
+    )  # fmt: skip
+    assert (result.returncode, result.stdout) == (2, b"")
+    said = result.stderr.decode()
+    assert said.startswith("kvctl: 4 mistakes in the configuration, nothing was started:\n")
+    for mistake in ('--grpc "nowhere"', "--dta", 'TANDEM_HTTP "1"', "[kvctl] strat"):
+        assert mistake in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_up_does_not_start_where_somebody_listens(gateway: Gateway, tmp_path: Path) -> None:
+    result = run("up", "--data", str(tmp_path), environment=gateway.environment)
+    assert result.returncode == 1
+    assert f"{gateway.address} is in use already".encode() in result.stderr
+
+
+def test_completion_is_there_for_a_shell() -> None:
+    script = run(environment={"_KVCTL_COMPLETE": "bash_source"})
+    assert script.returncode == 0
+    assert b"complete" in script.stdout
