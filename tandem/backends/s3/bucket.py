@@ -1,7 +1,7 @@
 """One bucket, spoken to in signed requests. Nothing is repeated here but what was refused unread.
 
-A 403 says that the store did nothing, and may be our fault: a wrong clock or an old key. Both are
-put right from the refusal itself, after which a request may be signed and sent again.
+A refusal says that the store did nothing, and may be our fault: a wrong clock or an old key. Both
+are put right from the refusal itself, after which a request may be signed and sent again.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from tandem.backends.s3.store_clock import StoreClock
 from tandem.backends.s3.transport import HttpTransport
 
 _CLOCK_TOLERANCE_US: Final = 60_000_000
+_REFUSALS: Final = frozenset({400, 401, 403})
+"""AWS says of an expired token 400, of a wrong time 403."""
 _KEY_REFUSED: Final = frozenset(
     {"", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
      "TokenRefreshRequired"}
@@ -88,12 +90,14 @@ class Bucket:
     async def ask(self, call: Call, until_s: float) -> Answer:
         """Sends what changes nothing; once more when the first was refused for our fault."""
         answer = await self.send(call, until_s, self.clock.now_us())
-        if answer.http.status == 403 and await self.amended(answer, until_s):
+        if await self.amended(answer, until_s):
             answer = await self.send(call, until_s, self.clock.now_us())
         return answer
 
     async def amended(self, refusal: Answer, until_s: float) -> bool:
-        """Puts right what a 403 complains of; whether the request is worth signing again."""
+        """Puts right what a refusal complains of; whether the request is worth signing again."""
+        if refusal.http.status not in _REFUSALS:
+            return False
         if abs(refusal.time_us - refusal.signed_at_us) > _CLOCK_TOLERANCE_US:
             self.clock.step_to(refusal.time_us)
             return True

@@ -10,7 +10,7 @@
     what the PUT is answered             next
     200                                  stored
     412, 409, 404                        HEAD, and on with what it shows
-    403                                  sign again, if clock or key were to blame
+    400, 401, 403                        sign again, if clock or key were to blame
     5xx, no answer                       HEAD; ours: stored; as before: failed, it may land later;
                                          anything else: the PUT can land no more, on with that
 
@@ -145,15 +145,13 @@ class ConditionalPut:
         failure = failed(answer.http, answer.time_us)
         if status in {409, 412} or error_of(answer.http).code == "NoSuchKey":
             return await self._look()
-        if status == 403 and await self._bucket.amended(answer, self._until_s):
+        if await self._bucket.amended(answer, self._until_s):
             return Seen(held)
         return await self._read_back(held, failure) if status >= 500 else failure
 
-    async def _read_back(self, condition: Held | None, failure: Failed) -> WriteReply | Seen:
+    async def _read_back(self, condition: Held | None, failure: Failed) -> Seen | Failed:
         seen = await self._look()
-        if isinstance(seen, Failed) or seen.held == condition or seen.time_us is None:
-            return failure
-        return Stored(seen.time_us) if seen.held == self._ours else seen
+        return failure if isinstance(seen, Failed) or seen.held == condition else seen
 
     async def _look(self) -> Seen | Failed:
         try:

@@ -70,6 +70,7 @@ class CredentialKeeper:
         self._lookup: asyncio.Task[None] | None = None
         self._looked = asyncio.Event()
         self._looked.set()
+        self._closed = False
         self._current = NOBODY
         self.problem = ""
         """Why the last lookup found nothing; empty if it did."""
@@ -100,13 +101,14 @@ class CredentialKeeper:
         return f"access key ...{self._current.access_key[-4:]}"
 
     async def aclose(self) -> None:
-        """Ends a lookup under way."""
+        """Ends a lookup under way, and starts no more."""
+        self._closed = True
         if self._lookup is not None:
             self._lookup.cancel()
             await asyncio.gather(self._lookup, return_exceptions=True)
 
     def _start(self, afresh: bool) -> None:
-        if self._looked.is_set():
+        if self._looked.is_set() and not self._closed:
             self._looked.clear()
             self._lookup = asyncio.get_running_loop().create_task(self._look(afresh))
 

@@ -90,7 +90,10 @@ async def _verdict(bucket: Bucket, options: S3Options, entropy: Entropy) -> Verd
             raise
         _LOG.warning("s3_down_at_start", home="s3", error=str(error), verdict=stored.describe())
         return stored
-    await asyncio.to_thread(file.save, url, verdict)
+    try:
+        await asyncio.to_thread(file.save, url, verdict)
+    except OSError as error:
+        _LOG.warning("s3_verdict_not_stored", home="s3", error=str(error))
     return verdict
 
 

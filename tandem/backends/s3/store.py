@@ -141,17 +141,11 @@ class S3Home:
         return self._opened(name, held, digest, answer)
 
     def _opened(self, name: str, held: Held, digest: bytes, answer: Answer) -> ReadReply:
-        if digest != held.digest:
-            self._known.forget(name)
-            return Failed(Reason.CORRUPT, "the body does not match its ETag", answer.time_us)
         try:
-            record = open_envelope(answer.http.body, digest)
+            record = _checked(held, digest, answer.http.body)
         except BadEnvelope as error:
             self._known.forget(name)
             return Failed(Reason.CORRUPT, str(error), answer.time_us)
-        if record.version != held.version:
-            self._known.forget(name)
-            return Failed(Reason.CORRUPT, "body and metadata differ in version", answer.time_us)
         self._known.learn(name, held)
         return Found(record, answer.time_us)
 
@@ -160,3 +154,13 @@ class S3Home:
             return digest(body)
         async with asyncio.timeout_at(until_s):
             return await asyncio.to_thread(digest, body)
+
+
+def _checked(held: Held, digest: bytes, body: bytes) -> Record:
+    """The record in `body`, whose MD5 is `digest`; BadEnvelope unless the headers agree with it."""
+    if digest != held.digest:
+        raise BadEnvelope("the body does not match its ETag")
+    record = open_envelope(body, digest)
+    if record.version != held.version:
+        raise BadEnvelope("body and metadata differ in version")
+    return record

@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 from types_boto3_s3 import S3Client
 
-from tandem.backends.port import ScanPage
+from tandem.backends.port import Heal, ScanPage
 from tandem.backends.s3.opening import S3Options
 from tandem.backends.s3.replies import VERSION_HEADER
 from tandem.backends.s3.store import S3Home
@@ -99,6 +99,29 @@ async def test_a_store_whose_clock_steps_back_is_followed(
         proxy.next("GET", Fault(forward=False, answer=skewed))
         assert isinstance(await home.get(KEY, DEADLINE_S), Missing)
         assert [(seen.header("x-amz-date") or "")[:4] for seen in proxy.seen][1] == "2020"
+
+
+async def test_an_expired_token_has_the_key_looked_up_again(
+    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS says so with 400, which is no failure of the home when a new key is there."""
+    use_keys_of(ministack, monkeypatch)
+    expired = Fault(forward=False, answer=status(400, "ExpiredToken"))
+    chosen, clock = options(ministack.endpoint, tmp_path), SteppingClock()
+    async with faults_before(ministack.endpoint) as proxy, opened(chosen):
+        detour = replace(chosen, location=replace(chosen.location, endpoint=proxy.endpoint))
+        async with opened(detour, clock) as home:
+            for operation in ("GET", "PUT"):
+                monkeypatch.setenv("AWS_ACCESS_KEY_ID", f"fresh for {operation}")
+                clock.ahead_us += 3_000_000
+                proxy.next(operation, expired)
+                if operation == "GET":
+                    assert isinstance(await home.get(KEY, DEADLINE_S), Missing)
+                else:
+                    assert isinstance(await home.put_if_newer(KEY, value(), DEADLINE_S), Stored)
+                assert f"fresh for {operation}" in (proxy.seen[-1].header("authorization") or "")
+            proxy.next("GET", expired)
+            assert isinstance(await home.get(KEY, DEADLINE_S), Failed), "not twice in two seconds"
 
 
 async def test_rotated_keys_are_taken_up_without_a_restart(
@@ -276,6 +299,10 @@ async def test_a_multipart_copy_of_an_object_is_drift_and_healed_over(
         read = await home.get(KEY, DEADLINE_S)
         assert isinstance(read, Failed)
         assert read.reason is Reason.CORRUPT
+        over = Heal(read.home_time_us, over_corrupt=True)
+        assert isinstance(await home.put_if_newer(KEY, record, DEADLINE_S, over), Stored)
+        (entry,) = (await scanned(home)).entries
+        assert entry.digest == record.digest
 
 
 @pytest.mark.timeout(120)
