@@ -10,7 +10,7 @@ from kvgateway.guard import GuardedHome, LegBounds
 from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
 from kvgateway.keeper import Keeper
-from kvgateway.lists import Lister
+from kvgateway.lists import ListBounds, Lister
 from kvgateway.metrics import HomeMetrics
 from kvgateway.places import Places
 from kvgateway.post import Post
@@ -109,6 +109,8 @@ async def build_data_path(
     trust = Trust()
     inbox = RepairInbox(queue, time)
     pin_us = 2 * int(settings.read_deadline_s * 1e6)
+    # A listing that began before both homes had a write must end while the write is still pinned.
+    list_bounds = ListBounds(scan_s=settings.read_deadline_s)
 
     reader = Reader(
         homes=guards,
@@ -143,12 +145,14 @@ async def build_data_path(
         time=time,
         trust=trust,
         mode_of=registry.mode_of,
+        bounds=list_bounds,
     )
     keeper = Keeper(
         store_id=post.store_id,
         guards=guards,
         time=time,
         machine=machine,
+        journal=journal,
         switches=switches,
         queue=queue,
         trust=trust,

@@ -5,7 +5,7 @@ the trial call that closes a breaker when nobody else calls.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 from kvgateway import identity
 from kvgateway.guard import GuardedHome
 from kvgateway.home_time import HomeTime
-from kvgateway.state.ports import QueueStats, RepairQueue
+from kvgateway.state.ports import Intent, QueueStats, RepairQueue
 from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import ALL, Trust
 from tandem.core.backoff import BreakerState
@@ -30,12 +30,24 @@ LOOK_DEADLINE_S = 2.0
 class Spilling(Protocol):
     """Shared memory that may have had to drop pinned entries for space."""
 
+    def pin(self, intents: Sequence[Intent]) -> None:
+        """Enters wanted versions without a payload."""
+        ...
+
     def spills(self) -> int:
         """How many pinned entries were dropped so far."""
         ...
 
     def settle_spills(self, spills: int) -> None:
         """The repair queue was empty after `spills` was read: nobody need ask it for those."""
+        ...
+
+
+class LiveIntents(Protocol):
+    """The journal of this worker."""
+
+    def live_intents(self) -> Sequence[Intent]:
+        """Writes under way, which are not in the repair queue yet."""
         ...
 
 
@@ -64,6 +76,7 @@ class Keeper:
         guards: Mapping[Side, GuardedHome],
         time: HomeTime,
         machine: Spilling,
+        journal: LiveIntents,
         switches: SwitchBoard,
         queue: RepairQueue,
         trust: Trust,
@@ -76,6 +89,8 @@ class Keeper:
         self._guards = guards
         self._time = time
         self._machine = machine
+        self._journal = journal
+        self._spills = machine.spills()
         self._stats = QueueStats(0, 0, 0, 0, None, 0)
         self._switches = switches
         self._queue = queue
@@ -135,7 +150,7 @@ class Keeper:
 
     async def _note_missed(self) -> None:
         now_us = self._time.now_us()
-        spills = self._machine.spills()
+        spills = self._repin()
         self._stats = stats = await self._queue.stats()
         if stats.depth == 0:
             self._machine.settle_spills(spills)
@@ -146,6 +161,14 @@ class Keeper:
                 self._trust.missed(side, ALL, now_us)
         for mark in await self._queue.dirty():
             self._trust.missed(mark.side, mark.namespace, mark.marked_us)
+
+    def _repin(self) -> int:
+        """What shared memory dropped is found in the queue, except for the writes under way."""
+        spills = self._machine.spills()
+        if spills > self._spills:
+            self._machine.pin(self._journal.live_intents())
+            self._spills = spills
+        return spills
 
     def show_queue(self, metrics: Metrics) -> None:
         """The repair queue as of the last round."""

@@ -26,8 +26,9 @@ from tandem import errors
 from tandem.backends.opening import Homes, open_homes
 from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
+from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import ConfigurationError, help_text, load, read_sources
+from tandem.runtime.settings import Address, ConfigurationError, help_text, load, read_sources
 
 _LOG = logs.get("gateway")
 _ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
@@ -85,6 +86,7 @@ class _Gateway:
     async def run(self, stop: asyncio.Event) -> None:
         """Prepares, then supervises until `stop` is set."""
         places, settings = self._places, self._settings
+        _check_free(("--grpc", settings.grpc_address), ("--http", settings.http_address))
         place = Place.make(places.gateway, settings.shared_memory_bytes)
         bound = ClockBound.open(places.clock_bound, self._entropy.token)
         queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
@@ -196,6 +198,17 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, _T]) -> _T | 
         raise
     finally:
         stopped.cancel()
+
+
+def _check_free(*addresses: tuple[str, Address]) -> None:
+    refusals = [(flag, address, refusal(address)) for flag, address in addresses]
+    mistakes = [
+        f"{flag}: cannot listen on {address}: {error.strerror}"
+        for flag, address, error in refusals
+        if error is not None
+    ]
+    if mistakes:
+        raise errors.ConfigurationError(mistakes)
 
 
 def _text_of(path: Path) -> str:

@@ -129,7 +129,7 @@ class RepairWorker:
             self.counters.copied += len(outcome.copied)
             self._budget.succeeded()
             until_us = self._time.now_us() + self._rule.pin_us
-            self._machine.unpin(key, one.task.version, until_us)
+            self._machine.unpin([(key, one.task.version)], until_us)
         return outcome
 
     def _recent(self, key: Key) -> Record | None:

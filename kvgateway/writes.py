@@ -16,6 +16,7 @@ from kvgateway.inbox import RepairInbox
 from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
 from tandem.backends.port import Backend
 from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.race import Ack, AckPolicy, GiveUp, WriteRace
 from tandem.core.record import Record
@@ -111,6 +112,7 @@ class Writer:
         self._flights: set[_Flight] = set()
         self._bytes = 0
         self._acks: list[tuple[_Flight, Written]] = []
+        self._unpinned: list[tuple[Key, Version]] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self.counters = WriteCounters(dict.fromkeys(Side, 0))
@@ -191,7 +193,7 @@ class Writer:
             if not flight.answer.done():
                 flight.answer.set_result(written)
             if not flight.pending:
-                self._unpin(flight)
+                self._confirmed(flight)
 
     def landed(self, flight: _Flight) -> None:
         """Every leg and the intent have answered."""
@@ -203,16 +205,23 @@ class Writer:
         if not missing:
             self._journal.done(flight.intent)
             if flight.answer.done():
-                self._unpin(flight)
+                self._confirmed(flight)
             return
         self.counters.single_copy += 1
         task = RepairTask(flight.intent.key, flight.record.version, missing)
         self._inbox.add(task, partial(self._journal.done, flight.intent))
 
-    def _unpin(self, flight: _Flight) -> None:
+    def _confirmed(self, flight: _Flight) -> None:
+        """An acknowledged write that both homes hold need not be remembered as recent for long;
+        those of one loop turn are told to the machine together."""
         if flight.acked and not flight.race.unconfirmed():
-            until_us = self._time.now_us() + self._bounds.pin_us
-            self._machine.unpin(flight.intent.key, flight.record.version, until_us)
+            if not self._unpinned:
+                asyncio.get_running_loop().call_soon(self._unpin)
+            self._unpinned.append((flight.intent.key, flight.record.version))
+
+    def _unpin(self) -> None:
+        writes, self._unpinned = self._unpinned, []
+        self._machine.unpin(writes, self._time.now_us() + self._bounds.pin_us)
 
     async def drained(self) -> None:
         """Returns when no write is under way."""
