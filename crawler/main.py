@@ -13,7 +13,7 @@ from tandem.backends.opening import open_homes
 from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import ConfigurationError, help_text, load, read_sources
+from tandem.runtime.settings import SettingsError, help_text, load, read_sources
 
 _LOG = logs.get("crawler")
 _ABOUT = "Compares both homes, finds the drift that nobody reported, and heals it."
@@ -30,7 +30,7 @@ def main() -> int:
     try:
         sources = read_sources(arguments, environment, "crawler")
         settings = load(CrawlerSettings, "crawler", sources).settings
-    except ConfigurationError as error:
+    except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     logs.configure(SystemClock(), level=settings.log_level.value, form=settings.log_format)

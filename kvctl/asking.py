@@ -20,8 +20,8 @@ from tandem.runtime.settings import (
     ADDRESS,
     DURATION_S,
     Address,
-    ConfigurationError,
     Kind,
+    SettingsError,
     load,
     read_sources,
 )
@@ -183,5 +183,5 @@ def configured(environment: Mapping[str, str]) -> UpSettings:
     """What `kvctl up` would be told in the same environment."""
     try:
         return load(UpSettings, "kvctl", read_sources((), environment, "kvctl")).settings
-    except ConfigurationError as error:
+    except SettingsError as error:
         raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None

@@ -10,7 +10,7 @@ from kvctl.endings import Ended, Ending
 from kvctl.output import print_json, print_line
 from kvctl.settings import UpSettings
 from kvctl.up import CannotStart, up
-from tandem.runtime.settings import ConfigurationError, help_text, load, read_sources
+from tandem.runtime.settings import SettingsError, help_text, load, read_sources
 from tandem.runtime.settings.load import CONFIG_ENV
 
 _ABOUT = (
@@ -38,7 +38,7 @@ def up_command(surroundings: Surroundings, flags: tuple[str, ...]) -> None:
     try:
         sources = read_sources(arguments, environment, "kvctl")
         settings = load(UpSettings, "kvctl", sources).settings
-    except ConfigurationError as error:
+    except SettingsError as error:
         raise Ended(Ending.USAGE, str(error).removeprefix("kvctl: ")) from None
     if sources.file_name:
         environment[CONFIG_ENV] = str(Path(sources.file_name).resolve())

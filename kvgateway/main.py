@@ -28,7 +28,7 @@ from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import Address, ConfigurationError, help_text, load, read_sources
+from tandem.runtime.settings import Address, SettingsError, help_text, load, read_sources
 
 _LOG = logs.get("gateway")
 _ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
@@ -48,7 +48,7 @@ def main() -> int:
     try:
         sources = read_sources(arguments, environment, "gateway")
         settings = load(GatewaySettings, "gateway", sources).settings
-    except ConfigurationError as error:
+    except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     clock = SystemClock()

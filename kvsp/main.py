@@ -13,7 +13,7 @@ from tandem import errors
 from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import ConfigurationError, help_text, load, read_sources
+from tandem.runtime.settings import SettingsError, help_text, load, read_sources
 
 _ABOUT = "Stores records in SQLite clusters and serves them to gateways over gRPC."
 
@@ -28,7 +28,7 @@ def main() -> int:
     try:
         sources = read_sources(arguments, environment, "kvsp")
         settings = load(KvspSettings, "kvsp", sources).settings
-    except ConfigurationError as error:
+    except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     logs.configure(SystemClock(), level=settings.log_level.value, form=settings.log_format)

@@ -16,9 +16,9 @@ from tandem.runtime.settings import (
     SIZE,
     WHOLE,
     Address,
-    ConfigurationError,
     Kind,
     Relation,
+    SettingsError,
     Sources,
     docs_table,
     help_text,
@@ -57,7 +57,7 @@ def _load(*argv: str, env: dict[str, str] | None = None, file: str | None = None
 def _mistakes(
     *argv: str, env: dict[str, str] | None = None, file: str | None = None
 ) -> tuple[str, ...]:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(SettingsError) as caught:
         _load(*argv, env=env, file=file)
     return caught.value.mistakes
 
@@ -141,7 +141,7 @@ def test_tables_and_shared_keys_of_other_programs_are_not_mistakes() -> None:
 
 def test_a_file_that_is_not_toml_or_not_there(tmp_path: Path) -> None:
     assert "not TOML" in _mistakes(file="a = ")[0]
-    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+    with pytest.raises(SettingsError, match="cannot be read: No such file"):
         read_sources(["--config", str(tmp_path / "none")], {}, "gateway")
     path = tmp_path / "t.toml"
     path.write_bytes(b"[gateway]\nworkers = 9\n")
@@ -155,7 +155,7 @@ def test_a_secret_is_never_printed() -> None:
     class Guarded:
         token: int = setting(WHOLE, 1234567, "Token.", secret=True)
 
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(SettingsError) as caught:
         load(Guarded, "gateway", Sources((), {"TANDEM_TOKEN": "hunter2"}))
     text = str(caught.value) + help_text(Guarded, "g", "A.") + docs_table(Guarded, "gateway")
     assert "hunter2" not in text

@@ -18,8 +18,8 @@ from tandem.runtime.settings.kinds import (
     choice,
 )
 from tandem.runtime.settings.load import (
-    ConfigurationError,
     Loaded,
+    SettingsError,
     Sources,
     load,
     read_sources,
@@ -38,10 +38,10 @@ __all__ = [
     "TEXT",
     "WHOLE",
     "Address",
-    "ConfigurationError",
     "Kind",
     "Loaded",
     "Relation",
+    "SettingsError",
     "Sources",
     "choice",
     "docs_table",

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from tandem.errors import ConfigurationError
 from tandem.runtime.settings.fields import PROGRAMS, SHARED_KEYS, Setting, settings_of
 
 T = TypeVar("T")
@@ -20,14 +21,17 @@ CONFIG_ENV = "TANDEM_CONFIG"
 _DEFAULT = "default"
 
 
-class ConfigurationError(Exception):
-    """All mistakes of a configuration, each with its source and what was expected."""
+class SettingsError(ConfigurationError):
+    """All mistakes of a program's settings, each with its source and what was expected."""
 
     def __init__(self, program: str, mistakes: Sequence[str]) -> None:
-        self.mistakes = tuple(mistakes)
-        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        lines = "".join(f"\n  {mistake}" for mistake in mistakes)
-        super().__init__(f"{program}: {count} in the configuration, nothing was started:{lines}")
+        super().__init__(mistakes)
+        self._program = program
+
+    def __str__(self) -> str:
+        count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
+        lines = "".join(f"\n  {mistake}" for mistake in self.mistakes)
+        return f"{self._program}: {count} in the configuration, nothing was started:{lines}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,11 @@ def read_sources(argv: Sequence[str], environ: Mapping[str, str], program: str) 
     try:
         return Sources(argv, environ, Path(name).read_bytes(), name)
     except OSError as error:
-        raise ConfigurationError(program, [f"{name}: cannot be read: {error.strerror}"]) from error
+        raise SettingsError(program, [f"{name}: cannot be read: {error.strerror}"]) from error
 
 
 def load(declared: type[T], program: str, sources: Sources) -> Loaded[T]:
-    """The settings of `program` (its table's name in the file); raises `ConfigurationError`."""
+    """The settings of `program` (its table's name in the file); raises `SettingsError`."""
     return _Loading(declared, program, sources).result()
 
 
@@ -96,7 +100,7 @@ class _Loading(Generic[T]):
         settings = self._declared(**self._values)
         self._check_relations(settings)
         if self._mistakes:
-            raise ConfigurationError(self._program, self._mistakes)
+            raise SettingsError(self._program, self._mistakes)
         return Loaded(settings, self._origins)
 
     def _take(self, setting: Setting, text: str, source: str) -> None:
