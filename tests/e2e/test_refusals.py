@@ -1,0 +1,128 @@
+"""What a program refuses to start with: every mistake is named at once, and nothing is done."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tandem.core.reply import Side
+from tests.e2e.deployment import Deployment, Program, deployed, until
+
+_WRONG = {
+    "kvsp": (
+        ("--clusters", "0", "--large-value-bytes", "1KiB"),
+        {"TANDEM_READERS": "many", "TANDEM_KVSP": "nowhere"},
+        ("TANDEM_KVSP", "--clusters", "TANDEM_READERS", "--large-value-bytes"),
+    ),
+    "gateway": (
+        ("--cache-ttl", "1s", "--nonsense", "1"),
+        {"TANDEM_WORKERS": "-1", "TANDEM_S3_ENDPOINT": "http://127.0.0.1:1", "TANDEM_GRPC": "x"},
+        ("--cache-ttl", "--nonsense", "TANDEM_WORKERS", "TANDEM_GRPC"),
+    ),
+    "crawler": (
+        ("--page-names", "5"),
+        {"TANDEM_SETTLE": "never", "TANDEM_BREATHE_RATIO": "-1"},
+        ("--page-names", "TANDEM_SETTLE", "TANDEM_BREATHE_RATIO"),
+    ),
+    "up": (
+        ("up", "--start", "soon"),
+        {"TANDEM_GRPC": "127.0.0.1", "TANDEM_HTTP": "127.0.0.1:99999"},
+        ("TANDEM_GRPC", "TANDEM_HTTP", "--start"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _WRONG)
+async def test_a_wrong_configuration_names_every_mistake_and_starts_nothing(
+    name: str, tmp_path: Path
+) -> None:
+    arguments, environment, named = _WRONG[name]
+    async with deployed(tmp_path / "tandem") as tandem:
+        program: Program = getattr(tandem, name)
+        program.start(*arguments, **environment)
+        assert await program.ended() == 2
+        words = program.words()
+        assert [wrong for wrong in named if wrong not in words] == [], words
+        assert "Traceback" not in words
+        assert not tandem.data.exists()
+        assert tandem.pids() == []
+
+
+async def test_a_relation_between_settings_is_named(tmp_path: Path) -> None:
+    async with deployed(tmp_path / "tandem") as tandem:
+        tandem.gateway.start(TANDEM_S3_ENDPOINT="http://127.0.0.1:1", TANDEM_S3_PREFIX="x")
+        assert await tandem.gateway.ended() == 2
+        words = tandem.gateway.words()
+        assert "a bucket must be given with an endpoint" in words
+        assert 'the prefix must end in one "/"' in words
+
+
+async def test_a_gateway_does_not_share_the_ports_of_another(
+    tandem: Deployment, tmp_path: Path
+) -> None:
+    async with deployed(tmp_path / "second") as second:
+        second.gateway.start("--grpc", tandem.grpc, "--http", tandem.http)
+        assert await second.gateway.ended() == 2
+        words = second.gateway.words()
+        assert f"--grpc: cannot listen on {tandem.grpc}" in words
+        assert f"--http: cannot listen on {tandem.http}" in words
+
+
+async def test_a_second_gateway_on_the_same_data_is_refused(
+    tandem: Deployment, tmp_path: Path
+) -> None:
+    async with deployed(tmp_path / "second") as second:
+        second.gateway.start("--data", str(tandem.data))
+        assert await second.gateway.ended() == 2
+        assert "another gateway uses this directory" in second.gateway.words()
+    async with tandem.client("n") as client:
+        await client.put("k", b"v")
+
+
+async def test_homes_of_two_stores_are_never_mixed(tmp_path: Path) -> None:
+    """One home is swapped for that of another store, before a first start and before a later."""
+    async with deployed(tmp_path / "one") as one, deployed(tmp_path / "other") as other:
+        for tandem in (one, other):
+            await tandem.start()
+            async with tandem.client() as client:
+                await client.namespaces.create("n")
+            async with tandem.client("n") as client:
+                await client.put("k", b"of " + tandem.directory.name.encode())
+            await tandem.settled()
+            assert await tandem.gateway.stop() == 0
+        one.gateway.start(TANDEM_KVSP=other.kvsp_address)
+        await one.serving(one.gateway, one.grpc)
+        await one.gateway.says("it belongs to another store")
+        async with one.client("n") as client:
+            assert await client.get("k") == b"of one"
+            await client.put("k", b"of one, later")
+            homes = {home.side: home for home in (await client.ops.status()).homes}
+            assert "it belongs to another store" in homes[Side.KVSP].last_failure
+        assert await one.gateway.stop() == 0
+        shutil.rmtree(one.data / "gateway")
+        one.gateway.start(TANDEM_KVSP=other.kvsp_address)
+        assert await one.gateway.ended() == 2
+        assert "the two homes belong to different stores" in one.gateway.words()
+        await other.restart_gateway()
+        async with other.client("n") as client:
+            assert await client.get("k") == b"of other"
+
+
+async def test_a_crawler_does_not_compare_the_homes_of_two_stores(tmp_path: Path) -> None:
+    async with deployed(tmp_path / "one") as one, deployed(tmp_path / "other") as other:
+        for tandem in (one, other):
+            await tandem.start()
+            async with tandem.client() as client:
+                await client.namespaces.create("n")
+            async with tandem.client("n") as client:
+                await client.put(f"k-{tandem.directory.name}", b"v")
+            await tandem.settled()
+        one.crawler.start(TANDEM_KVSP=other.kvsp_address)
+        await until(
+            lambda: one.crawler.status is not None or "another store" in one.crawler.words(),
+            "the crawler refuses",
+            15.0,
+        )
+        assert "different stores" in one.crawler.words() or "another store" in one.crawler.words()
+        async with other.client("n") as client:
+            assert [key.name async for key in client.list()] == ["k-other"]
