@@ -10,6 +10,8 @@ from pathlib import Path
 from tandem.core.backoff import delay_s
 from tandem.runtime.clock import Clock
 
+REFUSED_STATUS = 2
+"""How a program ends that its configuration keeps from starting; another try changes nothing."""
 STABLE_US = 30_000_000
 """A part that ran this long starts with a clean record."""
 
@@ -69,7 +71,10 @@ class Part:
             await asyncio.sleep(0.05)
 
     async def keep(self) -> None:
-        """Starts the part anew whenever it dies, ever more slowly; returns when it is stopped."""
+        """Starts the part anew whenever it dies, ever more slowly; returns when it is stopped.
+
+        PartFailed when its configuration is refused as soon as it has started.
+        """
         deaths = 0
         while self._process is not None:
             began_us = self._clock.monotonic_us()
@@ -77,6 +82,8 @@ class Part:
             if self._stopping:
                 return
             lived_us = self._clock.monotonic_us() - began_us
+            if status == REFUSED_STATUS and not deaths and lived_us < STABLE_US:
+                raise PartFailed(f"{self.name} cannot start:\n{self._log_tail()}")
             deaths = 1 if lived_us >= STABLE_US else deaths + 1
             self._say(f"{self.name} died with status {status}; starting it again")
             await asyncio.sleep(

@@ -20,6 +20,7 @@ class UpSettings:
     s3_endpoint: str = shared.s3_endpoint()
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
+    s3_create_bucket: bool = shared.s3_create_bucket()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     start_s: float = setting(

@@ -43,7 +43,13 @@ async def up(
     Returns the exit status. `environment` is handed on to the parts, with the addresses and the
     data directory of `settings`.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(
+            f"{settings.data}: no directory for data: {error.strerror}; choose another one with"
+            " --data or TANDEM_DATA"
+        ) from None
     with _only_one(settings.data):
         for name, address in (
             ("--grpc", settings.grpc_address),
@@ -83,19 +89,28 @@ async def _run(
                 data=settings.data.resolve(),
             )
         )
-        async with asyncio.TaskGroup() as group:
-            for part in parts:
-                group.create_task(part.keep())
-            await stop.wait()
-            say("stopping")
-            await _stop(started, settings.stop_s)
-            started.clear()
+        await _keep(parts, settings, stop, say)
         return 0
     except PartFailed as error:
         say(str(error))
         return 1
     finally:
         await _stop(started, settings.stop_s)
+
+
+async def _keep(
+    parts: list[Part], settings: UpSettings, stop: asyncio.Event, say: Callable[[str], None]
+) -> None:
+    """Keeps the parts running until `stop`; PartFailed when one of them never will."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part.keep())
+            await stop.wait()
+            say("stopping")
+            await _stop(parts, settings.stop_s)
+    except* PartFailed as failures:
+        raise PartFailed("\n".join(map(str, failures.exceptions))) from None
 
 
 async def _stop(parts: list[Part], stop_s: float) -> None:
@@ -119,7 +134,13 @@ def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:
     return (
         PartPlan("kvsp", "kvsp.main", lambda: serves(settings.kvsp_address)),
         PartPlan("gateway", "kvgateway.main", lambda: serves(settings.grpc_address)),
+        PartPlan("crawler", "crawler.main", _at_once),
     )
+
+
+async def _at_once() -> bool:
+    """Nobody waits for a part that serves nobody."""
+    return True
 
 
 def _stop_on_signals() -> asyncio.Event:
