@@ -19,6 +19,7 @@ class CrawlerSettings:
     s3_endpoint: str = shared.s3_endpoint()
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
+    s3_create_bucket: bool = shared.s3_create_bucket()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     gateways: str = setting(
@@ -46,6 +47,7 @@ class CrawlerSettings:
             self.s3_endpoint,
             self.s3_region,
             self.s3_prefix,
+            self.s3_create_bucket,
             self.data,
         )
 

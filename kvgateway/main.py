@@ -82,47 +82,57 @@ class _Gateway:
         self._entropy = SystemEntropy()
         self._places = Places(settings.data)
         self._time = HomeTime(clock)
+        self._minted_us: int | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Prepares, then supervises until `stop` is set."""
         places, settings = self._places, self._settings
         _check_free(("--grpc", settings.grpc_address), ("--http", settings.http_address))
-        place = Place.make(places.gateway, settings.shared_memory_bytes)
-        bound = ClockBound.open(places.clock_bound, self._entropy.token)
-        queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
-        homes = await open_homes(settings.homes(), self._clock, self._entropy)
-        minted_us: int | None = None
-        try:
-            store_id = await _unless(stop, self._learned(homes, bound))
-            if store_id is None:
+        async with contextlib.AsyncExitStack() as held:
+            place = Place.make(places.gateway, settings.shared_memory_bytes)
+            held.callback(_leave, place)
+            bound = ClockBound.open(places.clock_bound, self._entropy.token)
+            held.callback(lambda: bound.close(self._minted_us))
+            queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
+            held.push_async_callback(queue.aclose)
+            homes = await _unless(stop, open_homes(settings.homes(), self._clock, self._entropy))
+            if homes is None:
                 return
-            machine = SharedMachine(
-                place.directory, gateway_id=bound.gateway_id, random=self._entropy.token
-            )
-            await self._recovered(queue, machine)
-            await pin_queue(queue, machine)
-            posts = partial(
-                Post,
-                workers=settings.workers or max(1, (os.cpu_count() or 1) // 2),
-                machine=place.directory,
-                gateway_id=bound.gateway_id,
-                store_id=store_id,
-            )
-            loops = (
-                bound.keep(self._time.now_or_zero_us, machine.extend_clock),
-                self._listen(homes),
-                self._tick(),
-            )
-            async with _running(loops):
-                await self._supervisor(posts, queue, machine).run(stop)
-            minted_us = machine.last_minted_us()
-            machine.close()
-        finally:
-            await homes.aclose()
-            await queue.aclose()
-            bound.close(minted_us)
-            place.leave()
-            shutil.rmtree(place.directory, ignore_errors=True)
+            held.push_async_callback(homes.aclose)
+            store_id = await _unless(stop, self._learned(homes, bound))
+            if store_id is not None:
+                await self._serve(stop, place, bound, queue, homes, store_id)
+
+    async def _serve(
+        self,
+        stop: asyncio.Event,
+        place: Place,
+        bound: ClockBound,
+        queue: SqliteQueue,
+        homes: Homes,
+        store_id: str,
+    ) -> None:
+        machine = SharedMachine(
+            place.directory, gateway_id=bound.gateway_id, random=self._entropy.token
+        )
+        await self._recovered(queue, machine)
+        await pin_queue(queue, machine)
+        posts = partial(
+            Post,
+            workers=self._settings.workers or max(1, (os.cpu_count() or 1) // 2),
+            machine=place.directory,
+            gateway_id=bound.gateway_id,
+            store_id=store_id,
+        )
+        loops = (
+            bound.keep(self._time.now_or_zero_us, machine.extend_clock),
+            self._listen(homes),
+            self._tick(),
+        )
+        async with _running(loops):
+            await self._supervisor(posts, queue, machine).run(stop)
+        self._minted_us = machine.last_minted_us()
+        machine.close()
 
     async def _learned(self, homes: Homes, bound: ClockBound) -> str:
         """The store id, once the homes' time has passed every version of the last run."""
@@ -209,6 +219,11 @@ def _check_free(*addresses: tuple[str, Address]) -> None:
     ]
     if mistakes:
         raise errors.ConfigurationError(mistakes)
+
+
+def _leave(place: Place) -> None:
+    place.leave()
+    shutil.rmtree(place.directory, ignore_errors=True)
 
 
 def _text_of(path: Path) -> str:

@@ -24,6 +24,7 @@ class GatewaySettings:
     s3_endpoint: str = shared.s3_endpoint()
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
+    s3_create_bucket: bool = shared.s3_create_bucket()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     workers: int = setting(
@@ -90,5 +91,6 @@ class GatewaySettings:
             self.s3_endpoint,
             self.s3_region,
             self.s3_prefix,
+            self.s3_create_bucket,
             self.data,
         )

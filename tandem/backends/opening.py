@@ -1,5 +1,6 @@
 """Opens both homes as they are configured: KVSP, and a bucket or the embedded file."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,16 @@ from pathlib import Path
 from tandem.backends.file import FileHome
 from tandem.backends.kvsp import KvspBackend
 from tandem.backends.port import Backend
+from tandem.backends.s3.address import Location
+from tandem.backends.s3.opening import S3Options, open_s3_home
 from tandem.core.reply import Side
+from tandem.errors import Unavailable
+from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
+
+_LOG = logs.get("opening")
+RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,7 @@ class HomeChoice:
     s3_endpoint: str
     s3_region: str
     s3_prefix: str
+    s3_create_bucket: bool
     data: Path
     """Where the embedded file lies, and what was learned of a store."""
 
@@ -51,11 +60,12 @@ class Homes:
 
 
 async def open_homes(choice: HomeChoice, clock: Clock, entropy: Entropy) -> Homes:
-    """Opens both; a home that is only down opens all the same.
+    """Opens both; a home that is only down opens all the same, but for a store that was never
+    probed: that one is waited for.
 
     Raises ConfigurationError when a home cannot be used as configured.
     """
-    objects, label = await _open_objects(choice, clock)
+    objects, label = await _open_objects(choice, clock, entropy)
     kvsp = KvspBackend(choice.kvsp_address, entropy)
     kvsp.start()
     return Homes(
@@ -64,9 +74,30 @@ async def open_homes(choice: HomeChoice, clock: Clock, entropy: Entropy) -> Home
     )
 
 
-async def _open_objects(choice: HomeChoice, clock: Clock) -> tuple[Backend, HomeLabel]:
-    path = choice.data / "objects.sqlite"
-    return await FileHome.open(path, clock), HomeLabel("file", str(path), _nothing)
+async def _open_objects(
+    choice: HomeChoice, clock: Clock, entropy: Entropy
+) -> tuple[Backend, HomeLabel]:
+    if not choice.s3_bucket:
+        path = choice.data / "objects.sqlite"
+        return await FileHome.open(path, clock), HomeLabel("file", str(path), _nothing)
+    location = Location(
+        choice.s3_bucket, endpoint=choice.s3_endpoint or None, region=choice.s3_region or None
+    )
+    options = S3Options(
+        location,
+        choice.s3_prefix,
+        choice.data / "s3-verdict.json",
+        create_bucket=choice.s3_create_bucket,
+    )
+    while True:
+        try:
+            home = await open_s3_home(options, clock, entropy)
+        except Unavailable as error:
+            _LOG.warning("waiting_for_s3", home="s3", why=str(error))
+            await asyncio.sleep(RETRY_S)
+        else:
+            where = f"{choice.s3_endpoint or 'AWS'} {choice.s3_bucket}/{choice.s3_prefix}"
+            return home, HomeLabel("s3", where, home.describe)
 
 
 def _nothing() -> str:

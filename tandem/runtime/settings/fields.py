@@ -20,6 +20,7 @@ SHARED_KEYS = frozenset(
         "log_format",
         "log_level",
         "s3_bucket",
+        "s3_create_bucket",
         "s3_endpoint",
         "s3_prefix",
         "s3_region",

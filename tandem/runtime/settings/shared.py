@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings.fields import setting
-from tandem.runtime.settings.kinds import ADDRESS, OPTIONAL_TEXT, PATH, Address, choice
+from tandem.runtime.settings.kinds import ADDRESS, BOOLEAN, OPTIONAL_TEXT, PATH, Address, choice
 
 
 def data() -> Path:
@@ -54,6 +54,10 @@ def s3_prefix() -> str:
     return setting(
         OPTIONAL_TEXT, "tandem/", "what the names of all objects begin with", shared=True
     )
+
+
+def s3_create_bucket() -> bool:
+    return setting(BOOLEAN, False, "whether a bucket that does not exist is created", shared=True)
 
 
 def log_level() -> LogLevel:
