@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from crawler.crawl import Crawl, CrawlReport, CrawlRule
+from crawler.same_store import objection
 from tandem.backends.port import Backend
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.limits import LIST_PAGE_MAX
@@ -84,8 +85,13 @@ class Rounds:
         if not await self._gateways.enabled():
             _LOG.info("round_skipped", why="a home is switched off, or no gateway answers")
             return
+        if why := await objection(self._homes, self._rule.deadline_s):
+            _LOG.warning("round_skipped", why=why)
+            return
         for namespace in [SYSTEM_NAMESPACE, *await self._namespaces()]:
             if not await self._gateways.enabled():
+                return
+            if await objection(self._homes, self._rule.deadline_s):
                 return
             report = await Crawl(self._homes, namespace, self._rule).run()
             self._note(report)

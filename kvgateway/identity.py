@@ -13,13 +13,12 @@ from typing import Final
 
 from kvgateway.home_time import HomeTime
 from tandem.backends.port import Backend, Heal
+from tandem.backends.store_id import STORE_ID_KEY, shown
 from tandem.core.envelope import seal
-from tandem.core.key import IDENTITY_NAMESPACE, Key
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+from tandem.core.reply import Found, Missing, ReadReply, Side
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 
-STORE_ID_KEY: Final = Key(IDENTITY_NAMESPACE, "store-id")
 _OLDEST_US: Final = 1
 """The id has the oldest version there is: of two ids that gateways write at their very first
 start, the nonce decides, and both see the same one win."""
@@ -47,37 +46,26 @@ def judge(kept: str, fresh: str, replies: Mapping[Side, ReadReply]) -> Verdict:
     Raises:
         ConfigurationError: at a first start, when the homes belong to different stores.
     """
-    shown = {side: _shown(reply) for side, reply in replies.items()}
-    ids = sorted({text for text in shown.values() if text})
+    texts = {side: shown(reply) for side, reply in replies.items()}
+    ids = sorted({text for text in texts.values() if text})
     if not kept:
         if len(ids) > 1:
-            pairs = ", ".join(f"{side.value} has {text}" for side, text in shown.items())
+            pairs = ", ".join(f"{side.value} has {text}" for side, text in texts.items())
             raise ConfigurationError([f"the two homes belong to different stores: {pairs}"])
-        if any(text is None for text in shown.values()):
+        if any(text is None for text in texts.values()):
             waits = "the first start needs both homes, and one does not answer"
             return Verdict("", dict.fromkeys(replies, waits))
         kept = ids[0] if ids else fresh
-    barred = {side: _objection(kept, text, replies[side]) for side, text in shown.items()}
-    return Verdict(kept, barred, tuple(side for side, text in shown.items() if text == ""))
+    barred = {side: _objection(kept, text, replies[side]) for side, text in texts.items()}
+    return Verdict(kept, barred, tuple(side for side, text in texts.items() if text == ""))
 
 
-def _shown(reply: ReadReply) -> str | None:
-    """The id, "" for an empty home, None for no answer."""
-    match reply:
-        case Found(record):
-            return record.value.decode("ascii", "replace")
-        case Missing():
-            return ""
-        case Glimpsed() | Failed():
-            return None
-
-
-def _objection(kept: str, shown: str | None, reply: ReadReply) -> str:
-    if shown is None:
+def _objection(kept: str, text: str | None, reply: ReadReply) -> str:
+    if text is None:
         return f"it has not shown its store id yet ({reply})"
-    if shown == "":
+    if text == "":
         return "it is empty and has not been given the store id yet"
-    return "" if shown == kept else f"it belongs to another store: {shown} instead of {kept}"
+    return "" if text == kept else f"it belongs to another store: {text} instead of {kept}"
 
 
 async def look(

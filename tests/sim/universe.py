@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from random import Random
 
 from crawler.crawl import Crawl, CrawlRule
-from kvgateway.identity import STORE_ID_KEY
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal
+from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.race import AckPolicy
@@ -26,7 +26,7 @@ from tests.sim.history import Crashed, History
 from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.oracles import Oracles, Scope
-from tests.sim.plan import DAWN_S, Blow, Flip, Plan, draw
+from tests.sim.plan import DAWN_S, Blow, Plan, draw
 from tests.sim.s3_store import ObjectStore, s3_home
 
 CRAWL = CrawlRule(page_names=7, settle_s=0.5)
@@ -69,9 +69,7 @@ class Universe:
             side: Weather(self.plan.rates[side], self.plan.windows[side]) for side in Side
         }
         self.fine = Weather((), ())
-        self.sites: dict[Side, Site | ObjectStore] = {
-            side: self._site(side) for side in Side
-        }
+        self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
             self.loop, self.history, Random(self.random.getrandbits(64)), self.home_of, self.link_of
         )
