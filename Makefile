@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test check format sim bench proto servers constraints clean
+.PHONY: help setup dev run test check format sim bench proto docs servers constraints clean
 
 help:  ## Show this list.
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: setup  ## Measure; results go to the terminal.
 
 proto: dev  ## Regenerate tandem/wire/v1 from proto/.
 	$(BIN)/python tools/generate_proto.py
+
+docs: dev  ## Write the tables of docs/configuration.md anew.
+	PYTHONPATH=. $(BIN)/python tools/generate_docs.py
 
 servers: dev  ## Install the real S3 servers that tests talk to (Ceph RGW by apt as root, ministack).
 	$(BIN)/python -m tests.servers.install
