@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib.metadata import version
 
 import click
 
@@ -24,7 +23,7 @@ from tandem.runtime.settings import ADDRESS, DURATION_S
 @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
 @click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP)
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
-@click.version_option(version("tandem-kv"), prog_name="kvctl")
+@click.version_option(package_name="tandem-kv", prog_name="kvctl")
 def cli(**_options: object) -> None:
     """Run and look after Tandem KV, and use what it stores.
 

@@ -101,10 +101,10 @@ def configure(asked: Asked, namespace: str, ack: str | None, read_mode: str | No
 @asks
 def delete(asked: Asked, namespace: str, yes: bool) -> None:
     """Delete a namespace with all its keys, for good."""
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("not asking without a terminal; confirm with --yes")
     found = asked.ask(lambda client: client.namespaces.get(namespace))
     if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("not asking without a terminal; confirm with --yes")
         question = f'Delete the namespace "{found.title}" ({found.id}) with all its keys, for good?'
         click.confirm(question, abort=True, err=True)
 
