@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from click.testing import CliRunner, Result
@@ -54,15 +55,20 @@ class Gateway(Running):
         assert result.exit_code == 0, result.stderr
         return json.loads(result.stdout)
 
-    def process(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
-        """Starts a command as a process of its own."""
-        return subprocess.Popen(
+    @contextmanager
+    def process(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A command as a process of its own, which ends with the block at the latest."""
+        with subprocess.Popen(
             [sys.executable, "-m", "kvctl.main", *arguments],
-            stdin=stdin,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **self.environment},
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     @property
     def environment(self) -> dict[str, str]:

@@ -38,14 +38,12 @@ def test_names_are_utf_8_in_any_locale(gateway: Gateway) -> None:
 def test_a_reader_that_has_seen_enough_ends_a_listing_quietly(gateway: Gateway) -> None:
     for number in range(5000):
         gateway.hold(f"{number:0500}")
-    process = gateway.process("key", "list", *ARTICLES)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    process.wait()
+    with gateway.process("key", "list", *ARTICLES) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
 
 
 def test_a_terminal_gets_no_control_characters(gateway: Gateway) -> None:
@@ -66,11 +64,11 @@ def test_an_import_that_is_interrupted_says_how_far_it_came(
 ) -> None:
     for number in range(3000):
         (tmp_path / str(number)).write_bytes(b"%d" % number * 1000)
-    process = gateway.process("import", str(tmp_path), *ARTICLES)
-    while len(gateway.store.records) < 100:
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
+    with gateway.process("import", str(tmp_path), *ARTICLES) as process:
+        while len(gateway.store.records) < 100:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
     assert process.returncode == 130
     assert out.startswith(b"interrupted after ")
     assert err == b""
@@ -96,27 +94,27 @@ def test_a_terminal_is_shown_the_progress(gateway: Gateway, tmp_path: Path) -> N
 
 
 def test_watch_shows_the_status_until_it_is_interrupted(gateway: Gateway) -> None:
-    process = gateway.process("status", "--watch", "--every", "10ms", "--json")
-    assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
+    with gateway.process("status", "--watch", "--every", "10ms", "--json") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
     assert (process.returncode, err) == (130, b"")
     assert all(line.startswith(b'{"gateway_id": ') for line in lines)
 
 
 def test_watch_outlives_a_gateway_that_is_away(gateway: Gateway) -> None:
-    process = gateway.process("status", "--watch", "--every", "10ms", "--timeout", "100ms")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    gateway.complete(gateway.stop())
-    assert process.stderr.readline().startswith(b"kvctl: no answer: ")
-    gateway.complete(gateway.start())
-    while b"gateway-1" not in process.stdout.readline():
-        pass
-    process.send_signal(signal.SIGINT)
-    process.communicate()
+    with gateway.process("status", "--watch", "--every", "10ms", "--timeout", "2s") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        gateway.complete(gateway.stop())
+        assert process.stderr.readline().startswith(b"kvctl: no answer: ")
+        gateway.complete(gateway.start())
+        while b"gateway-1" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        process.communicate()
     assert process.returncode == 130
 
 
