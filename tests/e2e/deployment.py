@@ -12,15 +12,18 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from kvgateway.settings import GatewaySettings
 from tandem import Client
-from tandem.backends.opening import HomeChoice, Homes, open_homes
+from tandem.backends.opening import Homes, open_homes
 from tandem.core.operations import Status
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.settings import load, read_sources
 from tests.servers.daemon import free_port
 
 READY_S = 40.0
@@ -213,16 +216,14 @@ class Deployment:
     @asynccontextmanager
     async def homes(self) -> AsyncIterator[Homes]:
         """Both homes, past every program."""
-        bucket = self.bucket
-        choice = HomeChoice(
-            self.kvsp_address, bucket.name if bucket else "", bucket.endpoint if bucket else "",
-            "us-east-1" if bucket else "", "tandem/", self.data,
-        )  # fmt: skip
-        homes = await open_homes(choice, SystemClock(), SystemEntropy())
-        try:
-            yield homes
-        finally:
-            await homes.aclose()
+        sources = read_sources([], self.environment, "gateway")
+        choice = load(GatewaySettings, "gateway", sources).settings.homes()
+        with patch.dict(os.environ, self.environment):  # boto3 looks there for credentials
+            homes = await open_homes(choice, SystemClock(), SystemEntropy())
+            try:
+                yield homes
+            finally:
+                await homes.aclose()
 
     def workers(self) -> list[int]:
         """Process ids of the gateway's workers, the oldest first."""

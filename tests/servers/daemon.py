@@ -1,6 +1,7 @@
 """One server process: started with a log file, waited for, and always reaped."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -73,6 +74,11 @@ class Daemon:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-2000:]

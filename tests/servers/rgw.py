@@ -6,6 +6,7 @@ is in one directory. `tcp_nodelay` matters: without it every small GET costs 44 
 
 import os
 import shutil
+import signal
 import subprocess
 from enum import Enum
 from pathlib import Path
@@ -65,6 +66,14 @@ class Rgw:
     def kill(self) -> None:
         """End the gateway with SIGKILL; what it acknowledged is safe in the OSD."""
         self._gateway.kill()
+
+    def freeze(self) -> None:
+        """Stop the gateway in its tracks: connections are made, and nothing is answered."""
+        self._gateway.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on where it was."""
+        self._gateway.signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Start the gateway anew, on the same port and data."""
