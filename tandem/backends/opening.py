@@ -96,8 +96,7 @@ async def _open_objects(
             _LOG.warning("waiting_for_s3", home="s3", why=str(error))
             await asyncio.sleep(RETRY_S)
         else:
-            where = f"{choice.s3_endpoint or 'AWS'} {choice.s3_bucket}/{choice.s3_prefix}"
-            return home, HomeLabel("s3", where, home.describe)
+            return home, HomeLabel("s3", home.location, home.describe)
 
 
 def _nothing() -> str:

@@ -59,7 +59,7 @@ async def open_s3_home(options: S3Options, clock: Clock, entropy: Entropy) -> S3
         await bucket.aclose()
         raise
     home = S3Home(bucket, options.prefix, verdict)
-    _LOG.info("s3_open", home="s3", store=home.describe())
+    _LOG.info("s3_open", home="s3", location=home.location, detail=home.describe())
     return home
 
 

@@ -66,12 +66,15 @@ class S3Home:
         """How far the store's clock is ahead of the machine's."""
         return self._bucket.clock.ahead_of_machine_us()
 
+    @property
+    def location(self) -> str:
+        """Where the objects are."""
+        return f"{self._bucket.address.url}{self._prefix}"
+
     def describe(self) -> str:
-        """One line for logs and status: where, with whose key, and what the store can do."""
-        return (
-            f"{self._bucket.address.url}{self._prefix} ({self._bucket.address.region}), "
-            f"{self._bucket.credentials.describe()}; {self.verdict.describe()}"
-        )
+        """One line for logs and status: with whose key, and what the store can do."""
+        region, credentials = self._bucket.address.region, self._bucket.credentials
+        return f"{region}, {credentials.describe()}; {self.verdict.describe()}"
 
     async def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
