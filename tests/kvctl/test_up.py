@@ -1,0 +1,122 @@
+"""`kvctl up`: the parts as processes, from the first start to the last stop."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.kvctl.serving import invoke
+
+PARTS = ("crawler", "gateway", "kvsp")
+
+
+class Machine:
+    """Three free addresses and a data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        with ExitStack() as held:
+            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
+            for free in sockets:
+                free.bind(("127.0.0.1", 0))
+            addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]
+        self.environment = {
+            **dict(zip(("TANDEM_GRPC", "TANDEM_HTTP", "TANDEM_KVSP"), addresses, strict=True)),
+            "TANDEM_DATA": str(data),
+        }
+
+    @contextmanager
+    def up(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
+        """`kvctl up`, which is stopped at the end of the block."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "kvctl.main", "up", *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **self.environment},
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+
+    def pids(self) -> dict[str, int]:
+        """The process ids that are written down."""
+        return {file.stem: int(file.read_text()) for file in (self.data / "run").glob("*.pid")}
+
+    def kvctl(self, *arguments: str) -> str:
+        """What a command says that must succeed."""
+        result = invoke(*arguments, environment=self.environment)
+        assert result.exit_code == 0, result.stderr
+        return result.stdout
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "data")
+
+
+def until(process: subprocess.Popen[str], text: str) -> None:
+    """Reads what a process says until it says `text`."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    pytest.fail(f"it ended with {process.wait()} without saying {text!r}")
+
+
+def test_all_parts_run_until_they_are_stopped(machine: Machine) -> None:
+    with machine.up() as up:
+        until(up, "Stop it with Ctrl-C.")
+        assert machine.kvctl("health").endswith("SERVING\n")
+        machine.kvctl("namespace", "create", "articles")
+        machine.kvctl("key", "put", "k", "v", "-n", "articles")
+        pids = machine.pids()
+        assert sorted(pids) == sorted(PARTS)
+
+        os.kill(pids["kvsp"], signal.SIGKILL)
+        until(up, "kvsp died with status -9; starting it again")
+        assert machine.kvctl("key", "get", "k", "-n", "articles") == "v"
+
+        second = invoke("up", environment=machine.environment)
+        assert second.exit_code == 1
+        assert "another `kvctl up` is using" in second.stderr
+
+        up.send_signal(signal.SIGINT)
+        until(up, "stopping")
+        assert up.wait() == 0
+    assert machine.pids() == {}
+    for pid in pids.values():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+    with machine.up("--json") as again:
+        until(again, '"message": "Tandem KV is up.')
+        assert machine.kvctl("key", "get", "k", "-n", "articles") == "v"
+        assert '"equal": true' in machine.kvctl("key", "inspect", "k", "-n", "articles", "--json")
+
+
+def test_a_part_that_refuses_its_configuration_stops_them_all(
+    machine: Machine, tmp_path: Path
+) -> None:
+    config = tmp_path / "tandem.toml"
+    config.write_text("[crawler]\npage_names = 1\n")
+    with machine.up("--config", str(config)) as up:
+        out, _ = up.communicate()
+    assert up.returncode == 1
+    assert "crawler cannot start:" in out
+    assert "[crawler] page_names" in out
+    assert machine.pids() == {}
+
+
+def test_a_data_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = invoke("up", "--data", str(tmp_path / "file/data"))
+    assert result.exit_code == 1
+    assert "no directory for data: Not a directory; choose another one with --data" in result.stderr
