@@ -18,15 +18,9 @@ from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import (
     Failed,
-    Found,
-    Glimpsed,
-    Missing,
     ReadReply,
     Reason,
-    Refused,
     Side,
-    Stored,
-    Superseded,
     WriteReply,
 )
 from tandem.core.version import observable
@@ -76,6 +70,8 @@ class GuardedHome:
         rule: BreakerRule = BREAKER_RULE,
     ) -> None:
         self._home = home
+        self.side = home.side
+        """Which home this is."""
         self._clock = clock
         self._time = time
         self._observer = observer
@@ -87,11 +83,6 @@ class GuardedHome:
         self.barred = "its store id has not been checked yet"
         """Why the home must not be used at all; empty once it is known to be the right one."""
         self.last_failure = ""
-
-    @property
-    def side(self) -> Side:
-        """Which home this is."""
-        return self._home.side
 
     @property
     def unguarded(self) -> Backend:
@@ -125,8 +116,7 @@ class GuardedHome:
         self._legs += 1
         self._leg_bytes += size
         future = self._started(self._home.put_if_newer(key, record, deadline_s, heal))
-        future.add_done_callback(partial(self._leg_ended, size))
-        future.add_done_callback(partial(self._replied, "put", self._clock.monotonic_us()))
+        future.add_done_callback(partial(self._leg_ended, size, self._clock.monotonic_us()))
         return future
 
     async def scan(
@@ -175,7 +165,7 @@ class GuardedHome:
     def _leg_refusal(self, record: Record) -> Failed | None:
         if self._legs >= self._bounds.legs_max or self._leg_bytes >= self._bounds.bytes_max:
             return Failed(Reason.NOT_STARTED, f"{self._legs} legs are under way")
-        now_us = self._time.now_us() if self._time.known() else None
+        now_us = self._time.now_or_none_us()
         if now_us is not None and not observable(record.version, now_us, self.clock_skew_max_us):
             return Failed(Reason.NOT_STARTED, "the version is ahead of the homes' clocks")
         return None
@@ -194,9 +184,10 @@ class GuardedHome:
             _LOG.error("home_broke", home=self.side.value, error=repr(error), exc_info=True)
             return Failed(Reason.ERROR, repr(error))
 
-    def _leg_ended(self, size: int, _: "asyncio.Future[WriteReply]") -> None:
+    def _leg_ended(self, size: int, began_us: int, future: "asyncio.Future[WriteReply]") -> None:
         self._legs -= 1
         self._leg_bytes -= size
+        self._replied("put", began_us, future)
 
     def _replied(
         self,
@@ -209,21 +200,17 @@ class GuardedHome:
         if future.cancelled():
             return
         match future.result():
-            case Failed(reason):
+            case Failed(reason) as failed:
                 failure: Reason | None = reason
                 if reason in _OUTAGE:
                     self.breaker.failed(now_us)
-                    self.last_failure = str(future.result())
+                    self.last_failure = str(failed)
                 else:
                     self.breaker.succeeded()
-            case Found() | Glimpsed() | Missing() | Stored() | Superseded() | Refused() as reply:
+            case reply:
                 failure = None
                 self.breaker.succeeded()
                 self._time.observe(self.side, reply.home_time_us)
-            case ScanPage(home_time_us=home_time_us):
-                failure = None
-                self.breaker.succeeded()
-                self._time.observe(self.side, home_time_us)
         self._observer.replied(self.side, operation, failure, now_us - began_us)
 
 

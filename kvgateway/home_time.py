@@ -17,21 +17,20 @@ DISAGREEMENT_MAX_US = 1_500_000
 class _Offset:
     """The greatest sample of the last one to two windows."""
 
-    __slots__ = ("_began_us", "_best", "_previous", "seen_us")
+    __slots__ = ("_began_us", "_best", "_previous", "seen_us", "value_us")
 
     def __init__(self, sample_us: int, now_us: int) -> None:
-        self._best = self._previous = sample_us
+        self._best = self._previous = self.value_us = sample_us
         self._began_us = self.seen_us = now_us
 
     def add(self, sample_us: int, now_us: int) -> None:
         self.seen_us = now_us
         if now_us - self._began_us >= WINDOW_US:
             self._previous, self._best, self._began_us = self._best, sample_us, now_us
+            self.value_us = max(self._best, self._previous)
         elif sample_us > self._best:
             self._best = sample_us
-
-    def value_us(self) -> int:
-        return max(self._best, self._previous)
+            self.value_us = max(self._best, self._previous)
 
 
 class HomeTime:
@@ -52,31 +51,38 @@ class HomeTime:
 
     def known(self) -> bool:
         """Whether any home was heard within the last minute."""
-        now_us = self._clock.monotonic_us()
-        return any(now_us - offset.seen_us <= FRESH_US for offset in self._offsets.values())
+        return self.now_or_none_us() is not None
 
     def now_us(self) -> int:
         """The homes' time in microseconds; Unavailable when no home was heard lately.
 
         The machine's own wall clock has no say in it.
         """
-        now_us = self._clock.monotonic_us()
-        fresh = [o.value_us() for o in self._offsets.values() if now_us - o.seen_us <= FRESH_US]
-        if not fresh:
+        now_us = self.now_or_none_us()
+        if now_us is None:
             raise Unavailable("the homes' clocks are not known: neither home was heard lately")
-        return now_us + max(fresh)
+        return now_us
+
+    def now_or_none_us(self) -> int | None:
+        """The homes' time, or None while it is not known."""
+        now_us = self._clock.monotonic_us()
+        best_us = None
+        for offset in self._offsets.values():
+            fresh = now_us - offset.seen_us <= FRESH_US
+            if fresh and (best_us is None or offset.value_us > best_us):
+                best_us = offset.value_us
+        return None if best_us is None else now_us + best_us
 
     def now_or_zero_us(self) -> int:
         """The homes' time, or 0 while it is not known."""
-        return self.now_us() if self.known() else 0
+        return self.now_or_none_us() or 0
 
     def offset_us(self) -> int:
         """How far the homes are ahead of this machine's wall clock; 0 while nothing is known."""
-        if not self.known():
-            return 0
-        return self.now_us() - self._clock.now_us()
+        now_us = self.now_or_none_us()
+        return 0 if now_us is None else now_us - self._clock.now_us()
 
     def alarm(self) -> bool:
         """Whether the two homes' clocks disagree by more than versions can bear."""
-        values = [offset.value_us() for offset in self._offsets.values()]
+        values = [offset.value_us for offset in self._offsets.values()]
         return len(values) == 2 and abs(values[0] - values[1]) > DISAGREEMENT_MAX_US

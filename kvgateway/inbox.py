@@ -75,4 +75,5 @@ class RepairInbox:
         await self._idle.wait()
 
     def _due_us(self) -> int:
-        return self._time.now_us() + SETTLE_US if self._time.known() else 0
+        now_us = self._time.now_or_none_us()
+        return 0 if now_us is None else now_us + SETTLE_US

@@ -117,7 +117,7 @@ class Reader:
 
     def read(self, reads: Sequence[Read]) -> Sequence[ReadAnswer]:
         """Answers a group of reads; see `kvgateway.service.KeyValues`."""
-        now_us = self._time.now_us() if self._time.known() else None
+        now_us = self._time.now_or_none_us()
         knowns = self._machine.lookup([read.key for read in reads], now_us or 0)
         spilled = self._machine.spilled()
         return [
@@ -163,7 +163,7 @@ class Reader:
         flight = self._flights.get(key)
         if flight is not None and flight.wanted >= wanted:
             return flight
-        flight = _Flight(self, key, wanted, self._time.now_us() if self._time.known() else 0)
+        flight = _Flight(self, key, wanted, self._time.now_or_zero_us())
         self._flights[key] = flight
         self._start(flight, SIDES[self._mode_of(key.namespace)])
         return flight

@@ -276,18 +276,19 @@ class WriteRace:
     """One write over the homes in `skew_max_us`, which says how far ahead of each home's clock
     a version may be for its confirmation to count."""
 
-    __slots__ = ("_first", "_intent", "_newest", "_policy", "_replies", "_skew_max_us", "_version",
-                 "answered")  # fmt: skip
+    __slots__ = ("_confirmed", "_first", "_intent", "_newest", "_policy", "_replies",
+                 "_skew_max_us", "_time_us", "answered")  # fmt: skip
 
     def __init__(
         self, version: Version, policy: AckPolicy, skew_max_us: Mapping[Side, int]
     ) -> None:
-        self._version = version
+        self._time_us = version.time_us
         self._policy = policy
         self._skew_max_us = skew_max_us
         self._replies: dict[Side, WriteReply] = {}
         self._intent: bool | None = None
         self._first: Side | None = None
+        self._confirmed = 0
         self._newest: Version | None = None
         self.answered = False
 
@@ -295,8 +296,9 @@ class WriteRace:
         """Takes one home's reply; returns what to tell the client, once, or None to wait on."""
         assert side not in self._replies
         self._replies[side] = reply
-        if self._first is None and self._counts(side, reply):
-            self._first = side
+        if self._counts(side, reply):
+            self._confirmed += 1
+            self._first = self._first or side
         if isinstance(reply, Superseded) and (self._newest is None or reply.newest > self._newest):
             self._newest = reply.newest
         return self._outcome()
@@ -327,9 +329,8 @@ class WriteRace:
         return outcome
 
     def _decide(self) -> Ack | GiveUp | None:
-        confirmed = sum(self._counts(side, reply) for side, reply in self._replies.items())
         if self._first is not None:
-            if confirmed == len(self._skew_max_us):
+            if self._confirmed == len(self._skew_max_us):
                 return Ack(self._first, self._newest)
             if self._policy is AckPolicy.FIRST:
                 return Ack(self._first, self._newest)
@@ -360,5 +361,5 @@ class WriteRace:
     def _counts(self, side: Side, reply: WriteReply) -> bool:
         if not isinstance(reply, Stored | Superseded):
             return False
-        age_us = reply.home_time_us - self._version.time_us
+        age_us = reply.home_time_us - self._time_us
         return -self._skew_max_us[side] <= age_us <= ACK_WINDOW_US

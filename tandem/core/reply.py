@@ -17,6 +17,9 @@ class Side(enum.Enum):
     KVSP = "kvsp"
     S3 = "s3"
 
+    # Enum's own hash is a Python function, and a write looks homes up some twenty times.
+    __hash__ = object.__hash__
+
     @property
     def other(self) -> "Side":
         return Side.S3 if self is Side.KVSP else Side.KVSP

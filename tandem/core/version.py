@@ -5,11 +5,13 @@ A version is 16 bytes whose memcmp order is its order: 8 bytes of hybrid logical
 nonce (gateway id and random), so that no two writes share one.
 """
 
+import struct
 from typing import Final, Self
 
 VERSION_BYTES: Final = 16
 _COUNTER_BITS: Final = 12
 _HLC_BYTES: Final = 8
+_HLC: Final = struct.Struct(">Q")
 
 
 class Version(bytes):
@@ -38,7 +40,8 @@ class Version(bytes):
     @property
     def hlc(self) -> int:
         """The clock reading: microseconds << 12 | counter."""
-        return int.from_bytes(self[:_HLC_BYTES], "big")
+        hlc: int = _HLC.unpack_from(self)[0]
+        return hlc
 
     @property
     def time_us(self) -> int:
