@@ -22,6 +22,8 @@ from tests.sim.oracles import Operation, Oracles, Scope, Writing, value_of
 PATIENCE_S: Final = 600.0
 """Whatever takes longer than this hangs."""
 NAMESPACES: Final = tuple(POLICIES)
+QUICK_S: Final = 0.002
+"""Between two operations of one breath."""
 
 
 class Surroundings(Protocol):
@@ -32,7 +34,9 @@ class Surroundings(Protocol):
     hosts: Sequence[Host]
     machines: dict[str, Scope]
 
-    def excused(self, worker: Worker, error: TandemError, reads: Sequence[Read], writes: Sequence[Write]) -> bool:
+    def excused(
+        self, worker: Worker, error: TandemError, reads: Sequence[Read], writes: Sequence[Write]
+    ) -> bool:
         """Whether the design allows this error now."""
         ...
 
@@ -51,17 +55,19 @@ class Client:
         self._hot_names = hot_names
         self._token = Scope(name) if random.random() < 0.6 else None
         self._home = random.choice(list(universe.hosts))
-        self._hasty = random.random() < 0.2
-        weights = [random.random() ** 2 + 0.05 for _ in range(4)]
-        self._weights = weights
+        self._haste = random.choice([0.0, 0.5, 0.8, 0.95])
+        self._walks_off = random.random() < 0.2
+        self._weights = [random.random() ** 2 + 0.05 for _ in range(4)]
+        self._last = Key(NAMESPACES[0], "hot0")
 
     async def run(self, operations: int, think_s: float) -> None:
         """So many operations, one after another."""
         for _ in range(operations):
-            await asyncio.sleep(self._random.expovariate(1 / think_s))
-            worker = self._worker()
-            if worker is not None:
-                await self._operate(worker)
+            quick = self._random.random() < self._haste
+            await asyncio.sleep(self._random.expovariate(1 / (QUICK_S if quick else think_s)))
+            while (worker := self._worker()) is None:
+                await asyncio.sleep(0.2)
+            await self._operate(worker)
 
     def _worker(self) -> Worker | None:
         host = self._home
@@ -75,9 +81,12 @@ class Client:
         return [machine] if self._token is None else [machine, self._token]
 
     def _key(self) -> Key:
-        namespace = NAMESPACES[self._random.random() < 0.15]
-        if self._random.random() < 0.9:
-            return Key(namespace, f"hot{self._random.randrange(self._hot_names)}")
+        if self._random.random() < 0.4:
+            return self._last
+        namespace = NAMESPACES[self._random.random() < 0.1]
+        if self._random.random() < 0.93:
+            self._last = Key(namespace, f"hot{self._random.randrange(self._hot_names)}")
+            return self._last
         return Key(namespace, f"cold{self._random.randrange(40)}")
 
     async def _operate(self, worker: Worker) -> None:
@@ -100,7 +109,7 @@ class Client:
         scopes = self._scopes(worker)
         readings = [self._universe.oracles.reading(key, scopes) for key in keys]
         answers = worker.read(reads)
-        if self._hasty and self._random.random() < 0.3:
+        if self._walks_off and self._random.random() < 0.3:
             await asyncio.sleep(self._random.expovariate(1 / 0.003))
             return
         for read, reading, answer in zip(reads, readings, answers, strict=True):
@@ -108,7 +117,9 @@ class Client:
                 result = await answer
             except TandemError as error:
                 if not self._universe.excused(worker, error, [read], []):
-                    self._universe.oracles.fail(f"{worker.name} cannot read {read.key.name}: {error}")
+                    self._universe.oracles.fail(
+                        f"{worker.name} cannot read {read.key.name}: {error}"
+                    )
             except ConnectionLost:
                 pass
             else:

@@ -322,7 +322,9 @@ class FaultyHome:
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> "asyncio.Future[ReadReply]":
-        return self._link.carry(("get", _place(key), None), lambda: self._site.get(key), _lost, deadline_s)
+        return self._link.carry(
+            ("get", _place(key), None), lambda: self._site.get(key), _lost, deadline_s
+        )
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None

@@ -32,7 +32,9 @@ class History:
         if self.tracing:
             self.lines.append(f"{self._loop.time():11.6f} {who:8} {what}")
 
-    def called(self, who: str, what: str, name: str, version: Version | None, outcome: object) -> None:
+    def called(
+        self, who: str, what: str, name: str, version: Version | None, outcome: object
+    ) -> None:
         """Enters what a home did for a call."""
         if self.tracing and not name.endswith("store-id"):
             which = "" if version is None else f" {self._named(version)}"

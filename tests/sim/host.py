@@ -16,9 +16,10 @@ from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
 from kvgateway.reads import ReadBounds, Reader
 from kvgateway.repair import RepairRule, RepairWorker
 from kvgateway.state.clock_bound import EXTEND_EACH_S
+from kvgateway.state.journal import DiskJournal
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.ports import Journal, Machine, RepairQueue
+from kvgateway.state.ports import Machine, RepairQueue
 from kvgateway.state.switches import HomeSwitch, Switches
 from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
@@ -28,7 +29,6 @@ from tandem.core.namespace import ReadMode
 from tandem.core.race import AckPolicy
 from tandem.core.reply import Reason, Side
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
-from tandem.core.version import Version
 from tandem.errors import TandemError
 from tests.sim.faults import Link
 from tests.sim.history import ConnectionLost, History
@@ -99,6 +99,7 @@ class Worker:
         }
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         machine = cast(Machine, self.machine)
+        journal = cast(DiskJournal, LivingJournal(self.journal, self._life))
         queue = cast(RepairQueue, LivingQueue(host.disk, self._life, ground.random))
         self.inbox = RepairInbox(queue, self.time)
         self.reader = Reader(
@@ -107,8 +108,7 @@ class Worker:
             bounds=ReadBounds(READ_DEADLINE_S, CACHE_TTL_S),
         )  # fmt: skip
         self.writer = Writer(
-            homes=self.guards, machine=machine,
-            journal=cast(Journal, LivingJournal(self.journal, self._life)), inbox=self.inbox,
+            homes=self.guards, machine=machine, journal=journal, inbox=self.inbox,
             time=self.time, policy_of=POLICIES.__getitem__, bounds=WriteBounds(pin_us=PIN_US),
         )  # fmt: skip
         self.lister = Lister(
@@ -117,7 +117,7 @@ class Worker:
         )  # fmt: skip
         self.keeper = Keeper(
             store_id=STORE_ID, guards=self.guards, time=self.time,
-            machine=cast(Spilling, self.machine), switches=SwitchBoard(host.disk), queue=queue, trust=self.trust,
+            machine=cast(Spilling, self.machine), journal=journal, switches=SwitchBoard(host.disk), queue=queue, trust=self.trust,
             trust_file=host.disk, namespaces=lambda: frozenset(POLICIES), entropy=entropy,
         )  # fmt: skip
         self.repair = RepairWorker(
@@ -187,7 +187,9 @@ class Worker:
             call.set_result(answer)
         return call
 
-    def _answered(self, number: int, call: "asyncio.Future[T]", answer: "asyncio.Future[T]") -> None:
+    def _answered(
+        self, number: int, call: "asyncio.Future[T]", answer: "asyncio.Future[T]"
+    ) -> None:
         self._calls.pop(number, None)
         error = answer.exception()
         if call.done() or self._life.over:
@@ -212,6 +214,7 @@ class Host:
         self.disk = Disk(bytes([number] * 4))
         self.memory: MemoryMachine
         self.workers: list[Worker | None] = [None] * workers
+        self.on = False
         self._made = 0
         self._links: list[Link] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -228,12 +231,15 @@ class Host:
         return [worker for worker in self.workers if worker is not None]
 
     def boot(self) -> None:
-        """Power on."""
-        self._begin(self._boot())
+        """Power on, if it is off."""
+        if not self.on:
+            self.on = True
+            self._begin(self._boot())
 
     def crash(self) -> None:
         """Power off: every worker and the memory are gone."""
         self.ground.history.note(self.name, "crashes")
+        self.on = False
         for task in self._tasks:
             task.cancel()
         self._tasks = []
@@ -257,7 +263,9 @@ class Host:
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
-        self._tasks.append(self.ground.loop.create_task(work))
+        task = self.ground.loop.create_task(work)
+        task.add_done_callback(self.ground.loop.must_not_fail)
+        self._tasks.append(task)
 
     async def _boot(self) -> None:
         entropy = SeededEntropy(Random(self.ground.random.getrandbits(64)))

@@ -19,6 +19,14 @@ EPOCH_US: Final = 1_700_000_000_000_000
 """True time when a universe begins."""
 
 
+TURNS_MAX: Final = 1_000_000
+"""A universe that takes more goes in circles."""
+
+
+class Endless(RuntimeError):
+    """Work that never comes to an end."""
+
+
 class Deadlock(RuntimeError):
     """Nothing is scheduled any more, and the main task still waits."""
 
@@ -42,6 +50,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.turns = 0
         self.errors: list[BaseException] = []
         """What callbacks raised and nobody caught."""
+        self._fatal: BaseException | None = None
         self.set_exception_handler(_note_error)
 
     def time(self) -> float:
@@ -50,6 +59,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def true_us(self) -> int:
         """True time in microseconds since the epoch; no machine of the universe knows it."""
         return EPOCH_US + round(self._now_s * 1e6)
+
+    def must_not_fail(self, task: "asyncio.Task[None]") -> None:
+        """For a task of the simulation itself: its error ends the universe."""
+        if not task.cancelled():
+            self._fatal = task.exception()
 
     def after_turns(self, turns: int, callback: Callable[[], None]) -> None:
         """Calls back between two turns of the loop: at an await, where a process may die."""
@@ -71,6 +85,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         self.turns += 1
+        if self._fatal is not None:
+            raise self._fatal
+        if self.turns > TURNS_MAX:
+            raise Endless(f"after {self._now_s} s and {TURNS_MAX} turns there is still no end")
         if self._interruptions:
             self._interrupt()
         ready = self._ready

@@ -135,7 +135,11 @@ class Oracles:
         """Its client has heard that it is done."""
         operation = writing.operation
         key = operation.key
-        operation.acked_s, operation.superseded, operation.over = self._loop.time(), superseded, True
+        operation.acked_s, operation.superseded, operation.over = (
+            self._loop.time(),
+            superseded,
+            True,
+        )
         if version != operation.version:
             self.fail(f"restamped: write {operation.number} of {key.name}")
         for scope, buried in writing.buries:

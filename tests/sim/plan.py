@@ -70,17 +70,17 @@ def draw(random: Random) -> Plan:
     hosts = random.choice([1, 2, 2, 3])
     workers = random.choice([1, 1, 2])
     sick = random.choice([None, None, *Side])
-    operations = random.randint(15, 50)
+    operations = random.randint(20, 60)
     sides = tuple(Side) if sick is None else (sick,)
     return Plan(
         hosts=hosts,
         workers=workers,
         real_s3_client=random.random() < 0.4,
         storm_s=storm_s,
-        clients=random.randint(2, 4),
+        clients=random.randint(2, 5),
         operations=operations,
-        think_s=storm_s / operations,
-        hot_names=random.randint(2, 6),
+        think_s=random.choice([1, 2]) * storm_s / operations,
+        hot_names=random.choice([1, 2, 2, 3, 5]),
         sick=sick,
         rates={side: _rates(random) if side in sides else () for side in Side},
         windows={
@@ -104,7 +104,7 @@ def draw(random: Random) -> Plan:
 
 def _rates(random: Random) -> tuple[tuple[Fault, float], ...]:
     return tuple(
-        (fault, 10 ** random.uniform(-2.0, -0.7)) for fault in Fault if random.random() < 0.4
+        (fault, 10 ** random.uniform(-2.0, -0.6)) for fault in Fault if random.random() < 0.4
     )
 
 
@@ -123,13 +123,13 @@ def _windows(random: Random, storm_s: float, hosts: int, *, forever: bool) -> It
 
 
 def _blows(random: Random, storm_s: float, hosts: int, workers: int) -> Iterator[Blow]:
-    for _ in range(random.choice([0, 0, 1, 2, 5])):
+    for _ in range(random.choice([0, 0, 1, 2, 4, 8])):
         yield Blow(
             random.uniform(DAWN_S, storm_s),
             random.randrange(12),
             random.randrange(hosts),
             random.randrange(workers) if random.random() < 0.4 else None,
-            random.expovariate(1 / 1.0),
+            random.expovariate(1 / 0.5),
         )
 
 

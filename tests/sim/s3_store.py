@@ -78,7 +78,7 @@ class ObjectStore:
         names = sorted(n for n in self._objects if n > after and n.startswith(prefix))
         limit = int(parameters["max-keys"])
         items = "".join(
-            f"<Contents><Key>{escape(name)}</Key><ETag>\"{self._objects[name][1]}\"</ETag>"
+            f'<Contents><Key>{escape(name)}</Key><ETag>"{self._objects[name][1]}"</ETag>'
             f"<Size>{len(self._objects[name][0])}</Size></Contents>"
             for name in names[:limit]
         )
@@ -87,7 +87,11 @@ class ObjectStore:
         return self._reply(200, text.encode())
 
     def _reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> HttpReply:
-        return HttpReply(status, {"date": formatdate(self._clock.now_us() // 1_000_000, usegmt=True), **(headers or {})}, body)
+        return HttpReply(
+            status,
+            {"date": formatdate(self._clock.now_us() // 1_000_000, usegmt=True), **(headers or {})},
+            body,
+        )
 
     def place(self, key: Key, record: Record) -> None:
         """Puts a record there by nobody's leave."""

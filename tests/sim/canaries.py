@@ -1,0 +1,175 @@
+"""One rule broken at a time, to prove that the simulator would see it.
+
+Each canary patches one piece of the product while universes run. `caught_within` says within how
+many seeds from 0 on its breach must show; the unbroken product passes all of them.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from unittest.mock import patch
+
+from kvgateway.inbox import RepairInbox
+from kvgateway.state.entry import Head
+from kvgateway.state.memory import MemoryMachine
+from kvgateway.state.memory_journal import MemoryJournal
+from kvgateway.state.ports import Intent, Known
+from kvgateway.trust import Trust
+from kvgateway.writes import Writer
+from tandem.backends import memory
+from tandem.backends.s3 import conditional_put
+from tandem.backends.s3.conditional_put import ConditionalPut
+from tandem.backends.s3.replies import Held
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.request import Delete, Put
+from tandem.core.version import Version
+from tests.sim import host
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A broken rule."""
+
+    name: str
+    broken: Callable[[], AbstractContextManager[object]]
+    caught_within: int
+
+
+def _blind_put() -> AbstractContextManager[object]:
+    def headers(self: ConditionalPut, held: Held | None) -> Mapping[str, str]:
+        return {conditional_put.VERSION_HEADER: self._record.version.hex()}
+
+    return patch.object(ConditionalPut, "_headers", headers)
+
+
+def _wrong_if_match() -> AbstractContextManager[object]:
+    """The ETag that is known is matched whatever its version."""
+    return patch.object(ConditionalPut, "_replaces", lambda self, held: held != self._ours)
+
+
+def _no_intents() -> AbstractContextManager[object]:
+    def append(self: MemoryJournal, intents: Sequence[Intent]) -> "asyncio.Future[bool]":
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(True)
+        return future
+
+    return patch.object(MemoryJournal, "append", append)
+
+
+def _restamping() -> AbstractContextManager[object]:
+    """A write that turns out to be superseded is stamped anew and written again."""
+    decided = Writer.decided
+
+    def restamped(self: Writer, flight: Any, outcome: Any) -> None:
+        decided(self, flight, outcome)
+        newest: Version | None = getattr(outcome, "newest", None)
+        if newest is not None:
+            key, record = flight.intent.key, flight.record
+            value = record.value
+            self.write([Put(key, value, above=newest) if value else Delete(key, newest)])
+
+    return patch.object(Writer, "decided", restamped)
+
+
+@contextmanager
+def _cache_kept() -> Iterator[None]:
+    """What reads have cached survives a crash of the machine; its recent writes do not."""
+    fill, boot = MemoryMachine.fill, MemoryMachine.__init__
+    kept: dict[bytes, dict[Key, tuple[Record, int]]] = {}
+
+    def remembering(
+        self: MemoryMachine, key: Key, record: Record | None, began_us: int, now_us: int
+    ) -> Known | None:
+        if record is not None:
+            kept.setdefault(self._gateway_id, {})[key] = record, began_us
+        return fill(self, key, record, began_us, now_us)
+
+    def booting(self: MemoryMachine, **arguments: Any) -> None:
+        boot(self, **arguments)
+        for key, (record, began_us) in kept.get(self._gateway_id, {}).items():
+            fill(self, key, record, began_us, began_us)
+
+    with (
+        patch.object(MemoryMachine, "fill", remembering),
+        patch.object(MemoryMachine, "__init__", booting),
+    ):
+        yield
+
+
+def _intents_not_pinned() -> AbstractContextManager[object]:
+    return patch.object(MemoryMachine, "pin", lambda self, intents: None)
+
+
+def _queue_not_pinned() -> AbstractContextManager[object]:
+    async def nothing(queue: object, machine: object) -> None:
+        """Forgets what is queued."""
+
+    return patch.object(host, "pin_queue", nothing)
+
+
+def _recents_after_ack() -> AbstractContextManager[object]:
+    install = MemoryMachine.install
+
+    def late(self: MemoryMachine, writes: Sequence[tuple[Key, Record]], now_us: int) -> None:
+        asyncio.get_running_loop().call_later(0.2, install, self, writes, now_us)
+
+    return patch.object(MemoryMachine, "install", late)
+
+
+def _unversioned_miss() -> AbstractContextManager[object]:
+    """A miss that both homes confirm is cached whatever version is known."""
+    return patch(
+        "kvgateway.state.memory.missed",
+        lambda old, began_us: Head(Version(bytes(16)), Version(bytes(16)), 0, began_us, b""),
+    )
+
+
+def _cache_goes_back() -> AbstractContextManager[object]:
+    """What a read has found is cached though something newer is known."""
+    return patch(
+        "kvgateway.state.memory.filled",
+        lambda old, version, digest, began_us: Head(
+            version, version, old.until_us if old else 0, began_us, digest
+        ),
+    )
+
+
+def _intent_dropped_early() -> AbstractContextManager[object]:
+    """An intent is dropped when its task is handed over, not when the queue has it."""
+    add = RepairInbox.add
+
+    def early(self: RepairInbox, task: Any, queued: Callable[[], None] | None = None) -> None:
+        add(self, task)
+        if queued is not None:
+            queued()
+
+    return patch.object(RepairInbox, "add", early)
+
+
+def _no_settling_of_trust() -> AbstractContextManager[object]:
+    return patch.object(Trust, "crawled", lambda self, namespace, began_us: None)
+
+
+def _blind_sql() -> AbstractContextManager[object]:
+    """A home that takes every write, whatever it holds."""
+    return patch.object(memory, "_replaces", lambda record, holds, heal: True)
+
+
+CANARIES: Final = (
+    Canary("blind PUT on S3", _blind_put, 60),
+    Canary("wrong If-Match", _wrong_if_match, 60),
+    Canary("blind write in SQL", _blind_sql, 60),
+    Canary("no intents", _no_intents, 60),
+    Canary("intent dropped before its task is durable", _intent_dropped_early, 200),
+    Canary("superseded write stamped again", _restamping, 60),
+    Canary("cache kept after a crash", _cache_kept, 200),
+    Canary("intents not pinned at restart", _intents_not_pinned, 200),
+    Canary("queue not pinned at restart", _queue_not_pinned, 200),
+    Canary("recent writes entered after the ack", _recents_after_ack, 60),
+    Canary("unversioned negative cache", _unversioned_miss, 200),
+    Canary("cache goes back in version", _cache_goes_back, 60),
+    Canary("a home is distrusted for ever", _no_settling_of_trust, 60),
+)
