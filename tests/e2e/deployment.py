@@ -225,6 +225,17 @@ class Deployment:
             finally:
                 await homes.aclose()
 
+    async def kvctl(self, *arguments: str) -> tuple[int, str]:
+        """Exit status and output of one command."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "kvctl.main", *arguments, env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
     def workers(self) -> list[int]:
         """Process ids of the gateway's workers, the oldest first."""
         return [pid for pid in self.pids() if b"kvgateway.worker" in _command(pid)]

@@ -1,0 +1,77 @@
+"""Starts and stops while a home is silent."""
+
+from pathlib import Path
+
+import pytest
+
+from tandem.core.reply import Side
+from tests.e2e.buckets import new_bucket
+from tests.e2e.comparison import check
+from tests.e2e.deployment import Deployment, deployed, serves
+from tests.e2e.history import Mix, more, under_load
+from tests.servers.rgw import Rgw
+
+_DRAIN_S = 3.0
+
+
+@pytest.mark.parametrize("side", Side)
+async def test_the_very_first_start_waits_for_both_homes_and_says_so(
+    side: Side, rgw: Rgw, tmp_path: Path
+) -> None:
+    async with deployed(tmp_path / "tandem", new_bucket(rgw)) as tandem:
+        if side is Side.S3:
+            rgw.kill()
+            tandem.kvsp.start()
+        try:
+            tandem.gateway.start()
+            await tandem.gateway.says("waiting_for_homes")
+            assert not await serves(tandem.grpc)
+            assert tandem.gateway.status is None
+        finally:
+            if side is Side.S3:
+                rgw.restart()
+        if side is Side.KVSP:
+            tandem.kvsp.start()
+        await tandem.serving(tandem.gateway, tandem.grpc)
+        async with tandem.client() as client:
+            await client.namespaces.create("n")
+
+
+async def test_a_first_start_that_waits_can_be_stopped(tmp_path: Path) -> None:
+    async with deployed(tmp_path / "tandem") as tandem:
+        tandem.gateway.start()
+        await tandem.gateway.says("waiting_for_homes")
+        assert await tandem.gateway.stop(within_s=5.0) == 0
+
+
+async def test_a_stop_under_load_keeps_its_bound_while_a_home_hangs(
+    rgw: Rgw, tmp_path: Path
+) -> None:
+    bucket = new_bucket(rgw)
+    async with deployed(tmp_path / "tandem", bucket, TANDEM_DRAIN=f"{_DRAIN_S:g}s") as tandem:
+        await tandem.start()
+        async with tandem.client() as client:
+            await client.namespaces.create("n")
+        async with under_load(tandem.grpc, "n", Mix(clients=2)) as history:
+            await more(history, 300)
+            rgw.freeze()
+            try:
+                await more(history, 300)
+                assert await tandem.gateway.stop(within_s=_DRAIN_S + 4.0) == 0
+                assert tandem.workers() == []
+            finally:
+                rgw.thaw()
+            await tandem.restart_gateway()
+            await more(history, 300)
+        await check(tandem, "n", history)
+
+
+async def test_kvsp_stopped_under_load(tandem: Deployment) -> None:
+    async with under_load(tandem.grpc, "n", Mix()) as history:
+        await more(history, 500)
+        assert await tandem.kvsp.stop(within_s=13.0) == 0
+        await more(history, 1000)
+        await tandem.restart_kvsp()
+        await more(history, 500)
+    assert not history.errors()
+    await check(tandem, "n", history)
