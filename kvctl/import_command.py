@@ -64,7 +64,7 @@ async def _import(
         try:
             if display.shown:
                 display.expect(await asyncio.to_thread(lambda: sum(1 for _ in found())))
-            await importing.run(found())
+            await importing.run(found(), prefix)
         except asyncio.CancelledError:
             importing.tally.interrupted = True
             raise

@@ -17,6 +17,8 @@ BYTES_AT_ONCE: Final = 128 * MIB
 UNANSWERED_MAX: Final = 2 * FILES_AT_ONCE
 """So many files in a row without an answer: the gateway is gone, and the rest is not tried."""
 FAILURES_KEPT_MAX: Final = 1000
+NAMES_MAX: Final = 1_000_000
+"""Up to so many stored names are listed beforehand, so that new files need not be looked for."""
 
 # An object of its own knows only Python's table: the same type on every machine.
 _TYPES: Final = mimetypes.MimeTypes()
@@ -93,9 +95,15 @@ class Import:
         self._advanced = advanced
         self._room = BytesAtOnce(BYTES_AT_ONCE)
         self._unanswered = 0
+        self._stored: frozenset[str] | None = None
 
-    async def run(self, found: Iterator[TreeFile | Refused]) -> None:
-        """Sees all files through; cancelling it leaves each one stored whole or not at all."""
+    async def run(self, found: Iterator[TreeFile | Refused], prefix: str = "") -> None:
+        """Sees all files through; cancelling it leaves each one stored whole or not at all.
+
+        Every name in `found` begins with `prefix`. Raises TandemError when the names that are
+        stored already cannot be listed; nothing is stored then.
+        """
+        self._stored = await self._listed(prefix)
         async with asyncio.TaskGroup() as group:
             for _ in range(FILES_AT_ONCE):
                 group.create_task(self._work(found))
@@ -138,7 +146,18 @@ class Import:
             self.tally.stored += 1
             self.tally.stored_bytes += file.size
 
+    async def _listed(self, prefix: str) -> frozenset[str] | None:
+        """The names below `prefix`; None when they are too many to hold."""
+        names: set[str] = set()
+        async for key in self._client.list(prefix):
+            names.add(key.name)
+            if len(names) > NAMES_MAX:
+                return None
+        return frozenset(names)
+
     async def _is_stored(self, name: str, content: bytes, metadata: JsonValue) -> bool:
+        if self._stored is not None and name not in self._stored:
+            return False
         entry = await self._client.get_with_metadata(name)
         return (
             entry is not None

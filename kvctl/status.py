@@ -69,6 +69,12 @@ def status_text(status: Status) -> str:
     alarm = "; ALARM: too far off" if status.clock_alarm else ""
     rows = [
         ("gateway", f"{status.gateway_id}, {counted(status.workers, 'worker')}"),
+        *((home.side.value, home.detail) for home in status.homes if home.detail),
+        *(
+            (f"{home.side.value} failed", home.last_failure)
+            for home in status.homes
+            if home.last_failure
+        ),
         ("queue", repairs),
         ("journal", f"{counted(status.journal_pending, 'open write')}{unwritable}"),
         ("clock", f"{duration(status.clock_offset_us)} from the homes' clocks{alarm}"),
@@ -80,7 +86,7 @@ def status_text(status: Status) -> str:
 
 def home_rows(status: Status) -> list[tuple[str, ...]]:
     """The homes as rows of a table."""
-    header = ("HOME", "KIND", "LOCATION", "READS", "WRITES", "BREAKER", "BEHIND", "LAST FAILURE")
+    header = ("HOME", "KIND", "LOCATION", "READS", "WRITES", "BREAKER", "BEHIND")
     return [header, *(_home_row(home) for home in status.homes)]
 
 
@@ -89,12 +95,11 @@ def _home_row(home: HomeStatus) -> tuple[str, ...]:
     return (
         home.side.value,
         home.kind,
-        home.location + (f" ({home.detail})" if home.detail else ""),
+        home.location,
         "on" if home.reads_enabled else "OFF",
         "on" if home.writes_enabled else "OFF",
         home.breaker,
         behind if home.behind else "no",
-        home.last_failure or "-",
     )
 
 

@@ -86,10 +86,22 @@ def test_what_fails_is_named_and_the_others_go_on(gateway: Gateway, tree: Path) 
     }  # fmt: skip
 
 
+def test_nothing_is_tried_when_what_is_stored_cannot_be_listed(
+    gateway: Gateway, tree: Path
+) -> None:
+    gateway.store.failure = Unavailable("both homes are away")
+    result = gateway.kvctl("import", str(tree), *ARTICLES, "--timeout", "100ms")
+    assert result.exit_code == 3
+    assert "both homes are away" in result.stderr
+    gateway.store.failure = None
+    assert gateway.names() == []
+
+
 def test_it_gives_up_when_the_gateway_no_longer_answers(gateway: Gateway, tmp_path: Path) -> None:
     for number in range(FAILURES_KEPT_MAX):
         (tmp_path / str(number)).touch()
     gateway.store.failure = Unavailable("both homes are away")
+    gateway.store.lists_anyway = True
     result = gateway.kvctl("import", str(tmp_path), *ARTICLES, "--timeout", "100ms", "--json")
     assert result.exit_code == 3
     assert "stopped answering, so the rest was not tried" in result.stderr

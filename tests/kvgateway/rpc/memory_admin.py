@@ -27,6 +27,8 @@ class MemoryRegistry:
     def __init__(self) -> None:
         self._found = {NAMESPACE: Namespace(NAMESPACE, "articles", created_at_s=1)}
         self._next = 2
+        self.served: set[str] = set()
+        """Where the ids are entered whose keys are served."""
         self.failures: list[BaseException] = []
         """Raised by the next calls, one each, after they have done their work."""
 
@@ -66,6 +68,7 @@ class MemoryRegistry:
         if namespace_id not in self._found:
             raise NamespaceNotFound(namespace_id)
         del self._found[namespace_id]
+        self.served.discard(namespace_id)
         self._fail()
 
     def _check_free(self, title: str, but: str) -> None:
@@ -74,6 +77,7 @@ class MemoryRegistry:
 
     def _store(self, namespace: Namespace) -> Namespace:
         self._found[namespace.id] = namespace
+        self.served.add(namespace.id)
         self._fail()
         return namespace
 

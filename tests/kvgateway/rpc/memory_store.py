@@ -32,6 +32,8 @@ class MemoryStore:
     def __init__(self, clock: Clock) -> None:
         self.records: dict[Key, Record] = {}
         self.namespaces = {NAMESPACE}
+        self.lists_anyway = False
+        """Whether `failure` spares listings."""
         self.deferred = False
         self.failure: BaseException | None = None
         self.held: list[Callable[[], None]] | None = None
@@ -55,7 +57,7 @@ class MemoryStore:
         return [self._write(write) for write in writes]
 
     async def list(self, listing: Listing) -> ListPage:
-        if self.failure is not None:
+        if self.failure is not None and not self.lists_anyway:
             raise self.failure
         if listing.namespace not in self.namespaces:
             raise NamespaceNotFound(listing.namespace)

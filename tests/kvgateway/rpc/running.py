@@ -40,6 +40,7 @@ class Running:
 
     def __post_init__(self) -> None:
         self.failures = Failures(self.log)
+        self.registry.served = self.store.namespaces
 
     @property
     def address(self) -> str:
