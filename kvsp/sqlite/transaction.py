@@ -1,16 +1,19 @@
 """One write transaction: everything that waited, each row with its own answer, one commit.
 
-A row that fails alone is undone alone: a row is one statement, which SQLite undoes by itself, or
-runs in a savepoint. An error that ends the transaction fails all of its rows; an error of COMMIT is
-raised, since nobody knows then what the file holds.
+Plain rows share a statement, as long as it stores all of them. A row that fails alone is undone
+alone: then a row is one statement, which SQLite undoes by itself, or runs in a savepoint. An error
+that ends the transaction fails all of its rows; an error of COMMIT is raised, since nobody knows
+then what the file holds.
 """
 
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from kvsp.sqlite.floors import Floors
+from tandem.backends.sqlite_rows import marks, together
 from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
 from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
 from tandem.core.record import Kind
@@ -34,18 +37,25 @@ _LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
 _HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
 _STORED: Final = Stored(0)
 
-_UPSERT: Final = """
+_INSERT: Final = """
 insert into record (namespace, name, version, kind, expires_at_s, size, digest, blob, metadata,
                     envelope)
-select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
-where ?3 > ?11 or exists (select 1 from record where namespace = ?1 and name = ?2)
+"""
+_IF_NEWER: Final = """
 on conflict (namespace, name) do update set
     version = excluded.version, kind = excluded.kind, expires_at_s = excluded.expires_at_s,
     size = excluded.size, digest = excluded.digest, blob = excluded.blob,
     metadata = excluded.metadata, envelope = excluded.envelope
 where (excluded.version, excluded.digest) > (record.version, record.digest)
+"""
+_UPSERT: Final = f"""
+{_INSERT}
+select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+where ?3 > ?11 or exists (select 1 from record where namespace = ?1 and name = ?2)
+{_IF_NEWER}
     or (?12 and excluded.version = record.version)
 """
+_COLUMNS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,39 @@ class Transactions:
 
     def _rows(self, works: Sequence[Work]) -> list[object]:
         outcomes: list[object] = []
+        for part in together(works):
+            if self._stored_together(part):
+                outcomes.extend([_STORED] * len(part))
+            else:
+                outcomes.extend(self._one_by_one(part))
+        return outcomes
+
+    def _stored_together(self, works: Sequence[Work]) -> bool:
+        """Whether one statement has stored all of `works`, which is so unless something is special
+        about one of them. If not, one by one tells what has become of each: a row that is stored
+        already is found to be so."""
+        puts = [work for work in works if isinstance(work, Put) and self._is_plain(work)]
+        if len(puts) < max(2, len(works)):
+            return False
+        values = [value for put in puts for value in _row_of(put, None)]
+        try:
+            cursor = self._connection.execute(_upsert_of(len(puts)), values)
+        except (sqlite3.Error, OverflowError) as error:
+            if ends_transaction(self._connection, error):
+                raise
+            return False
+        return cursor.rowcount == len(puts)
+
+    def _is_plain(self, put: Put) -> bool:
+        return (
+            not put.over_corrupt
+            and put.key.namespace != SYSTEM_NAMESPACE
+            and put.record.version > self.floors.of(put.key.namespace, put.raw_name)
+            and self._refusal(put) is None
+        )
+
+    def _one_by_one(self, works: Sequence[Work]) -> list[object]:
+        outcomes: list[object] = []
         for work in works:
             try:
                 outcomes.append(self._row(work))
@@ -184,25 +227,9 @@ class Transactions:
         return Refusal.FUTURE if time_us - self._now_us > CLOCK_SKEW_MAX_US else None
 
     def _upsert(self, put: Put, blob: str | None) -> bool:
-        namespace, raw_name, record = put.key.namespace, put.raw_name, put.record
-        envelope = record.envelope
-        cursor = self._connection.execute(
-            _UPSERT,
-            (
-                namespace,
-                raw_name,
-                record.version,
-                record.kind,
-                record.expires_at_s,
-                len(envelope),
-                record.digest,
-                blob,
-                record.metadata,
-                envelope if blob is None else None,
-                self.floors.of(namespace, raw_name),
-                put.over_corrupt,
-            ),
-        )
+        floor = self.floors.of(put.key.namespace, put.raw_name)
+        row = _row_of(put, blob)
+        cursor = self._connection.execute(_UPSERT, (*row, floor, put.over_corrupt))
         return cursor.rowcount > 0
 
     def _why_not(self, put: Put, blob: str | None) -> WriteReply | None:
@@ -231,6 +258,20 @@ class Transactions:
                 "insert or ignore into deleted_namespace values (?)", (namespace,)
             )
             self._newly_deleted.append(namespace)
+
+
+def _row_of(put: Put, blob: str | None) -> tuple[bytes | str | int | None, ...]:
+    record = put.record
+    envelope = record.envelope
+    return (
+        put.key.namespace, put.raw_name, record.version, record.kind, record.expires_at_s,
+        len(envelope), record.digest, blob, record.metadata, envelope if blob is None else None,
+    )  # fmt: skip
+
+
+@cache
+def _upsert_of(rows: int) -> str:
+    return f"{_INSERT} values {marks(_COLUMNS, rows)} {_IF_NEWER}"
 
 
 class _Savepoint:

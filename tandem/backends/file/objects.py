@@ -8,10 +8,12 @@ because rows in the order of their names would cost a page write for each random
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from tandem.backends.port import Heal, ScanPage
+from tandem.backends.sqlite_rows import marks, together
 from tandem.backends.timeliness import untimely
 from tandem.core.envelope import TOMBSTONE_BYTES, BadEnvelope, digest_of, open_envelope
 from tandem.core.key import decode_object_name, encode_name
@@ -50,7 +52,7 @@ size a writer waits for them."""
 _CACHE_KIB: Final = 32 * KIB
 
 _PUT: Final = """
-insert into objects (name, version, etag, body) values (?, ?, ?, ?)
+insert into objects (name, version, etag, body) values {}
 on conflict (name) do update
 set version = excluded.version, etag = excluded.etag, body = excluded.body
 where (excluded.version, excluded.etag) > (version, etag) or (excluded.version = version and ?)
@@ -132,7 +134,7 @@ def write(
     try:
         now_us = clock.now_us()
         cursor = connection.cursor()
-        outcomes = [_put(cursor, put, now_us) for put in puts]
+        outcomes = [each for part in together(puts) for each in _put_part(cursor, part, now_us)]
     except BaseException:
         connection.rollback()
         raise
@@ -142,15 +144,43 @@ def write(
     return [_written(outcome, now_us) for outcome in outcomes]
 
 
-def _put(cursor: sqlite3.Cursor, put: Put, now_us: int) -> Version | Refusal | None:
-    """None when the record stands now, else the newer version or why it was refused."""
-    record, heal = put.record, put.heal
-    refusal = untimely(record.version, heal, now_us, CLOCK_SKEW_MAX_US)
-    if refusal is not None:
-        return refusal
-    over_corrupt = heal is not None and heal.over_corrupt
-    cursor.execute(_PUT, (put.name, record.version, record.digest, record.envelope, over_corrupt))
-    if cursor.rowcount:
+def _put_part(
+    cursor: sqlite3.Cursor, puts: Sequence[Put], now_us: int
+) -> Sequence[Version | Refusal | None]:
+    """For each put None when its record stands now, else the newer version or why it was refused.
+
+    Mostly all of them are stored by one statement. If not, each is tried once more by itself, which
+    tells what became of it.
+    """
+    refusals = [untimely(p.record.version, p.heal, now_us, CLOCK_SKEW_MAX_US) for p in puts]
+    plain = not any(refusals) and not any(map(_over_corrupt, puts))
+    if plain and _upserted(cursor, puts) == len(puts):
+        return [None] * len(puts)
+    return [refused or _put(cursor, put) for put, refused in zip(puts, refusals, strict=True)]
+
+
+def _over_corrupt(put: Put) -> bool:
+    return put.heal is not None and put.heal.over_corrupt
+
+
+def _upserted(cursor: sqlite3.Cursor, puts: Sequence[Put], *, over_corrupt: bool = False) -> int:
+    """How many of `puts` one statement has stored."""
+    values: list[bytes | bool] = []
+    for put in puts:
+        record = put.record
+        values += (put.name, record.version, record.digest, record.envelope)
+    cursor.execute(_put_text(len(puts)), (*values, over_corrupt))
+    return cursor.rowcount
+
+
+@cache
+def _put_text(rows: int) -> str:
+    return _PUT.format(marks(columns=4, rows=rows))
+
+
+def _put(cursor: sqlite3.Cursor, put: Put) -> Version | None:
+    record = put.record
+    if _upserted(cursor, [put], over_corrupt=_over_corrupt(put)):
         return None
     cursor.execute("select version, etag from objects where name = ?", (put.name,))
     version, etag = cursor.fetchone()
