@@ -18,7 +18,7 @@ from tandem.core.envelope import seal
 from tandem.core.key import Key, object_name
 from tandem.core.limits import MIB
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, Reason, Stored
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, Reason, Stored, Superseded
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import SystemClock
@@ -115,6 +115,18 @@ async def test_what_waits_in_one_turn_is_one_transaction(home: FileHome, path: P
     )
     frames = (log.stat().st_size - before) // 4096
     assert frames < 40, "each write had a transaction of its own"
+
+
+async def test_old_and_new_rows_in_one_statement_each_have_their_answer(home: FileHome) -> None:
+    now_us = CLOCK.now_us()
+    old, new = (seal(Version.at(at_us), b"v") for at_us in (now_us - 1, now_us))
+    assert isinstance(await home.put_if_newer(KEY, new, 20.0), Stored)
+    plain = [home.put_if_newer(Key(NAMESPACE, f"{n:03}"), new, 20.0) for n in range(40)]
+    older = home.put_if_newer(KEY, old, 20.0)
+    again = home.put_if_newer(KEY, new, 20.0)
+    assert all(isinstance(each, Stored) for each in await asyncio.gather(*plain))
+    assert isinstance(answer := await older, Superseded) and answer.newest == new.version
+    assert isinstance(await again, Stored)
 
 
 async def test_a_full_disk_fails_the_write_and_nothing_else(home: FileHome) -> None:

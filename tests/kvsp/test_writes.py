@@ -74,6 +74,25 @@ async def test_a_row_that_fails_fails_alone(opening: Opening) -> None:
     assert [isinstance(answer, bytes) for answer in found] == [True, False, True]
 
 
+async def test_old_and_new_rows_in_one_statement_each_have_their_answer(opening: Opening) -> None:
+    store = await opening()
+    [cluster] = store.clusters
+    held = put("held", value(at_us=START_US + 9))
+    assert await cluster.write([held]) == [STORED]
+    newer, older = put("twice", value(at_us=START_US + 2)), put("twice", value(at_us=START_US + 1))
+    plain = [put(f"plain-{n}", value()) for n in range(100)]
+    late = put("late", value(at_us=START_US - int(LEG_DEADLINE_S * 1e6) - 1))
+    answers = await cluster.write([*plain, newer, older, put("held", value()), held, late])
+    assert answers == [
+        *[STORED] * 101,
+        Superseded(newer.record.version, 0),
+        Superseded(held.record.version, 0),
+        STORED,
+        Refused(Refusal.LATE, 0),
+    ]
+    assert await cluster.read([get("twice")]) == [newer.record.envelope]
+
+
 async def test_a_floor_refuses_inserts_but_no_updates(opening: Opening, tmp_path: Path) -> None:
     floor = Version.at(START_US - 1_000)
     below, above = value(at_us=START_US - 2_000), value(at_us=START_US)
