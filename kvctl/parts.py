@@ -123,3 +123,14 @@ class Part:
     def _log_tail(self, lines: int = 12) -> str:
         text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
         return "\n".join(f"  {line}" for line in text.splitlines()[-lines:])
+
+
+def left_running(data: Path) -> list[tuple[str, int]]:
+    """Names and process ids of the parts below `data` that run though nobody keeps them."""
+    found = []
+    for path in sorted((data / "run").glob("*.pid")):
+        text = path.read_text().strip()
+        command = Path("/proc") / text / "cmdline"
+        if text.isdigit() and command.exists() and b".main" in command.read_bytes():
+            found.append((path.stem, int(text)))
+    return found

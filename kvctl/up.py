@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 
 from kvctl.health import serves
-from kvctl.parts import Part, PartFailed, PartPlan
+from kvctl.parts import Part, PartFailed, PartPlan, left_running
 from kvctl.settings import UpSettings
 from tandem.runtime.clock import Clock
 from tandem.runtime.listening import refusal
@@ -51,6 +51,7 @@ async def up(
             " --data or TANDEM_DATA"
         ) from None
     with _only_one(settings.data):
+        _check_orphans(settings.data)
         for name, address in (
             ("--grpc", settings.grpc_address),
             ("--http", settings.http_address),
@@ -148,6 +149,17 @@ def _stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def _check_orphans(data: Path) -> None:
+    """Raises CannotStart when parts of an earlier `kvctl up`, which was killed, still run."""
+    orphans = left_running(data)
+    if orphans:
+        names = ", ".join(f"{name} ({pid})" for name, pid in orphans)
+        raise CannotStart(
+            f"an earlier `kvctl up` was killed, and its parts still run: {names}; end them with:"
+            f" kill {' '.join(str(pid) for _, pid in orphans)}"
+        )
 
 
 def _check_free(flag: str, address: Address) -> None:

@@ -120,3 +120,18 @@ def test_a_data_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     result = invoke("up", "--data", str(tmp_path / "file/data"))
     assert result.exit_code == 1
     assert "no directory for data: Not a directory; choose another one with --data" in result.stderr
+
+
+def test_parts_that_outlived_their_keeper_are_named(machine: Machine) -> None:
+    with machine.up() as up:
+        until(up, "Stop it with Ctrl-C.")
+        pids = machine.pids()
+        up.kill()
+    try:
+        second = invoke("up", environment=machine.environment)
+        assert second.exit_code == 1
+        assert "an earlier `kvctl up` was killed" in second.stderr
+        assert f"gateway ({pids['gateway']})" in second.stderr
+    finally:
+        for pid in pids.values():
+            os.kill(pid, signal.SIGTERM)
