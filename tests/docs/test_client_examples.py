@@ -1,6 +1,7 @@
-"""Every example of docs/client.md runs against a gateway in memory."""
+"""Every example of docs/client.md, and that of the README, runs against a gateway in memory."""
 
 import re
+import textwrap
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 
 from tests.kvgateway.rpc.running import running
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "client.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "client.md"
+DEFAULT_ADDRESS = '"127.0.0.1:8781"'
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
@@ -25,6 +28,15 @@ def _function(source: str) -> Callable[[str], Awaitable[None]]:
 async def test_the_example_runs(source: str) -> None:
     async with running() as gateway:
         await _function(source)(gateway.address)
+        assert not gateway.log.events
+
+
+async def test_the_example_of_the_readme_runs() -> None:
+    [shown] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert DEFAULT_ADDRESS in shown
+    body = textwrap.indent(shown.replace(DEFAULT_ADDRESS, "address"), "    ")
+    async with running() as gateway:
+        await _function(f"\nasync def readme(address: str) -> None:\n{body}")(gateway.address)
         assert not gateway.log.events
 
 
