@@ -201,15 +201,22 @@ class Reader:
         except Unavailable as error:
             return error
         match outcome:
-            case Answer(record, unconfirmed=False, stale=False):
-                known = self._machine.fill(flight.key, record, flight.began_us, now_us)
-                if known is not None and known.record is not None and _newer(known, record):
-                    return result_of(known.record, now_us, version=known.version)
-                return result_of(record, now_us)
             case Answer(record, unconfirmed=unconfirmed, stale=stale):
+                known = self._remembered(flight, outcome, now_us)
+                if known is not None and known.record is not None and _newer(known, record):
+                    doubtful = (unconfirmed or stale) and not known.pinned
+                    return result_of(known.record, now_us, version=known.version, stale=doubtful)
                 return result_of(record, now_us, unconfirmed=unconfirmed, stale=stale)
             case GiveUp(reasons):
                 return self._from_memory(flight, now_us, reasons)
+
+    def _remembered(self, flight: _Flight, answer: Answer, now_us: int) -> Known | None:
+        """What this machine knows of the key now. A stale record is remembered as if read long ago:
+        nobody here may go back behind it, and no cache serves it. A miss in doubt is no news."""
+        if answer.record is None and (answer.unconfirmed or answer.stale):
+            return self._machine.lookup([flight.key], now_us)[0]
+        read_us = 0 if answer.stale else flight.began_us
+        return self._machine.fill(flight.key, answer.record, read_us, now_us)
 
     def _from_memory(
         self, flight: _Flight, now_us: int, reasons: tuple[str, ...]

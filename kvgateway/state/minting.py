@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tandem.core.limits import CLOCK_SKEW_MAX_US
+from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.version import NO_VERSION, Version, next_hlc, observable
 from tandem.errors import Overloaded
 
 GATEWAY_ID_BYTES: Final = 4
 RANDOM_BYTES: Final = 4
+
+OBSERVED_AHEAD_MAX_US: Final = WHOLE_SECOND_CLOCK_SKEW_MAX_US
+"""A version further ahead of this machine's time than this is not observed. A machine that hears
+S3 alone, whose `Date` has whole seconds, is itself up to a second behind: it must still stamp its
+writes above what its sessions have read from the others."""
 
 
 def minted(
@@ -28,7 +33,7 @@ def minted(
     hlc = last_hlc
     for at, (known, given) in enumerate(floors):
         highest = max(known, given)
-        if highest > NO_VERSION and not observable(highest, now_us, CLOCK_SKEW_MAX_US):
+        if highest > NO_VERSION and not observable(highest, now_us, OBSERVED_AHEAD_MAX_US):
             highest = _observed((known, given), now_us)
         hlc = next_hlc(hlc, now_us, 0 if highest == NO_VERSION else highest.hlc)
         tail = random[at * RANDOM_BYTES : (at + 1) * RANDOM_BYTES]
@@ -39,5 +44,5 @@ def minted(
 
 
 def _observed(versions: Sequence[Version], now_us: int) -> Version:
-    seen = (v for v in versions if observable(v, now_us, CLOCK_SKEW_MAX_US))
+    seen = (v for v in versions if observable(v, now_us, OBSERVED_AHEAD_MAX_US))
     return max(seen, default=NO_VERSION)

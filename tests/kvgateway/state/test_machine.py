@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from kvgateway.state.minting import OBSERVED_AHEAD_MAX_US
 from kvgateway.state.ports import Intent, Known
 from tandem.core.envelope import seal
 from tandem.core.key import Key
-from tandem.core.limits import CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded
@@ -62,17 +62,17 @@ def test_versions_follow_the_homes_time_and_each_other(machine: AnyMachine) -> N
 
 
 def test_a_version_is_above_what_is_known_and_what_is_given(machine: AnyMachine) -> None:
-    ahead = Version.at(NOW + CLOCK_SKEW_MAX_US, b"\xff" * 8)
+    ahead = Version.at(NOW + OBSERVED_AHEAD_MAX_US, b"\xff" * 8)
     machine.fill(KEY, seal(ahead, b""), NOW, NOW)
     (version,) = machine.mint([(KEY, NO_VERSION)], NOW)
     assert version > ahead
-    given = Version.at(NOW + CLOCK_SKEW_MAX_US - 1, b"\xff" * 8)
+    given = Version.at(NOW + OBSERVED_AHEAD_MAX_US - 1, b"\xff" * 8)
     (version,) = machine.mint([(Key(NAMESPACE, "other"), given)], NOW)
     assert version > given
 
 
 def test_a_version_too_far_ahead_is_served_but_never_observed(machine: AnyMachine) -> None:
-    far = Version.at(NOW + CLOCK_SKEW_MAX_US + 1)
+    far = Version.at(NOW + OBSERVED_AHEAD_MAX_US + 1)
     near = Version.at(NOW + 5)
     machine.fill(KEY, seal(far, b"far"), NOW, NOW)
     assert known(machine).version == far
