@@ -68,7 +68,8 @@ async def recover_intents(
 ) -> int:
     """Makes the intents of dead workers repair tasks and wanted versions; how many those were.
 
-    In this order, so that dying in between forgets nothing: queued, pinned, dropped.
+    In this order, so that dying in between forgets nothing: queued, pinned, dropped. They have
+    waited since they were minted. What the dead had taken from the queue is free again.
     """
     recovered = 0
     for leftover in leftovers:
@@ -76,10 +77,11 @@ async def recover_intents(
         for start in range(0, len(intents), QUEUE_GROUP_MAX):
             group = intents[start : start + QUEUE_GROUP_MAX]
             tasks = [RepairTask(i.key, i.version, tuple(Side)) for i in group]
-            await queue.add(tasks, due_us=0)
+            await queue.add(tasks, due_us=max(i.version.time_us for i in group))
             machine.pin(group)
         leftover.drop()
         recovered += len(intents)
+    await queue.free()
     return recovered
 
 

@@ -56,6 +56,11 @@ class MemoryQueue:
         due.sort(key=lambda key: (self._rows[key].due_us, key))
         return [self._lease(key, now_us + lease_us) for key in due[:limit]]
 
+    async def free(self) -> None:
+        """See `ports.RepairQueue`."""
+        for row in self._rows.values():
+            row.leased_us = 0
+
     async def done(self, taken: Sequence[Taken]) -> None:
         """See `ports.RepairQueue`."""
         for each in taken:

@@ -53,7 +53,7 @@ class Machine(Protocol):
     def mint(self, wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
         """One new version for each key, above all versions minted on this machine, above what is
         known of the key, and above the version given with it; versions further ahead than
-        CLOCK_SKEW_MAX_US are not observed. Raises Overloaded while the persisted upper bound
+        OBSERVED_AHEAD_MAX_US are not observed. Raises Overloaded while the persisted upper bound
         of the clock does not cover them."""
         ...
 
@@ -177,6 +177,10 @@ class RepairQueue(Protocol):
 
     async def take(self, limit: int, now_us: int, lease_us: int) -> list[Taken]:
         """Leases tasks that are due; a lease that runs out makes the task due again."""
+        ...
+
+    async def free(self) -> None:
+        """Ends all leases, when one who took tasks has died; who lives may heal a key twice."""
         ...
 
     async def done(self, taken: Sequence[Taken]) -> None:

@@ -55,6 +55,10 @@ class SqliteQueue:
         """See `ports.RepairQueue`."""
         return await self._change(lambda db: queue_rows.take(db, limit, now_us, lease_us))
 
+    async def free(self) -> None:
+        """See `ports.RepairQueue`."""
+        await self._change(queue_rows.free)
+
     async def done(self, taken: Sequence[Taken]) -> None:
         """See `ports.RepairQueue`."""
         await self._change(lambda db: queue_rows.done(db, taken))

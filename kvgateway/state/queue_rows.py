@@ -123,6 +123,11 @@ def take(db: sqlite3.Connection, limit: int, now_us: int, lease_us: int) -> list
     return [Taken(_task(*row[:4]), generation + n, attempts=row[4]) for n, row in enumerate(rows)]
 
 
+def free(db: sqlite3.Connection) -> None:
+    """Ends all leases."""
+    db.execute("update repair set leased_us = 0 where leased_us > 0")
+
+
 def done(db: sqlite3.Connection, taken: Iterable[Taken]) -> None:
     """Removes what has not changed; what has is free to be taken again."""
     for each in taken:

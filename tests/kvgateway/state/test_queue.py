@@ -104,6 +104,17 @@ async def test_a_lease_that_ran_out_removes_nothing(queue: RepairQueue) -> None:
     assert (await queue.stats()).depth == 0
 
 
+async def test_what_the_dead_had_taken_is_free_and_not_theirs(queue: RepairQueue) -> None:
+    await queue.add([task("a")], 10)
+    await queue.add([task("b")], 100)
+    of_the_dead = await taken_one(queue, 10)
+    await queue.free()
+    again = await queue.take(10, 11, 50)
+    assert [one.task.key.name for one in again] == ["a"]
+    await queue.done([of_the_dead])
+    assert (await queue.stats()).depth == 2
+
+
 async def test_a_failed_task_waits_and_keeps_its_backoff(queue: RepairQueue) -> None:
     await queue.add([task("a")], 10)
     taken = await taken_one(queue)

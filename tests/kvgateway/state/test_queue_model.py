@@ -65,6 +65,10 @@ class SameAnswers(RuleBasedStateMachine):
     def take(self, limit: int, lease_us: int) -> None:
         self.taken += self.both(lambda queue: queue.take(limit, self.now_us, lease_us))
 
+    @rule()
+    def free(self) -> None:
+        self.both(lambda queue: queue.free())
+
     @rule(data=st.data())
     def done(self, data: st.DataObject) -> None:
         if self.taken:
