@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tandem.core.operations import Status
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import load, read_sources
+from tests.e2e.pages import metrics, total
 from tests.servers.daemon import free_port
 
 READY_S = 40.0
@@ -186,12 +187,12 @@ class Deployment:
 
     async def settled(self, within_s: float = 40.0) -> None:
         """Returns when no worker has anything left to repair."""
-        async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(self.client()) for _ in self.workers()]
+        async with self.client() as client:
 
             async def calm() -> bool:
-                statuses = [await client.ops.status() for client in clients]
-                return all(s.queue.depth == 0 and s.journal_pending == 0 for s in statuses)
+                samples = await metrics(self.http)
+                pending = total(samples, "tandem_journal_pending")
+                return pending == 0 and (await client.ops.status()).queue.depth == 0
 
             await self._told(calm, "queue and journal run empty", within_s)
 

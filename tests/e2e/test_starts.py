@@ -24,7 +24,7 @@ async def test_the_very_first_start_waits_for_both_homes_and_says_so(
             tandem.kvsp.start()
         try:
             tandem.gateway.start()
-            await tandem.gateway.says("waiting_for_homes")
+            await tandem.gateway.says("waiting_for_")
             assert not await serves(tandem.grpc)
             assert tandem.gateway.status is None
         finally:
