@@ -11,7 +11,7 @@ from tandem.core.reply import Side
 from tandem.core.request import Read
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import TandemError
-from tests.sim.host import CACHE_TTL_S, POLICIES, Worker
+from tests.sim.host import CACHE_TTL_S, PIN_US, POLICIES, Worker
 from tests.sim.oracles import Scope, value_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Calm:
         self._both_homes_have_what_was_acknowledged("repair alone")
         while any(weather.under_way for weather in universe.weather.values()):
             await asyncio.sleep(1.0)
+        await asyncio.sleep(PIN_US / 1e6)  # a write that was lost unacknowledged is wanted so long
         await self._read_all()
         await self._repaired()
         await self._crawl()

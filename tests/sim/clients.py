@@ -18,6 +18,7 @@ from tests.sim.history import ConnectionLost
 from tests.sim.host import POLICIES, Host, Worker
 from tests.sim.loop import VirtualLoop
 from tests.sim.oracles import Operation, Oracles, Scope, Writing, value_of
+from tests.sim.plan import Plan
 
 PATIENCE_S: Final = 600.0
 """Whatever takes longer than this hangs."""
@@ -34,25 +35,27 @@ class Surroundings(Protocol):
     hosts: Sequence[Host]
     machines: dict[str, Scope]
 
-    def excused(
-        self, worker: Worker, error: TandemError, reads: Sequence[Read], writes: Sequence[Write]
-    ) -> bool:
-        """Whether the design allows this error now."""
+    def read_may_fail(self, worker: Worker, read: Read) -> bool:
+        """Whether the design allows that this read fails, as things stand now."""
         ...
 
-    def excused_listing(self, worker: Worker, namespace: str) -> bool:
-        """Whether the design allows that this listing fails now."""
+    def write_may_fail(self, write: Write) -> bool:
+        """The same for a write."""
+        ...
+
+    def list_may_fail(self, worker: Worker, namespace: str) -> bool:
+        """The same for a listing."""
         ...
 
 
 class Client:
     """One client; `run` is its life."""
 
-    def __init__(self, name: str, universe: Surroundings, random: Random, hot_names: int) -> None:
+    def __init__(self, name: str, universe: Surroundings, random: Random, plan: Plan) -> None:
         self._name = name
         self._universe = universe
         self._random = random
-        self._hot_names = hot_names
+        self._plan = plan
         self._token = Scope(name) if random.random() < 0.6 else None
         self._home = random.choice(list(universe.hosts))
         self._haste = random.choice([0.0, 0.5, 0.8, 0.95])
@@ -60,9 +63,10 @@ class Client:
         self._weights = [random.random() ** 2 + 0.05 for _ in range(4)]
         self._last = Key(NAMESPACES[0], "hot0")
 
-    async def run(self, operations: int, think_s: float) -> None:
-        """So many operations, one after another."""
-        for _ in range(operations):
+    async def run(self) -> None:
+        """As many operations as were planned, one after another."""
+        think_s = self._plan.think_s
+        for _ in range(self._plan.operations):
             quick = self._random.random() < self._haste
             await asyncio.sleep(self._random.expovariate(1 / (QUICK_S if quick else think_s)))
             while (worker := self._worker()) is None:
@@ -85,7 +89,9 @@ class Client:
             return self._last
         namespace = NAMESPACES[self._random.random() < 0.1]
         if self._random.random() < 0.93:
-            self._last = Key(namespace, f"hot{self._random.randrange(self._hot_names)}")
+            passed = len(self._universe.oracles.operations) // 16 if self._plan.names_pass else 0
+            number = passed + self._random.randrange(self._plan.hot_names)
+            self._last = Key(namespace, f"hot{number}")
             return self._last
         return Key(namespace, f"cold{self._random.randrange(40)}")
 
@@ -108,22 +114,24 @@ class Client:
         reads = [self._read_of(key) for key in keys]
         scopes = self._scopes(worker)
         readings = [self._universe.oracles.reading(key, scopes) for key in keys]
+        excused = [self._universe.read_may_fail(worker, read) for read in reads]
         answers = worker.read(reads)
         if self._walks_off and self._random.random() < 0.3:
             await asyncio.sleep(self._random.expovariate(1 / 0.003))
             return
-        for read, reading, answer in zip(reads, readings, answers, strict=True):
+        for n, answer in enumerate(answers):
             try:
                 result = await answer
             except TandemError as error:
-                if not self._universe.excused(worker, error, [read], []):
-                    self._universe.oracles.fail(
-                        f"{worker.name} cannot read {read.key.name}: {error}"
-                    )
+                if not excused[n] and not self._universe.read_may_fail(worker, reads[n]):
+                    self._failed(worker, f"cannot read {reads[n].key.name}: {error}")
             except ConnectionLost:
                 pass
             else:
-                self._universe.oracles.read(reading, result)
+                self._universe.oracles.read(readings[n], result)
+
+    def _failed(self, worker: Worker, what: str) -> None:
+        self._universe.oracles.fail(f"{worker.name} {what}")
 
     def _read_of(self, key: Key) -> Read:
         wanted = NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
@@ -160,8 +168,8 @@ class Client:
         try:
             written = await answer
         except TandemError as error:
-            if not self._universe.excused(worker, error, [], [write]):
-                self._universe.oracles.fail(f"{worker.name} cannot write {write.key.name}: {error}")
+            if not self._universe.write_may_fail(write):
+                self._failed(worker, f"cannot write {write.key.name}: {error}")
         except ConnectionLost:
             pass
         else:
@@ -191,11 +199,12 @@ class Client:
         after = self._random.choice(["", "", "cold2", "hot1"])
         listing = Listing(namespace, "", after, self._random.choice([1000, 1000, 2, 5]))
         before = oracles.surely(machine, namespace)
+        excused = self._universe.list_may_fail(worker, namespace)
         try:
             page = await worker.list(listing)
         except TandemError as error:
-            if not self._universe.excused_listing(worker, namespace):
-                oracles.fail(f"{worker.name} cannot list: {error}")
+            if not excused and not self._universe.list_may_fail(worker, namespace):
+                self._failed(worker, f"cannot list: {error}")
         except ConnectionLost:
             pass
         else:

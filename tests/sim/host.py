@@ -59,6 +59,8 @@ class Ground:
     home_of: Callable[[Link, Side], Backend]
     link_of: Callable[[str, str, Side], Link]
     """By name of the worker, name of the machine, and home."""
+    queue_s: float
+    """The longest time that a change of a repair queue takes."""
 
 
 class _Observer:
@@ -100,7 +102,7 @@ class Worker:
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         machine = cast(Machine, self.machine)
         journal = cast(DiskJournal, LivingJournal(self.journal, self._life))
-        queue = cast(RepairQueue, LivingQueue(host.disk, self._life, ground.random))
+        queue = cast(RepairQueue, LivingQueue(host.disk, self._life, ground.random, ground.queue_s))
         self.inbox = RepairInbox(queue, self.time)
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=queue, inbox=self.inbox, time=self.time,

@@ -114,16 +114,17 @@ class LivingJournal:
 class LivingQueue:
     """The machine's queue as one worker holds it."""
 
-    def __init__(self, disk: Disk, life: Life, random: Random) -> None:
+    def __init__(self, disk: Disk, life: Life, random: Random, slowest_s: float) -> None:
         self._disk = disk
         self._life = life
         self._random = random
+        self._slowest_s = slowest_s
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def call(*arguments: Any, **named: Any) -> Any:
             self._life.check()
             if name in _CHANGES:
-                await asyncio.sleep(self._random.uniform(0.0002, 0.002))
+                await asyncio.sleep(self._random.uniform(0.0002, self._slowest_s))
                 self._life.check()
             return await getattr(self._disk.queue, name)(*arguments, **named)
 

@@ -5,7 +5,7 @@ The oracles know every write by its number, which stands in its value, and by th
 worker minted. They see what clients see, at the moment when clients see it.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -99,6 +99,7 @@ class Oracles:
         self.by_key: dict[Key, list[Operation]] = {}
         self.violations: list[str] = []
         self.reads = 0
+        self.on_stamped: Callable[[Operation], None] = lambda _: None
 
     def fail(self, what: str) -> None:
         """A promise is broken."""
@@ -128,6 +129,7 @@ class Oracles:
         self.by_version[version] = operation
         self._history.numbers[version] = operation.number
         self.by_key.setdefault(key, []).append(operation)
+        self.on_stamped(operation)
         buries = [(scope, frozenset(scope.seen.get(key, ()))) for scope in scopes]
         return Writing(operation, buries)
 

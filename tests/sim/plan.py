@@ -18,9 +18,11 @@ DAWN_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Blow:
-    """Something that befalls one machine, so many loop turns after a moment."""
+    """A machine or a worker dies, so many loop turns after a moment or after a write is stamped."""
 
     at_s: float
+    after_write: int | None
+    """The number of that write."""
     turns: int
     host: int
     worker: int | None
@@ -52,6 +54,10 @@ class Plan:
     """Of each client."""
     think_s: float
     hot_names: int
+    names_pass: bool
+    """Whether clients turn to new names as time goes by."""
+    queue_s: float
+    """The longest time that a change of a repair queue takes."""
     sick: Side | None
     """The only home that has faults; None when both may have some."""
     rates: Mapping[Side, tuple[tuple[Fault, float], ...]]
@@ -81,6 +87,8 @@ def draw(random: Random) -> Plan:
         operations=operations,
         think_s=random.choice([1, 2]) * storm_s / operations,
         hot_names=random.choice([1, 2, 2, 3, 5]),
+        names_pass=random.random() < 0.4,
+        queue_s=random.choice([0.002, 0.002, 0.05, 0.5]),
         sick=sick,
         rates={side: _rates(random) if side in sides else () for side in Side},
         windows={
@@ -104,7 +112,7 @@ def draw(random: Random) -> Plan:
 
 def _rates(random: Random) -> tuple[tuple[Fault, float], ...]:
     return tuple(
-        (fault, 10 ** random.uniform(-2.0, -0.6)) for fault in Fault if random.random() < 0.4
+        (fault, 10 ** random.uniform(-2.0, -0.4)) for fault in Fault if random.random() < 0.4
     )
 
 
@@ -126,7 +134,8 @@ def _blows(random: Random, storm_s: float, hosts: int, workers: int) -> Iterator
     for _ in range(random.choice([0, 0, 1, 2, 4, 8])):
         yield Blow(
             random.uniform(DAWN_S, storm_s),
-            random.randrange(12),
+            random.randrange(100) if random.random() < 0.6 else None,
+            random.randrange(30),
             random.randrange(hosts),
             random.randrange(workers) if random.random() < 0.4 else None,
             random.expovariate(1 / 0.5),

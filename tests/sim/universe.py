@@ -17,7 +17,6 @@ from tandem.core.race import AckPolicy
 from tandem.core.reply import Side
 from tandem.core.request import Read, Write
 from tandem.core.version import NO_VERSION, Version
-from tandem.errors import TandemError
 from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client
@@ -25,7 +24,7 @@ from tests.sim.faults import FaultyHome, Link, Site, Weather
 from tests.sim.history import Crashed, History
 from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
 from tests.sim.loop import VirtualClock, VirtualLoop
-from tests.sim.oracles import Oracles, Scope
+from tests.sim.oracles import Operation, Oracles, Scope
 from tests.sim.plan import DAWN_S, Blow, Plan, draw
 from tests.sim.s3_store import ObjectStore, s3_home
 
@@ -71,8 +70,9 @@ class Universe:
         self.fine = Weather((), ())
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
-            self.loop, self.history, Random(self.random.getrandbits(64)), self.home_of, self.link_of
-        )
+            self.loop, self.history, Random(self.random.getrandbits(64)), self.home_of,
+            self.link_of, self.plan.queue_s,
+        )  # fmt: skip
         self.hosts = [
             Host(ground, f"m{n}", n + 1, self._clock(24 * 3600), self.plan.workers)
             for n in range(self.plan.hosts)
@@ -97,14 +97,11 @@ class Universe:
         for host in self.hosts:
             host.boot()
         clients = [
-            Client(f"c{n}", self, Random(self.random.getrandbits(64)), self.plan.hot_names)
+            Client(f"c{n}", self, Random(self.random.getrandbits(64)), self.plan)
             for n in range(self.plan.clients)
         ]
         await asyncio.sleep(DAWN_S)
-        storm = [
-            self.loop.create_task(client.run(self.plan.operations, self.plan.think_s))
-            for client in clients
-        ]
+        storm = [self.loop.create_task(client.run()) for client in clients]
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
         for error in self.loop.errors:
@@ -146,19 +143,17 @@ class Universe:
                         worker.trust.crawled(namespace, report.began_at_us)
         return found
 
-    def excused(
-        self, worker: Worker, error: TandemError, reads: Sequence[Read], writes: Sequence[Write]
-    ) -> bool:
-        """Whether the design allows this error: any, where both homes have faults; else where only
-        the sick home has what is wanted, and where a write must have both."""
-        if self.plan.sick is None:
-            return True
-        if any(POLICIES[write.key.namespace] is AckPolicy.BOTH for write in writes):
-            return True
-        return any(self._out_of_reach(worker, read.key, read.min_version) for read in reads)
+    def read_may_fail(self, worker: Worker, read: Read) -> bool:
+        """See `clients.Surroundings`: where both homes have faults, or where only the sick home
+        has what is wanted."""
+        return self.plan.sick is None or self._out_of_reach(worker, read.key, read.min_version)
 
-    def excused_listing(self, worker: Worker, namespace: str) -> bool:
-        """The same for a listing."""
+    def write_may_fail(self, write: Write) -> bool:
+        """See `clients.Surroundings`: where both homes have faults or must have the write."""
+        return self.plan.sick is None or POLICIES[write.key.namespace] is AckPolicy.BOTH
+
+    def list_may_fail(self, worker: Worker, namespace: str) -> bool:
+        """See `clients.Surroundings`: where a read of one of its names may."""
         keys = [key for key in self.oracles.by_key if key.namespace == namespace]
         return self.plan.sick is None or any(
             self._out_of_reach(worker, key, NO_VERSION) for key in keys
@@ -194,7 +189,9 @@ class Universe:
     def _befall(self) -> None:
         plan = self.plan
         for blow in plan.blows:
-            self.loop.call_at(blow.at_s, self._after_turns, blow)
+            if blow.after_write is None:
+                self.loop.call_at(blow.at_s, self._after_turns, blow)
+        self.oracles.on_stamped = self._stamped
         for flip in plan.flips:
             self.loop.call_at(flip.at_s, self._flip, flip.side, HomeSwitch(flip.reads, flip.writes))
             self.loop.call_at(flip.back_s, self._flip, flip.side, HomeSwitch())
@@ -206,6 +203,11 @@ class Universe:
             begins_s, ends_s = plan.journal_fails
             self.loop.call_at(begins_s, self._journals, False)
             self.loop.call_at(ends_s, self._journals, True)
+
+    def _stamped(self, operation: Operation) -> None:
+        for blow in self.plan.blows:
+            if blow.after_write == operation.number:
+                self._after_turns(blow)
 
     def _after_turns(self, blow: Blow) -> None:
         self.loop.after_turns(blow.turns, lambda: self._strike(blow))

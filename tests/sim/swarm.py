@@ -1,0 +1,53 @@
+"""Many universes on all cores, with progress; stops nowhere, tells everything that it finds."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+import structlog
+
+from tests.sim.loop import Deadlock, Endless
+from tests.sim.universe import Outcome, simulate
+
+_AT_ONCE = 8
+"""Universes that one process runs between two signs of life."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of all universes so far."""
+
+    universes: int = 0
+    operations: int = 0
+    virtual_s: float = 0.0
+    found: list[tuple[int, str]] = field(default_factory=list)
+    """Failing seeds, each with its first violation."""
+
+    def add(self, outcome: Outcome) -> None:
+        self.universes += 1
+        self.operations += outcome.operations
+        self.virtual_s += outcome.virtual_s
+        if outcome.violations:
+            self.found.append((outcome.seed, outcome.violations[0]))
+
+
+def judged(seed: int, *, tracing: bool = False) -> Outcome:
+    """As `simulate`; a universe that has no end, or that stands still, is a violation too."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        return simulate(seed, tracing=tracing)
+    except (Deadlock, Endless, asyncio.CancelledError) as error:
+        return Outcome(seed, [repr(error)], 0, 0.0, "", ())
+
+
+def swarm(seeds: Iterable[int], processes: int) -> Iterator[Tally]:
+    """Runs all universes; yields the tally every now and then."""
+    tally = Tally()
+    with ProcessPoolExecutor(processes) as pool:
+        for outcome in pool.map(judged, seeds, chunksize=_AT_ONCE):
+            tally.add(outcome)
+            if tally.universes % (_AT_ONCE * processes) == 0:
+                yield tally
+    yield tally
