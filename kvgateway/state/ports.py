@@ -9,7 +9,7 @@ Three kinds of memory, by what they survive:
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -35,8 +35,7 @@ class Known:
     """When it was written or read: its age decides whether a cache may serve it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A write whose second home has not confirmed yet. It never carries the payload, so that
     replaying it cannot bring back what was overwritten meanwhile."""
 

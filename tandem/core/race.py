@@ -60,6 +60,8 @@ from tandem.core.version import NO_VERSION, Version
 
 BOTH_SIDES = (Side.KVSP, Side.S3)
 _READ = (Found, Glimpsed, Missing)
+_HOLDS = (Stored, Superseded)
+"""Replies of a home that now holds the version or a newer one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +320,7 @@ class WriteRace:
         return tuple(
             side
             for side in self._skew_max_us
-            if not isinstance(self._replies.get(side), Stored | Superseded)
+            if not isinstance(self._replies.get(side), _HOLDS)
         )
 
     def _outcome(self) -> Ack | GiveUp | None:
@@ -359,7 +361,7 @@ class WriteRace:
                 return "confirmed" if self._counts(side, reply) else "confirmed out of time"
 
     def _counts(self, side: Side, reply: WriteReply) -> bool:
-        if not isinstance(reply, Stored | Superseded):
+        if not isinstance(reply, _HOLDS):
             return False
         age_us = reply.home_time_us - self._time_us
         return -self._skew_max_us[side] <= age_us <= ACK_WINDOW_US

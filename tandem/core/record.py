@@ -5,7 +5,7 @@ that the writing gateway built and that both homes hold verbatim.
 """
 
 import enum
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tandem.core.version import Version
 
@@ -17,8 +17,7 @@ class Kind(enum.IntEnum):
     TOMBSTONE = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One version of one key. Two records are the same exactly if their envelopes are."""
 
     version: Version
