@@ -88,6 +88,17 @@ class DataPath:
         self.place.leave()
 
 
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What a worker shares with the others of its machine, and its own journal."""
+
+    place: Place
+    machine: SharedMachine
+    queue: SqliteQueue
+    journal: DiskJournal
+    switches: SwitchBoard
+
+
 async def build_data_path(
     post: Post, settings: GatewaySettings, places: Places, clock: Clock, metrics: Metrics
 ) -> DataPath:
@@ -95,23 +106,12 @@ async def build_data_path(
     entropy = SystemEntropy()
     time = HomeTime(clock)
     homes = await open_homes(settings.homes(), clock, entropy)
-    observer = HomeMetrics(metrics)
-    bounds = LegBounds(settings.legs_max, settings.leg_bytes_max)
-    guards = {
-        side: GuardedHome(home, clock=clock, time=time, observer=observer, bounds=bounds)
-        for side, home in homes.backends.items()
-    }
-    place = Place.join(post.machine, places.gateway)
-    machine = SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token)
-    queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
-    journal = DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused)
-    switches = SwitchBoard(SwitchFile(places.switches))
+    guards = _guarded(homes, settings, clock, time, metrics)
+    stores = await _opened(post, settings, places, entropy)
+    machine, queue = stores.machine, stores.queue
     trust = Trust()
     inbox = RepairInbox(queue, time)
     pin_us = 2 * int(settings.read_deadline_s * 1e6)
-    # A listing that began before both homes had a write must end while the write is still pinned.
-    list_bounds = ListBounds(scan_s=settings.read_deadline_s)
-
     reader = Reader(
         homes=guards,
         machine=machine,
@@ -132,7 +132,7 @@ async def build_data_path(
     writer = Writer(
         homes=guards,
         machine=machine,
-        journal=journal,
+        journal=stores.journal,
         inbox=inbox,
         time=time,
         policy_of=registry.policy_of,
@@ -145,20 +145,8 @@ async def build_data_path(
         time=time,
         trust=trust,
         mode_of=registry.mode_of,
-        bounds=list_bounds,
-    )
-    keeper = Keeper(
-        store_id=post.store_id,
-        guards=guards,
-        time=time,
-        machine=machine,
-        journal=journal,
-        switches=switches,
-        queue=queue,
-        trust=trust,
-        trust_file=DiskTrustFile(places.trust),
-        namespaces=lambda: frozenset(n.id for n in registry.book.live()) | {SYSTEM_NAMESPACE},
-        entropy=entropy,
+        # A listing that began before both homes had a write must end while it is still pinned.
+        bounds=ListBounds(scan_s=settings.read_deadline_s),
     )
     repair = RepairWorker(
         homes=guards,
@@ -169,11 +157,61 @@ async def build_data_path(
         rule=RepairRule(at_once_max=settings.repairs_at_once, pin_us=pin_us),
         monotonic_us=clock.monotonic_us,
     )
+    keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
     gateway = Gateway(registry=registry, reader=reader, writer=writer, lister=lister)
     return DataPath(
-        homes, guards, time, entropy, place, machine, journal, queue, switches, trust, inbox,
-        writer, reader, repair, registry, keeper, gateway,
+        homes, guards, time, entropy, stores.place, machine, stores.journal, queue,
+        stores.switches, trust, inbox, writer, reader, repair, registry, keeper, gateway,
     )  # fmt: skip
+
+
+def _guarded(
+    homes: Homes, settings: GatewaySettings, clock: Clock, time: HomeTime, metrics: Metrics
+) -> Mapping[Side, GuardedHome]:
+    observer = HomeMetrics(metrics)
+    bounds = LegBounds(settings.legs_max, settings.leg_bytes_max)
+    return {
+        side: GuardedHome(home, clock=clock, time=time, observer=observer, bounds=bounds)
+        for side, home in homes.backends.items()
+    }
+
+
+async def _opened(
+    post: Post, settings: GatewaySettings, places: Places, entropy: Entropy
+) -> _Stores:
+    place = Place.join(post.machine, places.gateway)
+    return _Stores(
+        place=place,
+        machine=SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token),
+        queue=await SqliteQueue.open(places.queue, settings.repair_rows_max),
+        journal=DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused),
+        switches=SwitchBoard(SwitchFile(places.switches)),
+    )
+
+
+def _keeper(
+    store_id: str,
+    guards: Mapping[Side, GuardedHome],
+    time: HomeTime,
+    stores: _Stores,
+    trust: Trust,
+    places: Places,
+    registry: Registry,
+    entropy: Entropy,
+) -> Keeper:
+    return Keeper(
+        store_id=store_id,
+        guards=guards,
+        time=time,
+        machine=stores.machine,
+        journal=stores.journal,
+        switches=stores.switches,
+        queue=stores.queue,
+        trust=trust,
+        trust_file=DiskTrustFile(places.trust),
+        namespaces=lambda: frozenset(n.id for n in registry.book.live()) | {SYSTEM_NAMESPACE},
+        entropy=entropy,
+    )
 
 
 def _journal_refused(reason: str) -> None:
