@@ -1,0 +1,55 @@
+"""Where results go: to the terminal, and under bench/results with command and machine on top."""
+
+import os
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+RESULTS = Path(__file__).with_name("results")
+
+
+class Report:
+    """One result, printed as it comes and stored when nothing failed."""
+
+    def __init__(self, name: str, *arguments: str) -> None:
+        self._path = RESULTS / f"{name}.txt"
+        self._lines: list[str] = []
+        command = shlex.join(["python", "-m", f"bench.{name}", *arguments])
+        self.line(f"$ {command}")
+        self.line(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, load {os.getloadavg()[0]:.1f}")
+        self.line(f"Python {platform.python_version()}, grpcio {grpc.__version__}")
+        self.line()
+
+    def line(self, text: str = "") -> None:
+        """One more line."""
+        print(text, flush=True)
+        self._lines.append(text.rstrip())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            RESULTS.mkdir(exist_ok=True)
+            self._path.write_text("\n".join([*self._lines, ""]))
+            sys.stdout.write("\n")
+
+
+def _machine() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    models = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return f"{os.cpu_count()} cores of {models[0] if models else platform.machine()}"
