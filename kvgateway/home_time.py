@@ -73,6 +73,15 @@ class HomeTime:
                 best_us = offset.value_us
         return None if best_us is None else now_us + best_us
 
+    def reckoned_us(self) -> int:
+        """The homes' time by dead reckoning, however long they have been silent: good enough to
+        judge what has expired, never to stamp a version. The machine's own wall clock while no
+        home was ever heard."""
+        if not self._offsets:
+            return self._clock.now_us()
+        best_us = max(offset.value_us for offset in self._offsets.values())
+        return self._clock.monotonic_us() + best_us
+
     def now_or_zero_us(self) -> int:
         """The homes' time, or 0 while it is not known."""
         return self.now_or_none_us() or 0
@@ -86,3 +95,11 @@ class HomeTime:
         """Whether the two homes' clocks disagree by more than versions can bear."""
         values = [offset.value_us for offset in self._offsets.values()]
         return len(values) == 2 and abs(values[0] - values[1]) > DISAGREEMENT_MAX_US
+
+
+class ReckonedClock:
+    """The homes' time as a `Clock`, for front doors: what has expired is the homes' affair."""
+
+    def __init__(self, time: HomeTime, clock: Clock) -> None:
+        self.now_us = time.reckoned_us
+        self.monotonic_us = clock.monotonic_us

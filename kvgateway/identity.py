@@ -68,6 +68,11 @@ def _objection(kept: str, text: str | None, reply: ReadReply) -> str:
     return "" if text == kept else f"it belongs to another store: {text} instead of {kept}"
 
 
+def incarnation(found: Found) -> str:
+    """Which life of a home this is: whoever gives an empty home the id gives it another version."""
+    return found.record.version.hex()
+
+
 async def look(
     homes: Mapping[Side, Backend], deadline_s: float, time: HomeTime
 ) -> dict[Side, ReadReply]:

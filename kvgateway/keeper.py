@@ -17,7 +17,7 @@ from kvgateway.state.ports import Intent, QueueStats, RepairQueue
 from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import ALL, Trust
 from tandem.core.backoff import BreakerState
-from tandem.core.reply import Failed, Side
+from tandem.core.reply import Failed, Found, Side
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
 from tandem.runtime.telemetry import Metrics
@@ -128,6 +128,8 @@ class Keeper:
         replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
         for side, reply in replies.items():
             self._guards[side].heard(reply)
+            if isinstance(reply, Found):
+                self._trust.saw(side, identity.incarnation(reply), reply.home_time_us)
         verdict = identity.judge(self._store_id, "", replies)
         for side, objection in verdict.barred.items():
             guard = self._guards[side]

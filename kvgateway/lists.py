@@ -211,14 +211,11 @@ class Lister:
         )
         if isinstance(page, Failed):
             self.counters.scans_failed += 1
-            self._avoided_until_us[side] = self._now_us() + self._bounds.avoid_us
+            self._avoided_until_us[side] = self._time.reckoned_us() + self._bounds.avoid_us
         return page
 
     def _avoided(self, side: Side) -> bool:
-        return self._now_us() < self._avoided_until_us.get(side, 0)
-
-    def _now_us(self) -> int:
-        return self._time.now_us() if self._time.known() else 0
+        return self._time.reckoned_us() < self._avoided_until_us.get(side, 0)
 
     async def _extend(self, draft: _Draft, stretch: _Stretch) -> None:
         """Enters the names of a stretch, as many as the page still holds."""

@@ -22,6 +22,8 @@ from kvgateway.state.queue import SqliteQueue
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
 from kvgateway.supervisor import Supervisor
+from kvgateway.trust import Trust
+from kvgateway.trust_file import DiskTrustFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
 from tandem.runtime import logs, serve
@@ -138,7 +140,10 @@ class _Gateway:
         """The store id, once the homes' time has passed every version of the last run."""
         kept = self._places.store_id
         text = await asyncio.to_thread(_text_of, kept)
-        store_id = await agree_on_store(homes.backends, text, self._entropy, self._time)
+        trust, file = Trust(), DiskTrustFile(self._places.trust)
+        await asyncio.to_thread(file.exchange, trust)
+        store_id = await agree_on_store(homes.backends, text, self._entropy, self._time, trust)
+        await asyncio.to_thread(file.exchange, trust)
         await asyncio.to_thread(kept.write_text, f"{store_id}\n")
         await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
         await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)

@@ -79,13 +79,13 @@ class GatewayOperations:
     async def status(self) -> Status:
         """The homes, the queue and the journal at this moment."""
         stats = await self._queue.stats()
-        now_us = self._time.now_us() if self._time.known() else 0
+        now_us = self._time.reckoned_us()
         counters = self._repair.counters
         return Status(
             homes=tuple(self._home(side) for side in self._guards),
             queue=QueueStatus(
                 depth=stats.depth,
-                oldest_age_us=max(0, now_us - stats.oldest_us) if stats.oldest_us and now_us else 0,
+                oldest_age_us=max(0, now_us - stats.oldest_us) if stats.oldest_us else 0,
                 dirty_ranges=stats.dirty_marks,
                 healed=counters.healed,
                 failed_tries=counters.failed,
@@ -146,7 +146,7 @@ class GatewayOperations:
 
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         """The next repairs, at most `limit`."""
-        now_us = self._time.now_us() if self._time.known() else 0
+        now_us = self._time.reckoned_us()
         return [
             QueuedRepair(
                 key=queued.task.key,

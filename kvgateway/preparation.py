@@ -11,8 +11,9 @@ from typing import Protocol
 from kvgateway import identity
 from kvgateway.home_time import HomeTime
 from kvgateway.state.ports import Intent, Machine, RepairQueue, RepairTask
+from kvgateway.trust import ALL, Trust
 from tandem.backends.port import Backend
-from tandem.core.reply import Side
+from tandem.core.reply import Found, Side
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
 
@@ -38,23 +39,29 @@ class Leftover(Protocol):
 
 
 async def agree_on_store(
-    homes: Mapping[Side, Backend], kept: str, entropy: Entropy, time: HomeTime
+    homes: Mapping[Side, Backend], kept: str, entropy: Entropy, time: HomeTime, trust: Trust
 ) -> str:
     """The store id, which is `kept` if this gateway has one; else it is found in the homes, or at
     the very first start made and written to both.
 
     Waits for homes that do not answer as long as nothing can be decided without them, and learns
-    the homes' time meanwhile. Raises ConfigurationError when the homes belong to different stores.
+    the homes' time meanwhile. A home that is empty though the store is not new lacks everything:
+    `trust` is told. Raises ConfigurationError when the homes belong to different stores.
     """
     fresh = entropy.token(16).hex()
     while True:
         replies = await identity.look(homes, LOOK_DEADLINE_S, time)
         verdict = identity.judge(kept, fresh, replies)
         for side in verdict.empty if verdict.store_id else ():
+            if verdict.store_id != fresh:
+                trust.missed(side, ALL, time.now_us())
             nonce = entropy.token(8)
             await identity.give(
                 homes[side], replies[side], verdict.store_id, nonce, LOOK_DEADLINE_S
             )
+        for side, reply in replies.items():
+            if isinstance(reply, Found):
+                trust.saw(side, identity.incarnation(reply), reply.home_time_us)
         usable = [side for side, objection in verdict.barred.items() if not objection]
         if usable and (kept or len(usable) == len(homes)):
             return verdict.store_id

@@ -117,18 +117,16 @@ class Reader:
 
     def read(self, reads: Sequence[Read]) -> Sequence[ReadAnswer]:
         """Answers a group of reads; see `kvgateway.service.KeyValues`."""
-        now_us = self._time.now_or_none_us()
-        knowns = self._machine.lookup([read.key for read in reads], now_us or 0)
+        now_us = self._time.reckoned_us()
+        knowns = self._machine.lookup([read.key for read in reads], now_us)
         spilled = self._machine.spilled()
         return [
             self._one(read, known, now_us, spilled)
             for read, known in zip(reads, knowns, strict=True)
         ]
 
-    def _one(
-        self, read: Read, known: Known | None, now_us: int | None, spilled: bool
-    ) -> ReadAnswer:
-        if known is not None and now_us is not None and self._fresh(read, known, now_us):
+    def _one(self, read: Read, known: Known | None, now_us: int, spilled: bool) -> ReadAnswer:
+        if known is not None and self._fresh(read, known, now_us):
             self.counters.hits += 1
             return result_of(known.record, now_us, version=known.version, cached=True)
         self.counters.misses += 1
@@ -163,7 +161,7 @@ class Reader:
         flight = self._flights.get(key)
         if flight is not None and flight.wanted >= wanted:
             return flight
-        flight = _Flight(self, key, wanted, self._time.now_or_zero_us())
+        flight = _Flight(self, key, wanted, self._time.reckoned_us())
         self._flights[key] = flight
         self._start(flight, SIDES[self._mode_of(key.namespace)])
         return flight
@@ -196,10 +194,7 @@ class Reader:
             flight.answer.exception()
 
     def _result(self, flight: _Flight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
-        try:
-            now_us = self._time.now_us()
-        except Unavailable as error:
-            return error
+        now_us = self._time.reckoned_us()
         match outcome:
             case Answer(record, unconfirmed=unconfirmed, stale=stale):
                 known = self._remembered(flight, outcome, now_us)
@@ -243,8 +238,8 @@ class Reader:
         self.counters.drift += 1
         self.counters.corrupt += race.corrupt()
         newest, missing = _difference(flight.wanted, race)
-        if isinstance(newest, Record) and self._time.known():
-            self._machine.fill(flight.key, newest, flight.began_us, self._time.now_us())
+        if isinstance(newest, Record):
+            self._machine.fill(flight.key, newest, flight.began_us, self._time.reckoned_us())
         version = newest.version if isinstance(newest, Record) else newest
         self._inbox.add(RepairTask(flight.key, version, missing))
 

@@ -22,6 +22,16 @@ class Trust:
     def __init__(self) -> None:
         self._missed: dict[tuple[Side, str], int] = {}
         self._crawled: dict[str, int] = {}
+        self._incarnations: dict[Side, tuple[int, str]] = {}
+
+    def saw(self, side: Side, incarnation: str, now_us: int) -> None:
+        """`side` shows this incarnation: another one than before was emptied or replaced meanwhile,
+        and lacks everything until a crawl has passed."""
+        seen_us, known = self._incarnations.get(side, (0, incarnation))
+        if known != incarnation:
+            self.missed(side, ALL, now_us)
+        if known != incarnation or not seen_us:
+            self._incarnations[side] = (now_us, incarnation)
 
     def missed(self, side: Side, namespace: str, now_us: int) -> None:
         """`side` lacks writes of `namespace` (or of ALL) until at least now."""
@@ -53,7 +63,10 @@ class Trust:
         )
 
     def settle(self, namespaces: frozenset[str]) -> None:
-        """Forgets marks that every one of `namespaces` has outlived, and crawls of others."""
+        """Forgets marks that every one of `namespaces` has outlived, and crawls of others; nothing
+        while no namespace is known."""
+        if not namespaces:
+            return
         for side in Side:
             missed_us = self._missed.get((side, ALL), 0)
             if missed_us and all(self._crawled.get(n, 0) > missed_us for n in namespaces):
@@ -70,11 +83,16 @@ class Trust:
             self.missed(side, namespace, missed_us)
         for namespace, began_us in other._crawled.items():
             self.crawled(namespace, began_us)
+        for side, seen in other._incarnations.items():
+            self._incarnations[side] = max(seen, self._incarnations.get(side, seen))
 
     def to_json(self) -> str:
         """The text form for the file."""
         missed = sorted([side.value, name, at] for (side, name), at in self._missed.items())
-        return json.dumps({"missed": missed, "crawled": self._crawled}, sort_keys=True)
+        homes = {side.value: seen for side, seen in self._incarnations.items()}
+        return json.dumps(
+            {"missed": missed, "crawled": self._crawled, "incarnations": homes}, sort_keys=True
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -85,4 +103,6 @@ class Trust:
             trust.missed(Side(side), str(namespace), int(missed_us))
         for namespace, began_us in content["crawled"].items():
             trust.crawled(str(namespace), int(began_us))
+        for side, (seen_us, incarnation) in content["incarnations"].items():
+            trust._incarnations[Side(side)] = (int(seen_us), str(incarnation))
         return trust

@@ -17,7 +17,7 @@ class DiskTrustFile:
         self._path = path
         self._written = ""
 
-    def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
+    def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
         """Merges what is on disk into `mine`, drops what crawls of all `namespaces` have outlived,
         and writes `mine` where that differs.
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
+from kvgateway.home_time import ReckonedClock
 from kvgateway.http.site import Site
 from kvgateway.metrics import show_data_path, show_homes, show_repair
 from kvgateway.namespaces import Namespaces
@@ -126,7 +127,7 @@ def _rpc_server(
         registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
     )
     return RpcServer(
-        KvService(path.gateway, clock, failures),
+        KvService(path.gateway, ReckonedClock(path.time, clock), failures),
         NamespacesService(namespaces),
         OpsService(operations),
         failures,
