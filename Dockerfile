@@ -17,6 +17,6 @@ ENV PATH="/opt/tandem/bin:$PATH" PYTHONUNBUFFERED=1
 USER 10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8780 8781
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s CMD ["kvctl", "health"]
 CMD ["kvctl", "up"]

@@ -131,7 +131,7 @@ def _ring_mistakes(wanted: Sequence[Identity], metas: dict[str, Meta | None]) ->
         if identity.ring != ring:
             mistakes.append(
                 f"{name}{_SUFFIX} belongs to a ring of {identity.clusters} clusters, the settings"
-                f" say {clusters}; the number of clusters is fixed at first start"
+                f" say {clusters}; it is fixed at first start: set clusters to {identity.clusters}"
             )
         elif identity.cluster != name:
             mistakes.append(f"{name}{_SUFFIX} holds {identity.cluster}: files were exchanged")
