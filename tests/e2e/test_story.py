@@ -12,7 +12,7 @@ from tests.e2e.comparison import check, equal_records
 from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
 from tests.e2e.history import Mix, more, under_load
 
-_FILES = 3000
+_FILES = 2000
 
 
 def _tree(directory: Path) -> dict[str, bytes]:
