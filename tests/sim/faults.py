@@ -200,8 +200,8 @@ class _Call:
         patience_s = self._until_s - link.now_s()
         trouble = link.trouble()
         if fault is Fault.SLOW:
-            up_s += link.uniform(0.05, min(patience_s, 8.0))
-            self._down_s += link.uniform(0.05, 2.0)
+            up_s += 10 ** link.uniform(-2.7, 0.8)
+            self._down_s += 10 ** link.uniform(-2.7, 0.3)
         elif fault is Fault.LATE:
             up_s = patience_s + link.uniform(0.0, AFTER_DEADLINE_S)
         if fault is Fault.LOST or trouble is Trouble.NO_REQUESTS:

@@ -5,7 +5,7 @@ have one fault only, often, and others many at once.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -71,7 +71,66 @@ class Plan:
 
 
 def draw(random: Random) -> Plan:
-    """The plan of a universe."""
+    """The plan of a universe: anything at all, or many writers of one name, or many deaths."""
+    plan = _anything(random)
+    match random.choice(["anything", "crowd", "deaths"]):
+        case "crowd":
+            return _crowded(random, plan)
+        case "deaths":
+            return _deadly(random, plan)
+        case _:
+            return plan
+
+
+def _crowded(random: Random, plan: Plan) -> Plan:
+    """Nothing but late and slow calls, while all write the same name from everywhere."""
+    rates = tuple(
+        (fault, random.uniform(0.05, 0.2))
+        for fault in (Fault.SLOW, Fault.TWICE, Fault.LATE, Fault.LOST)
+        if fault is Fault.SLOW or random.random() < 0.5
+    )
+    return replace(
+        plan,
+        hosts=3,
+        real_s3_client=random.random() < 0.7,
+        clients=5,
+        hot_names=1,
+        sick=None,
+        rates=dict.fromkeys(Side, rates),
+        windows=dict.fromkeys(Side, ()),
+        blows=(),
+        flips=(),
+    )
+
+
+def _deadly(random: Random, plan: Plan) -> Plan:
+    """Machines die just after writes; what they leave is all that repair has."""
+    hosts = random.choice([1, 2])
+    rates = tuple((fault, random.uniform(0.05, 0.25)) for fault in (Fault.LOST, Fault.SLOW))
+    blows = tuple(
+        Blow(
+            0.0,
+            random.randrange(plan.operations * plan.clients // 2),
+            random.randrange(40),
+            random.randrange(hosts),
+            random.randrange(plan.workers) if random.random() < 0.2 else None,
+            0.01,
+        )
+        for _ in range(8)
+    )
+    return replace(
+        plan,
+        hosts=hosts,
+        sick=None,
+        rates=dict.fromkeys(Side, rates),
+        windows=dict.fromkeys(Side, ()),
+        blows=blows,
+        flips=(),
+        queue_s=random.choice([0.05, 0.5]),
+    )
+
+
+def _anything(random: Random) -> Plan:
     storm_s = random.uniform(4.0, 14.0)
     hosts = random.choice([1, 2, 2, 3])
     workers = random.choice([1, 1, 2])

@@ -1,0 +1,18 @@
+"""Each broken rule is seen, within the universes that it is said to need."""
+
+import pytest
+
+from tests.sim.canaries import CANARIES, Canary
+from tests.sim.swarm import judged
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
+@pytest.mark.timeout(600)
+def test_a_broken_rule_is_caught(canary: Canary) -> None:
+    for seed in canary.seeds:
+        with canary.broken():
+            caught = bool(judged(seed).violations)
+        if caught:
+            assert not judged(seed).violations, "the unbroken product fails this seed too"
+            return
+    pytest.fail(f"nothing was seen in the universes {canary.seeds}")
