@@ -8,12 +8,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from kvgateway.home_time import HomeTime
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.port import Backend, Heal, ScanPage
-from tandem.core.backoff import Breaker, BreakerRule
+from tandem.core.backoff import Breaker, BreakerRule, BreakerState
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import (
@@ -29,7 +29,10 @@ from tandem.runtime.clock import Clock
 
 _LOG = logs.get("guard")
 _Reply = TypeVar("_Reply", ReadReply, WriteReply, ScanPage | Failed)
-_OUTAGE = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.ERROR, Reason.OVERLOADED})
+_OUTAGE: Final = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.ERROR, Reason.OVERLOADED})
+"""A corrupt copy, somebody else's object and a lost race are answers of a home that works."""
+_SHOWN_US: Final = 60_000_000
+"""How long after a home's recovery its last failure is of interest."""
 
 
 class HomeObserver(Protocol):
@@ -82,7 +85,8 @@ class GuardedHome:
         self.switch = HomeSwitch()
         self.barred = "its store id has not been checked yet"
         """Why the home must not be used at all; empty once it is known to be the right one."""
-        self.last_failure = ""
+        self._last_failure = ""
+        self._failed_us = 0
 
     @property
     def unguarded(self) -> Backend:
@@ -101,8 +105,9 @@ class GuardedHome:
         refusal = self._refusal(self.switch.reads)
         if refusal is not None:
             return _resolved(refusal)
-        future = self._started(self._home.get(key, deadline_s, needed))
-        future.add_done_callback(partial(self._replied, "get", self._clock.monotonic_us()))
+        began_us = self._clock.monotonic_us()
+        future = self._started(lambda: self._home.get(key, deadline_s, needed))
+        future.add_done_callback(partial(self._replied, "get", began_us))
         return future
 
     def put_if_newer(
@@ -115,8 +120,9 @@ class GuardedHome:
         size = len(record.envelope)
         self._legs += 1
         self._leg_bytes += size
-        future = self._started(self._home.put_if_newer(key, record, deadline_s, heal))
-        future.add_done_callback(partial(self._leg_ended, size, self._clock.monotonic_us()))
+        began_us = self._clock.monotonic_us()
+        future = self._started(lambda: self._home.put_if_newer(key, record, deadline_s, heal))
+        future.add_done_callback(partial(self._leg_ended, size, began_us))
         return future
 
     async def scan(
@@ -128,7 +134,7 @@ class GuardedHome:
             return refusal
         began_us = self._clock.monotonic_us()
         future = self._started(
-            self._home.scan(
+            lambda: self._home.scan(
                 namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
             )
         )
@@ -137,17 +143,28 @@ class GuardedHome:
 
     def heard(self, reply: ReadReply) -> None:
         """Takes the outcome of a call that went past the guard: the keeper's heartbeat."""
+        now_us = self._clock.monotonic_us()
         match reply:
             case Failed(reason) if reason in _OUTAGE:
-                self.breaker.failed(self._clock.monotonic_us())
-                self.last_failure = str(reply)
+                self._failed(reply, now_us, now_us)
             case _:
-                self.breaker.admits(self._clock.monotonic_us())
+                self.breaker.admits(now_us)
                 self.breaker.succeeded()
 
-    def usable(self) -> bool:
-        """Whether a call now would not be refused by the breaker; takes no trial."""
-        return not self.barred and self.breaker.would_admit(self._clock.monotonic_us())
+    def room(self, most: int) -> int:
+        """How many calls, `most` of them at most, neither a bar, a switch nor the breaker would
+        refuse now."""
+        if self.barred or not (self.switch.reads and self.switch.writes):
+            return 0
+        return self.breaker.room(self._clock.monotonic_us(), most)
+
+    @property
+    def last_failure(self) -> str:
+        """Why the home was last given up, while that matters: as long as its breaker is not closed,
+        and for a minute after the last call that it did not answer."""
+        age_us = self._clock.monotonic_us() - self._failed_us
+        closed = self.breaker.state is BreakerState.CLOSED
+        return "" if closed and age_us > _SHOWN_US else self._last_failure
 
     async def aclose(self) -> None:
         """Closes the home."""
@@ -159,7 +176,7 @@ class GuardedHome:
         if not enabled:
             return Failed(Reason.SWITCHED_OFF)
         if not self.breaker.admits(self._clock.monotonic_us()):
-            return Failed(Reason.BREAKER_OPEN, self.last_failure)
+            return Failed(Reason.BREAKER_OPEN, self._last_failure)
         return None
 
     def _leg_refusal(self, record: Record) -> Failed | None:
@@ -170,8 +187,19 @@ class GuardedHome:
             return Failed(Reason.NOT_STARTED, "the version is ahead of the homes' clocks")
         return None
 
-    def _started(self, call: Awaitable[_Reply]) -> "asyncio.Future[_Reply]":
-        """The call as a future; a home whose calls are coroutines is run in a task of the guard."""
+    def _started(self, start: Callable[[], Awaitable[_Reply]]) -> "asyncio.Future[_Reply | Failed]":
+        """The call as a future; a home whose calls are coroutines is run in a task of the guard.
+
+        A home that raises, which it must not, has failed. A future that a home gives is handed on
+        as it is, since the port says that it holds a reply: to wrap each would cost a turn of the
+        loop on every call.
+        """
+        try:
+            call = start()
+        except Exception as error:
+            broken: asyncio.Future[_Reply | Failed] = asyncio.get_running_loop().create_future()
+            broken.set_result(self._broke(error))
+            return broken
         if isinstance(call, asyncio.Future):
             return call
         return asyncio.ensure_future(self._caught(call))
@@ -180,9 +208,17 @@ class GuardedHome:
         try:
             return await call
         except Exception as error:
-            self._observer.broke(self.side)
-            _LOG.error("home_broke", home=self.side.value, error=repr(error), exc_info=True)
-            return Failed(Reason.ERROR, repr(error))
+            return self._broke(error)
+
+    def _broke(self, error: BaseException) -> Failed:
+        self._observer.broke(self.side)
+        _LOG.error("home_broke", home=self.side.value, error=repr(error), exc_info=error)
+        return Failed(Reason.ERROR, repr(error))
+
+    def _failed(self, failed: Failed, now_us: int, began_us: int) -> None:
+        self.breaker.failed(now_us, began_us)
+        self._last_failure = str(failed)
+        self._failed_us = now_us
 
     def _leg_ended(self, size: int, began_us: int, future: "asyncio.Future[WriteReply]") -> None:
         self._legs -= 1
@@ -198,19 +234,17 @@ class GuardedHome:
     ) -> None:
         now_us = self._clock.monotonic_us()
         if future.cancelled():
+            self.breaker.abandoned()
             return
-        match future.result():
-            case Failed(reason) as failed:
-                failure: Reason | None = reason
-                if reason in _OUTAGE:
-                    self.breaker.failed(now_us)
-                    self.last_failure = str(failed)
-                else:
-                    self.breaker.succeeded()
-            case reply:
-                failure = None
-                self.breaker.succeeded()
-                self._time.observe(self.side, reply.home_time_us)
+        error = future.exception()
+        reply = future.result() if error is None else self._broke(error)
+        failure = reply.reason if isinstance(reply, Failed) else None
+        if isinstance(reply, Failed) and reply.reason in _OUTAGE:
+            self._failed(reply, now_us, began_us)
+        else:
+            self.breaker.succeeded()
+        if reply.home_time_us:
+            self._time.observe(self.side, reply.home_time_us)
         self._observer.replied(self.side, operation, failure, now_us - began_us)
 
 

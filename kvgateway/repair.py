@@ -39,7 +39,10 @@ class RepairRule:
     delay_max_s: float = 10.0
     pin_us: int = 10_000_000
     budget_tokens_max: float = 100.0
-    budget_per_heal: float = 0.5
+    budget_per_heal: float = 2.0
+    """More than the one token that a retry costs: after an outage the queue holds nothing but
+    retries, and those that succeed must pay for themselves."""
+    budget_per_s: float = 1.0
 
 
 @dataclass(slots=True)
@@ -75,8 +78,11 @@ class RepairWorker:
         self._rule = rule
         self._monotonic_us = monotonic_us
         self._budget = RetryBudget(
-            tokens_max=rule.budget_tokens_max, earned_per_success=rule.budget_per_heal
+            tokens_max=rule.budget_tokens_max,
+            earned_per_success=rule.budget_per_heal,
+            earned_per_s=rule.budget_per_s,
         )
+        self._earned_until_us = monotonic_us()
         self.counters = RepairCounters()
 
     async def run(self) -> None:
@@ -94,11 +100,17 @@ class RepairWorker:
             await asyncio.sleep(rest_s if worked else self._rule.idle_s)
 
     async def round(self) -> bool:
-        """Heals one group of due tasks; False when there was nothing that could be done."""
-        if not self._time.known() or not all(map(_usable, self._homes.values())):
+        """Heals one group of due tasks; False when there was nothing that could be done.
+
+        The group is as large as both homes' breakers admit: a task is not taken only to be refused
+        and put off, and the heals themselves are the trials that close a breaker.
+        """
+        self._earn()
+        now_us = self._time.now_or_none_us()
+        limit = min(home.room(self._rule.at_once_max) for home in self._homes.values())
+        if now_us is None or limit == 0:
             return False
-        now_us = self._time.now_us()
-        taken = await self._queue.take(self._rule.at_once_max, now_us, self._rule.lease_us)
+        taken = await self._queue.take(limit, now_us, self._rule.lease_us)
         if not taken:
             return False
         outcomes = await asyncio.gather(*(self._heal(one) for one in taken))
@@ -107,8 +119,13 @@ class RepairWorker:
             await self._queue.done(healed)
         for one, outcome in zip(taken, outcomes, strict=True):
             if isinstance(outcome, NotHealed):
-                await self._put_back(one, outcome)
+                await self._put_back(one, outcome, now_us)
         return True
+
+    def _earn(self) -> None:
+        now_us = self._monotonic_us()
+        self._budget.elapsed((now_us - self._earned_until_us) / 1e6)
+        self._earned_until_us = now_us
 
     async def heal_key(self, key: Key) -> HealOutcome:
         """Heals one key now, for an operator."""
@@ -136,7 +153,7 @@ class RepairWorker:
         known = self._machine.lookup([key], self._time.now_us())[0]
         return known.record if known is not None and known.pinned else None
 
-    async def _put_back(self, one: Taken, outcome: NotHealed) -> None:
+    async def _put_back(self, one: Taken, outcome: NotHealed, taken_us: int) -> None:
         failure = "; ".join(outcome.reasons)
         if outcome.needs_person:
             self.counters.parked += 1
@@ -150,12 +167,9 @@ class RepairWorker:
             most_s=self._rule.delay_max_s,
             unit_random=self._entropy.uniform(0.0, 1.0),
         )
-        await self._queue.later(one, self._time.now_us() + int(pause_s * 1e6), failure)
+        now_us = self._time.now_or_none_us() or taken_us
+        await self._queue.later(one, now_us + int(pause_s * 1e6), failure)
 
 
 def _done(outcome: HealOutcome) -> bool:
     return isinstance(outcome, Healed)
-
-
-def _usable(home: GuardedHome) -> bool:
-    return home.switch.reads and home.switch.writes and home.usable()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tandem.backends.port import Backend, Heal
 from tandem.core.key import Key
@@ -21,6 +22,8 @@ from tandem.core.reply import (
     WriteReply,
 )
 
+_LASTING: Final = frozenset({Reason.CORRUPT, Reason.FOREIGN})
+
 
 @dataclass(frozen=True, slots=True)
 class Healed:
@@ -35,8 +38,8 @@ class NotHealed:
 
     reasons: tuple[str, ...]
     needs_person: bool = False
-    """A retry will not help: deleting for good is the crawler's, corruption without a source
-    is an operator's."""
+    """A retry will not help: deleting for good is the crawler's, corruption without a source and
+    an object of somebody else are an operator's."""
 
 
 HealOutcome = Healed | NotHealed
@@ -61,7 +64,7 @@ async def heal(
         case Zombie(record):
             return NotHealed((f"{record.version} on S3 is below the floor",), needs_person=True)
         case Blocked(reasons):
-            return NotHealed(reasons, needs_person=_all_corrupt(reads))
+            return NotHealed(reasons, needs_person=_no_retry_helps(reads))
 
 
 async def plan_for(homes: Mapping[Side, Backend], key: Key, deadline_s: float) -> RepairPlan:
@@ -115,6 +118,6 @@ def _basis(reply: ReadReply) -> Heal:
             return Heal(reply.home_time_us, over_corrupt=True)
 
 
-def _all_corrupt(reads: Mapping[Side, ReadReply]) -> bool:
+def _no_retry_helps(reads: Mapping[Side, ReadReply]) -> bool:
     failed = [reply for reply in reads.values() if isinstance(reply, Failed)]
-    return bool(failed) and all(reply.reason is Reason.CORRUPT for reply in failed)
+    return bool(failed) and all(reply.reason in _LASTING for reply in failed)

@@ -19,16 +19,27 @@ def delay_s(attempt: int, *, first_s: float, most_s: float, unit_random: float) 
 
 
 class RetryBudget:
-    """Tokens that successes earn and retries spend, so that retries stay a share of the load."""
+    """Tokens that successes earn and retries spend, so that retries stay a share of the load.
 
-    def __init__(self, *, tokens_max: float, earned_per_success: float) -> None:
+    Where nothing but retries is left to do, `earned_per_s` lets a few through, or none ever would
+    succeed.
+    """
+
+    def __init__(
+        self, *, tokens_max: float, earned_per_success: float, earned_per_s: float = 0.0
+    ) -> None:
         self._tokens_max = tokens_max
         self._earned = earned_per_success
+        self._earned_per_s = earned_per_s
         self.tokens = tokens_max
 
     def succeeded(self) -> None:
         """Notes a success."""
         self.tokens = min(self.tokens + self._earned, self._tokens_max)
+
+    def elapsed(self, seconds: float) -> None:
+        """Notes that time has passed."""
+        self.tokens = min(self.tokens + seconds * self._earned_per_s, self._tokens_max)
 
     def spend(self) -> bool:
         """Takes one token for a retry; False when there is none."""
@@ -86,15 +97,19 @@ class Breaker:
         self._trials += 1
         return True
 
-    def would_admit(self, now_us: int) -> bool:
-        """Whether `admits` would say yes; takes no trial."""
+    def room(self, now_us: int, most: int) -> int:
+        """How many calls, `most` of them at most, would be admitted now."""
         match self.state:
             case BreakerState.CLOSED:
-                return True
+                return most
             case BreakerState.OPEN:
-                return now_us - self._opened_us >= self._rule.open_us
+                return min(most, int(now_us - self._opened_us >= self._rule.open_us))
             case BreakerState.HALF_OPEN:
-                return self._trials < 1 << self._successes
+                return max(0, min(most, (1 << self._successes) - self._trials))
+
+    def abandoned(self) -> None:
+        """Notes a call that was admitted and whose outcome nobody will know."""
+        self._trials = max(0, self._trials - 1)
 
     def succeeded(self) -> None:
         """Notes a call that the home answered."""
@@ -105,15 +120,17 @@ class Breaker:
             if self._successes >= self._rule.successes_to_close:
                 self.state = BreakerState.CLOSED
 
-    def failed(self, now_us: int) -> None:
-        """Notes a call that the home did not answer.
+    def failed(self, now_us: int, began_us: int) -> None:
+        """Notes that the home did not answer a call which began at `began_us`.
 
-        Calls that were made before it opened fail long after; they do not keep it open longer.
+        Calls that were made before it opened fail long after; they say nothing of the home as it
+        is now, and keep it open no longer.
         """
         if self.state is BreakerState.OPEN:
             return
         if self.state is BreakerState.HALF_OPEN:
-            self._open(now_us)
+            if began_us >= self._opened_us:
+                self._open(now_us)
             return
         if self._failures == 0:
             self._failing_since_us = now_us

@@ -32,6 +32,7 @@ class Reason(enum.Enum):
     UNREACHABLE = "unreachable"
     ERROR = "error"
     CORRUPT = "corrupt"
+    FOREIGN = "foreign"
     SWITCHED_OFF = "switched off"
     BREAKER_OPEN = "breaker open"
     OVERLOADED = "overloaded"

@@ -156,13 +156,15 @@ def test_every_short_history_of_a_breaker_goes_as_told() -> None:
 def _play(breaker: Breaker, event: Event, now_us: int) -> bool | None:
     match event:
         case Event.ASK:
-            foreseen = breaker.would_admit(now_us)
-            assert breaker.admits(now_us) == foreseen
-            return foreseen
+            room = breaker.room(now_us, most=3)
+            assert breaker.admits(now_us) == (room > 0)
+            if breaker.state is BreakerState.HALF_OPEN and room:
+                assert breaker.room(now_us, most=3) in {room - 1, 3}
+            return room > 0
         case Event.OK:
             breaker.succeeded()
         case Event.FAIL:
-            breaker.failed(now_us)
+            breaker.failed(now_us, now_us)
         case Event.WAIT:
             pass
     return None
@@ -171,7 +173,8 @@ def _play(breaker: Breaker, event: Event, now_us: int) -> bool | None:
 def _opened(rule: BreakerRule) -> Breaker:
     breaker = Breaker(rule)
     for failure in range(rule.failures_to_open):
-        breaker.failed(failure * rule.failing_us_to_open)
+        now_us = failure * rule.failing_us_to_open
+        breaker.failed(now_us, now_us)
     assert breaker.state is BreakerState.OPEN
     return breaker
 
@@ -192,7 +195,7 @@ def test_it_opens_after_enough_failures_over_long_enough(
 ) -> None:
     breaker = Breaker(BreakerRule(failures_to_open=20, failing_us_to_open=1_000_000))
     for now_us in failed_us:
-        breaker.failed(now_us)
+        breaker.failed(now_us, now_us)
     assert breaker.state is state
 
 
@@ -215,7 +218,7 @@ def test_a_failed_trial_starts_all_over() -> None:
     for _ in range(3):
         assert breaker.admits(now_us)
         breaker.succeeded()
-    breaker.failed(now_us)
+    breaker.failed(now_us, now_us)
     assert not breaker.admits(now_us)
     later_us = now_us + BreakerRule().open_us
     assert [breaker.admits(later_us) for _ in range(2)] == [True, False]
@@ -234,6 +237,24 @@ def test_late_failures_do_not_keep_it_open_longer() -> None:
     breaker = _opened(rule)
     opened_us = (rule.failures_to_open - 1) * rule.failing_us_to_open
     for late in range(100):
-        breaker.failed(opened_us + late * rule.open_us // 100)
+        breaker.failed(opened_us + late * rule.open_us // 100, began_us=0)
     assert not breaker.admits(opened_us + rule.open_us - 1)
     assert breaker.admits(opened_us + rule.open_us)
+
+
+def test_calls_from_before_it_opened_do_not_end_a_trial() -> None:
+    breaker, opened_us = _opened(BreakerRule()), BreakerRule().failing_us_to_open * 19
+    later_us = opened_us + BreakerRule().open_us
+    assert breaker.admits(later_us)
+    states = []
+    for began_us in (opened_us - 1, later_us):
+        breaker.failed(later_us, began_us)
+        states.append(breaker.state)
+    assert states == [BreakerState.HALF_OPEN, BreakerState.OPEN]
+
+
+def test_a_trial_that_is_abandoned_may_be_made_again() -> None:
+    breaker, now_us = _opened(BreakerRule()), 10**12
+    assert [breaker.admits(now_us) for _ in range(2)] == [True, False]
+    breaker.abandoned()
+    assert [breaker.admits(now_us) for _ in range(2)] == [True, False]

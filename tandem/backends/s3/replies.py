@@ -116,4 +116,4 @@ def no_reply(error: TransportError) -> Failed:
 def foreign(name: str, time_us: int) -> Failed:
     """The failure that an object under one of our names is which we did not write."""
     detail = f"the object {name} was not written by Tandem: move it away"
-    return Failed(Reason.ERROR, detail, time_us)
+    return Failed(Reason.FOREIGN, detail, time_us)

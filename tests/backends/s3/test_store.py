@@ -214,7 +214,7 @@ async def test_what_others_put_in_the_bucket_is_left_alone(
         client.put_object(Bucket=BUCKET, Key=name, Body=b"somebody else's")
         reply = await home.get(KEY, DEADLINE_S)
         assert isinstance(reply, Failed)
-        assert reply.reason is Reason.ERROR
+        assert reply.reason is Reason.FOREIGN
         assert name in reply.detail
         written = await home.put_if_newer(KEY, value(), DEADLINE_S)
         assert isinstance(written, Failed)
