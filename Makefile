@@ -34,7 +34,7 @@ format: dev  ## Rewrite the source as `check` wants it.
 sim: dev  ## The simulator alone.
 	$(BIN)/pytest tests/sim
 
-bench: setup  ## Measure; results go to the terminal.
+bench: dev  ## Measure; results go to the terminal and to bench/results.
 	$(BIN)/python -m bench
 
 proto: dev  ## Regenerate tandem/wire/v1 from proto/.

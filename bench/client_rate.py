@@ -12,13 +12,15 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import grpc
 import uvloop
 
+from bench.echo import add_echo, echo_of
+from bench.load import Rate, measured
+from bench.report import Report
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.kv import KvService
 from kvgateway.rpc.server import grpc_server
@@ -40,7 +42,6 @@ COMPARED_CALLERS = 128
 KEYS = 1000
 ROUND_S = 0.4
 ROUNDS = 3
-ECHO = "/bench.Echo/Echo"
 
 
 class DictStore:
@@ -76,29 +77,13 @@ class DictStore:
         return ListPage((), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    per_s: float
-    p50_ms: float
-    p99_ms: float
-    cpu_us: float
-    """Of the client process, for one call."""
-
-
 async def serve() -> None:
     failures = Failures(logs.get("bench"))
     gateway = grpc_server(failures)
     service = KvService(DictStore(), SystemClock(), failures)
     kv_pb2_grpc.add_KVServicer_to_server(service, gateway)
-
-    async def echo(request: bytes, _context: object) -> bytes:
-        return request
-
     bare = grpc.aio.server()
-    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(echo)
-    bare.add_generic_rpc_handlers(
-        [grpc.method_handlers_generic_handler("bench.Echo", {"Echo": handler})]
-    )
+    add_echo(bare)
     ports = [server.add_insecure_port("127.0.0.1:0") for server in (gateway, bare)]
     await gateway.start()
     await bare.start()
@@ -108,60 +93,32 @@ async def serve() -> None:
     await bare.stop(0)
 
 
-async def measured(call: Callable[[int], Awaitable[object]], callers: int) -> Rate:
-    """`callers` tasks, each calling again as soon as it has its answer, for a round."""
-    latencies: list[float] = []
-    cpu_before_s = time.process_time()
-    start_s = time.perf_counter()
-    end_s = start_s + ROUND_S
-
-    async def caller(number: int) -> None:
-        before_s = time.perf_counter()
-        while before_s < end_s:
-            number += 1
-            await call(number)
-            after_s = time.perf_counter()
-            latencies.append(after_s - before_s)
-            before_s = after_s
-
-    await asyncio.gather(*(caller(7 * number) for number in range(callers)))
-    elapsed_s = time.perf_counter() - start_s
-    latencies.sort()
-    return Rate(
-        len(latencies) / elapsed_s,
-        latencies[len(latencies) // 2] * 1e3,
-        latencies[len(latencies) * 99 // 100] * 1e3,
-        (time.process_time() - cpu_before_s) / len(latencies) * 1e6,
-    )
-
-
-def show(what: str, callers: int, rates: Sequence[Rate]) -> Rate:
-    """Prints the medians of the rounds, and returns them."""
+def show(report: Report, what: str, callers: int, rates: Sequence[Rate]) -> Rate:
+    """Reports the medians of the rounds, and returns them."""
     median = Rate(
         *(statistics.median(getattr(rate, field.name) for rate in rates) for field in fields(Rate))
     )
-    print(
+    report.line(
         f"{what:<12} {callers:>7} {median.per_s:>10,.0f}"
-        f" {median.p50_ms:>8.2f} {median.p99_ms:>8.2f} {median.cpu_us:>13.0f}",
-        flush=True,
+        f" {median.p50_ms:>8.2f} {median.p99_ms:>8.2f} {median.cpu_us:>13.0f}"
     )
     return median
 
 
-async def compare(gateway_port: int, echo_port: int) -> None:
+async def compare(report: Report, gateway_port: int, echo_port: int) -> None:
     keys = [f"key-{number}" for number in range(KEYS)]
     async with (
         Client(f"127.0.0.1:{gateway_port}", NAMESPACE) as kv,
         grpc.aio.insecure_channel(f"127.0.0.1:{echo_port}") as channel,
     ):
         await kv.put_many(dict.fromkeys(keys, VALUE))
-        unary: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ECHO)
+        unary = echo_of(channel)
         calls: dict[str, Callable[[int], Awaitable[object]]] = {
             "unary echo": lambda _: unary(VALUE),
             "Client.get": lambda number: kv.get(keys[number % KEYS]),
             "Client.put": lambda number: kv.put(keys[number % KEYS], VALUE),
         }
-        print(
+        report.line(
             f"{'':<12} {'callers':>7} {'per second':>10}"
             f" {'p50 ms':>8} {'p99 ms':>8} {'client CPU us':>13}"
         )
@@ -170,13 +127,13 @@ async def compare(gateway_port: int, echo_port: int) -> None:
             rates: dict[str, list[Rate]] = {what: [] for what in calls}
             for _ in range(ROUNDS):
                 for what, call in calls.items():
-                    rates[what].append(await measured(call, callers))
-            shown = {what: show(what, callers, rates[what]) for what in calls}
+                    rates[what].append(await measured(call, callers, ROUND_S))
+            shown = {what: show(report, what, callers, rates[what]) for what in calls}
             if callers == COMPARED_CALLERS:
                 compared = shown
     echo = compared.pop("unary echo")
     for what, rate in compared.items():
-        print(
+        report.line(
             f"{what} at {COMPARED_CALLERS} callers: {rate.per_s / echo.per_s:.1f} x the calls of"
             f" unary echo a second, {echo.cpu_us / rate.cpu_us:.1f} x those in the same CPU time"
         )
@@ -198,10 +155,10 @@ def main() -> None:
     ) as server:
         assert server.stdout is not None
         gateway_port, echo_port = map(int, server.stdout.readline().split())
-        load = os.getloadavg()[0]
-        print(f"Python {sys.version.split()[0]}, grpcio {grpc.__version__}, load {load:.1f},")
-        print(f"{len(VALUE)}-byte values, median of {ROUNDS} rounds of {ROUND_S} s\n")
-        uvloop.run(compare(gateway_port, echo_port))
+        with Report("client_rate") as report:
+            report.line(f"{len(VALUE)}-byte values, median of {ROUNDS} rounds of {ROUND_S} s")
+            report.line()
+            uvloop.run(compare(report, gateway_port, echo_port))
         server.communicate("")
 
 

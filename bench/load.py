@@ -10,7 +10,7 @@ from pathlib import Path
 
 Call = Callable[[int], Awaitable[object]]
 """One operation; the number says which key."""
-_TICK_S = 0.005
+_TICK_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,25 @@
+"""Every bench of the product, one after the other; results go to bench/results.
+
+    make bench
+
+`bench.s3_clients`, by which the S3 client was chosen, is run by hand; so is `bench.memory` for
+longer than half a minute.
+"""
+
+import subprocess
+import sys
+
+PARTS = ("rates", "client_rate", "kvsp_reads", "outages", "memory")
+
+
+def main() -> int:
+    failed = [
+        part for part in PARTS if subprocess.run([sys.executable, "-m", f"bench.{part}"]).returncode
+    ]
+    for part in failed:
+        print(f"bench.{part} failed: its last result is left as it was")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
