@@ -18,6 +18,8 @@ from tandem.errors import ConfigurationError
 MAP_BYTES: Final = 256 * 1024 * 1024
 _SHARED_MEMORY: Final = Path("/dev/shm")
 _SPARE: Final = 1.25
+_NAME: Final = "tandem-kv-"
+_OWNER: Final = "owner"
 _SUPERVISOR: Final = "supervisor.lock"
 _USERS: Final = "machine.lock"
 
@@ -48,9 +50,11 @@ class Place:
         in_memory, on_disk = _in_memory(data, shared_memory), data / "machine"
         for leftover in (in_memory, on_disk):
             shutil.rmtree(leftover, ignore_errors=True)
+        _sweep(shared_memory)
         directory = in_memory if _room(shared_memory) >= map_bytes * _SPARE else on_disk
         try:
             directory.mkdir(mode=0o700)
+            (directory / _OWNER).write_text(str(data.resolve()))
             shared.create(directory, map_bytes)
         except OSError as error:
             _close(locks)
@@ -84,7 +88,7 @@ def _open_lock(data: Path, name: str) -> int:
 def _in_memory(data: Path, shared_memory: Path) -> Path:
     """One directory for each data directory, so that what a crash has left is found again."""
     name = hashlib.blake2b(str(data.resolve()).encode(), digest_size=8).hexdigest()
-    return shared_memory / f"tandem-kv-{name}"
+    return shared_memory / f"{_NAME}{name}"
 
 
 def _room(directory: Path) -> int:

@@ -18,6 +18,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from kvgateway.settings import GatewaySettings
+from kvgateway.state import shared_place
 from tandem import Client
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.operations import Status
@@ -135,7 +136,9 @@ class Deployment:
             "TANDEM_KVSP": self.kvsp_address,
             "TANDEM_LOG_FORMAT": "json",
             "TANDEM_WORKERS": str(workers),
+            "TANDEM_SHARED_MEMORY": "64MiB",
             "TANDEM_PAUSE": "1",
+            "TANDEM_SHARED_MEMORY": "16MiB",
             **_bucket_settings(bucket),
             **settings,
         }
@@ -258,6 +261,9 @@ class Deployment:
             time.sleep(_POLL_S)
         for program in (self.kvsp, self.gateway, self.crawler, self.up):
             program.reap()
+        # A gateway that was killed leaves its memory to its next start, and here is none.
+        memory = shared_place._in_memory(self.data / "gateway", Path("/dev/shm"))
+        shutil.rmtree(memory, ignore_errors=True)
 
     def last_words(self) -> str:
         """The end of every log, for a test that failed."""

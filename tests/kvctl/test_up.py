@@ -29,6 +29,7 @@ class Machine:
         self.environment = {
             **dict(zip(("TANDEM_GRPC", "TANDEM_HTTP", "TANDEM_KVSP"), addresses, strict=True)),
             "TANDEM_DATA": str(data),
+            "TANDEM_SHARED_MEMORY": "16MiB",
         }
 
     @contextmanager

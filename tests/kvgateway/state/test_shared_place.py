@@ -1,6 +1,7 @@
 """Where shared memory is made, and that two starts never share it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,21 @@ def test_no_room_is_said_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no room"):
         Place.make(tmp_path, 1 << 60, tmp_path / "nowhere")
     Place.make(tmp_path, MAP_BYTES, tmp_path / "nowhere").leave()
+
+
+def test_a_start_gives_back_what_killed_gateways_have_left(tmp_path: Path) -> None:
+    shared_memory = tmp_path / "shm"
+    shared_memory.mkdir()
+    used = Place.make(tmp_path / "used", MAP_BYTES, shared_memory)
+    killed = Place.make(tmp_path / "killed", MAP_BYTES, shared_memory)
+    gone = Place.make(tmp_path / "gone", MAP_BYTES, shared_memory)
+    foreign = shared_memory / "tandem-kv-of-somebody-else"
+    foreign.mkdir()
+    for place in (killed, gone):
+        place.leave()
+    shutil.rmtree(tmp_path / "gone")
+    another = Place.make(tmp_path / "another", MAP_BYTES, shared_memory)
+    left = sorted(directory.name for directory in shared_memory.iterdir())
+    assert left == sorted([used.directory.name, another.directory.name, foreign.name])
+    for place in (used, another):
+        place.leave()
