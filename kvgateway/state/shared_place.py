@@ -81,6 +81,31 @@ def _close(locks: tuple[int, ...]) -> None:
         os.close(lock)
 
 
+def _sweep(shared_memory: Path) -> None:
+    """Removes what gateways that were killed have left: reserved memory that nobody gives back,
+    since a data directory that is used no more is never started again."""
+    for directory in shared_memory.glob(f"{_NAME}*"):
+        try:
+            owner = Path((directory / _OWNER).read_text())
+        except OSError:
+            continue
+        if not owner.is_dir() or _unused(owner):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _unused(data: Path) -> bool:
+    """Whether no process of the gateway there is alive."""
+    for name in (_SUPERVISOR, _USERS):
+        lock = _open_lock(data, name)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(lock)
+    return True
+
+
 def _open_lock(data: Path, name: str) -> int:
     return os.open(data / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
