@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SEEDS ?= 1000
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -31,8 +32,8 @@ format: dev  ## Rewrite the source as `check` wants it.
 	$(BIN)/ruff check --fix --quiet
 	$(BIN)/ruff format --quiet
 
-sim: dev  ## The simulator alone.
-	$(BIN)/pytest tests/sim
+sim: dev  ## Look for trouble in many simulated universes: make sim SEEDS=10000.
+	$(BIN)/python -m tests.sim --seeds $(SEEDS)
 
 bench: dev  ## Measure; results go to the terminal and to bench/results.
 	$(BIN)/python -m bench

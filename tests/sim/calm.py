@@ -84,8 +84,10 @@ class Calm:
             for side in Side:
                 held = self._universe.sites[side].held(key)
                 if newest is not None and _version(held) < newest.version:
-                    self._fail(f"lost ({after}): {side.value} holds {key.name} at "
-                               f"{self._named(held)}, but write {newest.number} was acknowledged")  # fmt: skip
+                    self._fail(
+                        f"lost ({after}): {side.value} holds {key.name} at {self._named(held)},"
+                        f" but write {newest.number} was acknowledged"
+                    )
                 if held is not None:
                     self._is_sound(side, key, held)
 

@@ -5,14 +5,13 @@ roams between machines, and carries the versions that it knows.
 """
 
 import asyncio
-from collections.abc import Sequence
 from random import Random
 from typing import Final, Protocol
 
 from tandem.core.key import Key
 from tandem.core.record import Kind
-from tandem.core.request import Delete, Listing, Put, Read, Write
-from tandem.core.version import NO_VERSION
+from tandem.core.request import Delete, Listing, Put, Read, Write, Written
+from tandem.core.version import NO_VERSION, Version
 from tandem.errors import TandemError
 from tests.sim.history import ConnectionLost
 from tests.sim.host import POLICIES, Host, Worker
@@ -32,7 +31,7 @@ class Surroundings(Protocol):
 
     loop: VirtualLoop
     oracles: Oracles
-    hosts: Sequence[Host]
+    hosts: list[Host]
     machines: dict[str, Scope]
 
     def read_may_fail(self, worker: Worker, read: Read) -> bool:
@@ -145,7 +144,7 @@ class Client:
         scopes = self._scopes(worker)
         worker.machine.minted = ()
         answers = worker.write(writes)
-        minted = worker.machine.minted
+        minted: Sequence[Version] = worker.machine.minted
         writings = [
             oracles.stamped(operation, version, scopes)
             for operation, version in zip(operations, minted, strict=bool(minted))
@@ -161,7 +160,7 @@ class Client:
         self,
         worker: Worker,
         write: Write,
-        answer: "asyncio.Future[object]",
+        answer: "asyncio.Future[Written]",
         operation: Operation,
         writing: Writing | None,
     ) -> None:

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, ScanPage
@@ -170,7 +170,7 @@ class Link:
         self._history.called(self._name, *what, outcome)
 
 
-class _Call:
+class _Call(Generic[T]):
     """One call under way."""
 
     __slots__ = ("_apply", "_down_s", "_fault", "_link", "_lost", "_until_s", "_what", "reply")
@@ -244,7 +244,7 @@ class _Call:
         verb, name, version = self._what
         self._link.note((f"{verb} again", name, version), self._apply())
 
-    def _return(self, outcome: object) -> None:
+    def _return(self, outcome: T) -> None:
         if self._link.trouble() is Trouble.NO_REPLIES:
             self._give_up(Loss.TIMEOUT, self._until_s)
         else:
@@ -254,9 +254,9 @@ class _Call:
         when_s = min(when_s, self._until_s)
         self._link.call_at(when_s, lambda: self._settle(self._lost(loss)))
 
-    def _settle(self, outcome: object) -> None:
+    def _settle(self, outcome: T) -> None:
         if not self.reply.done() and not self._link.cut:
-            self.reply.set_result(outcome)  # type: ignore[arg-type]
+            self.reply.set_result(outcome)
 
 
 class Site:

@@ -119,7 +119,8 @@ class Worker:
         )  # fmt: skip
         self.keeper = Keeper(
             store_id=STORE_ID, guards=self.guards, time=self.time,
-            machine=cast(Spilling, self.machine), journal=journal, switches=SwitchBoard(host.disk), queue=queue, trust=self.trust,
+            machine=cast(Spilling, self.machine), journal=journal,
+            switches=SwitchBoard(host.disk), queue=queue, trust=self.trust,
             trust_file=host.disk, namespaces=lambda: frozenset(POLICIES), entropy=entropy,
         )  # fmt: skip
         self.repair = RepairWorker(

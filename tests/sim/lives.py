@@ -44,7 +44,7 @@ class Disk:
     gateway_id: bytes
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     trust: Trust = field(default_factory=Trust)
-    switches: Switches = Switches()
+    switches: Switches = field(default_factory=Switches)
     clock_bound_us: int = 0
     leftovers: list["Leftover"] = field(default_factory=list)
 
@@ -75,6 +75,9 @@ class Leftover:
 
     disk: Disk
     intents: Sequence[Intent]
+
+    def release(self) -> None:
+        """It stays where it is."""
 
     def drop(self) -> None:
         self.disk.leftovers = [one for one in self.disk.leftovers if one is not self]

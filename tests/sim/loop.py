@@ -11,9 +11,10 @@ from contextvars import Context
 from heapq import heappop, heappush
 from itertools import count
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+_Arguments = TypeVarTuple("_Arguments")
 
 EPOCH_US: Final = 1_700_000_000_000_000
 """True time when a universe begins."""
@@ -72,8 +73,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[_Arguments]], object],
+        *args: *_Arguments,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)

@@ -117,11 +117,13 @@ class Oracles:
         operation.version = version
         key = operation.key
         for earlier in self.by_key.get(key, ()):
-            long_ago = operation.began_s - CLOCKS_APART_S
-            if earlier.acked_s is not None and earlier.acked_s < long_ago:
-                if earlier.version >= version:
-                    self.fail(f"order: write {operation.number} of {key.name} is stamped below "
-                              f"{earlier.number}, which was acknowledged long before")  # fmt: skip
+            if earlier.acked_s is None or earlier.acked_s > operation.began_s - CLOCKS_APART_S:
+                continue
+            if earlier.version >= version:
+                self.fail(
+                    f"order: write {operation.number} of {key.name} is stamped below"
+                    f" {earlier.number}, which was acknowledged long before"
+                )
         for scope in scopes:
             if version <= scope.floors.get(key, NO_VERSION):
                 self.fail(f"order: write {operation.number} of {key.name} is stamped below what "

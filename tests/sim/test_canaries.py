@@ -5,6 +5,8 @@ import pytest
 from tests.sim.canaries import CANARIES, Canary
 from tests.sim.swarm import judged
 
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
 @pytest.mark.timeout(600)

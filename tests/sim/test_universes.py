@@ -9,9 +9,12 @@ import pytest
 from tests.sim.regressions import REGRESSIONS
 from tests.sim.swarm import judged
 
+# A task that is cancelled before its first step leaves the home's coroutine inside it unstarted.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 GROUPS = 10
-UNIVERSES_PER_GROUP = 40
+UNIVERSES_PER_GROUP = 30
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
