@@ -5,6 +5,7 @@ roams between machines, and carries the versions that it knows.
 """
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 from typing import Final, Protocol
 
@@ -88,7 +89,7 @@ class Client:
             return self._last
         namespace = NAMESPACES[self._random.random() < 0.1]
         if self._random.random() < 0.93:
-            passed = len(self._universe.oracles.operations) // 16 if self._plan.names_pass else 0
+            passed = len(self._universe.oracles.operations) // self._plan.writes_a_name
             number = passed + self._random.randrange(self._plan.hot_names)
             self._last = Key(namespace, f"hot{number}")
             return self._last

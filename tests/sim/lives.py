@@ -21,7 +21,7 @@ from tandem.core.key import Key
 from tandem.core.version import Version
 from tests.sim.history import Crashed
 
-_CHANGES = frozenset({"add", "done", "later", "park", "clear_dirty"})
+_CHANGES = frozenset({"add", "take", "done", "later", "park", "clear_dirty"})
 """What takes the queue's disk a moment."""
 
 

@@ -54,8 +54,8 @@ class Plan:
     """Of each client."""
     think_s: float
     hot_names: int
-    names_pass: bool
-    """Whether clients turn to new names as time goes by."""
+    writes_a_name: int
+    """After so many writes clients turn to new names."""
     queue_s: float
     """The longest time that a change of a repair queue takes."""
     sick: Side | None
@@ -95,6 +95,7 @@ def _crowded(random: Random, plan: Plan) -> Plan:
         real_s3_client=random.random() < 0.7,
         clients=5,
         hot_names=1,
+        writes_a_name=random.choice([1000, 5]),
         sick=None,
         rates=dict.fromkeys(Side, rates),
         windows=dict.fromkeys(Side, ()),
@@ -106,7 +107,9 @@ def _crowded(random: Random, plan: Plan) -> Plan:
 def _deadly(random: Random, plan: Plan) -> Plan:
     """Machines die just after writes; what they leave is all that repair has."""
     hosts = random.choice([1, 2])
-    rates = tuple((fault, random.uniform(0.05, 0.25)) for fault in (Fault.LOST, Fault.SLOW))
+    rates = tuple(
+        (fault, random.uniform(0.05, 0.25)) for fault in (Fault.LOST, Fault.ERROR, Fault.SLOW)
+    )
     blows = tuple(
         Blow(
             0.0,
@@ -146,7 +149,7 @@ def _anything(random: Random) -> Plan:
         operations=operations,
         think_s=random.choice([1, 2]) * storm_s / operations,
         hot_names=random.choice([1, 2, 2, 3, 5]),
-        names_pass=random.random() < 0.4,
+        writes_a_name=random.choice([1000, 1000, 16]),
         queue_s=random.choice([0.002, 0.002, 0.05, 0.5]),
         sick=sick,
         rates={side: _rates(random) if side in sides else () for side in Side},
