@@ -136,7 +136,6 @@ class Deployment:
             "TANDEM_KVSP": self.kvsp_address,
             "TANDEM_LOG_FORMAT": "json",
             "TANDEM_WORKERS": str(workers),
-            "TANDEM_SHARED_MEMORY": "64MiB",
             "TANDEM_PAUSE": "1",
             "TANDEM_SHARED_MEMORY": "16MiB",
             **_bucket_settings(bucket),
