@@ -11,6 +11,8 @@ from tests.e2e.deployment import Deployment, deployed, serves
 from tests.e2e.history import Mix, more, under_load
 from tests.servers.rgw import Rgw
 
+pytestmark = pytest.mark.timeout(180)  # whole bounds are waited for, on a busy machine
+
 _DRAIN_S = 3.0
 
 

@@ -5,12 +5,16 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tandem import Client
 from tandem.core.record import Kind
 from tandem.errors import TandemError
 from tests.e2e.comparison import check, equal_records
 from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
 from tests.e2e.history import Mix, more, under_load
+
+pytestmark = pytest.mark.timeout(180)  # kvctl is started a dozen times on a busy machine
 
 _FILES = 2000
 
