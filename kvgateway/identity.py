@@ -15,13 +15,17 @@ from kvgateway.home_time import HomeTime
 from tandem.backends.port import Backend, Heal
 from tandem.backends.store_id import STORE_ID_KEY, shown
 from tandem.core.envelope import seal
+from tandem.core.limits import HEAL_AGE_MAX_S
 from tandem.core.reply import Found, Missing, ReadReply, Side
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 
 _OLDEST_US: Final = 1
 """The id has the oldest version there is: of two ids that gateways write at their very first
-start, the nonce decides, and both see the same one win."""
+start, the nonce decides, and both homes see the same one win."""
+GIVE_AGE_MAX_US: Final = 1_000_000
+"""An id is refused by a home that was seen to be empty longer ago than this (and the skew of its
+clock): a home that was given an id keeps it for good once as much time has passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,17 @@ def judge(kept: str, fresh: str, replies: Mapping[Side, ReadReply]) -> Verdict:
     ids = sorted({text for text in texts.values() if text})
     if not kept:
         if len(ids) > 1:
-            pairs = ", ".join(f"{side.value} has {text}" for side, text in texts.items())
-            raise ConfigurationError([f"the two homes belong to different stores: {pairs}"])
+            raise ConfigurationError([f"the two homes belong to different stores: {_told(texts)}"])
         if any(text is None for text in texts.values()):
             waits = "the first start needs both homes, and one does not answer"
             return Verdict("", dict.fromkeys(replies, waits))
         kept = ids[0] if ids else fresh
     barred = {side: _objection(kept, text, replies[side]) for side, text in texts.items()}
     return Verdict(kept, barred, tuple(side for side, text in texts.items() if text == ""))
+
+
+def _told(texts: Mapping[Side, str | None]) -> str:
+    return ", ".join(f"{side.value} has {text}" for side, text in texts.items())
 
 
 def _objection(kept: str, text: str | None, reply: ReadReply) -> str:
@@ -95,4 +102,10 @@ async def give(
     """Writes the id into an empty home; the next look tells what came of it."""
     if isinstance(reply, Missing):
         record = seal(Version.at(_OLDEST_US, nonce), store_id.encode())
-        await home.put_if_newer(STORE_ID_KEY, record, deadline_s, Heal(reply.home_time_us))
+        read_at_us = reply.home_time_us - int(HEAL_AGE_MAX_S * 1e6) + give_age_max_us(home)
+        await home.put_if_newer(STORE_ID_KEY, record, deadline_s, Heal(read_at_us))
+
+
+def give_age_max_us(home: Backend) -> int:
+    """How long after it was seen to be empty a home takes an id."""
+    return GIVE_AGE_MAX_US + home.clock_skew_max_us

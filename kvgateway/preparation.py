@@ -37,6 +37,10 @@ class Leftover(Protocol):
         """Removes them from the journal: they are in the repair queue, durably."""
         ...
 
+    def release(self) -> None:
+        """Leaves them for a later try."""
+        ...
+
 
 async def agree_on_store(
     homes: Mapping[Side, Backend], kept: str, entropy: Entropy, time: HomeTime, trust: Trust
@@ -46,16 +50,18 @@ async def agree_on_store(
 
     Waits for homes that do not answer as long as nothing can be decided without them, and learns
     the homes' time meanwhile. A home that is empty though the store is not new lacks everything:
-    `trust` is told. Raises ConfigurationError when the homes belong to different stores.
+    `trust` is told. An id that was given counts once no other gateway, which may be starting at the
+    same time, can give another one any more. Raises ConfigurationError when the homes belong to
+    different stores.
     """
-    fresh = entropy.token(16).hex()
+    fresh, nonce = entropy.token(16).hex(), entropy.token(8)
     while True:
         replies = await identity.look(homes, LOOK_DEADLINE_S, time)
         verdict = identity.judge(kept, fresh, replies)
-        for side in verdict.empty if verdict.store_id else ():
+        given = verdict.empty if verdict.store_id else ()
+        for side in given:
             if verdict.store_id != fresh:
                 trust.missed(side, ALL, time.now_us())
-            nonce = entropy.token(8)
             await identity.give(
                 homes[side], replies[side], verdict.store_id, nonce, LOOK_DEADLINE_S
             )
@@ -65,7 +71,9 @@ async def agree_on_store(
         usable = [side for side, objection in verdict.barred.items() if not objection]
         if usable and (kept or len(usable) == len(homes)):
             return verdict.store_id
-        if not verdict.empty:
+        if given:
+            await asyncio.sleep(max(identity.give_age_max_us(homes[s]) for s in given) / 1e6)
+        else:
             _LOG.warning("waiting_for_homes", why={s.value: o for s, o in verdict.barred.items()})
             await asyncio.sleep(LOOK_PAUSE_S)
 
@@ -76,27 +84,36 @@ async def recover_intents(
     """Makes the intents of dead workers repair tasks and wanted versions; how many those were.
 
     In this order, so that dying in between forgets nothing: queued, pinned, dropped. They have
-    waited since they were minted. What the dead had taken from the queue is free again.
+    waited since they were minted. What the dead had taken from the queue is free again. What a
+    queue that fails (OSError) has not taken is left for a later try.
     """
     recovered = 0
-    for leftover in leftovers:
-        intents = leftover.intents
-        for start in range(0, len(intents), QUEUE_GROUP_MAX):
-            group = intents[start : start + QUEUE_GROUP_MAX]
-            tasks = [RepairTask(i.key, i.version, tuple(Side)) for i in group]
-            await queue.add(tasks, due_us=max(i.version.time_us for i in group))
-            machine.pin(group)
-        leftover.drop()
-        recovered += len(intents)
+    left = list(leftovers)
+    try:
+        while left:
+            await _recover(left[0].intents, queue, machine)
+            left[0].drop()
+            recovered += len(left.pop(0).intents)
+    finally:
+        for leftover in left:
+            leftover.release()
     await queue.free()
     return recovered
 
 
-async def pin_queue(queue: RepairQueue, machine: Machine) -> None:
+async def _recover(intents: Sequence[Intent], queue: RepairQueue, machine: Machine) -> None:
+    for start in range(0, len(intents), QUEUE_GROUP_MAX):
+        group = intents[start : start + QUEUE_GROUP_MAX]
+        tasks = [RepairTask(i.key, i.version, tuple(Side)) for i in group]
+        await queue.add(tasks, due_us=max(i.version.time_us for i in group))
+        machine.pin(group)
+
+
+async def pin_queue(queue: RepairQueue, machine: Machine, pinned_max: int = PINNED_MAX) -> None:
     """What is queued is wanted by reads again, as it was before the restart."""
-    queued = await queue.sample(PINNED_MAX + 1)
-    intents = [Intent(one.task.key, one.task.version) for one in queued]
+    queued = await queue.sample(pinned_max + 1)
+    intents = [Intent(one.task.key, one.task.version) for one in queued[:pinned_max]]
     for start in range(0, len(intents), QUEUE_GROUP_MAX):
         machine.pin(intents[start : start + QUEUE_GROUP_MAX])
-    if len(queued) > PINNED_MAX:
+    if len(queued) > pinned_max:
         machine.note_spill()

@@ -1,0 +1,132 @@
+"""One store for all gateways, and no intent forgotten, whatever dies or fails in between."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from kvgateway.home_time import HomeTime
+from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.state.memory import MemoryMachine
+from kvgateway.state.memory_queue import MemoryQueue
+from kvgateway.state.ports import Intent, RepairTask
+from kvgateway.trust import Trust
+from tandem.backends.store_id import STORE_ID_KEY, shown
+from tandem.core.key import Key
+from tandem.core.reply import Failed, Side
+from tandem.core.version import Version
+from tests.kvgateway.homes import DOWN, NAMESPACE, Numbers, Pair
+from tests.sim.loop import EPOCH_US, VirtualClock, current, run
+
+INTENTS = [Intent(Key(NAMESPACE, f"key {n}"), Version.at(EPOCH_US + n)) for n in range(5)]
+
+
+def memory() -> MemoryMachine:
+    return MemoryMachine(gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51)
+
+
+@dataclass
+class LeftBehind:
+    """A dead worker's journal."""
+
+    intents: list[Intent] = field(default_factory=lambda: list(INTENTS))
+    fate: str = "held"
+
+    def drop(self) -> None:
+        self.fate = "dropped"
+
+    def release(self) -> None:
+        self.fate = "released"
+
+
+class RefusingQueue(MemoryQueue):
+    """A queue whose disk is full."""
+
+    async def add(self, tasks: object, due_us: int) -> None:
+        raise OSError("no space is left")
+
+
+@pytest.mark.parametrize("head_start_s", [0.0, 0.01, 0.05, 0.5, 1.0, 1.9, 3.0])
+@pytest.mark.parametrize("slowest", [0, 1])
+def test_two_first_starts_at_once_end_with_one_store(head_start_s: float, slowest: int) -> None:
+    async def start(pair: Pair, number: int) -> str:
+        if number:
+            await asyncio.sleep(head_start_s)
+        entropy = Numbers()
+        for _ in range(number):
+            entropy.token(8)
+        time = HomeTime(pair.clock)
+        return await agree_on_store(pair.homes, "", entropy, time, Trust())
+
+    async def both() -> None:
+        pair = Pair(VirtualClock(current()))
+        pair.kvsp.delay_s, pair.s3.delay_s = 0.02, 0.3
+        ids = await asyncio.gather(start(pair, slowest), start(pair, 1 - slowest))
+        held = await pair.held(STORE_ID_KEY)
+        assert {*ids, *map(shown, held.values())} == {ids[0]}
+
+    run(both())
+
+
+def test_a_first_start_waits_for_the_second_home() -> None:
+    async def start() -> None:
+        pair = Pair(VirtualClock(current()))
+        pair.s3.down()
+        current().call_later(60.0, pair.s3.up)
+        store_id = await agree_on_store(pair.homes, "", Numbers(), pair.time, Trust())
+        assert 60.0 < current().time() < 65.0
+        assert shown((await pair.held(STORE_ID_KEY))[Side.S3]) == store_id
+
+    run(start())
+
+
+def test_a_home_that_reads_but_refuses_the_id_is_not_hammered() -> None:
+    async def start() -> None:
+        pair = Pair(VirtualClock(current()))
+        pair.s3.write_answer = _refused
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(30):
+                await agree_on_store(pair.homes, "", Numbers(), pair.time, Trust())
+        assert pair.s3.calls.count("put") <= 30
+
+    run(start())
+
+
+def _refused() -> Failed:
+    return DOWN
+
+
+def test_intents_become_tasks_and_wanted_versions() -> None:
+    async def recover() -> None:
+        queue, machine, left = MemoryQueue(), memory(), LeftBehind()
+        assert await recover_intents([left], queue, machine) == len(INTENTS)
+        assert left.fate == "dropped"
+        for intent, known in zip(
+            INTENTS, machine.lookup([i.key for i in INTENTS], EPOCH_US), strict=True
+        ):
+            assert await queue.wanted(intent.key) == intent.version
+            assert known is not None
+            assert known.pinned
+
+    run(recover())
+
+
+def test_a_queue_that_refuses_leaves_intents_for_a_later_try() -> None:
+    async def recover() -> None:
+        lefts = [LeftBehind(), LeftBehind()]
+        with pytest.raises(OSError, match="no space"):
+            await recover_intents(lefts, RefusingQueue(), memory())
+        assert [left.fate for left in lefts] == ["released"] * 2
+
+    run(recover())
+
+
+def test_more_rows_than_may_be_pinned_are_asked_for() -> None:
+    async def pin(rows_pinned: int) -> tuple[int, bool]:
+        queue, machine = MemoryQueue(), memory()
+        await queue.add([RepairTask(i.key, i.version, (Side.S3,)) for i in INTENTS], EPOCH_US)
+        await pin_queue(queue, machine, rows_pinned)
+        known = machine.lookup([i.key for i in INTENTS], EPOCH_US)
+        return sum(one is not None for one in known), machine.spilled()
+
+    assert [run(pin(most)) for most in (4, 5, 6)] == [(4, True), (5, False), (5, False)]
