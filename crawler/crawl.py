@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tandem.backends.heal import Healed, NotHealed, heal
 from tandem.backends.port import Backend, ScanPage
+from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.key import Key
 from tandem.core.reply import Failed, Side
 from tandem.core.scan_diff import Difference, ScanDiff
@@ -35,7 +36,7 @@ class CrawlReport:
 
     namespace: str
     began_at_us: int = 0
-    """The smaller of the homes' times when it began; 0 while no page has come."""
+    """The smaller of the homes' times when it began; 0 when a home did not tell it."""
     equal_keys: int = 0
     in_flight: int = 0
     copied: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
@@ -58,12 +59,13 @@ class Crawl:
         self._rule = rule
         self._diff = ScanDiff()
         self._after = dict.fromkeys(Side, "")
-        self._times: dict[Side, int] = {}
         self._suspects: list[Difference] = []
         self.report = CrawlReport(namespace)
 
     async def run(self) -> CrawlReport:
         """Sees all pages, or says in the report why it could not."""
+        if not await self._begin():
+            return self.report
         while (side := self._diff.wants()) is not None:
             page = await self._page(side)
             if page is None:
@@ -76,6 +78,19 @@ class Crawl:
         await self._second_look()
         self.report.equal_keys = self._diff.equal
         return self.report
+
+    async def _begin(self) -> bool:
+        """Takes the homes' times before the first page: a listing shows nothing of a write that
+        came while it was on its way, so the time that comes with it would be too late."""
+        times = []
+        for side, home in self._homes.items():
+            reply = await home.get(STORE_ID_KEY, self._rule.deadline_s)
+            if isinstance(reply, Failed):
+                self.report.failure = f"{side.value}: {reply}"
+                return False
+            times.append(reply.home_time_us)
+        self.report.began_at_us = min(times)
+        return True
 
     async def _page(self, side: Side) -> ScanPage | None:
         page = await self._homes[side].scan(
@@ -92,10 +107,11 @@ class Crawl:
             case ScanPage(complete=False):
                 self.report.failure = f"{side.value}: the listing is incomplete"
                 return None
-            case ScanPage(next_after=next_after, home_time_us=home_time_us):
-                self._times.setdefault(side, home_time_us)
-                self.report.began_at_us = min(self._times.values())
-                self._after[side] = next_after or ""
+            case ScanPage(next_after=str(after)) if after <= self._after[side]:
+                self.report.failure = f"{side.value}: the listing goes in circles"
+                return None
+            case ScanPage(next_after=after):
+                self._after[side] = after or ""
                 return page
 
     async def _second_look(self) -> None:

@@ -93,11 +93,20 @@ class Rounds:
                 return
             if await objection(self._homes, self._rule.deadline_s):
                 return
-            report = await Crawl(self._homes, namespace, self._rule).run()
-            self._note(report)
-            if report.began_at_us:
-                await self._gateways.tell(Told(namespace, report.began_at_us, report.equal))
+            await self._crawl(namespace)
         self.counters.rounds += 1
+
+    async def _crawl(self, namespace: str) -> None:
+        """One crawl; one that raises is counted, and keeps no other namespace from its own."""
+        try:
+            report = await Crawl(self._homes, namespace, self._rule).run()
+        except Exception as error:
+            self.counters.errors += 1
+            _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+            return
+        self._note(report)
+        if report.began_at_us:
+            await self._gateways.tell(Told(namespace, report.began_at_us, report.equal))
 
     async def _namespaces(self) -> Sequence[str]:
         """The ids of all namespaces that either home knows and that are not deleted."""
@@ -112,7 +121,7 @@ class Rounds:
                 if isinstance(page, Failed):
                     break
                 for entry in page.entries:
-                    if entry.kind is not Kind.TOMBSTONE and entry.name not in found:
+                    if entry.kind is not Kind.TOMBSTONE and not found.get(entry.name):
                         found[entry.name] = await self._is_namespace(home, entry.name)
                 after = page.next_after
         return [name.removeprefix("ns/") for name, good in sorted(found.items()) if good]
