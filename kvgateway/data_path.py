@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from kvgateway.gateway import Gateway
 from kvgateway.guard import GuardedHome, LegBounds
@@ -69,6 +70,7 @@ class DataPath:
             "repair": self.repair.run(),
             "registry": self.registry.run(),
             "keeper": self.keeper.run(),
+            "switches": self.keeper.follow_switches(),
         }
 
     async def drain(self, deadline_s: float) -> None:
@@ -209,9 +211,16 @@ def _keeper(
         queue=stores.queue,
         trust=trust,
         trust_file=DiskTrustFile(places.trust),
-        namespaces=lambda: frozenset(n.id for n in registry.book.live()) | {SYSTEM_NAMESPACE},
+        namespaces=partial(_namespaces, registry),
         entropy=entropy,
     )
+
+
+def _namespaces(registry: Registry) -> frozenset[str]:
+    """All that there are; none while that is not known."""
+    if not registry.ready:
+        return frozenset()
+    return frozenset(n.id for n in registry.book.live()) | {SYSTEM_NAMESPACE}
 
 
 def _journal_refused(reason: str) -> None:

@@ -25,6 +25,7 @@ from tandem.runtime.telemetry import Metrics
 _LOG = logs.get("keeper")
 LOOK_S = 1.0
 LOOK_DEADLINE_S = 2.0
+SWITCHES_S = 0.5
 
 
 class Spilling(Protocol):
@@ -98,6 +99,7 @@ class Keeper:
         self._trust_file = trust_file
         self._namespaces = namespaces
         self._entropy = entropy
+        self._were_out: frozenset[Side] = frozenset()
         self.counters = KeeperCounters()
 
     async def run(self) -> None:
@@ -110,14 +112,24 @@ class Keeper:
                 _LOG.error("keeper_round_failed", error=repr(error), exc_info=True)
             await asyncio.sleep(LOOK_S)
 
+    async def follow_switches(self) -> None:
+        """Follows the switches until cancelled, by itself: a round waits for homes that are slow,
+        and just those are switched off."""
+        while True:
+            self._refresh_switches()
+            await asyncio.sleep(SWITCHES_S)
+
     async def round(self) -> None:
         """One look at everything."""
-        self._switches.refresh()
-        self.apply_switches()
+        self._refresh_switches()
         await self._identify()
         if self._time.known():
             await self._note_missed()
         self._trust_file.exchange(self._trust, self._namespaces())
+
+    def _refresh_switches(self) -> None:
+        self._switches.refresh()
+        self.apply_switches()
 
     def apply_switches(self) -> None:
         """Puts the kill switches into force."""
@@ -142,6 +154,8 @@ class Keeper:
             guard.barred = objection
         for side in verdict.empty:
             self._trust.missed(side, ALL, self._time.now_us())
+            if not self._guards[side].switch.writes:
+                continue
             await identity.give(
                 self._homes[side],
                 replies[side],
@@ -156,11 +170,13 @@ class Keeper:
         self._stats = stats = await self._queue.stats()
         if stats.depth == 0:
             self._machine.settle_spills(spills)
-        for side, guard in self._guards.items():
-            out = bool(guard.barred) or guard.breaker.state is BreakerState.OPEN
+        out = frozenset(side for side, guard in self._guards.items() if _misses_writes(guard))
+        for side in Side:
             catching_up = self._waiting(side) > 0 and ALL in self._trust.open_marks(side)
-            if out or catching_up or not guard.switch.writes:
+            # A home that is back has missed writes since the last round, too.
+            if side in out or side in self._were_out or catching_up:
                 self._trust.missed(side, ALL, now_us)
+        self._were_out = out
         for mark in await self._queue.dirty():
             self._trust.missed(mark.side, mark.namespace, mark.marked_us)
 
@@ -190,6 +206,13 @@ class Keeper:
         return self._stats.depth_kvsp if side is Side.KVSP else self._stats.depth_s3
 
     def _oldest_s(self) -> float:
-        if self._stats.oldest_us is None or not self._time.known():
+        now_us = self._time.now_or_none_us()
+        if self._stats.oldest_us is None or now_us is None:
             return 0.0
-        return max(0, self._time.now_us() - self._stats.oldest_us) / 1e6
+        return max(0, now_us - self._stats.oldest_us) / 1e6
+
+
+def _misses_writes(guard: GuardedHome) -> bool:
+    """Half-open, a breaker still refuses most."""
+    broken = guard.breaker.state is not BreakerState.CLOSED
+    return bool(guard.barred) or broken or not guard.switch.writes

@@ -33,9 +33,12 @@ class SwitchBoard:
         self.current = store.load()
 
     def refresh(self) -> None:
-        """Takes over what another process has stored."""
+        """Takes over what another process has stored; a file that is gone, or was put back from
+        an older copy, switches nothing on."""
         try:
-            self.current = self._store.load()
+            loaded = self._store.load()
+            if loaded.epoch > self.current.epoch:
+                self.current = loaded
         except ConfigurationError as error:
             _LOG.error("switches_unreadable", error=str(error), kept_epoch=self.current.epoch)
 

@@ -1,6 +1,9 @@
 """The machine's trust in its homes on disk, shared by all workers and kept over restarts."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kvgateway.trust import Trust
@@ -10,31 +13,46 @@ _LOG = logs.get("trust_file")
 
 
 class DiskTrustFile:
-    """One small file, replaced whole. What one worker overwrites of another's comes back with the
-    other's next exchange, since every worker keeps all it has seen and both views only grow."""
+    """One small file, replaced whole by one worker at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._written = ""
 
     def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
         """Merges what is on disk into `mine`, drops what crawls of all `namespaces` have outlived,
-        and writes `mine` where that differs.
+        and writes `mine` where that differs. While another worker is at it nothing is written: a
+        worker that waits is silent, and this one comes again.
 
         A file that cannot be read is logged and counts as empty: the homes are then trusted until
         something is missed again, as after a first start.
         """
+        with self._lock() as locked:
+            text = self._read_into(mine)
+            mine.settle(namespaces)
+            merged = mine.to_json()
+            if locked and merged != text:
+                temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
+                temporary.write_text(merged)
+                temporary.replace(self._path)
+
+    def _read_into(self, mine: Trust) -> str:
         try:
             text = self._path.read_text()
             mine.merge(Trust.from_json(text))
+            return text
         except FileNotFoundError:
-            text = ""
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return ""
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             _LOG.error("trust_file_unreadable", path=str(self._path), error=repr(error))
-            text = ""
-        mine.settle(namespaces)
-        merged = mine.to_json()
-        if merged != text:
-            temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(merged)
-            temporary.replace(self._path)
+            return ""
+
+    @contextmanager
+    def _lock(self) -> Iterator[bool]:
+        """Whether the file may be written within."""
+        with self._path.with_suffix(".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True

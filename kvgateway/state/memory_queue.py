@@ -101,8 +101,8 @@ class MemoryQueue:
         rows = self._rows.values()
         return QueueStats(
             depth=len(rows),
-            depth_kvsp=sum(Side.KVSP in row.missing for row in rows),
-            depth_s3=sum(Side.S3 in row.missing for row in rows),
+            depth_kvsp=sum(Side.KVSP in r.missing and not r.needs_person for r in rows),
+            depth_s3=sum(Side.S3 in r.missing and not r.needs_person for r in rows),
             needs_person=sum(row.needs_person for row in rows),
             oldest_us=min((row.queued_us for row in rows), default=None),
             dirty_marks=len(self._dirty),

@@ -135,7 +135,7 @@ class QueueStats:
 
     depth: int
     depth_kvsp: int
-    """Tasks that KVSP may lack; a task may count for both homes."""
+    """Tasks that KVSP may lack, without those left to a person; one may count for both homes."""
     depth_s3: int
     needs_person: int
     oldest_us: int | None

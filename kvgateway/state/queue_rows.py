@@ -185,8 +185,8 @@ def stats(db: sqlite3.Connection) -> QueueStats:
     ).fetchall()
     return QueueStats(
         depth=sum(tasks for _, _, tasks in rows),
-        depth_kvsp=sum(tasks for bits, _, tasks in rows if bits & _BITS[Side.KVSP]),
-        depth_s3=sum(tasks for bits, _, tasks in rows if bits & _BITS[Side.S3]),
+        depth_kvsp=sum(n for bits, parked, n in rows if bits & _BITS[Side.KVSP] and not parked),
+        depth_s3=sum(n for bits, parked, n in rows if bits & _BITS[Side.S3] and not parked),
         needs_person=sum(tasks for _, needs_person, tasks in rows if needs_person),
         oldest_us=db.execute("select min(queued_us) from repair").fetchone()[0],
         dirty_marks=db.execute("select count(*) from dirty").fetchone()[0],
