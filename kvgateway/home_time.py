@@ -25,8 +25,10 @@ class _Offset:
 
     def add(self, sample_us: int, now_us: int) -> None:
         self.seen_us = now_us
-        if now_us - self._began_us >= WINDOW_US:
-            self._previous, self._best, self._began_us = self._best, sample_us, now_us
+        age_us = now_us - self._began_us
+        if age_us >= WINDOW_US:
+            self._previous = self._best if age_us < 2 * WINDOW_US else sample_us
+            self._best, self._began_us = sample_us, now_us
             self.value_us = max(self._best, self._previous)
         elif sample_us > self._best:
             self._best = sample_us
@@ -92,8 +94,10 @@ class HomeTime:
         return 0 if now_us is None else now_us - self._clock.now_us()
 
     def alarm(self) -> bool:
-        """Whether the two homes' clocks disagree by more than versions can bear."""
-        values = [offset.value_us for offset in self._offsets.values()]
+        """Whether the clocks of two homes that were both heard lately disagree by more than
+        versions can bear."""
+        heard_us = self._clock.monotonic_us() - FRESH_US
+        values = [o.value_us for o in self._offsets.values() if o.seen_us >= heard_us]
         return len(values) == 2 and abs(values[0] - values[1]) > DISAGREEMENT_MAX_US
 
 

@@ -7,7 +7,7 @@ key, or the crawler, will notice it again.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kvgateway.home_time import HomeTime
 from kvgateway.state.ports import RepairQueue, RepairTask
@@ -56,7 +56,8 @@ class RepairInbox:
             await self._wake.wait()
             group = [self._waiting[i] for i in range(min(GROUP_MAX, len(self._waiting)))]
             try:
-                await self._queue.add([task for task, _ in group], self._due_us())
+                tasks = [task for task, _ in group]
+                await self._queue.add(tasks, self._due_us(tasks))
             except Exception as error:
                 self.queue_errors += 1
                 _LOG.error("repair_queue_failed", error=repr(error), waiting=len(self._waiting))
@@ -74,6 +75,9 @@ class RepairInbox:
         """Returns when every task that was added is durable."""
         await self._idle.wait()
 
-    def _due_us(self) -> int:
+    def _due_us(self, tasks: Sequence[RepairTask]) -> int:
+        """While the time is not known, it is at least that of the newest version."""
         now_us = self._time.now_or_none_us()
-        return 0 if now_us is None else now_us + SETTLE_US
+        if now_us is None:
+            now_us = max(task.version for task in tasks).time_us
+        return now_us + SETTLE_US

@@ -1,5 +1,6 @@
 """What an operator may see and do: the `Operations` behind the Ops service."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -118,10 +119,9 @@ class GatewayOperations:
 
     async def inspect(self, key: Key) -> Inspection:
         """What each home holds under a key; a home that is switched off is looked at too."""
-        replies = {
-            side: await guard.unguarded.get(key, INSPECT_DEADLINE_S)
-            for side, guard in self._guards.items()
-        }
+        homes = (guard.unguarded for guard in self._guards.values())
+        both = await asyncio.gather(*(home.get(key, INSPECT_DEADLINE_S) for home in homes))
+        replies = dict(zip(self._guards, both, strict=True))
         kvsp, s3 = replies[Side.KVSP], replies[Side.S3]
         return Inspection(
             copies=tuple(_copy(side, reply) for side, reply in replies.items()),

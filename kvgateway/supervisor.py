@@ -81,22 +81,31 @@ class Supervisor:
             if worker.deaths:
                 pause_s = delay_s(worker.deaths, first_s=0.05, most_s=5.0, unit_random=0.5)
                 await _unless(stop, pause_s)
-                await self.recover(worker.slot)
+            try:
+                if worker.deaths:
+                    await self.recover(worker.slot)
                 if stop.is_set():
                     return
-            await self._one_life(worker, stop)
+                await self._one_life(worker, stop)
+            except OSError as error:
+                worker.deaths += 1
+                _LOG.error("worker_not_started", slot=worker.slot, error=repr(error))
 
     async def _one_life(self, worker: _Worker, stop: asyncio.Event) -> None:
         read_end, write_end = os.pipe()
         loop = asyncio.get_running_loop()
+        started = False
         try:
             worker.process = process = await asyncio.create_subprocess_exec(
                 *self.command(worker.slot, write_end),
                 pass_fds=(write_end,),
                 start_new_session=True,
             )
+            started = True
         finally:
             os.close(write_end)
+            if not started:
+                os.close(read_end)
         self.counters.started += 1
         worker.started_us = self.clock.monotonic_us()
         worker.heard_us = worker.started_us + int(STARTING_S * 1e6)
@@ -143,6 +152,8 @@ class Supervisor:
             now_us = self.clock.monotonic_us()
             for worker in self._workers:
                 if worker.process is None or now_us - worker.heard_us <= self.silence_max_us:
+                    continue
+                if worker.killed_for:
                     continue
                 worker.killed_for = "silence"
                 self.counters.silent += 1
