@@ -186,7 +186,7 @@ def _raise() -> Failed:
 
 
 @pytest.mark.parametrize("answer", [None, lambda: DOWN, lambda: Failed(Reason.CONTENDED), _raise])
-@pytest.mark.parametrize("bounds", [LegBounds(legs_max=2), LegBounds(bytes_max=80)])
+@pytest.mark.parametrize("bounds", [LegBounds(legs_max=2), LegBounds(bytes_max=40)])
 async def test_bounds_are_given_back_whatever_comes(
     answer: Callable[[], Failed] | None, bounds: LegBounds
 ) -> None:
