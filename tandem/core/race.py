@@ -318,9 +318,7 @@ class WriteRace:
     def unconfirmed(self) -> tuple[Side, ...]:
         """The homes that are not known to hold this version or a newer one."""
         return tuple(
-            side
-            for side in self._skew_max_us
-            if not isinstance(self._replies.get(side), _HOLDS)
+            side for side in self._skew_max_us if not isinstance(self._replies.get(side), _HOLDS)
         )
 
     def _outcome(self) -> Ack | GiveUp | None:
