@@ -25,7 +25,7 @@ check: dev  ## Format, lint, types, import contracts, Dockerfile.
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timing
+	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 
 format: dev  ## Rewrite the source as `check` wants it.
