@@ -128,8 +128,12 @@ class RepairWorker:
         self._earned_until_us = now_us
 
     async def heal_key(self, key: Key) -> HealOutcome:
-        """Heals one key now, for an operator."""
-        return await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
+        """Heals one key now, for an operator; what is queued or parked for it goes with success."""
+        queued = await self._queue.queued(key)
+        outcome = await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
+        if isinstance(outcome, Healed) and queued is not None:
+            await self._queue.done([queued])
+        return outcome
 
     async def _heal(self, one: Taken) -> HealOutcome:
         if one.attempts and not self._budget.spend():

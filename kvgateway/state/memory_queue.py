@@ -96,6 +96,13 @@ class MemoryQueue:
         row = self._rows.get(key)
         return NO_VERSION if row is None else row.version
 
+    async def queued(self, key: Key) -> Taken | None:
+        """See `ports.RepairQueue`."""
+        row = self._rows.get(key)
+        if row is None:
+            return None
+        return Taken(RepairTask(key, row.version, row.missing), row.generation, row.attempts)
+
     async def stats(self) -> QueueStats:
         """See `ports.RepairQueue`."""
         rows = self._rows.values()

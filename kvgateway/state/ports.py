@@ -194,6 +194,11 @@ class RepairQueue(Protocol):
         """The version that some home may lack under `key`; NO_VERSION when none is queued."""
         ...
 
+    async def queued(self, key: Key) -> Taken | None:
+        """The task of a key as it stands, not on lease: for whoever heals the key by other means,
+        and then removes it with `done` unless it has changed."""
+        ...
+
     async def park(self, taken: Taken, reason: str) -> None:
         """Leaves a task to a person: it is not taken again unless a newer version is added."""
         ...

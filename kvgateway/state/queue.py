@@ -75,6 +75,10 @@ class SqliteQueue:
         """See `ports.RepairQueue`."""
         return await self._run(lambda db: queue_rows.wanted(db, key))
 
+    async def queued(self, key: Key) -> Taken | None:
+        """See `ports.RepairQueue`."""
+        return await self._run(lambda db: queue_rows.queued(db, key))
+
     async def stats(self) -> QueueStats:
         """See `ports.RepairQueue`."""
         return await self._run(queue_rows.stats)

@@ -166,6 +166,16 @@ def wanted(db: sqlite3.Connection, key: Key) -> Version:
     return NO_VERSION if row is None else Version(row[0])
 
 
+def queued(db: sqlite3.Connection, key: Key) -> Taken | None:
+    """The task of a key as it stands, taken or parked or neither."""
+    query = (
+        "select namespace, name, version, missing, generation, attempts from repair"
+        " where namespace = ? and name = ?"
+    )
+    row = db.execute(query, key).fetchone()
+    return None if row is None else Taken(_task(*row[:4]), row[4], attempts=row[5])
+
+
 def sample(db: sqlite3.Connection, limit: int) -> list[QueuedTask]:
     """Tasks in the order in which they are due, those for a person last."""
     rows = db.execute(

@@ -1,4 +1,4 @@
-"""The homes' time as a machine reckons it: never ahead of them, and known only while it is heard."""
+"""The homes' time as a machine reckons it: never ahead of them, known only while it is heard."""
 
 import pytest
 from hypothesis import given

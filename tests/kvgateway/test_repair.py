@@ -7,6 +7,7 @@ from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairTask
 from kvgateway.state.switches import HomeSwitch
+from tandem.backends.heal import Healed
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.reply import Failed, Found, Missing, Reason, Side
@@ -112,6 +113,9 @@ def test_what_needs_a_person_is_left_to_one() -> None:
         stats = await repairing.queue.stats()
         assert (stats.needs_person, stats.depth_s3) == (1, 0)
         assert not await repairing.worker.round()
+        repairing.pair.s3.up()
+        assert isinstance(await repairing.worker.heal_key(Key(NAMESPACE, "a")), Healed)
+        assert (await repairing.queue.stats()).needs_person == 0
 
     run(park())
 

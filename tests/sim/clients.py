@@ -69,9 +69,16 @@ class Client:
         for _ in range(self._plan.operations):
             quick = self._random.random() < self._haste
             await asyncio.sleep(self._random.expovariate(1 / (QUICK_S if quick else think_s)))
-            while (worker := self._worker()) is None:
-                await asyncio.sleep(0.2)
-            await self._operate(worker)
+            worker = self._worker()
+            if worker is None:
+                await self._read(await self._reconnected())
+            else:
+                await self._operate(worker)
+
+    async def _reconnected(self) -> Worker:
+        while (worker := self._worker()) is None:
+            await asyncio.sleep(0.02)
+        return worker
 
     def _worker(self) -> Worker | None:
         host = self._home
@@ -135,7 +142,8 @@ class Client:
 
     def _read_of(self, key: Key) -> Read:
         wanted = NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
-        return Read(key, wanted, self._random.choice([None, None, 0]))
+        past_cache = self._random.random() < self._plan.past_cache
+        return Read(key, wanted, 0 if past_cache else None)
 
     async def _write(self, worker: Worker, put: bool) -> None:
         oracles = self._universe.oracles

@@ -54,6 +54,8 @@ class Plan:
     """Of each client."""
     think_s: float
     hot_names: int
+    past_cache: float
+    """The share of reads that no cache may answer."""
     writes_a_name: int
     """After so many writes clients turn to new names."""
     queue_s: float
@@ -84,11 +86,14 @@ def draw(random: Random) -> Plan:
 
 def _crowded(random: Random, plan: Plan) -> Plan:
     """Nothing but late and slow calls, while all write the same name from everywhere."""
-    rates = tuple(
-        (fault, random.uniform(0.05, 0.2))
-        for fault in (Fault.SLOW, Fault.TWICE, Fault.LATE, Fault.LOST)
-        if fault is Fault.SLOW or random.random() < 0.5
-    )
+    others = [fault for fault in (Fault.TWICE, Fault.LATE, Fault.LOST) if random.random() < 0.3]
+    rates = {
+        side: (
+            (Fault.SLOW, random.uniform(0.1, 0.6)),
+            *((fault, random.uniform(0.02, 0.1)) for fault in others),
+        )
+        for side in Side
+    }
     return replace(
         plan,
         hosts=3,
@@ -96,8 +101,10 @@ def _crowded(random: Random, plan: Plan) -> Plan:
         clients=5,
         hot_names=1,
         writes_a_name=random.choice([1000, 5]),
+        past_cache=0.8,
+        think_s=0.05,
         sick=None,
-        rates=dict.fromkeys(Side, rates),
+        rates=rates,
         windows=dict.fromkeys(Side, ()),
         blows=(),
         flips=(),
@@ -129,6 +136,8 @@ def _deadly(random: Random, plan: Plan) -> Plan:
         windows=dict.fromkeys(Side, ()),
         blows=blows,
         flips=(),
+        hot_names=random.choice([1, 2]),
+        writes_a_name=random.choice([3, 16]),
         queue_s=random.choice([0.05, 0.5]),
     )
 
@@ -149,6 +158,7 @@ def _anything(random: Random) -> Plan:
         operations=operations,
         think_s=random.choice([1, 2]) * storm_s / operations,
         hot_names=random.choice([1, 2, 2, 3, 5]),
+        past_cache=0.33,
         writes_a_name=random.choice([1000, 1000, 16]),
         queue_s=random.choice([0.002, 0.002, 0.05, 0.5]),
         sick=sick,

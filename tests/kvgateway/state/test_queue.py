@@ -141,6 +141,22 @@ async def test_a_task_put_back_twice_counts_once(queue: RepairQueue) -> None:
     assert [(t.attempts, t.needs_person) for t in await queue.sample(5)] == [(1, False)]
 
 
+async def test_who_heals_a_key_by_other_means_removes_its_task(queue: RepairQueue) -> None:
+    assert await queue.queued(Key(NAMESPACE, "a")) is None
+    await queue.add([task("a", 5)], 10)
+    await queue.park(await taken_one(queue), "both copies are corrupt")
+    parked = await queue.queued(Key(NAMESPACE, "a"))
+    assert parked is not None
+    assert parked.task == task("a", 5)
+    await queue.add([task("a", 6)], 10)
+    await queue.done([parked])
+    assert await queue.wanted(Key(NAMESPACE, "a")) == Version.at(6)
+    newest = await queue.queued(Key(NAMESPACE, "a"))
+    assert newest is not None
+    await queue.done([newest])
+    assert await queue.stats() == QueueStats(0, 0, 0, 0, None, 0)
+
+
 async def test_a_parked_task_waits_for_a_person_or_a_newer_version(queue: RepairQueue) -> None:
     await queue.add([task("a", 5)], 10)
     await queue.park(await taken_one(queue), "both copies are corrupt")
