@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from unittest.mock import patch
 
+from kvgateway import identity
+from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
+from kvgateway.reads import Reader
+from kvgateway.state import minting
 from kvgateway.state.entry import Head
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
@@ -19,10 +23,15 @@ from kvgateway.state.ports import Intent, Known
 from kvgateway.trust import Trust
 from kvgateway.writes import Writer
 from tandem.backends import memory
+from tandem.backends.port import Backend
 from tandem.backends.s3.conditional_put import ConditionalPut
 from tandem.backends.s3.replies import VERSION_HEADER, Held
+from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.key import Key
+from tandem.core.limits import CLOCK_SKEW_MAX_US
+from tandem.core.race import Answer
 from tandem.core.record import Record
+from tandem.core.reply import Found, Missing, ReadReply, Side
 from tandem.core.request import Delete, Put
 from tandem.core.version import Version
 from tests.sim import host
@@ -158,18 +167,53 @@ def _blind_sql() -> AbstractContextManager[object]:
     return patch.object(memory, "_replaces", lambda record, holds, heal: True)
 
 
+def _late_sample() -> AbstractContextManager[object]:
+    """A home's time is taken when both homes have answered."""
+
+    async def look(
+        homes: Mapping[Side, Backend], deadline_s: float, time: HomeTime
+    ) -> dict[Side, ReadReply]:
+        calls = (home.get(STORE_ID_KEY, deadline_s) for home in homes.values())
+        replies = dict(zip(homes, await asyncio.gather(*calls), strict=True))
+        for side, reply in replies.items():
+            if isinstance(reply, Found | Missing):
+                time.observe(side, reply.home_time_us)
+        return replies
+
+    return patch.object(identity, "look", look)
+
+
+def _doubt_forgets() -> AbstractContextManager[object]:
+    """What is stale or in doubt is told, but neither remembered nor compared with memory."""
+    remembered = Reader._remembered
+
+    def forgetful(self: Reader, flight: Any, answer: Answer, now_us: int) -> Known | None:
+        doubtful = answer.stale or answer.unconfirmed
+        return None if doubtful else remembered(self, flight, answer, now_us)
+
+    return patch.object(Reader, "_remembered", forgetful)
+
+
+def _observes_too_little() -> AbstractContextManager[object]:
+    """Versions are observed as if the machine knew the homes' time to the millisecond."""
+    return patch.object(minting, "OBSERVED_AHEAD_MAX_US", CLOCK_SKEW_MAX_US)
+
+
 CANARIES: Final = (
     Canary("blind PUT on S3", _blind_put, range(60)),
     Canary("wrong If-Match", _wrong_if_match, range(60)),
-    Canary("blind write in SQL", _blind_sql, range(60)),
-    Canary("no intents", _no_intents, range(60)),
-    Canary("intent dropped before its task is durable", _intent_dropped_early, range(200)),
-    Canary("superseded write stamped again", _restamping, range(60)),
-    Canary("cache kept after a crash", _cache_kept, range(200)),
+    Canary("blind write in SQL", _blind_sql, range(40)),
+    Canary("no intents", _no_intents, range(40)),
+    Canary("intent dropped before its task is durable", _intent_dropped_early, range(270, 600)),
+    Canary("superseded write stamped again", _restamping, range(40)),
+    Canary("cache kept after a crash", _cache_kept, range(60)),
     Canary("intents not pinned at restart", _intents_not_pinned, range(200)),
     Canary("queue not pinned at restart", _queue_not_pinned, range(200)),
-    Canary("recent writes entered after the ack", _recents_after_ack, range(60)),
+    Canary("recent writes entered after the ack", _recents_after_ack, range(10)),
     Canary("unversioned negative cache", _unversioned_miss, range(200)),
     Canary("cache goes back in version", _cache_goes_back, range(60)),
-    Canary("a home is distrusted for ever", _no_settling_of_trust, range(60)),
+    Canary("a home is distrusted for ever", _no_settling_of_trust, range(20)),
+    Canary("home time sampled late", _late_sample, range(200)),
+    Canary("doubtful answers forgotten", _doubt_forgets, range(570, 760)),
+    Canary("whole-second clocks not allowed for", _observes_too_little, range(200)),
 )

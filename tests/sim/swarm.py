@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 
 import structlog
 
@@ -45,7 +46,7 @@ def judged(seed: int, *, tracing: bool = False) -> Outcome:
 def swarm(seeds: Iterable[int], processes: int) -> Iterator[Tally]:
     """Runs all universes; yields the tally every now and then."""
     tally = Tally()
-    with ProcessPoolExecutor(processes) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for outcome in pool.map(judged, seeds, chunksize=_AT_ONCE):
             tally.add(outcome)
             if tally.universes % (_AT_ONCE * processes) == 0:
