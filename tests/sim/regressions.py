@@ -13,5 +13,6 @@ REGRESSIONS: Final = {
     64: "A machine that hears S3 alone is up to a second behind: it stamped a session's writes "
     "below what the session had read. Canary: whole-second clocks not allowed for.",
     580: "A stale answer was not remembered, and a miss in doubt was told although the machine "
-    "had the value in hand: the next reader went back in version. Canary: doubtful answers forgotten.",
+    "had the value in hand: the next reader went back in version. Canary: doubtful answers "
+    "forgotten.",
 }
