@@ -111,7 +111,10 @@ class Calm:
         """Reads past the cache notice what only reads can notice: copies that went bad."""
         for worker in self._workers()[:1]:
             for key in sorted(self._universe.oracles.by_key):
-                await asyncio.gather(*worker.read([Read(key, cache_ttl_s=0)]))
+                try:
+                    await worker.read([Read(key, cache_ttl_s=0)])[0]
+                except TandemError as error:
+                    self._fail(f"liveness: {worker.name} cannot read {key.name}: {error}")
         await asyncio.sleep(1.0)
 
     async def _crawl(self) -> None:
