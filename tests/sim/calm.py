@@ -67,10 +67,13 @@ class Calm:
         until_s = loop.time() + REPAIR_MAX_S
         while loop.time() < until_s:
             depths = [(await host.disk.queue.stats()).depth for host in self._universe.hosts]
-            if not any(depths) and all(worker.idle for worker in self._workers()):
+            whole = all(host.whole for host in self._universe.hosts)
+            if whole and not any(depths) and all(worker.idle for worker in self._workers()):
                 return
             await asyncio.sleep(1.0)
         for host in self._universe.hosts:
+            if not host.whole:
+                self._fail(f"liveness: {host.name} does not serve with all its workers")
             for queued in await host.disk.queue.sample(3):
                 self._fail(f"liveness: {host.name} still has to repair {queued}")
         for worker in self._workers():

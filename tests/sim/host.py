@@ -229,6 +229,11 @@ class Host:
         s3 = switch if side is Side.S3 else before.s3
         self.disk.store(Switches(before.epoch + 1, kvsp, s3))
 
+    @property
+    def whole(self) -> bool:
+        """Whether every worker serves and nothing of a dead one is left to recover."""
+        return len(self.living()) == len(self.workers) and not self.disk.leftovers
+
     def living(self) -> Sequence[Worker]:
         """The workers that serve."""
         return [worker for worker in self.workers if worker is not None]

@@ -56,6 +56,10 @@ class Scope:
     buried: dict[Key, set[int]] = field(default_factory=dict)
     """Operations that were seen before a write began that is acknowledged now."""
 
+    def forget_reads(self) -> None:
+        """The cache is gone: only what was written here is still promised."""
+        self.floors = dict(self.written)
+
     def raise_floor(self, key: Key, version: Version) -> None:
         if version > self.floors.get(key, NO_VERSION):
             self.floors[key] = version

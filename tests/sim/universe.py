@@ -218,6 +218,7 @@ class Universe:
             host.kill(blow.worker)
             return
         host.crash()
+        self.machines[host.name].forget_reads()
         self.loop.call_later(blow.down_s, host.boot)
 
     def _flip(self, side: Side, switch: HomeSwitch) -> None:
