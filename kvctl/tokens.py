@@ -39,8 +39,7 @@ def create(
     all_accounts: bool,
 ) -> None:
     """Create a token and print it, once: nobody can show it again."""
-    if all_accounts and asked.account:
-        raise click.UsageError("--account and --all-accounts exclude each other")
+    _check_one_of(asked.account, all_accounts)
 
     async def work(client: Client) -> CreatedToken:
         return await client.tokens.create(
@@ -69,6 +68,7 @@ def create(
 @asks
 def list_tokens(asked: Asked, all_accounts: bool) -> None:
     """Print the tokens, without what opens."""
+    _check_one_of(asked.account, all_accounts)
     found = asked.ask(lambda client: client.tokens.list(all_accounts=all_accounts))
     if asked.as_json:
         for token in found:
@@ -94,6 +94,11 @@ def revoke(asked: Asked, token_id: str) -> None:
         print_json({"id": token_id, "revoked": True})
     else:
         print_line(f"revoked {token_id}")
+
+
+def _check_one_of(account: str, all_accounts: bool) -> None:
+    if all_accounts and account:
+        raise click.UsageError("--account and --all-accounts exclude each other")
 
 
 _HEADER = ("ID", "NAME", "PERMISSION", "ACCOUNT", "NAMESPACES", "CREATED", "EXPIRES")

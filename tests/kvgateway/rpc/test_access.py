@@ -10,6 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from kvgateway.access.policy import Policy
+from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
 from tandem import Client
 from tandem.core.access import Permission
@@ -35,7 +36,7 @@ from tandem.wire.v1 import (
 )
 from tests.kvgateway.access.entered import ADMIN_TOKEN, Entered
 from tests.kvgateway.one_gateway import TwoHomes
-from tests.kvgateway.rpc.running import Failures, RecordingLog
+from tests.kvgateway.rpc.running import RecordingLog
 
 READ, WRITE, ADMIN = Permission
 NOTHING = SettingsChange()
