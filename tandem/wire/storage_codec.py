@@ -94,21 +94,26 @@ def add_get(request: pb.StorageRequest, number: int, key: Key) -> None:
     request.gets.add(id=number, namespace=key.namespace, name=key.name.encode())
 
 
-def add_put(
+def add_put(request: pb.StorageRequest, number: int, key: Key, envelope: bytes) -> None:
+    """Appends a client's write to `request`; its reply will carry `number`."""
+    request.puts.add(id=number, namespace=key.namespace, name=key.name.encode(), envelope=envelope)
+
+
+def add_heal(
     request: pb.StorageRequest,
     number: int,
     key: Key,
     envelope: bytes,
-    heal_read_at_us: int,
+    read_at_us: int,
     over_corrupt: bool,
 ) -> None:
-    """Appends a write to `request`; its reply will carry `number`."""
+    """Appends a write that heals to `request`; its reply will carry `number`."""
     request.puts.add(
         id=number,
         namespace=key.namespace,
         name=key.name.encode(),
         envelope=envelope,
-        heal_read_at_us=heal_read_at_us,
+        heal_read_at_us=read_at_us,
         over_corrupt=over_corrupt,
     )
 
