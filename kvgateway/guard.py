@@ -39,8 +39,10 @@ _SHOWN_US: Final = 60_000_000
 class HomeObserver(Protocol):
     """Who counts what homes answer."""
 
-    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
-        """One call has ended."""
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
+        """So many calls that began together have ended alike."""
         ...
 
     def broke(self, side: Side) -> None:
@@ -262,11 +264,22 @@ class GuardedHome:
         replied: Replied,
         replies: Sequence[tuple[int, WriteReply]],
     ) -> None:
+        """Notes replies that have come together; those that are no failure all at once."""
         now_us = self._clock.monotonic_us()
         self._legs -= len(replies)
-        for position, reply in replies:
-            self._leg_bytes -= len(puts[position][1].envelope)
-            self._noted("put", reply, began_us, now_us)
+        self._leg_bytes -= sum(len(puts[position][1].envelope) for position, _ in replies)
+        answered = 0
+        home_time_us = 0
+        for _, reply in replies:
+            if isinstance(reply, Failed):
+                self._noted("put", reply, began_us, now_us)
+            else:
+                answered += 1
+                home_time_us = max(home_time_us, reply.home_time_us)
+        if answered:
+            self.breaker.succeeded(answered)
+            self._time.observe(self.side, home_time_us)
+            self._observer.replied(self.side, "put", None, now_us - began_us, answered)
         replied(replies)
 
     def _replied(

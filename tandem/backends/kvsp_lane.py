@@ -249,16 +249,16 @@ class Lane:
 
     def _take(self, reply: codec.Reply) -> None:
         now_us = reply.home_time_us
+        has_large = reply.ByteSize() > _PARSED_ASIDE_BYTES
         for read in reply.reads:
-            operation = self._under_way.get(read.id)
-            if operation is None:
+            if read.id not in self._under_way:
                 continue
-            if reply.ByteSize() > _PARSED_ASIDE_BYTES and len(read.envelope) > _PARSED_ASIDE_BYTES:
+            if has_large and len(read.envelope) > _PARSED_ASIDE_BYTES:
                 self._parse_aside(read, now_us)
             else:
                 self._resolve(read.id, codec.read_reply(read, now_us))
-        for written in reply.writes:
-            self._resolve(written.id, codec.write_reply(written, now_us))
+        for number, written in codec.write_replies(reply):
+            self._resolve(number, written)
 
     def _parse_aside(self, read: codec.ReadMessage, home_time_us: int) -> None:
         """Checks a large value in a thread, since its digest takes milliseconds."""
