@@ -40,11 +40,12 @@ async def slow_s3(upstream: str) -> AsyncIterator[SlowS3]:
 
 async def _serve(upstream: str) -> None:
     loop = asyncio.get_running_loop()
+    latency_s = 0.0
     async with faults_before(upstream) as proxy:
+        proxy.plan = lambda _: Fault(answered_after_s=latency_s)
         print(proxy.port, flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            fault = Fault(answered_after_s=float(line))
-            proxy.plan = lambda _, fault=fault: fault
+            latency_s = float(line)
 
 
 if __name__ == "__main__":

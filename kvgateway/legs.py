@@ -1,4 +1,4 @@
-"""Write legs in groups: what a writer asks of a home, and how a home that takes them singly answers.
+"""Write legs in groups: how a writer asks a home, and how one is asked that takes them singly.
 
 A group costs one call and one list of replies for each message, instead of a future, a callback and
 a turn of the loop for each write.

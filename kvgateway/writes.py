@@ -157,12 +157,12 @@ class Writer:
 
     def _heard(self, flight: _Flight, outcome: Ack | GiveUp | None) -> None:
         if outcome is not None:
-            self._decided(flight, outcome)
+            self.decided(flight, outcome)
         flight.pending -= 1
         if not flight.pending:
             self._landed(flight)
 
-    def _decided(self, flight: _Flight, outcome: Ack | GiveUp) -> None:
+    def decided(self, flight: _Flight, outcome: Ack | GiveUp) -> None:
         """The race is decided. Acknowledgements of one loop turn enter the recent writes together,
         before any client hears of them."""
         match outcome:

@@ -14,7 +14,7 @@ from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.writes import Writer
 from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Backend, Heal, Puts, Replied, ScanPage
+from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.namespace import ReadMode
@@ -119,7 +119,7 @@ class OneGateway:
 
     def __init__(
         self,
-        homes: Mapping[Side, Backend],
+        homes: Mapping[Side, FaultyHome],
         clock: StillClock,
         *,
         number: int = 1,

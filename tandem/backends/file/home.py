@@ -185,9 +185,7 @@ class FileHome:
             prepare_writer(connection)
 
 
-def _resolve(
-    future: asyncio.Future[WriteReply], replies: Sequence[tuple[int, WriteReply]]
-) -> None:
+def _resolve(future: asyncio.Future[WriteReply], replies: Sequence[tuple[int, WriteReply]]) -> None:
     if not future.done():
         future.set_result(replies[0][1])
 
