@@ -1,7 +1,7 @@
 """The namespaces as far as they are known: the newest record of each id, and who has which title.
 
-Nothing but a tombstone ends a namespace, and that for ever. Of namespaces with one title the oldest
-has it; the others are shown as conflicts.
+Nothing but a tombstone ends a namespace, and that for ever. Of an account's namespaces with one
+title the oldest has it; the others are shown as conflicts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ class NamespaceBook:
     def __init__(self) -> None:
         self._kept: dict[str, Kept] = {}
         self._live: dict[str, Namespace] = {}
-        self._owners: dict[str, str] = {}
+        self._owners: dict[tuple[str, str], str] = {}
 
     def __len__(self) -> int:
         """How many ids there are or ever were."""
@@ -47,14 +47,16 @@ class NamespaceBook:
         """The newest record of an id that is known here."""
         return self._kept.get(namespace_id)
 
-    def owner_of(self, title: str) -> Namespace | None:
-        """The namespace with this title, the oldest one in a conflict."""
-        owner = self._owners.get(title)
+    def owner_of(self, account: str, title: str) -> Namespace | None:
+        """The account's namespace with this title, the oldest one in a conflict."""
+        owner = self._owners.get((account, title))
         return None if owner is None else self._live[owner]
 
-    def live(self) -> Sequence[Namespace]:
-        """Every namespace that is served, by title; of equal titles the oldest first."""
-        return sorted(self._live.values(), key=lambda n: (n.title, n.created_at_s, n.id))
+    def live(self, account: str | None = None) -> Sequence[Namespace]:
+        """Every namespace that is served, of one account or of all, by title; of equal titles the
+        oldest first."""
+        wanted = [n for n in self._live.values() if account in (None, n.account)]
+        return sorted(wanted, key=lambda n: (n.title, n.created_at_s, n.id))
 
     def all_kept(self) -> Sequence[Kept]:
         """Everything that is known."""
@@ -76,9 +78,9 @@ class NamespaceBook:
         live = [kept.namespace for kept in self._kept.values() if kept.namespace is not None]
         self._owners = {}
         for namespace in sorted(live, key=lambda n: (n.created_at_s, n.id)):
-            self._owners.setdefault(namespace.title, namespace.id)
+            self._owners.setdefault((namespace.account, namespace.title), namespace.id)
         self._live = {
-            n.id: replace(n, title_conflict=True) if self._owners[n.title] != n.id else n
+            n.id: n if self._owners[n.account, n.title] == n.id else replace(n, title_conflict=True)
             for n in live
         }
 

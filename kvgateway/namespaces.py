@@ -15,6 +15,7 @@ from kvgateway.home_time import HomeTime
 from kvgateway.namespace_book import Kept, deleted
 from kvgateway.registry import RECORDS_MAX, Registry, key_of
 from kvgateway.writes import Writer
+from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.envelope import seal
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.limits import NAMESPACES_MAX
@@ -36,7 +37,7 @@ _ID_BYTES: Final = 16
 
 
 class Namespaces:
-    """See `kvgateway.rpc.ports.NamespaceRegistry`."""
+    """See `kvgateway.service.NamespaceRegistry`."""
 
     def __init__(
         self, *, registry: Registry, writer: Writer, time: HomeTime, entropy: Entropy
@@ -49,42 +50,47 @@ class Namespaces:
         self._changing = asyncio.Lock()
         self._changes = 0
 
-    async def create(self, title: str, change: SettingsChange) -> Namespace:
-        """A new namespace under a new id.
+    async def create(
+        self, title: str, change: SettingsChange, account: str = DEFAULT_ACCOUNT
+    ) -> Namespace:
+        """A new namespace of an account under a new id.
 
         Raises NamespaceExists, InvalidArgument for a title that cannot be one, Overloaded at
         NAMESPACES_MAX, Unavailable when not both homes confirm it: it may then exist all the same.
         """
         check_title(title)
         async with self._change():
-            self._check_free(title)
-            if len(self._book.live()) >= NAMESPACES_MAX:
-                raise Overloaded(f"there are {NAMESPACES_MAX} namespaces, the most there can be")
+            self._check_free(account, title)
+            if len(self._book.live(account)) >= NAMESPACES_MAX:
+                raise Overloaded(
+                    f"account {account} has {NAMESPACES_MAX} namespaces, the most there can be"
+                )
             if len(self._book) >= RECORDS_MAX:
                 raise Overloaded(f"{RECORDS_MAX} ids are used up, and none is used again")
             settings = replace(change.applied_to(Settings()), epoch=0)
             created_at_s = self._time.now_us() // 1_000_000
-            return await self._put(Namespace(self._new_id(), title, settings, created_at_s))
+            new = Namespace(self._new_id(), title, settings, created_at_s, account)
+            return await self._put(new)
 
-    async def list(self) -> Sequence[Namespace]:
-        """All namespaces, by title."""
+    async def list(self, account: str | None = None) -> Sequence[Namespace]:
+        """The namespaces of an account, or all, by title."""
         await self._registry.refresh()
         self._check_ready()
-        return self._book.live()
+        return self._book.live(account)
 
     async def get(self, namespace_id: str) -> Namespace:
         """The namespace with this id; see `Registry.resolve`."""
         return await self._registry.resolve(namespace_id)
 
-    async def find(self, title: str) -> Namespace:
-        """The namespace with this title, the oldest one in a conflict.
+    async def find(self, title: str, account: str = DEFAULT_ACCOUNT) -> Namespace:
+        """The account's namespace with this title, the oldest one in a conflict.
 
         Raises NamespaceNotFound only when both homes have been looked at.
         """
-        found = self._book.owner_of(title)
+        found = self._book.owner_of(account, title)
         if found is None:
             await self._registry.refresh()
-            found = self._book.owner_of(title)
+            found = self._book.owner_of(account, title)
         if found is not None:
             return found
         if not self._registry.confirmed():
@@ -98,7 +104,7 @@ class Namespaces:
             namespace, version = await self._current(namespace_id)
             if namespace.title == title and not namespace.title_conflict:
                 return namespace
-            self._check_free(title)
+            self._check_free(namespace.account, title)
             return await self._put(replace(namespace, title=title, title_conflict=False), version)
 
     async def configure(self, namespace_id: str, change: SettingsChange) -> Namespace:
@@ -141,8 +147,8 @@ class Namespaces:
         if not self._registry.ready:
             raise Unavailable("the namespaces are not known yet: no home has listed them all")
 
-    def _check_free(self, title: str) -> None:
-        if self._book.owner_of(title) is not None:
+    def _check_free(self, account: str, title: str) -> None:
+        if self._book.owner_of(account, title) is not None:
             raise NamespaceExists(title)
 
     def _new_id(self) -> str:

@@ -44,7 +44,7 @@ class JournalState(Protocol):
 
 
 class GatewayOperations:
-    """See `kvgateway.rpc.ports.Operations`."""
+    """See `kvgateway.service.Operations`."""
 
     def __init__(
         self,

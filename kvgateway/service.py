@@ -1,14 +1,23 @@
 """What the front doors may ask of a gateway: the one interface behind gRPC and HTTP.
 
+A door hands the `Entrance` the credential that came with a request, and does everything else
+through the `Caller` that it gets back: what that one may not do, and what its quotas have no room
+for, ends in an error there, so that no door knows who may do what.
+
 Requests arrive checked (`tandem.core.request`). Reads that this machine can answer by itself are
 answered at once, without a task; everything else is a future that ends in a result or in one of
-`tandem.errors` (NamespaceNotFound, Unavailable, Overloaded).
+`tandem.errors` (NamespaceNotFound, PermissionDenied, QuotaExceeded, Unavailable, Overloaded).
 """
 
 from asyncio import Future
 from collections.abc import Sequence
 from typing import Protocol
 
+from tandem.core.access import DEFAULT_ACCOUNT, Grant
+from tandem.core.key import Key
+from tandem.core.namespace import Namespace, SettingsChange
+from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
+from tandem.core.reply import Side
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
 from tandem.errors import TandemError
 
@@ -29,4 +38,114 @@ class KeyValues(Protocol):
 
     async def list(self, listing: Listing) -> ListPage:
         """One page of live names."""
+        ...
+
+
+class NamespaceRegistry(Protocol):
+    """The namespaces of the store. Ids have the right form and titles are checked on arrival.
+
+    Each method may raise Unavailable; those that take an id, NamespaceNotFound.
+    """
+
+    async def create(
+        self, title: str, change: SettingsChange, account: str = DEFAULT_ACCOUNT
+    ) -> Namespace:
+        """Creates a namespace; NamespaceExists when another one of the account has the title."""
+        ...
+
+    async def list(self, account: str | None = None) -> Sequence[Namespace]:
+        """The namespaces of an account, or all, by title."""
+        ...
+
+    async def get(self, namespace_id: str) -> Namespace:
+        """The namespace with this id."""
+        ...
+
+    async def find(self, title: str, account: str = DEFAULT_ACCOUNT) -> Namespace:
+        """The account's namespace with this title, the oldest one in a conflict."""
+        ...
+
+    async def rename(self, namespace_id: str, title: str) -> Namespace:
+        """Gives it another title; NamespaceExists when another one has it."""
+        ...
+
+    async def configure(self, namespace_id: str, change: SettingsChange) -> Namespace:
+        """Changes its settings."""
+        ...
+
+    async def delete(self, namespace_id: str) -> None:
+        """Stops serving its keys at once; the id is never used again."""
+        ...
+
+
+class Operations(Protocol):
+    """What an operator may see and do. Each method may raise Unavailable."""
+
+    async def status(self) -> Status:
+        """How the homes, the queue and the journal are."""
+        ...
+
+    async def inspect(self, key: Key) -> Inspection:
+        """What each home holds under a key."""
+        ...
+
+    async def heal(self, key: Key) -> Healed:
+        """Makes both homes hold the newest record of a key, now."""
+        ...
+
+    async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
+        """Takes a home out of reads, of writes, or both, or back in; kept over restarts."""
+        ...
+
+    async def queue(self, limit: int) -> Sequence[QueuedRepair]:
+        """The next repairs, at most `limit`."""
+        ...
+
+    async def crawled(self, report: CrawlReport) -> None:
+        """Takes note that one namespace was found equal, or not, in both homes."""
+        ...
+
+
+class Caller(Protocol):
+    """One caller's view of the gateway: each part does what the grant allows, and refuses the rest
+    with PermissionDenied. A credential that ends (expired, revoked) ends its callers within
+    seconds: they raise Unauthenticated from then on."""
+
+    @property
+    def grant(self) -> Grant:
+        """What the caller may do."""
+        ...
+
+    @property
+    def keyvalues(self) -> KeyValues:
+        """The data path, with the caller's quotas."""
+        ...
+
+    @property
+    def namespaces(self) -> NamespaceRegistry:
+        """The namespaces within the caller's reach."""
+        ...
+
+    @property
+    def operations(self) -> Operations:
+        """What an operator may do."""
+        ...
+
+
+class Entrance(Protocol):
+    """Lets callers in."""
+
+    def known(self, credential: str) -> Caller | None:
+        """The caller behind a credential (the text of a token; empty for none); None when it is
+        not known on this machine, and has to be looked for.
+
+        Raises Unauthenticated when it is known not to be valid.
+        """
+        ...
+
+    async def find(self, credential: str) -> Caller:
+        """The same, asking both homes for a credential that is not known here.
+
+        Raises Unauthenticated; Unavailable when a home that may know it does not answer.
+        """
         ...

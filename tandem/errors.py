@@ -4,6 +4,9 @@ TandemError
 ├── InvalidArgument      the caller's fault: names the field and the limit
 ├── NamespaceNotFound    no namespace with this id or title
 ├── NamespaceExists      another namespace has this title
+├── Unauthenticated      no credentials, or none that are valid
+├── PermissionDenied     valid credentials that do not allow this
+├── QuotaExceeded        a quota of the namespace or the token is used up; says when to try again
 ├── Unavailable          no home could answer; a write's outcome is unknown
 ├── Overloaded           a bound was reached; try again later
 └── ConfigurationError   every mistake of a configuration, at once
@@ -41,6 +44,22 @@ class NamespaceExists(TandemError):
     def __init__(self, title: str) -> None:
         super().__init__(f"a namespace with the title {title!r} already exists")
         self.title = title
+
+
+class Unauthenticated(TandemError):
+    """There are no credentials, or they are unknown, expired or revoked; nothing was done."""
+
+
+class PermissionDenied(TandemError):
+    """The credentials are valid, and do not allow what was asked for; nothing was done."""
+
+
+class QuotaExceeded(TandemError):
+    """A quota is used up; nothing was done. `retry_after_s` says when there is room again."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(TandemError):

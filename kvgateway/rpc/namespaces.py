@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 
-from kvgateway.rpc.ports import NamespaceRegistry
+from kvgateway.service import NamespaceRegistry
 from tandem.core.namespace import check_namespace_id, check_title
 from tandem.errors import InvalidArgument
 from tandem.wire.namespace_codec import change_of, namespace_message

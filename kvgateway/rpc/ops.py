@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 
-from kvgateway.rpc.ports import Operations
+from kvgateway.service import Operations
 from tandem.wire import ops_codec
 from tandem.wire.v1 import ops_pb2, ops_pb2_grpc
 

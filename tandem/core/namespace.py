@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
+from tandem.core.access import DEFAULT_ACCOUNT, check_account
 from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
 from tandem.core.race import AckPolicy
@@ -61,8 +62,10 @@ class Namespace:
     title: str
     settings: Settings = field(default_factory=Settings)
     created_at_s: int = 0
+    account: str = DEFAULT_ACCOUNT
+    """Whose it is; a title is unique within an account."""
     title_conflict: bool = False
-    """An older namespace has the same title; not stored, since only a look at all can tell."""
+    """An older one of the account has the same title; not stored: only a look at all can tell."""
 
 
 class BadNamespaceRecord(ValueError):
@@ -82,16 +85,19 @@ _NO_NAMESPACE: Final = (
 
 def encode_namespace(namespace: Namespace) -> bytes:
     """The value of the namespace's record."""
+    fields: dict[str, str | int] = {
+        "format": FORMAT,
+        "id": namespace.id,
+        "title": namespace.title,
+        "created_at_s": namespace.created_at_s,
+        "ack_policy": namespace.settings.ack_policy.value,
+        "read_mode": namespace.settings.read_mode.value,
+        "epoch": namespace.settings.epoch,
+    }
+    if namespace.account != DEFAULT_ACCOUNT:
+        fields["account"] = namespace.account
     return json.dumps(
-        {
-            "format": FORMAT,
-            "id": namespace.id,
-            "title": namespace.title,
-            "created_at_s": namespace.created_at_s,
-            "ack_policy": namespace.settings.ack_policy.value,
-            "read_mode": namespace.settings.read_mode.value,
-            "epoch": namespace.settings.epoch,
-        },
+        fields,
         ensure_ascii=False,
         separators=(",", ":"),
         sort_keys=True,
@@ -108,7 +114,11 @@ def decode_namespace(raw: bytes) -> Namespace:
             AckPolicy(fields["ack_policy"]), ReadMode(fields["read_mode"]), int(fields["epoch"])
         )
         namespace = Namespace(
-            str(fields["id"]), str(fields["title"]), settings, int(fields["created_at_s"])
+            id=str(fields["id"]),
+            title=str(fields["title"]),
+            settings=settings,
+            created_at_s=int(fields["created_at_s"]),
+            account=check_account(str(fields.get("account", DEFAULT_ACCOUNT))),
         )
         check_namespace_id(namespace.id)
         check_title(namespace.title)

@@ -45,7 +45,11 @@ def namespace_of(message: namespaces_pb2.Namespace) -> Namespace:
         shown.epoch,
     )
     return Namespace(
-        message.id, message.title, settings, message.created_at_s, message.title_conflict
+        message.id,
+        message.title,
+        settings,
+        message.created_at_s,
+        title_conflict=message.title_conflict,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.namespace import (
     BadNamespaceRecord,
@@ -35,11 +36,11 @@ def _stored(**changed: object) -> bytes:
     return json.dumps({**json.loads(encode_namespace(SAMPLE)), **changed}).encode()
 
 
-@given(titles, settings, st.integers(0, 2**40))
+@given(titles, settings, st.integers(0, 2**40), st.sampled_from([DEFAULT_ACCOUNT, "acme-1"]))
 def test_a_namespace_is_decoded_as_it_was_encoded(
-    title: str, some_settings: Settings, created_at_s: int
+    title: str, some_settings: Settings, created_at_s: int, account: str
 ) -> None:
-    namespace = Namespace(ID, title, some_settings, created_at_s)
+    namespace = Namespace(ID, title, some_settings, created_at_s, account)
     assert decode_namespace(encode_namespace(namespace)) == namespace
 
 
@@ -68,6 +69,8 @@ def test_the_bytes_of_format_1_never_change() -> None:
         _stored(id=ID[1:]),
         _stored(id="0" * 32),
         _stored(title=""),
+        _stored(account=""),
+        _stored(account="Not One"),
     ],
     ids=lambda raw: repr(raw[:40]),
 )

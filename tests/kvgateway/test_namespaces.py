@@ -185,6 +185,21 @@ async def test_the_older_of_two_equal_titles_keeps_it(homes: TwoHomes) -> None:
     ]
 
 
+async def test_a_title_is_unique_within_an_account(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    mine = await one.namespaces.create("same", NOTHING)
+    theirs = await one.namespaces.create("same", NOTHING, "acme")
+    assert (mine.account, theirs.account) == ("default", "acme")
+    assert not (mine.title_conflict or theirs.title_conflict)
+    assert await one.namespaces.find("same") == mine
+    assert await one.namespaces.find("same", "acme") == theirs
+    assert await one.namespaces.list("acme") == [theirs]
+    assert len(await one.namespaces.list()) == 2
+    other = await one.namespaces.create("other", NOTHING, "acme")
+    with pytest.raises(NamespaceExists):
+        await one.namespaces.rename(other.id, "same")
+
+
 async def test_settings_change_by_one_epoch_and_only_if_they_change(homes: TwoHomes) -> None:
     one, two = Administration(homes, 1), Administration(homes, 2)
     made = await one.namespaces.create("a", NOTHING)
@@ -285,7 +300,7 @@ async def test_changes_need_both_homes_and_say_which_one_fails(homes: TwoHomes, 
         await one.namespaces.delete(made.id)
     one.a_home_is_out = True
     await one.namespaces.create("c", NOTHING)
-    assert one.registry.book.owner_of("c") is not None
+    assert one.registry.book.owner_of("default", "c") is not None
 
 
 async def test_the_reserved_namespaces_need_both_homes_unless_one_is_out(homes: TwoHomes) -> None:

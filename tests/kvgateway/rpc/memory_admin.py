@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.key import Key
 from tandem.core.namespace import Namespace, Settings, SettingsChange
 from tandem.core.operations import (
@@ -32,16 +33,19 @@ class MemoryRegistry:
         self.failures: list[BaseException] = []
         """Raised by the next calls, one each, after they have done their work."""
 
-    async def create(self, title: str, change: SettingsChange) -> Namespace:
-        self._check_free(title, "")
+    async def create(
+        self, title: str, change: SettingsChange, account: str = DEFAULT_ACCOUNT
+    ) -> Namespace:
+        self._check_free(account, title, "")
         settings = change.applied_to(Settings())
-        namespace = Namespace(f"{self._next:032x}", title, settings, self._next)
+        namespace = Namespace(f"{self._next:032x}", title, settings, self._next, account)
         self._next += 1
         return self._store(namespace)
 
-    async def list(self) -> Sequence[Namespace]:
+    async def list(self, account: str | None = None) -> Sequence[Namespace]:
         self._fail()
-        return sorted(self._found.values(), key=lambda namespace: namespace.title)
+        found = [n for n in self._found.values() if account in (None, n.account)]
+        return sorted(found, key=lambda namespace: namespace.title)
 
     async def get(self, namespace_id: str) -> Namespace:
         self._fail()
@@ -49,16 +53,17 @@ class MemoryRegistry:
             raise NamespaceNotFound(namespace_id)
         return self._found[namespace_id]
 
-    async def find(self, title: str) -> Namespace:
+    async def find(self, title: str, account: str = DEFAULT_ACCOUNT) -> Namespace:
         self._fail()
         for namespace in self._found.values():
-            if namespace.title == title:
+            if (namespace.account, namespace.title) == (account, title):
                 return namespace
         raise NamespaceNotFound(title)
 
     async def rename(self, namespace_id: str, title: str) -> Namespace:
-        self._check_free(title, namespace_id)
-        return self._store(replace(await self.get(namespace_id), title=title))
+        namespace = await self.get(namespace_id)
+        self._check_free(namespace.account, title, namespace_id)
+        return self._store(replace(namespace, title=title))
 
     async def configure(self, namespace_id: str, change: SettingsChange) -> Namespace:
         namespace = await self.get(namespace_id)
@@ -71,9 +76,10 @@ class MemoryRegistry:
         self.served.discard(namespace_id)
         self._fail()
 
-    def _check_free(self, title: str, but: str) -> None:
-        if any(n.title == title and n.id != but for n in self._found.values()):
-            raise NamespaceExists(title)
+    def _check_free(self, account: str, title: str, but: str) -> None:
+        for other in self._found.values():
+            if (other.account, other.title) == (account, title) and other.id != but:
+                raise NamespaceExists(title)
 
     def _store(self, namespace: Namespace) -> Namespace:
         self._found[namespace.id] = namespace

@@ -1,0 +1,33 @@
+"""Which credential an HTTP request carries."""
+
+import pytest
+
+from kvgateway.http.credentials import credential_of
+from tandem.errors import Unauthenticated
+from tandem.runtime.httpd import Request
+
+
+def _request(*headers: tuple[bytes, bytes]) -> Request:
+    return Request(b"GET", b"/", list(headers))
+
+
+@pytest.mark.parametrize(
+    ("headers", "credential"),
+    [
+        ((), ""),
+        (((b"authorization", b"Bearer abc"),), "abc"),
+        (((b"authorization", b"bearer  abc "),), "abc"),
+        (((b"authorization", b"BEARER \xe9"),), "é"),
+        (((b"authorization", b"Bearer "),), ""),
+        (((b"x-auth-email", b"a@b"), (b"x-auth-key", b"key")), "key"),
+        (((b"x-auth-key", b"key"), (b"authorization", b"Bearer abc")), "abc"),
+    ],
+)
+def test_the_credential(headers: tuple[tuple[bytes, bytes], ...], credential: str) -> None:
+    assert credential_of(_request(*headers)) == credential
+
+
+@pytest.mark.parametrize("value", [b"", b"Basic YTpi", b"abc", b"Bearer"])
+def test_another_kind_of_authorization_is_not_taken_for_none(value: bytes) -> None:
+    with pytest.raises(Unauthenticated, match="Bearer TOKEN"):
+        credential_of(_request((b"authorization", value)))
