@@ -37,11 +37,13 @@ class HomeMetrics:
             for side in Side
         }
 
-    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
-        """One call has ended."""
-        self._latencies[side, operation].observe(elapsed_us / 1_000_000)
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
+        """So many calls that began together have ended alike."""
+        self._latencies[side, operation].observe(elapsed_us / 1_000_000, calls)
         if failure is not None:
-            self._failure(side, operation, failure).value += 1
+            self._failure(side, operation, failure).value += calls
 
     def broke(self, side: Side) -> None:
         """A home's code raised an exception that it should not."""
