@@ -37,12 +37,11 @@ class ReadAnswers:
     def __init__(self) -> None:
         self._heads: dict[bytes, bytes] = {}
 
-    def of(self, result: ReadResult, now_s: float) -> Response:
+    def of(self, result: ReadResult) -> Response:
         """The value with its metadata, or 404."""
         record = result.record
-        if record is None or not record.live_at(now_s):
-            version = result.version if record is None else record.version
-            return Response(404, b"", _headers(result, version))
+        if record is None:
+            return Response(404, b"", _headers(result, result.version))
         if result.cached and not result.stale and not result.unconfirmed:
             head = self._heads.get(record.digest) or self._remembered(record, result)
             return Response(200, _value_of(record), head)
@@ -65,10 +64,7 @@ def _value_headers(record: Record, result: ReadResult) -> list[_Header]:
 
 
 def _headers(result: ReadResult, version: Version) -> list[_Header]:
-    if result.stale:
-        headers = [_STALE_HIT, STALE]
-    else:
-        headers = [_HIT if result.cached else _MISS]
+    headers = [_STALE_HIT, STALE] if result.stale else [_HIT if result.cached else _MISS]
     if result.unconfirmed:
         headers.append(UNCONFIRMED)
     if version != NO_VERSION:

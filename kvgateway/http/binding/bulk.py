@@ -61,12 +61,12 @@ def bulk_read_of(body: bytes, namespace: str) -> BulkRead:
     return BulkRead(reads, kind == "json", fields.get("withMetadata") is True)
 
 
-async def answer_to_bulk_read(keyvalues: KeyValues, bulk: BulkRead, now_s: float) -> Response:
+async def answer_to_bulk_read(keyvalues: KeyValues, bulk: BulkRead) -> Response:
     """All values, null for what is not there; the first error if any key has one, since null would
     mean "not found"."""
     results = await _results(keyvalues.read(bulk.reads))
     entries = [
-        _Entry(read.key.name, _live(result, now_s))
+        _Entry(read.key.name, result.record)
         for read, result in zip(bulk.reads, results, strict=True)
     ]
     size = sum(entry.record.value_size for entry in entries if entry.record is not None)
@@ -101,11 +101,6 @@ def _object(body: bytes) -> Mapping[str, Any]:
     if not isinstance(fields, dict):
         raise HttpError(400, b"The body of a bulk get must be a JSON object")
     return fields
-
-
-def _live(result: ReadResult, now_s: float) -> Record | None:
-    record = result.record
-    return record if record is not None and record.live_at(now_s) else None
 
 
 def _check_json(entries: Sequence[_Entry]) -> None:

@@ -67,24 +67,23 @@ class BindingDoor:
     def _let_in(
         self, caller: Caller, request: Request, namespace: str, target: bytes
     ) -> Response | Awaitable[Response]:
-        now_s = self._clock.now_us() / 1e6
         read = self._reads.known(request, namespace, target)
         if read is None:
-            operation = operation_of(request, namespace, target, int(now_s))
+            operation = operation_of(request, namespace, target, int(self._now_s()))
             if not isinstance(operation, Read):
                 return self._performed(operation, caller.keyvalues, request, namespace)
             self._reads.remember(operation, namespace, target)
             read = operation
         (outcome,) = caller.keyvalues.read((read,))
         if isinstance(outcome, ReadResult):
-            return self._read_answers.of(outcome, now_s)
+            return self._read_answers.of(outcome)
         if isinstance(outcome, TandemError):
             return refusal(outcome)
         return self._raced(outcome)
 
     async def _raced(self, outcome: asyncio.Future[ReadResult]) -> Response:
         try:
-            return self._read_answers.of(await settled(outcome), self._now_s())
+            return self._read_answers.of(await settled(outcome))
         except TandemError as error:
             return refusal(error)
 
@@ -106,7 +105,7 @@ class BindingDoor:
                     return answer_to_listing(operation, await keyvalues.list(operation))
                 case Bulk.READ:
                     bulk = bulk_read_of(await request.body.read(BODY_BYTES_MAX), namespace)
-                    return await answer_to_bulk_read(keyvalues, bulk, self._now_s())
+                    return await answer_to_bulk_read(keyvalues, bulk)
         except TandemError as error:
             return refusal(error)
         except HttpError as error:
