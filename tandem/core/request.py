@@ -37,7 +37,8 @@ class Put(NamedTuple):
     """Store a value."""
 
     key: Key
-    value: bytes
+    value: bytes | bytearray
+    """Not changed by anyone any more."""
     metadata: bytes = b""
     expires_at_s: int = 0
     above: Version = NO_VERSION
