@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.credentials import credential_of
 from kvgateway.http.rest.accounts import Accounts
 from kvgateway.http.rest.bulk import Bulk
@@ -11,19 +12,15 @@ from kvgateway.http.rest.envelope import RestError, failure
 from kvgateway.http.rest.failures import NO_ENDPOINT, NO_ROUTE, answer_to
 from kvgateway.http.rest.keys import Keys
 from kvgateway.http.rest.namespaces import NamespaceRoutes
-from kvgateway.http.rest.query import parse_query
-from kvgateway.http.rest.room import Room
 from kvgateway.http.rest.routes import Place, Route, RouteTable
 from kvgateway.http.rest.values import Values
+from kvgateway.http.target import query_parameters, split_target
 from kvgateway.service import Caller, Entrance
-from tandem.core.limits import MIB
 from tandem.errors import TandemError
 from tandem.runtime.clock import Clock
 from tandem.runtime.httpd import HttpError, Request, Response
 
 PREFIX: Final = b"/client/v4"
-BODY_BYTES_MAX: Final = 512 * MIB
-"""Of the bodies that are under way in one process, together."""
 
 _DESCRIPTION: Final = Path(__file__).with_name("openapi.json")
 _KV: Final = "/accounts/{account_id}/storage/kv/namespaces"
@@ -35,25 +32,23 @@ class RestApp:
 
     Args:
         clock: the time by which values expire.
-        body_bytes_max: of bodies under way; a request beyond is refused with 503.
+        room: for the bodies under way in this process, together with other doors'.
     """
 
-    def __init__(
-        self, entrance: Entrance, clock: Clock, body_bytes_max: int = BODY_BYTES_MAX
-    ) -> None:
+    def __init__(self, entrance: Entrance, clock: Clock, room: BodyRoom) -> None:
         self._entrance = entrance
         self._description = _DESCRIPTION.read_bytes()
-        self.table = _route_table(clock, Room(body_bytes_max))
+        self.table = _route_table(clock, room)
 
     async def __call__(self, request: Request) -> Response:
         """Answers one request."""
-        target, _, query = request.target.partition(b"?")
-        path = target.removeprefix(PREFIX)
+        target = split_target(request.target)
+        path = target.path.removeprefix(PREFIX)
         if path == b"/openapi.json" and request.method in (b"GET", b"HEAD"):
             return Response(200, self._description, ((b"content-type", b"application/json"),))
         found = self.table.find(path)
         if found is None:
-            return _no_route(target)
+            return _no_route(target.path)
         place, parts = found
         method = b"GET" if request.method == b"HEAD" else request.method
         route = place.routes.get(method)
@@ -61,7 +56,7 @@ class RestApp:
             return _wrong_method(place)
         try:
             caller = await self._let_in(request)
-            return await route.run(Call(request, caller, parts, parse_query(query)))
+            return await route.run(Call(request, caller, parts, query_parameters(target.query)))
         except (TandemError, RestError, HttpError) as error:
             return answer_to(error, route.operation)
 
@@ -70,7 +65,7 @@ class RestApp:
         return self._entrance.known(credential) or await self._entrance.find(credential)
 
 
-def _route_table(clock: Clock, room: Room) -> RouteTable:
+def _route_table(clock: Clock, room: BodyRoom) -> RouteTable:
     accounts, namespaces = Accounts(), NamespaceRoutes()
     values, keys, bulk = Values(clock, room), Keys(), Bulk(clock, room)
     value, metadata = _ONE + "/values/{key_name}", _ONE + "/metadata/{key_name}"
@@ -96,8 +91,8 @@ def _route_table(clock: Clock, room: Room) -> RouteTable:
     )
 
 
-def _no_route(target: bytes) -> Response:
-    shown = target[:200].decode("latin-1")
+def _no_route(path: bytes) -> Response:
+    shown = path[:200].decode("latin-1")
     return failure(
         404, NO_ROUTE, f"Could not route to {shown}, perhaps your object identifier is invalid?"
     )

@@ -1,22 +1,19 @@
 """Many keys in one request: checked whole, then written in groups of bounded size."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-import msgspec
-
+from kvgateway.http.bodies import BodyRoom, Share
+from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read_in_bulk
 from kvgateway.http.rest.call import Call
-from kvgateway.http.rest.documents import decoded
-from kvgateway.http.rest.envelope import success
+from kvgateway.http.rest.envelope import JSON, success
 from kvgateway.http.rest.pairs import delete_of, put_of, read_elements
-from kvgateway.http.rest.room import Room
-from kvgateway.http.rest.values import NO_METADATA
-from kvgateway.http.several import Shown, check_form, check_names, read_several
-from kvgateway.service import KeyValues, settled
-from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB, VALUE_BYTES_MAX
-from tandem.core.request import Put, Write
+from kvgateway.outcome import settled
+from kvgateway.service import KeyValues
+from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
+from tandem.core.request import Put, Write, Written
 from tandem.errors import TandemError
 from tandem.runtime.clock import Clock
 from tandem.runtime.httpd import Response
@@ -24,19 +21,14 @@ from tandem.runtime.httpd import Response
 GROUP_BYTES: Final = 8 * MIB
 """A group is closed when it has this many bytes of values, or BATCH_OPERATIONS_MAX writes."""
 
-_NAMES_BYTES_MAX: Final = 1 * MIB
-
-
-class _Wanted(msgspec.Struct, rename="camel"):
-    keys: list[str]
-    type: str | None = None
-    with_metadata: bool | None = None
+_FRONT: Final = b'{"success":true,"errors":[],"messages":[],"result":{"values":'
+_END: Final = b"}}"
 
 
 class Bulk:
     """The operations on many keys."""
 
-    def __init__(self, clock: Clock, room: Room) -> None:
+    def __init__(self, clock: Clock, room: BodyRoom) -> None:
         self._clock = clock
         self._room = room
 
@@ -44,7 +36,7 @@ class Bulk:
         """Stores up to 10,000 values."""
         namespace = await call.writable_namespace()
         now_s = self._clock.now_us() // 1_000_000
-        with self._room.share() as share:
+        with Share(self._room) as share:
             chunks = share.counted(call.request.body)
             write_of = partial(put_of, namespace=namespace.id, now_s=now_s)
             puts = await read_elements(chunks, call.request.content_length, write_of)
@@ -53,7 +45,7 @@ class Bulk:
     async def delete(self, call: Call) -> Response:
         """Deletes up to 10,000 keys; those that are not there are deleted all the same."""
         namespace = await call.writable_namespace()
-        with self._room.share() as share:
+        with Share(self._room) as share:
             chunks = share.counted(call.request.body)
             write_of = partial(delete_of, namespace=namespace.id)
             deletes = await read_elements(chunks, call.request.content_length, write_of)
@@ -62,32 +54,10 @@ class Bulk:
     async def get(self, call: Call) -> Response:
         """Reads up to 100 values."""
         namespace = await call.namespace()
-        wanted = decoded(await call.request.body.read(_NAMES_BYTES_MAX), _Wanted)
-        names, form = check_names(wanted.keys), check_form(wanted.type)
-        with self._room.share() as share:
-            share.take(VALUE_BYTES_MAX)
-            found = await read_several(
-                call.caller.keyvalues, namespace.id, names, form, self._now_s
-            )
-            show = _entry if wanted.with_metadata else _value
-            return success({"values": {name: show(shown) for name, shown in found.items()}})
-
-    def _now_s(self) -> float:
-        return self._clock.now_us() / 1e6
-
-
-def _value(shown: Shown | None) -> object:
-    return None if shown is None else shown.value
-
-
-def _entry(shown: Shown | None) -> Mapping[str, object] | None:
-    if shown is None:
-        return None
-    metadata = msgspec.Raw(shown.record.metadata or NO_METADATA)
-    entry: dict[str, object] = {"value": shown.value, "metadata": metadata}
-    if shown.record.expires_at_s:
-        entry["expiration"] = shown.record.expires_at_s
-    return entry
+        body = await call.request.body.read(BODY_BYTES_MAX)
+        bulk = bulk_read_of(body, namespace.id)._replace(with_expiration=True)
+        found = await read_in_bulk(call.caller.keyvalues, bulk, self._clock.now_us() / 1e6)
+        return Response(200, body_of(found, bulk, (_FRONT, _END)), (JSON,))
 
 
 async def _all_written(keyvalues: KeyValues, writes: Iterable[Write]) -> Response:
@@ -119,7 +89,7 @@ async def _group_errors(
     errors: list[TandemError | None] = []
     for outcome in keyvalues.write(group):
         try:
-            await settled(outcome)
+            _: Written = await settled(outcome)
         except TandemError as error:
             errors.append(error)
         else:

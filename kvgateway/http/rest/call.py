@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from kvgateway.http.rest.query import whole
+from kvgateway.http.target import whole_number
 from kvgateway.service import Caller
 from tandem.core.access import Permission, check_account
 from tandem.core.key import Key, decode_name
@@ -53,9 +53,12 @@ class Call:
         return Key((await self.namespace()).id, name)
 
     def number(self, parameter: str, field: str) -> int | None:
-        """A number of the query; `field` is what it is called inside."""
+        """A whole number of the query, as `2.0` is one; `field` is what it is called inside."""
         text = self.query.get(parameter)
-        return None if text is None else whole(text, field)
+        if text is None:
+            return None
+        digits, _, zeros = text.partition(".")
+        return whole_number(text if zeros.strip("0") else digits, field)
 
     def choice(self, parameter: str, choices: tuple[str, ...]) -> str:
         """One of `choices`; the first one when nothing is said."""

@@ -42,7 +42,7 @@ class ArrayElements:
             end = self._element_end(mark)
             if end is None:
                 continue
-            if not self.ended or self._any or self._held[start:end].strip(_SPACE):
+            if self._depth or self._any or self._held[start:end].strip(_SPACE):
                 yield bytes(memoryview(self._held)[start:end])
             self._any = True
             self._parts = 0

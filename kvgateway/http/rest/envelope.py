@@ -7,7 +7,7 @@ import msgspec
 from tandem.runtime.httpd import Response
 from tandem.runtime.httpd.message import Headers
 
-_JSON: Final = (b"content-type", b"application/json")
+JSON: Final = (b"content-type", b"application/json")
 
 
 class RestError(Exception):
@@ -25,7 +25,7 @@ def success(result: object, info: object = None, headers: Headers = ()) -> Respo
     envelope: dict[str, object] = {"success": True, "errors": [], "messages": [], "result": result}
     if info is not None:
         envelope["result_info"] = info
-    return Response(200, msgspec.json.encode(envelope), (_JSON, *headers))
+    return Response(200, msgspec.json.encode(envelope), (JSON, *headers))
 
 
 def failure(status: int, code: int, message: str, headers: Headers = ()) -> Response:
@@ -37,4 +37,4 @@ def failure(status: int, code: int, message: str, headers: Headers = ()) -> Resp
         "messages": [],
         "result": None,
     }
-    return Response(status, msgspec.json.encode(envelope), (_JSON, *headers))
+    return Response(status, msgspec.json.encode(envelope), (JSON, *headers))

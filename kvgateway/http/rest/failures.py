@@ -8,8 +8,7 @@ import math
 from typing import Final
 
 from kvgateway.http.rest.envelope import RestError, failure
-from kvgateway.http.several import KEYS_MAX
-from tandem.core.limits import KEY_NAME_BYTES_MAX, METADATA_BYTES_MAX, VALUE_BYTES_MAX
+from kvgateway.http.words import words_for
 from tandem.errors import (
     Breach,
     InvalidArgument,
@@ -37,67 +36,36 @@ RETRY_AFTER_S: Final = 1
 """When to try again where nobody knows better."""
 
 _TITLE_TAKEN: Final = "A namespace with this account ID and title already exists."
-_LONG_NAME: Final = "UTF-8 encoded length of {given} exceeds key length limit of %d."
-_NOT_POSITIVE: Final = "Invalid expiration_ttl of {given}. Please specify integer greater than 0."
-_NOT_FUTURE: Final = (
-    "Invalid expiration of {given}. Please specify integer greater than the current number of"
-    " seconds since the UNIX epoch."
-)
-_TEXTS: Final = {
-    ("key", Breach.EMPTY): "Key names must not be empty",
-    ("key", Breach.RESERVED): 'Illegal key name "{given}". Please use a different name.',
-    ("key", Breach.TOO_MUCH): _LONG_NAME % KEY_NAME_BYTES_MAX,
-    ("prefix", Breach.TOO_MUCH): _LONG_NAME % KEY_NAME_BYTES_MAX,
-    ("value", Breach.TOO_MUCH): f"Value length of {{given}} exceeds limit of {VALUE_BYTES_MAX}.",
-    ("metadata", Breach.TOO_MUCH): (
-        f"Metadata length of {{given}} exceeds limit of {METADATA_BYTES_MAX}."
-    ),
-    ("expiration_ttl_s", Breach.FORM): _NOT_POSITIVE,
-    ("expiration_ttl_s", Breach.PAST): _NOT_POSITIVE,
-    ("expiration_ttl_s", Breach.TOO_LITTLE): (
-        "Invalid expiration_ttl of {given}. Expiration TTL must be at least 60."
-    ),
-    ("expires_at_s", Breach.FORM): _NOT_FUTURE,
-    ("expires_at_s", Breach.PAST): _NOT_FUTURE,
-    ("expires_at_s", Breach.TOO_LITTLE): (
-        "Invalid expiration of {given}. Expiration times must be at least 60 seconds in the future."
-    ),
-    ("title", Breach.EMPTY): "missing title",
-    ("keys", Breach.EMPTY): "You must request a minimum of 1 key",
-    ("keys", Breach.TOO_MUCH): f"You can request a maximum of {KEYS_MAX} keys",
-    ("type", Breach.FORM): '"{given}" is not a valid type. Use "json" or "text"',
-    ("values", Breach.FORM): "At least one of the requested keys corresponds to a non-json value",
-    ("values", Breach.TOO_MUCH): "Total size of request exceeds the limit of 25MB",
+_CODES: Final = {
+    "account": NO_ROUTE,
+    "namespace": 10011,
+    "page": 10007,
+    "per_page": 10008,
+    "limit": 10028,
+    "title": 10010,
 }
-"""Cloudflare's words; whatever is not here is said in our own."""
-
-_REFUSALS: Final = {
-    ("account", None): (404, NO_ROUTE),
-    ("namespace", None): (400, 10011),
-    ("page", None): (400, 10007),
-    ("per_page", None): (400, 10008),
-    ("limit", None): (400, 10028),
-    ("title", None): (400, 10010),
-    ("title", Breach.EMPTY): (400, 10019),
-    ("key", Breach.TOO_MUCH): (414, MALFORMED),
-    ("prefix", Breach.TOO_MUCH): (414, MALFORMED),
-    ("value", Breach.TOO_MUCH): (413, TOO_LARGE),
-    ("metadata", Breach.TOO_MUCH): (413, TOO_LARGE),
-    ("values", Breach.TOO_MUCH): (413, TOO_LARGE),
-}
-"""Status and code by field and breach, or by field alone; 400 and MALFORMED for the rest."""
+"""The code for a field; MALFORMED for any other."""
+_NAMES: Final = {"expires_at_s": "expiration", "expiration_ttl_s": "expiration_ttl"}
+"""What a client calls a field, where that is not our own word."""
 
 
-def text_of(error: InvalidArgument) -> str:
-    """What an argument's refusal says."""
-    template = _TEXTS.get((error.field, error.breach))
-    return str(error) if template is None else template.format(given=error.given)
+def refusal_of(error: InvalidArgument) -> RestError:
+    """The refusal of an argument, in Cloudflare's words where it has some."""
+    match error.field, error.breach:
+        case "title", Breach.EMPTY:
+            return RestError(400, 10019, "missing title")
+        case "account", _:
+            status, text = 404, _own_words(error)
+        case "limit", _:
+            status, text = 400, _own_words(error)  # the binding's words name another parameter
+        case _:
+            status, text = words_for(error) or (400, _own_words(error))
+    code = TOO_LARGE if status == 413 else _CODES.get(error.field, MALFORMED)
+    return RestError(status, code, text)
 
 
-def status_of(error: InvalidArgument) -> tuple[int, int]:
-    """The status and the code of an argument's refusal."""
-    by_field = _REFUSALS.get((error.field, None), (400, MALFORMED))
-    return _REFUSALS.get((error.field, error.breach), by_field)
+def _own_words(error: InvalidArgument) -> str:
+    return f"{_NAMES.get(error.field, error.field)}: {error.message}"
 
 
 def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Response:
@@ -106,7 +74,7 @@ def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Res
         case RestError():
             return _about(operation, error.status, error.code, error.text)
         case InvalidArgument():
-            return _about(operation, *status_of(error), text_of(error))
+            return answer_to(refusal_of(error), operation)
         case NamespaceNotFound():
             return _about(operation, 404, 10013, "namespace not found")
         case NamespaceExists():
@@ -122,7 +90,7 @@ def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Res
         case Unavailable() | Overloaded():
             return _later(operation, 503, UNAVAILABLE, str(error), RETRY_AFTER_S)
         case HttpError():
-            return _broken_body(operation, error)
+            return _cut_short(operation, error)
         case _:
             raise error
 
@@ -136,7 +104,6 @@ def _later(operation: str, status: int, code: int, text: str, retry_after_s: flo
     return failure(status, code, f"{operation}: '{text}'", ((b"retry-after", seconds),))
 
 
-def _broken_body(operation: str, error: HttpError) -> Response:
-    codes = {408: UNAVAILABLE, 413: TOO_LARGE}
-    code = codes.get(error.status, MALFORMED)
+def _cut_short(operation: str, error: HttpError) -> Response:
+    code = {408: UNAVAILABLE, 413: TOO_LARGE}.get(error.status, MALFORMED)
     return _about(operation, error.status, code, error.reason.decode("latin-1"))

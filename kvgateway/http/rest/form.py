@@ -26,7 +26,7 @@ _SIDE_BYTES_MAX: Final = 64 * KIB
 class Content(NamedTuple):
     """What a put brings."""
 
-    value: bytes
+    value: bytes | bytearray
     metadata: bytes = b""
 
 

@@ -11,9 +11,8 @@ import msgspec
 from kvgateway.http.rest.documents import decoded
 from kvgateway.http.rest.elements import ArrayElements, NoArray
 from kvgateway.http.rest.envelope import RestError
-from kvgateway.http.rest.failures import MALFORMED, TOO_LARGE, status_of, text_of
+from kvgateway.http.rest.failures import MALFORMED, TOO_LARGE, refusal_of
 from kvgateway.http.rest.form import NO_METADATA
-from kvgateway.http.rest.query import whole_number
 from tandem.core.key import Key, check_name
 from tandem.core.limits import MIB
 from tandem.core.request import (
@@ -100,14 +99,18 @@ def _checked(element: bytes, position: int, write_of: Callable[[bytes], _Write])
     try:
         return write_of(element)
     except InvalidArgument as error:
-        status, code = status_of(error)
-        raise RestError(status, code, f"entry {position}: {text_of(error)}") from None
+        refusal = refusal_of(error)
     except RestError as error:
-        raise RestError(error.status, error.code, f"entry {position}: {error.text}") from None
+        refusal = error
+    raise RestError(refusal.status, refusal.code, f"entry {position}: {refusal.text}")
 
 
 def _whole(number: float | None, field: str) -> int | None:
-    return None if number is None else whole_number(number, field)
+    if number is None:
+        return None
+    if number != number // 1:
+        raise InvalidArgument(field, f"{number} is not a whole number", given=str(number))
+    return int(number)
 
 
 def _from_base64(text: str) -> bytes:
