@@ -1,4 +1,7 @@
-"""Session tokens over HTTP: a write answers its version, and a read may demand that one or newer."""
+"""What HTTP answers say of their place in time, and what a reader may demand of it.
+
+A write answers its version, the session token; a read may demand at least that one.
+"""
 
 from typing import Final
 
@@ -6,6 +9,11 @@ from tandem.core.request import check_version
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.httpd import Request
+
+STALE: Final = (b"Tandem-Stale", b"1")
+"""Older than it should be, or found by one home alone that may lack writes."""
+UNCONFIRMED: Final = (b"Tandem-Unconfirmed", b"1")
+"""Only one home was heard on a key that is not there."""
 
 _MIN_VERSION: Final = b"tandem-min-version"
 _FIELD: Final = "Tandem-Min-Version"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from kvgateway.http.session import version_header
+from kvgateway.http.session import STALE, UNCONFIRMED, version_header
 from tandem.core.record import Record
 from tandem.core.request import ListedName, Listing, ListPage, ReadResult, Written
 from tandem.core.version import NO_VERSION
@@ -15,10 +15,6 @@ from tandem.wire.cursor import encode_cursor
 
 _Header = tuple[bytes, bytes]
 
-STALE: Final[_Header] = (b"Tandem-Stale", b"1")
-"""Older than it should be, or found by one home alone that may lack writes."""
-UNCONFIRMED: Final[_Header] = (b"Tandem-Unconfirmed", b"1")
-"""Only one home was heard on a key that is not there."""
 JSON: Final[_Header] = (b"Content-Type", b"application/json")
 
 _COPIED_BYTES_MAX: Final = 16 << 10

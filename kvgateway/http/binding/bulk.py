@@ -1,7 +1,8 @@
 """The answer to a bulk get, as workerd wants it."""
 
-from kvgateway.http.binding.answers import JSON, STALE, UNCONFIRMED
+from kvgateway.http.binding.answers import JSON
 from kvgateway.http.bulk_read import BulkRead, body_of, read_in_bulk
+from kvgateway.http.session import STALE, UNCONFIRMED
 from kvgateway.service import KeyValues
 from tandem.runtime.httpd import Response
 

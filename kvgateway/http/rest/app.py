@@ -8,7 +8,7 @@ from kvgateway.http.credentials import credential_of
 from kvgateway.http.rest.accounts import Accounts
 from kvgateway.http.rest.bulk import Bulk
 from kvgateway.http.rest.call import Call
-from kvgateway.http.rest.envelope import RestError, failure
+from kvgateway.http.rest.envelope import JSON, RestError, failure
 from kvgateway.http.rest.failures import NO_ENDPOINT, NO_ROUTE, answer_to
 from kvgateway.http.rest.keys import Keys
 from kvgateway.http.rest.namespaces import NamespaceRoutes
@@ -45,7 +45,7 @@ class RestApp:
         target = split_target(request.target)
         path = target.path.removeprefix(PREFIX)
         if path == b"/openapi.json" and request.method in (b"GET", b"HEAD"):
-            return Response(200, self._description, ((b"content-type", b"application/json"),))
+            return Response(200, self._description, (JSON,))
         found = self.table.find(path)
         if found is None:
             return _no_route(target.path)
@@ -100,4 +100,4 @@ def _no_route(path: bytes) -> Response:
 
 def _wrong_method(place: Place) -> Response:
     text = "endpoint does not exist: this path has other methods"
-    return failure(405, NO_ENDPOINT, text, ((b"allow", place.allowed),))
+    return failure(405, NO_ENDPOINT, text, ((b"Allow", place.allowed),))

@@ -10,7 +10,7 @@ from kvgateway.http.rest.failures import MALFORMED
 _Document = TypeVar("_Document")
 
 
-def decoded(raw: bytes, kind: type[_Document], what: str = "body") -> _Document:
+def decoded(raw: bytes, kind: type[_Document], what: str = "the body") -> _Document:
     """The document in `raw`; RestError says what is wrong with `what`."""
     try:
         return msgspec.json.decode(raw, type=kind)

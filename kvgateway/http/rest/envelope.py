@@ -7,17 +7,18 @@ import msgspec
 from tandem.runtime.httpd import Response
 from tandem.runtime.httpd.message import Headers
 
-JSON: Final = (b"content-type", b"application/json")
+JSON: Final = (b"Content-Type", b"application/json")
 
 
 class RestError(Exception):
     """What this door refuses by itself, in Cloudflare's terms."""
 
-    def __init__(self, status: int, code: int, text: str) -> None:
+    def __init__(self, status: int, code: int, text: str, headers: Headers = ()) -> None:
         super().__init__(status, code, text)
         self.status = status
         self.code = code
         self.text = text
+        self.headers = headers
 
 
 def success(result: object, info: object = None, headers: Headers = ()) -> Response:

@@ -23,6 +23,7 @@ from tandem.errors import (
     Unavailable,
 )
 from tandem.runtime.httpd import HttpError, Response
+from tandem.runtime.httpd.message import Headers
 
 AUTHENTICATION: Final = 10000
 UNAVAILABLE: Final = 10001
@@ -72,7 +73,7 @@ def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Res
     """The answer to a request that ended in `error`."""
     match error:
         case RestError():
-            return _about(operation, error.status, error.code, error.text)
+            return _about(operation, error.status, error.code, error.text, error.headers)
         case InvalidArgument():
             return answer_to(refusal_of(error), operation)
         case NamespaceNotFound():
@@ -82,7 +83,8 @@ def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Res
         case TooManyNamespaces():
             return _about(operation, 400, 10018, str(error))
         case Unauthenticated():
-            return failure(401, AUTHENTICATION, f"Authentication error: {error}")
+            challenge = (b"WWW-Authenticate", b"Bearer")
+            return failure(401, AUTHENTICATION, f"Authentication error: {error}", (challenge,))
         case PermissionDenied():
             return failure(403, AUTHENTICATION, f"Authentication error: {error}")
         case QuotaExceeded():
@@ -95,13 +97,13 @@ def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Res
             raise error
 
 
-def _about(operation: str, status: int, code: int, text: str) -> Response:
-    return failure(status, code, f"{operation}: '{text}'")
+def _about(operation: str, status: int, code: int, text: str, headers: Headers = ()) -> Response:
+    return failure(status, code, f"{operation}: '{text}'", headers)
 
 
 def _later(operation: str, status: int, code: int, text: str, retry_after_s: float) -> Response:
     seconds = b"%d" % max(1, math.ceil(retry_after_s))
-    return failure(status, code, f"{operation}: '{text}'", ((b"retry-after", seconds),))
+    return _about(operation, status, code, text, ((b"Retry-After", seconds),))
 
 
 def _cut_short(operation: str, error: HttpError) -> Response:

@@ -6,6 +6,7 @@ import msgspec
 
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import success
+from kvgateway.http.session import STALE
 from tandem.core.key import check_name_length
 from tandem.core.request import ListedName, Listing, check_page_limit
 from tandem.runtime.httpd import Response
@@ -27,7 +28,8 @@ class Keys:
             "" if page.next_after is None else encode_cursor(namespace.id, prefix, page.next_after)
         )
         info = {"count": len(page.names), "cursor": cursor, "cursors": {"after": cursor}}
-        return success([_shown(listed) for listed in page.names], info)
+        headers = (STALE,) if page.stale else ()
+        return success([_shown(listed) for listed in page.names], info, headers)
 
 
 def _shown(listed: ListedName) -> Mapping[str, object]:

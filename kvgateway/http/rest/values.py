@@ -1,6 +1,6 @@
 """The operations on one key: its value as raw bytes both ways, or as a form with metadata."""
 
-from typing import Final
+from typing import NamedTuple
 
 import msgspec
 
@@ -8,7 +8,7 @@ from kvgateway.http.bodies import BodyRoom, Share, value_of
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import RestError, success
 from kvgateway.http.rest.form import Content, boundary_of, read_form
-from kvgateway.http.session import min_version_of, version_header
+from kvgateway.http.session import STALE, UNCONFIRMED, min_version_of, version_header
 from kvgateway.outcome import settled
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -23,8 +23,12 @@ from tandem.core.request import (
 )
 from tandem.runtime.clock import Clock
 from tandem.runtime.httpd import Request, Response
+from tandem.runtime.httpd.message import Headers
 
-NO_METADATA: Final = b"null"
+
+class _Found(NamedTuple):
+    record: Record
+    headers: Headers
 
 
 class Values:
@@ -36,23 +40,23 @@ class Values:
 
     async def read(self, call: Call) -> Response:
         """The value, bare; its expiration stands in a header."""
-        record = await self._record(call)
-        headers = [(b"content-type", b"application/octet-stream"), version_header(record.version)]
+        found = await self._found(call)
+        record = found.record
+        headers = [(b"Content-Type", b"application/octet-stream"), *found.headers]
         if record.expires_at_s:
             headers.append((b"expiration", b"%d" % record.expires_at_s))
         return Response(200, memoryview(record.envelope)[record.value_start :], headers)
 
     async def metadata(self, call: Call) -> Response:
         """The metadata of a value; null when it has none."""
-        record = await self._record(call)
-        shown = msgspec.Raw(record.metadata or NO_METADATA)
-        return success(shown, headers=(version_header(record.version),))
+        found = await self._found(call)
+        return success(msgspec.Raw(found.record.metadata or b"null"), headers=found.headers)
 
     async def write(self, call: Call) -> Response:
         """Stores a value, in place of whatever was there."""
         name = call.name()
-        expiration = call.number("expiration", "expires_at_s")
         ttl_s = call.number("expiration_ttl", "expiration_ttl_s")
+        expiration = None if ttl_s is not None else call.number("expiration", "expires_at_s")
         check_expiration(expiration, ttl_s, self._now_s())  # before a body is taken in for nothing
         above = min_version_of(call.request)
         namespace = await call.writable_namespace()
@@ -66,13 +70,19 @@ class Values:
         """Deletes a key; one that is not there is deleted all the same."""
         return await _written(call, Delete(await call.key(), min_version_of(call.request)))
 
-    async def _record(self, call: Call) -> Record:
+    async def _found(self, call: Call) -> _Found:
         read = Read(await call.key(), min_version_of(call.request))
         [outcome] = call.caller.keyvalues.read((read,))
-        record = (await settled(outcome)).record
+        result = await settled(outcome)
+        headers = [
+            header
+            for header, applies in ((STALE, result.stale), (UNCONFIRMED, result.unconfirmed))
+            if applies
+        ]
+        record = result.record
         if record is None or not record.live_at(self._clock.now_us() / 1e6):
-            raise RestError(404, 10009, "key not found")
-        return record
+            raise RestError(404, 10009, "key not found", headers)
+        return _Found(record, [version_header(record.version), *headers])
 
     async def _content(self, request: Request) -> Content:
         boundary = boundary_of(request)
