@@ -18,8 +18,9 @@ from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
 from kvgateway.home_time import ReckonedClock
 from kvgateway.http.binding.door import BindingDoor
-from kvgateway.http.binding.values import BodyRoom
+from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
+from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
 from kvgateway.metrics import show_data_path, show_entrance, show_homes, show_repair
 from kvgateway.operations import GatewayOperations
@@ -79,11 +80,13 @@ async def _work(
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
     entrance = _entrance(post, settings, path, clock)
     show_entrance(metrics, entrance.counters)
-    rpc = RpcServer(entrance, ReckonedClock(path.time, clock), failures)
+    room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
+    rpc = RpcServer(entrance, reckoned, failures)
     site = Site(
         Pages(lambda: _unready(path, process), places.metrics, clock),
-        BindingDoor(entrance, ReckonedClock(path.time, clock), BodyRoom()),
+        BindingDoor(entrance, reckoned, room),
         settings.kv_host_suffix,
+        RestApp(entrance, reckoned, room),
     )
     http = Server(site, _http_limits(), clock, _LOG)
     await rpc.start(str(settings.grpc_address))

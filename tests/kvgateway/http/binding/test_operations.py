@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvgateway.http.binding.operations import Bulk, Operation, Reads, Upload, operation_of
-from kvgateway.http.binding.target import Target, decoded, query_parameters, split_target
+from kvgateway.http.target import Target, decoded, query_parameters, split_target
 from tandem.core.key import RESERVED_NAMESPACES, Key
 from tandem.core.request import Delete, Listing, Put, Read
 from tandem.core.version import NO_VERSION, Version

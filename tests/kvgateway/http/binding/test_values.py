@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.http.binding.values import UNCOUNTED_BYTES, BodyRoom, value_of
+from kvgateway.http.bodies import UNCOUNTED_BYTES, BodyRoom, value_of
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.httpd import Body, BodyMalformed, Request
