@@ -7,6 +7,7 @@ the homes are asked first; its requests then go on as a group of their own.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
@@ -95,6 +96,10 @@ class Gateway:
         if not self._known(listing.namespace):
             await self._registry.resolve(listing.namespace)
         return await self._lister.list(listing)
+
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        """See `kvgateway.service.KeyValues`; the data path itself admits any."""
+        return nullcontext()
 
     def _late(
         self,
