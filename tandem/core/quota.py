@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.errors import InvalidArgument
 
-QUOTA_MAX: Final = 2**40
+QUOTA_MAX: Final = 10**11
 """The largest number that a quota may have; more is no limit."""
 BURST_S: Final = 1
 DEBT_MAX_S: Final = 60
@@ -73,7 +73,7 @@ class Bucket(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What a bucket has granted; when that is nothing, in how many microseconds it will."""
+    """What a bucket has granted; when that is not all, in how many microseconds it has more."""
 
     granted: int
     wait_us: int = 0
@@ -97,12 +97,19 @@ def drawn(bucket: Bucket, rate: Rate, most: int, now_us: int) -> tuple[Bucket, D
     level_micro, at_us = refilled(bucket, rate, now_us)
     granted = min(most, max(level_micro, 0) // _MICRO)
     left = Bucket(level_micro - granted * _MICRO, at_us)
-    if granted:
-        return left, Drawn(granted)
-    return left, Drawn(0, -((level_micro - _MICRO) // rate.per_s) + max(at_us - now_us, 0))
+    return left, Drawn(granted, 0 if granted == most else _wait_us(left, rate, now_us))
 
 
-def owing(bucket: Bucket, rate: Rate, amount: int, now_us: int) -> Bucket:
+def owing(bucket: Bucket, rate: Rate, amount: int, now_us: int) -> tuple[Bucket, Drawn]:
     """Takes `amount`, there or not; a debt above `debt_max` is forgiven."""
     level_micro, at_us = refilled(bucket, rate, now_us)
-    return Bucket(max(level_micro - amount * _MICRO, -rate.debt_max * _MICRO), at_us)
+    left = Bucket(max(level_micro - amount * _MICRO, -rate.debt_max * _MICRO), at_us)
+    return left, Drawn(amount, _wait_us(left, rate, now_us))
+
+
+def _wait_us(bucket: Bucket, rate: Rate, now_us: int) -> int:
+    """How long until a whole unit is there."""
+    missing_micro = _MICRO - bucket.level_micro
+    if missing_micro <= 0:
+        return 0
+    return -(-missing_micro // rate.per_s) + max(bucket.at_us - now_us, 0)
