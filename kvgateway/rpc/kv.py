@@ -59,7 +59,7 @@ class KvService(kv_pb2_grpc.KVServicer):
         """Many operations with one reply; a batch over a limit is refused whole."""
         codec.check_batch(request)
         answers = _BatchAnswers(request, self._now_s())
-        self._dispatch.start(request, int(self._now_s()), answers)
+        await self._dispatch.start(request, int(self._now_s()), answers)
         await answers.complete
         return answers.reply
 
@@ -83,6 +83,10 @@ class KvService(kv_pb2_grpc.KVServicer):
         chunk: Any = await context.read()
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
+        with self._keyvalues.admit_body(chunk.head.namespace, None):
+            return await self._put_pieces(chunk, context)
+
+    async def _put_pieces(self, chunk: Any, context: _Context) -> kv_pb2.WriteReply:  # noqa: ANN401
         head = chunk.head
         pieces = [head.value, chunk.data]
         size = len(head.value) + len(chunk.data)
