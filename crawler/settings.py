@@ -5,7 +5,16 @@ from pathlib import Path
 
 from tandem.backends.opening import HomeChoice
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, NUMBER, TEXT, WHOLE, Address, setting, shared
+from tandem.runtime.settings import (
+    DURATION_S,
+    NUMBER,
+    OPTIONAL_TEXT,
+    TEXT,
+    WHOLE,
+    Address,
+    setting,
+    shared,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +29,17 @@ class CrawlerSettings:
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
     s3_create_bucket: bool = shared.s3_create_bucket()
+    admin_token: str = shared.admin_token()
+    admin_token_file: str = shared.admin_token_file()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     gateways: str = setting(
         TEXT, "grpc", "addresses of all gateways, with commas; grpc: the one above"
     )
+    token: str = setting(
+        OPTIONAL_TEXT, "", "what to show to the gateways; none: the admin token, or on loopback"
+        " the gateway's development token", secret=True,
+    )  # fmt: skip
     pause_s: float = setting(
         DURATION_S, 10.0, "least rest between two rounds over all namespaces", low=0.1
     )

@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvgateway.access.policy import AuthMode
 from tandem.backends.opening import HomeChoice
 from tandem.core.limits import CACHE_TTL_S_MIN
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, SIZE, WHOLE, Address, Relation, setting, shared
+from tandem.runtime.settings import (
+    DURATION_S,
+    SIZE,
+    WHOLE,
+    Address,
+    Relation,
+    choice,
+    setting,
+    shared,
+)
 
 _MIB = 1024 * 1024
 
@@ -25,8 +35,14 @@ class GatewaySettings:
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
     s3_create_bucket: bool = shared.s3_create_bucket()
+    admin_token: str = shared.admin_token()
+    admin_token_file: str = shared.admin_token_file()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
+    auth: AuthMode = setting(
+        choice(AuthMode), AuthMode.AUTO,
+        "who needs a token; auto: everybody, unless all doors are on the loopback interface",
+    )  # fmt: skip
     workers: int = setting(
         WHOLE, 0, "worker processes that share the ports; 0: half of the cores", low=0, high=64
     )

@@ -9,19 +9,22 @@ import os
 import sys
 from collections.abc import Mapping
 
+from kvgateway.access.caller import Inside
+from kvgateway.access.charged import ChargedKeyValues
+from kvgateway.access.configured import configured_policy
+from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
 from kvgateway.home_time import ReckonedClock
 from kvgateway.http.site import Site
-from kvgateway.metrics import show_data_path, show_homes, show_repair
-from kvgateway.namespaces import Namespaces
+from kvgateway.metrics import QuotaMetrics, show_data_path, show_entrance, show_homes, show_repair
 from kvgateway.operations import GatewayOperations
 from kvgateway.places import Places
 from kvgateway.post import Post
+from kvgateway.registry.namespace_changes import Namespaces
+from kvgateway.registry.tokens import Tokens
 from kvgateway.rpc.failures import Failures
-from kvgateway.rpc.kv import KvService
-from kvgateway.rpc.namespaces import NamespacesService
-from kvgateway.rpc.ops import OpsService
 from kvgateway.rpc.server import RpcServer
 from kvgateway.settings import GatewaySettings
 from tandem.runtime import logs, serve
@@ -66,12 +69,14 @@ async def _work(
     failures = Failures(_LOG)
     _show(metrics, path, failures, log_state)
     await path.keeper.round()
-    await path.registry.refresh()
+    await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
     for name, work in path.loops().items():
         tasks.start(name, work)
     snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
-    rpc = _rpc_server(post, settings, path, failures, clock)
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
+    show_entrance(metrics, entrance.counters)
+    rpc = RpcServer(entrance, ReckonedClock(path.time, clock), failures)
     site = Site(lambda: _unready(path, process), places.metrics, clock)
     http = Server(site, HttpLimits(), clock, _LOG)
     await rpc.start(str(settings.grpc_address))
@@ -101,14 +106,30 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
         return Metrics("kvgateway", clock)
 
 
-def _rpc_server(
-    post: Post,
-    settings: GatewaySettings,
-    path: DataPath,
-    failures: Failures,
-    clock: SystemClock,
-) -> RpcServer:
-    operations = GatewayOperations(
+def _entrance(
+    post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock, refusals: Refusals
+) -> GatewayEntrance:
+    """What every front door of this worker lets its callers in through."""
+    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
+    inside = Inside(
+        keyvalues_of=lambda grant: ChargedKeyValues(
+            path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
+        ),
+        namespaces=Namespaces(
+            registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+        ),
+        tokens=Tokens(
+            records=path.tokens, writer=path.writer, time=path.time, entropy=path.entropy
+        ),
+        operations=_operations(post, settings, path),
+        registry=path.registry,
+        lookups=path.lookups,
+    )
+    return GatewayEntrance(configured_policy(settings), inside, path.tokens, path.time, clock)
+
+
+def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> GatewayOperations:
+    return GatewayOperations(
         guards=path.guards,
         labels=path.homes.labels,
         time=path.time,
@@ -122,15 +143,6 @@ def _rpc_server(
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
         prefix=settings.s3_prefix,
-    )
-    namespaces = Namespaces(
-        registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
-    )
-    return RpcServer(
-        KvService(path.gateway, ReckonedClock(path.time, clock), failures),
-        NamespacesService(namespaces),
-        OpsService(operations),
-        failures,
     )
 
 

@@ -98,9 +98,9 @@ class Quotas:
         """A namespace's allowance; None without a quota."""
         return self._of(f"namespace {namespace}", quota) if quota else None
 
-    def of_token(self, token_id: str, quota: Quota) -> Allowance | None:
-        """A token's allowance; None without a quota."""
-        return self._of(f"token {token_id}", quota) if quota else None
+    def of_holder(self, holder: str, quota: Quota) -> Allowance | None:
+        """The allowance of whoever holds a grant; None without a quota."""
+        return self._of(holder, quota) if quota else None
 
     def _of(self, holder: str, quota: Quota) -> Allowance:
         allowance = self._allowances.get(holder)

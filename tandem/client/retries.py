@@ -1,9 +1,9 @@
 """When the client tries again, and how a call by itself (not in a lane) is made.
 
-Only what is safe to repeat is repeated: reads, what the gateway refused before it began (for lack of
-room; or over a quota, after the time that it asked for), and administrative calls that do the same
-when done twice. All retries of a client share one budget, so a gateway in trouble sees at most a
-tenth more load from them.
+Only what is safe to repeat is repeated: reads, what the gateway refused before it began (for lack
+of room; or over a quota, after the time that it asked for), and administrative calls that do the
+same when done twice. All retries of a client share one budget, so a gateway in trouble sees at most
+a tenth more load from them.
 """
 
 import asyncio

@@ -5,15 +5,14 @@ The id never changes and is never used again; the title is what people use and m
 
 import enum
 import json
-from dataclasses import dataclass, field, replace
-from dataclasses import fields as dataclass_fields
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
 from tandem.core.access import DEFAULT_ACCOUNT, check_account
 from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
-from tandem.core.quota import NO_QUOTA, Quota, check_quota
+from tandem.core.quota import NO_QUOTA, QUOTA_FIELDS, Quota, check_quota
 from tandem.core.race import AckPolicy
 from tandem.errors import InvalidArgument, NamespaceNotFound
 
@@ -106,9 +105,6 @@ _NO_NAMESPACE: Final = (
 )
 
 
-_QUOTA_FIELDS: Final = tuple(one.name for one in dataclass_fields(Quota))
-
-
 def encode_namespace(namespace: Namespace) -> bytes:
     """The value of the namespace's record. What came after the first release is left out where it
     has no effect, so that older gateways read all that they can."""
@@ -123,8 +119,7 @@ def encode_namespace(namespace: Namespace) -> bytes:
     }
     if namespace.account != DEFAULT_ACCOUNT:
         fields["account"] = namespace.account
-    quota = namespace.settings.quota
-    limits = {name: getattr(quota, name) for name in _QUOTA_FIELDS}
+    limits = asdict(namespace.settings.quota)
     fields.update({name: limit for name, limit in limits.items() if limit})
     if namespace.settings.key_write_interval:
         fields["key_write_interval"] = True
@@ -146,7 +141,7 @@ def decode_namespace(raw: bytes) -> Namespace:
             AckPolicy(fields["ack_policy"]),
             ReadMode(fields["read_mode"]),
             int(fields["epoch"]),
-            Quota(*(check_quota(int(fields.get(name, 0)), name) for name in _QUOTA_FIELDS)),
+            Quota(*(check_quota(int(fields.get(name, 0)), name) for name in QUOTA_FIELDS)),
             bool(fields.get("key_write_interval", False)),
         )
         namespace = Namespace(

@@ -6,7 +6,7 @@ in any window of t seconds never more than burst + rate * t. What cannot be know
 is granted until the rate has repaid it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
 from tandem.core.limits import VALUE_BYTES_MAX
@@ -36,6 +36,8 @@ class Quota:
 
 
 NO_QUOTA: Final = Quota()
+QUOTA_FIELDS: Final = tuple(one.name for one in fields(Quota))
+"""As records call them."""
 
 
 def check_quota(number: int, field: str) -> int:

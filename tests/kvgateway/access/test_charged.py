@@ -34,7 +34,7 @@ class Desk:
         self.worker.settings[GREEDY] = Settings(quota=Quota(**limits))
 
     def with_token(self, **limits: int) -> ChargedKeyValues:
-        token = self.worker.quotas.of_token("t1", Quota(**limits))
+        token = self.worker.quotas.of_holder("token t1", Quota(**limits))
         return ChargedKeyValues(self.store, self.worker.quotas, token)
 
     def advance(self, seconds: float) -> None:
