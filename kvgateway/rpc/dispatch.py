@@ -51,7 +51,8 @@ class Dispatch:
             self._start_reads(reads, sink)
             if len(reads) == GROUP_OPERATIONS:
                 await asyncio.sleep(0)
-        for writes in _groups((*batch.puts, *batch.deletes)):
+        changes: list[kv_pb2.PutRequest | kv_pb2.DeleteRequest] = [*batch.puts, *batch.deletes]
+        for writes in _groups(changes):
             self._start_writes(writes, now_s, sink)
             if len(writes) == GROUP_OPERATIONS:
                 await asyncio.sleep(0)

@@ -95,7 +95,7 @@ class KvService(kv_pb2_grpc.KVServicer):
             put = await self._put_in_pieces(chunk, context)
             return await _write(keyvalues, chunk.head.id, put)
 
-    async def _put_in_pieces(self, chunk: Any, context: _Context) -> Put:  # noqa: ANN401
+    async def _put_in_pieces(self, chunk: Any, context: _Context) -> Write:  # noqa: ANN401
         head = chunk.head
         pieces = [head.value, chunk.data]
         size = len(head.value) + len(chunk.data)
