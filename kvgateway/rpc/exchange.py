@@ -28,7 +28,7 @@ BYTES_MAX: Final = 64 * MIB
 LIGHT_BYTES: Final = 1 * KIB
 """Messages with less than this for each operation are bounded by the number of these alone."""
 
-REFUSAL_PAUSE_S: Final = 0.00025
+REFUSAL_PAUSE_S: Final = 0.001
 """For each operation that a quota refuses the stream is not read for so long: who asks again at
 once, whatever it is told, gets refusals at this pace and leaves the worker to others."""
 

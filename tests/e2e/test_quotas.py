@@ -1,7 +1,7 @@
 """Quotas through whole gateways: the greedy are told when to come again, others notice nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ async def _outcomes(clients: list[Client], count: int) -> list[object]:
     )
 
 
-def _refused(outcomes: list[object]) -> list[QuotaExceeded]:
+def _refused(outcomes: Sequence[object]) -> list[QuotaExceeded]:
     errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     refused = [error for error in errors if isinstance(error, QuotaExceeded)]
     assert refused == errors
