@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.backends.opening import HomeChoice
+from tandem.runtime.listening import is_loopback
+from tandem.runtime.local_tokens import admin_token, development_token
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import (
     DURATION_S,
@@ -65,6 +67,15 @@ class CrawlerSettings:
             self.s3_create_bucket,
             self.data,
         )
+
+    def token_for(self, gateway: str) -> str:
+        """What to show to a gateway; the development token is for one on this machine alone.
+
+        Raises ConfigurationError for an admin token that cannot be one.
+        """
+        own = self.token or admin_token(self.admin_token, self.admin_token_file)
+        host = gateway.rpartition(":")[0].strip("[]")
+        return own or (development_token(self.data) if is_loopback(host) else "")
 
     def gateway_addresses(self) -> tuple[str, ...]:
         """Whom to ask and to tell."""

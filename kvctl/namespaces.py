@@ -8,13 +8,14 @@ from typing import Any, Final, TypeVar, Unpack
 
 import click
 
-from kvctl.asking import Asked, asks, form
+from kvctl.asking import Asked, asks
 from kvctl.output import columns, print_json, print_line, when
+from kvctl.quotas import QUOTA_OPTIONS, shown_quota
 from tandem.client import Client
 from tandem.client.namespaces import Changes
+from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.namespace import Namespace, ReadMode, Settings
 from tandem.core.race import AckPolicy
-from tandem.runtime.settings import SIZE, WHOLE
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Chosen = TypeVar("_Chosen", bound=enum.Enum)
@@ -34,18 +35,7 @@ _SETTINGS: Final = (
         help="What a write waits for before it is acknowledged.",
     ),
     click.option("--read-mode", **_one_of(ReadMode), help="Which homes a read asks."),
-    click.option(
-        "--operations-per-s", type=form(WHOLE),
-        help="Operations a second on each gateway machine; more are refused. 0: no limit.",
-    ),
-    click.option(
-        "--bytes-per-s", type=form(SIZE),
-        help="Bytes of values a second, written and read, such as 10MiB. 0: no limit.",
-    ),
-    click.option(
-        "--large-bodies-max", type=form(WHOLE),
-        help="Values above 1 MiB that may be on their way in at the same time. 0: no limit.",
-    ),
+    *QUOTA_OPTIONS,
     click.option(
         "--key-write-interval/--no-key-write-interval", default=None,
         help="One write a second for each key, as Workers KV has it; more are refused.",
@@ -75,16 +65,19 @@ def create(asked: Asked, title: str, **settings: Unpack[Changes]) -> None:
 
 
 @namespace_group.command("list")
+@click.option("--all-accounts", is_flag=True, help="Of all accounts, instead of one.")
 @asks
-def list_namespaces(asked: Asked) -> None:
-    """Print all namespaces."""
+def list_namespaces(asked: Asked, all_accounts: bool) -> None:
+    """Print all namespaces of the account."""
 
-    found = asked.ask(lambda client: client.namespaces.list())
+    found = asked.ask(lambda client: client.namespaces.list(all_accounts=all_accounts))
     if asked.as_json:
         for namespace in found:
             print_json(_document(namespace))
     elif found:
-        print_line(columns([_HEADER, *(_row(namespace) for namespace in found)]))
+        foreign = any(namespace.account != DEFAULT_ACCOUNT for namespace in found)
+        header = (*_HEADER, *(("ACCOUNT",) if foreign else ()))
+        print_line(columns([header, *(_row(namespace, foreign) for namespace in found)]))
     else:
         print_line("no namespaces yet; create one with: kvctl namespace create TITLE", error=True)
 
@@ -143,7 +136,7 @@ def delete(asked: Asked, namespace: str, yes: bool) -> None:
 _HEADER = ("ID", "TITLE", "ACK", "READS", "CREATED")
 
 
-def _row(namespace: Namespace) -> tuple[str, ...]:
+def _row(namespace: Namespace, with_account: bool) -> tuple[str, ...]:
     settings = namespace.settings
     conflict = " (an older namespace has this title)" if namespace.title_conflict else ""
     return (
@@ -152,26 +145,22 @@ def _row(namespace: Namespace) -> tuple[str, ...]:
         settings.ack_policy.value,
         settings.read_mode.value,
         when(namespace.created_at_s),
+        *((namespace.account,) if with_account else ()),
     )
 
 
 def _limits(settings: Settings) -> Sequence[tuple[str, str]]:
-    """The limits that there are, by what they limit."""
-    quota = settings.quota
-    shown = (
-        ("operations", f"{quota.operations_per_s} a second" if quota.operations_per_s else ""),
-        ("bytes", f"{SIZE.show(quota.bytes_per_s)} a second" if quota.bytes_per_s else ""),
-        ("large bodies", f"{quota.large_bodies_max} at once" if quota.large_bodies_max else ""),
-        ("key writes", "1 a second for each key" if settings.key_write_interval else ""),
-    )
-    return [(name, limit) for name, limit in shown if limit]
+    interval = [("key writes", "1 a second for each key")] if settings.key_write_interval else []
+    return [*shown_quota(settings.quota), *interval]
 
 
 def _show(asked: Asked, namespace: Namespace) -> None:
     if asked.as_json:
         print_json(_document(namespace))
         return
-    about = zip(("id", "title", "ack", "reads", "created"), _row(namespace), strict=True)
+    foreign = namespace.account != DEFAULT_ACCOUNT
+    names = ("id", "title", "ack", "reads", "created", *(("account",) if foreign else ()))
+    about = zip(names, _row(namespace, foreign), strict=True)
     print_line(columns([*about, *_limits(namespace.settings)]))
 
 
@@ -180,6 +169,7 @@ def _document(namespace: Namespace) -> dict[str, object]:
     return {
         "id": namespace.id,
         "title": namespace.title,
+        "account": namespace.account,
         "ack": settings.ack_policy.value,
         "read_mode": settings.read_mode.value,
         "epoch": settings.epoch,

@@ -163,6 +163,10 @@ def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.
     metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
     metrics.counted("tandem_bugs", "requests that failed unexpectedly", lambda: failures.count)
     metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
+    metrics.counted(
+        "tandem_quota_memory_emptied", "times that the memory of quotas was full",
+        lambda: path.quota_memory.emptied,
+    )  # fmt: skip
     path.keeper.show_queue(metrics)
 
 

@@ -8,10 +8,10 @@ from kvgateway.registry.form import TOKENS
 from kvgateway.registry.records import LOOK_DEADLINE_S, CopyFile
 from kvgateway.settings import GatewaySettings
 from tandem.backends.port import Backend
-from tandem.core.key import SYSTEM_NAMESPACE
+from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.record import Kind
-from tandem.core.reply import Failed, Side
+from tandem.core.reply import Failed, Found, Side
 from tandem.core.token import Token
 from tandem.runtime import logs
 from tandem.runtime.listening import is_loopback
@@ -80,7 +80,14 @@ async def _any_listed(homes: Mapping[Side, Backend]) -> bool:
             )
             if isinstance(page, Failed):
                 break
-            if any(entry.kind is not Kind.TOMBSTONE for entry in page.entries):
-                return True
+            for entry in page.entries:
+                if entry.kind is not Kind.TOMBSTONE and await _holds_token(home, entry.name):
+                    return True
             after = page.next_after
     return False
+
+
+async def _holds_token(home: Backend, name: str) -> bool:
+    """A listing does not always tell a token from the tombstone of one."""
+    reply = await home.get(Key(SYSTEM_NAMESPACE, name), LOOK_DEADLINE_S)
+    return isinstance(reply, Found) and reply.record.kind is Kind.VALUE

@@ -35,7 +35,7 @@ class GatedTokens:
 
     async def get(self, token_id: str) -> Token:
         """TokenNotFound also for one that the caller may not administer."""
-        self._gate.demand(Permission.ADMIN)
+        self._demand(self._gate.account_of(None))
         token = await self._behind.get(token_id)
         try:
             self._demand(token.account)

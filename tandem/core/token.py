@@ -168,7 +168,7 @@ def encode_token(token: Token) -> bytes:
             "namespaces": None if token.namespaces is None else sorted(token.namespaces),
             "created_at_s": token.created_at_s,
             "expires_at_s": token.expires_at_s,
-            **asdict(token.quota),
+            **{name: limit for name, limit in asdict(token.quota).items() if limit},
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -179,7 +179,8 @@ def encode_token(token: Token) -> bytes:
 def decode_token(raw: bytes) -> Token:
     """The token in a record's value; BadTokenRecord when it is none.
 
-    Everything that limits it must be there: what a newer program calls otherwise opens nothing.
+    Everything that limits its reach must be there: what a newer program calls otherwise opens
+    nothing. A quota that is not there is none.
     """
     try:
         fields = json.loads(raw)
@@ -195,7 +196,7 @@ def decode_token(raw: bytes) -> Token:
             namespaces=None if namespaces is None else check_reach(frozenset(namespaces)),
             created_at_s=int(fields["created_at_s"]),
             expires_at_s=int(fields["expires_at_s"]),
-            quota=Quota(*(check_quota(int(fields[name]), name) for name in QUOTA_FIELDS)),
+            quota=Quota(*(check_quota(int(fields.get(name, 0)), name) for name in QUOTA_FIELDS)),
         )
         if not is_token_id(token.id) or len(token.secret_hash) != hashlib.sha256().digest_size:
             raise BadTokenRecord("the id or the hash has the wrong length")
