@@ -143,14 +143,7 @@ async def build_data_path(
         file=DiskCopy(places.namespaces, NAMESPACES),
         home_is_out=lambda: not all(guard.switch.writes for guard in guards.values()),
     )
-    tokens = SystemRecords(
-        homes=guards,
-        reader=reader,
-        clock=clock,
-        file=DiskCopy(places.tokens, TOKENS),
-        form=TOKENS,
-        book=RecordBook(),
-    )
+    tokens = _tokens(guards, reader, clock, places)
     writer = Writer(
         homes=guards,
         machine=machine,
@@ -200,6 +193,19 @@ def _guarded(
         side: GuardedHome(home, clock=clock, time=time, observer=observer, bounds=bounds)
         for side, home in homes.backends.items()
     }
+
+
+def _tokens(
+    guards: Mapping[Side, GuardedHome], reader: Reader, clock: Clock, places: Places
+) -> SystemRecords[Token]:
+    return SystemRecords(
+        homes=guards,
+        reader=reader,
+        clock=clock,
+        file=DiskCopy(places.tokens, TOKENS),
+        form=TOKENS,
+        book=RecordBook(),
+    )
 
 
 async def _opened(
