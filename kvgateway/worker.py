@@ -8,6 +8,8 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
@@ -17,6 +19,10 @@ from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
 from kvgateway.home_time import ReckonedClock
+from kvgateway.http.binding.door import BindingDoor
+from kvgateway.http.bodies import BodyRoom
+from kvgateway.http.pages import Pages
+from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
 from kvgateway.metrics import QuotaMetrics, show_data_path, show_entrance, show_homes, show_repair
 from kvgateway.operations import GatewayOperations
@@ -27,7 +33,7 @@ from kvgateway.registry.tokens import Tokens
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
 from kvgateway.settings import GatewaySettings
-from tandem.runtime import logs, serve
+from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import HttpLimits, Server
 from tandem.runtime.settings import load, read_sources
@@ -76,11 +82,19 @@ async def _work(
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
     entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
     show_entrance(metrics, entrance.counters)
-    rpc = RpcServer(entrance, ReckonedClock(path.time, clock), failures)
-    site = Site(lambda: _unready(path, process), places.metrics, clock)
-    http = Server(site, HttpLimits(), clock, _LOG)
+    room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
+    rpc = RpcServer(entrance, reckoned, failures)
+    site = Site(
+        Pages(lambda: _unready(path, process), places.metrics, clock),
+        BindingDoor(entrance, reckoned, room),
+        settings.kv_host_suffix,
+        RestApp(entrance, reckoned, room),
+    )
+    http = Server(site, _http_limits(), clock, _LOG)
     await rpc.start(str(settings.grpc_address))
     await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
+    for namespace, socket in _sockets(post, settings).items():
+        await http.listen_unix(socket, site.of(namespace))
     await rpc.set_ready(True)
     _LOG.info("ready", slot=post.slot, grpc=str(settings.grpc_address))
     await process.stop.wait()
@@ -92,6 +106,23 @@ async def _work(
     await asyncio.to_thread(metrics.close, 1.0)
     _LOG.info("stopped", slot=post.slot)
     return 0
+
+
+def _http_limits() -> HttpLimits:
+    """Connections may take half of the files, so that the homes and the journal always find one."""
+    limits = HttpLimits()
+    files = open_files.raise_limit()
+    return replace(limits, connections_max=min(limits.connections_max, files // 2))
+
+
+def _sockets(post: Post, settings: GatewaySettings) -> Mapping[str, Path]:
+    """Namespaces and their Unix sockets. One listener has such a socket, unlike a port: the first
+    worker serves them all."""
+    if post.slot != 0 or not settings.kv_sockets:
+        return {}
+    directory = Path(settings.kv_sockets)
+    directory.mkdir(parents=True, exist_ok=True)
+    return {name: directory / f"{name}.sock" for name in settings.socket_namespaces()}
 
 
 def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:

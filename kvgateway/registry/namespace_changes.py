@@ -19,7 +19,13 @@ from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.limits import NAMESPACES_MAX
 from tandem.core.namespace import Namespace, Settings, SettingsChange, check_title
 from tandem.core.version import Version
-from tandem.errors import NamespaceExists, NamespaceNotFound, Overloaded, Unavailable
+from tandem.errors import (
+    NamespaceExists,
+    NamespaceNotFound,
+    Overloaded,
+    TooManyNamespaces,
+    Unavailable,
+)
 from tandem.runtime.randomness import Entropy
 
 _ID_BYTES: Final = 16
@@ -42,14 +48,14 @@ class Namespaces:
     ) -> Namespace:
         """A new namespace of an account under a new id.
 
-        Raises NamespaceExists, InvalidArgument for a title that cannot be one, Overloaded at
+        Raises NamespaceExists, InvalidArgument for a title that cannot be one, TooManyNamespaces at
         NAMESPACES_MAX, Unavailable when not both homes confirm it: it may then exist all the same.
         """
         check_title(title)
         async with self._changes.turn():
             self._check_free(account, title)
             if len(self._book.live(account)) >= NAMESPACES_MAX:
-                raise Overloaded(
+                raise TooManyNamespaces(
                     f"account {account} has {NAMESPACES_MAX} namespaces, the most there can be"
                 )
             if len(self._book) >= RECORDS_MAX:

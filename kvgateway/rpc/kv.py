@@ -1,10 +1,11 @@
 """The KV service: each method checks, asks the gateway, and answers."""
 
 import asyncio
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
 
+from kvgateway.outcome import settled
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.dispatch import Dispatch
 from kvgateway.rpc.exchange import ExchangeStream
@@ -12,7 +13,7 @@ from kvgateway.rpc.failures import Failures
 from kvgateway.service import KeyValues
 from tandem.core.limits import BATCH_BYTES_MAX, MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult, Write, Written, check_value_size
-from tandem.errors import InvalidArgument, Overloaded, TandemError
+from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.clock import Clock
 from tandem.wire import codec
 from tandem.wire.status import fill_error
@@ -23,7 +24,6 @@ DISCARDED_BYTES_MAX: Final = 2 * VALUE_BYTES_MAX
 REPLY_HEAD_BYTES: Final = 2048
 """No answer without its value is longer (metadata, or an error that names a key)."""
 
-_Result = TypeVar("_Result")
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -137,23 +137,14 @@ class KvService(kv_pb2_grpc.KVServicer):
 
 async def _read(keyvalues: KeyValues, request: kv_pb2.GetRequest) -> ReadResult:
     (outcome,) = keyvalues.read((codec.read_of(request),))
-    return await _settled(outcome)
+    return await settled(outcome)
 
 
 async def _write(keyvalues: KeyValues, operation_id: int, write: Write) -> kv_pb2.WriteReply:
     (outcome,) = keyvalues.write((write,))
     reply = kv_pb2.WriteReply(id=operation_id)
-    codec.fill_written(reply, await _settled(outcome))
+    codec.fill_written(reply, await settled(outcome))
     return reply
-
-
-async def _settled(outcome: _Result | TandemError | asyncio.Future[_Result]) -> _Result:
-    if isinstance(outcome, TandemError):
-        raise outcome
-    if isinstance(outcome, asyncio.Future):
-        # A client that goes away cancels its call, never the work: a write runs to its end.
-        return await asyncio.shield(outcome)
-    return outcome
 
 
 class _BatchAnswers:
