@@ -1,1 +1,1 @@
-"""Real servers for tests, run as ordinary processes on loopback, and where clients are installed."""
+"""Real servers for tests, run as ordinary processes, and where real clients are installed."""
