@@ -1,0 +1,46 @@
+"""The two runtimes that run worker.mjs: workerd with Tandem behind it, Miniflare by itself."""
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.servers import npm
+from tests.servers.daemon import Daemon, free_port
+
+HERE = Path(__file__).parent
+WORKER = HERE / "worker.mjs"
+SCRIPT_TIMEOUT_S = 50.0
+
+
+class Runtime:
+    """A server that runs worker.mjs on a free port."""
+
+    def __init__(self, port: int, daemon: Daemon) -> None:
+        self._port = port
+        self._daemon = daemon
+
+    def start(self) -> None:
+        self._daemon.start()
+        self._daemon.wait_for_port(self._port)
+
+    def stop(self) -> None:
+        self._daemon.stop()
+
+    def run(self, script: str) -> Any:  # noqa: ANN401 - that is what JSON holds
+        """What a script returns; AssertionError when it throws."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=SCRIPT_TIMEOUT_S)
+        try:
+            connection.request("POST", "/", script.encode())
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        assert "result" in answer, answer
+        return answer["result"]
+
+
+def miniflare(directory: Path) -> Runtime:
+    """Miniflare with a KV of its own, in memory."""
+    port = free_port()
+    command = (npm.NODE, HERE / "miniflare.mjs", npm.MODULES, WORKER, str(port))
+    return Runtime(port, Daemon(command, directory / "miniflare.log"))
