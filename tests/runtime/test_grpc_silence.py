@@ -1,0 +1,46 @@
+"""What a program writes to its standard error when its peer goes away: nothing of gRPC's."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LOSES_ITS_PEER = """
+import {program}
+import asyncio
+import grpc
+
+async def main():
+    for _ in range(10):
+        server = grpc.aio.server()
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{{port}}") as channel:
+            await channel.channel_ready()
+            await server.stop(0)
+            await asyncio.sleep(0.02)
+
+asyncio.run(main())
+"""
+
+
+def _said(program: str, **environment: str) -> str:
+    inherited = {name: text for name, text in os.environ.items() if name != "GRPC_VERBOSITY"}
+    done = subprocess.run(
+        (sys.executable, "-c", LOSES_ITS_PEER.format(program=program)),
+        env={**inherited, **environment}, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stderr
+
+
+@pytest.mark.parametrize("program", ["kvgateway", "kvsp", "crawler", "kvctl"])
+def test_a_program_does_not_pass_on_what_grpc_says(program: str) -> None:
+    assert _said(program) == ""
+
+
+def test_grpc_would_say_it_otherwise_and_does_to_whoever_asks() -> None:
+    assert "goaway" in _said("os")
+    assert "goaway" in _said("kvctl", GRPC_VERBOSITY="INFO")
