@@ -15,6 +15,7 @@ from kvctl.keys import key_group
 from kvctl.namespaces import namespace_group
 from kvctl.status import status_command
 from kvctl.up_command import up_command
+from kvctl.workers_command import workers_command
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.settings import ADDRESS, DURATION_S
 
@@ -39,6 +40,7 @@ for command in (
     key_group,
     namespace_group,
     import_command,
+    workers_command,
     status_command,
     backend_group,
     queue_command,
