@@ -7,7 +7,16 @@ from pathlib import Path
 from tandem.backends.opening import HomeChoice
 from tandem.core.limits import CACHE_TTL_S_MIN
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, SIZE, WHOLE, Address, Relation, setting, shared
+from tandem.runtime.settings import (
+    DURATION_S,
+    OPTIONAL_TEXT,
+    SIZE,
+    WHOLE,
+    Address,
+    Relation,
+    setting,
+    shared,
+)
 
 _MIB = 1024 * 1024
 
@@ -63,6 +72,9 @@ class GatewaySettings:
     )
     drain_s: float = setting(
         DURATION_S, 10.0, "how long a worker that is told to stop may finish its work", low=0.0
+    )
+    kv_host_suffix: str = setting(
+        OPTIONAL_TEXT, "", "HTTP requests to ID.SUFFIX are for namespace ID; none: no host name is"
     )
 
     def check(self) -> Sequence[Relation]:

@@ -12,7 +12,11 @@ from collections.abc import Mapping
 from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
 from kvgateway.home_time import ReckonedClock
+from kvgateway.http.binding.door import BindingDoor
+from kvgateway.http.binding.values import BodyRoom
+from kvgateway.http.pages import Pages
 from kvgateway.http.site import Site
+from kvgateway.loopback import LoopbackEntrance
 from kvgateway.metrics import show_data_path, show_homes, show_repair
 from kvgateway.namespaces import Namespaces
 from kvgateway.operations import GatewayOperations
@@ -71,8 +75,17 @@ async def _work(
         tasks.start(name, work)
     snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
-    rpc = _rpc_server(post, settings, path, failures, clock)
-    site = Site(lambda: _unready(path, process), places.metrics, clock)
+    namespaces = Namespaces(
+        registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+    )
+    operations = _operations(post, settings, path)
+    rpc = _rpc_server(path, namespaces, operations, failures, clock)
+    entrance = LoopbackEntrance(settings.http_address.host, path.gateway, namespaces, operations)
+    site = Site(
+        Pages(lambda: _unready(path, process), places.metrics, clock),
+        BindingDoor(entrance, ReckonedClock(path.time, clock), BodyRoom()),
+        settings.kv_host_suffix,
+    )
     http = Server(site, HttpLimits(), clock, _LOG)
     await rpc.start(str(settings.grpc_address))
     await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
@@ -101,14 +114,8 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
         return Metrics("kvgateway", clock)
 
 
-def _rpc_server(
-    post: Post,
-    settings: GatewaySettings,
-    path: DataPath,
-    failures: Failures,
-    clock: SystemClock,
-) -> RpcServer:
-    operations = GatewayOperations(
+def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> GatewayOperations:
+    return GatewayOperations(
         guards=path.guards,
         labels=path.homes.labels,
         time=path.time,
@@ -123,9 +130,15 @@ def _rpc_server(
         workers=post.workers,
         prefix=settings.s3_prefix,
     )
-    namespaces = Namespaces(
-        registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
-    )
+
+
+def _rpc_server(
+    path: DataPath,
+    namespaces: Namespaces,
+    operations: GatewayOperations,
+    failures: Failures,
+    clock: SystemClock,
+) -> RpcServer:
     return RpcServer(
         KvService(path.gateway, ReckonedClock(path.time, clock), failures),
         NamespacesService(namespaces),

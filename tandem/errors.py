@@ -14,7 +14,24 @@ TandemError
 A home that does not answer is not an exception but a reply (`tandem.core.reply.Failed`).
 """
 
+import enum
 from collections.abc import Sequence
+
+
+class Breach(enum.Enum):
+    """How an argument breaks its rule; a door with words of its own finds them by this."""
+
+    FORM = enum.auto()
+    """It cannot be understood."""
+    EMPTY = enum.auto()
+    RESERVED = enum.auto()
+    """Well-formed, and never allowed."""
+    TOO_MUCH = enum.auto()
+    """Longer, larger or later than its limit."""
+    TOO_LITTLE = enum.auto()
+    """Below its minimum."""
+    PAST = enum.auto()
+    """Not even in the future."""
 
 
 class TandemError(Exception):
@@ -22,12 +39,19 @@ class TandemError(Exception):
 
 
 class InvalidArgument(TandemError):
-    """A request that can never succeed; `field` names what is wrong with it."""
+    """A request that can never succeed; `field` names what is wrong with it.
 
-    def __init__(self, field: str, message: str) -> None:
+    `given` is what breaks the rule: a number, or the length of what is too long.
+    """
+
+    def __init__(
+        self, field: str, message: str, breach: Breach = Breach.FORM, given: int | str = ""
+    ) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+        self.breach = breach
+        self.given = given
 
 
 class NamespaceNotFound(TandemError):

@@ -1,17 +1,18 @@
 """The KV service: each method checks, asks the gateway, and answers."""
 
 import asyncio
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
 
+from kvgateway.outcome import settled
 from kvgateway.rpc.dispatch import Dispatch
 from kvgateway.rpc.exchange import ExchangeStream
 from kvgateway.rpc.failures import Failures
 from kvgateway.service import KeyValues
 from tandem.core.limits import BATCH_BYTES_MAX, MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult, Write, Written, check_value_size
-from tandem.errors import InvalidArgument, Overloaded, TandemError
+from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.clock import Clock
 from tandem.wire import codec
 from tandem.wire.status import fill_error
@@ -22,7 +23,6 @@ DISCARDED_BYTES_MAX: Final = 2 * VALUE_BYTES_MAX
 REPLY_HEAD_BYTES: Final = 2048
 """No answer without its value is longer (metadata, or an error that names a key)."""
 
-_Result = TypeVar("_Result")
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -118,25 +118,16 @@ class KvService(kv_pb2_grpc.KVServicer):
 
     async def _read(self, request: kv_pb2.GetRequest) -> ReadResult:
         (outcome,) = self._keyvalues.read((codec.read_of(request),))
-        return await _settled(outcome)
+        return await settled(outcome)
 
     async def _write(self, operation_id: int, write: Write) -> kv_pb2.WriteReply:
         (outcome,) = self._keyvalues.write((write,))
         reply = kv_pb2.WriteReply(id=operation_id)
-        codec.fill_written(reply, await _settled(outcome))
+        codec.fill_written(reply, await settled(outcome))
         return reply
 
     def _now_s(self) -> float:
         return self._clock.now_us() / 1e6
-
-
-async def _settled(outcome: _Result | TandemError | asyncio.Future[_Result]) -> _Result:
-    if isinstance(outcome, TandemError):
-        raise outcome
-    if isinstance(outcome, asyncio.Future):
-        # A client that goes away cancels its call, never the work: a write runs to its end.
-        return await asyncio.shield(outcome)
-    return outcome
 
 
 class _BatchAnswers:

@@ -40,7 +40,7 @@ def read_of(message: kv_pb2.GetRequest) -> Read:
     return Read(
         Key(check_namespace_id(message.namespace), decode_name(message.key)),
         check_version(message.min_version, "min_version"),
-        check_cache_ttl(message.cache_ttl_s),
+        check_cache_ttl(message.cache_ttl_s or None),
     )
 
 
@@ -50,7 +50,9 @@ def put_of(message: kv_pb2.PutRequest, now_s: int, value: bytes | None = None) -
     A `value` that came in pieces stands for the message's own.
     """
     key = Key(check_namespace_id(message.namespace), decode_name(message.key))
-    expires_at_s = check_expiration(message.expires_at_s, message.expiration_ttl_s, now_s)
+    expires_at_s = check_expiration(
+        message.expires_at_s or None, message.expiration_ttl_s or None, now_s
+    )
     metadata = message.metadata
     check_metadata(metadata)
     if value is None:
@@ -74,7 +76,7 @@ def listing_of(message: kv_pb2.ListRequest) -> Listing:
         raise InvalidArgument("prefix", f"is not valid UTF-8 at byte {error.start}") from None
     check_name_length(prefix, "prefix")
     after = decode_cursor(namespace, prefix, message.cursor)
-    return Listing(namespace, prefix, after, check_page_limit(message.limit))
+    return Listing(namespace, prefix, after, check_page_limit(message.limit or None))
 
 
 def check_batch(message: kv_pb2.BatchRequest) -> int:

@@ -1,0 +1,117 @@
+"""The front door of Workers: one request of the binding to its answer.
+
+What this machine's memory can answer is answered at once, without a task. Whoever is refused, has
+changed nothing; the server reads the rest of a refused body before it answers, since workerd may
+never look at an answer that comes earlier.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+
+from kvgateway.http.binding.answers import answer_to_listing, answer_to_read, answer_to_write
+from kvgateway.http.binding.bulk import BODY_BYTES_MAX, answer_to_bulk_read, bulk_read_of
+from kvgateway.http.binding.operations import Bulk, Upload, operation_of
+from kvgateway.http.binding.refusals import refusal, said
+from kvgateway.http.binding.values import BodyRoom, value_of
+from kvgateway.http.credentials import credential_of
+from kvgateway.outcome import settled
+from kvgateway.service import Caller, Entrance, KeyValues
+from tandem.core.request import Delete, Listing, Read, ReadResult
+from tandem.errors import TandemError
+from tandem.runtime.clock import Clock
+from tandem.runtime.httpd import HttpError, Request, Response
+
+
+class BindingDoor:
+    """Serves the binding's protocol to whom the entrance lets in.
+
+    Args:
+        clock: the homes' time; it says what has expired.
+    """
+
+    def __init__(self, entrance: Entrance, clock: Clock, room: BodyRoom) -> None:
+        self._entrance = entrance
+        self._clock = clock
+        self._room = room
+
+    def answer(
+        self, request: Request, namespace: str, path: bytes, query: bytes
+    ) -> Response | Awaitable[Response]:
+        """Answers a request for a namespace; `path` and `query` are raw."""
+        try:
+            credential = credential_of(request)
+            caller = self._entrance.known(credential)
+            if caller is None:
+                return self._stranger(credential, request, namespace, path, query)
+            return self._let_in(caller, request, namespace, path, query)
+        except TandemError as error:
+            return refusal(error)
+        except HttpError as error:
+            return said(error)
+
+    async def _stranger(
+        self, credential: str, request: Request, namespace: str, path: bytes, query: bytes
+    ) -> Response:
+        """A caller whose credential has to be looked for first."""
+        try:
+            caller = await self._entrance.find(credential)
+            answer = self._let_in(caller, request, namespace, path, query)
+        except TandemError as error:
+            return refusal(error)
+        except HttpError as error:
+            return said(error)
+        return answer if isinstance(answer, Response) else await answer
+
+    def _let_in(
+        self, caller: Caller, request: Request, namespace: str, path: bytes, query: bytes
+    ) -> Response | Awaitable[Response]:
+        now_s = self._clock.now_us() / 1e6
+        operation = operation_of(request, namespace, path, query, int(now_s))
+        keyvalues = caller.keyvalues
+        if isinstance(operation, Read):
+            (outcome,) = keyvalues.read((operation,))
+            if isinstance(outcome, ReadResult):
+                return answer_to_read(outcome, now_s)
+            if isinstance(outcome, TandemError):
+                return refusal(outcome)
+            return self._raced(outcome)
+        return self._performed(operation, keyvalues, request, namespace)
+
+    async def _raced(self, outcome: asyncio.Future[ReadResult]) -> Response:
+        try:
+            return answer_to_read(await settled(outcome), self._now_s())
+        except TandemError as error:
+            return refusal(error)
+
+    async def _performed(
+        self,
+        operation: Listing | Bulk | Upload | Delete,
+        keyvalues: KeyValues,
+        request: Request,
+        namespace: str,
+    ) -> Response:
+        try:
+            match operation:
+                case Upload():
+                    return await self._put(operation, keyvalues, request)
+                case Delete():
+                    (deleted,) = keyvalues.write((operation,))
+                    return answer_to_write(await settled(deleted))
+                case Listing():
+                    return answer_to_listing(operation, await keyvalues.list(operation))
+                case Bulk.READ:
+                    bulk = bulk_read_of(await request.body.read(BODY_BYTES_MAX), namespace)
+                    return await answer_to_bulk_read(keyvalues, bulk, self._now_s())
+        except TandemError as error:
+            return refusal(error)
+        except HttpError as error:
+            return said(error)
+
+    async def _put(self, upload: Upload, keyvalues: KeyValues, request: Request) -> Response:
+        value = await value_of(request, self._room)
+        (written,) = keyvalues.write((upload.put(value, int(self._now_s())),))
+        del value  # a large one need not live beside its envelope until both homes have it
+        return answer_to_write(await settled(written))
+
+    def _now_s(self) -> float:
+        return self._clock.now_us() / 1e6

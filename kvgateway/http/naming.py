@@ -1,0 +1,51 @@
+"""Which namespace a request names, if it names one: workerd's requests do not say it themselves.
+
+    header        CF-KV-Namespace-ID: ID, injected by the configuration of workerd
+    host          ID.SUFFIX, where a suffix is configured
+    path          /namespaces/ID/..., for adapter Workers and for people with curl
+
+The first of them that applies counts.
+"""
+
+from typing import Final, NamedTuple
+
+from kvgateway.http.binding.target import Target
+from tandem.runtime.httpd import Request
+
+_HEADER: Final = b"cf-kv-namespace-id"
+_PREFIX: Final = b"/namespaces/"
+
+
+class Named(NamedTuple):
+    """A namespace as it was named, unchecked, and the path within it."""
+
+    namespace: str
+    path: bytes
+
+
+def named_namespace(request: Request, target: Target, suffix: bytes) -> Named | None:
+    """The namespace that the request names; None when it names none.
+
+    `suffix` begins with a dot and is in lower case; an empty one stands for none.
+    """
+    header = request.get(_HEADER)
+    if header is not None:
+        return Named(header.decode("latin-1"), target.path)
+    if suffix:
+        label = _label(target.authority or request.get(b"host") or b"", suffix)
+        if label is not None:
+            return Named(label, target.path)
+    if target.path.startswith(_PREFIX):
+        name, slash, rest = target.path[len(_PREFIX) :].partition(b"/")
+        return Named(name.decode("latin-1"), slash + rest)
+    return None
+
+
+def _label(host: bytes, suffix: bytes) -> str | None:
+    name = host.lower()
+    before, colon, port = name.rpartition(b":")
+    if colon and port.isdigit():
+        name = before
+    if not name.endswith(suffix):
+        return None
+    return name[: -len(suffix)].decode("latin-1")
