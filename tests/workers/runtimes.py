@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.deployment import Deployment
 from tests.servers import npm
 from tests.servers.daemon import Daemon, free_port
 
@@ -44,3 +45,17 @@ def miniflare(directory: Path) -> Runtime:
     port = free_port()
     command = (npm.NODE, HERE / "miniflare.mjs", npm.MODULES, WORKER, str(port))
     return Runtime(port, Daemon(command, directory / "miniflare.log"))
+
+
+async def workerd(directory: Path, tandem: Deployment, namespace: str) -> Runtime:
+    """workerd as `kvctl workers` configures it, with a namespace of Tandem as KV."""
+    port = free_port()
+    status, configuration = await tandem.kvctl(
+        "workers", f"{namespace}=KV", "--script", WORKER.name, "--listen", f"127.0.0.1:{port}"
+    )
+    assert status == 0, configuration
+    (directory / WORKER.name).write_bytes(WORKER.read_bytes())
+    evaluates = '        bindings = [\n          ( name = "EVAL", unsafeEval = void ),'
+    (directory / "workerd.capnp").write_text(configuration.replace("        bindings = [", evaluates))
+    command = (npm.WORKERD, "serve", "--experimental", directory / "workerd.capnp")
+    return Runtime(port, Daemon(command, directory / "workerd.log"))
