@@ -3,6 +3,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 
 const KEY_BYTES_MAX = 512;
+const INT32_MAX = 2 ** 31 - 1;
 const encoder = new TextEncoder();
 
 class Namespace extends WorkerEntrypoint {
@@ -91,6 +92,7 @@ function named(operation, key) {
   if (name === "") throw new TypeError("Key name cannot be empty.");
   if (name === "." || name === "..") throw new TypeError(`"${name}" is not allowed as a key name.`);
   const length = encoder.encode(name).length;
+  if (!name.isWellFormed()) throw new Error(`KV ${operation} failed: 400 Could not URL-decode key name`);
   if (length <= KEY_BYTES_MAX) return encodeURIComponent(name);
   const limit = `exceeds key length limit of ${KEY_BYTES_MAX}.`;
   throw new Error(`KV ${operation} failed: 414 UTF-8 encoded length of ${length} ${limit}`);
@@ -126,7 +128,12 @@ function cacheStatus(response) {
 }
 
 function integer(number) {
-  return String(Math.trunc(Number(number)) || 0);
+  const whole = Math.trunc(Number(number)) || 0;
+  if (Number.isFinite(whole) && Math.abs(whole) > INT32_MAX) {
+    const range = `Must be between ${-INT32_MAX - 1} and ${INT32_MAX} (inclusive).`;
+    throw new TypeError(`Value out of range. ${range}`);
+  }
+  return String(Number.isFinite(whole) ? whole : 0);
 }
 
 export default { fetch: () => new Response("Tandem KV: bind a class of this Worker as a service\n") };

@@ -19,9 +19,7 @@ _MODULE: Final = Path(__file__).with_name("adapter.mjs")
 def adapter_files(bindings: Sequence[Binding], door: Door) -> Mapping[str, str]:
     """The texts of the adapter's files by their names."""
     classes = "".join(
-        f"\nexport class {binding.name} extends Namespace {{\n"
-        f'  id = "{binding.namespace}";\n'
-        "}\n"
+        f'\nexport class {binding.name} extends Namespace {{\n  id = "{binding.namespace}";\n}}\n'
         for binding in bindings
     )
     configuration = {

@@ -45,8 +45,16 @@ def workerd(
 ) -> Iterator[Runtime]:
     """workerd with Tandem behind it."""
     directory = tmp_path_factory.mktemp("workerd")
-    runtime = asyncio.run(runtimes.workerd(directory, tandem, NAMESPACE))
-    yield from _running(runtime)
+    yield from _running(asyncio.run(runtimes.workerd(directory, tandem, NAMESPACE)))
+
+
+@pytest.fixture(scope="session")
+def adapted(
+    npm_packages: None, tandem: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runtime]:
+    """Miniflare with an adapter before Tandem."""
+    directory = tmp_path_factory.mktemp("adapter")
+    yield from _running(asyncio.run(runtimes.adapted(directory, tandem, NAMESPACE)))
 
 
 @pytest.fixture(scope="session")

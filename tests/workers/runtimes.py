@@ -56,6 +56,17 @@ async def workerd(directory: Path, tandem: Deployment, namespace: str) -> Runtim
     assert status == 0, configuration
     (directory / WORKER.name).write_bytes(WORKER.read_bytes())
     evaluates = '        bindings = [\n          ( name = "EVAL", unsafeEval = void ),'
-    (directory / "workerd.capnp").write_text(configuration.replace("        bindings = [", evaluates))
+    (directory / "workerd.capnp").write_text(
+        configuration.replace("        bindings = [", evaluates)
+    )
     command = (npm.WORKERD, "serve", "--experimental", directory / "workerd.capnp")
     return Runtime(port, Daemon(command, directory / "workerd.log"))
+
+
+async def adapted(directory: Path, tandem: Deployment, namespace: str) -> Runtime:
+    """Miniflare with the adapter of `kvctl workers` before a namespace of Tandem."""
+    status, output = await tandem.kvctl("workers", f"{namespace}=KV", "--adapter", str(directory))
+    assert status == 0, output
+    port = free_port()
+    command = (npm.NODE, HERE / "miniflare.mjs", npm.MODULES, WORKER, str(port), directory)
+    return Runtime(port, Daemon(command, directory / "miniflare.log"))

@@ -1,4 +1,4 @@
-"""A Worker sees the same of KV on workerd with Tandem behind it as on Miniflare, save what is told."""
+"""A Worker sees the same of KV with Tandem behind it as on Miniflare, save what the tables tell."""
 
 import pytest
 
@@ -21,6 +21,16 @@ def test_workerd_with_tandem(workerd: Runtime, case: Case) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_miniflare_by_itself(miniflare: Runtime, case: Case) -> None:
     assert miniflare.run(case.script) == case.of_miniflare
+
+
+ADAPTED = {"a stream that breaks off stores nothing": ["fine", "half"]}
+"""What an adapter sees otherwise: the runtime hides from it how a stream ends."""
+
+
+@pytest.mark.parametrize("tandem", ["both homes"], indirect=True)
+@pytest.mark.parametrize("case", CASES)
+def test_miniflare_with_the_adapter(adapted: Runtime, case: Case) -> None:
+    assert adapted.run(case.script) == ADAPTED.get(case.name, case.expected)
 
 
 def test_the_cache_status_is_told(workerd: Runtime) -> None:
