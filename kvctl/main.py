@@ -9,6 +9,7 @@ from kvctl.asking import GATEWAY_HELP, JSON_HELP, TIMEOUT_HELP, Surroundings, fo
 from kvctl.backend import backend_group, queue_command
 from kvctl.copies import heal, inspect, locate
 from kvctl.endings import STATUSES_TEXT
+from kvctl.export_command import export_command
 from kvctl.health import health_command
 from kvctl.import_command import import_command
 from kvctl.keys import key_group
@@ -40,6 +41,7 @@ for command in (
     key_group,
     namespace_group,
     import_command,
+    export_command,
     workers_command,
     status_command,
     backend_group,
