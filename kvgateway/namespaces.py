@@ -28,7 +28,14 @@ from tandem.core.namespace import (
 )
 from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version
-from tandem.errors import NamespaceExists, NamespaceNotFound, Overloaded, TandemError, Unavailable
+from tandem.errors import (
+    NamespaceExists,
+    NamespaceNotFound,
+    Overloaded,
+    TandemError,
+    TooManyNamespaces,
+    Unavailable,
+)
 from tandem.runtime.randomness import Entropy
 
 CHANGES_MAX: Final = 64
@@ -55,14 +62,14 @@ class Namespaces:
     ) -> Namespace:
         """A new namespace of an account under a new id.
 
-        Raises NamespaceExists, InvalidArgument for a title that cannot be one, Overloaded at
+        Raises NamespaceExists, InvalidArgument for a title that cannot be one, TooManyNamespaces at
         NAMESPACES_MAX, Unavailable when not both homes confirm it: it may then exist all the same.
         """
         check_title(title)
         async with self._change():
             self._check_free(account, title)
             if len(self._book.live(account)) >= NAMESPACES_MAX:
-                raise Overloaded(
+                raise TooManyNamespaces(
                     f"account {account} has {NAMESPACES_MAX} namespaces, the most there can be"
                 )
             if len(self._book) >= RECORDS_MAX:

@@ -13,8 +13,9 @@ from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
 from kvgateway.home_time import ReckonedClock
 from kvgateway.http.binding.door import BindingDoor
-from kvgateway.http.binding.values import BodyRoom
+from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
+from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
 from kvgateway.loopback import LoopbackEntrance
 from kvgateway.metrics import show_data_path, show_homes, show_repair
@@ -81,10 +82,12 @@ async def _work(
     operations = _operations(post, settings, path)
     rpc = _rpc_server(path, namespaces, operations, failures, clock)
     entrance = LoopbackEntrance(settings.http_address.host, path.gateway, namespaces, operations)
+    room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     site = Site(
         Pages(lambda: _unready(path, process), places.metrics, clock),
-        BindingDoor(entrance, ReckonedClock(path.time, clock), BodyRoom()),
+        BindingDoor(entrance, reckoned, room),
         settings.kv_host_suffix,
+        RestApp(entrance, reckoned, room),
     )
     http = Server(site, HttpLimits(), clock, _LOG)
     await rpc.start(str(settings.grpc_address))

@@ -9,6 +9,7 @@ TandemError
 ├── QuotaExceeded        a quota of the namespace or the token is used up; says when to try again
 ├── Unavailable          no home could answer; a write's outcome is unknown
 ├── Overloaded           a bound was reached; try again later
+│   └── TooManyNamespaces    the account has as many as there can be
 └── ConfigurationError   every mistake of a configuration, at once
 
 A home that does not answer is not an exception but a reply (`tandem.core.reply.Failed`).
@@ -92,6 +93,10 @@ class Unavailable(TandemError):
 
 class Overloaded(TandemError):
     """A bound of this process was reached; nothing was started."""
+
+
+class TooManyNamespaces(Overloaded):
+    """An account has as many namespaces as it can have; one must be deleted first."""
 
 
 class ConfigurationError(TandemError):

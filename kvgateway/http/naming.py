@@ -9,7 +9,7 @@ The first of them that applies counts.
 
 from typing import Final, NamedTuple
 
-from kvgateway.http.binding.target import Target
+from kvgateway.http.target import Target
 from tandem.runtime.httpd import Request
 
 _HEADER: Final = b"cf-kv-namespace-id"

@@ -8,9 +8,9 @@ from collections.abc import Awaitable
 from functools import partial
 
 from kvgateway.http.binding.door import BindingDoor
-from kvgateway.http.binding.target import split_target
 from kvgateway.http.naming import named_namespace
 from kvgateway.http.pages import Pages
+from kvgateway.http.target import split_target
 from tandem.runtime.httpd import App, Request, Response
 
 _REST = b"/client/v4/"

@@ -13,7 +13,7 @@ from tandem.core.access import DEFAULT_ACCOUNT, check_account
 from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
 from tandem.core.race import AckPolicy
-from tandem.errors import InvalidArgument, NamespaceNotFound
+from tandem.errors import Breach, InvalidArgument, NamespaceNotFound
 
 FORMAT: Final = 1
 
@@ -147,11 +147,13 @@ def check_namespace_id(text: str) -> str:
 def check_title(title: str) -> str:
     """`title`; InvalidArgument unless it has 1 to 512 characters and none of them is a control."""
     if not title:
-        raise InvalidArgument("title", "must not be empty")
+        raise InvalidArgument("title", "must not be empty", Breach.EMPTY)
     if len(title) > NAMESPACE_TITLE_CHARS_MAX:
         raise InvalidArgument(
             "title",
             f"length of {len(title)} characters exceeds the limit of {NAMESPACE_TITLE_CHARS_MAX}",
+            Breach.TOO_MUCH,
+            len(title),
         )
     for position, character in enumerate(title):
         if character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff":

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from kvgateway.http.session import STALE, UNCONFIRMED, version_header
 from tandem.core.record import Record
 from tandem.core.request import ListedName, Listing, ListPage, ReadResult, Written
 from tandem.core.version import NO_VERSION
@@ -14,10 +15,6 @@ from tandem.wire.cursor import encode_cursor
 
 _Header = tuple[bytes, bytes]
 
-STALE: Final[_Header] = (b"Tandem-Stale", b"1")
-"""Older than it should be, or found by one home alone that may lack writes."""
-UNCONFIRMED: Final[_Header] = (b"Tandem-Unconfirmed", b"1")
-"""Only one home was heard on a key that is not there."""
 JSON: Final[_Header] = (b"Content-Type", b"application/json")
 
 _COPIED_BYTES_MAX: Final = 16 << 10
@@ -39,7 +36,7 @@ def answer_to_read(result: ReadResult, now_s: float) -> Response:
         headers.append(UNCONFIRMED)
     version = result.version if record is None else record.version
     if version != NO_VERSION:
-        headers.append((b"Tandem-Version", version.hex().encode()))
+        headers.append(version_header(version))
     if record is None or not record.live_at(now_s):
         del headers[0]
         return Response(404, b"", headers)
@@ -52,7 +49,7 @@ def answer_to_read(result: ReadResult, now_s: float) -> Response:
 
 def answer_to_write(written: Written) -> Response:
     """The version of what was written; workerd reads the status alone."""
-    headers = [(b"Tandem-Version", written.version.hex().encode())]
+    headers = [version_header(written.version)]
     if written.superseded_by is not None:
         headers.append((b"Tandem-Superseded-By", written.superseded_by.hex().encode()))
     return Response(200, b"", headers)

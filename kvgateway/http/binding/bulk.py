@@ -1,156 +1,18 @@
-"""Bulk get: many keys in one JSON body, their values in one JSON object.
+"""The answer to a bulk get, as workerd wants it."""
 
-The answer is built value by value, so that it never needs the memory of all of them at once.
-"""
-
-import asyncio
-import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, NoReturn
-
-from kvgateway.http.binding.answers import JSON, STALE, UNCONFIRMED
-from kvgateway.http.binding.operations import whole_number
-from kvgateway.outcome import settled
+from kvgateway.http.binding.answers import JSON
+from kvgateway.http.bulk_read import BulkRead, body_of, read_in_bulk
+from kvgateway.http.session import STALE, UNCONFIRMED
 from kvgateway.service import KeyValues
-from tandem.core.key import Key, check_name
-from tandem.core.limits import VALUE_BYTES_MAX
-from tandem.core.record import Record
-from tandem.core.request import Read, ReadResult, check_cache_ttl
-from tandem.errors import TandemError
-from tandem.runtime.httpd import HttpError, Response
-
-KEYS_MAX: Final = 100
-BODY_BYTES_MAX: Final = 1 << 20
-"""100 keys of 512 bytes, each of them escaped as JSON allows, and as much again."""
-_STREAMED_BYTES_MIN: Final = 256 << 10
-
-
-class BulkRead(NamedTuple):
-    """What a bulk get asks for."""
-
-    reads: Sequence[Read]
-    """In the order of the request, each key once."""
-    as_json: bool
-    with_metadata: bool
-
-
-class _Entry(NamedTuple):
-    name: str
-    record: Record | None
-
-
-def bulk_read_of(body: bytes, namespace: str) -> BulkRead:
-    """The bulk get in a request's body; raises InvalidArgument or HttpError."""
-    fields = _object(body)
-    names = fields.get("keys")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise HttpError(400, b'"keys" must be a list of strings')
-    if not names:
-        raise HttpError(400, b"You must request a minimum of 1 key")
-    if len(names) > KEYS_MAX:
-        raise HttpError(400, b"You can request a maximum of %d keys" % KEYS_MAX)
-    kind = fields.get("type", "text")
-    if kind not in ("text", "json"):
-        shown = str(kind).encode("ascii", "backslashreplace")
-        raise HttpError(400, b'"%b" is not a valid type. Use "json" or "text"' % shown)
-    ttl = fields.get("cacheTtl")
-    cache_ttl_s = check_cache_ttl(None if ttl is None else whole_number(str(ttl), "cache_ttl_s"))
-    for name in names:
-        check_name(name)
-    reads = [Read(Key(namespace, name), cache_ttl_s=cache_ttl_s) for name in dict.fromkeys(names)]
-    return BulkRead(reads, kind == "json", fields.get("withMetadata") is True)
+from tandem.runtime.httpd import Response
 
 
 async def answer_to_bulk_read(keyvalues: KeyValues, bulk: BulkRead, now_s: float) -> Response:
-    """All values, null for what is not there; the first error if any key has one, since null would
-    mean "not found"."""
-    results = await _results(keyvalues.read(bulk.reads))
-    entries = [
-        _Entry(read.key.name, _live(result, now_s))
-        for read, result in zip(bulk.reads, results, strict=True)
-    ]
-    size = sum(entry.record.value_size for entry in entries if entry.record is not None)
-    if size > VALUE_BYTES_MAX:
-        raise HttpError(413, b"Total size of request exceeds the limit of 25MB")
-    if bulk.as_json:
-        _check_json(entries)
+    """All values in one object."""
+    found = await read_in_bulk(keyvalues, bulk, now_s)
     headers = [JSON]
-    if any(result.stale for result in results):
+    if found.stale:
         headers.append(STALE)
-    if any(result.unconfirmed for result in results):
+    if found.unconfirmed:
         headers.append(UNCONFIRMED)
-    pieces = _pieces(entries, bulk)
-    body = b"".join(pieces) if size < _STREAMED_BYTES_MIN else _streamed(pieces)
-    return Response(200, body, headers)
-
-
-async def _results(
-    outcomes: Sequence[ReadResult | TandemError | asyncio.Future[ReadResult]],
-) -> Sequence[ReadResult]:
-    """All results once every read is over; raises the first error."""
-    futures = [outcome for outcome in outcomes if isinstance(outcome, asyncio.Future)]
-    await asyncio.gather(*futures, return_exceptions=True)
-    return [await settled(outcome) for outcome in outcomes]
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        fields = None
-    if not isinstance(fields, dict):
-        raise HttpError(400, b"The body of a bulk get must be a JSON object")
-    return fields
-
-
-def _live(result: ReadResult, now_s: float) -> Record | None:
-    record = result.record
-    return record if record is not None and record.live_at(now_s) else None
-
-
-def _check_json(entries: Sequence[_Entry]) -> None:
-    for _, record in entries:
-        if record is None:
-            continue
-        try:
-            json.loads(_text_of(record), parse_constant=_no_constant)
-        except (ValueError, RecursionError):
-            raise HttpError(
-                400, b"At least one of the requested keys corresponds to a non-json value"
-            ) from None
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(text)
-
-
-def _text_of(record: Record) -> str:
-    return str(memoryview(record.envelope)[record.value_start :], "utf-8", "replace")
-
-
-def _pieces(entries: Sequence[_Entry], bulk: BulkRead) -> Iterator[bytes]:
-    """The object, one entry a piece. A JSON value stands in it as it was stored: parsing it and
-    writing it again would change large numbers."""
-    separator = "{"
-    for name, record in entries:
-        front = f"{separator}{_quoted(name)}:"
-        separator = ","
-        if record is None:
-            yield f"{front}null".encode()
-            continue
-        value = _text_of(record) if bulk.as_json else _quoted(_text_of(record))
-        if not bulk.with_metadata:
-            yield f"{front}{value}".encode()
-            continue
-        metadata = record.metadata.decode() or "null"
-        yield f'{front}{{"value":{value},"metadata":{metadata}}}'.encode()
-    yield b"}"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-async def _streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
+    return Response(200, body_of(found, bulk), headers)

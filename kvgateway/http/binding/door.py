@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Awaitable
 
 from kvgateway.http.binding.answers import answer_to_listing, answer_to_read, answer_to_write
-from kvgateway.http.binding.bulk import BODY_BYTES_MAX, answer_to_bulk_read, bulk_read_of
+from kvgateway.http.binding.bulk import answer_to_bulk_read
 from kvgateway.http.binding.operations import Bulk, Upload, operation_of
 from kvgateway.http.binding.refusals import refusal, said
-from kvgateway.http.binding.values import BodyRoom, value_of
+from kvgateway.http.bodies import BodyRoom, value_of
+from kvgateway.http.bulk_read import BODY_BYTES_MAX, bulk_read_of
 from kvgateway.http.credentials import credential_of
 from kvgateway.outcome import settled
 from kvgateway.service import Caller, Entrance, KeyValues

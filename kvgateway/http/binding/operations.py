@@ -13,7 +13,8 @@ import enum
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from kvgateway.http.binding.target import decoded, query_parameters
+from kvgateway.http.session import min_version_of
+from kvgateway.http.target import decoded, query_parameters, whole_number
 from tandem.core.key import Key, check_name, check_name_length
 from tandem.core.namespace import check_namespace_id
 from tandem.core.request import (
@@ -25,14 +26,12 @@ from tandem.core.request import (
     check_expiration,
     check_metadata,
     check_page_limit,
-    check_version,
 )
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.httpd import HttpError, Request
 from tandem.wire.cursor import decode_cursor
 
-MIN_VERSION: Final = b"tandem-min-version"
 _METADATA: Final = b"cf-kv-metadata"
 _BULK: Final = b"/bulk/get"
 _ALWAYS_SENT: Final = b"urlencoded=true"
@@ -80,9 +79,9 @@ def operation_of(
             return _upload(request, namespace, path, query, now_s)
         case b"DELETE":
             key = Key(namespace, _name(path, _parameters(query)))
-            return Delete(key, _version(request))
+            return Delete(key, min_version_of(request))
         case b"POST" if path == _BULK:
-            if request.get(MIN_VERSION) is not None:
+            if min_version_of(request) != NO_VERSION:
                 raise InvalidArgument("Tandem-Min-Version", "speaks of one key: read it by itself")
             return Bulk.READ
         case _:
@@ -94,7 +93,7 @@ def _read(request: Request, namespace: str, path: bytes, query: bytes) -> Read:
     cache_ttl_s = None
     if parameters is not _NOTHING:
         cache_ttl_s = check_cache_ttl(_number(parameters, "cache_ttl", "cache_ttl_s"))
-    return Read(Key(namespace, _name(path, parameters)), _version(request), cache_ttl_s)
+    return Read(Key(namespace, _name(path, parameters)), min_version_of(request), cache_ttl_s)
 
 
 def _listing(namespace: str, query: bytes) -> Listing:
@@ -116,7 +115,7 @@ def _upload(request: Request, namespace: str, path: bytes, query: bytes, now_s: 
     check_expiration(expires_at_s, ttl_s, now_s)
     metadata = (request.get(_METADATA) or b"").strip(b" \t")
     check_metadata(metadata)
-    return Upload(key, metadata, expires_at_s, ttl_s, _version(request))
+    return Upload(key, metadata, expires_at_s, ttl_s, min_version_of(request))
 
 
 def _parameters(query: bytes) -> Mapping[str, str]:
@@ -146,28 +145,3 @@ def _number(parameters: Mapping[str, str], name: str, field: str) -> int | None:
     if text is None:
         return None
     return whole_number(text, field)
-
-
-def whole_number(text: str, field: str) -> int:
-    """The integer in `text`; InvalidArgument when it is none."""
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX):
-        raise InvalidArgument(field, f"{text[:40]!r} is not a whole number", given=text[:40])
-    return int(text)
-
-
-_DIGITS_MAX: Final = 20
-
-
-def _version(request: Request) -> Version:
-    text = request.get(MIN_VERSION)
-    return NO_VERSION if text is None else version_in(text)
-
-
-def version_in(text: bytes) -> Version:
-    """The version in a header; InvalidArgument unless it is 32 hex digits."""
-    try:
-        raw = bytes.fromhex(text.decode("ascii"))
-    except ValueError:
-        raise InvalidArgument("Tandem-Min-Version", "is not a version: 32 hex digits") from None
-    return check_version(raw, "Tandem-Min-Version")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvgateway.http.binding.door import BindingDoor
-from kvgateway.http.binding.values import BodyRoom
+from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
 from kvgateway.http.site import Site
 from tandem.core.key import Key

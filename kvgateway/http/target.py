@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from tandem.errors import InvalidArgument
 
+_DIGITS_MAX: Final = 20
 _NOT_AN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -56,3 +57,11 @@ def query_parameters(raw: bytes) -> Mapping[str, str]:
             field = name.decode("latin-1")
             parameters.setdefault(field, decoded(value, field))
     return parameters
+
+
+def whole_number(text: str, field: str) -> int:
+    """The integer in `text`; InvalidArgument when it is none."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX):
+        raise InvalidArgument(field, f"{text[:40]!r} is not a whole number", given=text[:40])
+    return int(text)

@@ -1,5 +1,6 @@
-"""The bodies of puts, read whole, with a bound on the memory of all that are under way."""
+"""The bodies of requests, with a bound on the memory of all that are under way."""
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
@@ -32,6 +33,30 @@ class BodyRoom:
     def give_back(self, size: int) -> None:
         """The body is over."""
         self.taken -= size
+
+
+class Share:
+    """The room that one request holds, for as long as its `with` block runs."""
+
+    def __init__(self, room: BodyRoom) -> None:
+        self._room = room
+        self._held = 0
+
+    def __enter__(self) -> "Share":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give_back(self._held)
+
+    async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Passes chunks on, and takes room for all but the first of them; raises Overloaded."""
+        size = 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > UNCOUNTED_BYTES:
+                self._room.take(len(chunk))
+                self._held += len(chunk)
+            yield chunk
 
 
 async def value_of(request: Request, room: BodyRoom) -> bytes | bytearray:
