@@ -15,13 +15,11 @@ from kvctl.workers.workerd import workerd_configuration
 from tandem.client import Client
 from tandem.runtime.settings import ADDRESS, Address
 
-TOKEN_ENV = "TANDEM_TOKEN"
-
 
 @click.command("workers")
 @click.argument("namespaces", metavar="TITLE|ID[=BINDING]...", nargs=-1, required=True)
 @click.option("--http", type=form(ADDRESS), help="The gateway's HTTP port. [default: as `up`]")
-@click.option("--token", help=f"The token that Workers send. [default: {TOKEN_ENV}, if set]")
+@click.option("--worker-token", default="", metavar="TOKEN", help="What the Worker sends as its token.")
 @click.option(
     "--script", default="worker.mjs", show_default=True, metavar="FILE",
     help="The Worker's module, as seen from the configuration.",
@@ -39,7 +37,7 @@ def workers_command(
     asked: Asked,
     namespaces: tuple[str, ...],
     http: Address | None,
-    token: str | None,
+    worker_token: str,
     script: str,
     listen: Address,
     adapter: Path | None,
@@ -49,11 +47,7 @@ def workers_command(
     A binding is named after the namespace's title (my-articles: MY_ARTICLES), or BINDING.
     """
     named = [split_name(argument) for argument in namespaces]
-    environment = asked.surroundings.environment
-    door = Door(
-        http or configured(environment).http_address,
-        environment.get(TOKEN_ENV, "") if token is None else token,
-    )
+    door = Door(http or configured(asked.surroundings.environment).http_address, worker_token)
 
     async def find(client: Client) -> list[Binding]:
         found = [(await client.namespaces.get(title), name) for title, name in named]
