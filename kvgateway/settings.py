@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.backends.opening import HomeChoice
+from tandem.core.key import is_namespace_id
 from tandem.core.limits import CACHE_TTL_S_MIN
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import (
@@ -19,6 +20,8 @@ from tandem.runtime.settings import (
 )
 
 _MIB = 1024 * 1024
+SOCKET_DIRECTORY_BYTES_MAX = 107 - len("/.sock") - 32
+"""The system takes 107 bytes for the path of a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,12 @@ class GatewaySettings:
     kv_host_suffix: str = setting(
         OPTIONAL_TEXT, "", "HTTP requests to ID.SUFFIX are for namespace ID; none: no host name is"
     )
+    kv_sockets: str = setting(
+        OPTIONAL_TEXT, "", "directory for Unix sockets ID.sock, one for each of kv_socket_ids"
+    )
+    kv_socket_ids: str = setting(
+        OPTIONAL_TEXT, "", "ids of the namespaces that get a socket, with commas between them"
+    )
 
     def check(self) -> Sequence[Relation]:
         """Relations between settings that must hold."""
@@ -86,6 +95,24 @@ class GatewaySettings:
             )
         if self.s3_prefix and (not self.s3_prefix.endswith("/") or "//" in self.s3_prefix):
             broken.append(Relation(("s3_prefix",), 'the prefix must end in one "/", or be empty'))
+        if bool(self.kv_sockets) != bool(self.socket_namespaces()):
+            broken.append(
+                Relation(
+                    ("kv_sockets", "kv_socket_ids"),
+                    "a directory for sockets and ids of namespaces are given together",
+                )
+            )
+        if len(self.kv_sockets.encode()) > SOCKET_DIRECTORY_BYTES_MAX:
+            broken.append(
+                Relation(
+                    ("kv_sockets",),
+                    f"a directory for sockets has at most {SOCKET_DIRECTORY_BYTES_MAX} bytes",
+                )
+            )
+        if strangers := [text for text in self.socket_namespaces() if not is_namespace_id(text)]:
+            broken.append(
+                Relation(("kv_socket_ids",), f"{strangers[0]!r} is not the id of a namespace")
+            )
         if self.leg_bytes_max > self.write_bytes_max:
             broken.append(
                 Relation(
@@ -94,6 +121,10 @@ class GatewaySettings:
                 )
             )
         return broken
+
+    def socket_namespaces(self) -> Sequence[str]:
+        """The ids of the namespaces that get a Unix socket of their own."""
+        return [text.strip() for text in self.kv_socket_ids.split(",") if text.strip()]
 
     def homes(self) -> HomeChoice:
         """Which homes are to be opened."""

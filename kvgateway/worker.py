@@ -8,6 +8,8 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
@@ -29,7 +31,7 @@ from kvgateway.rpc.namespaces import NamespacesService
 from kvgateway.rpc.ops import OpsService
 from kvgateway.rpc.server import RpcServer
 from kvgateway.settings import GatewaySettings
-from tandem.runtime import logs, serve
+from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import HttpLimits, Server
 from tandem.runtime.settings import load, read_sources
@@ -89,9 +91,11 @@ async def _work(
         settings.kv_host_suffix,
         RestApp(entrance, reckoned, room),
     )
-    http = Server(site, HttpLimits(), clock, _LOG)
+    http = Server(site, _http_limits(), clock, _LOG)
     await rpc.start(str(settings.grpc_address))
     await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
+    for namespace, socket in _sockets(post, settings).items():
+        await http.listen_unix(socket, site.of(namespace))
     await rpc.set_ready(True)
     _LOG.info("ready", slot=post.slot, grpc=str(settings.grpc_address))
     await process.stop.wait()
@@ -103,6 +107,23 @@ async def _work(
     await asyncio.to_thread(metrics.close, 1.0)
     _LOG.info("stopped", slot=post.slot)
     return 0
+
+
+def _http_limits() -> HttpLimits:
+    """Connections may take half of the files, so that the homes and the journal always find one."""
+    limits = HttpLimits()
+    files = open_files.raise_limit()
+    return replace(limits, connections_max=min(limits.connections_max, files // 2))
+
+
+def _sockets(post: Post, settings: GatewaySettings) -> Mapping[str, Path]:
+    """Namespaces and their Unix sockets. One listener has such a socket, unlike a port: the first
+    worker serves them all."""
+    if post.slot != 0 or not settings.kv_sockets:
+        return {}
+    directory = Path(settings.kv_sockets)
+    directory.mkdir(parents=True, exist_ok=True)
+    return {name: directory / f"{name}.sock" for name in settings.socket_namespaces()}
 
 
 def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:

@@ -37,18 +37,17 @@ class Site:
 
     def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Answers one request."""
-        target = split_target(request.target)
-        named = named_namespace(request, target, self._suffix)
+        named = named_namespace(request, self._suffix)
         if named is not None:
-            return self._binding.answer(request, named.namespace, named.path, target.query)
-        if self._rest is not None and target.path.startswith(_REST):
+            return self._binding.answer(request, named.namespace, named.target)
+        path = split_target(request.target).path
+        if self._rest is not None and path.startswith(_REST):
             return self._rest(request)
-        return self._pages.answer(request, target.path)
+        return self._pages.answer(request, path)
 
     def of(self, namespace: str) -> App:
         """The application of a socket that serves one namespace and nothing else."""
         return partial(self._within, namespace)
 
     def _within(self, namespace: str, request: Request) -> Response | Awaitable[Response]:
-        target = split_target(request.target)
-        return self._binding.answer(request, namespace, target.path, target.query)
+        return self._binding.answer(request, namespace, request.target)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from tandem.runtime import open_files
 from tandem.runtime.logs import Logger
 
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
@@ -121,6 +122,7 @@ def run(
         return await main(process)
 
     gc.set_threshold(_COLLECT_EACH)
+    open_files.raise_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(guarded())
 

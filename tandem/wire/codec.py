@@ -26,6 +26,7 @@ from tandem.core.request import (
     check_value_size,
     check_version,
 )
+from tandem.core.version import NO_VERSION
 from tandem.errors import InvalidArgument
 from tandem.wire.cursor import decode_cursor, encode_cursor
 from tandem.wire.v1 import kv_pb2
@@ -98,15 +99,16 @@ def check_batch(message: kv_pb2.BatchRequest) -> int:
 def fill_read(reply: kv_pb2.GetReply, result: ReadResult, now_s: float) -> None:
     """Writes what a read found at `now_s` into its reply."""
     record = result.record
-    if record is not None:
-        reply.version = record.version
-        if is_live(record.kind, record.expires_at_s, now_s):
-            reply.found = True
-            reply.value = record.value
-            if record.metadata:
-                reply.metadata = record.metadata
-            if record.expires_at_s:
-                reply.expires_at_s = record.expires_at_s
+    version = result.version if record is None else record.version
+    if version != NO_VERSION:
+        reply.version = version
+    if record is not None and is_live(record.kind, record.expires_at_s, now_s):
+        reply.found = True
+        reply.value = record.value
+        if record.metadata:
+            reply.metadata = record.metadata
+        if record.expires_at_s:
+            reply.expires_at_s = record.expires_at_s
     if result.cached:
         reply.cache_status = _STALE if result.stale else _HIT
     else:

@@ -9,8 +9,8 @@ from typing import Final
 from kvgateway.http.session import STALE, UNCONFIRMED, version_header
 from tandem.core.record import Record
 from tandem.core.request import ListedName, Listing, ListPage, ReadResult, Written
-from tandem.core.version import NO_VERSION
-from tandem.runtime.httpd import Response
+from tandem.core.version import NO_VERSION, Version
+from tandem.runtime.httpd import Response, encode_headers
 from tandem.wire.cursor import encode_cursor
 
 _Header = tuple[bytes, bytes]
@@ -18,6 +18,7 @@ _Header = tuple[bytes, bytes]
 JSON: Final[_Header] = (b"Content-Type", b"application/json")
 
 _COPIED_BYTES_MAX: Final = 16 << 10
+_HEADS_MAX: Final = 8192
 _BYTES: Final[_Header] = (b"Content-Type", b"application/octet-stream")
 _HIT: Final[_Header] = (b"CF-Cache-Status", b"HIT")
 _MISS: Final[_Header] = (b"CF-Cache-Status", b"MISS")
@@ -25,26 +26,47 @@ _STALE_HIT: Final[_Header] = (b"CF-Cache-Status", b"STALE")
 _LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
-def answer_to_read(result: ReadResult, now_s: float) -> Response:
-    """The value with its metadata, or 404."""
-    record = result.record
-    if result.stale:
-        headers = [_BYTES, _STALE_HIT, STALE]
-    else:
-        headers = [_BYTES, _HIT if result.cached else _MISS]
-    if result.unconfirmed:
-        headers.append(UNCONFIRMED)
-    version = result.version if record is None else record.version
-    if version != NO_VERSION:
-        headers.append(version_header(version))
-    if record is None or not record.live_at(now_s):
-        del headers[0]
-        return Response(404, b"", headers)
+class ReadAnswers:
+    """Answers to reads. The head of a value that is read often is made once: most of what a hit
+    costs would be spent on it. Bounded; at its bound it starts from nothing.
+    """
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, bytes] = {}
+
+    def of(self, result: ReadResult) -> Response:
+        """The value with its metadata, or 404."""
+        record = result.record
+        if record is None:
+            return Response(404, b"", _headers(result, result.version))
+        if result.cached and not result.stale and not result.unconfirmed:
+            head = self._heads.get(record.digest) or self._remembered(record, result)
+            return Response(200, _value_of(record), head)
+        return Response(200, _value_of(record), _value_headers(record, result))
+
+    def _remembered(self, record: Record, result: ReadResult) -> bytes:
+        if len(self._heads) >= _HEADS_MAX:
+            self._heads.clear()
+        head = self._heads[record.digest] = encode_headers(_value_headers(record, result))
+        return head
+
+
+def _value_headers(record: Record, result: ReadResult) -> list[_Header]:
+    headers = [_BYTES, *_headers(result, record.version)]
     if record.metadata:
         headers.append((b"CF-KV-Metadata", _on_one_line(record.metadata)))
     if record.expires_at_s:
         headers.append((b"CF-Expiration", b"%d" % record.expires_at_s))
-    return Response(200, _value_of(record), headers)
+    return headers
+
+
+def _headers(result: ReadResult, version: Version) -> list[_Header]:
+    headers = [_STALE_HIT, STALE] if result.stale else [_HIT if result.cached else _MISS]
+    if result.unconfirmed:
+        headers.append(UNCONFIRMED)
+    if version != NO_VERSION:
+        headers.append(version_header(version))
+    return headers
 
 
 def answer_to_write(written: Written) -> Response:

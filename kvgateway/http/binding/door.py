@@ -8,9 +8,9 @@ never look at an answer that comes earlier.
 import asyncio
 from collections.abc import Awaitable
 
-from kvgateway.http.binding.answers import answer_to_listing, answer_to_read, answer_to_write
+from kvgateway.http.binding.answers import ReadAnswers, answer_to_listing, answer_to_write
 from kvgateway.http.binding.bulk import answer_to_bulk_read
-from kvgateway.http.binding.operations import Bulk, Upload, operation_of
+from kvgateway.http.binding.operations import Bulk, Reads, Upload, operation_of
 from kvgateway.http.binding.refusals import refusal, said
 from kvgateway.http.bodies import BodyRoom, value_of
 from kvgateway.http.bulk_read import BODY_BYTES_MAX, bulk_read_of
@@ -34,29 +34,31 @@ class BindingDoor:
         self._entrance = entrance
         self._clock = clock
         self._room = room
+        self._reads = Reads()
+        self._read_answers = ReadAnswers()
 
     def answer(
-        self, request: Request, namespace: str, path: bytes, query: bytes
+        self, request: Request, namespace: str, target: bytes
     ) -> Response | Awaitable[Response]:
-        """Answers a request for a namespace; `path` and `query` are raw."""
+        """Answers a request for a namespace; `target` is raw, and within the namespace."""
         try:
             credential = credential_of(request)
             caller = self._entrance.known(credential)
             if caller is None:
-                return self._stranger(credential, request, namespace, path, query)
-            return self._let_in(caller, request, namespace, path, query)
+                return self._stranger(credential, request, namespace, target)
+            return self._let_in(caller, request, namespace, target)
         except TandemError as error:
             return refusal(error)
         except HttpError as error:
             return said(error)
 
     async def _stranger(
-        self, credential: str, request: Request, namespace: str, path: bytes, query: bytes
+        self, credential: str, request: Request, namespace: str, target: bytes
     ) -> Response:
         """A caller whose credential has to be looked for first."""
         try:
             caller = await self._entrance.find(credential)
-            answer = self._let_in(caller, request, namespace, path, query)
+            answer = self._let_in(caller, request, namespace, target)
         except TandemError as error:
             return refusal(error)
         except HttpError as error:
@@ -64,23 +66,25 @@ class BindingDoor:
         return answer if isinstance(answer, Response) else await answer
 
     def _let_in(
-        self, caller: Caller, request: Request, namespace: str, path: bytes, query: bytes
+        self, caller: Caller, request: Request, namespace: str, target: bytes
     ) -> Response | Awaitable[Response]:
-        now_s = self._clock.now_us() / 1e6
-        operation = operation_of(request, namespace, path, query, int(now_s))
-        keyvalues = caller.keyvalues
-        if isinstance(operation, Read):
-            (outcome,) = keyvalues.read((operation,))
-            if isinstance(outcome, ReadResult):
-                return answer_to_read(outcome, now_s)
-            if isinstance(outcome, TandemError):
-                return refusal(outcome)
-            return self._raced(outcome)
-        return self._performed(operation, keyvalues, request, namespace)
+        read = self._reads.known(request, namespace, target)
+        if read is None:
+            operation = operation_of(request, namespace, target, int(self._now_s()))
+            if not isinstance(operation, Read):
+                return self._performed(operation, caller.keyvalues, request, namespace)
+            self._reads.remember(operation, namespace, target)
+            read = operation
+        (outcome,) = caller.keyvalues.read((read,))
+        if isinstance(outcome, ReadResult):
+            return self._read_answers.of(outcome)
+        if isinstance(outcome, TandemError):
+            return refusal(outcome)
+        return self._raced(outcome)
 
     async def _raced(self, outcome: asyncio.Future[ReadResult]) -> Response:
         try:
-            return answer_to_read(await settled(outcome), self._now_s())
+            return self._read_answers.of(await settled(outcome))
         except TandemError as error:
             return refusal(error)
 
@@ -102,7 +106,7 @@ class BindingDoor:
                     return answer_to_listing(operation, await keyvalues.list(operation))
                 case Bulk.READ:
                     bulk = bulk_read_of(await request.body.read(BODY_BYTES_MAX), namespace)
-                    return await answer_to_bulk_read(keyvalues, bulk, self._now_s())
+                    return await answer_to_bulk_read(keyvalues, bulk)
         except TandemError as error:
             return refusal(error)
         except HttpError as error:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from kvgateway.http.session import min_version_of
-from kvgateway.http.target import decoded, query_parameters, whole_number
+from kvgateway.http.target import decoded, query_parameters, split_target, whole_number
 from tandem.core.key import Key, check_name, check_name_length
 from tandem.core.namespace import check_namespace_id
 from tandem.core.request import (
@@ -35,6 +35,8 @@ from tandem.wire.cursor import decode_cursor
 _METADATA: Final = b"cf-kv-metadata"
 _BULK: Final = b"/bulk/get"
 _ALWAYS_SENT: Final = b"urlencoded=true"
+_READS_MAX: Final = 8192
+_TARGET_BYTES_MAX: Final = 2048
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -62,14 +64,35 @@ class Bulk(enum.Enum):
 Operation = Read | Listing | Bulk | Upload | Delete
 
 
-def operation_of(
-    request: Request, namespace: str, path: bytes, query: bytes, now_s: int
-) -> Operation:
-    """The operation that a request asks for in a namespace at `now_s`.
+class Reads:
+    """The reads that were asked for lately, by namespace and raw target, so that they are parsed
+    once. Bounded; at its bound it starts from nothing."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bytes], Read] = {}
+
+    def known(self, request: Request, namespace: str, target: bytes) -> Read | None:
+        """The read that a request asks for, if it is one and the same as one before."""
+        if request.method != b"GET" or min_version_of(request) != NO_VERSION:
+            return None
+        return self._known.get((namespace, target))
+
+    def remember(self, read: Read, namespace: str, target: bytes) -> None:
+        """Keeps a read for the next request of its kind, unless it speaks of one version."""
+        if read.min_version != NO_VERSION or len(target) > _TARGET_BYTES_MAX:
+            return
+        if len(self._known) >= _READS_MAX:
+            self._known.clear()
+        self._known[namespace, target] = read
+
+
+def operation_of(request: Request, namespace: str, raw: bytes, now_s: int) -> Operation:
+    """The operation that a request asks for in a namespace at `now_s`; `raw` is its target.
 
     Raises InvalidArgument, NamespaceNotFound or HttpError (405).
     """
     namespace = check_namespace_id(namespace)
+    _, path, query = split_target(raw)
     match request.method:
         case b"GET" | b"HEAD":
             if path in (b"", b"/"):

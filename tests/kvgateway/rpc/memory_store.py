@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from kvgateway.reads import result_of
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record, is_live
@@ -89,9 +90,9 @@ class MemoryStore:
         if read.min_version > (record.version if record else NO_VERSION):
             newest = record.version if record else "nothing"
             return Unavailable(f"no home has version {read.min_version}; the newest is {newest}")
-        if self.deferred or self.held is not None or self.failure is not None:
-            return self._later(ReadResult(record))
-        return ReadResult(record, cached=True)
+        waits = self.deferred or self.held is not None or self.failure is not None
+        result = result_of(record, self._clock.now_us(), cached=not waits)
+        return self._later(result) if waits else result
 
     def _write(self, write: Write) -> TandemError | asyncio.Future[Written]:
         if write.key.namespace not in self.namespaces:

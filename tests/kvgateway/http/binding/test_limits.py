@@ -1,12 +1,9 @@
 """The limits of Workers KV: status and reason phrase to the letter, and nothing is changed."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from tandem.core.limits import VALUE_BYTES_MAX
-from tests.kvgateway.http.doors import NOW_S, Door, opened
+from tests.kvgateway.http.doors import NOW_S, Door
 
 _TTL = "Invalid expiration_ttl of {}. Please specify integer greater than 0."
 _TTL_SHORT = "Invalid expiration_ttl of {}. Expiration TTL must be at least 60."
@@ -20,12 +17,6 @@ _CACHE = "Invalid cache_ttl of {}. Cache TTL must be at least 30."
 _LIMIT_LOW = "Invalid key_count_limit of {}. Please specify an integer greater than 0."
 _LIMIT_HIGH = "Invalid key_count_limit of {}. Please specify an integer less than 1000."
 _UNDECODED = "Could not URL-decode key name"
-
-
-@pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Door]:
-    async with opened(tmp_path) as door:
-        yield door
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])

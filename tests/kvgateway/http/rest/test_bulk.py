@@ -73,7 +73,7 @@ def _pair(**other: object) -> str:
             _pair(expiration_ttl="60"),
             400,
             10012,
-            "it is not as it should be: Expected `int | float",
+            "it is not as it should be: Expected `int",
         ),
         (_pair(expiration=1), 400, 10012, "Invalid expiration of 1. Please specify integer"),
         (_pair(expiration=1e300), 400, 10012, "expiration: 1000000"),
