@@ -9,6 +9,7 @@ import click
 from kvctl.asking import Asked, asks
 from kvctl.output import columns, print_json, print_line, when
 from tandem.client import Client
+from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.namespace import Namespace, ReadMode
 from tandem.core.race import AckPolicy
 
@@ -47,16 +48,19 @@ def create(asked: Asked, title: str, ack: str | None, read_mode: str | None) -> 
 
 
 @namespace_group.command("list")
+@click.option("--all-accounts", is_flag=True, help="Of all accounts, instead of one.")
 @asks
-def list_namespaces(asked: Asked) -> None:
-    """Print all namespaces."""
+def list_namespaces(asked: Asked, all_accounts: bool) -> None:
+    """Print all namespaces of the account."""
 
-    found = asked.ask(lambda client: client.namespaces.list())
+    found = asked.ask(lambda client: client.namespaces.list(all_accounts=all_accounts))
     if asked.as_json:
         for namespace in found:
             print_json(_document(namespace))
     elif found:
-        print_line(columns([_HEADER, *(_row(namespace) for namespace in found)]))
+        foreign = any(namespace.account != DEFAULT_ACCOUNT for namespace in found)
+        header = (*_HEADER, *(("ACCOUNT",) if foreign else ()))
+        print_line(columns([header, *(_row(namespace, foreign) for namespace in found)]))
     else:
         print_line("no namespaces yet; create one with: kvctl namespace create TITLE", error=True)
 
@@ -125,7 +129,7 @@ def _chosen(ack: str | None, read_mode: str | None) -> tuple[AckPolicy | None, R
 _HEADER = ("ID", "TITLE", "ACK", "READS", "CREATED")
 
 
-def _row(namespace: Namespace) -> tuple[str, ...]:
+def _row(namespace: Namespace, with_account: bool) -> tuple[str, ...]:
     settings = namespace.settings
     conflict = " (an older namespace has this title)" if namespace.title_conflict else ""
     return (
@@ -134,6 +138,7 @@ def _row(namespace: Namespace) -> tuple[str, ...]:
         settings.ack_policy.value,
         settings.read_mode.value,
         when(namespace.created_at_s),
+        *((namespace.account,) if with_account else ()),
     )
 
 
@@ -141,14 +146,16 @@ def _show(asked: Asked, namespace: Namespace) -> None:
     if asked.as_json:
         print_json(_document(namespace))
     else:
-        print_line(columns(zip(("id", "title", "ack", "reads", "created"), _row(namespace),
-                               strict=True)))  # fmt: skip
+        foreign = namespace.account != DEFAULT_ACCOUNT
+        names = ("id", "title", "ack", "reads", "created", *(("account",) if foreign else ()))
+        print_line(columns(zip(names, _row(namespace, foreign), strict=True)))
 
 
 def _document(namespace: Namespace) -> dict[str, object]:
     return {
         "id": namespace.id,
         "title": namespace.title,
+        "account": namespace.account,
         "ack": namespace.settings.ack_policy.value,
         "read_mode": namespace.settings.read_mode.value,
         "epoch": namespace.settings.epoch,

@@ -12,12 +12,16 @@ from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
 from kvgateway.keeper import Keeper
 from kvgateway.lists import ListBounds, Lister
+from kvgateway.lookups import Lookups
 from kvgateway.metrics import HomeMetrics
 from kvgateway.places import Places
 from kvgateway.post import Post
 from kvgateway.reads import ReadBounds, Reader
-from kvgateway.registry import Registry
-from kvgateway.registry_file import DiskRegistryFile
+from kvgateway.registry.book import RecordBook
+from kvgateway.registry.file import DiskCopy
+from kvgateway.registry.form import NAMESPACES, TOKENS
+from kvgateway.registry.namespaces import Registry
+from kvgateway.registry.records import SystemRecords
 from kvgateway.repair import RepairRule, RepairWorker
 from kvgateway.settings import GatewaySettings
 from kvgateway.state import journal_slots
@@ -33,6 +37,7 @@ from kvgateway.writes import WriteBounds, Writer
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.reply import Side
+from tandem.core.token import Token
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy, SystemEntropy
@@ -60,7 +65,9 @@ class DataPath:
     reader: Reader
     repair: RepairWorker
     registry: Registry
+    tokens: SystemRecords[Token]
     keeper: Keeper
+    lookups: Lookups
     gateway: Gateway
 
     def loops(self) -> Mapping[str, Coroutine[None, None, None]]:
@@ -69,6 +76,7 @@ class DataPath:
             "inbox": self.inbox.run(),
             "repair": self.repair.run(),
             "registry": self.registry.run(),
+            "tokens": self.tokens.run(),
             "keeper": self.keeper.run(),
             "switches": self.keeper.follow_switches(),
         }
@@ -77,7 +85,7 @@ class DataPath:
         """Sees the writes under way home; what is late stays in the journal as intents."""
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                await self.gateway.drained()
+                await self.lookups.drained()
                 await self.writer.drained()
                 await self.inbox.drained()
 
@@ -128,8 +136,16 @@ async def build_data_path(
         homes=guards,
         reader=reader,
         clock=clock,
-        file=DiskRegistryFile(places.namespaces),
+        file=DiskCopy(places.namespaces, NAMESPACES),
         home_is_out=lambda: not all(guard.switch.writes for guard in guards.values()),
+    )
+    tokens = SystemRecords(
+        homes=guards,
+        reader=reader,
+        clock=clock,
+        file=DiskCopy(places.tokens, TOKENS),
+        form=TOKENS,
+        book=RecordBook(),
     )
     writer = Writer(
         homes=guards,
@@ -160,10 +176,14 @@ async def build_data_path(
         monotonic_us=clock.monotonic_us,
     )
     keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
-    gateway = Gateway(registry=registry, reader=reader, writer=writer, lister=lister)
+    lookups = Lookups(registry)
+    gateway = Gateway(
+        registry=registry, reader=reader, writer=writer, lister=lister, lookups=lookups
+    )
     return DataPath(
         homes, guards, time, entropy, stores.place, machine, stores.journal, queue,
-        stores.switches, trust, inbox, writer, reader, repair, registry, keeper, gateway,
+        stores.switches, trust, inbox, writer, reader, repair, registry, tokens, keeper, lookups,
+        gateway,
     )  # fmt: skip
 
 

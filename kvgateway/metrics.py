@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
+from kvgateway.access.entrance import EntranceCounters
 from kvgateway.guard import GuardedHome
 from kvgateway.inbox import RepairInbox
 from kvgateway.reads import Reader
@@ -122,6 +123,22 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
     )
     metrics.gauge("tandem_writes_under_way", "writes", lambda: writer.under_way)
     metrics.gauge("tandem_reads_under_way", "races of reads", lambda: reader.under_way)
+
+
+def show_entrance(metrics: Metrics, counters: EntranceCounters) -> None:
+    """Who was not let in."""
+    for why, read in (
+        ("missing", lambda: counters.missing),
+        ("invalid", lambda: counters.invalid),
+        ("not looked for", lambda: counters.not_looked_for),
+    ):
+        metrics.counted(
+            "tandem_authentication_failures", "callers that were not let in", read, why=why
+        )
+    metrics.counted(
+        "tandem_token_lookups", "tokens that the homes were asked for",
+        lambda: counters.looked_for,
+    )  # fmt: skip
 
 
 def show_repair(metrics: Metrics, worker: RepairWorker) -> None:

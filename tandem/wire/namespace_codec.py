@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.namespace import Namespace, ReadMode, Settings, SettingsChange
 from tandem.core.race import AckPolicy
 from tandem.errors import InvalidArgument
@@ -33,6 +34,7 @@ def namespace_message(namespace: Namespace) -> namespaces_pb2.Namespace:
         ),
         created_at_s=namespace.created_at_s,
         title_conflict=namespace.title_conflict,
+        account=namespace.account,
     )
 
 
@@ -49,6 +51,7 @@ def namespace_of(message: namespaces_pb2.Namespace) -> Namespace:
         message.title,
         settings,
         message.created_at_s,
+        message.account or DEFAULT_ACCOUNT,
         title_conflict=message.title_conflict,
     )
 

@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from tests.kvctl.serving import Gateway
+from tests.kvctl.serving import Gateway, invoke
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 
 
 def test_a_namespace_lives_through_all_commands(gateway: Gateway) -> None:
     made = gateway.json("namespace", "create", "my drafts", "--ack", "both", "--read-mode", "s3")
     assert made == {
-        "id": made["id"], "title": "my drafts", "ack": "both", "read_mode": "s3", "epoch": 1,
-        "created_at_s": 2, "title_conflict": False,
+        "id": made["id"], "title": "my drafts", "account": "default", "ack": "both",
+        "read_mode": "s3", "epoch": 1, "created_at_s": 2, "title_conflict": False,
     }  # fmt: skip
     assert gateway.json("namespace", "get", "my drafts") == made
     changed = gateway.json("namespace", "configure", made["id"], "--ack", "first")
@@ -37,6 +37,30 @@ def test_people_get_columns(gateway: Gateway) -> None:
     assert (
         gateway.kvctl("namespace", "get", "articles").stdout.splitlines()[1] == "title    articles"
     )
+
+
+def test_namespaces_of_other_accounts_are_shown_as_such(gateway: Gateway) -> None:
+    made = gateway.json("namespace", "create", "articles", "--account", "acme")
+    assert made["account"] == "acme"
+    listed = gateway.kvctl("namespace", "list", "--all-accounts").stdout.splitlines()
+    assert [line.split()[-1] for line in listed] == ["ACCOUNT", "default", "acme"]
+    assert "ACCOUNT" not in gateway.kvctl("namespace", "list").stdout
+    own = invoke(
+        "namespace", "list", "--json",
+        environment={**gateway.environment, "TANDEM_ACCOUNT": "acme"},
+    )  # fmt: skip
+    assert json.loads(own.stdout) == made
+    of_acme = ("--account", "acme")
+    shown = gateway.kvctl("namespace", "get", "articles", *of_acme).stdout
+    assert shown.splitlines()[-1] == "account  acme"
+    assert gateway.kvctl("key", "put", "k", "v", "-n", "articles", *of_acme).exit_code == 0
+    assert gateway.kvctl("key", "get", "k", "-n", "articles").exit_code == 1
+    assert gateway.kvctl("namespace", "get", "x", *of_acme).stderr == (
+        "kvctl: no namespace of account acme has the title 'x'\n"
+        "Create it with: kvctl namespace create x --account acme\n"
+    )
+    wrong = gateway.kvctl("namespace", "list", "--account", "A")
+    assert (wrong.exit_code, "account: must have" in wrong.stderr) == (2, True)
 
 
 def test_delete_asks_nobody_without_a_terminal(gateway: Gateway) -> None:
