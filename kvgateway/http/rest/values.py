@@ -60,11 +60,13 @@ class Values:
         check_expiration(expiration, ttl_s, self._now_s())  # before a body is taken in for nothing
         above = min_version_of(call.request)
         namespace = await call.writable_namespace()
-        content = await self._content(call.request)
-        check_metadata(content.metadata)
-        expires_at_s = check_expiration(expiration, ttl_s, self._now_s())
-        key = Key(namespace.id, name)
-        return await _written(call, Put(key, content.value, content.metadata, expires_at_s, above))
+        with call.caller.keyvalues.admit_body(namespace.id, call.request.content_length):
+            content = await self._content(call.request)
+            check_metadata(content.metadata)
+            expires_at_s = check_expiration(expiration, ttl_s, self._now_s())
+            key = Key(namespace.id, name)
+            put = Put(key, content.value, content.metadata, expires_at_s, above)
+            return await _written(call, put)
 
     async def delete(self, call: Call) -> Response:
         """Deletes a key; one that is not there is deleted all the same."""
@@ -80,7 +82,7 @@ class Values:
             if applies
         ]
         record = result.record
-        if record is None:
+        if record is None or not record.live_at(self._clock.now_us() / 1e6):
             raise RestError(404, 10009, "key not found", headers)
         return _Found(record, [version_header(record.version), *headers])
 
@@ -89,7 +91,7 @@ class Values:
         if boundary is None:
             return Content(await value_of(request, self._room))
         with Share(self._room) as share:
-            return await read_form(share.counted(request.body), boundary)
+            return await read_form(request.body, boundary, share)
 
     def _now_s(self) -> int:
         return self._clock.now_us() // 1_000_000

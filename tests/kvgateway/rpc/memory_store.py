@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from kvgateway.reads import result_of
@@ -37,6 +38,8 @@ class MemoryStore:
         """Whether `failure` spares listings."""
         self.deferred = False
         self.failure: BaseException | None = None
+        self.body_refusal: TandemError | None = None
+        """Why no body is taken in, if none is."""
         self.held: list[Callable[[], None]] | None = None
         """While a list, answers wait in it until `release`."""
         self.reads = self.writes = self.calls = 0
@@ -74,6 +77,11 @@ class MemoryStore:
         page = live[: listing.limit]
         names = tuple(ListedName(n, r.expires_at_s, r.metadata) for n, r in page)
         return ListPage(names, page[-1][0] if len(live) > len(page) else None)
+
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        if self.body_refusal is not None:
+            raise self.body_refusal
+        return nullcontext()
 
     def release(self) -> None:
         """Lets everything that is held go on."""
