@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvgateway.access.policy import AuthMode
 from tandem.backends.opening import HomeChoice
 from tandem.core.key import is_namespace_id
 from tandem.core.limits import CACHE_TTL_S_MIN
@@ -15,6 +16,7 @@ from tandem.runtime.settings import (
     WHOLE,
     Address,
     Relation,
+    choice,
     setting,
     shared,
 )
@@ -37,13 +39,22 @@ class GatewaySettings:
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
     s3_create_bucket: bool = shared.s3_create_bucket()
+    admin_token: str = shared.admin_token()
+    admin_token_file: str = shared.admin_token_file()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
+    auth: AuthMode = setting(
+        choice(AuthMode), AuthMode.AUTO,
+        "who needs a token; auto: everybody, unless all doors are on the loopback interface",
+    )  # fmt: skip
     workers: int = setting(
         WHOLE, 0, "worker processes that share the ports; 0: half of the cores", low=0, high=64
     )
     shared_memory_bytes: int = setting(
-        SIZE, 256 * _MIB, "recent writes and cache of this machine", low=16 * _MIB
+        SIZE,
+        256 * _MIB,
+        "recent writes and cache of this machine; quotas take 1/16 more",
+        low=16 * _MIB,
     )
     cache_ttl_s: float = setting(
         DURATION_S, 60.0, "how long a copy answers unless a read says otherwise",

@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from kvgateway.access.caller import Inside
+from kvgateway.access.charged import ChargedKeyValues
+from kvgateway.access.configured import configured_policy
+from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
 from kvgateway.home_time import ReckonedClock
@@ -19,16 +24,13 @@ from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
 from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
-from kvgateway.loopback import LoopbackEntrance
-from kvgateway.metrics import show_data_path, show_homes, show_repair
-from kvgateway.namespaces import Namespaces
+from kvgateway.metrics import QuotaMetrics, show_data_path, show_entrance, show_homes, show_repair
 from kvgateway.operations import GatewayOperations
 from kvgateway.places import Places
 from kvgateway.post import Post
+from kvgateway.registry.namespace_changes import Namespaces
+from kvgateway.registry.tokens import Tokens
 from kvgateway.rpc.failures import Failures
-from kvgateway.rpc.kv import KvService
-from kvgateway.rpc.namespaces import NamespacesService
-from kvgateway.rpc.ops import OpsService
 from kvgateway.rpc.server import RpcServer
 from kvgateway.settings import GatewaySettings
 from tandem.runtime import logs, open_files, serve
@@ -73,18 +75,15 @@ async def _work(
     failures = Failures(_LOG)
     _show(metrics, path, failures, log_state)
     await path.keeper.round()
-    await path.registry.refresh()
+    await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
     for name, work in path.loops().items():
         tasks.start(name, work)
     snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
-    namespaces = Namespaces(
-        registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
-    )
-    operations = _operations(post, settings, path)
-    rpc = _rpc_server(path, namespaces, operations, failures, clock)
-    entrance = LoopbackEntrance(settings.http_address.host, path.gateway, namespaces, operations)
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
+    show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
+    rpc = RpcServer(entrance, reckoned, failures)
     site = Site(
         Pages(lambda: _unready(path, process), places.metrics, clock),
         BindingDoor(entrance, reckoned, room),
@@ -138,6 +137,28 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
         return Metrics("kvgateway", clock)
 
 
+def _entrance(
+    post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock, refusals: Refusals
+) -> GatewayEntrance:
+    """What every front door of this worker lets its callers in through."""
+    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
+    inside = Inside(
+        keyvalues_of=lambda grant: ChargedKeyValues(
+            path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
+        ),
+        namespaces=Namespaces(
+            registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+        ),
+        tokens=Tokens(
+            records=path.tokens, writer=path.writer, time=path.time, entropy=path.entropy
+        ),
+        operations=_operations(post, settings, path),
+        registry=path.registry,
+        lookups=path.lookups,
+    )
+    return GatewayEntrance(configured_policy(settings), inside, path.tokens, path.time, clock)
+
+
 def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> GatewayOperations:
     return GatewayOperations(
         guards=path.guards,
@@ -153,21 +174,6 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
         prefix=settings.s3_prefix,
-    )
-
-
-def _rpc_server(
-    path: DataPath,
-    namespaces: Namespaces,
-    operations: GatewayOperations,
-    failures: Failures,
-    clock: SystemClock,
-) -> RpcServer:
-    return RpcServer(
-        KvService(path.gateway, ReckonedClock(path.time, clock), failures),
-        NamespacesService(namespaces),
-        OpsService(operations),
-        failures,
     )
 
 
@@ -188,6 +194,10 @@ def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.
     metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
     metrics.counted("tandem_bugs", "requests that failed unexpectedly", lambda: failures.count)
     metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
+    metrics.counted(
+        "tandem_quota_memory_emptied", "times that the memory of quotas was full",
+        lambda: path.quota_memory.emptied,
+    )  # fmt: skip
     path.keeper.show_queue(metrics)
 
 

@@ -4,6 +4,7 @@ TandemError
 ├── InvalidArgument      the caller's fault: names the field and the limit
 ├── NamespaceNotFound    no namespace with this id or title
 ├── NamespaceExists      another namespace has this title
+├── TokenNotFound        no token with this id
 ├── Unauthenticated      no credentials, or none that are valid
 ├── PermissionDenied     valid credentials that do not allow this
 ├── QuotaExceeded        a quota of the namespace or the token is used up; says when to try again
@@ -69,6 +70,14 @@ class NamespaceExists(TandemError):
     def __init__(self, title: str) -> None:
         super().__init__(f"a namespace with the title {title!r} already exists")
         self.title = title
+
+
+class TokenNotFound(TandemError):
+    """No token that is valid has this id."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(f"token not found: {token}")
+        self.token = token
 
 
 class Unauthenticated(TandemError):

@@ -9,7 +9,11 @@ from tandem.errors import (
     NamespaceExists,
     NamespaceNotFound,
     Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
     TandemError,
+    TokenNotFound,
+    Unauthenticated,
     Unavailable,
 )
 from tandem.wire.status import call_status, code_of, error_of, error_of_call, fill_error
@@ -19,6 +23,11 @@ TABLE: list[tuple[TandemError, grpc.StatusCode]] = [
     (InvalidArgument("key", "must not be empty"), grpc.StatusCode.INVALID_ARGUMENT),
     (NamespaceNotFound("articles"), grpc.StatusCode.NOT_FOUND),
     (NamespaceExists("articles"), grpc.StatusCode.ALREADY_EXISTS),
+    (TokenNotFound("articles"), grpc.StatusCode.NOT_FOUND),
+    (Unauthenticated("the token is not valid"), grpc.StatusCode.UNAUTHENTICATED),
+    (PermissionDenied("t may read"), grpc.StatusCode.PERMISSION_DENIED),
+    (QuotaExceeded("1000 operations a second", 0.25), grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (QuotaExceeded("at once", 0.0), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Unavailable("both homes failed"), grpc.StatusCode.UNAVAILABLE),
     (Overloaded("too many writes"), grpc.StatusCode.RESOURCE_EXHAUSTED),
 ]

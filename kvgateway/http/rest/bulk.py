@@ -52,7 +52,7 @@ class Bulk:
         namespace = await call.namespace()
         body = await call.request.body.read(BODY_BYTES_MAX)
         bulk = bulk_read_of(body, namespace.id)._replace(with_expiration=True)
-        found = await read_in_bulk(call.caller.keyvalues, bulk)
+        found = await read_in_bulk(call.caller.keyvalues, bulk, self._clock.now_us() / 1e6)
         headers = [JSON]
         if found.stale:
             headers.append(STALE)

@@ -1,16 +1,14 @@
 """Namespaces over two homes, of which one or both may fail, as one or two gateways see them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from kvgateway import namespaces as changes
-from kvgateway.namespace_book import Kept
-from kvgateway.namespaces import Namespaces
-from kvgateway.registry import Registry, key_of
-from kvgateway.registry_file import DiskRegistryFile, from_json, to_json
+from kvgateway.registry import namespace_changes
+from kvgateway.registry.book import Kept
+from kvgateway.registry.file import DiskCopy
+from kvgateway.registry.form import NAMESPACES
 from kvgateway.state.ports import Intent
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE
@@ -31,56 +29,11 @@ from tandem.errors import (
     Overloaded,
     Unavailable,
 )
-from tests.kvgateway.one_gateway import OneGateway, TwoHomes
+from tests.kvgateway.one_gateway import TwoHomes
+from tests.kvgateway.registry.administration import Administration
 
 NOTHING = SettingsChange()
 UNKNOWN = "cd" * 16
-
-
-class MemoryFile:
-    """A disk that may refuse."""
-
-    def __init__(self) -> None:
-        self.content = to_json([])
-        self.refuses = False
-        self.saves = 0
-
-    def load(self) -> Sequence[Kept]:
-        return from_json(self.content)
-
-    async def save(self, kept: Sequence[Kept]) -> None:
-        if self.refuses:
-            raise OSError(28, "No space left on device")
-        self.saves += 1
-        self.content = to_json(kept)
-
-
-class Administration:
-    """The namespaces as one gateway sees and changes them."""
-
-    def __init__(self, homes: TwoHomes, number: int = 1, file: MemoryFile | None = None) -> None:
-        self.file = file or MemoryFile()
-        self.a_home_is_out = False
-        self.gateway = OneGateway(
-            homes.by_side, homes.clock, number=number, policy_of=lambda ns: self._policy_of(ns)
-        )
-        self.registry = Registry(
-            homes=homes.by_side,
-            reader=self.gateway.reader,
-            clock=homes.clock,
-            file=self.file,
-            home_is_out=lambda: self.a_home_is_out,
-        )
-        self._policy_of: Callable[[str], AckPolicy] = self.registry.policy_of
-        self.namespaces = Namespaces(
-            registry=self.registry,
-            writer=self.gateway.writer,
-            time=self.gateway.time,
-            entropy=self.gateway.entropy,
-        )
-
-    async def titles(self) -> list[str]:
-        return [namespace.title for namespace in await self.namespaces.list()]
 
 
 @pytest.fixture
@@ -95,7 +48,7 @@ async def test_a_namespace_is_created_in_both_homes_and_found(homes: TwoHomes) -
     assert made.settings == Settings(AckPolicy.FIRST, ReadMode.S3, 0)
     assert made.created_at_s == homes.clock.now_us() // 1_000_000
     for home in homes.by_side.values():
-        reply = await home.get(key_of(made.id), 1.0)
+        reply = await home.get(NAMESPACES.key_of(made.id), 1.0)
         assert isinstance(reply, Found)
         assert reply.record.value == encode_namespace(made)
     assert one.registry.book.known(made.id)
@@ -177,7 +130,7 @@ async def test_the_older_of_two_equal_titles_keeps_it(homes: TwoHomes) -> None:
     for namespace in (young, old):
         record = seal(homes.version(), encode_namespace(namespace))
         for home in homes.by_side.values():
-            await home.put_if_newer(key_of(namespace.id), record, 1.0)
+            await home.put_if_newer(NAMESPACES.key_of(namespace.id), record, 1.0)
     one = Administration(homes)
     assert [(n.id, n.title_conflict) for n in await one.namespaces.list()] == [
         (old.id, False),
@@ -225,7 +178,7 @@ async def test_a_deleted_namespace_leaves_a_tombstone_in_both_homes(homes: TwoHo
     await one.namespaces.delete(made.id)
     assert not one.registry.book.known(made.id)
     for home in homes.by_side.values():
-        reply = await home.get(key_of(made.id), 1.0)
+        reply = await home.get(NAMESPACES.key_of(made.id), 1.0)
         assert isinstance(reply, Found)
         assert reply.record.kind is Kind.TOMBSTONE
     for refused in (one.namespaces.get(made.id), one.namespaces.delete(made.id)):
@@ -268,7 +221,7 @@ async def test_a_look_reads_nothing_that_is_known_already(homes: TwoHomes) -> No
 async def test_a_tombstone_that_kvsp_lists_costs_no_read(homes: TwoHomes) -> None:
     one = Administration(homes)
     tombstone = seal_tombstone(homes.version())
-    await homes.kvsp.memory.put_if_newer(key_of(UNKNOWN), tombstone, 1.0)
+    await homes.kvsp.memory.put_if_newer(NAMESPACES.key_of(UNKNOWN), tombstone, 1.0)
     for _ in range(3):
         await one.registry.refresh()
     assert one.registry.missing(UNKNOWN)
@@ -279,8 +232,10 @@ async def test_an_old_copy_in_one_home_revives_nothing_and_is_read_once(homes: T
     one = Administration(homes)
     namespace = Namespace(UNKNOWN, "a")
     old = seal(homes.version(), encode_namespace(namespace))
-    await homes.s3.memory.put_if_newer(key_of(UNKNOWN), old, 1.0)
-    await homes.kvsp.put_if_newer(key_of(UNKNOWN), seal_tombstone(homes.version(10)), 1.0)
+    await homes.s3.memory.put_if_newer(NAMESPACES.key_of(UNKNOWN), old, 1.0)
+    await homes.kvsp.put_if_newer(
+        NAMESPACES.key_of(UNKNOWN), seal_tombstone(homes.version(10)), 1.0
+    )
     for _ in range(3):
         await one.registry.refresh()
         assert not one.registry.book.known(UNKNOWN)
@@ -322,14 +277,14 @@ async def test_a_record_under_a_reserved_or_foreign_name_is_no_namespace(homes: 
     for name in (SYSTEM_NAMESPACE, "short", "ef" * 16):
         value = encode_namespace(Namespace(UNKNOWN, "a"))
         for home in homes.by_side.values():
-            await home.put_if_newer(key_of(name), seal(homes.version(), value), 1.0)
+            await home.put_if_newer(NAMESPACES.key_of(name), seal(homes.version(), value), 1.0)
     assert await one.namespaces.list() == []
 
 
 async def test_a_damaged_record_is_counted_and_hides_no_other(homes: TwoHomes) -> None:
     one = Administration(homes)
     for home in homes.by_side.values():
-        await home.put_if_newer(key_of(UNKNOWN), seal(homes.version(), b"{}"), 1.0)
+        await home.put_if_newer(NAMESPACES.key_of(UNKNOWN), seal(homes.version(), b"{}"), 1.0)
     await one.namespaces.create("a", NOTHING)
     assert await one.titles() == ["a"]
     assert one.registry.counters.damaged == 2
@@ -380,7 +335,7 @@ async def test_a_confirmed_miss_is_remembered_for_a_second(homes: TwoHomes) -> N
     await two.gateway.writer.drained()
     for home in homes.by_side.values():
         record = seal(homes.version(), encode_namespace(namespace))
-        await home.put_if_newer(key_of(UNKNOWN), record, 1.0)
+        await home.put_if_newer(NAMESPACES.key_of(UNKNOWN), record, 1.0)
     assert await one.registry.resolve(UNKNOWN) == namespace
 
 
@@ -442,9 +397,9 @@ async def test_a_namespace_that_no_home_lists_any_more_is_still_served(homes: Tw
     one = Administration(homes)
     made = await one.namespaces.create("a", NOTHING)
     for home in homes.by_side.values():
-        reply = await home.get(key_of(made.id), 1.0)
+        reply = await home.get(NAMESPACES.key_of(made.id), 1.0)
         assert isinstance(reply, Found)
-        assert home.memory.remove(key_of(made.id), reply.record.version)
+        assert home.memory.remove(NAMESPACES.key_of(made.id), reply.record.version)
     await one.registry.refresh()
     assert one.registry.book.known(made.id)
 
@@ -471,7 +426,7 @@ async def test_a_disk_that_refuses_is_tried_again(homes: TwoHomes) -> None:
     assert one.registry.counters.save_failures
     one.file.refuses = False
     await one.registry.refresh()
-    assert [kept.namespace for kept in one.file.load()] == [made]
+    assert [kept.item for kept in one.file.load()] == [made]
     saves = one.file.saves
     await one.registry.refresh()
     assert one.file.saves == saves
@@ -481,14 +436,14 @@ async def test_the_number_of_namespaces_is_bounded(
     homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Administration(homes)
-    monkeypatch.setattr(changes, "NAMESPACES_MAX", 2)
+    monkeypatch.setattr(namespace_changes, "NAMESPACES_MAX", 2)
     a = await one.namespaces.create("a", NOTHING)
     await one.namespaces.create("b", NOTHING)
     with pytest.raises(Overloaded, match="2 namespaces"):
         await one.namespaces.create("c", NOTHING)
     await one.namespaces.delete(a.id)
     await one.namespaces.create("c", NOTHING)
-    monkeypatch.setattr(changes, "RECORDS_MAX", 3)
+    monkeypatch.setattr(namespace_changes, "RECORDS_MAX", 3)
     await one.namespaces.delete((await one.namespaces.find("c")).id)
     with pytest.raises(Overloaded, match="3 ids are used up"):
         await one.namespaces.create("d", NOTHING)
@@ -502,10 +457,10 @@ async def test_a_delete_overtaken_by_a_change_is_repeated_above_it(homes: TwoHom
     newer = seal(homes.version(5_400), encode_namespace(made))
     assert newer.version.time_us == ahead
     for home in homes.by_side.values():
-        home.memory._namespace(SYSTEM_NAMESPACE).store(key_of(made.id).name, newer)
-    homes.kvsp.unlisted = homes.s3.unlisted = frozenset({key_of(made.id).name})
+        home.memory._namespace(SYSTEM_NAMESPACE).store(NAMESPACES.key_of(made.id).name, newer)
+    homes.kvsp.unlisted = homes.s3.unlisted = frozenset({NAMESPACES.key_of(made.id).name})
     await one.namespaces.delete(made.id)
-    reply = await homes.kvsp.get(key_of(made.id), 1.0)
+    reply = await homes.kvsp.get(NAMESPACES.key_of(made.id), 1.0)
     assert isinstance(reply, Found)
     assert reply.record.kind is Kind.TOMBSTONE
     assert reply.record.version > newer.version
@@ -513,13 +468,13 @@ async def test_a_delete_overtaken_by_a_change_is_repeated_above_it(homes: TwoHom
 
 async def test_a_leftover_intent_for_a_namespace_makes_a_miss_unavailable(homes: TwoHomes) -> None:
     one = Administration(homes)
-    one.gateway.machine.pin([Intent(key_of(UNKNOWN), homes.version())])
+    one.gateway.machine.pin([Intent(NAMESPACES.key_of(UNKNOWN), homes.version())])
     with pytest.raises(Unavailable):
         await one.registry.resolve(UNKNOWN)
 
 
 async def test_the_copy_on_disk_is_whole_or_the_old_one(tmp_path: Path) -> None:
-    file = DiskRegistryFile(tmp_path / "namespaces.json")
+    file = DiskCopy(tmp_path / "namespaces.json", NAMESPACES)
     assert file.load() == []
     version = TwoHomes().version()
     kept = [
@@ -537,4 +492,4 @@ async def test_the_copy_on_disk_is_whole_or_the_old_one(tmp_path: Path) -> None:
 async def test_a_damaged_copy_on_disk_counts_as_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "namespaces.json"
     path.write_bytes(content)
-    assert DiskRegistryFile(path).load() == []
+    assert DiskCopy(path, NAMESPACES).load() == []

@@ -1,43 +1,35 @@
-"""Which namespaces there are, as this gateway knows it: from its disk, and from both homes.
+"""The system records of one kind as this gateway knows them: from its disk, and from both homes.
 
-A namespace is a record of the system namespace, so it has two homes like any other. Each home is
+They are records of the system namespace, so they have two homes like any others. Each home is
 looked at once a second by itself, so that a slow one keeps no news of the other one back. The
-newest version of each record counts, and nothing but a tombstone ends a namespace: a home that
-does not list it proves nothing. The whole is kept on disk, so that a gateway that starts while its
-homes are slow or down serves what it served before.
+newest version of each record counts, and nothing but a tombstone ends one: a home that does not
+list it proves nothing. The whole is kept on disk, so that a gateway that starts while its homes are
+slow or down serves what it served before.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol
 
-from kvgateway.namespace_book import Kept, NamespaceBook, deleted
 from kvgateway.reads import Reader
+from kvgateway.registry.book import Kept, RecordBook, deleted
+from kvgateway.registry.form import RecordForm, T
 from tandem.backends.port import Backend
-from tandem.core.key import RESERVED_NAMESPACES, SYSTEM_NAMESPACE, Key, is_namespace_id
+from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.limits import LIST_PAGE_MAX
-from tandem.core.namespace import (
-    BadNamespaceRecord,
-    Namespace,
-    ReadMode,
-    check_namespace_id,
-    decode_namespace,
-)
-from tandem.core.race import AckPolicy
 from tandem.core.record import Kind, Record
 from tandem.core.reply import Failed, Found, Side
 from tandem.core.request import Read
 from tandem.core.scan_diff import Entry
 from tandem.core.version import NO_VERSION
-from tandem.errors import NamespaceNotFound, TandemError, Unavailable
+from tandem.errors import TandemError, Unavailable
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 
 _LOG = logs.get("registry")
-NAME_PREFIX: Final = "ns/"
 RECORDS_MAX: Final = 100_000
-"""Namespaces that there are or ever were, since the tombstone of an id stays for ever."""
+"""Of one kind, that there are or ever were, since the tombstone of an id stays for ever."""
 REFRESH_S: Final = 1.0
 LOOK_DEADLINE_S: Final = 3.0
 READS_MAX: Final = 32
@@ -46,21 +38,21 @@ MISSES_MAX: Final = 10_000
 _PAGES_MAX: Final = 2 * RECORDS_MAX // LIST_PAGE_MAX
 
 
-class RegistryFile(Protocol):
+class CopyFile(Protocol[T]):
     """The copy on this gateway's disk."""
 
-    def load(self) -> Sequence[Kept]:
+    def load(self) -> Sequence[Kept[T]]:
         """What was saved last; nothing when there is no file, or none that can be read."""
         ...
 
-    async def save(self, kept: Sequence[Kept]) -> None:
+    async def save(self, kept: Sequence[Kept[T]]) -> None:
         """Replaces the copy, durably and all or nothing; OSError when the disk refuses."""
         ...
 
 
 @dataclass(slots=True)
-class RegistryCounters:
-    """What went wrong in keeping the registry."""
+class RecordCounters:
+    """What went wrong in keeping the copy."""
 
     looks_failed: int = 0
     damaged: int = 0
@@ -75,8 +67,8 @@ class _View:
     whole: bool
 
 
-class Registry:
-    """The namespaces; `run` is its one task."""
+class SystemRecords(Generic[T]):
+    """The records of one kind; `run` is its one task."""
 
     def __init__(
         self,
@@ -84,49 +76,33 @@ class Registry:
         homes: Mapping[Side, Backend],
         reader: Reader,
         clock: Clock,
-        file: RegistryFile,
-        home_is_out: Callable[[], bool],
+        file: CopyFile[T],
+        form: RecordForm[T],
+        book: RecordBook[T],
     ) -> None:
         self._homes = homes
         self._reader = reader
         self._clock = clock
         self._file = file
-        self._home_is_out = home_is_out
+        self._form = form
         self._misses: dict[str, int] = {}
         self._views: dict[Side, _View] = {}
         self._judged: dict[Side, dict[str, bytes]] = {side: {} for side in homes}
         """Copies that were read and are not to be read again, though they are not the newest."""
         self._saving = asyncio.Lock()
         self._unsaved = False
-        self.counters = RegistryCounters()
-        self.book = NamespaceBook()
-        self.ready = self.book.learn(file.load())
-        """Whether the namespaces are known at all: from disk, or from one home that listed all."""
+        self.counters = RecordCounters()
+        self.book = book
+        self.ready = book.learn(file.load())
+        """Whether the records are known at all: from disk, or from one home that listed all."""
 
-    def missing(self, namespace_id: str) -> bool:
-        """Whether it is known that there is no such namespace: deleted, or just looked for."""
-        kept = self.book.kept(namespace_id)
+    def missing(self, record_id: str) -> bool:
+        """Whether it is known that nothing has this id: deleted, or just looked for."""
+        kept = self.book.kept(record_id)
         if kept is not None:
-            return kept.namespace is None
-        until_us = self._misses.get(namespace_id)
+            return kept.item is None
+        until_us = self._misses.get(record_id)
         return until_us is not None and self._clock.monotonic_us() < until_us
-
-    def policy_of(self, namespace_id: str) -> AckPolicy:
-        """How writes to a namespace are acknowledged: as it is set, or the default if not known.
-
-        The reserved ones need both homes, unless one is switched off for writes.
-        """
-        namespace = self.book.get(namespace_id)
-        if namespace is not None:
-            return namespace.settings.ack_policy
-        if namespace_id in RESERVED_NAMESPACES and not self._home_is_out():
-            return AckPolicy.BOTH
-        return AckPolicy.FIRST_INTENT
-
-    def mode_of(self, namespace_id: str) -> ReadMode:
-        """Which homes answer reads of a namespace; both for reserved and unknown ones."""
-        namespace = self.book.get(namespace_id)
-        return ReadMode.RACE if namespace is None else namespace.settings.read_mode
 
     def equal(self) -> bool | None:
         """Whether both homes listed the same records lately; None when one did not answer."""
@@ -139,51 +115,45 @@ class Registry:
         """Whether every home has listed everything at the last look, so that a miss is one."""
         return self.equal() is not None
 
-    async def resolve(self, namespace_id: str) -> Namespace:
-        """The namespace, asked for in both homes when it is not known here.
+    async def find(self, record_id: str) -> T | None:
+        """What has this id, asked for in both homes when it is not known here; None when both miss
+        it or it is deleted.
 
-        Raises NamespaceNotFound when both homes miss it, or it is deleted or reserved;
-        InvalidArgument when it has not the form of an id; Unavailable when a home that could have
-        it does not answer.
+        Raises Unavailable when a home that could have it does not answer, or the record is damaged.
         """
-        found = self.book.get(namespace_id)
-        if found is not None:
+        found = self.book.get(record_id)
+        if found is not None or self.missing(record_id):
             return found
-        check_namespace_id(namespace_id)
-        if self.missing(namespace_id):
-            raise NamespaceNotFound(namespace_id)
-        key = key_of(namespace_id)
+        key = self._form.key_of(record_id)
         [answer] = self._reader.read([Read(key, cache_ttl_s=0)])
         if isinstance(answer, TandemError):
             raise answer
         result = await answer if isinstance(answer, asyncio.Future) else answer
         if result.record is not None:
             await self.learn(self._opened(key.name, result.record))
-            return self._served(namespace_id)
+            return self._served(record_id)
         if result.version != NO_VERSION:
-            await self.learn([deleted(namespace_id, result.version)])
-            raise NamespaceNotFound(namespace_id)
-        if result.unconfirmed or result.stale:
+            await self.learn([deleted(record_id, result.version)])
+        elif result.unconfirmed or result.stale:
             raise Unavailable(
-                f"namespace {namespace_id} is not known here, and a home that may have it does not"
-                " answer"
+                f"{self._form.noun} {record_id} is not known here, and a home that may have it does"
+                " not answer"
             )
-        self._remember_miss(namespace_id)
-        raise NamespaceNotFound(namespace_id)
+        else:
+            self._remember_miss(record_id)
+        return None
 
-    def _served(self, namespace_id: str) -> Namespace:
-        found = self.book.get(namespace_id)
-        if found is not None:
-            return found
-        if self.missing(namespace_id):
-            raise NamespaceNotFound(namespace_id)
-        raise Unavailable(f"the record of namespace {namespace_id} is damaged")
+    def _served(self, record_id: str) -> T | None:
+        found = self.book.get(record_id)
+        if found is None and not self.missing(record_id):
+            raise Unavailable(f"the record of {self._form.noun} {record_id} is damaged")
+        return found
 
-    def _remember_miss(self, namespace_id: str) -> None:
-        self._misses.pop(namespace_id, None)
+    def _remember_miss(self, record_id: str) -> None:
+        self._misses.pop(record_id, None)
         if len(self._misses) >= MISSES_MAX:
             del self._misses[next(iter(self._misses))]
-        self._misses[namespace_id] = self._clock.monotonic_us() + MISS_US
+        self._misses[record_id] = self._clock.monotonic_us() + MISS_US
 
     async def run(self) -> None:
         """Looks at both homes once a second until cancelled."""
@@ -205,7 +175,7 @@ class Registry:
             page = await self._homes[side].scan(
                 SYSTEM_NAMESPACE,
                 after=after,
-                prefix=NAME_PREFIX,
+                prefix=self._form.prefix,
                 limit=LIST_PAGE_MAX,
                 deadline_s=LOOK_DEADLINE_S,
             )
@@ -230,7 +200,7 @@ class Registry:
     async def _take(self, side: Side, entries: Sequence[Entry]) -> bool:
         """Learns what a home lists; False when one of its records could not be read."""
         news = [entry for entry in entries if self._is_news(side, entry)]
-        buried = {entry.name: _buried(entry) for entry in news}
+        buried = {entry.name: self._buried(entry) for entry in news}
         self._learn(kept for kept in buried.values() if kept is not None)
         unread = [entry for entry in news if buried[entry.name] is None]
         all_read = True
@@ -242,7 +212,7 @@ class Registry:
                     for entry in group
                 )
             )
-            found: list[Kept] = []
+            found: list[Kept[T]] = []
             for entry, reply in zip(group, replies, strict=True):
                 if isinstance(reply, Found):
                     self._judged[side][entry.name] = reply.record.digest
@@ -253,35 +223,35 @@ class Registry:
         return all_read
 
     def _is_news(self, side: Side, entry: Entry) -> bool:
-        namespace_id = entry.name.removeprefix(NAME_PREFIX)
-        if not is_namespace_id(namespace_id):
+        record_id = self._form.id_of(entry.name)
+        if not self._form.is_id(record_id):
             return False
-        kept = self.book.kept(namespace_id)
+        kept = self.book.kept(record_id)
         if kept is not None and kept.digest == entry.digest:
             return False
         return self._judged[side].get(entry.name) != entry.digest
 
-    def _opened(self, name: str, record: Record) -> Sequence[Kept]:
+    def _opened(self, name: str, record: Record) -> Sequence[Kept[T]]:
         """What a record says of its id; nothing when it is damaged, which is counted."""
-        namespace_id = name.removeprefix(NAME_PREFIX)
+        record_id = self._form.id_of(name)
         if record.kind is Kind.TOMBSTONE:
-            return [Kept(namespace_id, record.version, record.digest, None)]
+            return [Kept(record_id, record.version, record.digest, None)]
         try:
-            namespace = decode_namespace(record.value)
-            if namespace.id != namespace_id:
-                raise BadNamespaceRecord(f"it says that its id is {namespace.id}")
-        except BadNamespaceRecord as error:
+            item = self._form.decode(record.value)
+            if item.id != record_id:
+                raise ValueError(f"it says that its id is {item.id}")
+        except ValueError as error:
             self.counters.damaged += 1
-            _LOG.error("bad_namespace_record", namespace=namespace_id, error=str(error))
+            _LOG.error("bad_record", of=self._form.noun, id=record_id, error=str(error))
             return []
-        return [Kept(namespace_id, record.version, record.digest, namespace)]
+        return [Kept(record_id, record.version, record.digest, item)]
 
-    async def learn(self, kept: Iterable[Kept]) -> None:
+    async def learn(self, kept: Iterable[Kept[T]]) -> None:
         """Takes what is newer than what is known, and saves it."""
         self._learn(kept)
         await self._save()
 
-    def _learn(self, kept: Iterable[Kept]) -> None:
+    def _learn(self, kept: Iterable[Kept[T]]) -> None:
         self._unsaved = self.book.learn(kept) or self._unsaved
 
     async def _save(self) -> None:
@@ -296,14 +266,8 @@ class Registry:
                 self.counters.save_failures += 1
                 _LOG.error("registry_not_saved", error=str(error))
 
-
-def key_of(namespace_id: str) -> Key:
-    """The key of a namespace's record."""
-    return Key(SYSTEM_NAMESPACE, NAME_PREFIX + namespace_id)
-
-
-def _buried(entry: Entry) -> Kept | None:
-    """What a listed tombstone says by itself; None for any other entry."""
-    if entry.kind is not Kind.TOMBSTONE or entry.version is None:
-        return None
-    return Kept(entry.name.removeprefix(NAME_PREFIX), entry.version, entry.digest, None)
+    def _buried(self, entry: Entry) -> Kept[T] | None:
+        """What a listed tombstone says by itself; None for any other entry."""
+        if entry.kind is not Kind.TOMBSTONE or entry.version is None:
+            return None
+        return Kept(self._form.id_of(entry.name), entry.version, entry.digest, None)

@@ -1,45 +1,33 @@
-"""Creating, changing and ending namespaces: one change at a time, acknowledged by both homes.
+"""Creating, changing and ending namespaces.
 
-A change begins with a fresh look at both homes, so a title is taken twice only by two gateways at
-the same moment; the younger namespace is then shown as a conflict until someone renames it. Two
-changes of one namespace at the same moment: the later one counts, whole.
+A title is taken twice only by two gateways at the same moment, since each change begins with a
+fresh look; the younger namespace is then shown as a conflict until someone renames it.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from kvgateway.home_time import HomeTime
-from kvgateway.namespace_book import Kept, deleted
-from kvgateway.registry import RECORDS_MAX, Registry, key_of
+from kvgateway.registry.changes import RecordChanges
+from kvgateway.registry.form import NAMESPACES
+from kvgateway.registry.namespaces import Registry
+from kvgateway.registry.records import RECORDS_MAX
 from kvgateway.writes import Writer
 from tandem.core.access import DEFAULT_ACCOUNT
-from tandem.core.envelope import seal
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.limits import NAMESPACES_MAX
-from tandem.core.namespace import (
-    Namespace,
-    Settings,
-    SettingsChange,
-    check_title,
-    encode_namespace,
-)
-from tandem.core.request import Delete, Put, Write, Written
+from tandem.core.namespace import Namespace, Settings, SettingsChange, check_title
 from tandem.core.version import Version
 from tandem.errors import (
     NamespaceExists,
     NamespaceNotFound,
     Overloaded,
-    TandemError,
     TooManyNamespaces,
     Unavailable,
 )
 from tandem.runtime.randomness import Entropy
 
-CHANGES_MAX: Final = 64
-_DELETE_ROUNDS_MAX: Final = 3
 _ID_BYTES: Final = 16
 
 
@@ -51,11 +39,9 @@ class Namespaces:
     ) -> None:
         self._registry = registry
         self._book = registry.book
-        self._writer = writer
+        self._changes = RecordChanges(registry, NAMESPACES, writer)
         self._time = time
         self._entropy = entropy
-        self._changing = asyncio.Lock()
-        self._changes = 0
 
     async def create(
         self, title: str, change: SettingsChange, account: str = DEFAULT_ACCOUNT
@@ -66,7 +52,7 @@ class Namespaces:
         NAMESPACES_MAX, Unavailable when not both homes confirm it: it may then exist all the same.
         """
         check_title(title)
-        async with self._change():
+        async with self._changes.turn():
             self._check_free(account, title)
             if len(self._book.live(account)) >= NAMESPACES_MAX:
                 raise TooManyNamespaces(
@@ -82,7 +68,7 @@ class Namespaces:
     async def list(self, account: str | None = None) -> Sequence[Namespace]:
         """The namespaces of an account, or all, by title."""
         await self._registry.refresh()
-        self._check_ready()
+        self._changes.check_ready()
         return self._book.live(account)
 
     async def get(self, namespace_id: str) -> Namespace:
@@ -107,7 +93,7 @@ class Namespaces:
     async def rename(self, namespace_id: str, title: str) -> Namespace:
         """Gives it another title; NamespaceExists when another one has it."""
         check_title(title)
-        async with self._change():
+        async with self._changes.turn():
             namespace, version = await self._current(namespace_id)
             if namespace.title == title and not namespace.title_conflict:
                 return namespace
@@ -116,7 +102,7 @@ class Namespaces:
 
     async def configure(self, namespace_id: str, change: SettingsChange) -> Namespace:
         """Changes its settings, one epoch on; nothing is written when nothing changes."""
-        async with self._change():
+        async with self._changes.turn():
             namespace, version = await self._current(namespace_id)
             settings = change.applied_to(namespace.settings)
             if settings == namespace.settings:
@@ -126,33 +112,9 @@ class Namespaces:
 
     async def delete(self, namespace_id: str) -> None:
         """Ends it for ever, also when another gateway changes it at the same moment."""
-        async with self._change():
+        async with self._changes.turn():
             _, above = await self._current(namespace_id)
-            for _ in range(_DELETE_ROUNDS_MAX):
-                written = await self._written(Delete(key_of(namespace_id), above))
-                await self._registry.learn([deleted(namespace_id, written.version)])
-                if written.superseded_by is None:
-                    return
-                above = written.superseded_by
-            raise Unavailable(f"namespace {namespace_id} is being changed by others all the time")
-
-    @asynccontextmanager
-    async def _change(self) -> AsyncIterator[None]:
-        """One change at a time, after a fresh look."""
-        if self._changes >= CHANGES_MAX:
-            raise Overloaded(f"{self._changes} changes of namespaces wait")
-        self._changes += 1
-        try:
-            async with self._changing:
-                await self._registry.refresh()
-                self._check_ready()
-                yield
-        finally:
-            self._changes -= 1
-
-    def _check_ready(self) -> None:
-        if not self._registry.ready:
-            raise Unavailable("the namespaces are not known yet: no home has listed them all")
+            await self._changes.bury(namespace_id, above)
 
     def _check_free(self, account: str, title: str) -> None:
         if self._book.owner_of(account, title) is not None:
@@ -171,20 +133,5 @@ class Namespaces:
         return namespace, kept.version
 
     async def _put(self, namespace: Namespace, *above: Version) -> Namespace:
-        value = encode_namespace(namespace)
-        written = await self._written(Put(key_of(namespace.id), value, b"", 0, *above))
-        digest = seal(written.version, value).digest
-        await self._registry.learn([Kept(namespace.id, written.version, digest, namespace)])
+        await self._changes.put(namespace, *above)
         return self._book.get(namespace.id) or namespace
-
-    async def _written(self, write: Write) -> Written:
-        [answer] = self._writer.write([write])
-        if isinstance(answer, TandemError):
-            raise answer
-        try:
-            return await answer
-        except Unavailable as error:
-            raise Unavailable(
-                f"{error}. Namespaces change only when both homes confirm it; while one is down,"
-                " switch it off for writes to go on with the other"
-            ) from error
