@@ -82,7 +82,7 @@ class Values:
             if applies
         ]
         record = result.record
-        if record is None or not record.live_at(self._clock.now_us() / 1e6):
+        if record is None:
             raise RestError(404, 10009, "key not found", headers)
         return _Found(record, [version_header(record.version), *headers])
 
