@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ def _gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def _open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.mark.parametrize("silent", [FALLS_SILENT, LETS_GO])
@@ -93,7 +98,7 @@ async def test_one_that_dies_again_and_again_is_replaced_ever_more_slowly(tmp_pa
         await crew.until(lambda: len(crew.started_us[0]) == 7)
         assert len(crew.started_us[1]) == 1
     starts = crew.started_us[0]
-    for deaths, (before, after) in enumerate(zip(starts, starts[1:], strict=False), start=1):
+    for deaths, (before, after) in enumerate(pairwise(starts), start=1):
         least_s = delay_s(deaths, first_s=0.05, most_s=5.0, unit_random=0.5)
         assert after - before >= least_s * 1e6
     assert least_s > 0.8
@@ -139,10 +144,10 @@ async def test_a_command_that_cannot_be_run_is_counted_and_ends_nothing(tmp_path
 async def test_no_pipe_is_left_open_whatever_the_workers_do(tmp_path: Path) -> None:
     lives = [DIES, "/no/such/program", DIES, "/no/such/program", BEATS]
     crew = Supervised(tmp_path, {0: lives})
-    before = len(os.listdir("/proc/self/fd"))
+    before = _open_files()
     async with supervising(crew):
         await crew.until(lambda: crew.supervisor.counters.started == 3)
-    assert len(os.listdir("/proc/self/fd")) <= before + 1  # of the loop's watch over children
+    assert _open_files() <= before + 1  # of the loop's watch over children
 
 
 async def test_a_stop_lets_every_worker_drain(tmp_path: Path) -> None:
