@@ -85,6 +85,7 @@ class _Gateway:
         self._places = Places(settings.data)
         self._time = HomeTime(clock)
         self._minted_us: int | None = None
+        self._recovering = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Prepares, then supervises until `stop` is set."""
@@ -150,8 +151,13 @@ class _Gateway:
         return store_id
 
     async def _recovered(self, queue: SqliteQueue, machine: SharedMachine) -> None:
-        leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
-        count = await recover_intents(leftovers, queue, machine)
+        """In a thread, since what it waits for may be a worker that was stopped inside a transaction
+        and that this process has to kill; one at a time, since they share a view of the memory."""
+        async with self._recovering:
+            await asyncio.to_thread(machine.forget_dead_readers)
+            leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
+            pin = partial(asyncio.to_thread, machine.pin)
+            count = await recover_intents(leftovers, queue, pin)
         if count:
             _LOG.info("intents_recovered", count=count)
 
@@ -166,7 +172,6 @@ class _Gateway:
             return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)
 
         async def recover(_: int) -> None:
-            machine.forget_dead_readers()
             await self._recovered(queue, machine)
 
         return Supervisor(

@@ -1,12 +1,13 @@
 """One store for all gateways, and no intent forgotten, whatever dies or fails in between."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from kvgateway.home_time import HomeTime
-from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.preparation import Pin, agree_on_store, pin_queue, recover_intents
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent, RepairTask
@@ -25,6 +26,15 @@ def memory() -> MemoryMachine:
     return MemoryMachine(gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51)
 
 
+def pinning(machine: MemoryMachine) -> Pin:
+    """Its `pin`, for one who awaits it."""
+
+    async def pin(intents: Sequence[Intent]) -> None:
+        machine.pin(intents)
+
+    return pin
+
+
 @dataclass
 class LeftBehind:
     """A dead worker's journal."""
@@ -32,7 +42,7 @@ class LeftBehind:
     intents: list[Intent] = field(default_factory=lambda: list(INTENTS))
     fate: str = "held"
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         self.fate = "dropped"
 
     def release(self) -> None:
@@ -99,7 +109,7 @@ def _refused() -> Failed:
 def test_intents_become_tasks_and_wanted_versions() -> None:
     async def recover() -> None:
         queue, machine, left = MemoryQueue(), memory(), LeftBehind()
-        assert await recover_intents([left], queue, machine) == len(INTENTS)
+        assert await recover_intents([left], queue, pinning(machine)) == len(INTENTS)
         assert left.fate == "dropped"
         for intent, known in zip(
             INTENTS, machine.lookup([i.key for i in INTENTS], EPOCH_US), strict=True
@@ -115,7 +125,7 @@ def test_a_queue_that_refuses_leaves_intents_for_a_later_try() -> None:
     async def recover() -> None:
         lefts = [LeftBehind(), LeftBehind()]
         with pytest.raises(OSError, match="no space"):
-            await recover_intents(lefts, RefusingQueue(), memory())
+            await recover_intents(lefts, RefusingQueue(), pinning(memory()))
         assert [left.fate for left in lefts] == ["released"] * 2
 
     run(recover())

@@ -19,7 +19,7 @@ from kvgateway.state.clock_bound import EXTEND_EACH_S
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.ports import Machine, RepairQueue
+from kvgateway.state.ports import Intent, Machine, RepairQueue
 from kvgateway.state.switches import HomeSwitch, Switches
 from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
@@ -311,7 +311,10 @@ class Host:
         self.ground.history.note(worker.name, "serves")
 
     async def _recover(self) -> None:
-        await recover_intents(list(self.disk.leftovers), self.disk.queue, self.memory)
+        await recover_intents(list(self.disk.leftovers), self.disk.queue, self._pinned)
+
+    async def _pinned(self, intents: Sequence[Intent]) -> None:
+        self.memory.pin(intents)
 
     async def _listen(self, homes: Mapping[Side, Backend], time: HomeTime) -> None:
         while True:

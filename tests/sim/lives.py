@@ -79,7 +79,7 @@ class Leftover:
     def release(self) -> None:
         """It stays where it is."""
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         self.disk.leftovers = [one for one in self.disk.leftovers if one is not self]
 
 
