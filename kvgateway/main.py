@@ -151,8 +151,8 @@ class _Gateway:
         return store_id
 
     async def _recovered(self, queue: SqliteQueue, machine: SharedMachine) -> None:
-        """In a thread: what it waits for may be a worker that was stopped inside a transaction, which
-        this process has to kill. One at a time, since all share one view of the memory."""
+        """In a thread: what it waits for may be a worker that was stopped inside a transaction, and
+        this process must kill it. One at a time, since all share one view of the memory."""
         async with self._recovering:
             await asyncio.to_thread(machine.forget_dead_readers)
             leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
