@@ -55,8 +55,8 @@ class ReadCounters:
 class Trust(Protocol):
     """Says which home must not give a first answer."""
 
-    def behind(self, namespace: str) -> Side | None:
-        """The home that may lack writes of this namespace, if one does."""
+    def behind(self, namespace: str) -> tuple[Side, ...]:
+        """The homes that may lack writes of this namespace."""
         ...
 
 

@@ -42,14 +42,13 @@ class Trust:
         """A crawl that began then found the namespace equal in both homes."""
         self._crawled[namespace] = max(began_us, self._crawled.get(namespace, 0))
 
-    def behind(self, namespace: str) -> Side | None:
-        """The home that may lack writes of `namespace`; of two, the one that missed them later."""
+    def behind(self, namespace: str) -> tuple[Side, ...]:
+        """The homes that may lack writes of `namespace`."""
         if not self._missed:
-            return None
+            return ()
         crawled_us = self._crawled.get(namespace, 0)
         last = {side: self._last_missed(side, namespace) for side in Side}
-        late = [side for side, missed_us in last.items() if missed_us and missed_us >= crawled_us]
-        return max(late, key=lambda side: last[side]) if late else None
+        return tuple(s for s, missed_us in last.items() if missed_us and missed_us >= crawled_us)
 
     def _last_missed(self, side: Side, namespace: str) -> int:
         return max(self._missed.get((side, namespace), 0), self._missed.get((side, ALL), 0))

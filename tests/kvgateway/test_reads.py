@@ -95,13 +95,27 @@ async def test_a_miss_in_doubt_does_not_hide_what_the_machine_has_read_before() 
 
 
 @in_virtual_time
+async def test_of_two_homes_that_are_behind_neither_answers_first() -> None:
+    gateway = TimedGateway()
+    gateway.trust.late = (Side.KVSP, Side.S3)
+    older, newer = _value(gateway), _value(gateway, 5)
+    await gateway.hold(older, Side.KVSP)
+    await gateway.hold(newer, Side.S3)
+    gateway.s3.takes(0.3)
+    assert await _timed(gateway) == (0.3, ReadResult(newer, newer.version))
+    gateway.s3.takes(0.3, DOWN)
+    took_s, result = await _timed(gateway, PAST_CACHE)
+    assert (took_s, result.version) == (0.3, newer.version), "never below what was shown"
+
+
+@in_virtual_time
 async def test_nobody_goes_back_behind_a_stale_answer() -> None:
     gateway = TimedGateway()
     older, newer = _value(gateway), _value(gateway, 5)
     await gateway.hold(older)
     await _timed(gateway)
     await gateway.hold(newer, Side.S3)
-    gateway.trust.late = Side.S3
+    gateway.trust.late = (Side.S3,)
     gateway.kvsp.takes(0.1, DOWN)
     _, result = await _timed(gateway, PAST_CACHE)
     assert (result.record, result.stale) == (newer, True)
