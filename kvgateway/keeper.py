@@ -141,7 +141,10 @@ class Keeper:
         for side, reply in replies.items():
             self._guards[side].heard(reply)
             if isinstance(reply, Found):
-                self._trust.saw(side, identity.incarnation(reply), reply.home_time_us)
+                self._trust.saw(
+                    side, identity.incarnation(reply), identity.rebuilt_us(reply),
+                    reply.home_time_us,
+                )  # fmt: skip
         verdict = identity.judge(self._store_id, "", replies)
         for side, objection in verdict.barred.items():
             guard = self._guards[side]
@@ -162,6 +165,7 @@ class Keeper:
                 self._store_id,
                 self._entropy.token(8),
                 LOOK_DEADLINE_S,
+                again=True,
             )
 
     async def _note_missed(self) -> None:

@@ -65,11 +65,15 @@ async def agree_on_store(
             if verdict.store_id != fresh:
                 trust.missed(side, ALL, time.now_us())
             await identity.give(
-                homes[side], replies[side], verdict.store_id, nonce, LOOK_DEADLINE_S
-            )
+                homes[side], replies[side], verdict.store_id, nonce, LOOK_DEADLINE_S,
+                again=bool(kept),
+            )  # fmt: skip
         for side, reply in replies.items():
             if isinstance(reply, Found):
-                trust.saw(side, identity.incarnation(reply), reply.home_time_us)
+                trust.saw(
+                    side, identity.incarnation(reply), identity.rebuilt_us(reply),
+                    reply.home_time_us,
+                )  # fmt: skip
         usable = [side for side, objection in verdict.barred.items() if not objection]
         if usable and (kept or len(usable) == len(homes)):
             return verdict.store_id

@@ -24,12 +24,15 @@ class Trust:
         self._crawled: dict[str, int] = {}
         self._incarnations: dict[Side, tuple[int, str]] = {}
 
-    def saw(self, side: Side, incarnation: str, now_us: int) -> None:
+    def saw(self, side: Side, incarnation: str, rebuilt_us: int, now_us: int) -> None:
         """`side` shows this incarnation: another one than before was emptied or replaced meanwhile,
-        and lacks everything until a crawl has passed."""
+        and lacks everything until a crawl has passed. One that is seen for the first time lacks
+        what was there before `rebuilt_us`, unless that is 0."""
         seen_us, known = self._incarnations.get(side, (0, incarnation))
         if known != incarnation:
             self.missed(side, ALL, now_us)
+        elif not seen_us and rebuilt_us:
+            self.missed(side, ALL, rebuilt_us)
         if known != incarnation or not seen_us:
             self._incarnations[side] = (now_us, incarnation)
 

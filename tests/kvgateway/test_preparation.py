@@ -12,6 +12,7 @@ from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent, RepairTask
 from kvgateway.trust import Trust
+from tandem.backends.memory import MemoryHome
 from tandem.backends.store_id import STORE_ID_KEY, shown
 from tandem.core.key import Key
 from tandem.core.reply import Failed, Side
@@ -100,6 +101,31 @@ def test_a_home_that_reads_but_refuses_the_id_is_not_hammered() -> None:
         assert pair.s3.calls.count("put") <= 30
 
     run(start())
+
+
+@pytest.mark.parametrize("lost", list(Side))
+def test_a_gateway_that_joins_while_a_home_is_rebuilt_knows_what_it_lacks(lost: Side) -> None:
+    async def join() -> None:
+        pair = Pair(VirtualClock(current()))
+        before, meanwhile, joined = Trust(), Trust(), Trust()
+        store_id = await agree_on_store(pair.homes, "", Numbers(), pair.time, before)
+        assert before.behind(NAMESPACE) == ()
+        await asyncio.sleep(1000.0)
+        pair.homes[lost].memory = MemoryHome(lost, pair.clock)
+        entropy = Numbers()
+        entropy.token(8)
+        await agree_on_store(pair.homes, store_id, entropy, pair.time, meanwhile)
+        rebuilt_us = pair.clock.now_us()
+        await asyncio.sleep(100.0)
+        assert await agree_on_store(pair.homes, "", Numbers(), pair.time, joined) == store_id
+        for trust in (meanwhile, joined):
+            assert trust.behind(NAMESPACE) == (lost,)
+            trust.crawled(NAMESPACE, rebuilt_us - 10_000_000)
+            assert trust.behind(NAMESPACE) == (lost,)
+            trust.crawled(NAMESPACE, rebuilt_us + 1)
+            assert trust.behind(NAMESPACE) == ()
+
+    run(join())
 
 
 def _refused() -> Failed:

@@ -31,7 +31,7 @@ def told(events: list[tuple[str, Side, str, int]]) -> Trust:
             case "crawled":
                 trust.crawled(name, at)
             case _:
-                trust.saw(side, name, at)
+                trust.saw(side, name, 0, at)
     return trust
 
 
@@ -84,14 +84,27 @@ def test_settling_changes_nothing_that_counts(events: list[tuple[str, Side, str,
 
 def test_a_home_that_shows_another_incarnation_lacks_everything() -> None:
     trust = Trust()
-    trust.saw(Side.KVSP, "first", 1)
-    trust.saw(Side.KVSP, "first", 2)
+    trust.saw(Side.KVSP, "first", 0, 1)
+    trust.saw(Side.KVSP, "first", 0, 2)
     assert trust.behind(A) == ()
-    trust.saw(Side.KVSP, "second", 3)
+    trust.saw(Side.KVSP, "second", 3, 3)
     assert trust.behind(A) == (Side.KVSP,)
     trust.crawled(A, 4)
     assert trust.behind(A) == ()
     assert trust.behind(B) == (Side.KVSP,)
+
+
+def test_a_home_seen_for_the_first_time_lacks_what_was_there_before_it_was_rebuilt() -> None:
+    trust = Trust()
+    trust.saw(Side.S3, "first", 0, 9)
+    trust.saw(Side.KVSP, "second", 5, 9)
+    assert trust.behind(A) == (Side.KVSP,)
+    trust.crawled(A, 5)
+    assert trust.behind(A) == (Side.KVSP,), "a crawl that began no later proves nothing"
+    trust.crawled(A, 6)
+    assert trust.behind(A) == ()
+    trust.saw(Side.KVSP, "second", 5, 10)
+    assert trust.behind(A) == ()
 
 
 def test_workers_share_what_they_know_through_the_file(tmp_path: Path) -> None:
