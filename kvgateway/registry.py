@@ -27,10 +27,10 @@ from tandem.core.namespace import (
 from tandem.core.race import AckPolicy
 from tandem.core.record import Kind, Record
 from tandem.core.reply import Failed, Found, Side
-from tandem.core.request import Read
+from tandem.core.request import Read, ReadResult
 from tandem.core.scan_diff import Entry
 from tandem.core.version import NO_VERSION
-from tandem.errors import NamespaceNotFound, TandemError, Unavailable
+from tandem.errors import NamespaceNotFound, NamespaceUnconfirmed, TandemError, Unavailable
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 
@@ -40,6 +40,8 @@ RECORDS_MAX: Final = 100_000
 """Namespaces that there are or ever were, since the tombstone of an id stays for ever."""
 REFRESH_S: Final = 1.0
 LOOK_DEADLINE_S: Final = 3.0
+LOOKUP_S: Final = 2.0
+"""How long a request waits for a home that may know its namespace."""
 READS_MAX: Final = 32
 MISS_US: Final = 1_000_000
 MISSES_MAX: Final = 10_000
@@ -93,6 +95,7 @@ class Registry:
         self._file = file
         self._home_is_out = home_is_out
         self._misses: dict[str, int] = {}
+        self._unconfirmed: dict[str, int] = {}
         self._views: dict[Side, _View] = {}
         self._judged: dict[Side, dict[str, bytes]] = {side: {} for side in homes}
         """Copies that were read and are not to be read again, though they are not the newest."""
@@ -108,8 +111,7 @@ class Registry:
         kept = self.book.kept(namespace_id)
         if kept is not None:
             return kept.namespace is None
-        until_us = self._misses.get(namespace_id)
-        return until_us is not None and self._clock.monotonic_us() < until_us
+        return self._is_remembered(self._misses, namespace_id)
 
     def policy_of(self, namespace_id: str) -> AckPolicy:
         """How writes to a namespace are acknowledged: as it is set, or the default if not known.
@@ -143,8 +145,9 @@ class Registry:
         """The namespace, asked for in both homes when it is not known here.
 
         Raises NamespaceNotFound when both homes miss it, or it is deleted or reserved;
-        InvalidArgument when it has not the form of an id; Unavailable when a home that could have
-        it does not answer.
+        InvalidArgument when it has not the form of an id; NamespaceUnconfirmed when a home that
+        could have it does not answer within LOOKUP_S, or did not within the last second;
+        Unavailable when neither home answers.
         """
         found = self.book.get(namespace_id)
         if found is not None:
@@ -152,24 +155,34 @@ class Registry:
         check_namespace_id(namespace_id)
         if self.missing(namespace_id):
             raise NamespaceNotFound(namespace_id)
-        key = key_of(namespace_id)
-        [answer] = self._reader.read([Read(key, cache_ttl_s=0)])
-        if isinstance(answer, TandemError):
-            raise answer
-        result = await answer if isinstance(answer, asyncio.Future) else answer
-        if result.record is not None:
-            await self.learn(self._opened(key.name, result.record))
-            return self._served(namespace_id)
-        if result.version != NO_VERSION:
-            await self.learn([deleted(namespace_id, result.version)])
-            raise NamespaceNotFound(namespace_id)
-        if result.unconfirmed or result.stale:
-            raise Unavailable(
-                f"namespace {namespace_id} is not known here, and a home that may have it does not"
-                " answer"
-            )
-        self._remember_miss(namespace_id)
+        if self._is_remembered(self._unconfirmed, namespace_id):
+            raise _unconfirmed(namespace_id)
+        match await self._look_up(namespace_id):
+            case ReadResult(record=Record() as record):
+                await self.learn(self._opened(NAME_PREFIX + namespace_id, record))
+                return self._served(namespace_id)
+            case ReadResult(version=version) if version != NO_VERSION:
+                await self.learn([deleted(namespace_id, version)])
+            case ReadResult(unconfirmed=False, stale=False):
+                self._remember(self._misses, namespace_id)
+            case _:
+                self._remember(self._unconfirmed, namespace_id)
+                raise _unconfirmed(namespace_id)
         raise NamespaceNotFound(namespace_id)
+
+    async def _look_up(self, namespace_id: str) -> ReadResult | None:
+        """What the homes say of an id; None when one of them has not answered in time, and the
+        other one alone cannot tell."""
+        [answer] = self._reader.read([Read(key_of(namespace_id), cache_ttl_s=0)])
+        match answer:
+            case ReadResult():
+                return answer
+            case TandemError():
+                raise answer
+        try:
+            return await asyncio.wait_for(answer, LOOKUP_S)
+        except TimeoutError:
+            return None
 
     def _served(self, namespace_id: str) -> Namespace:
         found = self.book.get(namespace_id)
@@ -179,11 +192,15 @@ class Registry:
             raise NamespaceNotFound(namespace_id)
         raise Unavailable(f"the record of namespace {namespace_id} is damaged")
 
-    def _remember_miss(self, namespace_id: str) -> None:
-        self._misses.pop(namespace_id, None)
-        if len(self._misses) >= MISSES_MAX:
-            del self._misses[next(iter(self._misses))]
-        self._misses[namespace_id] = self._clock.monotonic_us() + MISS_US
+    def _is_remembered(self, where: Mapping[str, int], namespace_id: str) -> bool:
+        until_us = where.get(namespace_id)
+        return until_us is not None and self._clock.monotonic_us() < until_us
+
+    def _remember(self, where: dict[str, int], namespace_id: str) -> None:
+        where.pop(namespace_id, None)
+        if len(where) >= MISSES_MAX:
+            del where[next(iter(where))]
+        where[namespace_id] = self._clock.monotonic_us() + MISS_US
 
     async def run(self) -> None:
         """Looks at both homes once a second until cancelled."""
@@ -295,6 +312,12 @@ class Registry:
                 self._unsaved = True
                 self.counters.save_failures += 1
                 _LOG.error("registry_not_saved", error=str(error))
+
+
+def _unconfirmed(namespace_id: str) -> NamespaceUnconfirmed:
+    return NamespaceUnconfirmed(
+        f"namespace {namespace_id} is not known here, and a home that may have it does not answer"
+    )
 
 
 def key_of(namespace_id: str) -> Key:

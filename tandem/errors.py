@@ -8,6 +8,7 @@ TandemError
 ├── PermissionDenied     valid credentials that do not allow this
 ├── QuotaExceeded        a quota of the namespace or the token is used up; says when to try again
 ├── Unavailable          no home could answer; a write's outcome is unknown
+│   └── NamespaceUnconfirmed   a home that may know the namespace does not answer
 ├── Overloaded           a bound was reached; try again later
 └── ConfigurationError   every mistake of a configuration, at once
 
@@ -64,6 +65,12 @@ class QuotaExceeded(TandemError):
 
 class Unavailable(TandemError):
     """No home could answer. A write that ends so may still have happened."""
+
+
+class NamespaceUnconfirmed(Unavailable):
+    """Whoever answers does not know the namespace, and a home that may know it does not answer:
+    mostly an id that was misspelled. Nothing was done, and another try will say the same until that
+    home is back."""
 
 
 class Overloaded(TandemError):

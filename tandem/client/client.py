@@ -56,9 +56,10 @@ class Client:
 
     Every method may raise InvalidArgument (nothing was done), NamespaceNotFound, Overloaded
     (nothing was done, even after retries) and Unavailable. Reads are retried until the timeout,
-    within a budget. A write that ends with Unavailable may have happened, or may still happen, and
-    is not retried: the repeat would be a *newer* write, which would put back a value that somebody
-    else has replaced in between. Where that cannot be, call `put` again.
+    within a budget, unless it is the namespace that nobody who answers knows: that is
+    NamespaceUnconfirmed, at once. A write that ends with Unavailable may have happened, or may
+    still happen, and is not retried: the repeat would be a *newer* write, which would put back a
+    value that somebody else has replaced in between. Where that cannot be, call `put` again.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ from tenacity import (
 )
 
 from tandem.core.backoff import RetryBudget, delay_s
-from tandem.errors import Overloaded, Unavailable
+from tandem.errors import NamespaceUnconfirmed, Overloaded, Unavailable
 from tandem.runtime.randomness import Entropy
 from tandem.wire.status import error_of_call
 
@@ -92,4 +92,6 @@ class Retries:
 
 
 def _is_safe(error: BaseException, repeatable: bool) -> bool:
+    if isinstance(error, NamespaceUnconfirmed):
+        return False
     return isinstance(error, Overloaded) or (repeatable and isinstance(error, Unavailable))

@@ -13,6 +13,7 @@ from tandem.errors import (
     InvalidArgument,
     NamespaceExists,
     NamespaceNotFound,
+    NamespaceUnconfirmed,
     Overloaded,
     TandemError,
     Unavailable,
@@ -29,6 +30,7 @@ _CODES: Final[dict[type[TandemError], grpc.StatusCode]] = {
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 _CODE_BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
+_NAMESPACE_FIELD: Final = "namespace"
 _INTERNAL_TEXT: Final = "unexpected failure inside the gateway; its log has the details"
 
 
@@ -55,13 +57,16 @@ def fill_error(message: kv_pb2.Error, error: BaseException) -> None:
         message.field, message.message = error.field, _sendable(error.message)
     else:
         message.message = _sendable(str(error))
+        if isinstance(error, NamespaceUnconfirmed):
+            message.field = _NAMESPACE_FIELD
 
 
 def call_status(error: BaseException) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
     """The status, text and trailing metadata with which a call fails."""
     message = kv_pb2.Error()
     fill_error(message, error)
-    text = f"{message.field}: {message.message}" if message.field else message.message
+    invalid = isinstance(error, InvalidArgument)
+    text = f"{message.field}: {message.message}" if invalid else message.message
     return code_of(error), text, ((ERROR_METADATA_KEY, message.SerializeToString()),)
 
 
@@ -77,6 +82,8 @@ def error_of(message: kv_pb2.Error, subject: str) -> TandemError:
             return NamespaceExists(subject)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return Overloaded(message.message)
+        case grpc.StatusCode.UNAVAILABLE if message.field == _NAMESPACE_FIELD:
+            return NamespaceUnconfirmed(message.message)
         case grpc.StatusCode.UNAVAILABLE:
             return Unavailable(message.message)
         case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:

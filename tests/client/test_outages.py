@@ -11,7 +11,13 @@ import pytest
 from tandem import Client
 from tandem.client import lane
 from tandem.core.version import Version
-from tandem.errors import NamespaceNotFound, Overloaded, TandemError, Unavailable
+from tandem.errors import (
+    NamespaceNotFound,
+    NamespaceUnconfirmed,
+    Overloaded,
+    TandemError,
+    Unavailable,
+)
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running
 
@@ -116,7 +122,11 @@ async def test_a_graceful_stop_loses_nothing(gateway: Running, kv: Client) -> No
 
 @pytest.mark.parametrize(
     ("failure", "retried"),
-    [(Unavailable("both homes failed"), (True, False)), (Overloaded("full"), (True, True))],
+    [
+        (Unavailable("both homes failed"), (True, False)),
+        (NamespaceUnconfirmed("it is not known here"), (False, False)),
+        (Overloaded("full"), (True, True)),
+    ],
 )
 async def test_what_is_safe_to_repeat_is_repeated(
     failure: Exception, retried: tuple[bool, bool], gateway: Running, kv: Client

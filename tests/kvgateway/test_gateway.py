@@ -13,7 +13,13 @@ from tandem.core.namespace import Namespace, SettingsChange
 from tandem.core.reply import Side
 from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Written
 from tandem.core.version import NO_VERSION
-from tandem.errors import NamespaceNotFound, Overloaded, TandemError, Unavailable
+from tandem.errors import (
+    NamespaceNotFound,
+    NamespaceUnconfirmed,
+    Overloaded,
+    TandemError,
+    Unavailable,
+)
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.test_namespaces import Administration
 
@@ -137,7 +143,7 @@ async def test_an_unconfirmed_namespace_is_unavailable(homes: TwoHomes, down: Si
     one = Served(homes)
     homes.by_side[down].down = True
     outcomes = [*await one.read(Key(UNKNOWN, "a")), *await one.put(Key(UNKNOWN, "a"))]
-    assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+    assert [type(outcome) for outcome in outcomes] == [NamespaceUnconfirmed, NamespaceUnconfirmed]
     with pytest.raises(Unavailable):
         await one.door.list(Listing(UNKNOWN))
 

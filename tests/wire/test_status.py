@@ -8,6 +8,7 @@ from tandem.errors import (
     InvalidArgument,
     NamespaceExists,
     NamespaceNotFound,
+    NamespaceUnconfirmed,
     Overloaded,
     TandemError,
     Unavailable,
@@ -20,6 +21,7 @@ TABLE: list[tuple[TandemError, grpc.StatusCode]] = [
     (NamespaceNotFound("articles"), grpc.StatusCode.NOT_FOUND),
     (NamespaceExists("articles"), grpc.StatusCode.ALREADY_EXISTS),
     (Unavailable("both homes failed"), grpc.StatusCode.UNAVAILABLE),
+    (NamespaceUnconfirmed("ab is not known here"), grpc.StatusCode.UNAVAILABLE),
     (Overloaded("too many writes"), grpc.StatusCode.RESOURCE_EXHAUSTED),
 ]
 
@@ -44,7 +46,9 @@ def test_a_failed_call_carries_the_same(error: TandemError, code: grpc.StatusCod
 
 def test_every_error_that_a_client_can_meet_is_in_the_table() -> None:
     local = {errors.ConfigurationError}
-    assert {type(error) for error, _ in TABLE} == set(TandemError.__subclasses__()) - local
+    kinds = set(TandemError.__subclasses__())
+    kinds |= {below for kind in kinds for below in kind.__subclasses__()}
+    assert {type(error) for error, _ in TABLE} == kinds - local
 
 
 @pytest.mark.parametrize("error", [ValueError("secret"), TandemError("secret"), KeyError("secret")])
