@@ -44,7 +44,7 @@ proto: dev  ## Regenerate tandem/wire/v1 from proto/.
 docs: dev  ## Write the tables of docs/configuration.md anew.
 	PYTHONPATH=. $(BIN)/python tools/generate_docs.py
 
-servers: dev  ## Install the real S3 servers that tests talk to (Ceph RGW by apt as root, ministack).
+servers: dev  ## Install what tests talk to: S3 servers, and Cloudflare's clients (apt as root, pip, npm).
 	$(BIN)/python -m tests.servers.install
 
 constraints: dev  ## Move every pinned version to the newest that pyproject.toml allows.
@@ -52,7 +52,7 @@ constraints: dev  ## Move every pinned version to the newest that pyproject.toml
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:  ## Remove what this file made; data/ stays.
-	rm -rf .venv .venv-ministack build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-ministack .venv-cloudflare-* .npm build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,7 +1,7 @@
 """The gateways of the store as the crawler needs them: are the homes in use, and what was found."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tandem import Client
 from tandem.core.operations import CrawlReport
@@ -16,8 +16,14 @@ class RemoteGateways:
     """Asks every gateway, all at once; one that does not answer is skipped, as long as another
     does."""
 
-    def __init__(self, addresses: Sequence[str], timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        token_for: Callable[[str], str],
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._addresses = addresses
+        self._token_for = token_for
         self._timeout_s = timeout_s
 
     async def enabled(self) -> bool:
@@ -28,7 +34,7 @@ class RemoteGateways:
     async def _uses_both(self, address: str) -> bool | None:
         """Whether this gateway has neither home switched off; None when it does not answer."""
         try:
-            async with Client(address, timeout_s=self._timeout_s) as gateway:
+            async with self._client(address) as gateway:
                 status = await gateway.ops.status()
         except TandemError as error:
             _LOG.warning("gateway_silent", gateway=address, error=str(error))
@@ -41,7 +47,10 @@ class RemoteGateways:
 
     async def _tell(self, address: str, report: CrawlReport) -> None:
         try:
-            async with Client(address, timeout_s=self._timeout_s) as gateway:
+            async with self._client(address) as gateway:
                 await gateway.ops.report_crawl(report)
         except TandemError as error:
             _LOG.warning("gateway_not_told", gateway=address, error=str(error))
+
+    def _client(self, address: str) -> Client:
+        return Client(address, token=self._token_for(address), timeout_s=self._timeout_s)

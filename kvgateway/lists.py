@@ -85,7 +85,10 @@ class _Draft:
         return self.listing.limit - len(self.names)
 
     def page(self) -> ListPage:
-        return ListPage(tuple(self.names), None if self.ended else self.after, self.stale)
+        """A full page is continued after its last name: one that is put behind it, even among
+        deleted ones that were passed, belongs to the next page."""
+        next_after = self.after if self.room else self.names[-1].name
+        return ListPage(tuple(self.names), None if self.ended else next_after, self.stale)
 
 
 @dataclass(frozen=True, slots=True)

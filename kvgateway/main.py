@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from kvgateway import identity
+from kvgateway.access.configured import check_enterable, prepared_policy
 from kvgateway.home_time import HomeTime
 from kvgateway.places import Places
 from kvgateway.post import Post
 from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.registry.file import DiskCopy
+from kvgateway.registry.form import TOKENS
 from kvgateway.settings import GatewaySettings
 from kvgateway.state import journal_slots
 from kvgateway.state.clock_bound import ClockBound
@@ -98,12 +101,14 @@ class _Gateway:
             held.callback(lambda: bound.close(self._minted_us))
             queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
             held.push_async_callback(queue.aclose)
+            policy = prepared_policy(settings, self._entropy)
             homes = await _unless(stop, open_homes(settings.homes(), self._clock, self._entropy))
             if homes is None:
                 return
             held.push_async_callback(homes.aclose)
             store_id = await _unless(stop, self._learned(homes, bound))
             if store_id is not None:
+                await check_enterable(policy, homes.backends, DiskCopy(places.tokens, TOKENS))
                 await self._serve(stop, place, bound, queue, homes, store_id)
 
     async def _serve(

@@ -120,13 +120,9 @@ class Reader:
         """Answers a group of reads; see `kvgateway.service.KeyValues`."""
         now_us = self._time.reckoned_us()
         knowns = self._machine.lookup([read.key for read in reads], now_us)
-        spilled = self._machine.spilled()
-        return [
-            self._one(read, known, now_us, spilled)
-            for read, known in zip(reads, knowns, strict=True)
-        ]
+        return [self._one(read, known, now_us) for read, known in zip(reads, knowns, strict=True)]
 
-    def _one(self, read: Read, known: Known | None, now_us: int, spilled: bool) -> ReadAnswer:
+    def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
         if known is not None and self._fresh(read, known, now_us):
             self.counters.hits += 1
             return result_of(known.record, now_us, version=known.version, cached=True)
@@ -137,7 +133,7 @@ class Reader:
         wanted = read.min_version
         if known is not None and known.pinned and known.version > wanted:
             wanted = known.version
-        if spilled and known is None:
+        if known is None and self._machine.spilled():
             return asyncio.ensure_future(self._after_spill(read))
         return asyncio.shield(self._flight(read.key, wanted).answer)
 

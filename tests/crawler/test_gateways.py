@@ -1,80 +1,57 @@
-"""The gateways as a crawler asks and tells them, over real gRPC."""
+"""Which token the crawler shows to a gateway."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from crawler.gateways import RemoteGateways
-from tandem.core.operations import CrawlReport, Status
-from tandem.core.reply import Side
-from tests.kvgateway.rpc.memory_store import NAMESPACE
-from tests.kvgateway.rpc.running import Running, running
-from tests.servers.daemon import free_port
+from crawler.settings import CrawlerSettings
+from tandem.core.operations import CrawlReport
+from tandem.errors import ConfigurationError
+from tandem.runtime.local_tokens import make_development_token
+from tandem.runtime.randomness import SystemEntropy
+from tests.kvgateway.open_entrance import OpenEntrance
+from tests.kvgateway.rpc.running import Running
 
-REPORT = CrawlReport(NAMESPACE, 1_700_000_000_000_000, True)
-
-
-@pytest.fixture
-async def two() -> AsyncIterator[list[Running]]:
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(running()) for _ in range(2)]
+OTHER_MACHINE = "10.0.0.5:8781"
+LOOPBACK = ("127.0.0.1:8781", "localhost:1", "[::1]:8781")
 
 
-def _silent() -> str:
-    return f"127.0.0.1:{free_port()}"
+def test_its_own_token_wins_over_the_admin_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("an-admin-token-3")
+    both = CrawlerSettings(data=tmp_path, token="own", admin_token="an-admin-token-1")
+    one = CrawlerSettings(data=tmp_path, admin_token="an-admin-token-1")
+    file = CrawlerSettings(data=tmp_path, admin_token_file=str(tmp_path / "token"))
+    for gateway in (*LOOPBACK, OTHER_MACHINE):
+        assert both.token_for(gateway) == "own"
+        assert one.token_for(gateway) == "an-admin-token-1"
+        assert file.token_for(gateway) == "an-admin-token-3"
+    with pytest.raises(ConfigurationError, match="admin_token"):
+        CrawlerSettings(data=tmp_path, admin_token="short").token_for(OTHER_MACHINE)
 
 
-def _of(*addresses: str) -> RemoteGateways:
-    return RemoteGateways(addresses, timeout_s=2.0)
+def test_the_development_token_leaves_this_machine_for_nobody(tmp_path: Path) -> None:
+    settings = CrawlerSettings(data=tmp_path)
+    assert settings.token_for(LOOPBACK[0]) == ""
+    made = make_development_token(tmp_path, SystemEntropy())
+    assert {settings.token_for(gateway) for gateway in LOOPBACK} == {made}
+    assert settings.token_for(OTHER_MACHINE) == ""
 
 
-async def test_homes_are_in_use_while_no_gateway_has_switched_one_off(two: list[Running]) -> None:
-    gateways = _of(two[0].address, two[1].address)
-    assert await gateways.enabled()
-    for gateway in two:
-        for side in Side:
-            for reads, writes in ((False, True), (True, False)):
-                await gateway.operations.switch(side, reads_enabled=reads, writes_enabled=writes)
-                assert not await gateways.enabled()
-            await gateway.operations.switch(side, reads_enabled=True, writes_enabled=True)
-    assert await gateways.enabled()
-
-
-async def test_a_silent_gateway_is_skipped_as_long_as_another_answers(two: list[Running]) -> None:
-    assert await _of(_silent(), two[0].address).enabled()
-    await two[0].operations.switch(Side.S3, reads_enabled=True, writes_enabled=False)
-    assert not await _of(_silent(), two[0].address).enabled()
-    assert not await _of(_silent()).enabled()
-    assert not await _of().enabled()
-
-
-async def test_every_gateway_that_answers_is_told(two: list[Running]) -> None:
-    await _of(two[0].address, _silent(), two[1].address).tell(REPORT)
-    assert [gateway.operations.reports for gateway in two] == [[REPORT], [REPORT]]
-
-
-async def test_silent_gateways_are_waited_for_all_at_once(two: list[Running]) -> None:
-    """A crawl of a thousand namespaces asks and tells two thousand times."""
-    asked, answer = [0], asyncio.Event()
-    for gateway in two:
-        _hold_status(gateway, asked, answer)
-    asking = asyncio.create_task(_of(two[0].address, two[1].address).enabled())
-    async with asyncio.timeout(20):
-        while asked[0] < 2:
-            await asyncio.sleep(0.01)
-    answer.set()
-    assert await asking
-
-
-def _hold_status(gateway: Running, asked: list[int], answer: asyncio.Event) -> None:
-    """Its status is asked for, counted, and not given before `answer` is set."""
-    status = gateway.operations.status
-
-    async def held() -> Status:
-        asked[0] += 1
-        await answer.wait()
-        return await status()
-
-    gateway.operations.status = held  # type: ignore[method-assign]
+async def test_every_question_and_report_carries_it() -> None:
+    gateway = Running()
+    entrance = OpenEntrance(gateway.store, gateway.registry, gateway.operations)
+    entrance.refused.add("wrong")
+    gateway.entrance = entrance
+    await gateway.start()
+    crawler = RemoteGateways([gateway.address], lambda _: "right")
+    assert await crawler.enabled()
+    report = CrawlReport("ab" * 16, 1, equal=True)
+    await crawler.tell(report)
+    assert gateway.operations.reports == [report]
+    assert set(entrance.seen) == {"right"}
+    refused = RemoteGateways([gateway.address], lambda _: "wrong")
+    assert not await refused.enabled()
+    await refused.tell(report)
+    assert gateway.operations.reports == [report]
+    await gateway.stop()

@@ -307,6 +307,17 @@ async def test_dead_names_are_passed_until_the_bound_and_the_cursor_goes_on() ->
     assert await homes.names(after=page.next_after, limit=10) == ["live"]
 
 
+async def test_a_full_page_is_continued_after_its_last_name() -> None:
+    homes = Listings()
+    for name in ("a", "z"):
+        await homes.hold(name, homes.value())
+    await homes.hold("m", homes.tombstone())
+    page = await homes.lister.list(_listing(limit=1))
+    assert ([name.name for name in page.names], page.next_after) == (["a"], "a")
+    await homes.hold("b", homes.value())
+    assert await homes.names(after=page.next_after, limit=1) == ["b"]
+
+
 async def test_a_full_page_after_which_only_dead_names_follow_is_the_last_one() -> None:
     homes = Listings()
     await homes.hold("a", homes.value())

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
+from kvgateway.reads import result_of
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record, is_live
@@ -74,6 +76,9 @@ class MemoryStore:
         names = tuple(ListedName(n, r.expires_at_s, r.metadata) for n, r in page)
         return ListPage(names, page[-1][0] if len(live) > len(page) else None)
 
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def release(self) -> None:
         """Lets everything that is held go on."""
         held, self.held = self.held or [], None
@@ -89,9 +94,9 @@ class MemoryStore:
         if read.min_version > (record.version if record else NO_VERSION):
             newest = record.version if record else "nothing"
             return Unavailable(f"no home has version {read.min_version}; the newest is {newest}")
-        if self.deferred or self.held is not None or self.failure is not None:
-            return self._later(ReadResult(record))
-        return ReadResult(record, cached=True)
+        waits = self.deferred or self.held is not None or self.failure is not None
+        result = result_of(record, self._clock.now_us(), cached=not waits)
+        return self._later(result) if waits else result
 
     def _write(self, write: Write) -> TandemError | asyncio.Future[Written]:
         if write.key.namespace not in self.namespaces:

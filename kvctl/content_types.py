@@ -1,0 +1,22 @@
+"""Which media type a file's name stands for, the same on every machine."""
+
+import mimetypes
+from typing import Final
+
+# An object of its own knows only Python's table: the same type on every machine.
+_TYPES: Final = mimetypes.MimeTypes()
+_TYPE_OF_ENCODING: Final = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/x-brotli",
+}
+
+
+def content_type(name: str) -> str:
+    """The media type that a file's name stands for."""
+    kind, encoding = _TYPES.guess_type(name.rpartition("/")[2])
+    if encoding is not None:
+        kind = _TYPE_OF_ENCODING.get(encoding)
+    return kind or "application/octet-stream"
