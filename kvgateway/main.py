@@ -21,6 +21,7 @@ from kvgateway.registry.form import TOKENS
 from kvgateway.settings import GatewaySettings
 from kvgateway.state import journal_slots
 from kvgateway.state.clock_bound import ClockBound
+from kvgateway.state.ports import Intent
 from kvgateway.state.queue import SqliteQueue
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
@@ -147,9 +148,9 @@ class _Gateway:
         kept = self._places.store_id
         text = await asyncio.to_thread(_text_of, kept)
         trust, file = Trust(), DiskTrustFile(self._places.trust)
-        await asyncio.to_thread(file.exchange, trust)
+        await file.exchange(trust)
         store_id = await agree_on_store(homes.backends, text, self._entropy, self._time, trust)
-        await asyncio.to_thread(file.exchange, trust)
+        await file.exchange(trust)
         await asyncio.to_thread(kept.write_text, f"{store_id}\n")
         await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
         await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)
@@ -161,7 +162,10 @@ class _Gateway:
         async with self._recovering:
             await asyncio.to_thread(machine.forget_dead_readers)
             leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
-            pin = partial(asyncio.to_thread, machine.pin)
+
+            async def pin(intents: Sequence[Intent]) -> None:
+                await asyncio.to_thread(machine.pin, intents)
+
             count = await recover_intents(leftovers, queue, pin)
         if count:
             _LOG.info("intents_recovered", count=count)

@@ -146,11 +146,10 @@ class SystemRecords(Generic[T]):
         """What the homes say of an id; None when one of them has not answered in time, and the
         other one alone cannot tell."""
         [answer] = self._reader.read([Read(self._form.key_of(record_id), cache_ttl_s=0)])
-        match answer:
-            case ReadResult():
-                return answer
-            case TandemError():
-                raise answer
+        if isinstance(answer, TandemError):
+            raise answer
+        if isinstance(answer, ReadResult):
+            return answer
         try:
             return await asyncio.wait_for(answer, LOOKUP_S)
         except TimeoutError:

@@ -6,15 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kvgateway.preparation import recover_intents
 from kvgateway.state.memory_queue import MemoryQueue
+from kvgateway.state.ports import Intent
 from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal
 from tandem.core.key import Key
@@ -184,7 +184,10 @@ async def test_who_recovers_can_kill_the_stopped_worker_that_it_waits_for(direct
     with process(HOLDER, directory, "stop") as holder:
         _, status = os.waitpid(holder.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
-        pin = partial(asyncio.to_thread, machine.pin)
+
+        async def pin(intents: Sequence[Intent]) -> None:
+            await asyncio.to_thread(machine.pin, intents)
+
         recovering = asyncio.create_task(recover_intents([left], queue, pin))
         while not (await queue.stats()).depth:
             await asyncio.sleep(0)
