@@ -1,5 +1,7 @@
 """Trust in homes: views that only grow, so that they merge in any order; and when it returns."""
 
+import asyncio
+import fcntl
 from pathlib import Path
 
 from hypothesis import given
@@ -107,25 +109,56 @@ def test_a_home_seen_for_the_first_time_lacks_what_was_there_before_it_was_rebui
     assert trust.behind(A) == ()
 
 
-def test_workers_share_what_they_know_through_the_file(tmp_path: Path) -> None:
+async def test_workers_share_what_they_know_through_the_file(tmp_path: Path) -> None:
     file = DiskTrustFile(tmp_path / "trust.json")
     one, two = Trust(), Trust()
     one.missed(Side.S3, ALL, 5)
-    file.exchange(one, NAMESPACES)
-    file.exchange(two, NAMESPACES)
+    await file.exchange(one, NAMESPACES)
+    await file.exchange(two, NAMESPACES)
     assert two.behind(A) == (Side.S3,)
     two.crawled(A, 6)
     two.crawled(B, 6)
-    file.exchange(two, NAMESPACES)
-    file.exchange(one, NAMESPACES)
+    await file.exchange(two, NAMESPACES)
+    await file.exchange(one, NAMESPACES)
     assert one.behind(A) == ()
     assert one.open_marks(Side.S3) == two.open_marks(Side.S3) == []
 
 
-def test_a_damaged_file_is_replaced_by_what_this_worker_knows(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_replaced_by_what_this_worker_knows(tmp_path: Path) -> None:
     path = tmp_path / "trust.json"
     path.write_text('{"missed": 3}')
     mine = Trust()
     mine.missed(Side.KVSP, A, 7)
-    DiskTrustFile(path).exchange(mine, NAMESPACES)
+    await DiskTrustFile(path).exchange(mine, NAMESPACES)
     assert Trust.from_json(path.read_text()).behind(A) == (Side.KVSP,)
+
+
+async def test_while_another_worker_writes_its_news_are_taken_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "trust.json"
+    theirs, mine = Trust(), Trust()
+    theirs.missed(Side.S3, A, 5)
+    await DiskTrustFile(path).exchange(theirs, NAMESPACES)
+    mine.missed(Side.KVSP, B, 7)
+    with path.with_suffix(".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = path.read_text()
+        await DiskTrustFile(path).exchange(mine, NAMESPACES)
+        assert path.read_text() == before
+    assert mine.behind(A) == (Side.S3,)
+    await DiskTrustFile(path).exchange(mine, NAMESPACES)
+    assert Trust.from_json(path.read_text()).behind(B) == (Side.KVSP,)
+
+
+async def test_many_workers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    views = [Trust() for _ in range(8)]
+    for number, view in enumerate(views):
+        view.missed(Side.S3, f"{number:032}", 5 + number)
+    for _ in range(20):
+        await asyncio.gather(*(DiskTrustFile(path).exchange(view) for view in views))
+    await asyncio.gather(*(DiskTrustFile(path).exchange(view) for view in views))
+    assert {view.to_json() for view in views} == {path.read_text()}
+    assert len(views[0].open_marks(Side.S3)) == 8
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["trust.json", "trust.lock"]
