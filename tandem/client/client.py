@@ -45,7 +45,8 @@ class Client:
 
     Every method may raise InvalidArgument, Unauthenticated, PermissionDenied, QuotaExceeded,
     Overloaded (in all of these, nothing was done), NamespaceNotFound and Unavailable. Reads are
-    retried until the timeout, within a budget. A write that ends with Unavailable may have
+    retried until the timeout, within a budget; except where it is the namespace that nobody who
+    answers knows: that is Unconfirmed, at once. A write that ends with Unavailable may have
     happened, or may still happen, and is not retried: the repeat would be a *newer* write, which
     would put back a value that somebody else has replaced in between. Where that cannot be, call
     `put` again.

@@ -77,6 +77,8 @@ class Breaker:
     def __init__(self, rule: BreakerRule) -> None:
         self._rule = rule
         self.state = BreakerState.CLOSED
+        self.openings = 0
+        """How often it has opened: for whoever looks only now and then."""
         self._failures = 0
         self._failing_since_us = 0
         self._opened_us = 0
@@ -141,4 +143,5 @@ class Breaker:
 
     def _open(self, now_us: int) -> None:
         self.state = BreakerState.OPEN
+        self.openings += 1
         self._opened_us = now_us

@@ -91,12 +91,12 @@ class FaultyHome:
 
 
 class FixedTrust:
-    """Says of every namespace that one home, or none, is behind."""
+    """Says of every namespace which homes are behind."""
 
     def __init__(self) -> None:
-        self.late: Side | None = None
+        self.late: tuple[Side, ...] = ()
 
-    def behind(self, namespace: str) -> Side | None:
+    def behind(self, namespace: str) -> tuple[Side, ...]:
         return self.late
 
 

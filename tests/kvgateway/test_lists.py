@@ -214,7 +214,7 @@ async def test_more_recent_writes_than_a_scan_holds_are_all_merged() -> None:
 
 async def test_a_home_that_is_behind_is_listed_only_when_the_other_fails() -> None:
     homes = Listings()
-    homes.gateway.trust.late = Side.KVSP
+    homes.gateway.trust.late = (Side.KVSP,)
     await homes.hold("old", homes.value(), Side.KVSP)
     await homes.hold("new", homes.value(), Side.S3)
     page = await homes.lister.list(_listing())
@@ -224,9 +224,23 @@ async def test_a_home_that_is_behind_is_listed_only_when_the_other_fails() -> No
     assert ([name.name for name in page.names], page.stale) == (["old"], True)
 
 
+async def test_two_homes_that_are_behind_are_merged_and_know_everything_together() -> None:
+    homes = Listings()
+    homes.gateway.trust.late = (Side.KVSP, Side.S3)
+    await homes.hold("kvsp alone", homes.value(), Side.KVSP)
+    await homes.hold("s3 alone", homes.value(), Side.S3)
+    await homes.hold("deleted", homes.value(ms=1), Side.KVSP)
+    await homes.hold("deleted", homes.tombstone(ms=2), Side.S3)
+    page = await homes.lister.list(_listing())
+    assert ([name.name for name in page.names], page.stale) == (["kvsp alone", "s3 alone"], False)
+    homes.s3.down = True
+    page = await homes.lister.list(_listing())
+    assert page.stale
+
+
 async def test_a_home_that_is_behind_and_was_asked_first_casts_no_doubt() -> None:
     homes = Listings()
-    homes.gateway.trust.late = Side.S3
+    homes.gateway.trust.late = (Side.S3,)
     homes.kvsp.down = True
     await homes.names()
     homes.kvsp.down = False
@@ -407,7 +421,7 @@ def test_every_live_name_appears_exactly_once_whatever_one_home_does(world: Worl
         lagging: FaultyHome = homes.by_side[world.lagging]
         lagging.failing = cycle(world.failing)
         if world.mode == "behind":
-            homes.gateway.trust.late = world.lagging
+            homes.gateway.trust.late = (world.lagging,)
         elif world.mode == "incomplete" and world.lagging is Side.KVSP:
             lagging.unlisted = world.unlisted
         found, stale = await homes.all_pages(prefix=world.prefix, limit=world.limit)
