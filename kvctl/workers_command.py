@@ -19,7 +19,9 @@ from tandem.runtime.settings import ADDRESS, Address
 @click.command("workers")
 @click.argument("namespaces", metavar="TITLE|ID[=BINDING]...", nargs=-1, required=True)
 @click.option("--http", type=form(ADDRESS), help="The gateway's HTTP port. [default: as `up`]")
-@click.option("--worker-token", default="", metavar="TOKEN", help="What the Worker sends as its token.")
+@click.option(
+    "--worker-token", default="", metavar="TOKEN", help="What the Worker sends as its token."
+)
 @click.option(
     "--script", default="worker.mjs", show_default=True, metavar="FILE",
     help="The Worker's module, as seen from the configuration.",
