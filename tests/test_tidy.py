@@ -54,9 +54,9 @@ def _texts() -> Iterator[Path]:
     places = (*CODE, "proto", "docs", "deploy", "examples", ".ci")
     within = (path for place in places for path in (ROOT / place).rglob("*"))
     for path in (*ROOT.glob("*"), *within):
-        if path.is_file() and TEXTS.fullmatch(path.name) and path != Path(__file__):
-            if "node_modules" not in path.parts:
-                yield path
+        ours = path != Path(__file__) and "node_modules" not in path.parts
+        if ours and path.is_file() and TEXTS.fullmatch(path.name):
+            yield path
 
 
 def long_files() -> Iterator[str]:
