@@ -1,15 +1,29 @@
 """`kvctl token`: create, list and revoke tokens."""
 
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
 import click
 
 from kvctl.asking import Asked, asks, form
 from kvctl.output import columns, print_json, print_line, when
+from kvctl.quotas import QUOTA_OPTIONS, shown_quota
 from tandem.client import Client
 from tandem.core.access import Permission
+from tandem.core.quota import Quota
 from tandem.core.token import CreatedToken, Token
 from tandem.runtime.settings import DURATION_S
 
 _ALL_HELP = "Of all accounts, instead of one."
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _quota(command: _Command) -> _Command:
+    """Gives a command an option for each limit of a quota."""
+    for option in reversed(QUOTA_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.group("token")
@@ -29,14 +43,17 @@ def token_group() -> None:
 )  # fmt: skip
 @click.option("--expires", "ttl_s", type=form(DURATION_S), help="How long it lasts, such as 30d.")
 @click.option("--all-accounts", is_flag=True, help=_ALL_HELP)
+@_quota
 @asks
 def create(
     asked: Asked,
+    /,
     name: str,
     namespaces: tuple[str, ...],
     permission: str,
     ttl_s: float | None,
     all_accounts: bool,
+    **limits: int | None,
 ) -> None:
     """Create a token and print it, once: nobody can show it again."""
     _check_one_of(asked.account, all_accounts)
@@ -48,6 +65,7 @@ def create(
             namespaces=[await client.namespaces.id_of(namespace) for namespace in namespaces],
             all_accounts=all_accounts,
             ttl=None if ttl_s is None else int(ttl_s),
+            quota=Quota(**{name: limit or 0 for name, limit in limits.items()}),
         )
 
     created = asked.ask(work)
@@ -75,7 +93,9 @@ def list_tokens(asked: Asked, all_accounts: bool) -> None:
             print_json(_document(token))
     elif found:
         now_us = asked.clock.now_us()
-        print_line(columns([_HEADER, *(_row(token, now_us) for token in found)]))
+        limited = any(token.quota for token in found)
+        header = (*_HEADER, *(("QUOTA",) if limited else ()))
+        print_line(columns([header, *(_row(token, now_us, limited) for token in found)]))
     else:
         print_line("no tokens yet; create one with: kvctl token create --name NAME", error=True)
 
@@ -104,7 +124,7 @@ def _check_one_of(account: str, all_accounts: bool) -> None:
 _HEADER = ("ID", "NAME", "PERMISSION", "ACCOUNT", "NAMESPACES", "CREATED", "EXPIRES")
 
 
-def _row(token: Token, now_us: int) -> tuple[str, ...]:
+def _row(token: Token, now_us: int, limited: bool) -> tuple[str, ...]:
     over = " (expired)" if token.expired(now_us) else ""
     return (
         token.id,
@@ -114,7 +134,12 @@ def _row(token: Token, now_us: int) -> tuple[str, ...]:
         ",".join(sorted(token.namespaces)) if token.namespaces else "all",
         when(token.created_at_s),
         when(token.expires_at_s) + over,
+        *((_quota_of(token) or "none",) if limited else ()),
     )
+
+
+def _quota_of(token: Token) -> str:
+    return ", ".join(f"{name} {limit}" for name, limit in shown_quota(token.quota))
 
 
 def _document(token: Token) -> dict[str, object]:
@@ -126,4 +151,5 @@ def _document(token: Token) -> dict[str, object]:
         "namespaces": sorted(token.namespaces) if token.namespaces else None,
         "created_at_s": token.created_at_s,
         "expires_at_s": token.expires_at_s,
+        **asdict(token.quota),
     }

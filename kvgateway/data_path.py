@@ -27,6 +27,7 @@ from kvgateway.settings import GatewaySettings
 from kvgateway.state import journal_slots
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.queue import SqliteQueue
+from kvgateway.state.quota_memory import QuotaMemory
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
 from kvgateway.state.switches import SwitchFile
@@ -56,6 +57,7 @@ class DataPath:
     entropy: Entropy
     place: Place
     machine: SharedMachine
+    quota_memory: QuotaMemory
     journal: DiskJournal
     queue: SqliteQueue
     switches: SwitchBoard
@@ -95,6 +97,7 @@ class DataPath:
         await self.homes.aclose()
         await self.queue.aclose()
         self.machine.close()
+        self.quota_memory.close()
         self.place.leave()
 
 
@@ -104,6 +107,7 @@ class _Stores:
 
     place: Place
     machine: SharedMachine
+    quotas: QuotaMemory
     queue: SqliteQueue
     journal: DiskJournal
     switches: SwitchBoard
@@ -139,14 +143,7 @@ async def build_data_path(
         file=DiskCopy(places.namespaces, NAMESPACES),
         home_is_out=lambda: not all(guard.switch.writes for guard in guards.values()),
     )
-    tokens = SystemRecords(
-        homes=guards,
-        reader=reader,
-        clock=clock,
-        file=DiskCopy(places.tokens, TOKENS),
-        form=TOKENS,
-        book=RecordBook(),
-    )
+    tokens = _tokens(guards, reader, clock, places)
     writer = Writer(
         homes=guards,
         machine=machine,
@@ -181,7 +178,7 @@ async def build_data_path(
         registry=registry, reader=reader, writer=writer, lister=lister, lookups=lookups
     )
     return DataPath(
-        homes, guards, time, entropy, stores.place, machine, stores.journal, queue,
+        homes, guards, time, entropy, stores.place, machine, stores.quotas, stores.journal, queue,
         stores.switches, trust, inbox, writer, reader, repair, registry, tokens, keeper, lookups,
         gateway,
     )  # fmt: skip
@@ -198,6 +195,19 @@ def _guarded(
     }
 
 
+def _tokens(
+    guards: Mapping[Side, GuardedHome], reader: Reader, clock: Clock, places: Places
+) -> SystemRecords[Token]:
+    return SystemRecords(
+        homes=guards,
+        reader=reader,
+        clock=clock,
+        file=DiskCopy(places.tokens, TOKENS),
+        form=TOKENS,
+        book=RecordBook(),
+    )
+
+
 async def _opened(
     post: Post, settings: GatewaySettings, places: Places, entropy: Entropy
 ) -> _Stores:
@@ -205,6 +215,7 @@ async def _opened(
     return _Stores(
         place=place,
         machine=SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token),
+        quotas=QuotaMemory(place.quotas, post.slot),
         queue=await SqliteQueue.open(places.queue, settings.repair_rows_max),
         journal=DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused),
         switches=SwitchBoard(SwitchFile(places.switches)),

@@ -7,6 +7,7 @@ the homes are asked first; its requests then go on as a group of their own.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from kvgateway.lists import Lister
 from kvgateway.lookups import Answer, Lookups
@@ -63,3 +64,7 @@ class Gateway:
         if not self._known(listing.namespace):
             await self._registry.resolve(listing.namespace)
         return await self._lister.list(listing)
+
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        """See `kvgateway.service.KeyValues`; the data path itself admits any."""
+        return nullcontext()

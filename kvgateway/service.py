@@ -11,6 +11,7 @@ answered at once, without a task; everything else is a future that ends in a res
 
 from asyncio import Future
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from tandem.core.access import DEFAULT_ACCOUNT, Grant
@@ -39,6 +40,15 @@ class KeyValues(Protocol):
 
     async def list(self, listing: Listing) -> ListPage:
         """One page of live names."""
+        ...
+
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        """Held by a door from before it reads the body of a write until that write has ended.
+
+        `size` is None when the length is not known; doors may leave it out for bodies of at most
+        LARGE_BODY_BYTES. Entering it raises QuotaExceeded when no more bodies may be received now,
+        and PermissionDenied where the write would be refused.
+        """
         ...
 
 

@@ -51,7 +51,10 @@ class GatewaySettings:
         WHOLE, 0, "worker processes that share the ports; 0: half of the cores", low=0, high=64
     )
     shared_memory_bytes: int = setting(
-        SIZE, 256 * _MIB, "recent writes and cache of this machine", low=16 * _MIB
+        SIZE,
+        256 * _MIB,
+        "recent writes and cache of this machine; quotas take 1/16 more",
+        low=16 * _MIB,
     )
     cache_ttl_s: float = setting(
         DURATION_S, 60.0, "how long a copy answers unless a read says otherwise",

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from kvgateway.access.caller import Inside
+from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
 from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
 from kvgateway.home_time import ReckonedClock
@@ -22,7 +24,7 @@ from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
 from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
-from kvgateway.metrics import show_data_path, show_entrance, show_homes, show_repair
+from kvgateway.metrics import QuotaMetrics, show_data_path, show_entrance, show_homes, show_repair
 from kvgateway.operations import GatewayOperations
 from kvgateway.places import Places
 from kvgateway.post import Post
@@ -78,7 +80,7 @@ async def _work(
         tasks.start(name, work)
     snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
-    entrance = _entrance(post, settings, path, clock)
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     rpc = RpcServer(entrance, reckoned, failures)
@@ -136,11 +138,14 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
 
 
 def _entrance(
-    post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock
+    post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock, refusals: Refusals
 ) -> GatewayEntrance:
     """What every front door of this worker lets its callers in through."""
+    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
     inside = Inside(
-        keyvalues_of=lambda _grant: path.gateway,
+        keyvalues_of=lambda grant: ChargedKeyValues(
+            path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
+        ),
         namespaces=Namespaces(
             registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
         ),
@@ -189,6 +194,10 @@ def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.
     metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
     metrics.counted("tandem_bugs", "requests that failed unexpectedly", lambda: failures.count)
     metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
+    metrics.counted(
+        "tandem_quota_memory_emptied", "times that the memory of quotas was full",
+        lambda: path.quota_memory.emptied,
+    )  # fmt: skip
     path.keeper.show_queue(metrics)
 
 

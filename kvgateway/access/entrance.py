@@ -107,7 +107,9 @@ class GatewayEntrance:
     def _without(self) -> GatewayCaller:
         if self._anyone is None:
             self.counters.missing += 1
-            raise Unauthenticated("a token is needed: Authorization: Bearer TOKEN")
+            error = Unauthenticated("a token is needed: Authorization: Bearer TOKEN")
+            _LOG.warning("authentication_failed", token="none", why=str(error))
+            raise error
         return self._anyone
 
     def _checked(self, token: Token, parts: Credential, digest: bytes) -> GatewayCaller:

@@ -7,6 +7,7 @@ is not known here is looked for first, and its requests are then judged like the
 
 from asyncio import Future
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from kvgateway.access.gate import Gate
 from kvgateway.lookups import Answer, Begun, Lookups, Request, Result
@@ -55,6 +56,16 @@ class GatedKeyValues:
             if (error := self._gate.objection(namespace)) is not None:
                 raise error
         return await self._behind.list(listing)
+
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        """See `kvgateway.service.KeyValues`. What is not allowed is refused before it is read."""
+        self._gate.demand(Permission.WRITE)
+        if not self._gate.names(namespace):
+            raise self._gate.unnamed(namespace)
+        known = self._registry.book.get(namespace)
+        if known is not None and (error := self._gate.objection(known)) is not None:
+            raise error
+        return self._behind.admit_body(namespace, size)
 
     def _judged(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kvgateway.registry.book import RecordBook
-from tandem.core.namespace import Namespace
+from tandem.core.namespace import Namespace, Settings
 
 
 class NamespaceBook(RecordBook[Namespace]):
@@ -16,6 +16,8 @@ class NamespaceBook(RecordBook[Namespace]):
     def __init__(self) -> None:
         super().__init__()
         self._owners: dict[tuple[str, str], str] = {}
+        self.limited: dict[str, Settings] = {}
+        """The settings of those that limit what may be done to them. For the hot path."""
 
     def owner_of(self, account: str, title: str) -> Namespace | None:
         """The account's namespace with this title, the oldest one in a conflict."""
@@ -33,6 +35,8 @@ class NamespaceBook(RecordBook[Namespace]):
         for namespace in sorted(found.values(), key=lambda n: (n.created_at_s, n.id)):
             owners.setdefault((namespace.account, namespace.title), namespace.id)
         self._owners = owners
+        self.limited.clear()
+        self.limited.update({n.id: n.settings for n in found.values() if n.settings.limited})
         return {
             n.id: n if owners[n.account, n.title] == n.id else replace(n, title_conflict=True)
             for n in found.values()

@@ -242,7 +242,7 @@ class SystemRecords(Generic[T]):
                 raise ValueError(f"it says that its id is {item.id}")
         except ValueError as error:
             self.counters.damaged += 1
-            _LOG.error(f"bad_{self._form.noun}_record", id=record_id, error=str(error))
+            _LOG.error("bad_record", of=self._form.noun, id=record_id, error=str(error))
             return []
         return [Kept(record_id, record.version, record.digest, item)]
 

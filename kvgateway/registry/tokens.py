@@ -55,6 +55,7 @@ class Tokens:
                 namespaces=wish.namespaces,
                 created_at_s=now_s,
                 expires_at_s=now_s + wish.ttl_s if wish.ttl_s else 0,
+                quota=wish.quota,
             )
             await self._changes.put(token)
             return CreatedToken(token, token_text(token.id, secret))

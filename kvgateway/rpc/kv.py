@@ -65,7 +65,7 @@ class KvService(kv_pb2_grpc.KVServicer):
         dispatch = Dispatch(await self._keyvalues_for(context), self._failures)
         codec.check_batch(request)
         answers = _BatchAnswers(request, self._now_s())
-        dispatch.start(request, int(self._now_s()), answers)
+        await dispatch.start(request, int(self._now_s()), answers)
         await answers.complete
         return answers.reply
 
@@ -91,6 +91,11 @@ class KvService(kv_pb2_grpc.KVServicer):
         chunk: Any = await context.read()
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
+        with keyvalues.admit_body(chunk.head.namespace, None):
+            put = await self._put_in_pieces(chunk, context)
+            return await _write(keyvalues, chunk.head.id, put)
+
+    async def _put_in_pieces(self, chunk: Any, context: _Context) -> Write:  # noqa: ANN401
         head = chunk.head
         pieces = [head.value, chunk.data]
         size = len(head.value) + len(chunk.data)
@@ -104,8 +109,7 @@ class KvService(kv_pb2_grpc.KVServicer):
             else:
                 pieces.clear()
         check_value_size(size)
-        put = codec.put_of(head, int(self._now_s()), b"".join(pieces))
-        return await _write(keyvalues, head.id, put)
+        return codec.put_of(head, int(self._now_s()), b"".join(pieces))
 
     async def GetStream(self, request: kv_pb2.GetRequest, context: _Context) -> None:
         """Reads one value in pieces."""

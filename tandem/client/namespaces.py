@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypedDict, Unpack
 
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Retries
@@ -18,6 +19,21 @@ from tandem.core.race import AckPolicy
 from tandem.errors import NamespaceExists, NamespaceNotFound
 from tandem.wire.namespace_codec import change_message, namespace_of
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc
+
+
+class Changes(TypedDict, total=False):
+    """Settings by name; one that is left out, or None, stays as it is. Limits are what each gateway
+    machine lets through, and 0 is no limit."""
+
+    ack_policy: AckPolicy | None
+    read_mode: ReadMode | None
+    operations_per_s: int | None
+    bytes_per_s: int | None
+    """Of values and metadata, written and read."""
+    large_bodies_max: int | None
+    """Values above 1 MiB that are sent at the same time."""
+    key_write_interval: bool | None
+    """One write a second for each key, as Workers KV has it."""
 
 
 class Namespaces:
@@ -38,17 +54,12 @@ class Namespaces:
         self._account = account
 
     async def create(
-        self,
-        title: str,
-        *,
-        ack_policy: AckPolicy | None = None,
-        read_mode: ReadMode | None = None,
-        account: str | None = None,
+        self, title: str, *, account: str | None = None, **settings: Unpack[Changes]
     ) -> Namespace:
         """Creates a namespace; NamespaceExists when another one of the account has the title."""
         request = namespaces_pb2.CreateNamespaceRequest(
             title=check_title(title),
-            settings=change_message(SettingsChange(ack_policy, read_mode)),
+            settings=change_message(SettingsChange(**settings)),
             account=self._account_of(account),
         )
         reply = await self._retries.call(
@@ -109,17 +120,11 @@ class Namespaces:
             raise NamespaceExists(title) from None
         return namespace_of(reply)
 
-    async def configure(
-        self,
-        namespace: str,
-        *,
-        ack_policy: AckPolicy | None = None,
-        read_mode: ReadMode | None = None,
-    ) -> Namespace:
-        """Changes settings; None leaves one as it is."""
+    async def configure(self, namespace: str, **settings: Unpack[Changes]) -> Namespace:
+        """Changes settings."""
         request = namespaces_pb2.ConfigureNamespaceRequest(
             id=await self.id_of(namespace),
-            settings=change_message(SettingsChange(ack_policy, read_mode)),
+            settings=change_message(SettingsChange(**settings)),
         )
         reply = await self._retries.call(
             lambda left_s: self._stub.ConfigureNamespace(request, timeout=left_s),

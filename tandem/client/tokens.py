@@ -6,6 +6,7 @@ from datetime import timedelta
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Retries
 from tandem.core.access import Permission, check_account
+from tandem.core.quota import NO_QUOTA, Quota
 from tandem.core.token import CreatedToken, Token
 from tandem.errors import InvalidArgument
 from tandem.wire import token_codec
@@ -36,14 +37,16 @@ class Tokens:
         account: str | None = None,
         all_accounts: bool = False,
         ttl: int | timedelta | None = None,
+        quota: Quota = NO_QUOTA,
     ) -> CreatedToken:
         """A new token and its text, which is never shown again.
 
         It reaches the namespaces with these ids, or all of an account (without `account` the
-        client's), or all accounts; `ttl` (seconds, or a timedelta) is how long.
+        client's), or all accounts; `ttl` (seconds, or a timedelta) is how long,
+        and `quota` how much its holder may use on each gateway machine.
         """
         wanted = None if all_accounts else self._account_of(account)
-        request = token_codec.wish_message(name, permission, wanted, namespaces, _ttl_s(ttl))
+        request = token_codec.wish_message(name, permission, wanted, namespaces, _ttl_s(ttl), quota)
         reply = await self._retries.call(
             lambda left_s: self._stub.CreateToken(request, timeout=left_s),
             name,

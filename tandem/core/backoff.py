@@ -111,12 +111,12 @@ class Breaker:
         """Notes a call that was admitted and whose outcome nobody will know."""
         self._trials = max(0, self._trials - 1)
 
-    def succeeded(self) -> None:
-        """Notes a call that the home answered."""
+    def succeeded(self, calls: int = 1) -> None:
+        """Notes calls that the home answered."""
         self._failures = 0
         if self.state is BreakerState.HALF_OPEN:
-            self._successes += 1
-            self._trials = max(0, self._trials - 1)
+            self._successes += calls
+            self._trials = max(0, self._trials - calls)
             if self._successes >= self._rule.successes_to_close:
                 self.state = BreakerState.CLOSED
 

@@ -278,7 +278,7 @@ class WriteRace:
     """One write over the homes in `skew_max_us`, which says how far ahead of each home's clock
     a version may be for its confirmation to count."""
 
-    __slots__ = ("_confirmed", "_first", "_intent", "_newest", "_policy", "_replies",
+    __slots__ = ("_confirmed", "_first", "_holding", "_intent", "_newest", "_policy", "_replies",
                  "_skew_max_us", "_time_us", "answered")  # fmt: skip
 
     def __init__(
@@ -291,6 +291,7 @@ class WriteRace:
         self._intent: bool | None = None
         self._first: Side | None = None
         self._confirmed = 0
+        self._holding = 0
         self._newest: Version | None = None
         self.answered = False
 
@@ -298,9 +299,11 @@ class WriteRace:
         """Takes one home's reply; returns what to tell the client, once, or None to wait on."""
         assert side not in self._replies
         self._replies[side] = reply
-        if self._counts(side, reply):
-            self._confirmed += 1
-            self._first = self._first or side
+        if isinstance(reply, _HOLDS):
+            self._holding += 1
+            if self._in_time(side, reply):
+                self._confirmed += 1
+                self._first = self._first or side
         if isinstance(reply, Superseded) and (self._newest is None or reply.newest > self._newest):
             self._newest = reply.newest
         return self._outcome()
@@ -317,6 +320,8 @@ class WriteRace:
 
     def unconfirmed(self) -> tuple[Side, ...]:
         """The homes that are not known to hold this version or a newer one."""
+        if self._holding == len(self._skew_max_us):
+            return ()
         return tuple(
             side for side in self._skew_max_us if not isinstance(self._replies.get(side), _HOLDS)
         )
@@ -356,10 +361,8 @@ class WriteRace:
             case Refused(refusal):
                 return f"refused: {refusal.value}"
             case Stored() | Superseded():
-                return "confirmed" if self._counts(side, reply) else "confirmed out of time"
+                return "confirmed" if self._in_time(side, reply) else "confirmed out of time"
 
-    def _counts(self, side: Side, reply: WriteReply) -> bool:
-        if not isinstance(reply, _HOLDS):
-            return False
+    def _in_time(self, side: Side, reply: Stored | Superseded) -> bool:
         age_us = reply.home_time_us - self._time_us
         return -self._skew_max_us[side] <= age_us <= ACK_WINDOW_US

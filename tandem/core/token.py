@@ -8,11 +8,12 @@ of passwords are for, and each request may be checked for the price of one hash.
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
 from tandem.core.access import Grant, Permission, check_account
 from tandem.core.namespace import check_namespace_id
+from tandem.core.quota import NO_QUOTA, QUOTA_FIELDS, Quota, check_quota
 from tandem.errors import InvalidArgument, NamespaceNotFound
 
 FORMAT: Final = 1
@@ -49,10 +50,11 @@ class Token:
     created_at_s: int = 0
     expires_at_s: int = 0
     """0 for never."""
+    quota: Quota = NO_QUOTA
 
     def grant(self) -> Grant:
         """What its holder may do."""
-        return Grant(f"token {self.id}", self.permission, self.account, self.namespaces)
+        return Grant(f"token {self.id}", self.permission, self.account, self.namespaces, self.quota)
 
     def expired(self, now_us: int) -> bool:
         """Whether its time is over."""
@@ -75,6 +77,7 @@ class TokenWish:
     """None for all of the account."""
     ttl_s: int = 0
     """0 for never ending."""
+    quota: Quota = NO_QUOTA
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,7 @@ def encode_token(token: Token) -> bytes:
             "namespaces": None if token.namespaces is None else sorted(token.namespaces),
             "created_at_s": token.created_at_s,
             "expires_at_s": token.expires_at_s,
+            **{name: limit for name, limit in asdict(token.quota).items() if limit},
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -175,7 +179,8 @@ def encode_token(token: Token) -> bytes:
 def decode_token(raw: bytes) -> Token:
     """The token in a record's value; BadTokenRecord when it is none.
 
-    Everything that limits it must be there: what a newer program calls otherwise opens nothing.
+    Everything that limits its reach must be there: what a newer program calls otherwise opens
+    nothing. A quota that is not there is none.
     """
     try:
         fields = json.loads(raw)
@@ -191,6 +196,7 @@ def decode_token(raw: bytes) -> Token:
             namespaces=None if namespaces is None else check_reach(frozenset(namespaces)),
             created_at_s=int(fields["created_at_s"]),
             expires_at_s=int(fields["expires_at_s"]),
+            quota=Quota(*(check_quota(int(fields.get(name, 0)), name) for name in QUOTA_FIELDS)),
         )
         if not is_token_id(token.id) or len(token.secret_hash) != hashlib.sha256().digest_size:
             raise BadTokenRecord("the id or the hash has the wrong length")

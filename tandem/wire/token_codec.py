@@ -1,9 +1,11 @@
 """Messages of the Tokens service <-> the domain's tokens."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Final
 
 from tandem.core.access import Permission, check_account
+from tandem.core.quota import QUOTA_FIELDS, Quota, check_quota
 from tandem.core.token import (
     Token,
     TokenWish,
@@ -36,6 +38,7 @@ def token_message(token: Token) -> tokens_pb2.Token:
         permission=_PERMISSIONS[token.permission],
         created_at_s=token.created_at_s,
         expires_at_s=token.expires_at_s,
+        quota=_quota_message(token.quota),
     )
 
 
@@ -51,6 +54,7 @@ def token_of(message: tokens_pb2.Token) -> Token:
         namespaces=frozenset(message.namespaces) or None,
         created_at_s=message.created_at_s,
         expires_at_s=message.expires_at_s,
+        quota=_quota_of(message.quota),
     )
 
 
@@ -60,6 +64,7 @@ def wish_message(
     account: str | None,
     namespaces: Iterable[str],
     ttl_s: int,
+    quota: Quota,
 ) -> tokens_pb2.CreateTokenRequest:
     """The request for a token; no `account` is all of them, an empty one the caller's."""
     return tokens_pb2.CreateTokenRequest(
@@ -69,6 +74,7 @@ def wish_message(
         namespaces=sorted(namespaces),
         permission=_PERMISSIONS[permission],
         ttl_s=ttl_s,
+        quota=_quota_message(quota),
     )
 
 
@@ -86,6 +92,7 @@ def wish_of(message: tokens_pb2.CreateTokenRequest, own_account: str) -> TokenWi
         account=None if message.all_accounts else account,
         namespaces=check_reach(frozenset(message.namespaces) or None),
         ttl_s=check_ttl_s(message.ttl_s),
+        quota=_quota_of(message.quota),
     )
 
 
@@ -95,3 +102,13 @@ def token_id_of(text: str) -> str:
         shown = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
         raise InvalidArgument("id", f"{shown!r} is not a token's id, which has 16 hex digits")
     return text
+
+
+def _quota_message(quota: Quota) -> tokens_pb2.Quota:
+    """InvalidArgument for a quota that cannot be."""
+    limits = asdict(quota)
+    return tokens_pb2.Quota(**{name: check_quota(limits[name], name) for name in limits})
+
+
+def _quota_of(message: tokens_pb2.Quota) -> Quota:
+    return Quota(*(check_quota(getattr(message, name), name) for name in QUOTA_FIELDS))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.core.access import Grant, Permission
+from tandem.core.quota import QUOTA_MAX, Quota
 from tandem.core.token import (
     BadTokenRecord,
     Credential,
@@ -52,6 +53,7 @@ def _without(name: str) -> bytes:
     reaches,
     st.integers(0, 2**40),
     st.integers(0, 2**40),
+    st.builds(Quota, *[st.integers(0, QUOTA_MAX)] * 3),
 )
 def test_a_token_is_decoded_as_it_was_encoded(
     name: str,
@@ -60,8 +62,11 @@ def test_a_token_is_decoded_as_it_was_encoded(
     namespaces: frozenset[str] | None,
     created_at_s: int,
     expires_at_s: int,
+    quota: Quota,
 ) -> None:
-    token = Token(ID, name, permission, b"h" * 32, account, namespaces, created_at_s, expires_at_s)
+    token = Token(
+        ID, name, permission, b"h" * 32, account, namespaces, created_at_s, expires_at_s, quota
+    )
     assert decode_token(encode_token(token)) == token
 
 
@@ -99,6 +104,8 @@ def test_a_record_has_no_secret() -> None:
         _stored(secret_sha256="ab"),
         _stored(secret_sha256="zz" * 32),
         _stored(account=""),
+        _stored(operations_per_s=-1),
+        _stored(bytes_per_s="many"),
         _stored(account="Not One"),
         _stored(account=7),
         _stored(namespaces=[]),

@@ -18,6 +18,7 @@ def test_the_life_of_a_token(gateway: Gateway) -> None:
     assert made == {
         "id": f"{1:016x}", "name": "ci", "permission": "read", "account": "acme",
         "namespaces": [NAMESPACE], "created_at_s": 1, "expires_at_s": 1 + 30 * 86_400,
+        "operations_per_s": 0, "bytes_per_s": 0, "large_bodies_max": 0,
         "token": f"tdm_{1:016x}_{1:064x}",
     }  # fmt: skip
     del made["token"]
@@ -47,6 +48,18 @@ def test_people_get_the_token_alone_on_standard_output(gateway: Gateway) -> None
     assert text not in listed
 
 
+def test_a_token_may_have_a_quota(gateway: Gateway) -> None:
+    limits = ("--operations-per-s", "100", "--bytes-per-s", "1MiB", "--large-bodies-max", "2")
+    made = gateway.json("token", "create", "--name", "slow", *limits)
+    assert (made["operations_per_s"], made["bytes_per_s"]) == (100, 2**20)
+    assert made["large_bodies_max"] == 2
+    gateway.kvctl("token", "create", "--name", "unlimited")
+    header, *rows = gateway.kvctl("token", "list").stdout.splitlines()
+    assert header.endswith("QUOTA")
+    assert rows[0].endswith("operations 100 a second, bytes 1MiB a second, large bodies 2 at once")
+    assert rows[1].endswith("none")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -57,6 +70,8 @@ def test_people_get_the_token_alone_on_standard_output(gateway: Gateway) -> None
         (("create", "--name", "x", "--expires", "10ms"), "ttl: must be a second at least"),
         (("create", "--name", "x", "--expires", "9999999d"), "ttl_s: must be 1 to"),
         (("create", "--name", "x", "--account", "a", "--all-accounts"), "exclude each other"),
+        (("create", "--name", "x", "--bytes-per-s", "-1"), "expected a size"),
+        (("create", "--name", "x", "--operations-per-s", "-1"), "operations_per_s: -1 is not"),
         (("list", "--account", "a", "--all-accounts"), "exclude each other"),
         (("revoke", "x"), "id: 'x' is not a token's id"),
     ],

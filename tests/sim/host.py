@@ -69,7 +69,9 @@ class _Observer:
     def __init__(self) -> None:
         self.broken = 0
 
-    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
         """Nobody counts here."""
 
     def broke(self, side: Side) -> None:

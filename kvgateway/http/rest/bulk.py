@@ -1,8 +1,7 @@
 """Many keys in one request: checked whole, then written in groups of bounded size."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from kvgateway.http.bodies import BodyRoom, Share
@@ -36,21 +35,17 @@ class Bulk:
     async def put(self, call: Call) -> Response:
         """Stores up to 10,000 values."""
         namespace = await call.writable_namespace()
-        now_s = self._clock.now_us() // 1_000_000
-        with Share(self._room) as share:
-            chunks = share.counted(call.request.body)
-            write_of = partial(put_of, namespace=namespace.id, now_s=now_s)
-            puts = await read_elements(chunks, call.request.content_length, write_of)
-            return await _all_written(call.caller.keyvalues, puts)
+        return await self._all(call, lambda raw: put_of(raw, namespace.id, self._now_s()))
 
     async def delete(self, call: Call) -> Response:
         """Deletes up to 10,000 keys; those that are not there are deleted all the same."""
         namespace = await call.writable_namespace()
+        return await self._all(call, lambda raw: delete_of(raw, namespace.id))
+
+    async def _all(self, call: Call, write_of: Callable[[bytes], Write]) -> Response:
         with Share(self._room) as share:
-            chunks = share.counted(call.request.body)
-            write_of = partial(delete_of, namespace=namespace.id)
-            deletes = await read_elements(chunks, call.request.content_length, write_of)
-            return await _all_written(call.caller.keyvalues, deletes)
+            writes = await read_elements(call.request, share, write_of)
+            return await _all_written(call.caller.keyvalues, writes)
 
     async def get(self, call: Call) -> Response:
         """Reads up to 100 values."""
@@ -65,14 +60,16 @@ class Bulk:
             headers.append(UNCONFIRMED)
         return Response(200, body_of(found, bulk, (_FRONT, _END)), headers)
 
+    def _now_s(self) -> int:
+        return self._clock.now_us() // 1_000_000
 
-async def _all_written(keyvalues: KeyValues, writes: Iterable[Write]) -> Response:
-    """What became of each key.
+
+async def _all_written(keyvalues: KeyValues, left: deque[Write]) -> Response:
+    """What became of each key. What has been written leaves `left`, and its memory with it.
 
     Raises the first error when nothing at all was written. A group that fails as a whole is the
     last one tried: what stopped it would hold up each of the others just the same.
     """
-    left = deque(writes)
     done = 0
     failed: list[str] = []
     reason: TandemError | None = None

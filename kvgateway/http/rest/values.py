@@ -89,7 +89,7 @@ class Values:
         if boundary is None:
             return Content(await value_of(request, self._room))
         with Share(self._room) as share:
-            return await read_form(share.counted(request.body), boundary)
+            return await read_form(request.body, boundary, share)
 
     def _now_s(self) -> int:
         return self._clock.now_us() // 1_000_000

@@ -46,14 +46,22 @@ class Namespace(_message.Message):
     def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., settings: _Optional[_Union[NamespaceSettings, _Mapping]] = ..., created_at_s: _Optional[int] = ..., title_conflict: _Optional[bool] = ..., account: _Optional[str] = ...) -> None: ...
 
 class NamespaceSettings(_message.Message):
-    __slots__ = ("ack_policy", "read_mode", "epoch")
+    __slots__ = ("ack_policy", "read_mode", "epoch", "operations_per_s", "bytes_per_s", "large_bodies_max", "key_write_interval")
     ACK_POLICY_FIELD_NUMBER: _ClassVar[int]
     READ_MODE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    LARGE_BODIES_MAX_FIELD_NUMBER: _ClassVar[int]
+    KEY_WRITE_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ack_policy: AckPolicy
     read_mode: ReadMode
     epoch: int
-    def __init__(self, ack_policy: _Optional[_Union[AckPolicy, str]] = ..., read_mode: _Optional[_Union[ReadMode, str]] = ..., epoch: _Optional[int] = ...) -> None: ...
+    operations_per_s: int
+    bytes_per_s: int
+    large_bodies_max: int
+    key_write_interval: bool
+    def __init__(self, ack_policy: _Optional[_Union[AckPolicy, str]] = ..., read_mode: _Optional[_Union[ReadMode, str]] = ..., epoch: _Optional[int] = ..., operations_per_s: _Optional[int] = ..., bytes_per_s: _Optional[int] = ..., large_bodies_max: _Optional[int] = ..., key_write_interval: _Optional[bool] = ...) -> None: ...
 
 class CreateNamespaceRequest(_message.Message):
     __slots__ = ("title", "settings", "account")

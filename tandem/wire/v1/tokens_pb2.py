@@ -24,29 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tandem/v1/tokens.proto\x12\ttandem.v1\"\x9d\x01\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x12\n\nnamespaces\x18\x04 \x03(\t\x12)\n\npermission\x18\x05 \x01(\x0e\x32\x15.tandem.v1.Permission\x12\x14\n\x0c\x63reated_at_s\x18\x06 \x01(\x04\x12\x14\n\x0c\x65xpires_at_s\x18\x07 \x01(\x04\"\x97\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x14\n\x0c\x61ll_accounts\x18\x03 \x01(\x08\x12\x12\n\nnamespaces\x18\x04 \x03(\t\x12)\n\npermission\x18\x05 \x01(\x0e\x32\x15.tandem.v1.Permission\x12\r\n\x05ttl_s\x18\x06 \x01(\x04\"A\n\x10\x43reateTokenReply\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.tandem.v1.Token\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x14\n\x0c\x61ll_accounts\x18\x02 \x01(\x08\"3\n\x0fListTokensReply\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.tandem.v1.Token\" \n\x12RevokeTokenRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x12\n\x10RevokeTokenReply*i\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n\x0fPERMISSION_READ\x10\x01\x12\x14\n\x10PERMISSION_WRITE\x10\x02\x12\x14\n\x10PERMISSION_ADMIN\x10\x03\x32\xe6\x01\n\x06Tokens\x12I\n\x0b\x43reateToken\x12\x1d.tandem.v1.CreateTokenRequest\x1a\x1b.tandem.v1.CreateTokenReply\x12\x46\n\nListTokens\x12\x1c.tandem.v1.ListTokensRequest\x1a\x1a.tandem.v1.ListTokensReply\x12I\n\x0bRevokeToken\x12\x1d.tandem.v1.RevokeTokenRequest\x1a\x1b.tandem.v1.RevokeTokenReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tandem/v1/tokens.proto\x12\ttandem.v1\"\xbe\x01\n\x05Token\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x12\n\nnamespaces\x18\x04 \x03(\t\x12)\n\npermission\x18\x05 \x01(\x0e\x32\x15.tandem.v1.Permission\x12\x14\n\x0c\x63reated_at_s\x18\x06 \x01(\x04\x12\x14\n\x0c\x65xpires_at_s\x18\x07 \x01(\x04\x12\x1f\n\x05quota\x18\x08 \x01(\x0b\x32\x10.tandem.v1.Quota\"P\n\x05Quota\x12\x18\n\x10operations_per_s\x18\x01 \x01(\x04\x12\x13\n\x0b\x62ytes_per_s\x18\x02 \x01(\x04\x12\x18\n\x10large_bodies_max\x18\x03 \x01(\x04\"\xb8\x01\n\x12\x43reateTokenRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x14\n\x0c\x61ll_accounts\x18\x03 \x01(\x08\x12\x12\n\nnamespaces\x18\x04 \x03(\t\x12)\n\npermission\x18\x05 \x01(\x0e\x32\x15.tandem.v1.Permission\x12\r\n\x05ttl_s\x18\x06 \x01(\x04\x12\x1f\n\x05quota\x18\x07 \x01(\x0b\x32\x10.tandem.v1.Quota\"A\n\x10\x43reateTokenReply\x12\x1f\n\x05token\x18\x01 \x01(\x0b\x32\x10.tandem.v1.Token\x12\x0c\n\x04text\x18\x02 \x01(\t\":\n\x11ListTokensRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x14\n\x0c\x61ll_accounts\x18\x02 \x01(\x08\"3\n\x0fListTokensReply\x12 \n\x06tokens\x18\x01 \x03(\x0b\x32\x10.tandem.v1.Token\" \n\x12RevokeTokenRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x12\n\x10RevokeTokenReply*i\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n\x0fPERMISSION_READ\x10\x01\x12\x14\n\x10PERMISSION_WRITE\x10\x02\x12\x14\n\x10PERMISSION_ADMIN\x10\x03\x32\xe6\x01\n\x06Tokens\x12I\n\x0b\x43reateToken\x12\x1d.tandem.v1.CreateTokenRequest\x1a\x1b.tandem.v1.CreateTokenReply\x12\x46\n\nListTokens\x12\x1c.tandem.v1.ListTokensRequest\x1a\x1a.tandem.v1.ListTokensReply\x12I\n\x0bRevokeToken\x12\x1d.tandem.v1.RevokeTokenRequest\x1a\x1b.tandem.v1.RevokeTokenReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.tokens_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PERMISSION']._serialized_start=585
-  _globals['_PERMISSION']._serialized_end=690
+  _globals['_PERMISSION']._serialized_start=733
+  _globals['_PERMISSION']._serialized_end=838
   _globals['_TOKEN']._serialized_start=38
-  _globals['_TOKEN']._serialized_end=195
-  _globals['_CREATETOKENREQUEST']._serialized_start=198
-  _globals['_CREATETOKENREQUEST']._serialized_end=349
-  _globals['_CREATETOKENREPLY']._serialized_start=351
-  _globals['_CREATETOKENREPLY']._serialized_end=416
-  _globals['_LISTTOKENSREQUEST']._serialized_start=418
-  _globals['_LISTTOKENSREQUEST']._serialized_end=476
-  _globals['_LISTTOKENSREPLY']._serialized_start=478
-  _globals['_LISTTOKENSREPLY']._serialized_end=529
-  _globals['_REVOKETOKENREQUEST']._serialized_start=531
-  _globals['_REVOKETOKENREQUEST']._serialized_end=563
-  _globals['_REVOKETOKENREPLY']._serialized_start=565
-  _globals['_REVOKETOKENREPLY']._serialized_end=583
-  _globals['_TOKENS']._serialized_start=693
-  _globals['_TOKENS']._serialized_end=923
+  _globals['_TOKEN']._serialized_end=228
+  _globals['_QUOTA']._serialized_start=230
+  _globals['_QUOTA']._serialized_end=310
+  _globals['_CREATETOKENREQUEST']._serialized_start=313
+  _globals['_CREATETOKENREQUEST']._serialized_end=497
+  _globals['_CREATETOKENREPLY']._serialized_start=499
+  _globals['_CREATETOKENREPLY']._serialized_end=564
+  _globals['_LISTTOKENSREQUEST']._serialized_start=566
+  _globals['_LISTTOKENSREQUEST']._serialized_end=624
+  _globals['_LISTTOKENSREPLY']._serialized_start=626
+  _globals['_LISTTOKENSREPLY']._serialized_end=677
+  _globals['_REVOKETOKENREQUEST']._serialized_start=679
+  _globals['_REVOKETOKENREQUEST']._serialized_end=711
+  _globals['_REVOKETOKENREPLY']._serialized_start=713
+  _globals['_REVOKETOKENREPLY']._serialized_end=731
+  _globals['_TOKENS']._serialized_start=841
+  _globals['_TOKENS']._serialized_end=1071
 # @@protoc_insertion_point(module_scope)

@@ -19,7 +19,7 @@ PERMISSION_WRITE: Permission
 PERMISSION_ADMIN: Permission
 
 class Token(_message.Message):
-    __slots__ = ("id", "name", "account", "namespaces", "permission", "created_at_s", "expires_at_s")
+    __slots__ = ("id", "name", "account", "namespaces", "permission", "created_at_s", "expires_at_s", "quota")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class Token(_message.Message):
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_S_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_S_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     account: str
@@ -34,23 +35,36 @@ class Token(_message.Message):
     permission: Permission
     created_at_s: int
     expires_at_s: int
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., account: _Optional[str] = ..., namespaces: _Optional[_Iterable[str]] = ..., permission: _Optional[_Union[Permission, str]] = ..., created_at_s: _Optional[int] = ..., expires_at_s: _Optional[int] = ...) -> None: ...
+    quota: Quota
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., account: _Optional[str] = ..., namespaces: _Optional[_Iterable[str]] = ..., permission: _Optional[_Union[Permission, str]] = ..., created_at_s: _Optional[int] = ..., expires_at_s: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
+
+class Quota(_message.Message):
+    __slots__ = ("operations_per_s", "bytes_per_s", "large_bodies_max")
+    OPERATIONS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    LARGE_BODIES_MAX_FIELD_NUMBER: _ClassVar[int]
+    operations_per_s: int
+    bytes_per_s: int
+    large_bodies_max: int
+    def __init__(self, operations_per_s: _Optional[int] = ..., bytes_per_s: _Optional[int] = ..., large_bodies_max: _Optional[int] = ...) -> None: ...
 
 class CreateTokenRequest(_message.Message):
-    __slots__ = ("name", "account", "all_accounts", "namespaces", "permission", "ttl_s")
+    __slots__ = ("name", "account", "all_accounts", "namespaces", "permission", "ttl_s", "quota")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     ALL_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     NAMESPACES_FIELD_NUMBER: _ClassVar[int]
     PERMISSION_FIELD_NUMBER: _ClassVar[int]
     TTL_S_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     name: str
     account: str
     all_accounts: bool
     namespaces: _containers.RepeatedScalarFieldContainer[str]
     permission: Permission
     ttl_s: int
-    def __init__(self, name: _Optional[str] = ..., account: _Optional[str] = ..., all_accounts: _Optional[bool] = ..., namespaces: _Optional[_Iterable[str]] = ..., permission: _Optional[_Union[Permission, str]] = ..., ttl_s: _Optional[int] = ...) -> None: ...
+    quota: Quota
+    def __init__(self, name: _Optional[str] = ..., account: _Optional[str] = ..., all_accounts: _Optional[bool] = ..., namespaces: _Optional[_Iterable[str]] = ..., permission: _Optional[_Union[Permission, str]] = ..., ttl_s: _Optional[int] = ..., quota: _Optional[_Union[Quota, _Mapping]] = ...) -> None: ...
 
 class CreateTokenReply(_message.Message):
     __slots__ = ("token", "text")

@@ -104,7 +104,7 @@ class MemoryTokens:
         token_id, secret = f"{number:016x}", f"{number:064x}"
         token = Token(
             token_id, wish.name, wish.permission, hash_of(secret), wish.account, wish.namespaces,
-            number, number + wish.ttl_s if wish.ttl_s else 0,
+            number, number + wish.ttl_s if wish.ttl_s else 0, wish.quota,
         )  # fmt: skip
         self.found[token_id] = token
         return CreatedToken(token, token_text(token_id, secret))

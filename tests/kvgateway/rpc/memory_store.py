@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from kvgateway.reads import result_of
@@ -74,6 +75,9 @@ class MemoryStore:
         page = live[: listing.limit]
         names = tuple(ListedName(n, r.expires_at_s, r.metadata) for n, r in page)
         return ListPage(names, page[-1][0] if len(live) > len(page) else None)
+
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def release(self) -> None:
         """Lets everything that is held go on."""
