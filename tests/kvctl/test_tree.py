@@ -9,8 +9,9 @@ import pytest
 from kvctl.content_types import content_type
 from kvctl.tree import NotRead, Refused, TreeFile, read_whole, walk
 from tandem.core.limits import VALUE_BYTES_MAX
+from tandem.wire.codec import JsonValue
 
-OCTETS = {"contentType": "application/octet-stream"}
+OCTETS: JsonValue = {"contentType": "application/octet-stream"}
 
 
 def names(root: Path, prefix: str = "", *, follow_links: bool = True) -> list[str]:

@@ -35,24 +35,32 @@ class Bulk:
     async def put(self, call: Call) -> Response:
         """Stores up to 10,000 values."""
         namespace = await call.writable_namespace()
-        return await self._all(call, lambda raw: put_of(raw, namespace.id, self._now_s()))
+        return await self._all(
+            call, namespace.id, lambda raw: put_of(raw, namespace.id, self._now_s())
+        )
 
     async def delete(self, call: Call) -> Response:
         """Deletes up to 10,000 keys; those that are not there are deleted all the same."""
         namespace = await call.writable_namespace()
-        return await self._all(call, lambda raw: delete_of(raw, namespace.id))
+        return await self._all(call, namespace.id, lambda raw: delete_of(raw, namespace.id))
 
-    async def _all(self, call: Call, write_of: Callable[[bytes], Write]) -> Response:
-        with Share(self._room) as share:
+    async def _all(
+        self, call: Call, namespace: str, write_of: Callable[[bytes], Write]
+    ) -> Response:
+        keyvalues = call.caller.keyvalues
+        with (
+            keyvalues.admit_body(namespace, call.request.content_length),
+            Share(self._room) as share,
+        ):
             writes = await read_elements(call.request, share, write_of)
-            return await _all_written(call.caller.keyvalues, writes)
+            return await _all_written(keyvalues, writes)
 
     async def get(self, call: Call) -> Response:
         """Reads up to 100 values."""
         namespace = await call.namespace()
         body = await call.request.body.read(BODY_BYTES_MAX)
         bulk = bulk_read_of(body, namespace.id)._replace(with_expiration=True)
-        found = await read_in_bulk(call.caller.keyvalues, bulk, self._clock.now_us() / 1e6)
+        found = await read_in_bulk(call.caller.keyvalues, bulk)
         headers = [JSON]
         if found.stale:
             headers.append(STALE)

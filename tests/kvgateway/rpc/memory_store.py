@@ -38,6 +38,8 @@ class MemoryStore:
         """Whether `failure` spares listings."""
         self.deferred = False
         self.failure: BaseException | None = None
+        self.body_refusal: TandemError | None = None
+        """Why no body is taken in, if none is."""
         self.held: list[Callable[[], None]] | None = None
         """While a list, answers wait in it until `release`."""
         self.reads = self.writes = self.calls = 0
@@ -77,6 +79,8 @@ class MemoryStore:
         return ListPage(names, page[-1][0] if len(live) > len(page) else None)
 
     def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        if self.body_refusal is not None:
+            raise self.body_refusal
         return nullcontext()
 
     def release(self) -> None:
