@@ -6,7 +6,7 @@ SEEDS ?= 1000
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test check format sim bench proto docs servers constraints clean
+.PHONY: help setup dev run example test check format sim bench proto docs servers constraints clean
 
 help:  ## Show this list.
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ dev: $(VENV)/.installed-dev  ## The same, with the tools that tests and checks n
 
 run: setup  ## Run the whole store on this machine.
 	$(BIN)/kvctl up
+
+example: setup  ## Run a small site on workerd with Tandem behind it (needs npm).
+	examples/site/run
 
 test: dev servers check  ## Everything that must hold: the checks, then every test.
 	$(BIN)/pytest

@@ -3,7 +3,7 @@
 import mimetypes
 from typing import Final
 
-# An object of its own knows only Python's table: the same type on every machine.
+# An object of its own knows only Python's table, not the machine's.
 _TYPES: Final = mimetypes.MimeTypes()
 _TYPE_OF_ENCODING: Final = {
     "gzip": "application/gzip",
@@ -12,6 +12,22 @@ _TYPE_OF_ENCODING: Final = {
     "compress": "application/x-compress",
     "br": "application/x-brotli",
 }
+# What one version of Python has otherwise than another.
+for _type, _ending in (
+    ("text/javascript", ".js"),
+    ("text/javascript", ".mjs"),
+    ("text/markdown", ".md"),
+    ("application/json", ".json"),
+    ("application/wasm", ".wasm"),
+    ("application/manifest+json", ".webmanifest"),
+    ("font/woff", ".woff"),
+    ("font/woff2", ".woff2"),
+    ("image/avif", ".avif"),
+    ("image/svg+xml", ".svg"),
+    ("image/vnd.microsoft.icon", ".ico"),
+    ("image/webp", ".webp"),
+):
+    _TYPES.add_type(_type, _ending)
 
 
 def content_type(name: str) -> str:

@@ -9,7 +9,7 @@ import click
 from kvctl.asking import Asked, asks, configured, form
 from kvctl.endings import Ended, Ending
 from kvctl.output import print_json, print_line
-from kvctl.workers.adapter import adapter_files, services
+from kvctl.workers.adapter import SECRETS, adapter_files, services
 from kvctl.workers.bindings import Binding, Door, check_distinct, split_name
 from kvctl.workers.workerd import workerd_configuration
 from tandem.client import Client
@@ -76,7 +76,9 @@ def _write(asked: Asked, directory: Path, bindings: Sequence[Binding], door: Doo
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             path = directory / name
-            path.touch(0o600 if name == ".dev.vars" else 0o644)
+            mode = 0o600 if name == SECRETS else 0o644
+            path.touch(mode)
+            path.chmod(mode)
             path.write_text(text)
     except OSError as error:
         raise Ended(Ending.USAGE, f"{error.filename}: {error.strerror}") from None

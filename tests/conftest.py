@@ -51,7 +51,7 @@ def npm_packages(request: pytest.FixtureRequest) -> None:
     _require(npm.why_missing(), "workerd, Miniflare, wrangler and npm's cloudflare", request.config)
 
 
-@pytest.fixture(scope="session", params=python_sdks.VERSIONS)
+@pytest.fixture(params=python_sdks.VERSIONS)
 def python_sdk(request: pytest.FixtureRequest) -> Path:
     """The interpreter of one version of the Python SDK."""
     version: str = request.param

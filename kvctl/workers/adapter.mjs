@@ -3,6 +3,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 
 const KEY_BYTES_MAX = 512;
+const METADATA_BYTES_MAX = 1024;
 const INT32_MAX = 2 ** 31 - 1;
 const encoder = new TextEncoder();
 
@@ -22,7 +23,7 @@ class Namespace extends WorkerEntrypoint {
     if (options.expirationTtl !== undefined) query.set("expiration_ttl", integer(options.expirationTtl));
     const headers = {};
     if (options.metadata !== undefined && options.metadata !== null) {
-      headers["CF-KV-Metadata"] = JSON.stringify(options.metadata);
+      headers["CF-KV-Metadata"] = metadataHeader(options.metadata);
     }
     await this.#ask("PUT", `/${named("PUT", key)}?${query}`, { headers, body: body(value) });
   }
@@ -96,6 +97,14 @@ function named(operation, key) {
   if (length <= KEY_BYTES_MAX) return encodeURIComponent(name);
   const limit = `exceeds key length limit of ${KEY_BYTES_MAX}.`;
   throw new Error(`KV ${operation} failed: 414 UTF-8 encoded length of ${length} ${limit}`);
+}
+
+// In ASCII where that fits: the runtime warns of every other header.
+function metadataHeader(metadata) {
+  const text = JSON.stringify(metadata);
+  const escape = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  const ascii = String(text).replace(/[\u0080-\uffff]/g, escape);
+  return ascii.length <= METADATA_BYTES_MAX ? ascii : text;
 }
 
 function body(value) {

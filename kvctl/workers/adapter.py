@@ -13,6 +13,8 @@ from kvctl.workers.bindings import Binding, Door
 from kvctl.workers.workerd import COMPATIBILITY_DATE
 
 SERVICE: Final = "tandem-kv"
+SECRETS: Final = ".dev.vars"
+"""The file in which `wrangler dev` looks for them."""
 _MODULE: Final = Path(__file__).with_name("adapter.mjs")
 
 
@@ -28,7 +30,7 @@ def adapter_files(bindings: Sequence[Binding], door: Door) -> Mapping[str, str]:
         "compatibility_date": COMPATIBILITY_DATE,
         "vars": {"TANDEM_URL": f"http://{door.address}"},
     }
-    secrets = {".dev.vars": f"TANDEM_TOKEN={json.dumps(door.token)}\n"} if door.token else {}
+    secrets = {SECRETS: f"TANDEM_TOKEN={json.dumps(door.token)}\n"} if door.token else {}
     return {
         "adapter.mjs": _MODULE.read_text() + classes,
         "wrangler.json": json.dumps(configuration, indent=2) + "\n",

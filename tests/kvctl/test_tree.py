@@ -134,6 +134,8 @@ def test_a_file_is_read_as_it_was_found(tmp_path: Path) -> None:
         ("a/index.html", "text/html"),
         ("x.py", "text/x-python"),
         ("x.JSON", "application/json"),
+        ("x.js", "text/javascript"),
+        ("x.woff2", "font/woff2"),
         ("x.tar.gz", "application/gzip"),
         ("x.txt.xz", "application/x-xz"),
         ("a.html/README", "application/octet-stream"),

@@ -22,6 +22,7 @@ function workers() {
   if (adapter === undefined) return [{ ...main, kvNamespaces: ["KV"] }];
   const configuration = JSON.parse(readFileSync(`${adapter}/wrangler.json`, "utf8"));
   const { name, compatibility_date, vars } = configuration;
+  const [, token] = readFileSync(`${adapter}/.dev.vars`, "utf8").match(/^TANDEM_TOKEN="(.*)"$/m);
   return [
     { ...main, serviceBindings: { KV: { name, entrypoint: "KV" } } },
     {
@@ -29,7 +30,7 @@ function workers() {
       modules: true,
       script: readFileSync(`${adapter}/${configuration.main}`, "utf8"),
       compatibilityDate: compatibility_date,
-      bindings: vars,
+      bindings: { ...vars, TANDEM_TOKEN: token },
     },
   ];
 }

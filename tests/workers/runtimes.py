@@ -1,7 +1,9 @@
 """The two runtimes that run worker.mjs: workerd with Tandem behind it, Miniflare by itself."""
 
+import asyncio
 import http.client
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,29 @@ from tests.servers.daemon import Daemon, free_port
 HERE = Path(__file__).parent
 WORKER = HERE / "worker.mjs"
 SCRIPT_TIMEOUT_S = 50.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running Tandem with one namespace, and the tokens that open it or more."""
+
+    deployment: Deployment
+    namespace: str
+    """Its title."""
+    admin: str
+    write: str
+    read: str
+
+    @property
+    def rest(self) -> str:
+        """The base of the REST API."""
+        return f"http://{self.deployment.http}/client/v4"
+
+    def kvctl(self, *arguments: str) -> str:
+        """What a command prints that must succeed."""
+        status, output = asyncio.run(self.deployment.kvctl(*arguments))
+        assert status == 0, output
+        return output
 
 
 class Runtime:
@@ -47,26 +72,28 @@ def miniflare(directory: Path) -> Runtime:
     return Runtime(port, Daemon(command, directory / "miniflare.log"))
 
 
-async def workerd(directory: Path, tandem: Deployment, namespace: str) -> Runtime:
+def workerd(directory: Path, tandem: Served) -> Runtime:
     """workerd as `kvctl workers` configures it, with a namespace of Tandem as KV."""
     port = free_port()
-    status, configuration = await tandem.kvctl(
-        "workers", f"{namespace}=KV", "--script", WORKER.name, "--listen", f"127.0.0.1:{port}"
-    )
-    assert status == 0, configuration
+    configuration = tandem.kvctl(
+        "workers", f"{tandem.namespace}=KV", "--worker-token", tandem.write,
+        "--script", WORKER.name, "--listen", f"127.0.0.1:{port}",
+    )  # fmt: skip
     (directory / WORKER.name).write_bytes(WORKER.read_bytes())
-    evaluates = '        bindings = [\n          ( name = "EVAL", unsafeEval = void ),'
-    (directory / "workerd.capnp").write_text(
-        configuration.replace("        bindings = [", evaluates)
-    )
-    command = (npm.WORKERD, "serve", "--experimental", directory / "workerd.capnp")
+    bindings = "        bindings = ["
+    evaluates = f'{bindings}\n          ( name = "EVAL", unsafeEval = void ),'
+    path = directory / "workerd.capnp"
+    path.write_text(configuration.replace(bindings, evaluates))
+    command = (npm.WORKERD, "serve", "--experimental", path)
     return Runtime(port, Daemon(command, directory / "workerd.log"))
 
 
-async def adapted(directory: Path, tandem: Deployment, namespace: str) -> Runtime:
+def adapted(directory: Path, tandem: Served) -> Runtime:
     """Miniflare with the adapter of `kvctl workers` before a namespace of Tandem."""
-    status, output = await tandem.kvctl("workers", f"{namespace}=KV", "--adapter", str(directory))
-    assert status == 0, output
+    tandem.kvctl(
+        "workers", f"{tandem.namespace}=KV", "--worker-token", tandem.write,
+        "--adapter", str(directory),
+    )  # fmt: skip
     port = free_port()
     command = (npm.NODE, HERE / "miniflare.mjs", npm.MODULES, WORKER, str(port), directory)
     return Runtime(port, Daemon(command, directory / "miniflare.log"))
