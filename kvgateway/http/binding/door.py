@@ -113,10 +113,11 @@ class BindingDoor:
             return said(error)
 
     async def _put(self, upload: Upload, keyvalues: KeyValues, request: Request) -> Response:
-        value = await value_of(request, self._room)
-        (written,) = keyvalues.write((upload.put(value, int(self._now_s())),))
-        del value  # a large one need not live beside its envelope until both homes have it
-        return answer_to_write(await settled(written))
+        with keyvalues.admit_body(upload.key.namespace, request.content_length):
+            value = await value_of(request, self._room)
+            (written,) = keyvalues.write((upload.put(value, int(self._now_s())),))
+            del value  # a large one need not live beside its envelope until both homes have it
+            return answer_to_write(await settled(written))
 
     def _now_s(self) -> float:
         return self._clock.now_us() / 1e6

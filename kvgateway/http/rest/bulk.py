@@ -37,7 +37,7 @@ class Bulk:
         """Stores up to 10,000 values."""
         namespace = await call.writable_namespace()
         now_s = self._clock.now_us() // 1_000_000
-        with Share(self._room) as share:
+        with call.admitted_body(namespace), Share(self._room) as share:
             chunks = share.counted(call.request.body)
             write_of = partial(put_of, namespace=namespace.id, now_s=now_s)
             puts = await read_elements(chunks, call.request.content_length, write_of)
@@ -46,7 +46,7 @@ class Bulk:
     async def delete(self, call: Call) -> Response:
         """Deletes up to 10,000 keys; those that are not there are deleted all the same."""
         namespace = await call.writable_namespace()
-        with Share(self._room) as share:
+        with call.admitted_body(namespace), Share(self._room) as share:
             chunks = share.counted(call.request.body)
             write_of = partial(delete_of, namespace=namespace.id)
             deletes = await read_elements(chunks, call.request.content_length, write_of)

@@ -60,11 +60,13 @@ class Values:
         check_expiration(expiration, ttl_s, self._now_s())  # before a body is taken in for nothing
         above = min_version_of(call.request)
         namespace = await call.writable_namespace()
-        content = await self._content(call.request)
-        check_metadata(content.metadata)
-        expires_at_s = check_expiration(expiration, ttl_s, self._now_s())
         key = Key(namespace.id, name)
-        return await _written(call, Put(key, content.value, content.metadata, expires_at_s, above))
+        with call.admitted_body(namespace):
+            content = await self._content(call.request)
+            check_metadata(content.metadata)
+            expires_at_s = check_expiration(expiration, ttl_s, self._now_s())
+            put = Put(key, content.value, content.metadata, expires_at_s, above)
+            return await _written(call, put)
 
     async def delete(self, call: Call) -> Response:
         """Deletes a key; one that is not there is deleted all the same."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from tandem.core.request import Listing, ListPage, Put, Read, ReadResult, Write, Written
@@ -30,6 +31,9 @@ class FaultyStore:
 
     async def list(self, listing: Listing) -> ListPage:
         return await self.store.list(listing)
+
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        return self.store.admit_body(namespace, size)
 
     def _write(self, write: Write) -> TandemError | asyncio.Future[Written]:
         fault = self.faults.get(write.key.name)
