@@ -26,6 +26,9 @@ from tandem.wire.status import error_of_call
 
 RETRY_FIRST_S: Final = 0.02
 RETRY_MOST_S: Final = 1.0
+TOGETHER_S: Final = 0.05
+"""What waits for a quota comes back at multiples of this, and so in one message: single ones would
+cost the gateway more than what they ask for."""
 RETRY_TOKENS_MAX: Final = 2000.0
 """A stream in flight that breaks may be repeated whole, once."""
 RETRY_TOKENS_PER_SUCCESS: Final = 0.1
@@ -54,6 +57,8 @@ class Retries:
             most_s=RETRY_MOST_S,
             unit_random=self._entropy.uniform(0, 1),
         )
+        if isinstance(error, QuotaExceeded):
+            pause_s += -(asyncio.get_running_loop().time() + pause_s) % TOGETHER_S
         if pause_s >= left_s or not self.budget.spend():
             return False
         await asyncio.sleep(pause_s)

@@ -163,6 +163,16 @@ async def test_a_quota_is_waited_for_as_long_as_it_says(gateway: Running, kv: Cl
     await task
 
 
+async def test_what_waits_for_a_quota_comes_back_together(gateway: Running, kv: Client) -> None:
+    gateway.store.failure = QuotaExceeded("over", 0.01)
+    tasks = [asyncio.create_task(kv.get(f"k{n}")) for n in range(50)]
+    await _until(partial(_called_at_least, gateway, 1))
+    gateway.store.failure = None
+    await asyncio.gather(*tasks)
+    assert gateway.store.reads >= 100
+    assert gateway.store.calls <= 20
+
+
 async def test_a_quota_beyond_the_timeout_is_told_at_once(gateway: Running, kv: Client) -> None:
     gateway.store.failure = QuotaExceeded("over 5 operations a second", 3600.0)
     for call in (kv.get("k"), kv.put("k", b"v"), kv.put_stream("k", b"v")):

@@ -1,7 +1,9 @@
 """Quotas through whole gateways: the greedy are told when to come again, others notice nothing."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,31 @@ async def test_a_token_has_a_quota_of_its_own(tandem: Deployment) -> None:
         assert all(f"token {made.token.id} is over 20" in str(error) for error in refused)
     async with tandem.client("modest") as kv:
         assert not _refused(await _outcomes([kv], 300))
+
+
+async def test_http_says_429_and_when_to_come_again(tandem: Deployment) -> None:
+    async with tandem.client() as client:
+        namespaces = {n.title: n.id for n in await client.namespaces.list()}
+
+    def answers(title: str, count: int) -> Counter[int]:
+        connection = HTTPConnection(tandem.http, timeout=10)
+        seen: Counter[int] = Counter()
+        for number in range(count):
+            target, headers = (
+                f"/k{number}?urlencoded=true",
+                {"CF-KV-Namespace-ID": namespaces[title]},
+            )
+            connection.request("PUT", target, b"v", headers)
+            response = connection.getresponse()
+            response.read()
+            seen[response.status] += 1
+            if response.status == 429:
+                assert response.reason == "Too Many Requests"
+                assert int(response.headers["Retry-After"]) >= 1
+        connection.close()
+        return seen
+
+    greedy = await asyncio.to_thread(answers, "greedy", 600)
+    assert set(greedy) == {200, 429}
+    assert greedy[200] >= 50
+    assert await asyncio.to_thread(answers, "modest", 200) == {200: 200}

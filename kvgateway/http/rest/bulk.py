@@ -13,6 +13,7 @@ from kvgateway.http.session import STALE, UNCONFIRMED
 from kvgateway.outcome import settled
 from kvgateway.service import KeyValues
 from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
+from tandem.core.namespace import Namespace
 from tandem.core.request import Put, Write, Written
 from tandem.errors import TandemError
 from tandem.runtime.clock import Clock
@@ -36,24 +37,20 @@ class Bulk:
         """Stores up to 10,000 values."""
         namespace = await call.writable_namespace()
         return await self._all(
-            call, namespace.id, lambda raw: put_of(raw, namespace.id, self._now_s())
+            call, namespace, lambda raw: put_of(raw, namespace.id, self._now_s())
         )
 
     async def delete(self, call: Call) -> Response:
         """Deletes up to 10,000 keys; those that are not there are deleted all the same."""
         namespace = await call.writable_namespace()
-        return await self._all(call, namespace.id, lambda raw: delete_of(raw, namespace.id))
+        return await self._all(call, namespace, lambda raw: delete_of(raw, namespace.id))
 
     async def _all(
-        self, call: Call, namespace: str, write_of: Callable[[bytes], Write]
+        self, call: Call, namespace: Namespace, write_of: Callable[[bytes], Write]
     ) -> Response:
-        keyvalues = call.caller.keyvalues
-        with (
-            keyvalues.admit_body(namespace, call.request.content_length),
-            Share(self._room) as share,
-        ):
+        with call.admitted_body(namespace), Share(self._room) as share:
             writes = await read_elements(call.request, share, write_of)
-            return await _all_written(keyvalues, writes)
+            return await _all_written(call.caller.keyvalues, writes)
 
     async def get(self, call: Call) -> Response:
         """Reads up to 100 values."""

@@ -1,6 +1,7 @@
 """One request on its way: who asks, for what, and with which parameters."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -42,6 +43,10 @@ class Call:
         namespace = await self.namespace()
         self.caller.grant.demand(Permission.WRITE, namespace.account, namespace.id)
         return namespace
+
+    def admitted_body(self, namespace: Namespace) -> AbstractContextManager[None]:
+        """Held while the body is received and written; entering it may raise QuotaExceeded."""
+        return self.caller.keyvalues.admit_body(namespace.id, self.request.content_length)
 
     def name(self) -> str:
         """The name of the key in the path, decoded once."""

@@ -60,11 +60,11 @@ class Values:
         check_expiration(expiration, ttl_s, self._now_s())  # before a body is taken in for nothing
         above = min_version_of(call.request)
         namespace = await call.writable_namespace()
-        with call.caller.keyvalues.admit_body(namespace.id, call.request.content_length):
+        key = Key(namespace.id, name)
+        with call.admitted_body(namespace):
             content = await self._content(call.request)
             check_metadata(content.metadata)
             expires_at_s = check_expiration(expiration, ttl_s, self._now_s())
-            key = Key(namespace.id, name)
             put = Put(key, content.value, content.metadata, expires_at_s, above)
             return await _written(call, put)
 

@@ -1,8 +1,8 @@
 """A gateway in a dictionary: the data path's Protocol with switches for what tests need."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from kvgateway.reads import result_of
@@ -38,11 +38,14 @@ class MemoryStore:
         """Whether `failure` spares listings."""
         self.deferred = False
         self.failure: BaseException | None = None
-        self.body_refusal: TandemError | None = None
-        """Why no body is taken in, if none is."""
         self.held: list[Callable[[], None]] | None = None
         """While a list, answers wait in it until `release`."""
         self.reads = self.writes = self.calls = 0
+        self.body_refusal: TandemError | None = None
+        self.admitted: list[tuple[str, int | None]] = []
+        """Every body that was, with the length that was announced."""
+        self.bodies = 0
+        """How many are under way."""
         self.abandoned = 0
         """Futures that somebody else had cancelled."""
         self._clock = clock
@@ -78,10 +81,16 @@ class MemoryStore:
         names = tuple(ListedName(n, r.expires_at_s, r.metadata) for n, r in page)
         return ListPage(names, page[-1][0] if len(live) > len(page) else None)
 
-    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+    @contextmanager
+    def admit_body(self, namespace: str, size: int | None) -> Iterator[None]:
         if self.body_refusal is not None:
             raise self.body_refusal
-        return nullcontext()
+        self.admitted.append((namespace, size))
+        self.bodies += 1
+        try:
+            yield
+        finally:
+            self.bodies -= 1
 
     def release(self) -> None:
         """Lets everything that is held go on."""

@@ -326,13 +326,3 @@ async def test_a_client_that_goes_away_takes_its_write_with_it_to_the_end(door: 
     door.store.release()
     assert door.record("k").value == b"v"
     assert door.store.abandoned == 0
-
-
-async def test_a_body_that_is_not_admitted_is_not_taken_in(door: Door) -> None:
-    door.store.body_refusal = QuotaExceeded("2 large bodies are under way", 1.0)
-    refused = await door.ask("PUT", "/k?urlencoded=true", body=b"v")
-    assert (refused.status, refused.reason) == (429, b"Too Many Requests")
-    assert not door.store.records
-    door.store.body_refusal = None
-    await door.put("k", b"v")
-    assert len(door.store.records) == 1

@@ -8,7 +8,6 @@ import pytest
 from kvgateway.http.bodies import BodyRoom
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult
-from tandem.errors import QuotaExceeded
 from tests.kvgateway.http.rest.api import FORM, NOW_S, ONE, Api, failure_in, form, opened
 
 _BYTES = bytes(range(256))
@@ -381,16 +380,3 @@ async def test_an_answer_says_when_it_may_lack_the_latest(
     monkeypatch.setattr(api.store, "read", lambda _: [ReadResult(None, unconfirmed=True)])
     answer = await api.ask("GET", ONE + "/values/k")
     assert (answer.status, answer.headers[b"tandem-unconfirmed"]) == (404, b"1")
-
-
-async def test_a_body_that_is_not_admitted_is_not_taken_in(api: Api) -> None:
-    api.store.body_refusal = QuotaExceeded("2 large bodies are under way", 1.0)
-    pairs = json.dumps([{"key": "k", "value": "v"}])
-    for method, target, body in (
-        ("PUT", f"{ONE}/values/k", "v"),
-        ("PUT", f"{ONE}/bulk", pairs),
-        ("POST", f"{ONE}/bulk/delete", '["k"]'),
-        ("DELETE", f"{ONE}/bulk", '["k"]'),
-    ):
-        assert (await api.refused(method, target, body))[:2] == (429, 10022)
-    assert not api.stored()
