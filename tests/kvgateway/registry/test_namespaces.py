@@ -14,12 +14,12 @@ from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE
 from tandem.core.namespace import (
     Namespace,
-    ReadMode,
     Settings,
     SettingsChange,
     encode_namespace,
 )
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.core.record import Kind
 from tandem.core.reply import Found, Side
 from tandem.errors import (
