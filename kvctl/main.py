@@ -17,6 +17,7 @@ from kvctl.asking import (
 from kvctl.backend import backend_group, queue_command
 from kvctl.copies import heal, inspect, locate
 from kvctl.endings import STATUSES_TEXT
+from kvctl.export_command import export_command
 from kvctl.health import health_command
 from kvctl.import_command import import_command
 from kvctl.keys import key_group
@@ -24,6 +25,7 @@ from kvctl.namespaces import namespace_group
 from kvctl.status import status_command
 from kvctl.tokens import token_group
 from kvctl.up_command import up_command
+from kvctl.workers_command import workers_command
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.settings import ADDRESS, DURATION_S
 
@@ -52,6 +54,8 @@ for command in (
     namespace_group,
     token_group,
     import_command,
+    export_command,
+    workers_command,
     status_command,
     backend_group,
     queue_command,

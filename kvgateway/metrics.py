@@ -40,11 +40,13 @@ class HomeMetrics:
             for side in Side
         }
 
-    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
-        """One call has ended."""
-        self._latencies[side, operation].observe(elapsed_us / 1_000_000)
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
+        """So many calls that began together have ended alike."""
+        self._latencies[side, operation].observe(elapsed_us / 1_000_000, calls)
         if failure is not None:
-            self._failure(side, operation, failure).value += 1
+            self._failure(side, operation, failure).value += calls
 
     def broke(self, side: Side) -> None:
         """A home's code raised an exception that it should not."""
@@ -153,6 +155,10 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
     metrics.counted(
         "tandem_drift_dropped", "noticed, but the inbox was full", lambda: inbox.dropped
     )
+    metrics.counted(
+        "tandem_repairs_left_to_intents", "of writes, but the inbox was full",
+        lambda: inbox.left_to_intents,
+    )  # fmt: skip
     metrics.gauge("tandem_writes_under_way", "writes", lambda: writer.under_way)
     metrics.gauge("tandem_reads_under_way", "races of reads", lambda: reader.under_way)
 

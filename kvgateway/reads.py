@@ -13,6 +13,7 @@ from typing import Protocol
 
 from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
+from kvgateway.lifetime import fresh
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
 from tandem.core.key import Key
@@ -54,8 +55,8 @@ class ReadCounters:
 class Trust(Protocol):
     """Says which home must not give a first answer."""
 
-    def behind(self, namespace: str) -> Side | None:
-        """The home that may lack writes of this namespace, if one does."""
+    def behind(self, namespace: str) -> tuple[Side, ...]:
+        """The homes that may lack writes of this namespace."""
         ...
 
 
@@ -146,7 +147,7 @@ class Reader:
         ) * (1_000_000)
         if known.record is None:
             ttl_us = min(ttl_us, self._bounds.miss_ttl_us)
-        return now_us - known.seen_at_us <= ttl_us
+        return fresh(read.key, known.version, now_us - known.seen_at_us, ttl_us)
 
     async def _after_spill(self, read: Read) -> ReadResult:
         """Recent writes were dropped for space: the durable queue knows which versions count."""

@@ -9,6 +9,7 @@ TandemError
 ├── PermissionDenied     valid credentials that do not allow this
 ├── QuotaExceeded        a quota of the namespace or the token is used up; says when to try again
 ├── Unavailable          no home could answer; a write's outcome is unknown
+│   └── Unconfirmed          a home that may know the namespace, or token, does not answer
 ├── Overloaded           a bound was reached; try again later
 │   └── TooManyNamespaces    the account has as many as there can be
 └── ConfigurationError   every mistake of a configuration, at once
@@ -98,6 +99,12 @@ class QuotaExceeded(TandemError):
 
 class Unavailable(TandemError):
     """No home could answer. A write that ends so may still have happened."""
+
+
+class Unconfirmed(Unavailable):
+    """Whoever answers does not know the namespace (or token), and a home that may know it does not
+    answer: mostly an id that was misspelled. Nothing was done, and another try will say the same
+    until that home is back."""
 
 
 class Overloaded(TandemError):

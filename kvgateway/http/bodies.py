@@ -1,6 +1,5 @@
 """The bodies of requests, with a bound on the memory of all that are under way."""
 
-from collections.abc import AsyncIterator
 from typing import Final
 
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
@@ -40,6 +39,7 @@ class Share:
 
     def __init__(self, room: BodyRoom) -> None:
         self._room = room
+        self._received = 0
         self._held = 0
 
     def __enter__(self) -> "Share":
@@ -48,15 +48,12 @@ class Share:
     def __exit__(self, *_: object) -> None:
         self._room.give_back(self._held)
 
-    async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Passes chunks on, and takes room for all but the first of them; raises Overloaded."""
-        size = 0
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > UNCOUNTED_BYTES:
-                self._room.take(len(chunk))
-                self._held += len(chunk)
-            yield chunk
+    def count(self, size: int) -> None:
+        """`size` bytes more have arrived; raises Overloaded when there is no room for them."""
+        self._received += size
+        if self._received > UNCOUNTED_BYTES:
+            self._room.take(size)
+            self._held += size
 
 
 async def value_of(request: Request, room: BodyRoom) -> bytes | bytearray:

@@ -74,7 +74,7 @@ def bulk_read_of(body: bytes, namespace: str) -> BulkRead:
     return BulkRead(reads, kind == "json", fields.get("withMetadata") is True)
 
 
-async def read_in_bulk(keyvalues: KeyValues, bulk: BulkRead, now_s: float) -> BulkValues:
+async def read_in_bulk(keyvalues: KeyValues, bulk: BulkRead) -> BulkValues:
     """All values; the first error if any key has one, since null would mean "not found"."""
     entries: list[_Entry] = []
     size = 0
@@ -82,7 +82,7 @@ async def read_in_bulk(keyvalues: KeyValues, bulk: BulkRead, now_s: float) -> Bu
     for start in range(0, len(bulk.reads), _AT_ONCE):
         reads = bulk.reads[start : start + _AT_ONCE]
         results = await _results(keyvalues.read(reads))
-        found = [_Entry(r.key.name, _live(s, now_s)) for r, s in zip(reads, results, strict=True)]
+        found = [_Entry(r.key.name, s.record) for r, s in zip(reads, results, strict=True)]
         size += sum(entry.record.value_size for entry in found if entry.record is not None)
         if size > VALUE_BYTES_MAX:
             raise HttpError(413, b"Total size of request exceeds the limit of 25MB")
@@ -119,11 +119,6 @@ def _object(body: bytes) -> Mapping[str, Any]:
     if not isinstance(fields, dict):
         raise HttpError(400, b"The body of a bulk get must be a JSON object")
     return fields
-
-
-def _live(result: ReadResult, now_s: float) -> Record | None:
-    record = result.record
-    return record if record is not None and record.live_at(now_s) else None
 
 
 def _check_json(entries: Sequence[_Entry]) -> None:

@@ -20,10 +20,10 @@ from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.record import Kind, Record
 from tandem.core.reply import Failed, Found, Side
-from tandem.core.request import Read
+from tandem.core.request import Read, ReadResult
 from tandem.core.scan_diff import Entry
 from tandem.core.version import NO_VERSION
-from tandem.errors import TandemError, Unavailable
+from tandem.errors import TandemError, Unavailable, Unconfirmed
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 
@@ -32,6 +32,8 @@ RECORDS_MAX: Final = 100_000
 """Of one kind, that there are or ever were, since the tombstone of an id stays for ever."""
 REFRESH_S: Final = 1.0
 LOOK_DEADLINE_S: Final = 3.0
+LOOKUP_S: Final = 2.0
+"""How long a request waits for a home that may know what it names."""
 READS_MAX: Final = 32
 MISS_US: Final = 1_000_000
 MISSES_MAX: Final = 10_000
@@ -86,6 +88,7 @@ class SystemRecords(Generic[T]):
         self._file = file
         self._form = form
         self._misses: dict[str, int] = {}
+        self._unconfirmed: dict[str, int] = {}
         self._views: dict[Side, _View] = {}
         self._judged: dict[Side, dict[str, bytes]] = {side: {} for side in homes}
         """Copies that were read and are not to be read again, though they are not the newest."""
@@ -101,8 +104,7 @@ class SystemRecords(Generic[T]):
         kept = self.book.kept(record_id)
         if kept is not None:
             return kept.item is None
-        until_us = self._misses.get(record_id)
-        return until_us is not None and self._clock.monotonic_us() < until_us
+        return self._is_remembered(self._misses, record_id)
 
     def equal(self) -> bool | None:
         """Whether both homes listed the same records lately; None when one did not answer."""
@@ -119,29 +121,45 @@ class SystemRecords(Generic[T]):
         """What has this id, asked for in both homes when it is not known here; None when both miss
         it or it is deleted.
 
-        Raises Unavailable when a home that could have it does not answer, or the record is damaged.
+        Raises Unconfirmed when a home that could have it does not answer within LOOKUP_S, or did
+        not within the last second; Unavailable when neither home answers, or the record is damaged.
         """
         found = self.book.get(record_id)
         if found is not None or self.missing(record_id):
             return found
-        key = self._form.key_of(record_id)
-        [answer] = self._reader.read([Read(key, cache_ttl_s=0)])
+        if self._is_remembered(self._unconfirmed, record_id):
+            raise self._doubt(record_id)
+        match await self._look_up(record_id):
+            case ReadResult(record=Record() as record):
+                await self.learn(self._opened(self._form.key_of(record_id).name, record))
+                return self._served(record_id)
+            case ReadResult(version=version) if version != NO_VERSION:
+                await self.learn([deleted(record_id, version)])
+            case ReadResult(unconfirmed=False, stale=False):
+                self._remember(self._misses, record_id)
+            case _:
+                self._remember(self._unconfirmed, record_id)
+                raise self._doubt(record_id)
+        return None
+
+    async def _look_up(self, record_id: str) -> ReadResult | None:
+        """What the homes say of an id; None when one of them has not answered in time, and the
+        other one alone cannot tell."""
+        [answer] = self._reader.read([Read(self._form.key_of(record_id), cache_ttl_s=0)])
         if isinstance(answer, TandemError):
             raise answer
-        result = await answer if isinstance(answer, asyncio.Future) else answer
-        if result.record is not None:
-            await self.learn(self._opened(key.name, result.record))
-            return self._served(record_id)
-        if result.version != NO_VERSION:
-            await self.learn([deleted(record_id, result.version)])
-        elif result.unconfirmed or result.stale:
-            raise Unavailable(
-                f"{self._form.noun} {record_id} is not known here, and a home that may have it does"
-                " not answer"
-            )
-        else:
-            self._remember_miss(record_id)
-        return None
+        if isinstance(answer, ReadResult):
+            return answer
+        try:
+            return await asyncio.wait_for(answer, LOOKUP_S)
+        except TimeoutError:
+            return None
+
+    def _doubt(self, record_id: str) -> Unconfirmed:
+        return Unconfirmed(
+            f"{self._form.noun} {record_id} is not known here, and a home that may have it does"
+            " not answer"
+        )
 
     def _served(self, record_id: str) -> T | None:
         found = self.book.get(record_id)
@@ -149,11 +167,15 @@ class SystemRecords(Generic[T]):
             raise Unavailable(f"the record of {self._form.noun} {record_id} is damaged")
         return found
 
-    def _remember_miss(self, record_id: str) -> None:
-        self._misses.pop(record_id, None)
-        if len(self._misses) >= MISSES_MAX:
-            del self._misses[next(iter(self._misses))]
-        self._misses[record_id] = self._clock.monotonic_us() + MISS_US
+    def _is_remembered(self, where: Mapping[str, int], record_id: str) -> bool:
+        until_us = where.get(record_id)
+        return until_us is not None and self._clock.monotonic_us() < until_us
+
+    def _remember(self, where: dict[str, int], record_id: str) -> None:
+        where.pop(record_id, None)
+        if len(where) >= MISSES_MAX:
+            del where[next(iter(where))]
+        where[record_id] = self._clock.monotonic_us() + MISS_US
 
     async def run(self) -> None:
         """Looks at both homes once a second until cancelled."""

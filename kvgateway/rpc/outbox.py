@@ -61,8 +61,7 @@ class Outbox:
 
     def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
         """A write is over."""
-        reply = self._parcel(0).reply.writes.add()
-        reply.id = operation_id
+        reply = self._parcel(0).reply.writes.add(id=operation_id)
         if isinstance(outcome, Written):
             codec.fill_written(reply, outcome)
         else:

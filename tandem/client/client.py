@@ -22,6 +22,7 @@ from tandem.core.version import Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.randomness import Entropy, SystemEntropy
 from tandem.wire.codec import JsonValue, decode_metadata
+from tandem.wire.cursor import encode_cursor
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
 TIMEOUT_S: Final = 10.0
@@ -44,7 +45,8 @@ class Client:
 
     Every method may raise InvalidArgument, Unauthenticated, PermissionDenied, QuotaExceeded,
     Overloaded (in all of these, nothing was done), NamespaceNotFound and Unavailable. Reads are
-    retried until the timeout, within a budget. A write that ends with Unavailable may have
+    retried until the timeout, within a budget; except where it is the namespace that nobody who
+    answers knows: that is Unconfirmed, at once. A write that ends with Unavailable may have
     happened, or may still happen, and is not retried: the repeat would be a *newer* write, which
     would put back a value that somebody else has replaced in between. Where that cannot be, call
     `put` again.
@@ -208,16 +210,20 @@ class Client:
         self,
         prefix: str = "",
         *,
+        after: str = "",
         limit: int | None = None,
         page_size: int = LIST_PAGE_MAX,
         timeout_s: float | None = None,
     ) -> AsyncIterator[ListedKey]:
-        """The names that begin with `prefix`, in byte order, at most `limit` of them.
+        """The names that begin with `prefix` and come after `after`, in byte order, at most
+        `limit` of them.
 
         A listing may lag behind writes made through other gateways. `timeout_s` is for one page.
         """
         check_name_length(prefix, "prefix")
-        left, cursor = limit, ""
+        check_name_length(after, "after")
+        left = limit
+        cursor = encode_cursor(self._calls.namespace_id, prefix, after) if after else ""
         while left is None or left > 0:
             request = kv_pb2.ListRequest(
                 namespace=self._calls.namespace_id,

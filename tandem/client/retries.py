@@ -20,7 +20,7 @@ from tenacity import (
 )
 
 from tandem.core.backoff import RetryBudget, delay_s
-from tandem.errors import Overloaded, QuotaExceeded, Unavailable
+from tandem.errors import Overloaded, QuotaExceeded, Unavailable, Unconfirmed
 from tandem.runtime.randomness import Entropy
 from tandem.wire.status import error_of_call
 
@@ -101,6 +101,8 @@ class Retries:
 def _is_safe(error: BaseException, repeatable: bool) -> bool:
     if isinstance(error, Overloaded | QuotaExceeded):
         return True
+    if isinstance(error, Unconfirmed):
+        return False
     return repeatable and isinstance(error, Unavailable)
 
 

@@ -20,6 +20,7 @@ from tandem.errors import (
     TokenNotFound,
     Unauthenticated,
     Unavailable,
+    Unconfirmed,
 )
 from tandem.wire.v1 import kv_pb2
 
@@ -39,6 +40,8 @@ _CODES: Final[dict[type[TandemError], grpc.StatusCode]] = {
 _CODE_BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
 _TOKEN_FIELD: Final = "token"
 """With NOT_FOUND: it was a token that was not found, and no namespace."""
+_UNCONFIRMED_FIELD: Final = "unconfirmed"
+"""With UNAVAILABLE: whether there is such a namespace (or token) cannot be told now."""
 
 _INTERNAL_TEXT: Final = "unexpected failure inside the gateway; its log has the details"
 
@@ -70,6 +73,8 @@ def fill_error(message: kv_pb2.Error, error: BaseException) -> None:
             message.retry_after_s = error.retry_after_s
         elif isinstance(error, TokenNotFound):
             message.field = _TOKEN_FIELD
+        elif isinstance(error, Unconfirmed):
+            message.field = _UNCONFIRMED_FIELD
 
 
 def call_status(error: BaseException) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
@@ -104,6 +109,8 @@ def error_of(message: kv_pb2.Error, subject: str) -> TandemError:
             return QuotaExceeded(message.message, message.retry_after_s)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return Overloaded(message.message)
+        case grpc.StatusCode.UNAVAILABLE if message.field == _UNCONFIRMED_FIELD:
+            return Unconfirmed(message.message)
         case grpc.StatusCode.UNAVAILABLE:
             return Unavailable(message.message)
         case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:

@@ -12,11 +12,12 @@ from tandem.backends.port import Backend
 from tandem.core.key import Key
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
+from tests.backends.contract_groups import GroupContract
 from tests.backends.home_under_test import HomeUnderTest
 from tests.kvsp.serving import Kvsp, running_kvsp
 
 
-class TestKvspHome(HomeContract):
+class TestKvspHome(GroupContract, HomeContract):
     @pytest.fixture
     async def under(self, tmp_path: Path) -> AsyncIterator[HomeUnderTest]:
         backends: list[KvspBackend] = []

@@ -17,6 +17,7 @@ from tandem.errors import (
     QuotaExceeded,
     TandemError,
     Unavailable,
+    Unconfirmed,
 )
 from tandem.wire.status import call_status
 from tests.kvgateway.rpc.memory_store import NAMESPACE
@@ -125,6 +126,7 @@ async def test_a_graceful_stop_loses_nothing(gateway: Running, kv: Client) -> No
     ("failure", "retried"),
     [
         (Unavailable("both homes failed"), (True, False)),
+        (Unconfirmed("it is not known here"), (False, False)),
         (Overloaded("full"), (True, True)),
         (QuotaExceeded("over", 0.01), (True, True)),
     ],

@@ -9,7 +9,7 @@ from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.reply import Side
 from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Written
 from tandem.core.version import NO_VERSION
-from tandem.errors import NamespaceNotFound, Overloaded, Unavailable
+from tandem.errors import NamespaceNotFound, Overloaded, Unavailable, Unconfirmed
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.served import Served, heard
 
@@ -88,7 +88,7 @@ async def test_an_unconfirmed_namespace_is_unavailable(homes: TwoHomes, down: Si
     one = Served(homes)
     homes.by_side[down].down = True
     outcomes = [*await one.read(Key(UNKNOWN, "a")), *await one.put(Key(UNKNOWN, "a"))]
-    assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+    assert [type(outcome) for outcome in outcomes] == [Unconfirmed, Unconfirmed]
     with pytest.raises(Unavailable):
         await one.door.list(Listing(UNKNOWN))
 

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from kvgateway.identity import incarnation, judge
+from kvgateway.identity import incarnation, judge, rebuilt_us
 from tandem.core.envelope import seal
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
 from tandem.core.version import Version
@@ -54,6 +54,11 @@ def test_a_first_start_takes_the_one_id_there_is_or_makes_one(kvsp: str, s3: str
     assert set(verdict.empty) == {
         side for side, what in ((Side.KVSP, kvsp), (Side.S3, s3)) if what == "empty"
     }
+
+
+def test_an_id_that_was_given_again_shows_since_when() -> None:
+    again = Found(seal(Version.at(77, b"nonce-02"), OURS.encode()), 99)
+    assert (rebuilt_us(showing(OURS)), rebuilt_us(again)) == (0, 77)
 
 
 def test_an_id_that_was_given_again_is_another_incarnation() -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from tandem.runtime.clock import SystemClock
-from tandem.runtime.httpd import HttpError, HttpLimits, Request, Response, Server
+from tandem.runtime.httpd import (
+    HttpError,
+    HttpLimits,
+    Request,
+    Response,
+    Server,
+    encode_headers,
+)
 from tandem.runtime.httpd.inbound import Inbound
 from tests.runtime.wire import Recorded, Wire, echo, echo_body, get, put, serving
 
@@ -37,6 +44,16 @@ async def test_own_reason_phrase_cannot_split_the_response() -> None:
         answer = await served.say(get())
         assert answer.reason == b"bad  X-Forged: 1  \xc3\xa9"
         assert b"x-forged" not in answer.headers
+
+
+async def test_headers_may_be_encoded_once_and_sent_often() -> None:
+    lines = encode_headers(((b"A", b"1"), (b"B", b"\xff")))
+    assert encode_headers(()) == b""
+    async with serving(lambda _: Response(200, b"v", lines)) as served:
+        for _ in range(2):
+            answer = await served.say(get())
+            assert (answer.headers[b"a"], answer.headers[b"b"]) == (b"1", b"\xff")
+            assert answer.body == b"v"
 
 
 @pytest.mark.parametrize("value", [b"a\r\nX: 1", b"a\n", b"\0"])

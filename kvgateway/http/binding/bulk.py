@@ -7,9 +7,9 @@ from kvgateway.service import KeyValues
 from tandem.runtime.httpd import Response
 
 
-async def answer_to_bulk_read(keyvalues: KeyValues, bulk: BulkRead, now_s: float) -> Response:
+async def answer_to_bulk_read(keyvalues: KeyValues, bulk: BulkRead) -> Response:
     """All values in one object."""
-    found = await read_in_bulk(keyvalues, bulk, now_s)
+    found = await read_in_bulk(keyvalues, bulk)
     headers = [JSON]
     if found.stale:
         headers.append(STALE)

@@ -106,7 +106,7 @@ class BindingDoor:
                     return answer_to_listing(operation, await keyvalues.list(operation))
                 case Bulk.READ:
                     bulk = bulk_read_of(await request.body.read(BODY_BYTES_MAX), namespace)
-                    return await answer_to_bulk_read(keyvalues, bulk, self._now_s())
+                    return await answer_to_bulk_read(keyvalues, bulk)
         except TandemError as error:
             return refusal(error)
         except HttpError as error:

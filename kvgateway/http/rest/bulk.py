@@ -1,8 +1,7 @@
 """Many keys in one request: checked whole, then written in groups of bounded size."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from kvgateway.http.bodies import BodyRoom, Share
@@ -14,6 +13,7 @@ from kvgateway.http.session import STALE, UNCONFIRMED
 from kvgateway.outcome import settled
 from kvgateway.service import KeyValues
 from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
+from tandem.core.namespace import Namespace
 from tandem.core.request import Put, Write, Written
 from tandem.errors import TandemError
 from tandem.runtime.clock import Clock
@@ -36,28 +36,28 @@ class Bulk:
     async def put(self, call: Call) -> Response:
         """Stores up to 10,000 values."""
         namespace = await call.writable_namespace()
-        now_s = self._clock.now_us() // 1_000_000
-        with call.admitted_body(namespace), Share(self._room) as share:
-            chunks = share.counted(call.request.body)
-            write_of = partial(put_of, namespace=namespace.id, now_s=now_s)
-            puts = await read_elements(chunks, call.request.content_length, write_of)
-            return await _all_written(call.caller.keyvalues, puts)
+        return await self._all(
+            call, namespace, lambda raw: put_of(raw, namespace.id, self._now_s())
+        )
 
     async def delete(self, call: Call) -> Response:
         """Deletes up to 10,000 keys; those that are not there are deleted all the same."""
         namespace = await call.writable_namespace()
+        return await self._all(call, namespace, lambda raw: delete_of(raw, namespace.id))
+
+    async def _all(
+        self, call: Call, namespace: Namespace, write_of: Callable[[bytes], Write]
+    ) -> Response:
         with call.admitted_body(namespace), Share(self._room) as share:
-            chunks = share.counted(call.request.body)
-            write_of = partial(delete_of, namespace=namespace.id)
-            deletes = await read_elements(chunks, call.request.content_length, write_of)
-            return await _all_written(call.caller.keyvalues, deletes)
+            writes = await read_elements(call.request, share, write_of)
+            return await _all_written(call.caller.keyvalues, writes)
 
     async def get(self, call: Call) -> Response:
         """Reads up to 100 values."""
         namespace = await call.namespace()
         body = await call.request.body.read(BODY_BYTES_MAX)
         bulk = bulk_read_of(body, namespace.id)._replace(with_expiration=True)
-        found = await read_in_bulk(call.caller.keyvalues, bulk, self._clock.now_us() / 1e6)
+        found = await read_in_bulk(call.caller.keyvalues, bulk)
         headers = [JSON]
         if found.stale:
             headers.append(STALE)
@@ -65,14 +65,16 @@ class Bulk:
             headers.append(UNCONFIRMED)
         return Response(200, body_of(found, bulk, (_FRONT, _END)), headers)
 
+    def _now_s(self) -> int:
+        return self._clock.now_us() // 1_000_000
 
-async def _all_written(keyvalues: KeyValues, writes: Iterable[Write]) -> Response:
-    """What became of each key.
+
+async def _all_written(keyvalues: KeyValues, left: deque[Write]) -> Response:
+    """What became of each key. What has been written leaves `left`, and its memory with it.
 
     Raises the first error when nothing at all was written. A group that fails as a whole is the
     last one tried: what stopped it would hold up each of the others just the same.
     """
-    left = deque(writes)
     done = 0
     failed: list[str] = []
     reason: TandemError | None = None

@@ -1,6 +1,5 @@
 """A put as `multipart/form-data`: parts `value` and `metadata`, in any order, as files or not."""
 
-from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from multipart import (
@@ -10,11 +9,12 @@ from multipart import (
     parse_options_header,
 )
 
+from kvgateway.http.bodies import Share
 from kvgateway.http.rest.envelope import RestError
 from kvgateway.http.rest.failures import MALFORMED
 from tandem.core.limits import KIB
 from tandem.core.request import check_value_size
-from tandem.runtime.httpd import Request
+from tandem.runtime.httpd import Body, Request
 
 NO_METADATA: Final = (b"", b"null")
 _KIND: Final = "multipart/form-data"
@@ -43,12 +43,13 @@ def boundary_of(request: Request) -> str | None:
     return str(options["boundary"])
 
 
-async def read_form(chunks: AsyncIterator[bytes], boundary: str) -> Content:
+async def read_form(body: Body, boundary: str, share: Share) -> Content:
     """The value and the metadata in a form; RestError when it is broken or has no value."""
     form = _Form()
     try:
         with PushMultipartParser(boundary, max_segment_count=_PARTS_MAX) as parser:
-            async for chunk in chunks:
+            async for chunk in body:
+                share.count(len(chunk))
                 for event in parser.parse(chunk):
                     form.take(event)
     except (MultipartError, UnicodeError) as error:

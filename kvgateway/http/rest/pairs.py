@@ -3,11 +3,13 @@ last one has been found good."""
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 import msgspec
 
+from kvgateway.http.bodies import Share
 from kvgateway.http.rest.documents import decoded
 from kvgateway.http.rest.elements import ArrayElements, NoArray
 from kvgateway.http.rest.envelope import RestError
@@ -23,6 +25,7 @@ from tandem.core.request import (
     check_value_size,
 )
 from tandem.errors import InvalidArgument
+from tandem.runtime.httpd import Request
 
 PAIRS_MAX: Final = 10_000
 BULK_BYTES_MAX: Final = 100 * MIB
@@ -65,19 +68,20 @@ def delete_of(raw: bytes, namespace: str) -> Delete:
 
 
 async def read_elements(
-    chunks: AsyncIterator[bytes], length: int | None, write_of: Callable[[bytes], _Write]
-) -> list[_Write]:
+    request: Request, share: Share, write_of: Callable[[bytes], _Write]
+) -> deque[_Write]:
     """The writes that an array asks for; one that is bad refuses them all.
 
     Raises RestError, which names the position of the bad one.
     """
-    if (length or 0) > BULK_BYTES_MAX:
+    if (request.content_length or 0) > BULK_BYTES_MAX:
         raise _too_large()
     elements = ArrayElements()
-    writes: list[_Write] = []
+    writes: deque[_Write] = deque()
     received = 0
     try:
-        async for chunk in chunks:
+        async for chunk in request.body:
+            share.count(len(chunk))
             received += len(chunk)
             if received > BULK_BYTES_MAX:
                 raise _too_large()

@@ -82,7 +82,7 @@ class Values:
             if applies
         ]
         record = result.record
-        if record is None or not record.live_at(self._clock.now_us() / 1e6):
+        if record is None:
             raise RestError(404, 10009, "key not found", headers)
         return _Found(record, [version_header(record.version), *headers])
 
@@ -91,7 +91,7 @@ class Values:
         if boundary is None:
             return Content(await value_of(request, self._room))
         with Share(self._room) as share:
-            return await read_form(share.counted(request.body), boundary)
+            return await read_form(request.body, boundary, share)
 
     def _now_s(self) -> int:
         return self._clock.now_us() // 1_000_000

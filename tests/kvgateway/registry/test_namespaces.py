@@ -28,6 +28,7 @@ from tandem.errors import (
     NamespaceNotFound,
     Overloaded,
     Unavailable,
+    Unconfirmed,
 )
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.administration import Administration
@@ -315,7 +316,7 @@ async def test_a_deleted_id_that_is_looked_for_is_not_found(homes: TwoHomes) -> 
 async def test_an_unconfirmed_miss_is_unavailable(homes: TwoHomes, down: Side) -> None:
     one = Administration(homes)
     homes.by_side[down].down = True
-    with pytest.raises(Unavailable, match="a home that may have it does not answer"):
+    with pytest.raises(Unconfirmed, match="a home that may have it does not answer"):
         await one.registry.resolve(UNKNOWN)
     assert not one.registry.missing(UNKNOWN)
     with pytest.raises(Unavailable, match="may know the title"):

@@ -318,12 +318,16 @@ async def test_bulk_gets_that_cannot_be(api: Api, body: object, message: str) ->
     assert text.startswith(f"bulk get: '{message}")
 
 
-async def test_a_bulk_get_waits_for_reads_that_are_under_way(api: Api) -> None:
+async def test_a_bulk_get_reads_ten_keys_at_a_time(api: Api) -> None:
     await api.done("PUT", _BULK, _json([{"key": f"k{n}", "value": str(n)} for n in range(25)]))
+    under_way: list[int] = []
     api.store.held = []
     asking = asyncio.ensure_future(_get(api, keys=[f"k{n}" for n in range(25)]))
     while not asking.done():
         await asyncio.sleep(0)
-        api.store.release()
-        api.store.held = []
+        if api.store.held:
+            under_way.append(len(api.store.held))
+            api.store.release()
+            api.store.held = []
     assert await asking == {f"k{n}": str(n) for n in range(25)}
+    assert under_way == [10, 10, 5]

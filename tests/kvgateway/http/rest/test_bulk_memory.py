@@ -4,7 +4,7 @@ import asyncio
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -24,6 +24,8 @@ class ForgetfulStore:
 
     writes: int = 0
     bytes: int = 0
+    traced: list[int] = field(default_factory=list)
+    """Bytes in use at each group."""
 
     def read(
         self, _reads: Sequence[Read]
@@ -31,6 +33,7 @@ class ForgetfulStore:
         raise NotImplementedError
 
     def write(self, writes: Sequence[Write]) -> Sequence[TandemError | asyncio.Future[Written]]:
+        self.traced.append(tracemalloc.get_traced_memory()[0])
         answers: list[asyncio.Future[Written]] = []
         for write in writes:
             assert isinstance(write, Put)
@@ -92,3 +95,4 @@ async def test_the_peak_of_a_bulk_put(
     peak = await _peak_bytes(api, pairs, value)
     assert (store.writes, store.bytes) == (pairs, pairs * stored)
     assert peak < peak_mib * MIB
+    assert store.traced[-1] < store.traced[0] / 3, "what was written is still held"
