@@ -1,13 +1,14 @@
 """What a cluster's readers do on their threads: point reads in batches, ordered scans, counts."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
-from kvsp.sqlite.floors import Floors
+from kvsp.sqlite.floors import floor_of
 from kvsp.sqlite.transaction import is_damage
 from tandem.core.envelope import digest_of
+from tandem.core.floors import RangeFloors
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Reason
 from tandem.core.scan_diff import Entry
@@ -23,9 +24,9 @@ _COUNTED_MAX: Final = 10_000
 
 
 def read_points(
-    connection: sqlite3.Connection, gets: Sequence[Get], floors: Floors
+    connection: sqlite3.Connection, gets: Sequence[Get], floors: Mapping[str, RangeFloors]
 ) -> list[ReadAnswer]:
-    """Reads every key of the batch from one snapshot."""
+    """Reads every key of the batch from one snapshot, which begins after `floors` were in force."""
     cursor = connection.execute("begin")
     try:
         return [_read(cursor, get, floors) for get in gets]
@@ -33,14 +34,14 @@ def read_points(
         cursor.execute("commit")
 
 
-def _read(cursor: sqlite3.Cursor, get: Get, floors: Floors) -> ReadAnswer:
+def _read(cursor: sqlite3.Cursor, get: Get, floors: Mapping[str, RangeFloors]) -> ReadAnswer:
     namespace = get.key.namespace
     row = cursor.execute(_POINT, (namespace, get.raw_name)).fetchone()
     if row is None:
-        return Absent(floors.of(namespace, get.raw_name))
+        return Absent(floor_of(floors, namespace, get.raw_name))
     envelope, digest, blob = row
     if blob is not None:
-        return InBlob(blob, digest, floors.of(namespace, get.raw_name))
+        return InBlob(blob, digest)
     return checked(envelope, digest)
 
 
