@@ -86,6 +86,7 @@ class SqliteCluster:
             at_once_max=limits.large_at_once_max,
             waiting_max=limits.large_waiting_max,
         )
+        self._opening = entropy.token(8).hex()
         self._lives = {meta.incarnation}
         """What its file may call itself: more than one after a renewal without an answer."""
         self._opened: Opened | None = None
@@ -170,20 +171,22 @@ class SqliteCluster:
             failure = Failed(Reason.ERROR, "its file is being opened again")
         floors = {} if opened is None else opened.floors.published()
         text = failure.detail if failure else ""
-        return ClusterLife(self.name, self._meta.incarnation, self._commits, floors, text)
+        return ClusterLife(
+            self.name, self._meta.incarnation, self._commits, floors, text, self._opening
+        )
 
     async def raise_floor(
         self, incarnation: str, span: Span, floor: Version
     ) -> FloorReply | Failed:
         """Raises the floor of a range of names, unless this is not `incarnation`."""
-        outcome = await self._one(RaiseFloor(incarnation, span, floor))
+        outcome = await self._one(RaiseFloor(self._named(incarnation), span, floor))
         return cast(FloorReply | Failed, outcome)
 
     async def purge(
         self, incarnation: str, namespace: str, rows: Sequence[PurgeRow]
     ) -> Sequence[Removal | Failed]:
         """Removes dead rows at or below their floor; answers in the order of `rows`."""
-        outcome = await self._one(PurgeRows(incarnation, namespace, rows))
+        outcome = await self._one(PurgeRows(self._named(incarnation), namespace, rows))
         return (
             [outcome] * len(rows) if isinstance(outcome, Failed) else cast(list[Removal], outcome)
         )
@@ -193,7 +196,9 @@ class SqliteCluster:
         random = self._entropy.token(16).hex()
         incarnation = next_incarnation(random, self._meta.incarnation, renewal.past.incarnation)
         self._lives.add(incarnation)
-        renewing = self._submit([Renew(renewal.incarnation, incarnation, renewal.past)])
+        renewing = self._submit(
+            [Renew(self._named(renewal.incarnation), incarnation, renewal.past)]
+        )
         renewing.add_done_callback(self._renewed)
         [outcome] = await asyncio.shield(renewing)
         return cast(Renewed | Removal | Failed, outcome)
@@ -206,6 +211,12 @@ class SqliteCluster:
             return Removal.LIVE
         outcome = await self._one(PurgeNamespace(namespace, limit))
         return cast(NamespacePurge | Failed, outcome)
+
+    def _named(self, named: str) -> str:
+        """The incarnation that a request names; none that any file has, if it is older than this
+        opening."""
+        incarnation, _, opening = named.rpartition("/")
+        return incarnation if opening == self._opening else ""
 
     def _renewed(self, renewing: Future[list[object]]) -> None:
         """Whoever asked may be gone by now."""

@@ -39,8 +39,6 @@ class RaiseFloor:
         assert self.span.namespace not in RESERVED_NAMESPACES
         start, end = self.span.raw_start, self.span.raw_end
         held = floors.current().get(self.span.namespace, _NO_FLOORS)
-        if held.highest(start, end) > self.floor:
-            return FloorReply.WOULD_FALL
         raised = held.raised(start, end, self.floor)
         others = sum(len(ranges) for ranges in floors.current().values()) - len(held)
         if others + len(raised) > RANGES_MAX:

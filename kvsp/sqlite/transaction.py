@@ -15,7 +15,7 @@ from typing import Final
 from kvsp.sqlite.collecting import CollectWork
 from kvsp.sqlite.floors import Floors
 from tandem.backends.sqlite_rows import marks, together
-from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
 from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
 from tandem.core.record import Kind
 from tandem.core.reply import (
@@ -30,9 +30,6 @@ from tandem.core.reply import (
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import Clock
 from tandem.wire.storage_codec import Put
-
-NAMESPACE_RECORD: Final = "ns/"
-"""In SYSTEM_NAMESPACE, the record of namespace ID has this and ID as its name."""
 
 _LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
 _HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)

@@ -33,6 +33,14 @@ class ClusterLife:
     """By namespace."""
     failure: str = ""
     """Why it does not serve; empty when it does."""
+    opening: str = ""
+    """Another one whenever KVSP has started; a mirror has none."""
+
+    @property
+    def named(self) -> str:
+        """What a request must name: a file that was exchanged for an old copy of itself has the
+        same incarnation, but not without a start of KVSP in between."""
+        return f"{self.incarnation}/{self.opening}"
 
     def floors_of(self, namespace: str) -> RangeFloors:
         """The floors of one namespace."""

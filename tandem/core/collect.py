@@ -26,11 +26,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from tandem.core.envelope import seal_tombstone
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.limits import ACK_WINDOW_US, WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Kind, Record
-from tandem.core.removal import Span
-from tandem.core.reply import Found, Missing, ReadReply
+from tandem.core.removal import Span, Stamp
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply
 from tandem.core.version import NO_VERSION, Version
 
 GRACE_S_MIN: Final = 7200
@@ -46,15 +47,6 @@ class Homes(enum.Enum):
     """KVSP alone: there is nothing to compare, so equality is not asked for."""
     S3 = "s3"
     """S3 alone: nothing is collected, as no floor keeps late requests out."""
-
-
-class Leaving(enum.Enum):
-    """What can become of a dead object on S3."""
-
-    REMOVED = "removed"
-    """DELETE obeys `If-Match`, and old signatures are refused."""
-    TOMBSTONE = "replaced by a tombstone"
-    """A tombstone must stay for ever: nothing else keeps a late PUT from landing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +83,6 @@ class CrawlSeen:
     """Whether some gateway has given up to say which keys of the range it could not write."""
     healthy: bool
     """Whether both homes answered throughout, with no home switched off."""
-    floor: Version
-    """The highest floor in the range when the crawl began."""
     incarnations_begun: Mapping[str, str] = field(default_factory=dict)
     """Of every cluster of KVSP by its name, before the first page."""
     incarnations_ended: Mapping[str, str] = field(default_factory=dict)
@@ -125,13 +115,15 @@ class Collection:
     """What may be done, in this order: raise, mirror, purge rows, then objects."""
 
     span: Span
-    floor: Version
-    raises: bool
-    """Whether the floor is higher than it was."""
     dead: tuple[DeadRecord, ...]
     """May leave SQL, and then S3 in the way that the store allows."""
     incarnations: Mapping[str, str]
     """The clusters that the evidence is about."""
+
+    @property
+    def floor(self) -> Version:
+        """The floor that the range may rise to; parts that have a higher one keep it."""
+        return max((one.floor for one in self.dead), default=NO_VERSION)
 
 
 class Withheld(enum.Enum):
@@ -153,8 +145,7 @@ def collection(
     if withheld is not None:
         return withheld
     may_go = tuple(one for one in dead if _may_go(one, seen, rule, homes))
-    floor = max((seen.floor, *(one.floor for one in may_go)))
-    return Collection(seen.span, floor, floor > seen.floor, may_go, seen.incarnations_ended)
+    return Collection(seen.span, may_go, seen.incarnations_ended)
 
 
 def _objection(seen: CrawlSeen, homes: Homes) -> Withheld | None:
@@ -205,14 +196,37 @@ def remains(kvsp: ReadReply, s3: ReadReply) -> Remains | None:
 
     Whatever KVSP says but a miss with a floor, a failure above all, proves nothing.
     """
-    match kvsp, s3:
-        case Missing(_, floor), Found(record) if NO_VERSION < record.version <= floor:
-            return Remains.ZOMBIE if record.kind is Kind.VALUE else Remains.RETIRED
-        case _:
+    stamp = stamp_of(s3)
+    if not isinstance(kvsp, Missing) or stamp is None or stamp.version > kvsp.floor:
+        return None
+    retired = stamp.digest == seal_tombstone(stamp.version).digest
+    return Remains.RETIRED if retired else Remains.ZOMBIE
+
+
+def stamp_of(reply: ReadReply) -> Stamp | None:
+    """Which record a home has shown; None without one."""
+    match reply:
+        case Found(record):
+            return Stamp(record.version, record.digest)
+        case Glimpsed(version, digest):
+            return Stamp(version, digest)
+        case Missing() | Failed():
             return None
 
 
-def gravestone_version(record: Record, floor: Version) -> Version:
-    """The version of the tombstone that takes the place of a value at or below `floor`: the floor
-    itself, so that it is retired at once. Two records must not share a version, though."""
-    return floor if record.version < floor else _next(record.version)
+def gravestone(zombie: Stamp, floor: Version) -> Record:
+    """The tombstone that takes the place of a value at or below `floor`: its version is the floor,
+    so it is retired at once. Two records must not share a version, though."""
+    return seal_tombstone(floor if zombie.version < floor else _next(zombie.version))
+
+
+def namespace_may_go(kvsp: ReadReply, s3: ReadReply, now_us: int, rule: CollectRule) -> bool:
+    """Whether all that a namespace held may be removed, by what both homes show of its record.
+
+    `now_us` is the smaller one of their clocks. The tombstone itself stays for ever.
+    """
+    match kvsp, s3:
+        case Found(one), Found(other) if one == other and one.kind is Kind.TOMBSTONE:
+            return now_us - one.version.time_us > rule.tombstone_grace_s * 1_000_000
+        case _:
+            return False

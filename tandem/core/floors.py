@@ -4,7 +4,7 @@ A range begins at its `start` and ends where the next one begins. Cutting a rang
 its floor, a floor only rises, and ranges never merge: what was ever said of a name stays true.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -57,12 +57,6 @@ class RangeFloors:
             if start <= at and (not end or at < end):
                 floors[at] = max(version, floor)
         return RangeFloors(sorted(floors.items()))
-
-    def highest(self, start: bytes, end: bytes) -> Version:
-        """The greatest floor of any name from `start` up to before `end` (b"" for no end)."""
-        first = bisect_right(self._starts, start)
-        last = bisect_left(self._starts, end) if end else len(self._starts)
-        return max((self.of(start), *self._versions[first:last]))
 
     def reaches(self, other: "RangeFloors") -> bool:
         """Whether no name has a lower floor here than in `other`."""

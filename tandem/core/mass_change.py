@@ -7,6 +7,7 @@ grown beyond it since is not accepted.
 
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 from tandem.errors import InvalidArgument
 
@@ -31,6 +32,9 @@ class MassLimit:
     def __post_init__(self) -> None:
         assert 0 <= self.share <= 1
         assert self.always >= 0
+
+
+MASS_LIMIT: Final = MassLimit()
 
 
 @dataclass(frozen=True, slots=True)

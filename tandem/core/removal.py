@@ -55,9 +55,8 @@ class FloorReply(enum.Enum):
     """What a cluster answers to a floor that is to rise."""
 
     RAISED = "raised"
-    """It is there now; also when it was before."""
+    """No part of the range has a lower one now."""
     OTHER_INCARNATION = "the cluster is another one"
-    WOULD_FALL = "part of the range has a higher floor"
     TOO_MANY_RANGES = "the cluster knows as many ranges as it may"
 
 

@@ -40,7 +40,6 @@ _REMOVED: Final = {outcome: removal for removal, outcome in _REMOVALS.items()}
 _FLOOR_REPLIES: Final = {
     FloorReply.RAISED: pb.COLLECT_OUTCOME_DONE,
     FloorReply.OTHER_INCARNATION: pb.COLLECT_OUTCOME_OTHER_INCARNATION,
-    FloorReply.WOULD_FALL: pb.COLLECT_OUTCOME_WOULD_FALL,
     FloorReply.TOO_MANY_RANGES: pb.COLLECT_OUTCOME_TOO_MANY_RANGES,
 }
 _RAISED: Final = {outcome: reply for reply, outcome in _FLOOR_REPLIES.items()}
@@ -58,6 +57,7 @@ def clusters_reply(
             commits=life.commits,
             floors=_floors(life.floors) if floors else (),
             failure=life.failure,
+            opening=life.opening,
         )
     return reply
 
@@ -71,6 +71,7 @@ def parse_clusters(reply: pb.ClustersReply) -> tuple[ClusterLife, ...]:
             cluster.commits,
             _parse_floors(cluster.floors),
             cluster.failure,
+            cluster.opening,
         )
         for cluster in reply.clusters
     )

@@ -6,6 +6,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from tandem.backends.port import CollectableObjects
 from tandem.backends.s3.address import Location
 from tandem.backends.s3.opening import S3Options, open_s3_home
 from tandem.backends.s3.store import S3Home
@@ -13,6 +14,7 @@ from tandem.core.key import object_name
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
+from tests.backends.contract_collect import ObjectsContract
 from tests.backends.home_under_test import HomeUnderTest
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import Rgw
@@ -20,7 +22,7 @@ from tests.servers.rgw import Rgw
 BUCKET = "contract"
 
 
-class TestS3Home(HomeContract):
+class TestS3Home(HomeContract, ObjectsContract):
     @pytest.fixture(params=["rgw", "ministack"])
     async def under(
         self,
@@ -57,6 +59,11 @@ class TestS3Home(HomeContract):
         )
         for home in opened:
             await home.aclose()
+
+    @pytest.fixture
+    def objects(self, under: HomeUnderTest) -> CollectableObjects:
+        assert isinstance(under.home, S3Home)
+        return under.home
 
 
 async def damage(server: Rgw | Ministack, name: str) -> None:

@@ -27,7 +27,6 @@ class CollectOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COLLECT_OUTCOME_LIVE: _ClassVar[CollectOutcome]
     COLLECT_OUTCOME_ABOVE_FLOOR: _ClassVar[CollectOutcome]
     COLLECT_OUTCOME_OTHER_INCARNATION: _ClassVar[CollectOutcome]
-    COLLECT_OUTCOME_WOULD_FALL: _ClassVar[CollectOutcome]
     COLLECT_OUTCOME_TOO_MANY_RANGES: _ClassVar[CollectOutcome]
     COLLECT_OUTCOME_FAILED: _ClassVar[CollectOutcome]
 WRITE_OUTCOME_UNSPECIFIED: WriteOutcome
@@ -45,7 +44,6 @@ COLLECT_OUTCOME_DIFFERENT: CollectOutcome
 COLLECT_OUTCOME_LIVE: CollectOutcome
 COLLECT_OUTCOME_ABOVE_FLOOR: CollectOutcome
 COLLECT_OUTCOME_OTHER_INCARNATION: CollectOutcome
-COLLECT_OUTCOME_WOULD_FALL: CollectOutcome
 COLLECT_OUTCOME_TOO_MANY_RANGES: CollectOutcome
 COLLECT_OUTCOME_FAILED: CollectOutcome
 
@@ -202,18 +200,20 @@ class ClustersReply(_message.Message):
     def __init__(self, clusters: _Optional[_Iterable[_Union[ClusterLife, _Mapping]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
 
 class ClusterLife(_message.Message):
-    __slots__ = ("name", "incarnation", "commits", "floors", "failure")
+    __slots__ = ("name", "incarnation", "commits", "floors", "failure", "opening")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     COMMITS_FIELD_NUMBER: _ClassVar[int]
     FLOORS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    OPENING_FIELD_NUMBER: _ClassVar[int]
     name: str
     incarnation: str
     commits: int
     floors: _containers.RepeatedCompositeFieldContainer[RangeFloor]
     failure: str
-    def __init__(self, name: _Optional[str] = ..., incarnation: _Optional[str] = ..., commits: _Optional[int] = ..., floors: _Optional[_Iterable[_Union[RangeFloor, _Mapping]]] = ..., failure: _Optional[str] = ...) -> None: ...
+    opening: str
+    def __init__(self, name: _Optional[str] = ..., incarnation: _Optional[str] = ..., commits: _Optional[int] = ..., floors: _Optional[_Iterable[_Union[RangeFloor, _Mapping]]] = ..., failure: _Optional[str] = ..., opening: _Optional[str] = ...) -> None: ...
 
 class RangeFloor(_message.Message):
     __slots__ = ("namespace", "start", "floor")

@@ -110,7 +110,8 @@ class StorageServicer:
         another incarnation refuses. Each cluster answers after its own commit, for itself alone.
 
         Raises the floor of a range of names: from then on it accepts no insert at or below it. A
-        range that begins or ends inside another one splits it; both parts keep its floor.
+        range that begins or ends inside another one splits it; both parts keep its floor. A part
+        whose floor is higher keeps it, so no floor ever falls and a repetition changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
