@@ -178,7 +178,8 @@ class MemoryHome:
         return Renewed(self._incarnation, removed)
 
     async def remove(self, key: Key, seen: Stamp, deadline_s: float) -> Removal | Failed:
-        assert self._removes
+        if not self._removes:
+            return Failed(Reason.ERROR, "objects must stay")
         return _CLOSED if self._closed else self._change(key, seen, None)
 
     async def replace(

@@ -140,7 +140,7 @@ class CollectableObjects(Backend, Protocol):
         ...
 
     async def remove(self, key: Key, seen: Stamp, deadline_s: float) -> Removal | Failed:
-        """Removes the record if it is still the one `seen`. Never called unless `removes`."""
+        """Removes the record if it is still the one `seen`; `Failed` unless `removes`."""
         ...
 
     async def replace(

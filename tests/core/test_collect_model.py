@@ -1,4 +1,4 @@
-"""The whole rule of deleting for good in a model of all interleavings; each part of it is needed."""
+"""The rule of deleting for good in a model of all interleavings; each part of it is needed."""
 
 from dataclasses import replace
 
