@@ -163,7 +163,7 @@ def _objection(seen: CrawlSeen, homes: Homes) -> Withheld | None:
 
 
 def _may_go(one: DeadRecord, seen: CrawlSeen, rule: CollectRule, homes: Homes) -> bool:
-    if one.name not in seen.span:
+    if not seen.span.holds(one.name):
         return False
     if homes is Homes.BOTH and one.version > seen.equal_through:
         return False

@@ -29,8 +29,9 @@ class Span(NamedTuple):
     def raw_end(self) -> bytes:
         return self.end.encode()
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.start <= name and (not self.end or name < self.end)
+    def holds(self, name: str) -> bool:
+        """Whether the name belongs to the range."""
+        return self.start <= name and (not self.end or name < self.end)
 
 
 class Stamp(NamedTuple):

@@ -1,6 +1,8 @@
 """The contract over the S3 home, on a real server and on a second dialect."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
@@ -16,6 +18,7 @@ from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
 from tests.backends.contract_collect import ObjectsContract
 from tests.backends.home_under_test import HomeUnderTest
+from tests.backends.s3.opened import opened, options, use_keys_of
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import Rgw
 
@@ -63,6 +66,25 @@ class TestS3Home(HomeContract, ObjectsContract):
     @pytest.fixture
     def objects(self, under: HomeUnderTest) -> CollectableObjects:
         assert isinstance(under.home, S3Home)
+        return under.home
+
+
+class TestRemovingS3Home(ObjectsContract):
+    """A store that obeys conditions of DELETE, taken for one that refuses old signatures too."""
+
+    @pytest.fixture
+    async def under(
+        self, ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[HomeUnderTest]:
+        use_keys_of(ministack, monkeypatch)
+        async with opened(options(ministack.endpoint, tmp_path)) as home:
+            home.verdict = replace(home.verdict, refuses_old_signatures=True)
+            yield HomeUnderTest(home, SystemClock().now_us, lists_versions=False)
+
+    @pytest.fixture
+    def objects(self, under: HomeUnderTest) -> CollectableObjects:
+        assert isinstance(under.home, S3Home)
+        assert under.home.removes
         return under.home
 
 

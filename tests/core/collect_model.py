@@ -1,8 +1,8 @@
 """An explicit-state model of two homes, a collector and everything that may come late.
 
 Whatever decides is the product's own: `collection` and `remains`. All orders of legs, heals,
-sweeps, wipes and restores are tried, breadth first, so the first violation has the shortest trace. Every
-state is judged as if all that is under way were lost, and goes on as if it may still land.
+sweeps, wipes and restores are tried, breadth first, so the first violation has the shortest trace.
+Every state is judged as if all that is under way were lost, and goes on as if it may still land.
 
     A  SQL: takes what is newer; refuses to insert at or below its floor
     B  S3: takes what is newer, whatever the floor says (conditional writes land no other thing)
