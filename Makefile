@@ -6,7 +6,7 @@ SEEDS ?= 1000
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test check format sim bench proto docs servers constraints clean
+.PHONY: help setup dev run example test check format sim bench proto docs servers constraints clean
 
 help:  ## Show this list.
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ dev: $(VENV)/.installed-dev  ## The same, with the tools that tests and checks n
 
 run: setup  ## Run the whole store on this machine.
 	$(BIN)/kvctl up
+
+example: setup  ## Run a small site on workerd with Tandem behind it (needs npm).
+	examples/site/run
 
 test: dev servers check  ## Everything that must hold: the checks, then every test.
 	$(BIN)/pytest
@@ -44,7 +47,7 @@ proto: dev  ## Regenerate tandem/wire/v1 from proto/.
 docs: dev  ## Write the tables of docs/configuration.md anew.
 	PYTHONPATH=. $(BIN)/python tools/generate_docs.py
 
-servers: dev  ## Install the real S3 servers that tests talk to (Ceph RGW by apt as root, ministack).
+servers: dev  ## Install what tests talk to: S3 servers, and Cloudflare's clients (apt as root, pip, npm).
 	$(BIN)/python -m tests.servers.install
 
 constraints: dev  ## Move every pinned version to the newest that pyproject.toml allows.
@@ -52,7 +55,7 @@ constraints: dev  ## Move every pinned version to the newest that pyproject.toml
 	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
 
 clean:  ## Remove what this file made; data/ stays.
-	rm -rf .venv .venv-ministack build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-ministack .venv-cloudflare-* .npm build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

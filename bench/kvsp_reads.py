@@ -7,6 +7,7 @@ which gives its saturation, then at half of that rate, evenly spread.
 """
 
 import asyncio
+import gc
 import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from tandem.core.reply import Found, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.serve import COLLECT_EACH
 from tests.e2e.deployment import deployed
 
 CALLERS = 256
@@ -36,6 +38,7 @@ DEADLINE_S = 5.0
 
 
 async def run() -> None:
+    gc.set_threshold(COLLECT_EACH)  # as a gateway does
     with Report("kvsp_reads") as report, TemporaryDirectory(prefix="tandem-bench-") as directory:
         async with deployed(Path(directory) / "system") as deployment:
             deployment.kvsp.start()

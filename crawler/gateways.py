@@ -1,6 +1,7 @@
 """The gateways of the store as the crawler needs them: are the homes in use, and what was found."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 
 from tandem import Client
 from tandem.core.operations import CrawlReport
@@ -12,31 +13,44 @@ TIMEOUT_S = 5.0
 
 
 class RemoteGateways:
-    """Asks every gateway; one that does not answer is skipped, as long as another does."""
+    """Asks every gateway, all at once; one that does not answer is skipped, as long as another
+    does."""
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        token_for: Callable[[str], str],
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._addresses = addresses
+        self._token_for = token_for
+        self._timeout_s = timeout_s
 
     async def enabled(self) -> bool:
         """Whether no gateway that answers has switched a home off, and at least one answers."""
-        answered = 0
-        for address in self._addresses:
-            try:
-                async with Client(address, timeout_s=TIMEOUT_S) as gateway:
-                    status = await gateway.ops.status()
-            except TandemError as error:
-                _LOG.warning("gateway_silent", gateway=address, error=str(error))
-                continue
-            answered += 1
-            if not all(home.reads_enabled and home.writes_enabled for home in status.homes):
-                return False
-        return answered > 0
+        answers = await asyncio.gather(*(self._uses_both(one) for one in self._addresses))
+        return True in answers and False not in answers
+
+    async def _uses_both(self, address: str) -> bool | None:
+        """Whether this gateway has neither home switched off; None when it does not answer."""
+        try:
+            async with self._client(address) as gateway:
+                status = await gateway.ops.status()
+        except TandemError as error:
+            _LOG.warning("gateway_silent", gateway=address, error=str(error))
+            return None
+        return all(home.reads_enabled and home.writes_enabled for home in status.homes)
 
     async def tell(self, report: CrawlReport) -> None:
         """Tells every gateway that answers what a crawl found."""
-        for address in self._addresses:
-            try:
-                async with Client(address, timeout_s=TIMEOUT_S) as gateway:
-                    await gateway.ops.report_crawl(report)
-            except TandemError as error:
-                _LOG.warning("gateway_not_told", gateway=address, error=str(error))
+        await asyncio.gather(*(self._tell(address, report) for address in self._addresses))
+
+    async def _tell(self, address: str, report: CrawlReport) -> None:
+        try:
+            async with self._client(address) as gateway:
+                await gateway.ops.report_crawl(report)
+        except TandemError as error:
+            _LOG.warning("gateway_not_told", gateway=address, error=str(error))
+
+    def _client(self, address: str) -> Client:
+        return Client(address, token=self._token_for(address), timeout_s=self._timeout_s)

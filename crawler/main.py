@@ -12,6 +12,7 @@ from tandem import errors
 from tandem.backends.opening import open_homes
 from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
+from tandem.runtime.local_tokens import admin_token
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import SettingsError, help_text, load, read_sources
 
@@ -39,13 +40,14 @@ def main() -> int:
 
 async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
     try:
+        admin_token(settings.admin_token, settings.admin_token_file)
         homes = await open_homes(settings.homes(), SystemClock(), SystemEntropy())
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
         return 2
     rounds = Rounds(
         homes=homes.backends,
-        gateways=RemoteGateways(settings.gateway_addresses()),
+        gateways=RemoteGateways(settings.gateway_addresses(), settings.token_for),
         rule=CrawlRule(
             page_names=settings.page_names,
             settle_s=settings.settle_s,

@@ -97,16 +97,16 @@ class Rounds:
         self.counters.rounds += 1
 
     async def _crawl(self, namespace: str) -> None:
-        """One crawl; one that raises is counted, and keeps no other namespace from its own."""
+        """One crawl; one that raises, or that no gateway can be told of, is counted, and keeps no
+        other namespace from its own."""
         try:
             report = await Crawl(self._homes, namespace, self._rule).run()
+            self._note(report)
+            if report.began_at_us:
+                await self._gateways.tell(Told(namespace, report.began_at_us, report.equal))
         except Exception as error:
             self.counters.errors += 1
             _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
-            return
-        self._note(report)
-        if report.began_at_us:
-            await self._gateways.tell(Told(namespace, report.began_at_us, report.equal))
 
     async def _namespaces(self) -> Sequence[str]:
         """The ids of all namespaces that either home knows and that are not deleted."""
@@ -119,6 +119,9 @@ class Rounds:
                     deadline_s=self._rule.deadline_s,
                 )  # fmt: skip
                 if isinstance(page, Failed):
+                    break
+                if page.next_after is not None and page.next_after <= after:
+                    _LOG.error("listing_goes_in_circles", home=home.side.value, after=after)
                     break
                 for entry in page.entries:
                     if entry.kind is not Kind.TOMBSTONE and not found.get(entry.name):

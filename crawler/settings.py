@@ -4,8 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.backends.opening import HomeChoice
+from tandem.runtime.listening import is_loopback
+from tandem.runtime.local_tokens import admin_token, development_token
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, NUMBER, TEXT, WHOLE, Address, setting, shared
+from tandem.runtime.settings import (
+    DURATION_S,
+    NUMBER,
+    OPTIONAL_TEXT,
+    TEXT,
+    WHOLE,
+    Address,
+    setting,
+    shared,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +31,17 @@ class CrawlerSettings:
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
     s3_create_bucket: bool = shared.s3_create_bucket()
+    admin_token: str = shared.admin_token()
+    admin_token_file: str = shared.admin_token_file()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     gateways: str = setting(
         TEXT, "grpc", "addresses of all gateways, with commas; grpc: the one above"
     )
+    token: str = setting(
+        OPTIONAL_TEXT, "", "what to show to the gateways; none: the admin token, or on loopback"
+        " the gateway's development token", secret=True,
+    )  # fmt: skip
     pause_s: float = setting(
         DURATION_S, 10.0, "least rest between two rounds over all namespaces", low=0.1
     )
@@ -50,6 +67,15 @@ class CrawlerSettings:
             self.s3_create_bucket,
             self.data,
         )
+
+    def token_for(self, gateway: str) -> str:
+        """What to show to a gateway; the development token is for one on this machine alone.
+
+        Raises ConfigurationError for an admin token that cannot be one.
+        """
+        own = self.token or admin_token(self.admin_token, self.admin_token_file)
+        host = gateway.rpartition(":")[0].strip("[]")
+        return own or (development_token(self.data) if is_loopback(host) else "")
 
     def gateway_addresses(self) -> tuple[str, ...]:
         """Whom to ask and to tell."""

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -13,9 +13,12 @@ import click
 from kvctl.endings import Ended, Ending, ending_of, unreachable
 from kvctl.settings import UpSettings
 from tandem.client import Client
+from tandem.client.channel import check_token
+from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
-from tandem.errors import NamespaceNotFound, TandemError
+from tandem.errors import ConfigurationError, InvalidArgument, NamespaceNotFound, TandemError
 from tandem.runtime.clock import Clock
+from tandem.runtime.local_tokens import admin_token
 from tandem.runtime.settings import (
     ADDRESS,
     DURATION_S,
@@ -26,12 +29,17 @@ from tandem.runtime.settings import (
     read_sources,
 )
 
+COMMON_OPTIONS: Final = ("gateway", "token", "account", "timeout_s", "as_json")
 TIMEOUT_S: Final = 10.0
+TOKEN_ENV: Final = "TANDEM_TOKEN"
+ACCOUNT_ENV: Final = "TANDEM_ACCOUNT"
 CONNECT_S: Final = 3.0
 NEAR_TITLES_MAX: Final = 3
 
 GATEWAY_HELP: Final = "Where the gateway's gRPC port is. [default: TANDEM_GRPC, or 127.0.0.1:8781]"
 TIMEOUT_HELP: Final = "How long one answer may take, such as 500ms or 30s. [default: 10s]"
+TOKEN_HELP: Final = "What opens the gateway. [default: TANDEM_TOKEN, or the admin token]"
+ACCOUNT_HELP: Final = "Whose namespaces are meant. [default: TANDEM_ACCOUNT, or the token's own]"
 JSON_HELP: Final = "Print JSON: one object, or one object a line."
 
 _P = ParamSpec("_P")
@@ -64,6 +72,8 @@ class Asked:
     """How one command was asked to work."""
 
     gateway: Address
+    token: str = field(repr=False)
+    account: str
     timeout_s: float
     as_json: bool
     surroundings: Surroundings
@@ -94,12 +104,21 @@ class Asked:
     async def _ask(self, work: Callable[[Client], Awaitable[_T]], namespace: str | None) -> _T:
         await self._reach()
         try:
-            async with Client(str(self.gateway), namespace, timeout_s=self.timeout_s) as client:
+            async with self._client(namespace) as client:
                 return await work(client)
         except NamespaceNotFound as error:
             raise await self._unknown(namespace or error.namespace) from None
         except TandemError as error:
             raise ending_of(error, self.gateway) from None
+
+    def _client(self, namespace: str | None) -> Client:
+        return Client(
+            str(self.gateway),
+            namespace,
+            token=self.token,
+            account=self.account,
+            timeout_s=self.timeout_s,
+        )
 
     async def _reach(self) -> None:
         """Tells at once that nobody listens, which gRPC would try again until the timeout."""
@@ -117,7 +136,7 @@ class Asked:
     async def _unknown(self, namespace: str) -> Ended:
         titles: list[str] = []
         try:
-            async with Client(str(self.gateway), timeout_s=self.timeout_s) as client:
+            async with self._client(None) as client:
                 titles = [found.title for found in await client.namespaces.list()]
         except TandemError:
             pass  # the first failure is the one to tell
@@ -127,11 +146,13 @@ class Asked:
                 f"no namespace has the id {namespace}; `kvctl namespace list` shows all",
             )
         near = _near(namespace, titles)
+        whose = f" --account {shlex.quote(self.account)}" if self.account else ""
+        of_account = f" of account {self.account}" if self.account else ""
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         return Ended(
             Ending.NEGATIVE,
-            f"no namespace has the title {namespace!r}{hint}\n"
-            f"Create it with: kvctl namespace create {shlex.quote(namespace)}",
+            f"no namespace{of_account} has the title {namespace!r}{hint}\n"
+            f"Create it with: kvctl namespace create {shlex.quote(namespace)}{whose}",
         )
 
 
@@ -144,19 +165,22 @@ def _near(title: str, titles: list[str]) -> list[str]:
 def asks(
     command: Callable[Concatenate[Asked, _P], None],
 ) -> Callable[_P, None]:
-    """Gives a command --gateway, --timeout and --json, and hands it what they say as `Asked`.
+    """Gives a command --gateway, --token, --account, --timeout and --json, and hands it what they
+    say as `Asked`.
 
     The same options before the command's name count too; the command's own win.
     """
 
     @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
+    @click.option("--token", help=TOKEN_HELP)
+    @click.option("--account", help=ACCOUNT_HELP)
     @click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP)
     @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
     @functools.wraps(command)
     def asking(*args: _P.args, **given: _P.kwargs) -> None:
         context = click.get_current_context()
         above = context.find_root().params
-        own = {name: given.pop(name) for name in ("gateway", "timeout_s", "as_json")}
+        own = {name: given.pop(name) for name in COMMON_OPTIONS}
         command(_asked({**above, **_given(own)}, context), *args, **given)
 
     return asking
@@ -171,12 +195,40 @@ def _given(options: Mapping[str, Any]) -> Mapping[str, Any]:
 def _asked(options: Mapping[str, Any], context: click.Context) -> Asked:
     surroundings = context.ensure_object(Surroundings)
     timeout_s = options.get("timeout_s")
+    environment = surroundings.environment
     return Asked(
-        options.get("gateway") or configured(surroundings.environment).grpc_address,
+        options.get("gateway") or configured(environment).grpc_address,
+        _token(options, environment),
+        _checked_account(options.get("account") or environment.get(ACCOUNT_ENV, "")),
         TIMEOUT_S if timeout_s is None else timeout_s,
         options.get("as_json", False),
         surroundings,
     )
+
+
+def _token(options: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """What is given; else the admin token, where the command stands on the gateway's machine."""
+    if given := options.get("token") or environment.get(TOKEN_ENV, ""):
+        return _checked_token(given)
+    settings = configured(environment)
+    try:
+        return admin_token(settings.admin_token, settings.admin_token_file)
+    except ConfigurationError as error:
+        raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None
+
+
+def _checked_token(text: str) -> str:
+    try:
+        return check_token(text)
+    except InvalidArgument as error:
+        raise Ended(Ending.USAGE, str(error)) from None
+
+
+def _checked_account(text: str) -> str:
+    try:
+        return check_account(text) if text else ""
+    except InvalidArgument as error:
+        raise Ended(Ending.USAGE, str(error)) from None
 
 
 def configured(environment: Mapping[str, str]) -> UpSettings:

@@ -10,7 +10,11 @@ from tandem.errors import (
     NamespaceExists,
     NamespaceNotFound,
     Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
     TandemError,
+    TokenNotFound,
+    Unauthenticated,
 )
 from tandem.runtime.settings import Address
 
@@ -78,6 +82,26 @@ def ending_of(error: TandemError, gateway: Address) -> Ended:
             )
         case NamespaceNotFound():
             return Ended(Ending.NEGATIVE, str(error))
+        case TokenNotFound():
+            return Ended(Ending.NEGATIVE, f"{error}; `kvctl token list` shows all, with their ids")
+        case Unauthenticated():
+            return Ended(
+                Ending.NEGATIVE,
+                f"the gateway at {gateway} lets nobody in so: {error}\n"
+                "Give a token with --token or TANDEM_TOKEN; an admin makes one with"
+                " `kvctl token create`.",
+            )
+        case PermissionDenied():
+            return Ended(
+                Ending.NEGATIVE,
+                f"not allowed: {error}\n"
+                "Use another token, or have an admin make one that may: `kvctl token create`.",
+            )
+        case QuotaExceeded():
+            return Ended(
+                Ending.UNAVAILABLE,
+                f"{error}; try again in {error.retry_after_s:.3g} s",
+            )
         case Overloaded():
             return Ended(
                 Ending.UNAVAILABLE, f"the gateway at {gateway} has too much to do: {error}"

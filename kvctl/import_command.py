@@ -3,18 +3,18 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
 from kvctl.asking import Asked, asks
 from kvctl.endings import Ended, Ending, negative
+from kvctl.export.manifest import Unfit, is_complete, is_export
+from kvctl.export.reading import exported
 from kvctl.importing import Import, Tally
 from kvctl.output import counted, print_json, print_line, printable, size
+from kvctl.progress import Display
 from kvctl.tree import Refused, TreeFile, walk
 from tandem.client import Client
 from tandem.core.key import is_namespace_id
@@ -33,15 +33,14 @@ def import_command(
 ) -> None:
     """Store each file below DIR under its path, with its content type as metadata.
 
+    A directory that `kvctl export` has written brings its names, metadata and expirations back.
     What is stored already is left alone, so the command can be repeated. A file that cannot be
     stored is named with the reason, the others go on, and the command exits 1.
     """
+    found = _sources(Path(directory), prefix, follow_links=not no_follow)
     if create and not is_namespace_id(namespace):
         asked.ask(lambda client: _create(client, namespace))
-    tally = asked.ask(
-        lambda client: _import(client, asked, directory, prefix, follow_links=not no_follow),
-        namespace,
-    )
+    tally = asked.ask(lambda client: _import(client, asked, found, prefix), namespace)
     if tally.gave_up:
         raise Ended(
             Ending.UNAVAILABLE,
@@ -52,15 +51,33 @@ def import_command(
         raise negative()
 
 
-async def _import(
-    client: Client, asked: Asked, directory: str, prefix: str, *, follow_links: bool
-) -> Tally:
-    def found() -> Iterator[TreeFile | Refused]:
-        return walk(directory, prefix, follow_links=follow_links)
+def _sources(
+    directory: Path, prefix: str, *, follow_links: bool
+) -> Callable[[], Iterator[TreeFile | Refused]]:
+    """What can be gone through again and again for what there is to import."""
+    try:
+        if is_export(directory):
+            if not is_complete(directory):
+                print_line(f"kvctl: the export in {directory} was interrupted", error=True)
+            return lambda: exported(directory, prefix)
+    except (Unfit, OSError) as error:
+        raise Ended(Ending.USAGE, str(error)) from None
+    return lambda: walk(str(directory), prefix, follow_links=follow_links)
 
+
+async def _import(
+    client: Client, asked: Asked, found: Callable[[], Iterator[TreeFile | Refused]], prefix: str
+) -> Tally:
     began_us = asked.clock.monotonic_us()
-    with _Display(shown=sys.stderr.isatty() and not asked.as_json) as display:
-        importing = Import(client, refused=display.refused, advanced=display.advanced)
+    with Display("importing", shown=sys.stderr.isatty() and not asked.as_json) as display:
+
+        def refused(one: Refused) -> None:
+            display.say(f"{printable(_shown(one.path))}: {one.reason}")
+
+        def advanced(tally: Tally) -> None:
+            display.advance(tally.files, tally.stored_bytes + tally.unchanged_bytes)
+
+        importing = Import(client, refused=refused, advanced=advanced)
         try:
             if display.shown:
                 display.expect(await asyncio.to_thread(lambda: sum(1 for _ in found())))
@@ -85,52 +102,6 @@ async def _create(client: Client, title: str) -> None:
         await client.namespaces.create(title)
 
 
-class _Display:
-    """Failures on standard error as they come, below them a bar when it is a terminal."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self.shown = shown
-        self._progress = Progress(
-            TextColumn("importing"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[bytes]}"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            disable=not shown,
-        )
-        self._task = self._progress.add_task("", total=None, bytes="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Leaves the bar as it is, so that other lines can follow."""
-        self._progress.stop()
-
-    def expect(self, files: int) -> None:
-        """Says how many there will be."""
-        self._progress.update(self._task, total=files)
-
-    def refused(self, refused: Refused) -> None:
-        """Tells one failure."""
-        line = f"{printable(_shown(refused.path))}: {refused.reason}"
-        if self.shown:
-            self._progress.console.print(Text(line), soft_wrap=True)
-        else:
-            print_line(line, error=True)
-
-    def advanced(self, tally: Tally) -> None:
-        """Moves the bar."""
-        if self.shown:
-            done = size(tally.stored_bytes + tally.unchanged_bytes)
-            self._progress.update(self._task, completed=tally.files, bytes=done)
-
-
 def _shown(path: str) -> str:
     """A path with escapes where its bytes are no UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
@@ -141,7 +112,7 @@ def _summary(tally: Tally, seconds: float) -> str:
         f"{'interrupted after ' if tally.interrupted else ''}{counted(tally.files, 'file')}"
         f" in {seconds:.1f} s: {tally.stored} stored ({size(tally.stored_bytes)}),"
         f" {tally.unchanged} skipped as stored already ({size(tally.unchanged_bytes)}),"
-        f" {tally.failed} failed"
+        f"{f' {tally.expired} expired,' if tally.expired else ''} {tally.failed} failed"
     )
 
 
@@ -153,6 +124,7 @@ def _document(tally: Tally, seconds: float) -> dict[str, object]:
         "stored": tally.stored,
         "stored_bytes": tally.stored_bytes,
         "skipped": tally.unchanged,
+        "expired": tally.expired,
         "failed": tally.failed,
         "complete": not (tally.interrupted or tally.gave_up),
         "failures": [

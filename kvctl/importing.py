@@ -1,7 +1,6 @@
 """Files into keys: what is stored, what is left alone, and how much is under way at a time."""
 
 import asyncio
-import mimetypes
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,8 +8,7 @@ from typing import Final
 from kvctl.tree import NotRead, Refused, TreeFile, read_whole
 from tandem.client import Client
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
-from tandem.errors import Overloaded, TandemError, Unavailable
-from tandem.wire.codec import JsonValue
+from tandem.errors import InvalidArgument, Overloaded, TandemError, Unavailable
 
 FILES_AT_ONCE: Final = 128
 BYTES_AT_ONCE: Final = 128 * MIB
@@ -19,16 +17,6 @@ UNANSWERED_MAX: Final = 2 * FILES_AT_ONCE
 FAILURES_KEPT_MAX: Final = 1000
 NAMES_MAX: Final = 1_000_000
 """Up to so many stored names are listed beforehand, so that new files need not be looked for."""
-
-# An object of its own knows only Python's table: the same type on every machine.
-_TYPES: Final = mimetypes.MimeTypes()
-_TYPE_OF_ENCODING: Final = {
-    "gzip": "application/gzip",
-    "bzip2": "application/x-bzip2",
-    "xz": "application/x-xz",
-    "compress": "application/x-compress",
-    "br": "application/x-brotli",
-}
 
 
 @dataclass(slots=True)
@@ -39,6 +27,8 @@ class Tally:
     stored_bytes: int = 0
     unchanged: int = 0
     unchanged_bytes: int = 0
+    expired: int = 0
+    """Keys of an export that have less than a minute to live, or none."""
     failed: int = 0
     failures: list[Refused] = field(default_factory=list)
     """The first FAILURES_KEPT_MAX."""
@@ -49,7 +39,7 @@ class Tally:
     @property
     def files(self) -> int:
         """How many files were looked at."""
-        return self.stored + self.unchanged + self.failed
+        return self.stored + self.unchanged + self.expired + self.failed
 
 
 class BytesAtOnce:
@@ -126,14 +116,18 @@ class Import:
     async def _one(self, file: TreeFile) -> None:
         try:
             content = await asyncio.to_thread(read_whole, file)
-            metadata: JsonValue = {"contentType": content_type(file.name)}
-            same = await self._is_stored(file.name, content, metadata)
+            same = await self._is_stored(file, content)
             if not same:
-                await self._client.put(file.name, content, metadata=metadata)
+                await self._client.put(
+                    file.name, content, metadata=file.metadata, expires_at=file.expires_at_s
+                )
         except NotRead as error:
             self._fail(Refused(file.path, str(error)))
             return
         except TandemError as error:
+            if isinstance(error, InvalidArgument) and error.field == "expires_at_s":
+                self.tally.expired += 1
+                return
             self._fail(Refused(file.path, f"not stored: {error}"))
             self._unanswered += isinstance(error, Unavailable | Overloaded)
             self.tally.gave_up = self._unanswered >= UNANSWERED_MAX
@@ -155,16 +149,16 @@ class Import:
                 return None
         return frozenset(names)
 
-    async def _is_stored(self, name: str, content: bytes, metadata: JsonValue) -> bool:
-        if self._stored is not None and name not in self._stored:
+    async def _is_stored(self, file: TreeFile, content: bytes) -> bool:
+        if self._stored is not None and file.name not in self._stored:
             return False
-        entry = await self._client.get_with_metadata(name)
+        entry = await self._client.get_with_metadata(file.name)
         return (
             entry is not None
             and not entry.stale
             and entry.value == content
-            and entry.metadata == metadata
-            and entry.expires_at_s is None
+            and entry.metadata == file.metadata
+            and entry.expires_at_s == file.expires_at_s
         )
 
     def _fail(self, refused: Refused) -> None:
@@ -172,14 +166,6 @@ class Import:
         if len(self.tally.failures) < FAILURES_KEPT_MAX:
             self.tally.failures.append(refused)
         self._refused(refused)
-
-
-def content_type(name: str) -> str:
-    """The media type that a file's name stands for."""
-    kind, encoding = _TYPES.guess_type(name.rpartition("/")[2])
-    if encoding is not None:
-        kind = _TYPE_OF_ENCODING.get(encoding)
-    return kind or "application/octet-stream"
 
 
 assert BYTES_AT_ONCE >= 2 * VALUE_BYTES_MAX

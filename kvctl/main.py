@@ -5,29 +5,43 @@ import sys
 
 import click
 
-from kvctl.asking import GATEWAY_HELP, JSON_HELP, TIMEOUT_HELP, Surroundings, form
+from kvctl.asking import (
+    ACCOUNT_HELP,
+    GATEWAY_HELP,
+    JSON_HELP,
+    TIMEOUT_HELP,
+    TOKEN_HELP,
+    Surroundings,
+    form,
+)
 from kvctl.backend import backend_group, queue_command
 from kvctl.copies import heal, inspect, locate
 from kvctl.endings import STATUSES_TEXT
+from kvctl.export_command import export_command
 from kvctl.health import health_command
 from kvctl.import_command import import_command
 from kvctl.keys import key_group
 from kvctl.namespaces import namespace_group
 from kvctl.status import status_command
+from kvctl.tokens import token_group
 from kvctl.up_command import up_command
+from kvctl.workers_command import workers_command
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.settings import ADDRESS, DURATION_S
 
 
 @click.group(epilog=STATUSES_TEXT, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
+@click.option("--token", help=TOKEN_HELP)
+@click.option("--account", help=ACCOUNT_HELP)
 @click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP)
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 @click.version_option(package_name="tandem-kv", prog_name="kvctl")
 def cli(**_options: object) -> None:
     """Run and look after Tandem KV, and use what it stores.
 
-    --gateway, --timeout and --json may also stand behind the name of each command.
+    --gateway, --token, --account, --timeout and --json may also stand behind the name of each
+    command.
     """
 
 
@@ -38,7 +52,10 @@ for command in (
     up_command,
     key_group,
     namespace_group,
+    token_group,
     import_command,
+    export_command,
+    workers_command,
     status_command,
     backend_group,
     queue_command,

@@ -1,29 +1,53 @@
 """`kvctl namespace`: create, find, change and delete namespaces."""
 
+import enum
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final, TypeVar, Unpack
 
 import click
 
 from kvctl.asking import Asked, asks
 from kvctl.output import columns, print_json, print_line, when
+from kvctl.quotas import QUOTA_OPTIONS, shown_quota
 from tandem.client import Client
-from tandem.core.namespace import Namespace, ReadMode
+from tandem.client.namespaces import Changes
+from tandem.core.access import DEFAULT_ACCOUNT
+from tandem.core.namespace import Namespace, ReadMode, Settings
 from tandem.core.race import AckPolicy
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_ACK_HELP = "What a write waits for before it is acknowledged."
-_READ_HELP = "Which homes a read asks."
+_Chosen = TypeVar("_Chosen", bound=enum.Enum)
+
+
+def _one_of(kind: type[_Chosen]) -> Mapping[str, Any]:
+    """What makes an option take the value of a member, and hand the member on."""
+    return {
+        "type": click.Choice([member.value for member in kind]),
+        "callback": lambda _context, _option, value: None if value is None else kind(value),
+    }
+
+
+_SETTINGS: Final = (
+    click.option(
+        "--ack", "ack_policy", **_one_of(AckPolicy),
+        help="What a write waits for before it is acknowledged.",
+    ),
+    click.option("--read-mode", **_one_of(ReadMode), help="Which homes a read asks."),
+    *QUOTA_OPTIONS,
+    click.option(
+        "--key-write-interval/--no-key-write-interval", default=None,
+        help="One write a second for each key, as Workers KV has it; more are refused.",
+    ),
+)  # fmt: skip
 
 
 def _settings(command: _Command) -> _Command:
-    """Gives a command the options --ack and --read-mode."""
-    ack = click.Choice([policy.value for policy in AckPolicy])
-    mode = click.Choice([mode.value for mode in ReadMode])
-    return click.option("--ack", type=ack, help=_ACK_HELP)(
-        click.option("--read-mode", type=mode, help=_READ_HELP)(command)
-    )
+    """Gives a command an option for each setting of a namespace."""
+    for option in reversed(_SETTINGS):
+        command = option(command)
+    return command
 
 
 @click.group("namespace")
@@ -35,28 +59,25 @@ def namespace_group() -> None:
 @click.argument("title")
 @_settings
 @asks
-def create(asked: Asked, title: str, ack: str | None, read_mode: str | None) -> None:
+def create(asked: Asked, title: str, **settings: Unpack[Changes]) -> None:
     """Create a namespace called TITLE."""
-    policy, mode = _chosen(ack, read_mode)
-    _show(
-        asked,
-        asked.ask(
-            lambda client: client.namespaces.create(title, ack_policy=policy, read_mode=mode)
-        ),
-    )
+    _show(asked, asked.ask(lambda client: client.namespaces.create(title, **settings)))
 
 
 @namespace_group.command("list")
+@click.option("--all-accounts", is_flag=True, help="Of all accounts, instead of one.")
 @asks
-def list_namespaces(asked: Asked) -> None:
-    """Print all namespaces."""
+def list_namespaces(asked: Asked, all_accounts: bool) -> None:
+    """Print all namespaces of the account."""
 
-    found = asked.ask(lambda client: client.namespaces.list())
+    found = asked.ask(lambda client: client.namespaces.list(all_accounts=all_accounts))
     if asked.as_json:
         for namespace in found:
             print_json(_document(namespace))
     elif found:
-        print_line(columns([_HEADER, *(_row(namespace) for namespace in found)]))
+        foreign = any(namespace.account != DEFAULT_ACCOUNT for namespace in found)
+        header = (*_HEADER, *(("ACCOUNT",) if foreign else ()))
+        print_line(columns([header, *(_row(namespace, foreign) for namespace in found)]))
     else:
         print_line("no namespaces yet; create one with: kvctl namespace create TITLE", error=True)
 
@@ -82,17 +103,11 @@ def rename(asked: Asked, namespace: str, title: str) -> None:
 @click.argument("namespace", metavar="TITLE|ID")
 @_settings
 @asks
-def configure(asked: Asked, namespace: str, ack: str | None, read_mode: str | None) -> None:
-    """Change how a namespace is written and read."""
-    policy, mode = _chosen(ack, read_mode)
-    if policy is None and mode is None:
-        raise click.UsageError("nothing to change: give --ack, --read-mode or both")
-    _show(
-        asked,
-        asked.ask(
-            lambda client: client.namespaces.configure(namespace, ack_policy=policy, read_mode=mode)
-        ),
-    )
+def configure(asked: Asked, namespace: str, **settings: Unpack[Changes]) -> None:
+    """Change how a namespace is written and read, and how much it may use."""
+    if all(value is None for value in settings.values()):
+        raise click.UsageError("nothing to change: give --ack, --read-mode or a limit")
+    _show(asked, asked.ask(lambda client: client.namespaces.configure(namespace, **settings)))
 
 
 @namespace_group.command("delete")
@@ -118,14 +133,10 @@ def delete(asked: Asked, namespace: str, yes: bool) -> None:
         print_line(f"deleted {found.title} ({found.id})")
 
 
-def _chosen(ack: str | None, read_mode: str | None) -> tuple[AckPolicy | None, ReadMode | None]:
-    return AckPolicy(ack) if ack else None, ReadMode(read_mode) if read_mode else None
-
-
 _HEADER = ("ID", "TITLE", "ACK", "READS", "CREATED")
 
 
-def _row(namespace: Namespace) -> tuple[str, ...]:
+def _row(namespace: Namespace, with_account: bool) -> tuple[str, ...]:
     settings = namespace.settings
     conflict = " (an older namespace has this title)" if namespace.title_conflict else ""
     return (
@@ -134,24 +145,36 @@ def _row(namespace: Namespace) -> tuple[str, ...]:
         settings.ack_policy.value,
         settings.read_mode.value,
         when(namespace.created_at_s),
+        *((namespace.account,) if with_account else ()),
     )
+
+
+def _limits(settings: Settings) -> Sequence[tuple[str, str]]:
+    interval = [("key writes", "1 a second for each key")] if settings.key_write_interval else []
+    return [*shown_quota(settings.quota), *interval]
 
 
 def _show(asked: Asked, namespace: Namespace) -> None:
     if asked.as_json:
         print_json(_document(namespace))
-    else:
-        print_line(columns(zip(("id", "title", "ack", "reads", "created"), _row(namespace),
-                               strict=True)))  # fmt: skip
+        return
+    foreign = namespace.account != DEFAULT_ACCOUNT
+    names = ("id", "title", "ack", "reads", "created", *(("account",) if foreign else ()))
+    about = zip(names, _row(namespace, foreign), strict=True)
+    print_line(columns([*about, *_limits(namespace.settings)]))
 
 
 def _document(namespace: Namespace) -> dict[str, object]:
+    settings = namespace.settings
     return {
         "id": namespace.id,
         "title": namespace.title,
-        "ack": namespace.settings.ack_policy.value,
-        "read_mode": namespace.settings.read_mode.value,
-        "epoch": namespace.settings.epoch,
+        "account": namespace.account,
+        "ack": settings.ack_policy.value,
+        "read_mode": settings.read_mode.value,
+        "epoch": settings.epoch,
         "created_at_s": namespace.created_at_s,
         "title_conflict": namespace.title_conflict,
+        **asdict(settings.quota),
+        "key_write_interval": settings.key_write_interval,
     }

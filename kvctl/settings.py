@@ -21,6 +21,8 @@ class UpSettings:
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
     s3_create_bucket: bool = shared.s3_create_bucket()
+    admin_token: str = shared.admin_token()
+    admin_token_file: str = shared.admin_token_file()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     start_s: float = setting(

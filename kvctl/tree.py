@@ -1,5 +1,6 @@
 """The files of a directory tree as keys and values, and why some of them cannot be."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -7,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kvctl.content_types import content_type
 from tandem.core.key import check_name
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.errors import InvalidArgument
+from tandem.wire.codec import JsonValue
 
 FileId = tuple[int, int]
 """Device and inode: what stays the same however many links lead there."""
@@ -26,6 +29,11 @@ class TreeFile:
     """The key's name."""
     path: str
     size: int
+    metadata: JsonValue
+    """What to store beside it."""
+    expires_at_s: int | None = None
+    sha256: str = ""
+    """Of the bytes, as hex digits, where that is known beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +95,15 @@ def _seen(
         return _Folder(entry.path, relative + "/", folder.above | {_id(status)})
     if not stat.S_ISREG(status.st_mode):
         return Refused(entry.path, "is not a regular file")
-    reason = _why_no_key(prefix + relative, status.st_size)
+    reason = why_no_key(prefix + relative, status.st_size)
     if reason:
         return Refused(entry.path, reason)
-    return TreeFile(prefix + relative, entry.path, status.st_size)
+    metadata: JsonValue = {"contentType": content_type(relative)}
+    return TreeFile(prefix + relative, entry.path, status.st_size, metadata)
 
 
-def _why_no_key(name: str, size: int) -> str:
+def why_no_key(name: str, size: int) -> str:
+    """What keeps a file of this size from being stored under the name; empty when nothing does."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -122,6 +132,8 @@ def read_whole(file: TreeFile) -> bytes:
         raise NotRead(f"cannot be read: {error.strerror}") from None
     if len(content) != file.size or before.st_mtime_ns != after.st_mtime_ns:
         raise NotRead("changed while it was read")
+    if file.sha256 and hashlib.sha256(content).hexdigest() != file.sha256:
+        raise NotRead("is not what was exported")
     return content
 
 

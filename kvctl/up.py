@@ -13,7 +13,8 @@ from kvctl.health import serves
 from kvctl.parts import Part, PartFailed, PartPlan, left_running
 from kvctl.settings import UpSettings
 from tandem.runtime.clock import Clock
-from tandem.runtime.listening import refusal
+from tandem.runtime.listening import is_loopback, refusal
+from tandem.runtime.local_tokens import development_token
 from tandem.runtime.settings import Address
 
 _BANNER = """\
@@ -25,7 +26,15 @@ Tandem KV is up.
   data   {data}
   logs   {data}/logs
 
+{access}
 Stop it with Ctrl-C."""
+_DEVELOPMENT = """\
+For wrangler, Cloudflare's SDKs and curl:
+
+  export CLOUDFLARE_API_BASE_URL=http://{http}/client/v4
+  export CLOUDFLARE_ACCOUNT_ID=default
+  export CLOUDFLARE_API_TOKEN={token}
+"""
 
 
 class CannotStart(Exception):
@@ -88,6 +97,7 @@ async def _run(
                 http=settings.http_address,
                 kvsp=settings.kvsp_address,
                 data=settings.data.resolve(),
+                access=_access(settings),
             )
         )
         await _keep(parts, settings, stop, say)
@@ -97,6 +107,15 @@ async def _run(
         return 1
     finally:
         await _stop(started, settings.stop_s)
+
+
+def _access(settings: UpSettings) -> str:
+    """How to come in, where the gateway has a token for everybody who develops on this machine."""
+    token = development_token(settings.data)
+    exposed = not all(is_loopback(a.host) for a in (settings.grpc_address, settings.http_address))
+    if exposed or not token:
+        return "Callers need a token: kvctl token create --help\n"
+    return _DEVELOPMENT.format(http=settings.http_address, token=token)
 
 
 async def _keep(

@@ -12,17 +12,22 @@ from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
 from kvgateway.keeper import Keeper
 from kvgateway.lists import ListBounds, Lister
+from kvgateway.lookups import Lookups
 from kvgateway.metrics import HomeMetrics
 from kvgateway.places import Places
 from kvgateway.post import Post
 from kvgateway.reads import ReadBounds, Reader
-from kvgateway.registry import Registry
-from kvgateway.registry_file import DiskRegistryFile
+from kvgateway.registry.book import RecordBook
+from kvgateway.registry.file import DiskCopy
+from kvgateway.registry.form import NAMESPACES, TOKENS
+from kvgateway.registry.namespaces import Registry
+from kvgateway.registry.records import SystemRecords
 from kvgateway.repair import RepairRule, RepairWorker
 from kvgateway.settings import GatewaySettings
 from kvgateway.state import journal_slots
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.queue import SqliteQueue
+from kvgateway.state.quota_memory import QuotaMemory
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
 from kvgateway.state.switches import SwitchFile
@@ -33,6 +38,7 @@ from kvgateway.writes import WriteBounds, Writer
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.reply import Side
+from tandem.core.token import Token
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy, SystemEntropy
@@ -51,6 +57,7 @@ class DataPath:
     entropy: Entropy
     place: Place
     machine: SharedMachine
+    quota_memory: QuotaMemory
     journal: DiskJournal
     queue: SqliteQueue
     switches: SwitchBoard
@@ -60,7 +67,9 @@ class DataPath:
     reader: Reader
     repair: RepairWorker
     registry: Registry
+    tokens: SystemRecords[Token]
     keeper: Keeper
+    lookups: Lookups
     gateway: Gateway
 
     def loops(self) -> Mapping[str, Coroutine[None, None, None]]:
@@ -69,6 +78,7 @@ class DataPath:
             "inbox": self.inbox.run(),
             "repair": self.repair.run(),
             "registry": self.registry.run(),
+            "tokens": self.tokens.run(),
             "keeper": self.keeper.run(),
             "switches": self.keeper.follow_switches(),
         }
@@ -77,7 +87,7 @@ class DataPath:
         """Sees the writes under way home; what is late stays in the journal as intents."""
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                await self.gateway.drained()
+                await self.lookups.drained()
                 await self.writer.drained()
                 await self.inbox.drained()
 
@@ -87,6 +97,7 @@ class DataPath:
         await self.homes.aclose()
         await self.queue.aclose()
         self.machine.close()
+        self.quota_memory.close()
         self.place.leave()
 
 
@@ -96,6 +107,7 @@ class _Stores:
 
     place: Place
     machine: SharedMachine
+    quotas: QuotaMemory
     queue: SqliteQueue
     journal: DiskJournal
     switches: SwitchBoard
@@ -128,9 +140,10 @@ async def build_data_path(
         homes=guards,
         reader=reader,
         clock=clock,
-        file=DiskRegistryFile(places.namespaces),
+        file=DiskCopy(places.namespaces, NAMESPACES),
         home_is_out=lambda: not all(guard.switch.writes for guard in guards.values()),
     )
+    tokens = _tokens(guards, reader, clock, places)
     writer = Writer(
         homes=guards,
         machine=machine,
@@ -160,10 +173,14 @@ async def build_data_path(
         monotonic_us=clock.monotonic_us,
     )
     keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
-    gateway = Gateway(registry=registry, reader=reader, writer=writer, lister=lister)
+    lookups = Lookups(registry)
+    gateway = Gateway(
+        registry=registry, reader=reader, writer=writer, lister=lister, lookups=lookups
+    )
     return DataPath(
-        homes, guards, time, entropy, stores.place, machine, stores.journal, queue,
-        stores.switches, trust, inbox, writer, reader, repair, registry, keeper, gateway,
+        homes, guards, time, entropy, stores.place, machine, stores.quotas, stores.journal, queue,
+        stores.switches, trust, inbox, writer, reader, repair, registry, tokens, keeper, lookups,
+        gateway,
     )  # fmt: skip
 
 
@@ -178,6 +195,19 @@ def _guarded(
     }
 
 
+def _tokens(
+    guards: Mapping[Side, GuardedHome], reader: Reader, clock: Clock, places: Places
+) -> SystemRecords[Token]:
+    return SystemRecords(
+        homes=guards,
+        reader=reader,
+        clock=clock,
+        file=DiskCopy(places.tokens, TOKENS),
+        form=TOKENS,
+        book=RecordBook(),
+    )
+
+
 async def _opened(
     post: Post, settings: GatewaySettings, places: Places, entropy: Entropy
 ) -> _Stores:
@@ -185,6 +215,7 @@ async def _opened(
     return _Stores(
         place=place,
         machine=SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token),
+        quotas=QuotaMemory(place.quotas, post.slot),
         queue=await SqliteQueue.open(places.queue, settings.repair_rows_max),
         journal=DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused),
         switches=SwitchBoard(SwitchFile(places.switches)),

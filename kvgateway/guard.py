@@ -5,14 +5,15 @@ home answers is observed in one place: for the breaker, for the clock and for th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from kvgateway.home_time import HomeTime
+from kvgateway.legs import one_by_one
 from kvgateway.state.switches import HomeSwitch
-from tandem.backends.port import Backend, Heal, ScanPage
+from tandem.backends.port import Backend, Heal, Puts, Replied, ScanPage, TakesGroups
 from tandem.core.backoff import Breaker, BreakerRule, BreakerState
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -38,8 +39,10 @@ _SHOWN_US: Final = 60_000_000
 class HomeObserver(Protocol):
     """Who counts what homes answer."""
 
-    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
-        """One call has ended."""
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
+        """So many calls that began together have ended alike."""
         ...
 
     def broke(self, side: Side) -> None:
@@ -73,6 +76,7 @@ class GuardedHome:
         rule: BreakerRule = BREAKER_RULE,
     ) -> None:
         self._home = home
+        self._groups = home if isinstance(home, TakesGroups) else None
         self.side = home.side
         """Which home this is."""
         self._clock = clock
@@ -124,6 +128,21 @@ class GuardedHome:
         future = self._started(lambda: self._home.put_if_newer(key, record, deadline_s, heal))
         future.add_done_callback(partial(self._leg_ended, size, began_us))
         return future
+
+    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
+        """Writes a group of legs; one that may not start whole is judged leg by leg."""
+        size = sum(len(record.envelope) for _, record in puts)
+        if self._groups is None or not self._group_admitted(puts, size):
+            one_by_one(self.put_if_newer, puts, deadline_s, replied)
+            return
+        self._legs += len(puts)
+        self._leg_bytes += size
+        ended = partial(self._legs_ended, puts, self._clock.monotonic_us(), replied)
+        try:
+            self._groups.put_all(puts, deadline_s, ended)
+        except Exception as error:
+            broken = self._broke(error)
+            ended([(position, broken) for position in range(len(puts))])
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
@@ -191,6 +210,19 @@ class GuardedHome:
             return Failed(Reason.NOT_STARTED, "the version is ahead of the homes' clocks")
         return None
 
+    def _group_admitted(self, puts: Puts, size: int) -> bool:
+        """Whether none of these legs would be refused. A breaker that is not closed counts its
+        trials, so it has a group only leg by leg."""
+        if self.barred or not self.switch.writes or self.breaker.state is not BreakerState.CLOSED:
+            return False
+        if self._legs + len(puts) > self._bounds.legs_max:
+            return False
+        if self._leg_bytes + size > self._bounds.bytes_max:
+            return False
+        now_us = self._time.now_or_none_us()
+        newest = max(record.version for _, record in puts)
+        return now_us is None or observable(newest, now_us, self.clock_skew_max_us)
+
     def _started(self, start: Callable[[], Awaitable[_Reply]]) -> "asyncio.Future[_Reply | Failed]":
         """The call as a future; a home whose calls are coroutines is run in a task of the guard.
 
@@ -229,6 +261,31 @@ class GuardedHome:
         self._leg_bytes -= size
         self._replied("put", began_us, future)
 
+    def _legs_ended(
+        self,
+        puts: Puts,
+        began_us: int,
+        replied: Replied,
+        replies: Sequence[tuple[int, WriteReply]],
+    ) -> None:
+        """Notes replies that have come together; those that are no failure all at once."""
+        now_us = self._clock.monotonic_us()
+        self._legs -= len(replies)
+        self._leg_bytes -= sum(len(puts[position][1].envelope) for position, _ in replies)
+        answered = 0
+        home_time_us = 0
+        for _, reply in replies:
+            if isinstance(reply, Failed):
+                self._noted("put", reply, began_us, now_us)
+            else:
+                answered += 1
+                home_time_us = max(home_time_us, reply.home_time_us)
+        if answered:
+            self.breaker.succeeded(answered)
+            self._time.observe(self.side, home_time_us)
+            self._observer.replied(self.side, "put", None, now_us - began_us, answered)
+        replied(replies)
+
     def _replied(
         self,
         operation: str,
@@ -236,12 +293,17 @@ class GuardedHome:
         future: "asyncio.Future[ReadReply] | asyncio.Future[WriteReply]"
         " | asyncio.Future[ScanPage | Failed]",
     ) -> None:
-        now_us = self._clock.monotonic_us()
         if future.cancelled():
             self.breaker.abandoned()
             return
         error = future.exception()
         reply = future.result() if error is None else self._broke(error)
+        self._noted(operation, reply, began_us, self._clock.monotonic_us())
+
+    def _noted(
+        self, operation: str, reply: ReadReply | WriteReply | ScanPage, began_us: int, now_us: int
+    ) -> None:
+        """Learns from what the home has answered."""
         failure = reply.reason if isinstance(reply, Failed) else None
         if isinstance(reply, Failed) and reply.reason in _OUTAGE:
             self._failed(reply, now_us, began_us)

@@ -7,9 +7,10 @@ BEAT_S = 0.2
 
 
 async def beat(pipe: int, stop: asyncio.Event) -> None:
-    """Writes a byte every 0.2 s until `stop` is set; sets it when nobody reads them any more."""
+    """Writes a byte every 0.2 s, also while the worker drains: whoever told it to stop, it must not
+    be killed as silent meanwhile. Sets `stop` and ends when nobody reads the bytes any more."""
     os.set_blocking(pipe, False)
-    while not stop.is_set():
+    while True:
         try:
             os.write(pipe, b".")
         except BlockingIOError:
@@ -17,7 +18,4 @@ async def beat(pipe: int, stop: asyncio.Event) -> None:
         except BrokenPipeError:
             stop.set()
             return
-        try:
-            await asyncio.wait_for(stop.wait(), BEAT_S)
-        except TimeoutError:
-            continue
+        await asyncio.sleep(BEAT_S)

@@ -81,7 +81,7 @@ class HomeTime:
         home was ever heard."""
         if not self._offsets:
             return self._clock.now_us()
-        best_us = max(offset.value_us for offset in self._offsets.values())
+        best_us = max([offset.value_us for offset in self._offsets.values()])
         return self._clock.monotonic_us() + best_us
 
     def now_or_zero_us(self) -> int:

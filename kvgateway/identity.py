@@ -15,6 +15,7 @@ from kvgateway.home_time import HomeTime
 from kvgateway.trust import Trust
 from tandem.backends.port import Backend, Heal
 from tandem.backends.store_id import STORE_ID_KEY, shown
+from tandem.core.cluster_life import renewed_us
 from tandem.core.envelope import seal
 from tandem.core.limits import HEAL_AGE_MAX_S
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Side
@@ -22,8 +23,9 @@ from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 
 _OLDEST_US: Final = 1
-"""The id has the oldest version there is: of two ids that gateways write at their very first
-start, the nonce decides, and both homes see the same one win."""
+"""At a first start the id has the oldest version there is: of two ids that gateways write at their
+very first start, the nonce decides, and both homes see the same one win. An id that is given again
+has the home's time of then: every gateway sees since when the home lacks what was before."""
 GIVE_AGE_MAX_US: Final = 1_000_000
 """An id is refused by a home that was seen to be empty longer ago than this (and the skew of its
 clock): a home that was given an id keeps it for good once as much time has passed."""
@@ -90,7 +92,16 @@ async def note_life(trust: Trust, home: Backend, shown: Found, deadline_s: float
     """Tells `trust` which life the home is in, if all of it is known."""
     life = await incarnation(home, shown, deadline_s)
     if life is not None:
-        trust.saw(home.side, life, shown.home_time_us)
+        _, _, parts = life.partition(" ")
+        rebuilt = max(rebuilt_us(shown), renewed_us(parts))
+        trust.saw(home.side, life, rebuilt, shown.home_time_us)
+
+
+def rebuilt_us(found: Found) -> int:
+    """When the home began anew and empty, in its own time; 0 for one that has been there since the
+    store was made."""
+    time_us = found.record.version.time_us
+    return time_us if time_us > _OLDEST_US else 0
 
 
 async def look(
@@ -110,11 +121,19 @@ async def _heard(home: Backend, deadline_s: float, time: HomeTime) -> ReadReply:
 
 
 async def give(
-    home: Backend, reply: ReadReply, store_id: str, nonce: bytes, deadline_s: float
+    home: Backend,
+    reply: ReadReply,
+    store_id: str,
+    nonce: bytes,
+    deadline_s: float,
+    *,
+    again: bool,
 ) -> None:
-    """Writes the id into an empty home; the next look tells what came of it."""
+    """Writes the id into an empty home, `again` if the store had one before; the next look tells
+    what came of it."""
     if isinstance(reply, Missing):
-        record = seal(Version.at(_OLDEST_US, nonce), store_id.encode())
+        time_us = reply.home_time_us if again else _OLDEST_US
+        record = seal(Version.at(time_us, nonce), store_id.encode())
         read_at_us = reply.home_time_us - int(HEAL_AGE_MAX_S * 1e6) + give_age_max_us(home)
         await home.put_if_newer(STORE_ID_KEY, record, deadline_s, Heal(read_at_us))
 

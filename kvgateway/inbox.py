@@ -2,7 +2,8 @@
 
 A task that comes from a write brings its intent along; the intent is dropped only once the task is
 durable. A task from a read that finds the inbox full is dropped and counted: the next read of the
-key, or the crawler, will notice it again.
+key, or the crawler, will notice it again. When the queue fails for so long that the bound of writes
+is reached too, a task is left to its intent, which the next start recovers.
 """
 
 import asyncio
@@ -25,15 +26,24 @@ _Entry = tuple[RepairTask, Callable[[], None] | None]
 class RepairInbox:
     """Hands tasks to the queue in groups; `run` is its one task."""
 
-    def __init__(self, queue: RepairQueue, time: HomeTime, *, tasks_max: int = 100_000) -> None:
+    def __init__(
+        self,
+        queue: RepairQueue,
+        time: HomeTime,
+        *,
+        tasks_max: int = 100_000,
+        with_writes_max: int = 200_000,
+    ) -> None:
         self._queue = queue
         self._time = time
         self._tasks_max = tasks_max
+        self._with_writes_max = with_writes_max
         self._waiting: deque[_Entry] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self.dropped = 0
+        self.left_to_intents = 0
         self.queue_errors = 0
 
     @property
@@ -42,9 +52,13 @@ class RepairInbox:
         return len(self._waiting)
 
     def add(self, task: RepairTask, queued: Callable[[], None] | None = None) -> None:
-        """Enters a task; `queued` is called once it is durable."""
-        if queued is None and len(self._waiting) >= self._tasks_max:
+        """Enters a task; `queued` is called once it is durable, and never if there is no room."""
+        waiting = len(self._waiting)
+        if queued is None and waiting >= self._tasks_max:
             self.dropped += 1
+            return
+        if waiting >= self._with_writes_max:
+            self.left_to_intents += 1
             return
         self._waiting.append((task, queued))
         self._idle.clear()

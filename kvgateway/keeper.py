@@ -55,8 +55,9 @@ class LiveIntents(Protocol):
 class TrustFile(Protocol):
     """Where the machine's trust is kept."""
 
-    def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
-        """Merges what is on disk into `mine`, and `mine`, settled, into what is on disk."""
+    async def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
+        """Merges what is on disk into `mine`, and `mine`, settled, into what is on disk, durably.
+        Raises OSError when the disk refuses."""
         ...
 
 
@@ -100,6 +101,9 @@ class Keeper:
         self._namespaces = namespaces
         self._entropy = entropy
         self._were_out: frozenset[Side] = frozenset()
+        self._were_off: set[Side] = set()
+        """Homes whose writes were switched off since the last round, for however short a time."""
+        self._openings = dict.fromkeys(guards, 0)
         self.counters = KeeperCounters()
 
     async def run(self) -> None:
@@ -120,12 +124,15 @@ class Keeper:
             await asyncio.sleep(SWITCHES_S)
 
     async def round(self) -> None:
-        """One look at everything."""
+        """One look at everything. What homes have missed is kept even if the queue fails."""
         self._refresh_switches()
         await self._identify()
-        if self._time.known():
-            await self._note_missed()
-        self._trust_file.exchange(self._trust, self._namespaces())
+        try:
+            if self._time.known():
+                self._note_out()
+                await self._note_queued()
+        finally:
+            await self._trust_file.exchange(self._trust, self._namespaces())
 
     def _refresh_switches(self) -> None:
         self._switches.refresh()
@@ -135,6 +142,8 @@ class Keeper:
         """Puts the kill switches into force."""
         for side, guard in self._guards.items():
             guard.switch = self._switches.current.of(side)
+            if not guard.switch.writes:
+                self._were_off.add(side)
 
     async def _identify(self) -> None:
         replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
@@ -162,21 +171,29 @@ class Keeper:
                 self._store_id,
                 self._entropy.token(8),
                 LOOK_DEADLINE_S,
+                again=True,
             )
 
-    async def _note_missed(self) -> None:
+    def _note_out(self) -> None:
+        """Homes that miss writes now, or did at any time since the last round, even if they are
+        back."""
+        out = frozenset(side for side, guard in self._guards.items() if _misses_writes(guard))
+        openings = {side: guard.breaker.openings for side, guard in self._guards.items()}
+        broke = {side for side, count in openings.items() if count != self._openings[side]}
+        for side in out | self._were_out | self._were_off | broke:
+            self._trust.missed(side, ALL, self._time.now_us())
+        self._were_out, self._openings = out, openings
+        self._were_off.clear()
+
+    async def _note_queued(self) -> None:
         now_us = self._time.now_us()
         spills = self._repin()
         self._stats = stats = await self._queue.stats()
         if stats.depth == 0:
             self._machine.settle_spills(spills)
-        out = frozenset(side for side, guard in self._guards.items() if _misses_writes(guard))
         for side in Side:
-            catching_up = self._waiting(side) > 0 and ALL in self._trust.open_marks(side)
-            # A home that is back has missed writes since the last round, too.
-            if side in out or side in self._were_out or catching_up:
+            if self._waiting(side) > 0 and ALL in self._trust.open_marks(side):
                 self._trust.missed(side, ALL, now_us)
-        self._were_out = out
         for mark in await self._queue.dirty():
             self._trust.missed(mark.side, mark.namespace, mark.marked_us)
 

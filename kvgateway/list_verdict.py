@@ -1,6 +1,7 @@
 """What becomes of one name of a listing, from what the homes list and what this machine wrote.
 
-A listing on S3 shows digests and sizes alone, so a name can be in doubt; then only a read decides.
+A listing on S3 shows digests and sizes alone, and the embedded file's shows neither expiration nor
+metadata, so a name can be in doubt; then only a read decides.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from kvgateway.state.ports import Known
 from tandem.core.envelope import TOMBSTONE_BYTES
 from tandem.core.limits import VALUE_BYTES_MAX
-from tandem.core.record import Record, is_live
+from tandem.core.record import Kind, Record, is_live
 from tandem.core.request import ListedName
 from tandem.core.scan_diff import Entry
 from tandem.core.version import NO_VERSION, Version
@@ -43,7 +44,7 @@ def judge(name: str, listed: Sequence[Entry], pinned: Known | None, now_s: float
     Entries with a version are compared by it. One that has none says nothing unless its digest is
     that of the newest, or its size that of a tombstone and nothing else is known.
     """
-    if pinned is None and len(listed) == 1 and listed[0].version is not None:
+    if pinned is None and len(listed) == 1 and _tells_all(listed[0]):
         return verdict_on(listed[0], now_s)  # nearly every name, so it comes first
     wanted = NO_VERSION if pinned is None else pinned.version
     known = [entry for entry in listed if entry.version is not None]
@@ -52,7 +53,9 @@ def judge(name: str, listed: Sequence[Entry], pinned: Known | None, now_s: float
     newest = max(known, key=_rank, default=None)
     digests = {entry.digest for entry in listed if entry.version is None}
     if newest is not None and _rank(newest)[0] >= wanted and digests <= {newest.digest}:
-        return verdict_on(newest, now_s)
+        if _tells_all(newest):
+            return verdict_on(newest, now_s)
+        return Doubt(name, _rank(newest)[0], newest.digest, newest.size)
     sizes = [entry.size for entry in listed]
     listed_only = not known and wanted == NO_VERSION
     if listed_only and all(size == TOMBSTONE_BYTES for size in sizes):
@@ -83,6 +86,13 @@ def entry_of(name: str, record: Record) -> Entry:
     )
 
 
-def _rank(entry: Entry) -> tuple[Version, bytes]:
+def _tells_all(entry: Entry) -> bool:
+    """Whether the entry alone says what a listing shows of the name."""
+    if entry.version is None:
+        return False
+    return entry.kind is Kind.TOMBSTONE or entry.metadata is not None
+
+
+def _rank(entry: Entry) -> tuple[Version, bytes, bool]:
     assert entry.version is not None
-    return entry.version, entry.digest
+    return entry.version, entry.digest, _tells_all(entry)

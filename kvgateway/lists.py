@@ -13,10 +13,11 @@ none that is there throughout is left out, whatever happens to the homes meanwhi
     behind                        failed             KVSP               yes
     failed                        complete           S3                 no
     failed                        behind             S3                 yes
+    behind                        behind             both, merged       no
     failed                        failed             the page ends here, or Unavailable
 
-While recent writes had to be dropped for space, no home counts as complete: each acknowledged
-write is in one of the two.
+Each acknowledged write is in one of the two: where both list completely, nothing is stale, even if
+both are behind. While recent writes had to be dropped for space, no home counts as complete.
 """
 
 import asyncio
@@ -72,7 +73,7 @@ class _Draft:
     after: str
     """All names up to this one are done with."""
     sides: tuple[Side, ...]
-    behind: Side | None
+    behind: tuple[Side, ...]
     names: list[ListedName] = field(default_factory=list)
     passed: int = 0
     scans: int = 0
@@ -84,7 +85,10 @@ class _Draft:
         return self.listing.limit - len(self.names)
 
     def page(self) -> ListPage:
-        return ListPage(tuple(self.names), None if self.ended else self.after, self.stale)
+        """A full page is continued after its last name: one that is put behind it, even among
+        deleted ones that were passed, belongs to the next page."""
+        next_after = self.after if self.room else self.names[-1].name
+        return ListPage(tuple(self.names), None if self.ended else next_after, self.stale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +182,24 @@ class Lister:
         failures: list[str] = []
         spilled = self._machine.spilled()
         whole = False
-        sides = sorted(draft.sides, key=lambda side: (self._avoided(side), side is draft.behind))
+        sides = sorted(draft.sides, key=lambda side: (self._avoided(side), side in draft.behind))
         for side in sides:
             page = await self._scan(draft, side, limit, last=side is sides[-1])
             if isinstance(page, Failed):
                 failures.append(f"{side.value}: {page}")
                 continue
             pages[side] = page
-            whole = whole or (page.complete and side is not draft.behind)
+            whole = whole or (page.complete and side not in draft.behind)
             if whole and not spilled:
                 break
         if not pages:
             raise Unavailable("; ".join(failures))
-        draft.stale = draft.stale or not whole or (spilled and len(pages) < len(self._homes))
-        if whole and not spilled and draft.behind is not None:
-            pages.pop(draft.behind, None)
+        both = len(pages) == len(self._homes)
+        every = both and all(page.complete for page in pages.values())
+        draft.stale = draft.stale or not (whole or every) or (spilled and not both)
+        if whole and not spilled:
+            for side in draft.behind:
+                pages.pop(side, None)
         return list(pages.values())
 
     async def _scan(

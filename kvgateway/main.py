@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from kvgateway import identity
+from kvgateway.access.configured import check_enterable, prepared_policy
 from kvgateway.home_time import HomeTime
 from kvgateway.places import Places
 from kvgateway.post import Post
 from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.registry.file import DiskCopy
+from kvgateway.registry.form import TOKENS
 from kvgateway.settings import GatewaySettings
 from kvgateway.state import journal_slots
 from kvgateway.state.clock_bound import ClockBound
+from kvgateway.state.ports import Intent
 from kvgateway.state.queue import SqliteQueue
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
@@ -85,6 +89,7 @@ class _Gateway:
         self._places = Places(settings.data)
         self._time = HomeTime(clock)
         self._minted_us: int | None = None
+        self._recovering = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Prepares, then supervises until `stop` is set."""
@@ -97,12 +102,14 @@ class _Gateway:
             held.callback(lambda: bound.close(self._minted_us))
             queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
             held.push_async_callback(queue.aclose)
+            policy = prepared_policy(settings, self._entropy)
             homes = await _unless(stop, open_homes(settings.homes(), self._clock, self._entropy))
             if homes is None:
                 return
             held.push_async_callback(homes.aclose)
             store_id = await _unless(stop, self._learned(homes, bound))
             if store_id is not None:
+                await check_enterable(policy, homes.backends, DiskCopy(places.tokens, TOKENS))
                 await self._serve(stop, place, bound, queue, homes, store_id)
 
     async def _serve(
@@ -141,17 +148,25 @@ class _Gateway:
         kept = self._places.store_id
         text = await asyncio.to_thread(_text_of, kept)
         trust, file = Trust(), DiskTrustFile(self._places.trust)
-        await asyncio.to_thread(file.exchange, trust)
+        await file.exchange(trust)
         store_id = await agree_on_store(homes.backends, text, self._entropy, self._time, trust)
-        await asyncio.to_thread(file.exchange, trust)
+        await file.exchange(trust)
         await asyncio.to_thread(kept.write_text, f"{store_id}\n")
         await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
         await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)
         return store_id
 
     async def _recovered(self, queue: SqliteQueue, machine: SharedMachine) -> None:
-        leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
-        count = await recover_intents(leftovers, queue, machine)
+        """In a thread: what it waits for may be a worker that was stopped inside a transaction, and
+        this process must kill it. One at a time, since all share one view of the memory."""
+        async with self._recovering:
+            await asyncio.to_thread(machine.forget_dead_readers)
+            leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
+
+            async def pin(intents: Sequence[Intent]) -> None:
+                await asyncio.to_thread(machine.pin, intents)
+
+            count = await recover_intents(leftovers, queue, pin)
         if count:
             _LOG.info("intents_recovered", count=count)
 
@@ -166,7 +181,6 @@ class _Gateway:
             return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)
 
         async def recover(_: int) -> None:
-            machine.forget_dead_readers()
             await self._recovered(queue, machine)
 
         return Supervisor(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from functools import partial
 
+from kvgateway.access.entrance import EntranceCounters
+from kvgateway.access.quotas import Limit
 from kvgateway.guard import GuardedHome
 from kvgateway.inbox import RepairInbox
 from kvgateway.reads import Reader
@@ -13,6 +15,8 @@ from tandem.core.reply import Reason, Side
 from tandem.runtime.telemetry import Counter, Latency, Metrics
 
 _OPERATIONS = ("get", "put", "scan")
+NAMESPACES_SHOWN_MAX = 100
+"""So many namespaces have numbers of their own; the rest is counted together, as "other"."""
 
 
 class HomeMetrics:
@@ -36,11 +40,13 @@ class HomeMetrics:
             for side in Side
         }
 
-    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
-        """One call has ended."""
-        self._latencies[side, operation].observe(elapsed_us / 1_000_000)
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
+        """So many calls that began together have ended alike."""
+        self._latencies[side, operation].observe(elapsed_us / 1_000_000, calls)
         if failure is not None:
-            self._failure(side, operation, failure).value += 1
+            self._failure(side, operation, failure).value += calls
 
     def broke(self, side: Side) -> None:
         """A home's code raised an exception that it should not."""
@@ -54,6 +60,35 @@ class HomeMetrics:
                 "tandem_home_failures", "calls that a home did not answer", home=side.value,
                 operation=operation, reason=reason.value,
             )  # fmt: skip
+        return counter
+
+
+class QuotaMetrics:
+    """Counts what quotas refuse; a `kvgateway.access.quotas.Refusals`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._shown: set[str] = set()
+        self._refused: dict[tuple[str, Limit], Counter] = {}
+
+    def refused(self, namespace: str, limit: Limit, count: int) -> None:
+        """So many requests of a namespace were refused."""
+        counter = self._refused.get((namespace, limit))
+        if counter is None:
+            counter = self._counter(self._label(namespace), limit)
+        counter.value += count
+
+    def _label(self, namespace: str) -> str:
+        if namespace not in self._shown and len(self._shown) >= NAMESPACES_SHOWN_MAX:
+            return "other"
+        self._shown.add(namespace)
+        return namespace
+
+    def _counter(self, label: str, limit: Limit) -> Counter:
+        counter = self._refused[label, limit] = self._metrics.counter(
+            "tandem_quota_refused", "requests that a quota had no room for", namespace=label,
+            limit=limit.value,
+        )  # fmt: skip
         return counter
 
 
@@ -120,8 +155,28 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
     metrics.counted(
         "tandem_drift_dropped", "noticed, but the inbox was full", lambda: inbox.dropped
     )
+    metrics.counted(
+        "tandem_repairs_left_to_intents", "of writes, but the inbox was full",
+        lambda: inbox.left_to_intents,
+    )  # fmt: skip
     metrics.gauge("tandem_writes_under_way", "writes", lambda: writer.under_way)
     metrics.gauge("tandem_reads_under_way", "races of reads", lambda: reader.under_way)
+
+
+def show_entrance(metrics: Metrics, counters: EntranceCounters) -> None:
+    """Who was not let in."""
+    for why, read in (
+        ("missing", lambda: counters.missing),
+        ("invalid", lambda: counters.invalid),
+        ("not looked for", lambda: counters.not_looked_for),
+    ):
+        metrics.counted(
+            "tandem_authentication_failures", "callers that were not let in", read, why=why
+        )
+    metrics.counted(
+        "tandem_token_lookups", "tokens that the homes were asked for",
+        lambda: counters.looked_for,
+    )  # fmt: skip
 
 
 def show_repair(metrics: Metrics, worker: RepairWorker) -> None:

@@ -1,7 +1,8 @@
 """What an operator may see and do: the `Operations` behind the Ops service."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from kvgateway.guard import GuardedHome
@@ -15,6 +16,7 @@ from tandem.backends.heal import Healed as HealDone
 from tandem.backends.heal import LeftToSweep, NotHealed
 from tandem.backends.opening import HomeLabel
 from tandem.core.key import Key, object_name
+from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.operations import (
     Copy,
     CrawlReport,
@@ -29,6 +31,7 @@ from tandem.core.race import in_sync
 from tandem.core.record import Kind
 from tandem.core.repair import repair_plan
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+from tandem.errors import ConfigurationError, InvalidArgument, Unavailable
 
 INSPECT_DEADLINE_S = 5.0
 
@@ -79,7 +82,8 @@ class GatewayOperations:
 
     async def status(self) -> Status:
         """The homes, the queue and the journal at this moment."""
-        stats = await self._queue.stats()
+        with _disk_told():
+            stats = await self._queue.stats()
         now_us = self._time.reckoned_us()
         counters = self._repair.counters
         return Status(
@@ -132,7 +136,9 @@ class GatewayOperations:
 
     async def heal(self, key: Key) -> Healed:
         """Makes both homes hold the newest record of a key, now."""
-        match await self._repair.heal_key(key):
+        with _disk_told():
+            outcome = await self._repair.heal_key(key)
+        match outcome:
             case HealDone(copied):
                 return Healed(True, copied)
             case LeftToSweep(version):
@@ -143,13 +149,16 @@ class GatewayOperations:
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         """Takes a home out or back in: in this worker at once, in the others within a second."""
-        await self._switches.change(home, HomeSwitch(reads_enabled, writes_enabled))
+        with _disk_told():
+            await self._switches.change(home, HomeSwitch(reads_enabled, writes_enabled))
         self._apply_switches()
         return await self.status()
 
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         """The next repairs, at most `limit`."""
         now_us = self._time.reckoned_us()
+        with _disk_told():
+            sample = await self._queue.sample(limit)
         return [
             QueuedRepair(
                 key=queued.task.key,
@@ -159,16 +168,32 @@ class GatewayOperations:
                 due_in_us=max(0, queued.due_us - now_us),
                 last_failure=queued.failure,
             )
-            for queued in await self._queue.sample(limit)
+            for queued in sample
         ]
 
     async def crawled(self, report: CrawlReport) -> None:
-        """A namespace that was found equal clears the marks that are older than the crawl."""
+        """A namespace that was found equal clears the marks that are older than the crawl.
+
+        Raises InvalidArgument for a crawl that is still to begin: it would hide what the homes miss
+        until then.
+        """
+        if report.began_at_us > self._time.reckoned_us() + WHOLE_SECOND_CLOCK_SKEW_MAX_US:
+            raise InvalidArgument("began_at_us", "lies ahead of the homes' time")
         if not report.equal:
             return
         self._trust.crawled(report.namespace, report.began_at_us)
-        for side in Side:
-            await self._queue.clear_dirty(side, report.namespace, report.began_at_us)
+        with _disk_told():
+            for side in Side:
+                await self._queue.clear_dirty(side, report.namespace, report.began_at_us)
+
+
+@contextmanager
+def _disk_told() -> Iterator[None]:
+    """An operator is told what this gateway's disk refuses; it is no fault of the program."""
+    try:
+        yield
+    except (OSError, ConfigurationError) as error:
+        raise Unavailable(str(error)) from error
 
 
 def _copy(side: Side, reply: ReadReply) -> Copy:

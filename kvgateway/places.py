@@ -51,6 +51,11 @@ class Places:
         return self.gateway / "namespaces.json"
 
     @property
+    def tokens(self) -> Path:
+        """A copy of the tokens' records."""
+        return self.gateway / "tokens.json"
+
+    @property
     def store_id(self) -> Path:
         """The id of the store that this gateway belongs to."""
         return self.gateway / "store-id"

@@ -5,8 +5,8 @@ has died.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from kvgateway import identity
 from kvgateway.home_time import HomeTime
@@ -23,6 +23,8 @@ LOOK_PAUSE_S = 0.5
 QUEUE_GROUP_MAX = 1000
 PINNED_MAX = 100_000
 """Queued repairs that are pinned one by one at a start; with more, reads ask the queue."""
+Pin: TypeAlias = Callable[[Sequence[Intent]], Awaitable[None]]
+"""`Machine.pin`, for whoever must not stand still while another process is inside a transaction."""
 
 
 class Leftover(Protocol):
@@ -33,7 +35,7 @@ class Leftover(Protocol):
         """Its intents that were not done."""
         ...
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Removes them from the journal: they are in the repair queue, durably."""
         ...
 
@@ -63,8 +65,9 @@ async def agree_on_store(
             if verdict.store_id != fresh:
                 trust.missed(side, ALL, time.now_us())
             await identity.give(
-                homes[side], replies[side], verdict.store_id, nonce, LOOK_DEADLINE_S
-            )
+                homes[side], replies[side], verdict.store_id, nonce, LOOK_DEADLINE_S,
+                again=bool(kept),
+            )  # fmt: skip
         for side, reply in replies.items():
             if isinstance(reply, Found):
                 await identity.note_life(trust, homes[side], reply, LOOK_DEADLINE_S)
@@ -78,9 +81,7 @@ async def agree_on_store(
             await asyncio.sleep(LOOK_PAUSE_S)
 
 
-async def recover_intents(
-    leftovers: Sequence[Leftover], queue: RepairQueue, machine: Machine
-) -> int:
+async def recover_intents(leftovers: Sequence[Leftover], queue: RepairQueue, pin: Pin) -> int:
     """Makes the intents of dead workers repair tasks and wanted versions; how many those were.
 
     In this order, so that dying in between forgets nothing: queued, pinned, dropped. They have
@@ -91,8 +92,8 @@ async def recover_intents(
     left = list(leftovers)
     try:
         while left:
-            await _recover(left[0].intents, queue, machine)
-            left[0].drop()
+            await _recover(left[0].intents, queue, pin)
+            await left[0].drop()
             recovered += len(left.pop(0).intents)
     finally:
         for leftover in left:
@@ -101,12 +102,12 @@ async def recover_intents(
     return recovered
 
 
-async def _recover(intents: Sequence[Intent], queue: RepairQueue, machine: Machine) -> None:
+async def _recover(intents: Sequence[Intent], queue: RepairQueue, pin: Pin) -> None:
     for start in range(0, len(intents), QUEUE_GROUP_MAX):
         group = intents[start : start + QUEUE_GROUP_MAX]
         tasks = [RepairTask(i.key, i.version, tuple(Side)) for i in group]
         await queue.add(tasks, due_us=max(i.version.time_us for i in group))
-        machine.pin(group)
+        await pin(group)
 
 
 async def pin_queue(queue: RepairQueue, machine: Machine, pinned_max: int = PINNED_MAX) -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
+from kvgateway.lifetime import fresh
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
 from tandem.core.key import Key
@@ -54,8 +55,8 @@ class ReadCounters:
 class Trust(Protocol):
     """Says which home must not give a first answer."""
 
-    def behind(self, namespace: str) -> Side | None:
-        """The home that may lack writes of this namespace, if one does."""
+    def behind(self, namespace: str) -> tuple[Side, ...]:
+        """The homes that may lack writes of this namespace."""
         ...
 
 
@@ -119,13 +120,9 @@ class Reader:
         """Answers a group of reads; see `kvgateway.service.KeyValues`."""
         now_us = self._time.reckoned_us()
         knowns = self._machine.lookup([read.key for read in reads], now_us)
-        spilled = self._machine.spilled()
-        return [
-            self._one(read, known, now_us, spilled)
-            for read, known in zip(reads, knowns, strict=True)
-        ]
+        return [self._one(read, known, now_us) for read, known in zip(reads, knowns, strict=True)]
 
-    def _one(self, read: Read, known: Known | None, now_us: int, spilled: bool) -> ReadAnswer:
+    def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
         if known is not None and self._fresh(read, known, now_us):
             self.counters.hits += 1
             return result_of(known.record, now_us, version=known.version, cached=True)
@@ -136,7 +133,7 @@ class Reader:
         wanted = read.min_version
         if known is not None and known.pinned and known.version > wanted:
             wanted = known.version
-        if spilled and known is None:
+        if known is None and self._machine.spilled():
             return asyncio.ensure_future(self._after_spill(read))
         return asyncio.shield(self._flight(read.key, wanted).answer)
 
@@ -150,7 +147,7 @@ class Reader:
         ) * (1_000_000)
         if known.record is None:
             ttl_us = min(ttl_us, self._bounds.miss_ttl_us)
-        return now_us - known.seen_at_us <= ttl_us
+        return fresh(read.key, known.version, now_us - known.seen_at_us, ttl_us)
 
     async def _after_spill(self, read: Read) -> ReadResult:
         """Recent writes were dropped for space: the durable queue knows which versions count."""

@@ -11,6 +11,7 @@ answered at once, without a task; everything else is a future that ends in a res
 
 from asyncio import Future
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from tandem.core.access import DEFAULT_ACCOUNT, Grant
@@ -19,6 +20,7 @@ from tandem.core.namespace import Namespace, SettingsChange
 from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
+from tandem.core.token import CreatedToken, Token, TokenWish
 from tandem.errors import TandemError
 
 
@@ -38,6 +40,15 @@ class KeyValues(Protocol):
 
     async def list(self, listing: Listing) -> ListPage:
         """One page of live names."""
+        ...
+
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+        """Held by a door from before it reads the body of a write until that write has ended.
+
+        `size` is None when the length is not known; doors may leave it out for bodies of at most
+        LARGE_BODY_BYTES. Entering it raises QuotaExceeded when no more bodies may be received now,
+        and PermissionDenied where the write would be refused.
+        """
         ...
 
 
@@ -78,6 +89,26 @@ class NamespaceRegistry(Protocol):
         ...
 
 
+class TokenRegistry(Protocol):
+    """The tokens of the store. What arrives is checked; each method may raise Unavailable."""
+
+    async def create(self, wish: TokenWish) -> CreatedToken:
+        """A new token under a new id, and its text."""
+        ...
+
+    async def list(self, account: str | None = None) -> Sequence[Token]:
+        """The tokens for one account, or all, by name."""
+        ...
+
+    async def get(self, token_id: str) -> Token:
+        """The token with this id; TokenNotFound."""
+        ...
+
+    async def revoke(self, token_id: str) -> None:
+        """Ends it: here at once, everywhere within seconds. TokenNotFound."""
+        ...
+
+
 class Operations(Protocol):
     """What an operator may see and do. Each method may raise Unavailable."""
 
@@ -108,8 +139,9 @@ class Operations(Protocol):
 
 class Caller(Protocol):
     """One caller's view of the gateway: each part does what the grant allows, and refuses the rest
-    with PermissionDenied. A credential that ends (expired, revoked) ends its callers within
-    seconds: they raise Unauthenticated from then on."""
+    with PermissionDenied, or with NamespaceNotFound when it is another account's. A credential that
+    ends (expired, revoked) ends its callers within seconds: everything is answered with
+    Unauthenticated from then on."""
 
     @property
     def grant(self) -> Grant:
@@ -124,6 +156,11 @@ class Caller(Protocol):
     @property
     def namespaces(self) -> NamespaceRegistry:
         """The namespaces within the caller's reach."""
+        ...
+
+    @property
+    def tokens(self) -> TokenRegistry:
+        """The tokens that the caller may administer."""
         ...
 
     @property
@@ -146,6 +183,7 @@ class Entrance(Protocol):
     async def find(self, credential: str) -> Caller:
         """The same, asking both homes for a credential that is not known here.
 
-        Raises Unauthenticated; Unavailable when a home that may know it does not answer.
+        Raises Unauthenticated; Unavailable when a home that may know it does not answer;
+        Overloaded when too many are being looked for.
         """
         ...

@@ -4,12 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvgateway.access.policy import AuthMode
 from tandem.backends.opening import HomeChoice
+from tandem.core.key import is_namespace_id
 from tandem.core.limits import CACHE_TTL_S_MIN
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, SIZE, WHOLE, Address, Relation, setting, shared
+from tandem.runtime.settings import (
+    DURATION_S,
+    OPTIONAL_TEXT,
+    SIZE,
+    WHOLE,
+    Address,
+    Relation,
+    choice,
+    setting,
+    shared,
+)
 
 _MIB = 1024 * 1024
+SOCKET_DIRECTORY_BYTES_MAX = 107 - len("/.sock") - 32
+"""The system takes 107 bytes for the path of a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +39,22 @@ class GatewaySettings:
     s3_region: str = shared.s3_region()
     s3_prefix: str = shared.s3_prefix()
     s3_create_bucket: bool = shared.s3_create_bucket()
+    admin_token: str = shared.admin_token()
+    admin_token_file: str = shared.admin_token_file()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
+    auth: AuthMode = setting(
+        choice(AuthMode), AuthMode.AUTO,
+        "who needs a token; auto: everybody, unless all doors are on the loopback interface",
+    )  # fmt: skip
     workers: int = setting(
         WHOLE, 0, "worker processes that share the ports; 0: half of the cores", low=0, high=64
     )
     shared_memory_bytes: int = setting(
-        SIZE, 256 * _MIB, "recent writes and cache of this machine", low=16 * _MIB
+        SIZE,
+        256 * _MIB,
+        "recent writes and cache of this machine; quotas take 1/16 more",
+        low=16 * _MIB,
     )
     cache_ttl_s: float = setting(
         DURATION_S, 60.0, "how long a copy answers unless a read says otherwise",
@@ -64,6 +87,15 @@ class GatewaySettings:
     drain_s: float = setting(
         DURATION_S, 10.0, "how long a worker that is told to stop may finish its work", low=0.0
     )
+    kv_host_suffix: str = setting(
+        OPTIONAL_TEXT, "", "HTTP requests to ID.SUFFIX are for namespace ID; none: no host name is"
+    )
+    kv_sockets: str = setting(
+        OPTIONAL_TEXT, "", "directory for Unix sockets ID.sock, one for each of kv_socket_ids"
+    )
+    kv_socket_ids: str = setting(
+        OPTIONAL_TEXT, "", "ids of the namespaces that get a socket, with commas between them"
+    )
 
     def check(self) -> Sequence[Relation]:
         """Relations between settings that must hold."""
@@ -74,6 +106,24 @@ class GatewaySettings:
             )
         if self.s3_prefix and (not self.s3_prefix.endswith("/") or "//" in self.s3_prefix):
             broken.append(Relation(("s3_prefix",), 'the prefix must end in one "/", or be empty'))
+        if bool(self.kv_sockets) != bool(self.socket_namespaces()):
+            broken.append(
+                Relation(
+                    ("kv_sockets", "kv_socket_ids"),
+                    "a directory for sockets and ids of namespaces are given together",
+                )
+            )
+        if len(self.kv_sockets.encode()) > SOCKET_DIRECTORY_BYTES_MAX:
+            broken.append(
+                Relation(
+                    ("kv_sockets",),
+                    f"a directory for sockets has at most {SOCKET_DIRECTORY_BYTES_MAX} bytes",
+                )
+            )
+        if strangers := [text for text in self.socket_namespaces() if not is_namespace_id(text)]:
+            broken.append(
+                Relation(("kv_socket_ids",), f"{strangers[0]!r} is not the id of a namespace")
+            )
         if self.leg_bytes_max > self.write_bytes_max:
             broken.append(
                 Relation(
@@ -82,6 +132,10 @@ class GatewaySettings:
                 )
             )
         return broken
+
+    def socket_namespaces(self) -> Sequence[str]:
+        """The ids of the namespaces that get a Unix socket of their own."""
+        return [text.strip() for text in self.kv_socket_ids.split(",") if text.strip()]
 
     def homes(self) -> HomeChoice:
         """Which homes are to be opened."""

@@ -43,6 +43,8 @@ class SupervisorCounters:
     started: int = 0
     silent: int = 0
     died: int = 0
+    not_started: int = 0
+    """Replacements that failed: the recovery before them, or the start itself."""
 
 
 @dataclass(slots=True)
@@ -87,9 +89,10 @@ class Supervisor:
                 if stop.is_set():
                     return
                 await self._one_life(worker, stop)
-            except OSError as error:
+            except Exception as error:
                 worker.deaths += 1
-                _LOG.error("worker_not_started", slot=worker.slot, error=repr(error))
+                self.counters.not_started += 1
+                _LOG.error("worker_not_started", slot=worker.slot, error=repr(error), exc_info=True)
 
     async def _one_life(self, worker: _Worker, stop: asyncio.Event) -> None:
         read_end, write_end = os.pipe()
@@ -147,10 +150,18 @@ class Supervisor:
             stopped.cancel()
 
     async def _watch(self, stop: asyncio.Event) -> None:
+        """Looks at the workers four times in the longest silence; while this process, or the whole
+        machine, stood still, nobody can have been heard, and nobody counts as silent."""
+        pause_us = self.silence_max_us // 4
+        looked_us = self.clock.monotonic_us()
         while not stop.is_set():
-            await _unless(stop, self.silence_max_us / 4e6)
+            await _unless(stop, pause_us / 1e6)
             now_us = self.clock.monotonic_us()
+            stood_us = now_us - looked_us - pause_us
+            looked_us = now_us
             for worker in self._workers:
+                if stood_us > pause_us:
+                    worker.heard_us += stood_us
                 if worker.process is None or now_us - worker.heard_us <= self.silence_max_us:
                     continue
                 if worker.killed_for:

@@ -36,17 +36,24 @@ class SwitchBoard:
         """Takes over what another process has stored; a file that is gone, or was put back from
         an older copy, switches nothing on."""
         try:
-            loaded = self._store.load()
-            if loaded.epoch > self.current.epoch:
-                self.current = loaded
+            self._take(self._store.load())
         except ConfigurationError as error:
             _LOG.error("switches_unreadable", error=str(error), kept_epoch=self.current.epoch)
 
     async def change(self, side: Side, switch: HomeSwitch) -> None:
         """Puts one home's switch, durably; other workers see it with their next refresh.
 
-        Raises OSError when the disk refuses.
+        What is in force already is stored all the same: its file may have been removed. Raises
+        OSError when the disk refuses, ConfigurationError while the file cannot be understood.
         """
-        while self.current.of(side) != switch:
+        while True:
             wanted = replace(self.current, epoch=self.current.epoch + 1, **{side.value: switch})
-            self.current = await asyncio.to_thread(self._store.store, wanted)
+            kept = await asyncio.to_thread(self._store.store, wanted)
+            self._take(kept)
+            if kept == wanted:
+                return
+
+    def _take(self, switches: Switches) -> None:
+        """A refresh may have seen a newer epoch while a change was being stored."""
+        if switches.epoch > self.current.epoch:
+            self.current = switches

@@ -24,12 +24,15 @@ class Trust:
         self._crawled: dict[str, int] = {}
         self._incarnations: dict[Side, tuple[int, str]] = {}
 
-    def saw(self, side: Side, incarnation: str, now_us: int) -> None:
+    def saw(self, side: Side, incarnation: str, rebuilt_us: int, now_us: int) -> None:
         """`side` shows this incarnation: another one than before was emptied or replaced meanwhile,
-        and lacks everything until a crawl has passed."""
+        and lacks everything until a crawl has passed. One that is seen for the first time lacks
+        what was there before `rebuilt_us`, unless that is 0."""
         seen_us, known = self._incarnations.get(side, (0, incarnation))
         if known != incarnation:
             self.missed(side, ALL, now_us)
+        elif not seen_us and rebuilt_us:
+            self.missed(side, ALL, rebuilt_us)
         if known != incarnation or not seen_us:
             self._incarnations[side] = (now_us, incarnation)
 
@@ -42,14 +45,13 @@ class Trust:
         """A crawl that began then found the namespace equal in both homes."""
         self._crawled[namespace] = max(began_us, self._crawled.get(namespace, 0))
 
-    def behind(self, namespace: str) -> Side | None:
-        """The home that may lack writes of `namespace`; of two, the one that missed them later."""
+    def behind(self, namespace: str) -> tuple[Side, ...]:
+        """The homes that may lack writes of `namespace`."""
         if not self._missed:
-            return None
+            return ()
         crawled_us = self._crawled.get(namespace, 0)
         last = {side: self._last_missed(side, namespace) for side in Side}
-        late = [side for side, missed_us in last.items() if missed_us and missed_us >= crawled_us]
-        return max(late, key=lambda side: last[side]) if late else None
+        return tuple(s for s, missed_us in last.items() if missed_us and missed_us >= crawled_us)
 
     def _last_missed(self, side: Side, namespace: str) -> int:
         return max(self._missed.get((side, namespace), 0), self._missed.get((side, ALL), 0))

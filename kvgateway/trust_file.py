@@ -1,11 +1,13 @@
 """The machine's trust in its homes on disk, shared by all workers and kept over restarts."""
 
+import asyncio
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kvgateway.state.journal_slots import sync_directory
 from kvgateway.trust import Trust
 from tandem.runtime import logs
 
@@ -18,10 +20,10 @@ class DiskTrustFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
+    async def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
         """Merges what is on disk into `mine`, drops what crawls of all `namespaces` have outlived,
         and writes `mine` where that differs. While another worker is at it nothing is written: a
-        worker that waits is silent, and this one comes again.
+        worker that waits is silent, and this one comes again. Raises OSError when the disk refuses.
 
         A file that cannot be read is logged and counts as empty: the homes are then trusted until
         something is missed again, as after a first start.
@@ -31,9 +33,16 @@ class DiskTrustFile:
             mine.settle(namespaces)
             merged = mine.to_json()
             if locked and merged != text:
-                temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-                temporary.write_text(merged)
-                temporary.replace(self._path)
+                await asyncio.to_thread(self._replace, merged)
+
+    def _replace(self, text: str) -> None:
+        new = self._path.with_suffix(".new")
+        with new.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        sync_directory(self._path.parent)
 
     def _read_into(self, mine: Trust) -> str:
         try:

@@ -8,23 +8,32 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
+from kvgateway.access.caller import Inside
+from kvgateway.access.charged import ChargedKeyValues
+from kvgateway.access.configured import configured_policy
+from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path import DataPath, build_data_path
 from kvgateway.heartbeat import beat
 from kvgateway.home_time import ReckonedClock
+from kvgateway.http.binding.door import BindingDoor
+from kvgateway.http.bodies import BodyRoom
+from kvgateway.http.pages import Pages
+from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
-from kvgateway.metrics import show_data_path, show_homes, show_repair
-from kvgateway.namespaces import Namespaces
+from kvgateway.metrics import QuotaMetrics, show_data_path, show_entrance, show_homes, show_repair
 from kvgateway.operations import GatewayOperations
 from kvgateway.places import Places
 from kvgateway.post import Post
+from kvgateway.registry.namespace_changes import Namespaces
+from kvgateway.registry.tokens import Tokens
 from kvgateway.rpc.failures import Failures
-from kvgateway.rpc.kv import KvService
-from kvgateway.rpc.namespaces import NamespacesService
-from kvgateway.rpc.ops import OpsService
 from kvgateway.rpc.server import RpcServer
 from kvgateway.settings import GatewaySettings
-from tandem.runtime import logs, serve
+from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import HttpLimits, Server
 from tandem.runtime.settings import load, read_sources
@@ -66,16 +75,26 @@ async def _work(
     failures = Failures(_LOG)
     _show(metrics, path, failures, log_state)
     await path.keeper.round()
-    await path.registry.refresh()
+    await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
     for name, work in path.loops().items():
         tasks.start(name, work)
     snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
-    rpc = _rpc_server(post, settings, path, failures, clock)
-    site = Site(lambda: _unready(path, process), places.metrics, clock)
-    http = Server(site, HttpLimits(), clock, _LOG)
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
+    show_entrance(metrics, entrance.counters)
+    room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
+    rpc = RpcServer(entrance, reckoned, failures)
+    site = Site(
+        Pages(lambda: _unready(path, process), places.metrics, clock),
+        BindingDoor(entrance, reckoned, room),
+        settings.kv_host_suffix,
+        RestApp(entrance, reckoned, room),
+    )
+    http = Server(site, _http_limits(), clock, _LOG)
     await rpc.start(str(settings.grpc_address))
     await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
+    for namespace, socket in _sockets(post, settings).items():
+        await http.listen_unix(socket, site.of(namespace))
     await rpc.set_ready(True)
     _LOG.info("ready", slot=post.slot, grpc=str(settings.grpc_address))
     await process.stop.wait()
@@ -87,6 +106,23 @@ async def _work(
     await asyncio.to_thread(metrics.close, 1.0)
     _LOG.info("stopped", slot=post.slot)
     return 0
+
+
+def _http_limits() -> HttpLimits:
+    """Connections may take half of the files, so that the homes and the journal always find one."""
+    limits = HttpLimits()
+    files = open_files.raise_limit()
+    return replace(limits, connections_max=min(limits.connections_max, files // 2))
+
+
+def _sockets(post: Post, settings: GatewaySettings) -> Mapping[str, Path]:
+    """Namespaces and their Unix sockets. One listener has such a socket, unlike a port: the first
+    worker serves them all."""
+    if post.slot != 0 or not settings.kv_sockets:
+        return {}
+    directory = Path(settings.kv_sockets)
+    directory.mkdir(parents=True, exist_ok=True)
+    return {name: directory / f"{name}.sock" for name in settings.socket_namespaces()}
 
 
 def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
@@ -101,14 +137,30 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
         return Metrics("kvgateway", clock)
 
 
-def _rpc_server(
-    post: Post,
-    settings: GatewaySettings,
-    path: DataPath,
-    failures: Failures,
-    clock: SystemClock,
-) -> RpcServer:
-    operations = GatewayOperations(
+def _entrance(
+    post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock, refusals: Refusals
+) -> GatewayEntrance:
+    """What every front door of this worker lets its callers in through."""
+    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
+    inside = Inside(
+        keyvalues_of=lambda grant: ChargedKeyValues(
+            path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
+        ),
+        namespaces=Namespaces(
+            registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+        ),
+        tokens=Tokens(
+            records=path.tokens, writer=path.writer, time=path.time, entropy=path.entropy
+        ),
+        operations=_operations(post, settings, path),
+        registry=path.registry,
+        lookups=path.lookups,
+    )
+    return GatewayEntrance(configured_policy(settings), inside, path.tokens, path.time, clock)
+
+
+def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> GatewayOperations:
+    return GatewayOperations(
         guards=path.guards,
         labels=path.homes.labels,
         time=path.time,
@@ -122,15 +174,6 @@ def _rpc_server(
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
         prefix=settings.s3_prefix,
-    )
-    namespaces = Namespaces(
-        registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
-    )
-    return RpcServer(
-        KvService(path.gateway, ReckonedClock(path.time, clock), failures),
-        NamespacesService(namespaces),
-        OpsService(operations),
-        failures,
     )
 
 
@@ -151,6 +194,10 @@ def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.
     metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
     metrics.counted("tandem_bugs", "requests that failed unexpectedly", lambda: failures.count)
     metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
+    metrics.counted(
+        "tandem_quota_memory_emptied", "times that the memory of quotas was full",
+        lambda: path.quota_memory.emptied,
+    )  # fmt: skip
     path.keeper.show_queue(metrics)
 
 

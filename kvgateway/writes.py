@@ -13,8 +13,8 @@ from functools import partial
 
 from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
+from kvgateway.legs import LegHome
 from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
-from tandem.backends.port import Backend
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
@@ -25,7 +25,7 @@ from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version
 from tandem.errors import Overloaded, TandemError, Unavailable
 
-_LEG_AND_INTENT = 1
+_INTENT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +52,24 @@ class WriteCounters:
 
 
 class _Flight:
-    """One write on its way; fed by the callbacks of its legs and of its intent."""
+    """One write on its way, until its legs and its intent have answered."""
 
-    __slots__ = ("acked", "answer", "intent", "pending", "race", "record", "writer")
+    __slots__ = ("acked", "answer", "intent", "pending", "race", "record")
 
     def __init__(
         self,
-        writer: "Writer",
         intent: Intent,
         record: Record,
         race: WriteRace,
         answer: "asyncio.Future[Written]",
         legs: int,
     ) -> None:
-        self.writer = writer
         self.intent = intent
         self.record = record
         self.race = race
         self.answer = answer
         self.acked = False
-        self.pending = legs + _LEG_AND_INTENT
-
-    def leg(self, side: Side, future: "asyncio.Future[WriteReply]") -> None:
-        self._heard(self.race.on_leg(side, future.result()))
-
-    def journaled(self, durable: bool) -> None:
-        self._heard(self.race.on_intent(durable))
-
-    def _heard(self, outcome: Ack | GiveUp | None) -> None:
-        if outcome is not None:
-            self.writer.decided(self, outcome)
-        self.pending -= 1
-        if not self.pending:
-            self.writer.landed(self)
+        self.pending = legs + _INTENT
 
 
 class Writer:
@@ -93,7 +78,7 @@ class Writer:
     def __init__(
         self,
         *,
-        homes: Mapping[Side, Backend],
+        homes: Mapping[Side, LegHome],
         machine: Machine,
         journal: Journal,
         inbox: RepairInbox,
@@ -136,16 +121,18 @@ class Writer:
         except TandemError as error:
             return [error] * len(writes)
         self._idle.clear()
-        flights = [self._launched(w, v) for w, v in zip(writes, versions, strict=True)]
+        flights = [self._flight(w, v) for w, v in zip(writes, versions, strict=True)]
+        puts = [(flight.intent.key, flight.record) for flight in flights]
+        for side, home in self._homes.items():
+            home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, flights))
         journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
         journaled.add_done_callback(partial(self._journaled, flights))
         return [flight.answer for flight in flights]
 
-    def _launched(self, write: Write, version: Version) -> _Flight:
+    def _flight(self, write: Write, version: Version) -> _Flight:
         record = _sealed(write, version)
         key = write.key
         flight = _Flight(
-            self,
             Intent(key, version),
             record,
             WriteRace(version, self._policy_of(key.namespace), self._skews),
@@ -154,16 +141,26 @@ class Writer:
         )
         self._flights.add(flight)
         self._bytes += len(record.envelope)
-        for side, home in self._homes.items():
-            leg = asyncio.ensure_future(home.put_if_newer(key, record, LEG_DEADLINE_S))
-            leg.add_done_callback(partial(flight.leg, side))
         return flight
 
-    @staticmethod
-    def _journaled(flights: list[_Flight], future: "asyncio.Future[bool]") -> None:
+    def _replied(
+        self, side: Side, flights: list[_Flight], replies: Sequence[tuple[int, WriteReply]]
+    ) -> None:
+        for position, reply in replies:
+            flight = flights[position]
+            self._heard(flight, flight.race.on_leg(side, reply))
+
+    def _journaled(self, flights: list[_Flight], future: "asyncio.Future[bool]") -> None:
         durable = future.result()
         for flight in flights:
-            flight.journaled(durable)
+            self._heard(flight, flight.race.on_intent(durable))
+
+    def _heard(self, flight: _Flight, outcome: Ack | GiveUp | None) -> None:
+        if outcome is not None:
+            self.decided(flight, outcome)
+        flight.pending -= 1
+        if not flight.pending:
+            self._landed(flight)
 
     def decided(self, flight: _Flight, outcome: Ack | GiveUp) -> None:
         """The race is decided. Acknowledgements of one loop turn enter the recent writes together,
@@ -195,7 +192,7 @@ class Writer:
             if not flight.pending:
                 self._confirmed(flight)
 
-    def landed(self, flight: _Flight) -> None:
+    def _landed(self, flight: _Flight) -> None:
         """Every leg and the intent have answered."""
         self._flights.discard(flight)
         self._bytes -= len(flight.record.envelope)

@@ -95,8 +95,9 @@ class Exchange:
 
     async def _accept_puts(self, request: codec.Request) -> None:
         puts = []
+        has_large = request.ByteSize() > _PARSED_ASIDE_BYTES
         for message in request.puts:
-            if message.ByteSize() > _PARSED_ASIDE_BYTES:
+            if has_large and message.ByteSize() > _PARSED_ASIDE_BYTES:
                 await self._start_large(self._parse_large(message))
                 continue
             try:

@@ -162,6 +162,8 @@ class Store:
         return self._clusters[self._ring.owner(operation.key)]
 
     def _by_owner(self, operations: Sequence[_T]) -> dict[int, list[_T]]:
+        if len(self._clusters) == 1 and operations:
+            return {0: list(operations)}
         parts: dict[int, list[_T]] = {}
         owner = self._ring.owner
         for operation in operations:

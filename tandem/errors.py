@@ -4,17 +4,37 @@ TandemError
 ├── InvalidArgument      the caller's fault: names the field and the limit
 ├── NamespaceNotFound    no namespace with this id or title
 ├── NamespaceExists      another namespace has this title
+├── TokenNotFound        no token with this id
 ├── Unauthenticated      no credentials, or none that are valid
 ├── PermissionDenied     valid credentials that do not allow this
 ├── QuotaExceeded        a quota of the namespace or the token is used up; says when to try again
 ├── Unavailable          no home could answer; a write's outcome is unknown
+│   └── Unconfirmed          a home that may know the namespace, or token, does not answer
 ├── Overloaded           a bound was reached; try again later
+│   └── TooManyNamespaces    the account has as many as there can be
 └── ConfigurationError   every mistake of a configuration, at once
 
 A home that does not answer is not an exception but a reply (`tandem.core.reply.Failed`).
 """
 
+import enum
 from collections.abc import Sequence
+
+
+class Breach(enum.Enum):
+    """How an argument breaks its rule; a door with words of its own finds them by this."""
+
+    FORM = enum.auto()
+    """It cannot be understood."""
+    EMPTY = enum.auto()
+    RESERVED = enum.auto()
+    """Well-formed, and never allowed."""
+    TOO_MUCH = enum.auto()
+    """Longer, larger or later than its limit."""
+    TOO_LITTLE = enum.auto()
+    """Below its minimum."""
+    PAST = enum.auto()
+    """Not even in the future."""
 
 
 class TandemError(Exception):
@@ -22,12 +42,19 @@ class TandemError(Exception):
 
 
 class InvalidArgument(TandemError):
-    """A request that can never succeed; `field` names what is wrong with it."""
+    """A request that can never succeed; `field` names what is wrong with it.
 
-    def __init__(self, field: str, message: str) -> None:
+    `given` is what breaks the rule: a number, or the length of what is too long.
+    """
+
+    def __init__(
+        self, field: str, message: str, breach: Breach = Breach.FORM, given: int | str = ""
+    ) -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+        self.breach = breach
+        self.given = given
 
 
 class NamespaceNotFound(TandemError):
@@ -44,6 +71,14 @@ class NamespaceExists(TandemError):
     def __init__(self, title: str) -> None:
         super().__init__(f"a namespace with the title {title!r} already exists")
         self.title = title
+
+
+class TokenNotFound(TandemError):
+    """No token that is valid has this id."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(f"token not found: {token}")
+        self.token = token
 
 
 class Unauthenticated(TandemError):
@@ -66,8 +101,18 @@ class Unavailable(TandemError):
     """No home could answer. A write that ends so may still have happened."""
 
 
+class Unconfirmed(Unavailable):
+    """Whoever answers does not know the namespace (or token), and a home that may know it does not
+    answer: mostly an id that was misspelled. Nothing was done, and another try will say the same
+    until that home is back."""
+
+
 class Overloaded(TandemError):
     """A bound of this process was reached; nothing was started."""
+
+
+class TooManyNamespaces(Overloaded):
+    """An account has as many namespaces as it can have; one must be deleted first."""
 
 
 class ConfigurationError(TandemError):

@@ -1,4 +1,4 @@
-"""What every test shares: real S3 servers, and property tests without a stopwatch."""
+"""What every test shares: real servers and clients, and property tests without a stopwatch."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,12 @@ from typing import TypeVar
 import hypothesis
 import pytest
 
+from tests.servers import npm, python_sdks
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import ObjectStore, Rgw
 
 _Server = TypeVar("_Server", Rgw, Ministack)
-_MISSING_SERVERS = pytest.StashKey[set[str]]()
+_MISSING = pytest.StashKey[set[str]]()
 
 # A slow machine is not a wrong result.
 hypothesis.settings.register_profile("tandem", deadline=None)
@@ -44,6 +45,20 @@ def ministack(
         yield server
 
 
+@pytest.fixture(scope="session")
+def npm_packages(request: pytest.FixtureRequest) -> None:
+    """Whoever asks for it has workerd, Miniflare, wrangler and the TypeScript SDK."""
+    _require(npm.why_missing(), "workerd, Miniflare, wrangler and npm's cloudflare", request.config)
+
+
+@pytest.fixture(params=python_sdks.VERSIONS)
+def python_sdk(request: pytest.FixtureRequest) -> Path:
+    """The interpreter of one version of the Python SDK."""
+    version: str = request.param
+    _require(python_sdks.why_missing(version), f"cloudflare {version}", request.config)
+    return python_sdks.python(version)
+
+
 @contextmanager
 def _running(server: _Server) -> Iterator[_Server]:
     try:
@@ -58,14 +73,14 @@ def _require(why_missing: str | None, server: str, config: pytest.Config) -> Non
         return
     if os.environ.get("CI") == "true":
         pytest.fail(f"{server}: {why_missing}; CI must have it")
-    config.stash.setdefault(_MISSING_SERVERS, set()).add(f"{server} ({why_missing})")
+    config.stash.setdefault(_MISSING, set()).add(f"{server} ({why_missing})")
     pytest.skip(f"{server}: {why_missing}")
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    missing: set[str] = config.stash.setdefault(_MISSING_SERVERS, set())
+    missing: set[str] = config.stash.setdefault(_MISSING, set())
     for server in sorted(missing):
         terminalreporter.write_line(
             f"NOT TESTED against {server}: run `make servers`", red=True, bold=True

@@ -26,7 +26,7 @@ BANNED_TEXT = {
     ),
 }
 TEXTS = re.compile(
-    r".+\.(py|md|toml|txt|ya?ml|json|proto|html|js|css|conf)|Makefile|Dockerfile|run"
+    r".+\.(py|md|toml|txt|ya?ml|json|proto|html|m?js|css|conf)|Makefile|Dockerfile|run"
 )
 
 TASK_STARTERS = {"create_task", "ensure_future"}
@@ -51,10 +51,11 @@ def _nodes(path: Path) -> list[ast.AST]:
 
 
 def _texts() -> Iterator[Path]:
-    places = (*CODE, "proto", "docs", "deploy", ".ci")
+    places = (*CODE, "proto", "docs", "deploy", "examples", ".ci")
     within = (path for place in places for path in (ROOT / place).rglob("*"))
     for path in (*ROOT.glob("*"), *within):
-        if path.is_file() and TEXTS.fullmatch(path.name) and path != Path(__file__):
+        ours = path != Path(__file__) and "node_modules" not in path.parts
+        if ours and path.is_file() and TEXTS.fullmatch(path.name):
             yield path
 
 

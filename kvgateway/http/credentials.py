@@ -1,17 +1,30 @@
 """The credential that comes with an HTTP request."""
 
+from typing import Final
+
 from tandem.errors import Unauthenticated
 from tandem.runtime.httpd import Request
 
-_BEARER = b"bearer "
+_BEARER: Final = b"bearer "
+_SENT_BY_BROWSERS: Final = (b"origin", b"sec-fetch-site")
+"""A page cannot leave them out of what it sends to another site, and other clients have no reason
+to send them."""
 
 
 def credential_of(request: Request) -> str:
     """The token of `Authorization: Bearer`, or the key of Cloudflare's older `X-Auth-Key`; empty
     when there is neither.
 
-    Raises Unauthenticated for any other kind of Authorization.
+    Raises Unauthenticated for any other kind of Authorization, and for a web page's request without
+    a credential: on an open door, any page that is looked at on this machine would be an admin.
     """
+    credential = _given(request)
+    if not credential and any(request.get(name) is not None for name in _SENT_BY_BROWSERS):
+        raise Unauthenticated("a request from a web page needs a token, also where others do not")
+    return credential
+
+
+def _given(request: Request) -> str:
     header = request.get(b"authorization")
     if header is None:
         return (request.get(b"x-auth-key") or b"").decode("latin-1").strip()

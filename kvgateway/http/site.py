@@ -1,44 +1,53 @@
-"""What is served under which path: `/healthz`, `/readyz`, `/metrics`."""
+"""Who answers a request on the HTTP port: the binding's door, the REST door, or a page.
 
-from collections.abc import Callable
+A request that names a namespace is the binding's, whatever its path: a key may be called
+`healthz`. `/client/v4/...` is the REST door's; the rest are pages.
+"""
+
+from collections.abc import Awaitable
 from functools import partial
-from pathlib import Path
 
-from tandem.runtime.clock import Clock
-from tandem.runtime.httpd import Request, Response
-from tandem.runtime.snapshots import render
+from kvgateway.http.binding.door import BindingDoor
+from kvgateway.http.naming import named_namespace
+from kvgateway.http.pages import Pages
+from kvgateway.http.target import split_target
+from tandem.runtime.httpd import App, Request, Response
 
-_TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
-_PROMETHEUS = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
+_REST = b"/client/v4/"
 
 
 class Site:
     """The HTTP application of one worker process.
 
     Args:
-        unready: why the worker cannot serve now; empty when it can.
-        snapshots: where all workers of the machine leave their metrics.
+        host_suffix: requests for `ID.SUFFIX` are the binding's; empty for none.
     """
 
-    def __init__(self, unready: Callable[[], str], snapshots: Path, clock: Clock) -> None:
-        self._unready = unready
-        self._snapshots = snapshots
-        self._clock = clock
+    def __init__(
+        self,
+        pages: Pages,
+        binding: BindingDoor,
+        host_suffix: str = "",
+        rest: App | None = None,
+    ) -> None:
+        self._pages = pages
+        self._binding = binding
+        self._rest = rest
+        self._suffix = f".{host_suffix.lower().strip('.')}".encode() if host_suffix else b""
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: Request) -> Response | Awaitable[Response]:
         """Answers one request."""
-        if request.method not in (b"GET", b"HEAD"):
-            return Response(405, b"only GET is known here\n", (*_TEXT, (b"allow", b"GET, HEAD")))
-        match request.target.partition(b"?")[0]:
-            case b"/healthz":
-                return Response(200, b"alive\n", _TEXT)
-            case b"/readyz":
-                why = self._unready()
-                return Response(503, f"{why}\n".encode(), _TEXT) if why else _ready()
-            case b"/metrics":
-                return Response(200, render(self._snapshots, self._clock.now_us()), _PROMETHEUS)
-            case _:
-                return Response(404, b"no such page\n", _TEXT)
+        named = named_namespace(request, self._suffix)
+        if named is not None:
+            return self._binding.answer(request, named.namespace, named.target)
+        path = split_target(request.target).path
+        if self._rest is not None and path.startswith(_REST):
+            return self._rest(request)
+        return self._pages.answer(request, path)
 
+    def of(self, namespace: str) -> App:
+        """The application of a socket that serves one namespace and nothing else."""
+        return partial(self._within, namespace)
 
-_ready = partial(Response, 200, b"ready\n", _TEXT)
+    def _within(self, namespace: str, request: Request) -> Response | Awaitable[Response]:
+        return self._binding.answer(request, namespace, request.target)

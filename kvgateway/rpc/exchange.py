@@ -28,6 +28,10 @@ BYTES_MAX: Final = 64 * MIB
 LIGHT_BYTES: Final = 1 * KIB
 """Messages with less than this for each operation are bounded by the number of these alone."""
 
+REFUSAL_PAUSE_S: Final = 0.001
+"""For each operation that a quota refuses the stream is not read for so long: who asks again at
+once, whatever it is told, gets refusals at this pace and leaves the worker to others."""
+
 _Context = grpc.aio.ServicerContext[kv_pb2.BatchRequest, kv_pb2.BatchReply]
 
 
@@ -65,7 +69,10 @@ class ExchangeStream:
             message: Any = await context.read()
             if message is grpc.aio.EOF:
                 return
+            refused_before = self._outbox.over_quota
             await self._accept(message)
+            if refused := self._outbox.over_quota - refused_before:
+                await asyncio.sleep(refused * REFUSAL_PAUSE_S)
             while self._full():
                 self._room.clear()
                 await self._room.wait()
@@ -82,7 +89,7 @@ class ExchangeStream:
         if operations and size > operations * LIGHT_BYTES:
             self._heavy_bytes += size
             sink = _HeavyBatch(self._outbox, operations, partial(self._lighten, size))
-        self._dispatch.start(batch, self._clock.now_us() // 1_000_000, sink)
+        await self._dispatch.start(batch, self._clock.now_us() // 1_000_000, sink)
 
     def _lighten(self, size: int) -> None:
         self._heavy_bytes -= size

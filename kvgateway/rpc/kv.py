@@ -1,17 +1,19 @@
 """The KV service: each method checks, asks the gateway, and answers."""
 
 import asyncio
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
 
+from kvgateway.outcome import settled
+from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.dispatch import Dispatch
 from kvgateway.rpc.exchange import ExchangeStream
 from kvgateway.rpc.failures import Failures
 from kvgateway.service import KeyValues
 from tandem.core.limits import BATCH_BYTES_MAX, MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult, Write, Written, check_value_size
-from tandem.errors import InvalidArgument, Overloaded, TandemError
+from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.clock import Clock
 from tandem.wire import codec
 from tandem.wire.status import fill_error
@@ -22,50 +24,55 @@ DISCARDED_BYTES_MAX: Final = 2 * VALUE_BYTES_MAX
 REPLY_HEAD_BYTES: Final = 2048
 """No answer without its value is longer (metadata, or an error that names a key)."""
 
-_Result = TypeVar("_Result")
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class KvService(kv_pb2_grpc.KVServicer):
-    """Serves `KeyValues` over gRPC."""
+    """Serves each caller's `KeyValues` over gRPC."""
 
-    def __init__(self, keyvalues: KeyValues, clock: Clock, failures: Failures) -> None:
-        self._keyvalues = keyvalues
+    def __init__(self, callers: Callers, clock: Clock, failures: Failures) -> None:
+        self._callers = callers
         self._clock = clock
-        self._dispatch = Dispatch(keyvalues, failures)
+        self._failures = failures
         self._streams: dict[ExchangeStream, None] = {}
         self._draining = False
 
-    async def Get(self, request: kv_pb2.GetRequest, _context: _Context) -> kv_pb2.GetReply:
+    async def Get(self, request: kv_pb2.GetRequest, context: _Context) -> kv_pb2.GetReply:
         """Reads one key."""
+        keyvalues = await self._keyvalues_for(context)
         reply = kv_pb2.GetReply(id=request.id)
-        codec.fill_read(reply, await self._read(request), self._now_s())
+        codec.fill_read(reply, await _read(keyvalues, request), self._now_s())
         return reply
 
-    async def Put(self, request: kv_pb2.PutRequest, _context: _Context) -> kv_pb2.WriteReply:
+    async def Put(self, request: kv_pb2.PutRequest, context: _Context) -> kv_pb2.WriteReply:
         """Writes one key."""
-        return await self._write(request.id, codec.put_of(request, int(self._now_s())))
+        keyvalues = await self._keyvalues_for(context)
+        return await _write(keyvalues, request.id, codec.put_of(request, int(self._now_s())))
 
-    async def Delete(self, request: kv_pb2.DeleteRequest, _context: _Context) -> kv_pb2.WriteReply:
+    async def Delete(self, request: kv_pb2.DeleteRequest, context: _Context) -> kv_pb2.WriteReply:
         """Deletes one key; one that is not there is a success too."""
-        return await self._write(request.id, codec.delete_of(request))
+        keyvalues = await self._keyvalues_for(context)
+        return await _write(keyvalues, request.id, codec.delete_of(request))
 
-    async def List(self, request: kv_pb2.ListRequest, _context: _Context) -> kv_pb2.ListReply:
+    async def List(self, request: kv_pb2.ListRequest, context: _Context) -> kv_pb2.ListReply:
         """Lists one page of live names."""
+        keyvalues = await self._keyvalues_for(context)
         listing = codec.listing_of(request)
-        return codec.list_reply_of(listing, await self._keyvalues.list(listing))
+        return codec.list_reply_of(listing, await keyvalues.list(listing))
 
-    async def Batch(self, request: kv_pb2.BatchRequest, _context: _Context) -> kv_pb2.BatchReply:
+    async def Batch(self, request: kv_pb2.BatchRequest, context: _Context) -> kv_pb2.BatchReply:
         """Many operations with one reply; a batch over a limit is refused whole."""
+        dispatch = Dispatch(await self._keyvalues_for(context), self._failures)
         codec.check_batch(request)
         answers = _BatchAnswers(request, self._now_s())
-        self._dispatch.start(request, int(self._now_s()), answers)
+        await dispatch.start(request, int(self._now_s()), answers)
         await answers.complete
         return answers.reply
 
     async def Exchange(self, _requests: object, context: _Context) -> None:
         """Batches as they come, answers as they are ready."""
-        stream = ExchangeStream(self._dispatch, self._clock)
+        dispatch = Dispatch(await self._keyvalues_for(context), self._failures)
+        stream = ExchangeStream(dispatch, self._clock)
         if self._draining:
             stream.drain()
         self._streams[stream] = None
@@ -80,9 +87,15 @@ class KvService(kv_pb2_grpc.KVServicer):
         A value that is too large is read on for a while, and dropped: a client that is answered
         while it sends may see its own failed send instead of the answer.
         """
+        keyvalues = await self._keyvalues_for(context)
         chunk: Any = await context.read()
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
+        with keyvalues.admit_body(chunk.head.namespace, None):
+            put = await self._put_in_pieces(chunk, context)
+            return await _write(keyvalues, chunk.head.id, put)
+
+    async def _put_in_pieces(self, chunk: Any, context: _Context) -> Write:  # noqa: ANN401
         head = chunk.head
         pieces = [head.value, chunk.data]
         size = len(head.value) + len(chunk.data)
@@ -96,12 +109,11 @@ class KvService(kv_pb2_grpc.KVServicer):
             else:
                 pieces.clear()
         check_value_size(size)
-        put = codec.put_of(head, int(self._now_s()), b"".join(pieces))
-        return await self._write(head.id, put)
+        return codec.put_of(head, int(self._now_s()), b"".join(pieces))
 
     async def GetStream(self, request: kv_pb2.GetRequest, context: _Context) -> None:
         """Reads one value in pieces."""
-        result = await self._read(request)
+        result = await _read(await self._keyvalues_for(context), request)
         head = kv_pb2.GetReply(id=request.id)
         codec.fill_read(head, result, self._now_s())
         value = head.value
@@ -116,27 +128,23 @@ class KvService(kv_pb2_grpc.KVServicer):
         for stream in self._streams:
             stream.drain()
 
-    async def _read(self, request: kv_pb2.GetRequest) -> ReadResult:
-        (outcome,) = self._keyvalues.read((codec.read_of(request),))
-        return await _settled(outcome)
-
-    async def _write(self, operation_id: int, write: Write) -> kv_pb2.WriteReply:
-        (outcome,) = self._keyvalues.write((write,))
-        reply = kv_pb2.WriteReply(id=operation_id)
-        codec.fill_written(reply, await _settled(outcome))
-        return reply
+    async def _keyvalues_for(self, context: _Context) -> KeyValues:
+        return (await self._callers.of(context)).keyvalues
 
     def _now_s(self) -> float:
         return self._clock.now_us() / 1e6
 
 
-async def _settled(outcome: _Result | TandemError | asyncio.Future[_Result]) -> _Result:
-    if isinstance(outcome, TandemError):
-        raise outcome
-    if isinstance(outcome, asyncio.Future):
-        # A client that goes away cancels its call, never the work: a write runs to its end.
-        return await asyncio.shield(outcome)
-    return outcome
+async def _read(keyvalues: KeyValues, request: kv_pb2.GetRequest) -> ReadResult:
+    (outcome,) = keyvalues.read((codec.read_of(request),))
+    return await settled(outcome)
+
+
+async def _write(keyvalues: KeyValues, operation_id: int, write: Write) -> kv_pb2.WriteReply:
+    (outcome,) = keyvalues.write((write,))
+    reply = kv_pb2.WriteReply(id=operation_id)
+    codec.fill_written(reply, await settled(outcome))
+    return reply
 
 
 class _BatchAnswers:

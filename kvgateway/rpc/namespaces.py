@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 
-from kvgateway.service import NamespaceRegistry
+from kvgateway.rpc.callers import Callers, account_of
 from tandem.core.namespace import check_namespace_id, check_title
 from tandem.errors import InvalidArgument
 from tandem.wire.namespace_codec import change_of, namespace_message
@@ -14,56 +14,65 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class NamespacesService(namespaces_pb2_grpc.NamespacesServicer):
-    """Serves a `NamespaceRegistry` over gRPC."""
+    """Serves each caller's `NamespaceRegistry` over gRPC."""
 
-    def __init__(self, registry: NamespaceRegistry) -> None:
-        self._registry = registry
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
 
     async def CreateNamespace(
-        self, request: namespaces_pb2.CreateNamespaceRequest, _context: _Context
+        self, request: namespaces_pb2.CreateNamespaceRequest, context: _Context
     ) -> namespaces_pb2.Namespace:
         """Creates a namespace."""
+        caller = await self._callers.of(context)
         title, change = check_title(request.title), change_of(request.settings)
-        return namespace_message(await self._registry.create(title, change))
+        account = account_of(caller, request.account)
+        return namespace_message(await caller.namespaces.create(title, change, account))
 
     async def ListNamespaces(
-        self, _request: namespaces_pb2.ListNamespacesRequest, _context: _Context
+        self, request: namespaces_pb2.ListNamespacesRequest, context: _Context
     ) -> namespaces_pb2.ListNamespacesReply:
-        """Lists all namespaces."""
-        found = await self._registry.list()
+        """Lists the namespaces of one account, or all."""
+        caller = await self._callers.of(context)
+        account = None if request.all_accounts else account_of(caller, request.account)
+        found = await caller.namespaces.list(account)
         return namespaces_pb2.ListNamespacesReply(
             namespaces=[namespace_message(namespace) for namespace in found]
         )
 
     async def GetNamespace(
-        self, request: namespaces_pb2.GetNamespaceRequest, _context: _Context
+        self, request: namespaces_pb2.GetNamespaceRequest, context: _Context
     ) -> namespaces_pb2.Namespace:
         """Finds one namespace by id or by title."""
+        caller = await self._callers.of(context)
         if request.id:
-            found = await self._registry.get(_id_of(request.id))
+            found = await caller.namespaces.get(_id_of(request.id))
         else:
-            found = await self._registry.find(check_title(request.title))
+            account = account_of(caller, request.account)
+            found = await caller.namespaces.find(check_title(request.title), account)
         return namespace_message(found)
 
     async def RenameNamespace(
-        self, request: namespaces_pb2.RenameNamespaceRequest, _context: _Context
+        self, request: namespaces_pb2.RenameNamespaceRequest, context: _Context
     ) -> namespaces_pb2.Namespace:
         """Gives a namespace another title."""
+        caller = await self._callers.of(context)
         namespace_id, title = _id_of(request.id), check_title(request.title)
-        return namespace_message(await self._registry.rename(namespace_id, title))
+        return namespace_message(await caller.namespaces.rename(namespace_id, title))
 
     async def ConfigureNamespace(
-        self, request: namespaces_pb2.ConfigureNamespaceRequest, _context: _Context
+        self, request: namespaces_pb2.ConfigureNamespaceRequest, context: _Context
     ) -> namespaces_pb2.Namespace:
         """Changes the settings of a namespace."""
+        caller = await self._callers.of(context)
         namespace_id, change = _id_of(request.id), change_of(request.settings)
-        return namespace_message(await self._registry.configure(namespace_id, change))
+        return namespace_message(await caller.namespaces.configure(namespace_id, change))
 
     async def DeleteNamespace(
-        self, request: namespaces_pb2.DeleteNamespaceRequest, _context: _Context
+        self, request: namespaces_pb2.DeleteNamespaceRequest, context: _Context
     ) -> namespaces_pb2.DeleteNamespaceReply:
         """Deletes a namespace with all its keys."""
-        await self._registry.delete(_id_of(request.id))
+        caller = await self._callers.of(context)
+        await caller.namespaces.delete(_id_of(request.id))
         return namespaces_pb2.DeleteNamespaceReply()
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 
-from kvgateway.service import Operations
+from kvgateway.rpc.callers import Callers
 from tandem.wire import ops_codec
 from tandem.wire.v1 import ops_pb2, ops_pb2_grpc
 
@@ -12,35 +12,39 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class OpsService(ops_pb2_grpc.OpsServicer):
-    """Serves `Operations` over gRPC."""
+    """Serves each caller's `Operations` over gRPC."""
 
-    def __init__(self, operations: Operations) -> None:
-        self._operations = operations
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
 
     async def Status(
-        self, _request: ops_pb2.StatusRequest, _context: _Context
+        self, _request: ops_pb2.StatusRequest, context: _Context
     ) -> ops_pb2.StatusReply:
         """Shows the homes, the queue and the journal."""
-        return ops_codec.status_message(await self._operations.status())
+        caller = await self._callers.of(context)
+        return ops_codec.status_message(await caller.operations.status())
 
     async def Inspect(
-        self, request: ops_pb2.InspectRequest, _context: _Context
+        self, request: ops_pb2.InspectRequest, context: _Context
     ) -> ops_pb2.InspectReply:
         """Shows what each home holds under a key."""
-        inspection = await self._operations.inspect(ops_codec.key_of(request))
+        caller = await self._callers.of(context)
+        inspection = await caller.operations.inspect(ops_codec.key_of(request))
         return ops_codec.inspection_message(inspection)
 
     async def HealKey(
-        self, request: ops_pb2.HealKeyRequest, _context: _Context
+        self, request: ops_pb2.HealKeyRequest, context: _Context
     ) -> ops_pb2.HealKeyReply:
         """Makes both homes hold the newest record of a key."""
-        return ops_codec.healed_message(await self._operations.heal(ops_codec.key_of(request)))
+        caller = await self._callers.of(context)
+        return ops_codec.healed_message(await caller.operations.heal(ops_codec.key_of(request)))
 
     async def SetSwitch(
-        self, request: ops_pb2.SetSwitchRequest, _context: _Context
+        self, request: ops_pb2.SetSwitchRequest, context: _Context
     ) -> ops_pb2.StatusReply:
         """Takes a home out of reads, of writes, or both, or back in."""
-        status = await self._operations.switch(
+        caller = await self._callers.of(context)
+        status = await caller.operations.switch(
             ops_codec.side_of(request.home),
             reads_enabled=request.reads_enabled,
             writes_enabled=request.writes_enabled,
@@ -48,15 +52,17 @@ class OpsService(ops_pb2_grpc.OpsServicer):
         return ops_codec.status_message(status)
 
     async def ListQueue(
-        self, request: ops_pb2.ListQueueRequest, _context: _Context
+        self, request: ops_pb2.ListQueueRequest, context: _Context
     ) -> ops_pb2.ListQueueReply:
         """Shows the next repairs."""
-        repairs = await self._operations.queue(ops_codec.queue_limit_of(request))
+        caller = await self._callers.of(context)
+        repairs = await caller.operations.queue(ops_codec.queue_limit_of(request))
         return ops_pb2.ListQueueReply(repairs=[ops_codec.repair_message(r) for r in repairs])
 
     async def ReportCrawl(
-        self, request: ops_pb2.ReportCrawlRequest, _context: _Context
+        self, request: ops_pb2.ReportCrawlRequest, context: _Context
     ) -> ops_pb2.ReportCrawlReply:
         """Takes a crawler's report."""
-        await self._operations.crawled(ops_codec.crawl_report_of(request))
+        caller = await self._callers.of(context)
+        await caller.operations.crawled(ops_codec.crawl_report_of(request))
         return ops_pb2.ReportCrawlReply()

@@ -10,6 +10,7 @@ from typing import Final
 
 from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
 from tandem.core.request import ReadResult, Written
+from tandem.errors import QuotaExceeded
 from tandem.wire import codec
 from tandem.wire.status import fill_error
 from tandem.wire.v1 import kv_pb2
@@ -38,6 +39,8 @@ class Outbox:
         self._large: deque[Parcel] = deque()
         self._large_next = False
         self.value_bytes = 0
+        self.over_quota = 0
+        """How many operations quotas have refused."""
 
     def __bool__(self) -> bool:
         return bool(self._small or self._large)
@@ -54,16 +57,15 @@ class Outbox:
         else:
             reply = self._parcel(0).reply.gets.add()
             reply.id = operation_id
-            fill_error(reply.error, outcome)
+            self._fill_error(reply.error, outcome)
 
     def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
         """A write is over."""
-        reply = self._parcel(0).reply.writes.add()
-        reply.id = operation_id
+        reply = self._parcel(0).reply.writes.add(id=operation_id)
         if isinstance(outcome, Written):
             codec.fill_written(reply, outcome)
         else:
-            fill_error(reply.error, outcome)
+            self._fill_error(reply.error, outcome)
 
     def announce_drain(self) -> None:
         """Sends word that the gateway is going to stop."""
@@ -80,6 +82,10 @@ class Outbox:
             parcel = self._small.popleft()
         self.value_bytes -= parcel.value_bytes
         return parcel
+
+    def _fill_error(self, message: kv_pb2.Error, error: BaseException) -> None:
+        self.over_quota += isinstance(error, QuotaExceeded)
+        fill_error(message, error)
 
     def _parcel(self, size: int) -> Parcel:
         if size > ALONE_BYTES:

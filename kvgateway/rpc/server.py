@@ -7,11 +7,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import FailureInterceptor, Failures
 from kvgateway.rpc.kv import KvService
 from kvgateway.rpc.namespaces import NamespacesService
 from kvgateway.rpc.ops import OpsService
+from kvgateway.rpc.tokens import TokensService
+from kvgateway.service import Entrance
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
+from tandem.runtime.clock import Clock
 from tandem.wire.v1 import (
     kv_pb2,
     kv_pb2_grpc,
@@ -19,6 +23,8 @@ from tandem.wire.v1 import (
     namespaces_pb2_grpc,
     ops_pb2,
     ops_pb2_grpc,
+    tokens_pb2,
+    tokens_pb2_grpc,
 )
 
 MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + 1 * MIB
@@ -37,6 +43,7 @@ _SERVER_OPTIONS: Final = (
 _SERVICES: Final = (
     kv_pb2.DESCRIPTOR.services_by_name["KV"].full_name,
     namespaces_pb2.DESCRIPTOR.services_by_name["Namespaces"].full_name,
+    tokens_pb2.DESCRIPTOR.services_by_name["Tokens"].full_name,
     ops_pb2.DESCRIPTOR.services_by_name["Ops"].full_name,
 )
 
@@ -53,19 +60,17 @@ def grpc_server(failures: Failures) -> grpc.aio.Server:
 class RpcServer:
     """Serves the public API on one address, which several processes may share."""
 
-    def __init__(
-        self,
-        kv: KvService,
-        namespaces: NamespacesService,
-        ops: OpsService,
-        failures: Failures,
-    ) -> None:
-        self._kv = kv
+    def __init__(self, entrance: Entrance, clock: Clock, failures: Failures) -> None:
+        callers = Callers(entrance)
+        self._kv = KvService(callers, clock, failures)
         self._health = HealthServicer()
         self._server = grpc_server(failures)
-        kv_pb2_grpc.add_KVServicer_to_server(kv, self._server)
-        namespaces_pb2_grpc.add_NamespacesServicer_to_server(namespaces, self._server)
-        ops_pb2_grpc.add_OpsServicer_to_server(ops, self._server)
+        kv_pb2_grpc.add_KVServicer_to_server(self._kv, self._server)
+        namespaces_pb2_grpc.add_NamespacesServicer_to_server(
+            NamespacesService(callers), self._server
+        )
+        tokens_pb2_grpc.add_TokensServicer_to_server(TokensService(callers), self._server)
+        ops_pb2_grpc.add_OpsServicer_to_server(OpsService(callers), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     async def start(self, address: str) -> int:

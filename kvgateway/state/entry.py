@@ -53,7 +53,7 @@ def unpinned(old: Head, version: Version, until_us: int) -> Head:
         return old
     if old.until_us != UNTIL_CONFIRMED_US:
         until_us = max(until_us, old.until_us)
-    return old._replace(until_us=until_us)
+    return Head(old.version, old.pinned, until_us, old.seen_at_us, old.digest)
 
 
 def filled(old: Head | None, version: Version, digest: bytes, began_us: int) -> Head:

@@ -7,6 +7,7 @@
 Each start of a worker makes a slot; anybody recovers and removes it once its lock is free.
 """
 
+import asyncio
 import fcntl
 import os
 from collections.abc import Iterator
@@ -40,8 +41,11 @@ class Leftover:
     intents: tuple[Intent, ...]
     _slot: Slot
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Removes the slot: its intents are in the repair queue, durably."""
+        await asyncio.to_thread(self._remove)
+
+    def _remove(self) -> None:
         directory = self._slot.directory
         with _all_slots(directory.parent):
             for path in sorted(directory.iterdir()):

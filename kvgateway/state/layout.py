@@ -25,6 +25,7 @@ NAME_BYTES_KEPT: Final = _FOUND_UNDER_BYTES_MAX - _NAMESPACE_BYTES - _HASH_BYTES
 """Names that agree in so many bytes may be found out of order."""
 
 _HEAD: Final = struct.Struct(f"={VERSION_BYTES}s{VERSION_BYTES}sqq16s?H")
+_UNTIL_US: Final = struct.Struct("=q")
 _HAS_PAYLOAD: Final = _HEAD.size - 3
 
 
@@ -65,6 +66,12 @@ def head_bytes(entry: bytes) -> bytes:
 def version_of(entry: bytes) -> Version:
     """The version of an entry."""
     return Version(entry[:VERSION_BYTES])
+
+
+def until_us_of(entry: bytes) -> int:
+    """Until when an entry is pinned; 0 when it never was."""
+    until_us: int = _UNTIL_US.unpack_from(entry, 2 * VERSION_BYTES)[0]
+    return until_us
 
 
 def payload_of(entry: bytes) -> bytes:

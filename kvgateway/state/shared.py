@@ -107,14 +107,15 @@ class SharedMachine:
 
     def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
         """See `ports.Machine`."""
-        places = [layout.found_under(key) for key in keys]
-        with self._environment.begin() as txn:
-            entries = [txn.get(where, db=self._entries) for where in places]
         known = self._decoded.known
-        return [
-            None if entry is None else known(where, entry, now_us)
-            for where, entry in zip(places, entries, strict=True)
-        ]
+        entries = self._entries
+        found: list[Known | None] = []
+        with self._environment.begin() as txn:
+            for key in keys:
+                where = layout.found_under(key)
+                entry = txn.get(where, db=entries)
+                found.append(None if entry is None else known(where, entry, now_us))
+        return found
 
     def install(self, writes: Sequence[tuple[Key, Record]], now_us: int) -> None:
         """See `ports.Machine`."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from kvgateway.state import shared
+from kvgateway.state.quota_memory import QuotaMemory
 from tandem.errors import ConfigurationError
 
 MAP_BYTES: Final = 256 * 1024 * 1024
@@ -20,6 +21,9 @@ _SHARED_MEMORY: Final = Path("/dev/shm")
 _SPARE: Final = 1.25
 _NAME: Final = "tandem-kv-"
 _OWNER: Final = "owner"
+_QUOTAS: Final = "quotas"
+_QUOTAS_SHARE: Final = 16
+"""The memory of quotas takes so many-th a part of the machine's, besides."""
 _SUPERVISOR: Final = "supervisor.lock"
 _USERS: Final = "machine.lock"
 
@@ -56,6 +60,7 @@ class Place:
             directory.mkdir(mode=0o700)
             (directory / _OWNER).write_text(str(data.resolve()))
             shared.create(directory, map_bytes)
+            QuotaMemory.create(directory / _QUOTAS, map_bytes // _QUOTAS_SHARE)
         except OSError as error:
             _close(locks)
             raise ConfigurationError(
@@ -70,6 +75,11 @@ class Place:
         lock = _open_lock(data, _USERS)
         fcntl.flock(lock, fcntl.LOCK_SH)
         return cls(directory, (lock,))
+
+    @property
+    def quotas(self) -> Path:
+        """The directory of the memory of quotas."""
+        return self.directory / _QUOTAS
 
     def leave(self) -> None:
         """Ends this process's use."""

@@ -2,7 +2,7 @@
 
     entries   key -> entry
     queue     place -> when seen, visits, key: exactly one for each entry; who leaves is at its head
-    pinned    key -> until when, for each pinned entry: the overlay of listings
+    pinned    key -> nothing, for each pinned entry: the overlay of listings
     ending    until when, place -> key: pins that end by themselves
 
 Five eighths of the map are filled; the rest is for pages that LMDB copies on write, and for those
@@ -29,7 +29,6 @@ from kvgateway.state.words import Word, Words
 
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 _PLACE: Final = struct.Struct(">Q")
-_UNTIL: Final = struct.Struct(">Q")
 _ENDING: Final = struct.Struct(">QQ")
 _QUEUED: Final = struct.Struct("=qB")
 _VISITS_COUNTED: Final = 255
@@ -62,13 +61,13 @@ class Space:
         txn.put(where, entry, db=self.entries)
         self._enqueue(txn, where, head.seen_at_us, 0)
         if head.until_us:
-            txn.put(where, _UNTIL.pack(head.until_us), db=self.pinned)
+            txn.put(where, b"", db=self.pinned)
 
     def replace(self, txn: Transaction, where: bytes, entry: bytes, old: Head, head: Head) -> None:
         """Writes the entry of a key that has one."""
         txn.put(where, entry, db=self.entries)
-        if head.until_us != old.until_us:
-            txn.put(where, _UNTIL.pack(head.until_us), db=self.pinned)
+        if head.until_us > old.until_us:
+            txn.put(where, b"", db=self.pinned)
 
     def end_pin_at(self, txn: Transaction, where: bytes, until_us: int) -> None:
         """Has `end_pins` look at the key's pin when that time has come."""
@@ -83,8 +82,8 @@ class Space:
                     return
                 where = cursor.value()
                 cursor.delete()
-                until = txn.get(where, db=self.pinned)
-                if until is not None and _UNTIL.unpack(until)[0] <= now_us:
+                entry = txn.get(where, db=self.entries)
+                if entry is None or layout.until_us_of(entry) <= now_us:
                     txn.delete(where, db=self.pinned)
 
     def make_room(self, txn: Transaction, writes: int, size: int, now_us: int) -> bool:

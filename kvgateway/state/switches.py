@@ -59,10 +59,9 @@ class SwitchFile:
             raise ConfigurationError([f"{self._path}: {error.strerror}"]) from error
         try:
             return _parsed(data)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(
-                [f"{self._path}: the kill switches cannot be read ({error}); set them again"]
-            ) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            why = f"the kill switches cannot be read ({error}); remove the file and set them again"
+            raise ConfigurationError([f"{self._path}: {why}"]) from error
 
     def store(self, switches: Switches) -> Switches:
         """Keeps `switches` unless the file has the same epoch or a newer one; returns what the

@@ -194,7 +194,9 @@ class SqliteCluster:
     async def renew(self, renewal: Renewal) -> Renewed | Removal | Failed:
         """Begins a new life, which comes after this one and after what is known of the past."""
         random = self._entropy.token(16).hex()
-        incarnation = next_incarnation(random, self._meta.incarnation, renewal.past.incarnation)
+        now_us = self._opener.clock.now_us()
+        past = renewal.past.incarnation
+        incarnation = next_incarnation(random, now_us, self._meta.incarnation, past)
         self._lives.add(incarnation)
         renewing = self._submit(
             [Renew(self._named(renewal.incarnation), incarnation, renewal.past)]

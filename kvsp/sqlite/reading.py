@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
 from kvsp.sqlite.floors import floor_of
 from kvsp.sqlite.transaction import is_damage
+from tandem.backends.sqlite_rows import together
 from tandem.core.envelope import digest_of
 from tandem.core.floors import RangeFloors
 from tandem.core.record import Kind
@@ -15,7 +17,7 @@ from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
 from tandem.wire.storage_codec import Get, Scan
 
-_POINT: Final = "select envelope, digest, blob from record where namespace = ? and name = ?"
+_POINTS: Final = "select name, envelope, digest, blob from record where namespace = ? and name in"
 _LISTED: Final = "name, version, kind, expires_at_s, size, digest, blob, metadata"
 _FROM: Final = f"select {_LISTED} from record where namespace = ? and name >= ? and name < ?"
 _AFTER: Final = f"select {_LISTED} from record where namespace = ? and name > ? and name < ?"
@@ -26,20 +28,42 @@ _COUNTED_MAX: Final = 10_000
 def read_points(
     connection: sqlite3.Connection, gets: Sequence[Get], floors: Mapping[str, RangeFloors]
 ) -> list[ReadAnswer]:
-    """Reads every key of the batch from one snapshot, which begins after `floors` were in force."""
+    """Reads every key of the batch from one snapshot, many with one statement.
+
+    The snapshot begins after `floors` were in force.
+    """
+    names: dict[str, dict[bytes, None]] = {}
+    for get in gets:
+        names.setdefault(get.key.namespace, {})[get.raw_name] = None
     cursor = connection.execute("begin")
     try:
-        return [_read(cursor, get, floors) for get in gets]
+        held = {
+            namespace: {
+                row[0]: row
+                for part in together(list(of))
+                for row in cursor.execute(_points_of(len(part)), (namespace, *part))
+            }
+            for namespace, of in names.items()
+        }
+        return [_answer(get, held[get.key.namespace].get(get.raw_name), floors) for get in gets]
     finally:
         cursor.execute("commit")
 
 
-def _read(cursor: sqlite3.Cursor, get: Get, floors: Mapping[str, RangeFloors]) -> ReadAnswer:
+@cache
+def _points_of(names: int) -> str:
+    return f"{_POINTS} ({','.join('?' * names)})"
+
+
+def _answer(
+    get: Get,
+    row: tuple[bytes, bytes, bytes, str | None] | None,
+    floors: Mapping[str, RangeFloors],
+) -> ReadAnswer:
     namespace = get.key.namespace
-    row = cursor.execute(_POINT, (namespace, get.raw_name)).fetchone()
     if row is None:
         return Absent(floor_of(floors, namespace, get.raw_name))
-    envelope, digest, blob = row
+    _, envelope, digest, blob = row
     if blob is not None:
         return InBlob(blob, digest)
     return checked(envelope, digest)

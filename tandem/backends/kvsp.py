@@ -6,14 +6,15 @@ Large envelopes travel on a stream of their own, so that small messages do not w
 import asyncio
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 import grpc
 import grpc.aio
 
 from tandem.backends.kvsp_lane import CLOSED, Lane, LaneLimits
-from tandem.backends.port import Heal, ScanPage
-from tandem.core.cluster_life import ClusterLife
+from tandem.backends.port import Heal, Puts, Replied, ScanPage
+from tandem.core.cluster_life import ClusterLife, shown_lives
 from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Record
@@ -91,11 +92,20 @@ class KvspBackend:
     ) -> "Future[WriteReply]":
         """Stores `record` unless KVSP holds a newer one."""
         lane = self._small if len(record.envelope) <= _LARGE_BYTES else self._large
-        if heal is None:
-            return lane.put(key, record, deadline_s, 0, False)
-        # On the wire 0 means a leg; a heal that rests on no known time is as old as can be.
-        read_at_us = max(1, heal.read_at_us)
-        return lane.put(key, record, deadline_s, read_at_us, heal.over_corrupt)
+        future: Future[WriteReply] = asyncio.get_running_loop().create_future()
+        lane.put([(key, record)], deadline_s, heal, partial(_resolve, future))
+        return future
+
+    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
+        """Stores a group of records."""
+        large = [at for at, (_, record) in enumerate(puts) if len(record.envelope) > _LARGE_BYTES]
+        if not large:
+            self._small.put(puts, deadline_s, None, replied)
+            return
+        small = sorted(set(range(len(puts))) - set(large))
+        for lane, positions in ((self._small, small), (self._large, large)):
+            part = [puts[position] for position in positions]
+            lane.put(part, deadline_s, None, partial(_replaced, positions, replied))
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
@@ -124,7 +134,7 @@ class KvspBackend:
         clusters = await self.clusters(deadline_s)
         if isinstance(clusters, Failed):
             return clusters
-        return ",".join(f"{cluster.name}={cluster.incarnation}" for cluster in clusters)
+        return shown_lives(clusters)
 
     async def raise_floor(
         self, raising: FloorRaise, deadline_s: float
@@ -175,6 +185,17 @@ class KvspBackend:
         await self._small.aclose()
         await self._large.aclose()
         await self._channel.close()
+
+
+def _resolve(future: "Future[WriteReply]", replies: Sequence[tuple[int, WriteReply]]) -> None:
+    if not future.done():
+        future.set_result(replies[0][1])
+
+
+def _replaced(
+    positions: Sequence[int], replied: Replied, replies: Sequence[tuple[int, WriteReply]]
+) -> None:
+    replied([(positions[at], reply) for at, reply in replies])
 
 
 def _is_cancelled() -> bool:

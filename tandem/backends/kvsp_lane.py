@@ -1,7 +1,8 @@
 """One stream to KVSP: all that waits in a loop turn goes out as one message; answers find askers.
 
-Every future resolves by its deadline: with an answer, `TIMEOUT`, or `UNREACHABLE` as soon as the
-stream is known to be broken. What was not sent by then never will be.
+Every operation is answered by its deadline: by KVSP, with `TIMEOUT`, or with `UNREACHABLE` as soon
+as the stream is known to be broken. What was not sent by then never will be. A group of writes
+stays one object, with a number for each write.
 """
 
 import asyncio
@@ -13,10 +14,10 @@ from typing import Final
 import grpc
 import grpc.aio
 
+from tandem.backends.port import Heal, Puts, Replied
 from tandem.core.backoff import delay_s
 from tandem.core.key import Key
 from tandem.core.limits import KIB, MIB
-from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, WriteReply
 from tandem.wire import storage_codec as codec
 
@@ -43,38 +44,65 @@ class LaneLimits:
     """A message ends with the operation that passes this."""
 
 
-class _Operation:
-    """A read (without a record) or a write under way."""
+class _Get:
+    """A read under way."""
 
-    __slots__ = ("deadline_s", "future", "heal_read_at_us", "key", "over_corrupt", "record", "size")
+    __slots__ = ("_key", "deadline_s", "future")
 
-    def __init__(
-        self, key: Key, deadline_s: float, future: "Future[ReadReply | WriteReply]"
-    ) -> None:
-        self.key = key
+    def __init__(self, key: Key, deadline_s: float, future: "Future[ReadReply]") -> None:
+        self._key = key
         self.deadline_s = deadline_s
         self.future = future
-        self.record: Record | None = None
-        self.heal_read_at_us = 0
-        self.over_corrupt = False
-        self.size = _OPERATION_BYTES
+
+    def size(self, _number: int) -> int:
+        return _OPERATION_BYTES
 
     def add_to(self, request: codec.Request, number: int) -> None:
-        if self.record is None:
-            codec.add_get(request, number, self.key)
+        codec.add_get(request, number, self._key)
+
+    def resolve(self, _number: int, reply: ReadReply | WriteReply) -> None:
+        if not self.future.done():
+            self.future.set_result(reply)  # type: ignore[arg-type]  # a read's answer is a ReadReply
+
+
+class _Group:
+    """Writes that were asked together, under way by numbers from `first` on."""
+
+    __slots__ = ("_first", "_heal", "_puts", "_replied", "_replies", "deadline_s")
+
+    def __init__(
+        self, puts: Puts, first: int, deadline_s: float, heal: Heal | None, replied: Replied
+    ) -> None:
+        self._puts = puts
+        self._first = first
+        self._heal = heal
+        self._replied = replied
+        self._replies: list[tuple[int, WriteReply]] = []
+        self.deadline_s = deadline_s
+
+    def size(self, number: int) -> int:
+        return _OPERATION_BYTES + len(self._puts[number - self._first][1].envelope)
+
+    def add_to(self, request: codec.Request, number: int) -> None:
+        key, record = self._puts[number - self._first]
+        if self._heal is None:
+            codec.add_put(request, number, key, record.envelope)
         else:
-            codec.add_put(
-                request,
-                number,
-                self.key,
-                self.record.envelope,
-                self.heal_read_at_us,
-                self.over_corrupt,
+            # On the wire 0 means a leg; a heal that rests on no known time is as old as can be.
+            read_at_us = max(1, self._heal.read_at_us)
+            codec.add_heal(
+                request, number, key, record.envelope, read_at_us, self._heal.over_corrupt
             )
 
-    def resolve(self, reply: ReadReply | WriteReply) -> None:
-        if not self.future.done():
-            self.future.set_result(reply)
+    def resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
+        """Replies of one loop turn are handed over together."""
+        if not self._replies:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._replies.append((number - self._first, reply))  # type: ignore[arg-type]
+
+    def _hand_over(self) -> None:
+        replies, self._replies = self._replies, []
+        self._replied(replies)
 
 
 class Lane:
@@ -86,8 +114,8 @@ class Lane:
         self._connect = connect
         self._unit_random = unit_random
         self._limits = limits
-        self._under_way: dict[int, _Operation] = {}
-        self._unsent: dict[int, _Operation] = {}
+        self._under_way: dict[int, _Get | _Group] = {}
+        self._unsent: dict[int, _Get | _Group] = {}
         self._bytes = 0
         self._last_number = 0
         self._wake = asyncio.Event()
@@ -112,46 +140,40 @@ class Lane:
 
     def get(self, key: Key, deadline_s: float) -> "Future[ReadReply]":
         """Reads one record."""
-        return self._ask(key, deadline_s)  # type: ignore[return-value]
-
-    def put(
-        self, key: Key, record: Record, deadline_s: float, heal_read_at_us: int, over_corrupt: bool
-    ) -> "Future[WriteReply]":
-        """Writes one record."""
-        return self._ask(  # type: ignore[return-value]
-            key, deadline_s, record, heal_read_at_us, over_corrupt
-        )
-
-    def _ask(
-        self,
-        key: Key,
-        deadline_s: float,
-        record: Record | None = None,
-        heal_read_at_us: int = 0,
-        over_corrupt: bool = False,
-    ) -> "Future[ReadReply | WriteReply]":
         loop = asyncio.get_running_loop()
-        future: Future[ReadReply | WriteReply] = loop.create_future()
-        operation = _Operation(key, loop.time() + deadline_s, future)
-        if record is not None:
-            operation.record = record
-            operation.heal_read_at_us = heal_read_at_us
-            operation.over_corrupt = over_corrupt
-            operation.size += len(record.envelope)
-        refusal = self._failure or self._overload(operation.size)
+        future: Future[ReadReply] = loop.create_future()
+        refusal = self._failure or self._overload(1, _OPERATION_BYTES)
         if refusal is not None:
             future.set_result(refusal)
-            return future
-        self._last_number += 1
-        self._under_way[self._last_number] = self._unsent[self._last_number] = operation
-        self._bytes += operation.size
+        else:
+            self._start(_Get(key, loop.time() + deadline_s, future), 1, _OPERATION_BYTES)
+        return future
+
+    def put(self, puts: Puts, deadline_s: float, heal: Heal | None, replied: Replied) -> None:
+        """Writes a group of records; see `tandem.backends.port.TakesGroups`."""
+        size = sum(len(record.envelope) for _, record in puts) + _OPERATION_BYTES * len(puts)
+        loop = asyncio.get_running_loop()
+        refusal = self._failure or self._overload(len(puts), size)
+        if refusal is not None:
+            loop.call_soon(replied, [(position, refusal) for position in range(len(puts))])
+            return
+        ends_at_s = loop.time() + deadline_s
+        group = _Group(puts, self._last_number + 1, ends_at_s, heal, replied)
+        self._start(group, len(puts), size)
+
+    def _start(self, operation: _Get | _Group, count: int, size: int) -> None:
+        first = self._last_number + 1
+        self._last_number += count
+        numbered = dict.fromkeys(range(first, first + count), operation)
+        self._under_way.update(numbered)
+        self._unsent.update(numbered)
+        self._bytes += size
         if self._timer is None or operation.deadline_s < self._timer.when():
             self._sweep_at(operation.deadline_s)
         self._wake.set()
-        return future
 
-    def _overload(self, size: int) -> Failed | None:
-        if len(self._under_way) >= self._limits.operations_max:
+    def _overload(self, count: int, size: int) -> Failed | None:
+        if len(self._under_way) + count > self._limits.operations_max:
             return Failed(Reason.OVERLOADED, f"{len(self._under_way)} operations are under way")
         if self._bytes + size > self._limits.bytes_max:
             return Failed(Reason.OVERLOADED, f"{self._bytes} bytes are under way")
@@ -212,7 +234,7 @@ class Lane:
         for number, operation in self._unsent.items():
             operation.add_to(request, number)
             added.append(number)
-            size += operation.size
+            size += operation.size(number)
             if (
                 len(added) >= self._limits.message_operations_max
                 or size >= self._limits.message_bytes_max
@@ -227,16 +249,16 @@ class Lane:
 
     def _take(self, reply: codec.Reply) -> None:
         now_us = reply.home_time_us
+        has_large = reply.ByteSize() > _PARSED_ASIDE_BYTES
         for read in reply.reads:
-            operation = self._under_way.get(read.id)
-            if operation is None:
+            if read.id not in self._under_way:
                 continue
-            if reply.ByteSize() > _PARSED_ASIDE_BYTES and len(read.envelope) > _PARSED_ASIDE_BYTES:
+            if has_large and len(read.envelope) > _PARSED_ASIDE_BYTES:
                 self._parse_aside(read, now_us)
             else:
                 self._resolve(read.id, codec.read_reply(read, now_us))
-        for written in reply.writes:
-            self._resolve(written.id, codec.write_reply(written, now_us))
+        for number, written in codec.write_replies(reply):
+            self._resolve(number, written)
 
     def _parse_aside(self, read: codec.ReadMessage, home_time_us: int) -> None:
         """Checks a large value in a thread, since its digest takes milliseconds."""
@@ -248,16 +270,16 @@ class Lane:
     def _resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
         operation = self._under_way.pop(number, None)
         if operation is not None:
-            self._bytes -= operation.size
-            operation.resolve(reply)
+            self._bytes -= operation.size(number)
+            operation.resolve(number, reply)
 
     def _fail_all(self, failed: Failed) -> None:
-        operations = list(self._under_way.values())
+        operations = list(self._under_way.items())
         self._under_way.clear()
         self._unsent.clear()
         self._bytes = 0
-        for operation in operations:
-            operation.resolve(failed)
+        for number, operation in operations:
+            operation.resolve(number, failed)
 
     def _sweep_at(self, when_s: float) -> None:
         if self._timer is not None:

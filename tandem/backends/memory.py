@@ -11,7 +11,7 @@ from typing import Final, TypeVar, cast
 
 from tandem.backends.port import Heal, ScanPage
 from tandem.backends.timeliness import untimely
-from tandem.core.cluster_life import ClusterLife, next_incarnation
+from tandem.core.cluster_life import ClusterLife, next_incarnation, shown_lives
 from tandem.core.floors import RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US
@@ -99,7 +99,7 @@ class MemoryHome:
     async def incarnation(self, deadline_s: float) -> str | Failed:
         if self._closed:
             return _CLOSED
-        return self._incarnation if self._side is Side.KVSP else ""
+        return shown_lives([self._life({})]) if self._side is Side.KVSP else ""
 
     @property
     def removes(self) -> bool:
@@ -173,7 +173,7 @@ class MemoryHome:
         for held in self._namespaces.values():
             held.floors = RangeFloors()
         past = renewal.past.incarnation
-        self._incarnation = next_incarnation("later", self._incarnation, past)
+        self._incarnation = next_incarnation("later", self._clock.now_us(), self._incarnation, past)
         self._commits += 1
         return Renewed(self._incarnation, removed)
 

@@ -6,7 +6,7 @@ no timer of its own. Whatever passes `tests/backends/contract.py` may stand here
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.key import Key
@@ -156,4 +156,21 @@ class CollectableObjects(Backend, Protocol):
         self, namespace: str, limit: int, deadline_s: float
     ) -> NamespacePurge | Removal | Failed:
         """Removes some objects of a namespace whose id is never used again, unconditionally."""
+        ...
+
+
+Puts: TypeAlias = Sequence[tuple[Key, Record]]
+"""Clients' legs that are started together."""
+
+Replied: TypeAlias = Callable[[Sequence[tuple[int, WriteReply]]], None]
+"""Takes the replies that have come together, each with the position of its put in the group."""
+
+
+@runtime_checkable
+class TakesGroups(Protocol):
+    """A home to which a group of writes costs much less than as many single ones."""
+
+    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
+        """Starts each of `puts` as `put_if_newer` would. Every one of them has its reply by the
+        deadline, none before this has returned. A home that raises has started none of them."""
         ...

@@ -5,39 +5,28 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
-import grpc
-
 from tandem.client.calls import BatchResult, Calls, as_read
+from tandem.client.channel import GatewayChannel, check_token
 from tandem.client.large import Source, StreamedEntry, first_chunk, remaining, upload
 from tandem.client.namespaces import Namespaces
 from tandem.client.operations import Operation, fill_put
 from tandem.client.ops import Ops
 from tandem.client.retries import Retries
 from tandem.client.session import Session
+from tandem.client.tokens import Tokens
 from tandem.client.values import Entry, Item, ListedKey, entry_of, listed_key_of
+from tandem.core.access import check_account
 from tandem.core.key import check_name_length
-from tandem.core.limits import BATCH_BYTES_MAX, LIST_PAGE_MAX, MIB
+from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.randomness import Entropy, SystemEntropy
 from tandem.wire.codec import JsonValue, decode_metadata
+from tandem.wire.cursor import encode_cursor
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
 TIMEOUT_S: Final = 10.0
 SESSION_KEYS_MAX: Final = 100_000
-
-_CHANNEL_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", BATCH_BYTES_MAX + 1 * MIB),
-    ("grpc.max_send_message_length", BATCH_BYTES_MAX + 1 * MIB),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    # A connection of its own for each client: the kernel spreads connections over the gateway's
-    # worker processes.
-    ("grpc.use_local_subchannel_pool", 1),
-)
 
 
 class Client:
@@ -54,11 +43,13 @@ class Client:
     Reads see the client's own writes and never go back in time, through whichever gateway: the
     client remembers the newest version of up to `session_keys_max` keys.
 
-    Every method may raise InvalidArgument (nothing was done), NamespaceNotFound, Overloaded
-    (nothing was done, even after retries) and Unavailable. Reads are retried until the timeout,
-    within a budget. A write that ends with Unavailable may have happened, or may still happen, and
-    is not retried: the repeat would be a *newer* write, which would put back a value that somebody
-    else has replaced in between. Where that cannot be, call `put` again.
+    Every method may raise InvalidArgument, Unauthenticated, PermissionDenied, QuotaExceeded,
+    Overloaded (in all of these, nothing was done), NamespaceNotFound and Unavailable. Reads are
+    retried until the timeout, within a budget; except where it is the namespace that nobody who
+    answers knows: that is Unconfirmed, at once. A write that ends with Unavailable may have
+    happened, or may still happen, and is not retried: the repeat would be a *newer* write, which
+    would put back a value that somebody else has replaced in between. Where that cannot be, call
+    `put` again.
     """
 
     def __init__(
@@ -66,12 +57,20 @@ class Client:
         address: str,
         namespace: str | None = None,
         *,
+        token: str = "",
+        account: str = "",
         timeout_s: float = TIMEOUT_S,
         session_keys_max: int = SESSION_KEYS_MAX,
         entropy: Entropy | None = None,
     ) -> None:
-        """`namespace` is an id or a title; without one `namespaces` and `ops` can be used."""
+        """`namespace` is an id or a title; without one only `namespaces`, `tokens` and `ops` work.
+
+        A gateway on this machine may let clients in without a `token`. `account` is whose titles
+        are meant; when it is empty, the token's.
+        """
         self._address = address
+        self._token = check_token(token)
+        self._account = check_account(account) if account else ""
         self._namespace = namespace
         self._timeout_s = timeout_s
         self._entropy = entropy or SystemEntropy()
@@ -80,9 +79,10 @@ class Client:
         self._open_calls: Calls | None = None
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        self._channel = GatewayChannel(self._address, self._token)
         self._stub = kv_pb2_grpc.KVStub(self._channel)
-        self.namespaces = Namespaces(self._channel, self._retries, self._timeout_s)
+        self.namespaces = Namespaces(self._channel, self._retries, self._timeout_s, self._account)
+        self.tokens = Tokens(self._channel, self._retries, self._timeout_s, self._account)
         self.ops = Ops(self._channel, self._retries, self._timeout_s)
         try:
             if self._namespace is not None:
@@ -210,16 +210,20 @@ class Client:
         self,
         prefix: str = "",
         *,
+        after: str = "",
         limit: int | None = None,
         page_size: int = LIST_PAGE_MAX,
         timeout_s: float | None = None,
     ) -> AsyncIterator[ListedKey]:
-        """The names that begin with `prefix`, in byte order, at most `limit` of them.
+        """The names that begin with `prefix` and come after `after`, in byte order, at most
+        `limit` of them.
 
         A listing may lag behind writes made through other gateways. `timeout_s` is for one page.
         """
         check_name_length(prefix, "prefix")
-        left, cursor = limit, ""
+        check_name_length(after, "after")
+        left = limit
+        cursor = encode_cursor(self._calls.namespace_id, prefix, after) if after else ""
         while left is None or left > 0:
             request = kv_pb2.ListRequest(
                 namespace=self._calls.namespace_id,

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypedDict, Unpack
 
-import grpc
-
+from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Retries
+from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
 from tandem.core.namespace import (
     Namespace,
@@ -20,29 +21,46 @@ from tandem.wire.namespace_codec import change_message, namespace_of
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc
 
 
+class Changes(TypedDict, total=False):
+    """Settings by name; one that is left out, or None, stays as it is. Limits are what each gateway
+    machine lets through, and 0 is no limit."""
+
+    ack_policy: AckPolicy | None
+    read_mode: ReadMode | None
+    operations_per_s: int | None
+    bytes_per_s: int | None
+    """Of values and metadata, written and read."""
+    large_bodies_max: int | None
+    """Values above 1 MiB that are sent at the same time."""
+    key_write_interval: bool | None
+    """One write a second for each key, as Workers KV has it."""
+
+
 class Namespaces:
     """Creates, finds and changes namespaces.
 
     Methods that take a namespace accept its id or its title. Each raises InvalidArgument,
     NamespaceNotFound or NamespaceExists where it says so by its name, and Unavailable when the
-    gateway could not answer; after Unavailable, `create` may have happened.
+    gateway could not answer; after Unavailable, `create` may have happened. An `account` that is
+    not given is the client's.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, retries: Retries, timeout_s: float) -> None:
+    def __init__(
+        self, channel: GatewayChannel, retries: Retries, timeout_s: float, account: str
+    ) -> None:
         self._stub = namespaces_pb2_grpc.NamespacesStub(channel)
         self._retries = retries
         self._timeout_s = timeout_s
+        self._account = account
 
     async def create(
-        self,
-        title: str,
-        *,
-        ack_policy: AckPolicy | None = None,
-        read_mode: ReadMode | None = None,
+        self, title: str, *, account: str | None = None, **settings: Unpack[Changes]
     ) -> Namespace:
-        """Creates a namespace; NamespaceExists when another one has the title."""
+        """Creates a namespace; NamespaceExists when another one of the account has the title."""
         request = namespaces_pb2.CreateNamespaceRequest(
-            title=check_title(title), settings=change_message(SettingsChange(ack_policy, read_mode))
+            title=check_title(title),
+            settings=change_message(SettingsChange(**settings)),
+            account=self._account_of(account),
         )
         reply = await self._retries.call(
             lambda left_s: self._stub.CreateNamespace(request, timeout=left_s),
@@ -52,9 +70,13 @@ class Namespaces:
         )
         return namespace_of(reply)
 
-    async def list(self) -> Sequence[Namespace]:
-        """All namespaces, by title."""
-        request = namespaces_pb2.ListNamespacesRequest()
+    async def list(
+        self, *, account: str | None = None, all_accounts: bool = False
+    ) -> Sequence[Namespace]:
+        """The namespaces of an account, or of all that the client reaches, by title."""
+        request = namespaces_pb2.ListNamespacesRequest(
+            account="" if all_accounts else self._account_of(account), all_accounts=all_accounts
+        )
         reply = await self._retries.call(
             lambda left_s: self._stub.ListNamespaces(request, timeout=left_s),
             "",
@@ -63,7 +85,7 @@ class Namespaces:
         )
         return [namespace_of(message) for message in reply.namespaces]
 
-    async def get(self, namespace: str) -> Namespace:
+    async def get(self, namespace: str, *, account: str | None = None) -> Namespace:
         """The namespace with this id or title; NamespaceNotFound when there is none.
 
         Text of 32 lower-case hex digits is an id.
@@ -71,7 +93,9 @@ class Namespaces:
         if is_namespace_id(namespace):
             request = namespaces_pb2.GetNamespaceRequest(id=namespace)
         else:
-            request = namespaces_pb2.GetNamespaceRequest(title=check_title(namespace))
+            request = namespaces_pb2.GetNamespaceRequest(
+                title=check_title(namespace), account=self._account_of(account)
+            )
         reply = await self._retries.call(
             lambda left_s: self._stub.GetNamespace(request, timeout=left_s),
             namespace,
@@ -96,17 +120,11 @@ class Namespaces:
             raise NamespaceExists(title) from None
         return namespace_of(reply)
 
-    async def configure(
-        self,
-        namespace: str,
-        *,
-        ack_policy: AckPolicy | None = None,
-        read_mode: ReadMode | None = None,
-    ) -> Namespace:
-        """Changes settings; None leaves one as it is."""
+    async def configure(self, namespace: str, **settings: Unpack[Changes]) -> Namespace:
+        """Changes settings."""
         request = namespaces_pb2.ConfigureNamespaceRequest(
             id=await self.id_of(namespace),
-            settings=change_message(SettingsChange(ack_policy, read_mode)),
+            settings=change_message(SettingsChange(**settings)),
         )
         reply = await self._retries.call(
             lambda left_s: self._stub.ConfigureNamespace(request, timeout=left_s),
@@ -133,3 +151,7 @@ class Namespaces:
         if is_namespace_id(namespace):
             return check_namespace_id(namespace)
         return (await self.get(namespace)).id
+
+    def _account_of(self, given: str | None) -> str:
+        """What a request says: nothing when the gateway is to take the token's."""
+        return self._account if given is None else check_account(given)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import grpc
-
+from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Retries
 from tandem.core.key import Key
 from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
@@ -19,7 +18,7 @@ class Ops:
     All of them can be repeated without harm, and are, within the retry budget.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, retries: Retries, timeout_s: float) -> None:
+    def __init__(self, channel: GatewayChannel, retries: Retries, timeout_s: float) -> None:
         self._stub = ops_pb2_grpc.OpsStub(channel)
         self._retries = retries
         self._timeout_s = timeout_s

@@ -1,8 +1,9 @@
 """When the client tries again, and how a call by itself (not in a lane) is made.
 
-Only what is safe to repeat is repeated: reads, what the gateway refused for lack of room before it
-began, and administrative calls that do the same when done twice. All retries of a client share one
-budget, so a gateway in trouble sees at most a tenth more load from them.
+Only what is safe to repeat is repeated: reads, what the gateway refused before it began (for lack
+of room; or over a quota, after the time that it asked for), and administrative calls that do the
+same when done twice. All retries of a client share one budget, so a gateway in trouble sees at most
+a tenth more load from them.
 """
 
 import asyncio
@@ -12,18 +13,22 @@ from typing import Final, TypeVar
 import grpc
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception,
-    stop_after_delay,
+    stop_before_delay,
     wait_random_exponential,
 )
 
 from tandem.core.backoff import RetryBudget, delay_s
-from tandem.errors import Overloaded, Unavailable
+from tandem.errors import Overloaded, QuotaExceeded, Unavailable, Unconfirmed
 from tandem.runtime.randomness import Entropy
 from tandem.wire.status import error_of_call
 
 RETRY_FIRST_S: Final = 0.02
 RETRY_MOST_S: Final = 1.0
+TOGETHER_S: Final = 0.05
+"""What waits for a quota comes back at multiples of this, and so in one message: single ones would
+cost the gateway more than what they ask for."""
 RETRY_TOKENS_MAX: Final = 2000.0
 """A stream in flight that breaks may be repeated whole, once."""
 RETRY_TOKENS_PER_SUCCESS: Final = 0.1
@@ -46,12 +51,14 @@ class Retries:
         """Waits before retry `attempt` (1, 2, ...); False at once when there must be none."""
         if self.closed or not _is_safe(error, repeatable):
             return False
-        pause_s = delay_s(
+        pause_s = _asked_s(error) + delay_s(
             attempt,
             first_s=RETRY_FIRST_S,
             most_s=RETRY_MOST_S,
             unit_random=self._entropy.uniform(0, 1),
         )
+        if isinstance(error, QuotaExceeded):
+            pause_s += -(asyncio.get_running_loop().time() + pause_s) % TOGETHER_S
         if pause_s >= left_s or not self.budget.spend():
             return False
         await asyncio.sleep(pause_s)
@@ -85,11 +92,24 @@ class Retries:
 
         return await AsyncRetrying(
             retry=retry_if_exception(may_repeat),
-            wait=wait_random_exponential(multiplier=RETRY_FIRST_S, max=RETRY_MOST_S),
-            stop=stop_after_delay(timeout_s),
+            wait=_asked_of + wait_random_exponential(multiplier=RETRY_FIRST_S, max=RETRY_MOST_S),
+            stop=stop_before_delay(timeout_s),
             reraise=True,
         )(once)
 
 
 def _is_safe(error: BaseException, repeatable: bool) -> bool:
-    return isinstance(error, Overloaded) or (repeatable and isinstance(error, Unavailable))
+    if isinstance(error, Overloaded | QuotaExceeded):
+        return True
+    if isinstance(error, Unconfirmed):
+        return False
+    return repeatable and isinstance(error, Unavailable)
+
+
+def _asked_s(error: BaseException | None) -> float:
+    """How long the gateway asked to wait."""
+    return error.retry_after_s if isinstance(error, QuotaExceeded) else 0.0
+
+
+def _asked_of(state: RetryCallState) -> float:
+    return _asked_s(state.outcome.exception() if state.outcome else None)

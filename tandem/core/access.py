@@ -8,6 +8,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
+from tandem.core.quota import NO_QUOTA, Quota
 from tandem.errors import InvalidArgument, PermissionDenied
 
 ACCOUNT_CHARS_MAX: Final = 64
@@ -39,6 +40,8 @@ class Grant:
     """The only account that it reaches; None for all, and with them the deployment itself."""
     namespaces: frozenset[str] | None = None
     """The ids of the only namespaces that it reaches; None for all of the account."""
+    quota: Quota = NO_QUOTA
+    """What its holder may use, on each gateway machine."""
 
     def demand(self, permission: Permission, account: str, namespace: str) -> None:
         """Raises PermissionDenied unless this may be done to a namespace, which is `account`'s."""

@@ -77,6 +77,8 @@ class Breaker:
     def __init__(self, rule: BreakerRule) -> None:
         self._rule = rule
         self.state = BreakerState.CLOSED
+        self.openings = 0
+        """How often it has opened: for whoever looks only now and then."""
         self._failures = 0
         self._failing_since_us = 0
         self._opened_us = 0
@@ -111,12 +113,12 @@ class Breaker:
         """Notes a call that was admitted and whose outcome nobody will know."""
         self._trials = max(0, self._trials - 1)
 
-    def succeeded(self) -> None:
-        """Notes a call that the home answered."""
+    def succeeded(self, calls: int = 1) -> None:
+        """Notes calls that the home answered."""
         self._failures = 0
         if self.state is BreakerState.HALF_OPEN:
-            self._successes += 1
-            self._trials = max(0, self._trials - 1)
+            self._successes += calls
+            self._trials = max(0, self._trials - calls)
             if self._successes >= self._rule.successes_to_close:
                 self.state = BreakerState.CLOSED
 
@@ -141,4 +143,5 @@ class Breaker:
 
     def _open(self, now_us: int) -> None:
         self.state = BreakerState.OPEN
+        self.openings += 1
         self._opened_us = now_us

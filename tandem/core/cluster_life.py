@@ -5,11 +5,13 @@ deletions. The other home keeps a *mirror* of each cluster: incarnation, commit 
 they were when something was last collected. A cluster that is behind its mirror must begin a new
 life before anything is collected or swept again.
 
-An incarnation is `LIFE-RANDOM`: lives count up, so an old mirror is told from a new cluster.
+An incarnation is `LIFE-RANDOM`, or for lives after the first `LIFE-BEGUN-RANDOM`. Lives count up, so
+an old mirror is told from a new cluster; a gateway that meets a later life sees since when it may
+lack records.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
@@ -53,9 +55,27 @@ def life_of(incarnation: str) -> int:
     return int(number) if dash and number.isdecimal() else 0
 
 
-def next_incarnation(random: str, *before: str) -> str:
-    """An incarnation that comes after all of `before`."""
-    return f"{max(map(life_of, before), default=-1) + 1}-{random}"
+def next_incarnation(random: str, now_us: int = 0, *before: str) -> str:
+    """An incarnation that comes after all of `before` and begins now; the first without any."""
+    if not before:
+        return f"0-{random}"
+    return f"{max(map(life_of, before)) + 1}-{now_us}-{random}"
+
+
+def shown_lives(lives: Iterable[ClusterLife]) -> str:
+    """The incarnations of all clusters as one text, by which gateways notice a change."""
+    return ",".join(f"{life.name}={life.incarnation}" for life in lives)
+
+
+def renewed_us(shown: str) -> int:
+    """When the youngest of the clusters that are shown so began its life, in microseconds since the
+    epoch; 0 when all are in their first."""
+    begun = (one.partition("=")[2].split("-") for one in shown.split(","))
+    return max((int(parts[1]) for parts in begun if _is_later(parts)), default=0)
+
+
+def _is_later(parts: list[str]) -> bool:
+    return len(parts) == 3 and parts[0].isdecimal() and parts[1].isdecimal()
 
 
 def is_behind(cluster: ClusterLife, mirror: ClusterLife | None) -> bool:

@@ -31,7 +31,9 @@ class BadEnvelope(ValueError):
     """Bytes that are not an envelope of a format that this program knows."""
 
 
-def seal(version: Version, value: bytes, *, metadata: bytes = b"", expires_at_s: int = 0) -> Record:
+def seal(
+    version: Version, value: bytes | bytearray, *, metadata: bytes = b"", expires_at_s: int = 0
+) -> Record:
     """The record of a value with its envelope; `value` is copied once, into the envelope."""
     assert len(metadata) <= METADATA_BYTES_MAX, "no reader would open it"
     head = _VALUE_HEAD.pack(

@@ -9,7 +9,7 @@ import base64
 from typing import Final, NamedTuple
 
 from tandem.core.limits import KEY_NAME_BYTES_MAX
-from tandem.errors import InvalidArgument
+from tandem.errors import Breach, InvalidArgument
 
 SYSTEM_NAMESPACE: Final = "0" * 32
 """Holds the records of the namespaces themselves."""
@@ -36,9 +36,9 @@ class Key(NamedTuple):
 def check_name(name: str, field: str = "key") -> None:
     """Raises InvalidArgument unless `name` can be the name of a key."""
     if not name:
-        raise InvalidArgument(field, "must not be empty")
+        raise InvalidArgument(field, "must not be empty", Breach.EMPTY)
     if name in {".", ".."}:
-        raise InvalidArgument(field, f'"{name}" is not allowed as a name')
+        raise InvalidArgument(field, f'"{name}" is not allowed as a name', Breach.RESERVED, name)
     check_name_length(name, field)
 
 
@@ -50,7 +50,10 @@ def check_name_length(name: str, field: str = "key") -> None:
         raise InvalidArgument(field, f"is not valid Unicode at character {error.start}") from None
     if length > KEY_NAME_BYTES_MAX:
         raise InvalidArgument(
-            field, f"UTF-8 length of {length} bytes exceeds the limit of {KEY_NAME_BYTES_MAX}"
+            field,
+            f"UTF-8 length of {length} bytes exceeds the limit of {KEY_NAME_BYTES_MAX}",
+            Breach.TOO_MUCH,
+            length,
         )
 
 

@@ -17,6 +17,11 @@ BATCH_OPERATIONS_MAX: Final = 1000
 BATCH_BYTES_MAX: Final = 32 * MIB
 """A batch, and so any one message, holds at least one value of full size."""
 
+LARGE_BODY_BYTES: Final = 1 * MIB
+"""A quota may bound how many values above this are received at the same time."""
+KEY_WRITE_INTERVAL_US: Final = 1_000_000
+"""Between two writes of one key, in a namespace that asks for it, as Workers KV does."""
+
 NAMESPACE_TITLE_CHARS_MAX: Final = 512
 NAMESPACES_MAX: Final = 1000
 OBJECT_NAME_BYTES_MAX: Final = 1024

@@ -5,15 +5,16 @@ The id never changes and is never used again; the title is what people use and m
 
 import enum
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
 from tandem.core.access import DEFAULT_ACCOUNT, check_account
 from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
+from tandem.core.quota import NO_QUOTA, QUOTA_FIELDS, Quota, check_quota
 from tandem.core.race import AckPolicy
-from tandem.errors import InvalidArgument, NamespaceNotFound
+from tandem.errors import Breach, InvalidArgument, NamespaceNotFound
 
 FORMAT: Final = 1
 
@@ -33,6 +34,14 @@ class Settings:
     ack_policy: AckPolicy = AckPolicy.FIRST_INTENT
     read_mode: ReadMode = ReadMode.RACE
     epoch: int = 0
+    quota: Quota = NO_QUOTA
+    key_write_interval: bool = False
+    """One write a second for each key, as Workers KV has it; more are refused."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything must be charged at all."""
+        return bool(self.quota) or self.key_write_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +50,30 @@ class SettingsChange:
 
     ack_policy: AckPolicy | None = None
     read_mode: ReadMode | None = None
+    operations_per_s: int | None = None
+    bytes_per_s: int | None = None
+    large_bodies_max: int | None = None
+    key_write_interval: bool | None = None
 
     def applied_to(self, settings: Settings) -> Settings:
         """The settings after the change, one epoch later; the same ones when nothing changes."""
-        changed = Settings(
-            self.ack_policy or settings.ack_policy,
-            self.read_mode or settings.read_mode,
-            settings.epoch,
+        quota, interval = settings.quota, self.key_write_interval
+        changed = replace(
+            settings,
+            ack_policy=self.ack_policy or settings.ack_policy,
+            read_mode=self.read_mode or settings.read_mode,
+            quota=Quota(
+                _changed(self.operations_per_s, quota.operations_per_s),
+                _changed(self.bytes_per_s, quota.bytes_per_s),
+                _changed(self.large_bodies_max, quota.large_bodies_max),
+            ),
+            key_write_interval=settings.key_write_interval if interval is None else interval,
         )
-        if changed == settings:
-            return settings
-        return Settings(changed.ack_policy, changed.read_mode, settings.epoch + 1)
+        return settings if changed == settings else replace(changed, epoch=settings.epoch + 1)
+
+
+def _changed(wanted: int | None, now: int) -> int:
+    return now if wanted is None else wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +106,8 @@ _NO_NAMESPACE: Final = (
 
 
 def encode_namespace(namespace: Namespace) -> bytes:
-    """The value of the namespace's record."""
+    """The value of the namespace's record. What came after the first release is left out where it
+    has no effect, so that older gateways read all that they can."""
     fields: dict[str, str | int] = {
         "format": FORMAT,
         "id": namespace.id,
@@ -96,6 +119,10 @@ def encode_namespace(namespace: Namespace) -> bytes:
     }
     if namespace.account != DEFAULT_ACCOUNT:
         fields["account"] = namespace.account
+    limits = asdict(namespace.settings.quota)
+    fields.update({name: limit for name, limit in limits.items() if limit})
+    if namespace.settings.key_write_interval:
+        fields["key_write_interval"] = True
     return json.dumps(
         fields,
         ensure_ascii=False,
@@ -111,7 +138,11 @@ def decode_namespace(raw: bytes) -> Namespace:
         if fields["format"] != FORMAT:
             raise BadNamespaceRecord(f"namespace format {fields['format']!r} is not known here")
         settings = Settings(
-            AckPolicy(fields["ack_policy"]), ReadMode(fields["read_mode"]), int(fields["epoch"])
+            AckPolicy(fields["ack_policy"]),
+            ReadMode(fields["read_mode"]),
+            int(fields["epoch"]),
+            Quota(*(check_quota(int(fields.get(name, 0)), name) for name in QUOTA_FIELDS)),
+            bool(fields.get("key_write_interval", False)),
         )
         namespace = Namespace(
             id=str(fields["id"]),
@@ -147,11 +178,13 @@ def check_namespace_id(text: str) -> str:
 def check_title(title: str) -> str:
     """`title`; InvalidArgument unless it has 1 to 512 characters and none of them is a control."""
     if not title:
-        raise InvalidArgument("title", "must not be empty")
+        raise InvalidArgument("title", "must not be empty", Breach.EMPTY)
     if len(title) > NAMESPACE_TITLE_CHARS_MAX:
         raise InvalidArgument(
             "title",
             f"length of {len(title)} characters exceeds the limit of {NAMESPACE_TITLE_CHARS_MAX}",
+            Breach.TOO_MUCH,
+            len(title),
         )
     for position, character in enumerate(title):
         if character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff":

@@ -23,7 +23,9 @@ counts as failed, and is to be repaired. A read of one home leaves its misses un
 
 A home that is *behind* never gives the first answer. A miss in the other home is then the answer,
 unconfirmed unless both miss. The home that is behind is asked only where the other one failed (the
-answer is marked stale) or is below wanted (then both were compared, and nothing is stale).
+answer is marked stale) or is below wanted (then both were compared, and nothing is stale). Where
+both are behind, both are waited for, and the newer record is the answer: each acknowledged write is
+in one of them. If only one replies, what it says is stale.
 
 Writing: a leg confirms when the home stored the record or holds a newer one, and, by that home's
 clock, the version was neither too old nor too far ahead (`ACK_WINDOW_US`, the home's skew).
@@ -85,7 +87,7 @@ class GiveUp:
 
 
 class ReadRace:
-    """One read of one key over the homes in `sides`; `behind` is the home not to be trusted.
+    """One read of one key over the homes in `sides`; those in `behind` are not to be trusted.
 
     `sides` are those that the namespace is read from. A home that is merely switched off or down
     stays among them and replies `Failed`: otherwise a miss in the other would pass as confirmed.
@@ -97,12 +99,14 @@ class ReadRace:
         self,
         wanted: Version = NO_VERSION,
         sides: tuple[Side, ...] = BOTH_SIDES,
-        behind: Side | None = None,
+        behind: tuple[Side, ...] = (),
     ) -> None:
         self._wanted = wanted
         self._sides = sides
         self._behind = behind
-        self._trusted = tuple(side for side in sides if side is not behind) or sides
+        self._trusted = tuple(side for side in sides if side not in behind) if behind else sides
+        if not self._trusted and len(sides) == 1:
+            self._trusted = sides
         self._last_resort = next((side for side in sides if side not in self._trusted), None)
         self._replies: dict[Side, ReadReply] = {}
         self.answered = False
@@ -131,9 +135,11 @@ class ReadRace:
 
     def _decide(self) -> Answer | GiveUp | None:
         replies = self._replies
+        if not self._trusted:
+            return self._compare() if self.complete() else None
         for side in self._trusted:
             if side in replies and self._satisfies(side, replies[side]):
-                return _answer(side, replies[side], stale=side is self._behind)
+                return _answer(side, replies[side], stale=side in self._behind)
         if any(side not in replies for side in self._trusted):
             return None
         if self._last_resort is not None:
@@ -151,6 +157,18 @@ class ReadRace:
             return _answer(behind, reply, stale=isinstance(trusted, Failed))
         return self._settle()
 
+    def _compare(self) -> Answer | GiveUp:
+        """Both homes are behind, and both have replied: the newest of what they know counts."""
+        replies = self._replies
+        fit = [side for side in self._sides if self._satisfies(side, replies[side])]
+        newest = max(fit, key=lambda side: _version(replies[side]), default=None)
+        if newest is None:
+            return self._settle()
+        other = replies[newest.other]
+        if isinstance(other, Glimpsed) and other.version > _version(replies[newest]):
+            return self._settle()
+        return _answer(newest, replies[newest], stale=isinstance(other, Failed))
+
     def _settle(self) -> Answer | GiveUp:
         """Every reply is in, and none of them has a record that will do."""
         replies = self._replies
@@ -159,7 +177,7 @@ class ReadRace:
         if self._wanted == NO_VERSION and missed and not glimpsed:
             failed = any(isinstance(reply, Failed) for reply in replies.values())
             alone = failed or not self.over_both()
-            return Answer(None, unconfirmed=alone, stale=missed == [self._behind])
+            return Answer(None, unconfirmed=alone, stale=alone and missed[0] in self._behind)
         return GiveUp(tuple(f"{s.value}: {_describe(r)}" for s, r in replies.items()))
 
     def _satisfies(self, side: Side, reply: ReadReply) -> bool:
@@ -172,8 +190,9 @@ class ReadRace:
                 return False
 
     def _is_zombie(self, side: Side, record: Record) -> bool:
-        """Whether KVSP has said already that this value was deleted for good."""
-        if side is Side.KVSP or Side.KVSP not in self._trusted or record.kind is Kind.TOMBSTONE:
+        """Whether KVSP has said already that this value was deleted for good, and S3 alone does not
+        know better."""
+        if side is Side.KVSP or self._behind == (Side.KVSP,) or record.kind is Kind.TOMBSTONE:
             return False
         match self._replies.get(Side.KVSP):
             case Missing(_, floor):
@@ -235,6 +254,17 @@ def _stamp(reply: ReadReply) -> tuple[Version, bytes] | None:
             return None
 
 
+def _version(reply: ReadReply) -> Version:
+    """The version of a reply that satisfies; a miss is a tombstone at the floor."""
+    match reply:
+        case Found(record):
+            return record.version
+        case Missing(_, floor):
+            return floor
+        case Glimpsed() | Failed():
+            return NO_VERSION
+
+
 def _answer(side: Side, reply: ReadReply, *, stale: bool) -> Answer:
     match reply:
         case Found(record):
@@ -278,7 +308,7 @@ class WriteRace:
     """One write over the homes in `skew_max_us`, which says how far ahead of each home's clock
     a version may be for its confirmation to count."""
 
-    __slots__ = ("_confirmed", "_first", "_intent", "_newest", "_policy", "_replies",
+    __slots__ = ("_confirmed", "_first", "_holding", "_intent", "_newest", "_policy", "_replies",
                  "_skew_max_us", "_time_us", "answered")  # fmt: skip
 
     def __init__(
@@ -291,6 +321,7 @@ class WriteRace:
         self._intent: bool | None = None
         self._first: Side | None = None
         self._confirmed = 0
+        self._holding = 0
         self._newest: Version | None = None
         self.answered = False
 
@@ -298,9 +329,11 @@ class WriteRace:
         """Takes one home's reply; returns what to tell the client, once, or None to wait on."""
         assert side not in self._replies
         self._replies[side] = reply
-        if self._counts(side, reply):
-            self._confirmed += 1
-            self._first = self._first or side
+        if isinstance(reply, _HOLDS):
+            self._holding += 1
+            if self._in_time(side, reply):
+                self._confirmed += 1
+                self._first = self._first or side
         if isinstance(reply, Superseded) and (self._newest is None or reply.newest > self._newest):
             self._newest = reply.newest
         return self._outcome()
@@ -317,6 +350,8 @@ class WriteRace:
 
     def unconfirmed(self) -> tuple[Side, ...]:
         """The homes that are not known to hold this version or a newer one."""
+        if self._holding == len(self._skew_max_us):
+            return ()
         return tuple(
             side for side in self._skew_max_us if not isinstance(self._replies.get(side), _HOLDS)
         )
@@ -356,10 +391,8 @@ class WriteRace:
             case Refused(refusal):
                 return f"refused: {refusal.value}"
             case Stored() | Superseded():
-                return "confirmed" if self._counts(side, reply) else "confirmed out of time"
+                return "confirmed" if self._in_time(side, reply) else "confirmed out of time"
 
-    def _counts(self, side: Side, reply: WriteReply) -> bool:
-        if not isinstance(reply, _HOLDS):
-            return False
+    def _in_time(self, side: Side, reply: Stored | Superseded) -> bool:
         age_us = reply.home_time_us - self._time_us
         return -self._skew_max_us[side] <= age_us <= ACK_WINDOW_US

@@ -19,7 +19,7 @@ from tandem.core.limits import (
 )
 from tandem.core.record import Record
 from tandem.core.version import NO_VERSION, VERSION_BYTES, Version
-from tandem.errors import InvalidArgument
+from tandem.errors import Breach, InvalidArgument
 
 EXPIRES_AT_S_MAX = 2**40
 """The year 36812: above it a number is not a time in seconds."""
@@ -37,7 +37,8 @@ class Put(NamedTuple):
     """Store a value."""
 
     key: Key
-    value: bytes
+    value: bytes | bytearray
+    """Not changed by anyone any more."""
     metadata: bytes = b""
     expires_at_s: int = 0
     above: Version = NO_VERSION
@@ -104,7 +105,10 @@ def check_value_size(size: int) -> None:
     """Raises InvalidArgument when a value is too large."""
     if size > VALUE_BYTES_MAX:
         raise InvalidArgument(
-            "value", f"length of {size} bytes exceeds the limit of {VALUE_BYTES_MAX}"
+            "value",
+            f"length of {size} bytes exceeds the limit of {VALUE_BYTES_MAX}",
+            Breach.TOO_MUCH,
+            size,
         )
 
 
@@ -113,8 +117,12 @@ def check_metadata(metadata: bytes) -> None:
     if not metadata:
         return
     if len(metadata) > METADATA_BYTES_MAX:
+        size = len(metadata)
         raise InvalidArgument(
-            "metadata", f"length of {len(metadata)} bytes exceeds the limit of {METADATA_BYTES_MAX}"
+            "metadata",
+            f"length of {size} bytes exceeds the limit of {METADATA_BYTES_MAX}",
+            Breach.TOO_MUCH,
+            size,
         )
     try:
         json.loads(metadata.decode(), parse_constant=_no_constant)
@@ -126,40 +134,50 @@ def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not JSON")
 
 
-def check_expiration(expires_at_s: int, ttl_s: int, now_s: int) -> int:
-    """The absolute expiration in seconds, 0 for never; the ttl wins when both are given.
+def check_expiration(expires_at_s: int | None, ttl_s: int | None, now_s: int) -> int:
+    """The absolute expiration in seconds, 0 for never; None was not given, and the ttl wins.
 
     Raises InvalidArgument when it lies less than 60 s ahead.
     """
-    if ttl_s:
+    if ttl_s is not None:
         if ttl_s < EXPIRATION_TTL_S_MIN:
             raise InvalidArgument(
-                "expiration_ttl_s", f"{ttl_s} is below the minimum of {EXPIRATION_TTL_S_MIN}"
+                "expiration_ttl_s",
+                f"{ttl_s} is below the minimum of {EXPIRATION_TTL_S_MIN}",
+                Breach.PAST if ttl_s <= 0 else Breach.TOO_LITTLE,
+                ttl_s,
             )
-        expires_at_s, field = now_s + ttl_s, "expiration_ttl_s"
-    elif expires_at_s:
-        field = "expires_at_s"
-        if expires_at_s < now_s + EXPIRATION_TTL_S_MIN:
-            where = "in the past" if expires_at_s <= now_s else "too near"
-            raise InvalidArgument(
-                field,
-                f"{expires_at_s} is {where}: it must be at least {EXPIRATION_TTL_S_MIN} s after"
-                f" now ({now_s})",
-            )
-    else:
+        return _checked_end(now_s + ttl_s, "expiration_ttl_s", ttl_s)
+    if expires_at_s is None:
         return 0
+    if expires_at_s < now_s + EXPIRATION_TTL_S_MIN:
+        past = expires_at_s <= now_s
+        raise InvalidArgument(
+            "expires_at_s",
+            f"{expires_at_s} is {'in the past' if past else 'too near'}: it must be at least"
+            f" {EXPIRATION_TTL_S_MIN} s after now ({now_s})",
+            Breach.PAST if past else Breach.TOO_LITTLE,
+            expires_at_s,
+        )
+    return _checked_end(expires_at_s, "expires_at_s", expires_at_s)
+
+
+def _checked_end(expires_at_s: int, field: str, given: int) -> int:
     if expires_at_s > EXPIRES_AT_S_MAX:
-        raise InvalidArgument(field, f"{expires_at_s} is not a time in seconds")
+        raise InvalidArgument(
+            field, f"{expires_at_s} is not a time in seconds", Breach.TOO_MUCH, given
+        )
     return expires_at_s
 
 
-def check_cache_ttl(cache_ttl_s: int) -> int | None:
+def check_cache_ttl(cache_ttl_s: int | None) -> int | None:
     """The cache ttl, None for the default; InvalidArgument below 30 s."""
-    if cache_ttl_s == 0:
-        return None
-    if cache_ttl_s < CACHE_TTL_S_MIN:
+    if cache_ttl_s is not None and cache_ttl_s < CACHE_TTL_S_MIN:
         raise InvalidArgument(
-            "cache_ttl_s", f"{cache_ttl_s} is below the minimum of {CACHE_TTL_S_MIN}"
+            "cache_ttl_s",
+            f"{cache_ttl_s} is below the minimum of {CACHE_TTL_S_MIN}",
+            Breach.TOO_LITTLE,
+            cache_ttl_s,
         )
     return cache_ttl_s
 
@@ -173,10 +191,15 @@ def check_version(raw: bytes, field: str) -> Version:
     return Version(raw)
 
 
-def check_page_limit(limit: int) -> int:
-    """The page size; InvalidArgument outside 1 to 1,000, where 0 stands for the default."""
-    if limit == 0:
+def check_page_limit(limit: int | None) -> int:
+    """The page size, where None stands for the default; InvalidArgument outside 1 to 1,000."""
+    if limit is None:
         return LIST_PAGE_DEFAULT
     if not 1 <= limit <= LIST_PAGE_MAX:
-        raise InvalidArgument("limit", f"{limit} is not between 1 and {LIST_PAGE_MAX}")
+        raise InvalidArgument(
+            "limit",
+            f"{limit} is not between 1 and {LIST_PAGE_MAX}",
+            Breach.TOO_LITTLE if limit < 1 else Breach.TOO_MUCH,
+            limit,
+        )
     return limit

@@ -12,11 +12,12 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from tandem.runtime import open_files
 from tandem.runtime.logs import Logger
 
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 _EXIT_ON_SECOND_SIGNAL = 130
-_COLLECT_EACH = 50_000
+COLLECT_EACH = 50_000
 """Objects that may pile up before Python looks for cycles among them. A group of 128 writes makes
 2,000 that live for milliseconds and are in no cycle: with Python's 700, a worker spent an eighth of
 its time on looking for them (165 us of CPU a put became 146)."""
@@ -120,7 +121,8 @@ def run(
         process.install(on_hangup)
         return await main(process)
 
-    gc.set_threshold(_COLLECT_EACH)
+    gc.set_threshold(COLLECT_EACH)
+    open_files.raise_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(guarded())
 

@@ -26,6 +26,7 @@ from tandem.core.request import (
     check_value_size,
     check_version,
 )
+from tandem.core.version import NO_VERSION
 from tandem.errors import InvalidArgument
 from tandem.wire.cursor import decode_cursor, encode_cursor
 from tandem.wire.v1 import kv_pb2
@@ -40,7 +41,7 @@ def read_of(message: kv_pb2.GetRequest) -> Read:
     return Read(
         Key(check_namespace_id(message.namespace), decode_name(message.key)),
         check_version(message.min_version, "min_version"),
-        check_cache_ttl(message.cache_ttl_s),
+        check_cache_ttl(message.cache_ttl_s or None),
     )
 
 
@@ -50,7 +51,9 @@ def put_of(message: kv_pb2.PutRequest, now_s: int, value: bytes | None = None) -
     A `value` that came in pieces stands for the message's own.
     """
     key = Key(check_namespace_id(message.namespace), decode_name(message.key))
-    expires_at_s = check_expiration(message.expires_at_s, message.expiration_ttl_s, now_s)
+    expires_at_s = check_expiration(
+        message.expires_at_s or None, message.expiration_ttl_s or None, now_s
+    )
     metadata = message.metadata
     check_metadata(metadata)
     if value is None:
@@ -74,7 +77,7 @@ def listing_of(message: kv_pb2.ListRequest) -> Listing:
         raise InvalidArgument("prefix", f"is not valid UTF-8 at byte {error.start}") from None
     check_name_length(prefix, "prefix")
     after = decode_cursor(namespace, prefix, message.cursor)
-    return Listing(namespace, prefix, after, check_page_limit(message.limit))
+    return Listing(namespace, prefix, after, check_page_limit(message.limit or None))
 
 
 def check_batch(message: kv_pb2.BatchRequest) -> int:
@@ -96,15 +99,16 @@ def check_batch(message: kv_pb2.BatchRequest) -> int:
 def fill_read(reply: kv_pb2.GetReply, result: ReadResult, now_s: float) -> None:
     """Writes what a read found at `now_s` into its reply."""
     record = result.record
-    if record is not None:
-        reply.version = record.version
-        if is_live(record.kind, record.expires_at_s, now_s):
-            reply.found = True
-            reply.value = record.value
-            if record.metadata:
-                reply.metadata = record.metadata
-            if record.expires_at_s:
-                reply.expires_at_s = record.expires_at_s
+    version = result.version if record is None else record.version
+    if version != NO_VERSION:
+        reply.version = version
+    if record is not None and is_live(record.kind, record.expires_at_s, now_s):
+        reply.found = True
+        reply.value = record.value
+        if record.metadata:
+            reply.metadata = record.metadata
+        if record.expires_at_s:
+            reply.expires_at_s = record.expires_at_s
     if result.cached:
         reply.cache_status = _STALE if result.stale else _HIT
     else:

@@ -1,12 +1,16 @@
 """Messages of the Namespaces service <-> the domain's namespaces."""
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
+from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.namespace import Namespace, ReadMode, Settings, SettingsChange
+from tandem.core.quota import Quota, check_quota
 from tandem.core.race import AckPolicy
 from tandem.errors import InvalidArgument
 from tandem.wire.v1 import namespaces_pb2
 
+_Limit: TypeAlias = Literal["operations_per_s", "bytes_per_s", "large_bodies_max"]
+_LIMITS: Final[tuple[_Limit, ...]] = ("operations_per_s", "bytes_per_s", "large_bodies_max")
 _ACK_POLICIES: Final = {
     AckPolicy.FIRST: namespaces_pb2.ACK_POLICY_FIRST,
     AckPolicy.FIRST_INTENT: namespaces_pb2.ACK_POLICY_FIRST_INTENT,
@@ -23,6 +27,7 @@ _READ_MODE_BY_NUMBER: Final = {number: mode for mode, number in _READ_MODES.item
 
 def namespace_message(namespace: Namespace) -> namespaces_pb2.Namespace:
     """The message that shows a namespace."""
+    quota = namespace.settings.quota
     return namespaces_pb2.Namespace(
         id=namespace.id,
         title=namespace.title,
@@ -30,9 +35,14 @@ def namespace_message(namespace: Namespace) -> namespaces_pb2.Namespace:
             ack_policy=_ACK_POLICIES[namespace.settings.ack_policy],
             read_mode=_READ_MODES[namespace.settings.read_mode],
             epoch=namespace.settings.epoch,
+            operations_per_s=quota.operations_per_s or None,
+            bytes_per_s=quota.bytes_per_s or None,
+            large_bodies_max=quota.large_bodies_max or None,
+            key_write_interval=namespace.settings.key_write_interval or None,
         ),
         created_at_s=namespace.created_at_s,
         title_conflict=namespace.title_conflict,
+        account=namespace.account,
     )
 
 
@@ -43,21 +53,30 @@ def namespace_of(message: namespaces_pb2.Namespace) -> Namespace:
         _ACK_POLICY_BY_NUMBER.get(shown.ack_policy, default.ack_policy),
         _READ_MODE_BY_NUMBER.get(shown.read_mode, default.read_mode),
         shown.epoch,
+        Quota(shown.operations_per_s, shown.bytes_per_s, shown.large_bodies_max),
+        shown.key_write_interval,
     )
     return Namespace(
         message.id,
         message.title,
         settings,
         message.created_at_s,
+        message.account or DEFAULT_ACCOUNT,
         title_conflict=message.title_conflict,
     )
 
 
 def change_message(change: SettingsChange) -> namespaces_pb2.NamespaceSettings:
-    """The message that asks for a change of settings."""
+    """The message that asks for a change; InvalidArgument for a limit that cannot be."""
+    for field in _LIMITS:
+        check_quota(getattr(change, field) or 0, field)
     return namespaces_pb2.NamespaceSettings(
         ack_policy=_ACK_POLICIES[change.ack_policy] if change.ack_policy else None,
         read_mode=_READ_MODES[change.read_mode] if change.read_mode else None,
+        operations_per_s=change.operations_per_s,
+        bytes_per_s=change.bytes_per_s,
+        large_bodies_max=change.large_bodies_max,
+        key_write_interval=change.key_write_interval,
     )
 
 
@@ -68,4 +87,15 @@ def change_of(message: namespaces_pb2.NamespaceSettings) -> SettingsChange:
         raise InvalidArgument("settings.ack_policy", f"{int(policy)} is not an ack policy")
     if mode and mode not in _READ_MODE_BY_NUMBER:
         raise InvalidArgument("settings.read_mode", f"{int(mode)} is not a read mode")
-    return SettingsChange(_ACK_POLICY_BY_NUMBER.get(policy), _READ_MODE_BY_NUMBER.get(mode))
+    return SettingsChange(
+        _ACK_POLICY_BY_NUMBER.get(policy),
+        _READ_MODE_BY_NUMBER.get(mode),
+        _limit(message, "operations_per_s", message.operations_per_s),
+        _limit(message, "bytes_per_s", message.bytes_per_s),
+        _limit(message, "large_bodies_max", message.large_bodies_max),
+        message.key_write_interval if message.HasField("key_write_interval") else None,
+    )
+
+
+def _limit(message: namespaces_pb2.NamespaceSettings, field: _Limit, number: int) -> int | None:
+    return check_quota(number, f"settings.{field}") if message.HasField(field) else None

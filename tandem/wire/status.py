@@ -14,8 +14,13 @@ from tandem.errors import (
     NamespaceExists,
     NamespaceNotFound,
     Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
     TandemError,
+    TokenNotFound,
+    Unauthenticated,
     Unavailable,
+    Unconfirmed,
 )
 from tandem.wire.v1 import kv_pb2
 
@@ -25,10 +30,19 @@ _CODES: Final[dict[type[TandemError], grpc.StatusCode]] = {
     InvalidArgument: grpc.StatusCode.INVALID_ARGUMENT,
     NamespaceNotFound: grpc.StatusCode.NOT_FOUND,
     NamespaceExists: grpc.StatusCode.ALREADY_EXISTS,
+    TokenNotFound: grpc.StatusCode.NOT_FOUND,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
     Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 _CODE_BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
+_TOKEN_FIELD: Final = "token"
+"""With NOT_FOUND: it was a token that was not found, and no namespace."""
+_UNCONFIRMED_FIELD: Final = "unconfirmed"
+"""With UNAVAILABLE: whether there is such a namespace (or token) cannot be told now."""
+
 _INTERNAL_TEXT: Final = "unexpected failure inside the gateway; its log has the details"
 
 
@@ -55,28 +69,48 @@ def fill_error(message: kv_pb2.Error, error: BaseException) -> None:
         message.field, message.message = error.field, _sendable(error.message)
     else:
         message.message = _sendable(str(error))
+        if isinstance(error, QuotaExceeded):
+            message.retry_after_s = error.retry_after_s
+        elif isinstance(error, TokenNotFound):
+            message.field = _TOKEN_FIELD
+        elif isinstance(error, Unconfirmed):
+            message.field = _UNCONFIRMED_FIELD
 
 
 def call_status(error: BaseException) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
     """The status, text and trailing metadata with which a call fails."""
     message = kv_pb2.Error()
     fill_error(message, error)
-    text = f"{message.field}: {message.message}" if message.field else message.message
-    return code_of(error), text, ((ERROR_METADATA_KEY, message.SerializeToString()),)
+    return (
+        code_of(error),
+        _text_of(error, message),
+        ((ERROR_METADATA_KEY, message.SerializeToString()),),
+    )
 
 
 def error_of(message: kv_pb2.Error, subject: str) -> TandemError:
-    """The exception behind a failed operation; `subject` is the namespace that it was about."""
+    """The exception behind a failed operation; `subject` is what it was about, which is nearly
+    always a namespace."""
     code = _CODE_BY_NUMBER.get(message.code, grpc.StatusCode.UNKNOWN)
     match code:
         case grpc.StatusCode.INVALID_ARGUMENT:
             return InvalidArgument(message.field, message.message)
+        case grpc.StatusCode.NOT_FOUND if message.field == _TOKEN_FIELD:
+            return TokenNotFound(subject)
         case grpc.StatusCode.NOT_FOUND:
             return NamespaceNotFound(subject)
         case grpc.StatusCode.ALREADY_EXISTS:
             return NamespaceExists(subject)
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return Unauthenticated(message.message)
+        case grpc.StatusCode.PERMISSION_DENIED:
+            return PermissionDenied(message.message)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if message.HasField("retry_after_s"):
+            return QuotaExceeded(message.message, message.retry_after_s)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return Overloaded(message.message)
+        case grpc.StatusCode.UNAVAILABLE if message.field == _UNCONFIRMED_FIELD:
+            return Unconfirmed(message.message)
         case grpc.StatusCode.UNAVAILABLE:
             return Unavailable(message.message)
         case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:
@@ -96,6 +130,12 @@ def error_of_call(error: grpc.aio.AioRpcError, subject: str) -> TandemError:
     return error_of(
         kv_pb2.Error(code=error.code().value[0], message=error.details() or ""), subject
     )
+
+
+def _text_of(error: BaseException, message: kv_pb2.Error) -> str:
+    if isinstance(error, InvalidArgument):
+        return f"{message.field}: {message.message}"
+    return message.message
 
 
 def _sendable(text: str) -> str:

@@ -3,8 +3,9 @@
 A failure crosses the wire as the text of its `Failed`, whose first word names the reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple, assert_never
 
 from tandem.core.envelope import BadEnvelope, open_envelope
@@ -94,21 +95,26 @@ def add_get(request: pb.StorageRequest, number: int, key: Key) -> None:
     request.gets.add(id=number, namespace=key.namespace, name=key.name.encode())
 
 
-def add_put(
+def add_put(request: pb.StorageRequest, number: int, key: Key, envelope: bytes) -> None:
+    """Appends a client's write to `request`; its reply will carry `number`."""
+    request.puts.add(id=number, namespace=key.namespace, name=key.name.encode(), envelope=envelope)
+
+
+def add_heal(
     request: pb.StorageRequest,
     number: int,
     key: Key,
     envelope: bytes,
-    heal_read_at_us: int,
+    read_at_us: int,
     over_corrupt: bool,
 ) -> None:
-    """Appends a write to `request`; its reply will carry `number`."""
+    """Appends a write that heals to `request`; its reply will carry `number`."""
     request.puts.add(
         id=number,
         namespace=key.namespace,
         name=key.name.encode(),
         envelope=envelope,
-        heal_read_at_us=heal_read_at_us,
+        heal_read_at_us=read_at_us,
         over_corrupt=over_corrupt,
     )
 
@@ -132,8 +138,7 @@ def parse_put(put: pb.StoragePut) -> Put:
 
 def parse_scan(request: pb.ScanRequest) -> Scan:
     """What the message asks for; InvalidArgument when a field is out of bounds."""
-    if not is_namespace_id(request.namespace):
-        raise InvalidArgument("namespace", "is not 32 lower-case hex digits")
+    _check_namespace(request.namespace)
     if not 1 <= request.limit <= SCAN_LIMIT_MAX:
         raise InvalidArgument("limit", f"must be from 1 to {SCAN_LIMIT_MAX}")
     if max(len(request.after), len(request.prefix)) > KEY_NAME_BYTES_MAX:
@@ -149,9 +154,15 @@ def scan_request(scan: Scan) -> pb.ScanRequest:
 
 
 def _parse_key(namespace: str, name: bytes) -> Key:
+    _check_namespace(namespace)
+    return Key(namespace, decode_name(name))
+
+
+@lru_cache(maxsize=4096)
+def _check_namespace(namespace: str) -> None:
+    """Cached, since it stands before every operation; what is refused is not kept."""
     if not is_namespace_id(namespace):
         raise InvalidArgument("namespace", "is not 32 lower-case hex digits")
-    return Key(namespace, decode_name(name))
 
 
 def new_reply(home_time_us: int) -> pb.StorageReply:
@@ -205,14 +216,20 @@ def read_reply(read: pb.StorageRead, home_time_us: int) -> ReadReply:
     return Missing(home_time_us, Version.parse(read.floor) if read.floor else NO_VERSION)
 
 
-def write_reply(written: pb.StorageWritten, home_time_us: int) -> WriteReply:
-    """The core's reply in one line of a message that was sealed at `home_time_us`."""
-    outcome = written.outcome
-    if outcome == pb.WRITE_OUTCOME_STORED:
-        return Stored(home_time_us)
-    if outcome == pb.WRITE_OUTCOME_SUPERSEDED:
+def write_replies(reply: pb.StorageReply) -> Iterator[tuple[int, WriteReply]]:
+    """The number of each write that a message answers, with the core's reply."""
+    stored = Stored(reply.home_time_us)
+    for written in reply.writes:
+        if written.outcome == pb.WRITE_OUTCOME_STORED:
+            yield written.id, stored
+        else:
+            yield written.id, _not_stored(written, reply.home_time_us)
+
+
+def _not_stored(written: pb.StorageWritten, home_time_us: int) -> WriteReply:
+    if written.outcome == pb.WRITE_OUTCOME_SUPERSEDED:
         return Superseded(Version.parse(written.newest), home_time_us)
-    refusal = _REFUSALS.get(outcome)
+    refusal = _REFUSALS.get(written.outcome)
     if refusal is not None:
         return Refused(refusal, home_time_us)
     return _parse_failure(written.failure, home_time_us)

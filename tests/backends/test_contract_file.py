@@ -13,10 +13,11 @@ from tandem.core.key import Key, object_name
 from tandem.runtime.clock import SystemClock
 from tests.backends.contract import HomeContract
 from tests.backends.contract_collect import ObjectsContract
+from tests.backends.contract_groups import GroupContract
 from tests.backends.home_under_test import HomeUnderTest
 
 
-class TestFileHome(HomeContract, ObjectsContract):
+class TestFileHome(GroupContract, HomeContract, ObjectsContract):
     @pytest.fixture
     async def under(self, tmp_path: Path) -> AsyncIterator[HomeUnderTest]:
         clock, path = SystemClock(), tmp_path / "objects.db"

@@ -13,11 +13,12 @@ from tandem.core.key import Key
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
 from tests.backends.contract_collect import RowsContract
+from tests.backends.contract_groups import GroupContract
 from tests.backends.home_under_test import HomeUnderTest
 from tests.kvsp.serving import Kvsp, running_kvsp
 
 
-class TestKvspHome(HomeContract, RowsContract):
+class TestKvspHome(GroupContract, HomeContract, RowsContract):
     @pytest.fixture
     async def under(self, tmp_path: Path) -> AsyncIterator[HomeUnderTest]:
         backends: list[KvspBackend] = []

@@ -129,7 +129,7 @@ async def test_a_client_without_a_namespace(gateway: Running) -> None:
 async def test_calls_that_wait_together_travel_together(gateway: Running, kv: Client) -> None:
     await kv.put("k", b"v")
     calls_before = gateway.store.calls
-    assert await asyncio.gather(*(kv.get("k") for _ in range(500))) == [b"v"] * 500
+    assert await asyncio.gather(*(kv.get("k") for _ in range(100))) == [b"v"] * 100
     assert gateway.store.calls == calls_before + 1
 
 

@@ -11,7 +11,15 @@ import pytest
 from tandem import Client
 from tandem.client import lane
 from tandem.core.version import Version
-from tandem.errors import NamespaceNotFound, Overloaded, TandemError, Unavailable
+from tandem.errors import (
+    NamespaceNotFound,
+    Overloaded,
+    QuotaExceeded,
+    TandemError,
+    Unavailable,
+    Unconfirmed,
+)
+from tandem.wire.status import call_status
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running
 
@@ -116,7 +124,12 @@ async def test_a_graceful_stop_loses_nothing(gateway: Running, kv: Client) -> No
 
 @pytest.mark.parametrize(
     ("failure", "retried"),
-    [(Unavailable("both homes failed"), (True, False)), (Overloaded("full"), (True, True))],
+    [
+        (Unavailable("both homes failed"), (True, False)),
+        (Unconfirmed("it is not known here"), (False, False)),
+        (Overloaded("full"), (True, True)),
+        (QuotaExceeded("over", 0.01), (True, True)),
+    ],
 )
 async def test_what_is_safe_to_repeat_is_repeated(
     failure: Exception, retried: tuple[bool, bool], gateway: Running, kv: Client
@@ -137,6 +150,54 @@ async def _outcome(call: Awaitable[object]) -> object:
         return await call
     except (Unavailable, Overloaded) as error:
         return error
+
+
+async def test_a_quota_is_waited_for_as_long_as_it_says(gateway: Running, kv: Client) -> None:
+    gateway.store.failure = QuotaExceeded("over", 0.2)
+    loop = asyncio.get_running_loop()
+    asked_s = loop.time()
+    task = asyncio.create_task(kv.put("k", b"v"))
+    await _until(partial(_called_at_least, gateway, 3))
+    assert loop.time() - asked_s >= 0.4
+    gateway.store.failure = None
+    await task
+
+
+async def test_what_waits_for_a_quota_comes_back_together(gateway: Running, kv: Client) -> None:
+    gateway.store.failure = QuotaExceeded("over", 0.01)
+    tasks = [asyncio.create_task(kv.get(f"k{n}")) for n in range(50)]
+    await _until(partial(_called_at_least, gateway, 1))
+    gateway.store.failure = None
+    await asyncio.gather(*tasks)
+    assert gateway.store.reads >= 100
+    assert gateway.store.calls <= 20
+
+
+async def test_a_quota_beyond_the_timeout_is_told_at_once(gateway: Running, kv: Client) -> None:
+    gateway.store.failure = QuotaExceeded("over 5 operations a second", 3600.0)
+    for call in (kv.get("k"), kv.put("k", b"v"), kv.put_stream("k", b"v")):
+        with pytest.raises(QuotaExceeded, match="over 5 operations a second") as caught:
+            await call
+        assert caught.value.retry_after_s == 3600.0
+    assert gateway.store.calls == 3
+
+
+async def test_a_call_by_itself_waits_too(gateway: Running, kv: Client) -> None:
+    answers = [QuotaExceeded("over", 0.2), QuotaExceeded("over", 3600.0)]
+    asked: list[float] = []
+
+    async def call(left_s: float) -> None:
+        asked.append(left_s)
+        if answers:
+            code, text, metadata = call_status(answers.pop(0))
+            empty, trailing = grpc.aio.Metadata(), grpc.aio.Metadata(*metadata)
+            raise grpc.aio.AioRpcError(code, empty, trailing, text)
+
+    with pytest.raises(QuotaExceeded) as caught:
+        await kv._retries.call(call, "n", timeout_s=30, repeatable=False)
+    assert caught.value.retry_after_s == 3600.0
+    assert len(asked) == 2
+    assert asked[0] - asked[1] >= 0.2
 
 
 async def test_retries_end_with_the_budget(gateway: Running, kv: Client) -> None:

@@ -258,3 +258,22 @@ def test_a_trial_that_is_abandoned_may_be_made_again() -> None:
     assert [breaker.admits(now_us) for _ in range(2)] == [True, False]
     breaker.abandoned()
     assert [breaker.admits(now_us) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize("calls", range(1, 12))
+@pytest.mark.parametrize("admitted", [False, True])
+def test_successes_noted_together_count_like_as_many_single_ones(
+    calls: int, admitted: bool
+) -> None:
+    rule = BreakerRule(failures_to_open=1, failing_us_to_open=0, open_us=1, successes_to_close=8)
+    together, singly = Breaker(rule), Breaker(rule)
+    for breaker in (together, singly):
+        breaker.failed(0, 0)
+        assert breaker.state is BreakerState.OPEN
+        if admitted:
+            assert breaker.admits(2)
+    together.succeeded(calls)
+    for _ in range(calls):
+        singly.succeeded()
+    assert together.state is singly.state
+    assert together.room(3, 10_000) == singly.room(3, 10_000)

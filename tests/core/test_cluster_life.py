@@ -15,6 +15,8 @@ from tandem.core.cluster_life import (
     life_of,
     mirrored,
     next_incarnation,
+    renewed_us,
+    shown_lives,
 )
 from tandem.core.floors import RangeFloors
 from tandem.core.version import NO_VERSION, Version
@@ -40,7 +42,8 @@ def test_lives_are_numbered(incarnation: str, number: int) -> None:
 def test_a_new_life_comes_after_all_that_is_known() -> None:
     assert life_of(next_incarnation("r")) == 0
     for before in itertools.product(["0-a", "ab", "5-b"], repeat=2):
-        after = next_incarnation("r", *before)
+        after = next_incarnation("r", 7, *before)
+        assert renewed_us(shown_lives([life(), life(after)])) == 7
         assert all(life_of(after) > life_of(one) for one in before)
         assert after.endswith("-r")
 
@@ -71,7 +74,7 @@ def test_a_cluster_is_behind_what_its_mirror_knows(
 
 def test_after_a_renewal_no_cluster_is_behind() -> None:
     for cluster, mirror in itertools.product([life("0-x"), life("3-b"), life("9-c")], repeat=2):
-        anew = life(next_incarnation("r", cluster.incarnation, mirror.incarnation), 0)
+        anew = life(next_incarnation("r", 7, cluster.incarnation, mirror.incarnation), 0)
         assert not is_behind(anew, mirror)
 
 
@@ -144,3 +147,16 @@ def test_a_request_names_the_opening_too() -> None:
     one, other = (ClusterLife("c", "0-a", 1, opening=opening) for opening in ("x", "y"))
     assert one.named != other.named
     assert one.named.startswith("0-a")
+
+
+@pytest.mark.parametrize(
+    ("shown", "since_us"),
+    [
+        ("", 0),
+        ("memory=0-first", 0),
+        ("a=0-x,b=2-55-y,c=1-77-z", 77),
+        ("a=unnumbered,b=x-5-y,c=1-x-y", 0),
+    ],
+)
+def test_the_youngest_later_life_counts(shown: str, since_us: int) -> None:
+    assert renewed_us(shown) == since_us

@@ -19,7 +19,9 @@ from tandem.core.key import (
     object_name,
 )
 from tandem.core.limits import KEY_NAME_BYTES_MAX, OBJECT_NAME_BYTES_MAX
-from tandem.errors import InvalidArgument
+from tandem.errors import Breach, InvalidArgument
+
+_TOO_LONG = "513 bytes exceeds the limit of 512"
 
 NAMESPACE = "0123456789abcdef" * 2
 
@@ -121,24 +123,25 @@ def test_names_within_the_limits_are_keys(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("name", "message", "breach", "given"),
     [
-        ("", "must not be empty"),
-        (".", '"." is not allowed'),
-        ("..", '".." is not allowed'),
-        ("x" * (KEY_NAME_BYTES_MAX + 1), "513 bytes exceeds the limit of 512"),
-        ("é" * (KEY_NAME_BYTES_MAX // 2) + "x", "513 bytes exceeds the limit of 512"),
-        ("\U0010ffff" * (KEY_NAME_BYTES_MAX // 4) + "x", "513 bytes exceeds the limit of 512"),
+        ("", "must not be empty", Breach.EMPTY, ""),
+        (".", '"." is not allowed', Breach.RESERVED, "."),
+        ("..", '".." is not allowed', Breach.RESERVED, ".."),
+        ("x" * (KEY_NAME_BYTES_MAX + 1), _TOO_LONG, Breach.TOO_MUCH, 513),
+        ("é" * (KEY_NAME_BYTES_MAX // 2) + "x", _TOO_LONG, Breach.TOO_MUCH, 513),
+        ("\U0010ffff" * (KEY_NAME_BYTES_MAX // 4) + "x", _TOO_LONG, Breach.TOO_MUCH, 513),
     ],
-    ids=lambda text: ascii(text[:8]),
+    ids=lambda value: ascii(str(value)[:8]),
 )
 def test_names_beyond_the_limits_are_refused_with_the_field_and_the_limit(
-    name: str, message: str
+    name: str, message: str, breach: Breach, given: int | str
 ) -> None:
     for refuse in (lambda: check_name(name, "name"), lambda: decode_name(name.encode(), "name")):
         with pytest.raises(InvalidArgument, match=message) as refused:
             refuse()
         assert refused.value.field == "name"
+        assert (refused.value.breach, refused.value.given) == (breach, given)
     assert decode_object_name(encode_name(name)) is None
 
 

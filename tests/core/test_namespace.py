@@ -1,6 +1,7 @@
 """Namespaces: the one JSON form round trips, and nothing else is taken for one."""
 
 import json
+from dataclasses import asdict, replace
 from itertools import product
 
 import pytest
@@ -20,6 +21,7 @@ from tandem.core.namespace import (
     decode_namespace,
     encode_namespace,
 )
+from tandem.core.quota import QUOTA_MAX, Quota
 from tandem.core.race import AckPolicy
 from tandem.errors import InvalidArgument, NamespaceNotFound
 
@@ -27,8 +29,14 @@ ID = "0123456789abcdef" * 2
 SAMPLE = Namespace(ID, "Sessions", Settings(AckPolicy.BOTH, ReadMode.S3, epoch=3), 1_700_000_000)
 
 titles = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=512)
+limits = st.integers(0, QUOTA_MAX)
 settings = st.builds(
-    Settings, st.sampled_from(AckPolicy), st.sampled_from(ReadMode), st.integers(0, 2**31)
+    Settings,
+    st.sampled_from(AckPolicy),
+    st.sampled_from(ReadMode),
+    st.integers(0, 2**31),
+    st.builds(Quota, limits, limits, limits),
+    st.booleans(),
 )
 
 
@@ -51,6 +59,30 @@ def test_the_bytes_of_format_1_never_change() -> None:
     )
 
 
+def test_limits_are_in_the_bytes_where_there_are_any() -> None:
+    limited = replace(
+        SAMPLE,
+        settings=replace(SAMPLE.settings, quota=Quota(bytes_per_s=5), key_write_interval=True),
+    )
+    assert encode_namespace(limited) == (
+        b'{"ack_policy":"both","bytes_per_s":5,"created_at_s":1700000000,"epoch":3,"format":1,'
+        b'"id":"0123456789abcdef0123456789abcdef","key_write_interval":true,"read_mode":"s3",'
+        b'"title":"Sessions"}'
+    )
+
+
+def test_each_limit_is_changed_by_itself() -> None:
+    names = ("operations_per_s", "bytes_per_s", "large_bodies_max", "key_write_interval")
+    for changed in product((None, 0, 7), (None, 0, 7), (None, 0, 7), (None, False, True)):
+        before = Settings(quota=Quota(1, 2, 3), key_write_interval=True, epoch=4)
+        wanted = dict(zip(names, changed, strict=True))
+        after = SettingsChange(**wanted).applied_to(before)  # type: ignore[arg-type]
+        shown = (*asdict(after.quota).values(), after.key_write_interval)
+        was = (1, 2, 3, True)
+        assert shown == tuple(b if c is None else c for b, c in zip(was, changed, strict=True))
+        assert after.epoch == (4 if shown == was else 5)
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -71,6 +103,9 @@ def test_the_bytes_of_format_1_never_change() -> None:
         _stored(title=""),
         _stored(account=""),
         _stored(account="Not One"),
+        _stored(operations_per_s=-1),
+        _stored(bytes_per_s=QUOTA_MAX + 1),
+        _stored(large_bodies_max="many"),
     ],
     ids=lambda raw: repr(raw[:40]),
 )

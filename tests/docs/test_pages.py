@@ -18,7 +18,7 @@ from tandem.runtime.telemetry import Metrics
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md")
 PRODUCTS = ("tandem", "kvgateway", "kvsp", "crawler", "kvctl")
-PLACES = (*PRODUCTS, "tests", "tools", "proto", "docs", "bench", "deploy", ".ci")
+PLACES = (*PRODUCTS, "tests", "examples", "tools", "proto", "docs", "bench", "deploy", ".ci")
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _FENCED = re.compile(r"```.*?```", re.DOTALL)

@@ -78,7 +78,7 @@ def test_what_fails_is_named_and_the_others_go_on(gateway: Gateway, tree: Path) 
     size = sum(path.stat().st_size for path in tree.glob("*/*"))
     assert summary == {
         "files": 302, "bytes": size, "stored": 300, "stored_bytes": size, "skipped": 0,
-        "failed": 2, "complete": True,
+        "expired": 0, "failed": 2, "complete": True,
         "failures": [
             {"path": f"{tree}/broken", "reason": "is a broken symbolic link"},
             {"path": f"{tree}/\\xff\n", "reason": "its name is not UTF-8"},

@@ -4,15 +4,16 @@ import json
 
 import pytest
 
-from tests.kvctl.serving import Gateway
+from tests.kvctl.serving import Gateway, invoke
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 
 
 def test_a_namespace_lives_through_all_commands(gateway: Gateway) -> None:
     made = gateway.json("namespace", "create", "my drafts", "--ack", "both", "--read-mode", "s3")
     assert made == {
-        "id": made["id"], "title": "my drafts", "ack": "both", "read_mode": "s3", "epoch": 1,
-        "created_at_s": 2, "title_conflict": False,
+        "id": made["id"], "title": "my drafts", "account": "default", "ack": "both",
+        "read_mode": "s3", "epoch": 1, "created_at_s": 2, "title_conflict": False,
+        "operations_per_s": 0, "bytes_per_s": 0, "large_bodies_max": 0, "key_write_interval": False,
     }  # fmt: skip
     assert gateway.json("namespace", "get", "my drafts") == made
     changed = gateway.json("namespace", "configure", made["id"], "--ack", "first")
@@ -26,6 +27,30 @@ def test_a_namespace_lives_through_all_commands(gateway: Gateway) -> None:
     assert gateway.kvctl("namespace", "get", made["id"]).exit_code == 1
 
 
+def test_limits_are_set_shown_and_lifted(gateway: Gateway) -> None:
+    limits = (
+        "--operations-per-s", "500", "--bytes-per-s", "10MiB", "--large-bodies-max", "4",
+        "--key-write-interval",
+    )  # fmt: skip
+    shown = gateway.kvctl("namespace", "create", "greedy", *limits).stdout.splitlines()
+    assert shown[-4:] == [
+        "operations    500 a second",
+        "bytes         10MiB a second",
+        "large bodies  4 at once",
+        "key writes    1 a second for each key",
+    ]
+    left = gateway.json("namespace", "configure", "greedy", "--bytes-per-s", "0")
+    assert (left["operations_per_s"], left["bytes_per_s"]) == (500, 0)
+    assert (left["large_bodies_max"], left["key_write_interval"]) == (4, True)
+    left = gateway.json(
+        "namespace", "configure", "greedy", "--no-key-write-interval", "--operations-per-s", "0",
+        "--large-bodies-max", "0",
+    )  # fmt: skip
+    assert (left["operations_per_s"], left["key_write_interval"], left["epoch"]) == (0, False, 3)
+    shown = gateway.kvctl("namespace", "get", "greedy").stdout.splitlines()
+    assert [line.split()[0] for line in shown] == ["id", "title", "ack", "reads", "created"]
+
+
 def test_people_get_columns(gateway: Gateway) -> None:
     gateway.kvctl("namespace", "create", "文")
     listed = gateway.kvctl("namespace", "list").stdout
@@ -37,6 +62,30 @@ def test_people_get_columns(gateway: Gateway) -> None:
     assert (
         gateway.kvctl("namespace", "get", "articles").stdout.splitlines()[1] == "title    articles"
     )
+
+
+def test_namespaces_of_other_accounts_are_shown_as_such(gateway: Gateway) -> None:
+    made = gateway.json("namespace", "create", "articles", "--account", "acme")
+    assert made["account"] == "acme"
+    listed = gateway.kvctl("namespace", "list", "--all-accounts").stdout.splitlines()
+    assert [line.split()[-1] for line in listed] == ["ACCOUNT", "default", "acme"]
+    assert "ACCOUNT" not in gateway.kvctl("namespace", "list").stdout
+    own = invoke(
+        "namespace", "list", "--json",
+        environment={**gateway.environment, "TANDEM_ACCOUNT": "acme"},
+    )  # fmt: skip
+    assert json.loads(own.stdout) == made
+    of_acme = ("--account", "acme")
+    shown = gateway.kvctl("namespace", "get", "articles", *of_acme).stdout
+    assert shown.splitlines()[-1] == "account  acme"
+    assert gateway.kvctl("key", "put", "k", "v", "-n", "articles", *of_acme).exit_code == 0
+    assert gateway.kvctl("key", "get", "k", "-n", "articles").exit_code == 1
+    assert gateway.kvctl("namespace", "get", "x", *of_acme).stderr == (
+        "kvctl: no namespace of account acme has the title 'x'\n"
+        "Create it with: kvctl namespace create x --account acme\n"
+    )
+    wrong = gateway.kvctl("namespace", "list", "--account", "A")
+    assert (wrong.exit_code, "account: must have" in wrong.stderr) == (2, True)
 
 
 def test_delete_asks_nobody_without_a_terminal(gateway: Gateway) -> None:
@@ -76,6 +125,9 @@ def test_an_unknown_id_is_told_so(gateway: Gateway) -> None:
         (("create", "t" * 513), "title: length of 513 characters exceeds the limit of 512"),
         (("create", "t", "--ack", "none"), "'none' is not one of 'first', 'first+intent', 'both'"),
         (("configure", "articles"), "nothing to change"),
+        (("configure", "articles", "--operations-per-s", "many"), '"many": expected a whole'),
+        (("configure", "articles", "--operations-per-s", "-1"), "-1 is not from 0 (no limit)"),
+        (("create", "t", "--bytes-per-s", str(10**11 + 1)), "is not from 0 (no limit)"),
     ],
 )
 def test_what_is_wrong_is_named(gateway: Gateway, arguments: tuple[str, ...], message: str) -> None:

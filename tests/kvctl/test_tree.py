@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from kvctl.importing import content_type
+from kvctl.content_types import content_type
 from kvctl.tree import NotRead, Refused, TreeFile, read_whole, walk
 from tandem.core.limits import VALUE_BYTES_MAX
+from tandem.wire.codec import JsonValue
+
+OCTETS: JsonValue = {"contentType": "application/octet-stream"}
 
 
 def names(root: Path, prefix: str = "", *, follow_links: bool = True) -> list[str]:
@@ -99,7 +102,7 @@ def test_a_folder_that_is_gone_is_refused_and_the_others_go_on(tmp_path: Path) -
     first = next(found)
     (tmp_path / "b/file").unlink()
     (tmp_path / "b").rmdir()
-    assert first == TreeFile("a/file", str(tmp_path / "a/file"), 0)
+    assert first == TreeFile("a/file", str(tmp_path / "a/file"), 0, OCTETS)
     assert list(found) == [
         Refused(str(tmp_path / "b"), "cannot be read: No such file or directory")
     ]
@@ -108,7 +111,7 @@ def test_a_folder_that_is_gone_is_refused_and_the_others_go_on(tmp_path: Path) -
 def test_a_file_is_read_as_it_was_found(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"abc")
-    file = TreeFile("f", str(path), 3)
+    file = TreeFile("f", str(path), 3, None)
     assert read_whole(file) == b"abc"
     path.write_bytes(b"abcd")
     with pytest.raises(NotRead, match="changed since the import began"):
@@ -131,6 +134,8 @@ def test_a_file_is_read_as_it_was_found(tmp_path: Path) -> None:
         ("a/index.html", "text/html"),
         ("x.py", "text/x-python"),
         ("x.JSON", "application/json"),
+        ("x.js", "text/javascript"),
+        ("x.woff2", "font/woff2"),
         ("x.tar.gz", "application/gzip"),
         ("x.txt.xz", "application/x-xz"),
         ("a.html/README", "application/octet-stream"),

@@ -95,9 +95,11 @@ class Noted:
         self.elapsed_us: list[int] = []
         self.broken = 0
 
-    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
-        self.replies.append((side, operation, failure))
-        self.elapsed_us.append(elapsed_us)
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
+        self.replies.extend([(side, operation, failure)] * calls)
+        self.elapsed_us.extend([elapsed_us] * calls)
 
     def broke(self, side: Side) -> None:
         self.broken += 1

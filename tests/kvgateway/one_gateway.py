@@ -7,13 +7,14 @@ from typing import Final
 
 from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
+from kvgateway.legs import one_by_one
 from kvgateway.reads import Reader
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.writes import Writer
 from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Backend, Heal, ScanPage
+from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.namespace import ReadMode
@@ -66,6 +67,9 @@ class FaultyHome:
             return _done(DOWN)
         return self.memory.put_if_newer(key, record, deadline_s, heal)
 
+    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
+        one_by_one(self.put_if_newer, puts, deadline_s, replied)
+
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
@@ -90,12 +94,12 @@ class FaultyHome:
 
 
 class FixedTrust:
-    """Says of every namespace that one home, or none, is behind."""
+    """Says of every namespace which homes are behind."""
 
     def __init__(self) -> None:
-        self.late: Side | None = None
+        self.late: tuple[Side, ...] = ()
 
-    def behind(self, namespace: str) -> Side | None:
+    def behind(self, namespace: str) -> tuple[Side, ...]:
         return self.late
 
 
@@ -118,7 +122,7 @@ class OneGateway:
 
     def __init__(
         self,
-        homes: Mapping[Side, Backend],
+        homes: Mapping[Side, FaultyHome],
         clock: StillClock,
         *,
         number: int = 1,

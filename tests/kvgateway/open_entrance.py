@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from kvgateway.service import KeyValues, NamespaceRegistry, Operations
+from kvgateway.service import KeyValues, NamespaceRegistry, Operations, TokenRegistry
 from tandem.core.access import Grant, Permission
 from tandem.errors import Unauthenticated
-from tests.kvgateway.rpc.memory_admin import MemoryOperations, MemoryRegistry
+from tests.kvgateway.rpc.memory_admin import MemoryOperations, MemoryRegistry, MemoryTokens
 from tests.kvgateway.rpc.memory_store import MemoryStore
 
 
@@ -16,6 +16,7 @@ class OpenCaller:
     keyvalues: KeyValues
     namespaces: NamespaceRegistry
     operations: Operations
+    tokens: TokenRegistry
     grant: Grant = field(default_factory=lambda: Grant("anyone", Permission.ADMIN))
 
 
@@ -23,10 +24,14 @@ class OpenEntrance:
     """See `kvgateway.service.Entrance`."""
 
     def __init__(
-        self, store: MemoryStore, registry: MemoryRegistry, operations: MemoryOperations
+        self,
+        store: MemoryStore,
+        registry: MemoryRegistry,
+        operations: MemoryOperations,
+        tokens: MemoryTokens | None = None,
     ) -> None:
         registry.served = store.namespaces
-        self.caller = OpenCaller(store, registry, operations)
+        self.caller = OpenCaller(store, registry, operations, tokens or MemoryTokens())
         self.refused: set[str] = set()
         """Credentials that are not let in."""
         self.unknown: set[str] = set()

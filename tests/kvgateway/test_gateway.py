@@ -1,69 +1,20 @@
 """The data path: known namespaces go straight on, unknown ones are looked for first."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import TypeVar
 
 import pytest
 
-from kvgateway.gateway import Gateway
-from kvgateway.lists import Lister
 from tandem.core.key import SYSTEM_NAMESPACE, Key
-from tandem.core.namespace import Namespace, SettingsChange
 from tandem.core.reply import Side
 from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Written
 from tandem.core.version import NO_VERSION
-from tandem.errors import NamespaceNotFound, Overloaded, TandemError, Unavailable
+from tandem.errors import NamespaceNotFound, Overloaded, Unavailable, Unconfirmed
 from tests.kvgateway.one_gateway import TwoHomes
-from tests.kvgateway.test_namespaces import Administration
+from tests.kvgateway.served import Served, heard
 
 UNKNOWN = "cd" * 16
 _Result = TypeVar("_Result", ReadResult, Written)
-
-
-class Served(Administration):
-    """A whole gateway over two homes."""
-
-    def __init__(self, homes: TwoHomes, number: int = 1, lookups_max: int = 1000) -> None:
-        super().__init__(homes, number)
-        self.door = Gateway(
-            registry=self.registry,
-            reader=self.gateway.reader,
-            writer=self.gateway.writer,
-            lister=Lister(
-                homes=homes.by_side,
-                machine=self.gateway.machine,
-                reader=self.gateway.reader,
-                time=self.gateway.time,
-                trust=self.gateway.trust,
-                mode_of=self.registry.mode_of,
-            ),
-            lookups_max=lookups_max,
-        )
-
-    async def created(self, title: str) -> Namespace:
-        return await self.namespaces.create(title, SettingsChange())
-
-    async def read(self, *keys: Key) -> list[ReadResult | TandemError]:
-        return await _heard(self.door.read([Read(key) for key in keys]))
-
-    async def put(self, *keys: Key) -> list[Written | TandemError]:
-        return await _heard(self.door.write([Put(key, b"v") for key in keys]))
-
-
-async def _heard(
-    answers: Sequence[_Result | TandemError | asyncio.Future[_Result]],
-) -> list[_Result | TandemError]:
-    heard: list[_Result | TandemError] = []
-    for answer in answers:
-        if isinstance(answer, asyncio.Future):
-            try:
-                heard.append(await answer)
-            except TandemError as error:
-                heard.append(error)
-        else:
-            heard.append(answer)
-    return heard
 
 
 @pytest.fixture
@@ -83,7 +34,7 @@ async def test_a_write_is_read_and_listed(homes: TwoHomes) -> None:
     assert read.record.value == b"v"
     assert read.version == written.version
     assert [name.name for name in (await one.door.list(Listing(namespace))).names] == ["key"]
-    await _heard(one.door.write([Delete(key)]))
+    await heard(one.door.write([Delete(key)]))
     assert (await one.door.list(Listing(namespace))).names == ()
 
 
@@ -109,19 +60,19 @@ async def test_a_namespace_made_by_another_gateway_is_found_first(homes: TwoHome
         getattr(outcome, "version", NO_VERSION) for outcome in written
     ]
     assert len({outcome.version for outcome in written if isinstance(outcome, Written)}) == 3
-    await two.door.drained()
+    await two.lookups.drained()
 
 
 async def test_writes_to_one_unknown_namespace_stay_one_group(homes: TwoHomes) -> None:
     one, two = Served(homes, 1), Served(homes, 2)
     new = (await one.created("new")).id
     answers = two.door.write([Put(Key(new, name), b"v") for name in "abc"])
-    assert two.door.lookups == 1
-    written = await _heard(answers)
+    assert len(two.lookups) == 1
+    written = await heard(answers)
     assert all(isinstance(outcome, Written) for outcome in written)
     await two.gateway.writer.drained()
-    await two.door.drained()
-    assert two.door.lookups == 0
+    await two.lookups.drained()
+    assert len(two.lookups) == 0
 
 
 async def test_a_list_of_an_unknown_namespace_looks_for_it(homes: TwoHomes) -> None:
@@ -137,7 +88,7 @@ async def test_an_unconfirmed_namespace_is_unavailable(homes: TwoHomes, down: Si
     one = Served(homes)
     homes.by_side[down].down = True
     outcomes = [*await one.read(Key(UNKNOWN, "a")), *await one.put(Key(UNKNOWN, "a"))]
-    assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+    assert [type(outcome) for outcome in outcomes] == [Unconfirmed, Unconfirmed]
     with pytest.raises(Unavailable):
         await one.door.list(Listing(UNKNOWN))
 

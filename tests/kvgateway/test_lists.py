@@ -214,7 +214,7 @@ async def test_more_recent_writes_than_a_scan_holds_are_all_merged() -> None:
 
 async def test_a_home_that_is_behind_is_listed_only_when_the_other_fails() -> None:
     homes = Listings()
-    homes.gateway.trust.late = Side.KVSP
+    homes.gateway.trust.late = (Side.KVSP,)
     await homes.hold("old", homes.value(), Side.KVSP)
     await homes.hold("new", homes.value(), Side.S3)
     page = await homes.lister.list(_listing())
@@ -224,9 +224,23 @@ async def test_a_home_that_is_behind_is_listed_only_when_the_other_fails() -> No
     assert ([name.name for name in page.names], page.stale) == (["old"], True)
 
 
+async def test_two_homes_that_are_behind_are_merged_and_know_everything_together() -> None:
+    homes = Listings()
+    homes.gateway.trust.late = (Side.KVSP, Side.S3)
+    await homes.hold("kvsp alone", homes.value(), Side.KVSP)
+    await homes.hold("s3 alone", homes.value(), Side.S3)
+    await homes.hold("deleted", homes.value(ms=1), Side.KVSP)
+    await homes.hold("deleted", homes.tombstone(ms=2), Side.S3)
+    page = await homes.lister.list(_listing())
+    assert ([name.name for name in page.names], page.stale) == (["kvsp alone", "s3 alone"], False)
+    homes.s3.down = True
+    page = await homes.lister.list(_listing())
+    assert page.stale
+
+
 async def test_a_home_that_is_behind_and_was_asked_first_casts_no_doubt() -> None:
     homes = Listings()
-    homes.gateway.trust.late = Side.S3
+    homes.gateway.trust.late = (Side.S3,)
     homes.kvsp.down = True
     await homes.names()
     homes.kvsp.down = False
@@ -291,6 +305,17 @@ async def test_dead_names_are_passed_until_the_bound_and_the_cursor_goes_on() ->
     assert page.next_after is not None
     assert "dead1999" <= page.next_after < "dead2499"
     assert await homes.names(after=page.next_after, limit=10) == ["live"]
+
+
+async def test_a_full_page_is_continued_after_its_last_name() -> None:
+    homes = Listings()
+    for name in ("a", "z"):
+        await homes.hold(name, homes.value())
+    await homes.hold("m", homes.tombstone())
+    page = await homes.lister.list(_listing(limit=1))
+    assert ([name.name for name in page.names], page.next_after) == (["a"], "a")
+    await homes.hold("b", homes.value())
+    assert await homes.names(after="a", limit=1) == ["b"]
 
 
 async def test_a_full_page_after_which_only_dead_names_follow_is_the_last_one() -> None:
@@ -396,7 +421,7 @@ def test_every_live_name_appears_exactly_once_whatever_one_home_does(world: Worl
         lagging: FaultyHome = homes.by_side[world.lagging]
         lagging.failing = cycle(world.failing)
         if world.mode == "behind":
-            homes.gateway.trust.late = world.lagging
+            homes.gateway.trust.late = (world.lagging,)
         elif world.mode == "incomplete" and world.lagging is Side.KVSP:
             lagging.unlisted = world.unlisted
         found, stale = await homes.all_pages(prefix=world.prefix, limit=world.limit)

@@ -66,10 +66,10 @@ async def test_a_miss_waits_for_the_other_home_and_is_repaired() -> None:
 @in_virtual_time
 async def test_a_miss_in_both_homes_is_remembered_for_a_second_from_when_it_was_asked() -> None:
     gateway = TimedGateway()
-    gateway.s3.takes(0.9)
-    assert await _timed(gateway) == (0.9, ReadResult(None))
+    gateway.s3.takes(0.8)
+    assert await _timed(gateway) == (0.8, ReadResult(None))
     assert await _timed(gateway) == (0.0, ReadResult(None, cached=True))
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.3)
     assert (await _timed(gateway))[0] == 0.005
 
 
@@ -95,13 +95,27 @@ async def test_a_miss_in_doubt_does_not_hide_what_the_machine_has_read_before() 
 
 
 @in_virtual_time
+async def test_of_two_homes_that_are_behind_neither_answers_first() -> None:
+    gateway = TimedGateway()
+    gateway.trust.late = (Side.KVSP, Side.S3)
+    older, newer = _value(gateway), _value(gateway, 5)
+    await gateway.hold(older, Side.KVSP)
+    await gateway.hold(newer, Side.S3)
+    gateway.s3.takes(0.3)
+    assert await _timed(gateway) == (0.3, ReadResult(newer, newer.version))
+    gateway.s3.takes(0.3, DOWN)
+    took_s, result = await _timed(gateway, PAST_CACHE)
+    assert (took_s, result.version) == (0.3, newer.version), "never below what was shown"
+
+
+@in_virtual_time
 async def test_nobody_goes_back_behind_a_stale_answer() -> None:
     gateway = TimedGateway()
     older, newer = _value(gateway), _value(gateway, 5)
     await gateway.hold(older)
     await _timed(gateway)
     await gateway.hold(newer, Side.S3)
-    gateway.trust.late = Side.S3
+    gateway.trust.late = (Side.S3,)
     gateway.kvsp.takes(0.1, DOWN)
     _, result = await _timed(gateway, PAST_CACHE)
     assert (result.record, result.stale) == (newer, True)
@@ -219,11 +233,33 @@ async def test_a_cache_entry_serves_for_its_lifetime() -> None:
     gateway = TimedGateway(reads=ReadBounds(cache_ttl_s=8))
     await gateway.hold(_value(gateway))
     await _timed(gateway)
-    await asyncio.sleep(7.9)
+    await asyncio.sleep(6.9)
     assert (await _timed(gateway))[1].cached
     assert (await _timed(gateway, Read(KEY, cache_ttl_s=5)))[0] == 0.005
     await asyncio.sleep(8.1)
     assert not (await _timed(gateway))[1].cached
+
+
+@in_virtual_time
+async def test_entries_of_one_moment_expire_one_after_the_other() -> None:
+    gateway = TimedGateway(reads=ReadBounds(cache_ttl_s=80))
+    reads = [Read(KEY._replace(name=f"user/{number}")) for number in range(200)]
+    version = gateway.machine.mint([(KEY, NO_VERSION)], gateway.time.now_us())[0]
+    for read in reads:
+        record = seal(version, b"value")
+        now_us = gateway.time.now_us()
+        gateway.machine.fill(read.key, record, now_us, now_us)
+
+    def served() -> int:
+        return sum(isinstance(answer, ReadResult) for answer in gateway.reader.read(reads))
+
+    counts = []
+    for pause_s in (70.0, 2.5, 2.5, 2.5, 2.6):
+        await asyncio.sleep(pause_s)
+        counts.append(served())
+    assert counts[0] == 200
+    assert counts[-1] == 0
+    assert counts == sorted(set(counts), reverse=True)
 
 
 @in_virtual_time

@@ -8,6 +8,7 @@ from typing import Any, Final, ParamSpec
 
 from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
+from kvgateway.legs import one_by_one
 from kvgateway.reads import ReadBounds, Reader
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
@@ -15,7 +16,7 @@ from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairTask
 from kvgateway.writes import WriteBounds, Writer
 from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Heal, ScanPage
+from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
 from tandem.core.namespace import ReadMode
 from tandem.core.race import AckPolicy
@@ -82,6 +83,9 @@ class TimedHome:
         return self._reply(
             lambda: self.memory.put_if_newer(key, record, deadline_s, heal).result(), deadline_s
         )
+
+    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
+        one_by_one(self.put_if_newer, puts, deadline_s, replied)
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float

@@ -259,6 +259,6 @@ async def test_rows_of_many_clusters_are_answered_in_order(opening: Opening) -> 
     outcomes = await store.store.purge(RowPurge(NAMESPACE, rows, named))
     assert set(outcomes) == {Removal.DONE, Removal.ABOVE_FLOOR, Removal.OTHER_INCARNATION}
     for name, outcome in zip(names, outcomes, strict=True):
-        [(_, answers)] = store.store.read([get(name)])
-        [left] = await answers
+        [(_, reading)] = store.store.read([get(name)])
+        [left] = await reading
         assert isinstance(left, Absent) == (outcome is Removal.DONE)

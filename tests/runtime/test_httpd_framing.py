@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from tandem.runtime.clock import SystemClock
-from tandem.runtime.httpd import HttpError, HttpLimits, Request, Response, Server
+from tandem.runtime.httpd import (
+    HttpError,
+    HttpLimits,
+    Request,
+    Response,
+    Server,
+    encode_headers,
+)
+from tandem.runtime.httpd.inbound import Inbound
 from tests.runtime.wire import Recorded, Wire, echo, echo_body, get, put, serving
 
 HEAD = b"PUT /k HTTP/1.1\r\nHost: h\r\n"
@@ -38,6 +46,16 @@ async def test_own_reason_phrase_cannot_split_the_response() -> None:
         assert b"x-forged" not in answer.headers
 
 
+async def test_headers_may_be_encoded_once_and_sent_often() -> None:
+    lines = encode_headers(((b"A", b"1"), (b"B", b"\xff")))
+    assert encode_headers(()) == b""
+    async with serving(lambda _: Response(200, b"v", lines)) as served:
+        for _ in range(2):
+            answer = await served.say(get())
+            assert (answer.headers[b"a"], answer.headers[b"b"]) == (b"1", b"\xff")
+            assert answer.body == b"v"
+
+
 @pytest.mark.parametrize("value", [b"a\r\nX: 1", b"a\n", b"\0"])
 async def test_a_forged_response_header_is_a_bug_not_a_response(value: bytes) -> None:
     async with serving(lambda _: Response(200, headers=((b"a", value),))) as served:
@@ -56,6 +74,28 @@ async def test_a_forged_response_header_is_a_bug_not_a_response(value: bytes) ->
         (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
         (HEAD + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501),
         (b"PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
+        (HEAD + b"Content-Length: 3, 3\r\n\r\nabc", 400),
+        (HEAD + b"Content-Length: 0x3\r\n\r\nabc", 400),
+        (HEAD + b"Content-Length: \xb2\r\n\r\nab", 400),
+        (HEAD + b"Content-Length: 99999999999999999999999\r\n\r\nabc", 400),
+        (HEAD + b"Content-Length:\r\n 3\r\n\r\nabc", 400),
+        (HEAD + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"Transfer-Encoding\0: chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 501),
+        (HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (HEAD + b"M: a\r\n b\r\n\r\n", 400),
+        (HEAD + b"M: a\r\n\tb\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n M: a\r\nHost: h\r\n\r\n", 400),
+        (HEAD + b"host: other\r\n\r\n", 400),
+        (HEAD + b": a\r\n\r\n", 400),
+        (HEAD + b"M\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\nHost: h\n\n", 400),
+        (HEAD + b"M: a\r\r\n\r\n", 400),
+        (b"GET /a b HTTP/1.1\r\n\r\n", 400),
+        (b"GET /\0 HTTP/1.1\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
         (HEAD + b"M: a\0b\r\n\r\n", 400),
         (HEAD + b"M: a\rb\r\n\r\n", 400),
         (HEAD + b"M: a\nb: c\r\n\r\n", 400),
@@ -81,6 +121,69 @@ async def test_what_could_smuggle_or_is_not_spoken_is_refused(raw: bytes, status
         assert (answer.status, answer.headers[b"connection"]) == (status, b"close")
         assert await wire.rest() == b""
         assert seen == []
+
+
+@pytest.mark.parametrize("fold", [b"\r\n ", b"\r\n\t"])
+def test_a_folded_line_is_seen_however_it_is_cut(fold: bytes) -> None:
+    raw = b"GET / HTTP/1.1\r\nM: a" + fold + b"b\r\n\r\n"
+    for first in range(len(raw)):
+        for second in range(first, len(raw)):
+            inbound = Inbound(HttpLimits(), NOBODY_WAITS, "")
+            for piece in (raw[:first], raw[first:second], raw[second:]):
+                inbound.hold(piece)
+                while inbound.holds and not inbound.broken:
+                    inbound.advance()
+            assert inbound.refusal is not None, (first, second)
+            assert not inbound.ready
+
+
+class _NobodyWaits:
+    def body_wanted(self) -> None:
+        raise AssertionError("no body is read")
+
+
+NOBODY_WAITS = _NobodyWaits()
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"zz\r\nabc\r\n0\r\n\r\n",
+        b"-1\r\nabc\r\n0\r\n\r\n",
+        b"+3\r\nabc\r\n0\r\n\r\n",
+        b"0x3\r\nabc\r\n0\r\n\r\n",
+        b"3 \r\nabc\r\n0\r\n\r\n",
+        b"fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        b"3\nabc\n0\n\n",
+        b"3\r\nabcd\r\n0\r\n\r\n",
+        b"3;a\nb\r\nabc\r\n0\r\n\r\n",
+        b"\r\nabc\r\n0\r\n\r\n",
+    ],
+)
+async def test_a_bad_chunk_ends_the_connection_and_hides_no_request(chunks: bytes) -> None:
+    seen: list[bytes] = []
+
+    async def app(request: Request) -> Response:
+        await request.body.read(100)
+        seen.append(request.target)
+        return Response(200)
+
+    async with serving(app) as served:
+        wire = await served.connect()
+        await wire.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + get(b"/hidden"))
+        answer = await wire.answer()
+        assert (answer.status, answer.headers[b"connection"]) == (400, b"close")
+        assert await wire.rest() == b""
+        assert seen == []
+
+
+@pytest.mark.parametrize("bomb", [b"1;" + b"x" * 9000, b"0\r\n" + b"M: x\r\n" * 2000])
+async def test_chunk_extensions_and_trailers_have_a_bound(bomb: bytes) -> None:
+    async with serving(echo_body, HttpLimits(head_bytes_max=8192)) as served:
+        wire = await served.connect()
+        await wire.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + bomb)
+        assert (await wire.answer()).status == 431
+        assert await wire.rest() == b""
 
 
 async def test_a_head_over_the_limit_is_431_whole_or_never_ending() -> None:

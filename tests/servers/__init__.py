@@ -1,1 +1,1 @@
-"""Real S3 servers for tests, run as ordinary processes on loopback."""
+"""Real servers for tests, run as ordinary processes, and where real clients are installed."""

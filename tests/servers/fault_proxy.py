@@ -45,6 +45,8 @@ class Fault:
     """What becomes of the answer on its way."""
     wait: asyncio.Event | None = None
     """What is awaited before the request is forwarded."""
+    answered_after_s: float = 0.0
+    """How long the answer is kept back."""
 
 
 PASS = Fault()
@@ -100,6 +102,8 @@ class FaultProxy:
             await fault.wait.wait()
         forwarded = fault.rewrite(request) if fault.rewrite is not None else request
         answer = await self._forward(forwarded) if fault.forward else b""
+        if fault.answered_after_s:
+            await asyncio.sleep(fault.answered_after_s)
         if fault.reset:
             _reset(writer)
             return False

@@ -130,7 +130,7 @@ class Calm:
             await asyncio.sleep(2.5)
         for worker in self._workers():
             for namespace in POLICIES:
-                if worker.trust.behind(namespace) is not None:
+                if worker.trust.behind(namespace):
                     self._fail(f"liveness: {worker.name} still distrusts a home")
 
     def _equal(self) -> None:

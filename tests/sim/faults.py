@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Generic, TypeVar
 
+from kvgateway.legs import one_by_one
 from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Heal, ScanPage
+from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, ReadReply, Reason, Side, Stored, WriteReply
@@ -335,6 +336,9 @@ class FaultyHome:
             _lost,
             deadline_s,
         )
+
+    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
+        one_by_one(self.put_if_newer, puts, deadline_s, replied)
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float

@@ -19,7 +19,7 @@ from kvgateway.state.clock_bound import EXTEND_EACH_S
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.ports import Machine, RepairQueue
+from kvgateway.state.ports import Intent, Machine, RepairQueue
 from kvgateway.state.switches import HomeSwitch, Switches
 from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
@@ -69,7 +69,9 @@ class _Observer:
     def __init__(self) -> None:
         self.broken = 0
 
-    def replied(self, side: Side, operation: str, failure: Reason | None, elapsed_us: int) -> None:
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
         """Nobody counts here."""
 
     def broke(self, side: Side) -> None:
@@ -280,9 +282,9 @@ class Host:
         time = HomeTime(self.clock)
         self._links, homes = self._way(self.name)
         trust = Trust()
-        self.disk.exchange(trust)
+        await self.disk.exchange(trust)
         await agree_on_store(homes, STORE_ID, entropy, time, trust)
-        self.disk.exchange(trust)
+        await self.disk.exchange(trust)
         wait_us = self.disk.clock_bound_us - time.now_us()
         await asyncio.sleep(max(0, wait_us) / 1e6 + CLOCK_SPARE_S)
         self.memory = MemoryMachine(gateway_id=self.disk.gateway_id, random=entropy.token)
@@ -311,7 +313,10 @@ class Host:
         self.ground.history.note(worker.name, "serves")
 
     async def _recover(self) -> None:
-        await recover_intents(list(self.disk.leftovers), self.disk.queue, self.memory)
+        await recover_intents(list(self.disk.leftovers), self.disk.queue, self._pinned)
+
+    async def _pinned(self, intents: Sequence[Intent]) -> None:
+        self.memory.pin(intents)
 
     async def _listen(self, homes: Mapping[Side, Backend], time: HomeTime) -> None:
         while True:

@@ -48,7 +48,7 @@ class Disk:
     clock_bound_us: int = 0
     leftovers: list["Leftover"] = field(default_factory=list)
 
-    def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
+    async def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
         """See `kvgateway.keeper.TrustFile`."""
         mine.merge(self.trust)
         mine.settle(namespaces)
@@ -79,7 +79,7 @@ class Leftover:
     def release(self) -> None:
         """It stays where it is."""
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         self.disk.leftovers = [one for one in self.disk.leftovers if one is not self]
 
 

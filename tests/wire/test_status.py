@@ -9,8 +9,13 @@ from tandem.errors import (
     NamespaceExists,
     NamespaceNotFound,
     Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
     TandemError,
+    TokenNotFound,
+    Unauthenticated,
     Unavailable,
+    Unconfirmed,
 )
 from tandem.wire.status import call_status, code_of, error_of, error_of_call, fill_error
 from tandem.wire.v1 import kv_pb2
@@ -19,7 +24,13 @@ TABLE: list[tuple[TandemError, grpc.StatusCode]] = [
     (InvalidArgument("key", "must not be empty"), grpc.StatusCode.INVALID_ARGUMENT),
     (NamespaceNotFound("articles"), grpc.StatusCode.NOT_FOUND),
     (NamespaceExists("articles"), grpc.StatusCode.ALREADY_EXISTS),
+    (TokenNotFound("articles"), grpc.StatusCode.NOT_FOUND),
+    (Unauthenticated("the token is not valid"), grpc.StatusCode.UNAUTHENTICATED),
+    (PermissionDenied("t may read"), grpc.StatusCode.PERMISSION_DENIED),
+    (QuotaExceeded("1000 operations a second", 0.25), grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (QuotaExceeded("at once", 0.0), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Unavailable("both homes failed"), grpc.StatusCode.UNAVAILABLE),
+    (Unconfirmed("ab is not known here"), grpc.StatusCode.UNAVAILABLE),
     (Overloaded("too many writes"), grpc.StatusCode.RESOURCE_EXHAUSTED),
 ]
 
@@ -44,7 +55,8 @@ def test_a_failed_call_carries_the_same(error: TandemError, code: grpc.StatusCod
 
 def test_every_error_that_a_client_can_meet_is_in_the_table() -> None:
     local = {errors.ConfigurationError}
-    assert {type(error) for error, _ in TABLE} == set(TandemError.__subclasses__()) - local
+    kinds = {*TandemError.__subclasses__(), *Unavailable.__subclasses__()}
+    assert {type(error) for error, _ in TABLE} == kinds - local
 
 
 @pytest.mark.parametrize("error", [ValueError("secret"), TandemError("secret"), KeyError("secret")])

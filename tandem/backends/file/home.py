@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -27,10 +28,10 @@ from tandem.backends.file.objects import (
     write,
 )
 from tandem.backends.file.turn import Turn
-from tandem.backends.port import Heal, ScanPage
+from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key, object_name
-from tandem.core.limits import CLOCK_SKEW_MAX_US, MIB
+from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Record
 from tandem.core.removal import NamespacePurge, Removal, Stamp
 from tandem.core.reply import Failed, Glimpsed, ReadReply, Side, WriteReply
@@ -44,6 +45,9 @@ _CHANGES: Final = LaneBounds(waiting_max=10_000, group_max=256)
 _WRITES: Final = LaneBounds(
     waiting_max=50_000, group_max=1_000, waiting_bytes_max=256 * MIB, group_bytes_max=4 * MIB
 )
+_PUT_BYTES: Final = 4 * KIB
+"""What a put weighs beside its envelope, since each one writes a page: so a thousand small ones
+make a group, however they were asked."""
 _CACHED_STATEMENTS: Final = 300
 """The point read has one text for each number of names."""
 
@@ -73,7 +77,8 @@ class FileHome:
         self._bodies = Lane(reader, self._read_large, Call[_Read, ReadReply].answer, _BODIES)
         self._listings = Lane(reader, self._scan, Call[_Listing, ScanPage].answer, _LISTINGS)
         writer = partial(self._connected, self._prepare_writer)
-        self._writes = Lane(writer, self._write, Call[Put, WriteReply].answer, _WRITES)
+        answer = Call[Sequence[Put], Sequence[WriteReply]].answer
+        self._writes = Lane(writer, self._write, answer, _WRITES)
         settle = Call[Change | Purge, Outcome].answer
         self._changes = Lane(writer, self._change, settle, _CHANGES)
 
@@ -111,7 +116,18 @@ class FileHome:
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> asyncio.Future[WriteReply]:
-        return self._writes.ask(Put(_name_of(key), record, heal), deadline_s, len(record.envelope))
+        future: asyncio.Future[WriteReply] = asyncio.get_running_loop().create_future()
+        self._put([Put(_name_of(key), record, heal)], deadline_s, partial(_resolve, future))
+        return future
+
+    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
+        group = [Put(_name_of(key), record, None) for key, record in puts]
+        self._put(group, deadline_s, replied)
+
+    def _put(self, puts: Sequence[Put], deadline_s: float, replied: Replied) -> None:
+        size = sum(len(put.record.envelope) for put in puts) + _PUT_BYTES * len(puts)
+        written = self._writes.ask(puts, deadline_s, size)
+        written.add_done_callback(partial(_hand_over, len(puts), replied))
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
@@ -183,9 +199,13 @@ class FileHome:
             for ask in asks
         ]
 
-    def _write(self, connection: sqlite3.Connection, asks: Sequence[Put]) -> list[WriteReply]:
+    def _write(
+        self, connection: sqlite3.Connection, asks: Sequence[Sequence[Put]]
+    ) -> list[Sequence[WriteReply]]:
+        puts = [put for ask in asks for put in ask]
         with self._turn.taken():
-            return write(connection, asks, self._path, self._clock)
+            replies = iter(write(connection, puts, self._path, self._clock))
+        return [list(islice(replies, len(ask))) for ask in asks]
 
     def _change(
         self, connection: sqlite3.Connection, asked: Sequence[Change | Purge]
@@ -196,6 +216,21 @@ class FileHome:
     def _prepare_writer(self, connection: sqlite3.Connection) -> None:
         with self._turn.taken():
             prepare_writer(connection)
+
+
+def _resolve(future: asyncio.Future[WriteReply], replies: Sequence[tuple[int, WriteReply]]) -> None:
+    if not future.done():
+        future.set_result(replies[0][1])
+
+
+def _hand_over(
+    count: int, replied: Replied, written: asyncio.Future[Sequence[WriteReply] | Failed]
+) -> None:
+    """Gives a group its replies. When the loop ends, nobody waits for them any more."""
+    if written.cancelled():
+        return
+    replies = written.result()
+    replied(list(enumerate([replies] * count if isinstance(replies, Failed) else replies)))
 
 
 def _check_place(path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.backends.port import Heal, ScanPage
 from tandem.backends.sqlite_rows import marks, together
@@ -59,8 +59,7 @@ where (excluded.version, excluded.etag) > (version, etag) or (excluded.version =
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """One conditional write."""
 
     name: bytes
@@ -141,7 +140,8 @@ def write(
     connection.execute("commit")
     now_us = clock.now_us()
     _bound_log(connection, path)
-    return [_written(outcome, now_us) for outcome in outcomes]
+    stored = Stored(now_us)
+    return [stored if each is None else _not_written(each, now_us) for each in outcomes]
 
 
 def _put_part(
@@ -187,10 +187,8 @@ def _put(cursor: sqlite3.Cursor, put: Put) -> Version | None:
     return None if (version, etag) == (record.version, record.digest) else Version(version)
 
 
-def _written(outcome: Version | Refusal | None, now_us: int) -> WriteReply:
+def _not_written(outcome: Version | Refusal, now_us: int) -> WriteReply:
     match outcome:
-        case None:
-            return Stored(now_us)
         case Version():
             return Superseded(outcome, now_us)
         case Refusal():

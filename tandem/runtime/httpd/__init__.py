@@ -11,6 +11,7 @@ An application is a callable that takes a `Request` and returns a `Response`, or
 one. A `Response` returned directly costs no task: the path of a cache hit.
 """
 
+from tandem.runtime.httpd.head import encode_headers
 from tandem.runtime.httpd.limits import HttpLimits
 from tandem.runtime.httpd.message import (
     App,
@@ -39,4 +40,5 @@ __all__ = [
     "Request",
     "Response",
     "Server",
+    "encode_headers",
 ]

@@ -6,14 +6,15 @@ owns the one task that makes and writes it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from enum import Enum, auto
 from typing import cast
 
-from tandem.runtime.httpd.head import CLOSE, TOO_MANY_CONNECTIONS, bodiless, encode_head, framing
+from tandem.runtime.httpd.head import CLOSE, TOO_MANY_CONNECTIONS, encode_head
 from tandem.runtime.httpd.head import CONTINUE as CONTINUE_HEAD
 from tandem.runtime.httpd.inbound import Inbound
 from tandem.runtime.httpd.message import (
+    App,
     BodyMalformed,
     BodyTimeout,
     ClientGone,
@@ -21,10 +22,9 @@ from tandem.runtime.httpd.message import (
     Request,
     Response,
 )
+from tandem.runtime.httpd.outbound import PIECE_BYTES_MAX, Outbound
 from tandem.runtime.httpd.site import Site
 
-_PIECE_BYTES_MAX = 256 << 10  # larger bodies are written in such pieces, as the client takes them
-_JOIN_BYTES_MAX = 16 << 10  # below it, one copy is cheaper than a second buffer
 _STEPS_MAX = 128  # parsed or started for one pipelining client before others get their turn
 _NEVER = float("inf")
 
@@ -40,12 +40,14 @@ class Phase(Enum):
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, app: App) -> None:
         self._site = site
+        self._app = app
         self._limits = site.limits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._inbound: Inbound
+        self._outbound: Outbound
         self._phase = Phase.IDLE
         self.deadline = _NEVER  # in loop time; the server's sweep calls `expire` past it
         self._current: Request | None = None
@@ -53,16 +55,13 @@ class Connection(asyncio.Protocol):
         self._pumping = False
         self._reading = True
         self._eof = False
-        self._gone = False
-        self._head_written = False
-        self._write_paused = False
-        self._writable: asyncio.Future[None] | None = None
         self._lingered_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from it
         peer = transport.get_extra_info("peername")
         self._inbound = Inbound(self._limits, self, str(peer[0]) if peer else "")
+        self._outbound = Outbound(self._site, self._transport)
         if self._site.admit(self):
             self._wait(Phase.IDLE, self._limits.head_timeout_s)
         else:
@@ -71,12 +70,12 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gone = True
         self._inbound.drop()
         self._inbound.ready.clear()
         self._inbound.refusal = None
         self._inbound.fail_body(ClientGone())
-        self.resume_writing()
+        self._outbound.lose()
+        self._writing_resumed()
         if self._task is None or self._task.done():  # done: cancelled before its first step
             self._site.dismiss(self)
 
@@ -96,15 +95,16 @@ class Connection(asyncio.Protocol):
         self._pump()
 
     def pause_writing(self) -> None:
-        self._write_paused = True
+        self._outbound.pause()
         self.deadline = self._loop.time() + self._limits.write_idle_s
 
     def resume_writing(self) -> None:
-        self._write_paused = False
+        self._outbound.resume()
+        self._writing_resumed()
+
+    def _writing_resumed(self) -> None:
         if self._phase is Phase.ANSWER:
             self.deadline = _NEVER
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
         self._pump()
 
     def body_wanted(self) -> None:
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """The deadline has passed."""
         self.deadline = _NEVER
-        if self._write_paused or self._phase is Phase.CLOSING:
+        if self._outbound.paused or self._phase is Phase.CLOSING:
             self._transport.abort()
         elif self._phase is Phase.IDLE:
             self._transport.close()
@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _start_next(self) -> bool:
-        if self._current is not None or self._write_paused or self._phase is Phase.CLOSING:
+        if self._current is not None or self._outbound.paused or self._phase is Phase.CLOSING:
             return False
         inbound = self._inbound
         if inbound.ready:
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
         if inbound.receiving is not None:
             if inbound.receiving.body.buffered >= self._limits.body_buffer_max:
                 return False
-        elif self._current is not None or self._write_paused:
+        elif self._current is not None or self._outbound.paused:
             return False
         inbound.advance()
         if inbound.receiving is not None:
@@ -210,10 +210,10 @@ class Connection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         self._current = request
-        self._head_written = False
+        self._outbound.head_written = False
         answer: Response | Awaitable[Response]
         try:
-            answer = self._site.app(request)
+            answer = self._app(request)
             if isinstance(answer, Response) and self._answered_at_once(request, answer):
                 return
         except HttpError as error:
@@ -225,10 +225,12 @@ class Connection(asyncio.Protocol):
     def _answered_at_once(self, request: Request, response: Response) -> bool:
         """The whole answer in one write, without a task, when there is nothing to wait for."""
         body = response.body
-        if not isinstance(body, bytes) or len(body) > _PIECE_BYTES_MAX or not request.body.complete:
+        if not request.body.complete or not isinstance(body, (bytes, memoryview)):
+            return False
+        if len(body) > PIECE_BYTES_MAX:
             return False
         keep = self._keeps(request)
-        self._write_head(request, response, keep, body)
+        self._outbound.write(request, response, keep, body)
         self._end(keep)
         return True
 
@@ -257,20 +259,20 @@ class Connection(asyncio.Protocol):
         try:
             if isinstance(body, (bytes, memoryview)):
                 keep = await self._drained(request) and self._keeps(request)
-                await self._send_bytes(request, response, body, keep)
+                await self._outbound.send_bytes(request, response, body, keep)
                 return keep
             ends_with_close = request.http10 and response.length is None
             keep = self._keeps(request) and not ends_with_close
-            await self._send_stream(request, response, body, keep)
+            await self._outbound.send_stream(request, response, body, keep)
             return keep and await self._drained(request)
         except HttpError:
             self._transport.abort()  # the client left, or the body that was being echoed broke off
         except Exception as error:
             apology = self._site.failed(request, error)
-            if self._head_written:
+            if self._outbound.head_written:
                 self._transport.abort()
             else:
-                self._write_head(request, apology, False, b"")
+                self._outbound.write(request, apology, False, b"")
         return False
 
     async def _drained(self, request: Request) -> bool:
@@ -287,50 +289,6 @@ class Connection(asyncio.Protocol):
             return False
         return await request.body.discard(self._limits.drain_bytes_max)
 
-    async def _send_bytes(
-        self, request: Request, response: Response, body: bytes | memoryview, keep: bool
-    ) -> None:
-        view = memoryview(body)
-        self._write_head(request, response, keep, view[:_PIECE_BYTES_MAX], len(view))
-        if request.method == b"HEAD" or bodiless(response.status):
-            return
-        for start in range(_PIECE_BYTES_MAX, len(view), _PIECE_BYTES_MAX):
-            await self._room()
-            self._transport.write(view[start : start + _PIECE_BYTES_MAX])
-
-    async def _send_stream(
-        self, request: Request, response: Response, body: AsyncIterator[bytes], keep: bool
-    ) -> None:
-        chunked = response.length is None and not request.http10
-        try:
-            self._write_head(request, response, keep, b"", response.length)
-            if request.method == b"HEAD" or bodiless(response.status):
-                return
-            sent = 0
-            async for chunk in body:
-                await self._room()
-                sent += len(chunk)
-                if chunked and chunk:
-                    self._transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
-                elif chunk:
-                    self._transport.write(chunk)
-            if response.length is not None and sent != response.length:
-                raise RuntimeError(f"streamed {sent} bytes of a declared {response.length}")
-            if chunked:
-                self._transport.write(b"0\r\n\r\n")
-        finally:
-            if isinstance(body, AsyncGenerator):
-                await body.aclose()
-
-    async def _room(self) -> None:
-        """Wait until the client has taken enough of what was written."""
-        if self._write_paused and not self._gone:
-            self._writable = self._loop.create_future()
-            await self._writable
-            self._writable = None
-        if self._gone:
-            raise ClientGone
-
     def _keeps(self, request: Request) -> bool:
         return (
             request.keep_alive
@@ -339,37 +297,10 @@ class Connection(asyncio.Protocol):
             and not self._eof
         )
 
-    def _write_head(
-        self,
-        request: Request,
-        response: Response,
-        keep: bool,
-        body: bytes | memoryview,
-        length: int | None = -1,
-    ) -> None:
-        """Write the head and the first piece of the body; `length` is the whole body's."""
-        if self._gone:
-            raise ClientGone
-        if length == -1:
-            length = len(body)
-        headless = request.method == b"HEAD"
-        if headless and response.length is not None:
-            length = response.length
-        head = encode_head(
-            response, self._site.date, framing(response.status, length, request.http10, keep)
-        )
-        self._head_written = True
-        if headless or bodiless(response.status):
-            self._transport.write(head)
-        elif len(body) <= _JOIN_BYTES_MAX:
-            self._transport.write(head + body)
-        else:
-            self._transport.writelines((head, body))
-
     def _end(self, keep: bool) -> None:
         self._current = self._task = None
         self._site.stats.requests += 1
-        if self._gone:
+        if self._outbound.gone:
             self._site.dismiss(self)
         elif keep:
             self._wait(Phase.IDLE, self._limits.keep_alive_s)

@@ -51,11 +51,15 @@ def encode_head(response: Response, date: bytes, framing: bytes) -> bytes:
 
     Raises `ValueError` when a header holds CR, LF or NUL, which would let its writer forge headers.
     """
-    lines = encode_headers(response.headers) if response.headers else b""
+    headers = response.headers
+    lines = headers if isinstance(headers, bytes) else encode_headers(headers)
     return b"%b%b%b%b\r\n" % (status_line(response.status, response.reason), date, framing, lines)
 
 
 def encode_headers(headers: Headers) -> bytes:
+    """The lines of these headers; `ValueError` as for `encode_head`."""
+    if not headers:
+        return b""
     lines = b"".join([b"%b: %b\r\n" % header for header in headers])
     count = len(headers)
     if lines.count(b"\r") != count or lines.count(b"\n") != count or b"\0" in lines:

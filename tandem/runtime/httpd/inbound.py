@@ -3,7 +3,7 @@
 The parser is fed pieces that end where a head or a chunked body can end, so that it never runs
 ahead of the request that is being answered. It is lenient about header *values* only, because real
 metadata holds DEL and other raw bytes; llhttp's leniency also lets through what could smuggle a
-request (`Content-Length : 3`, NUL), so the framing rules are checked here once more.
+request (`Content-Length : 3`, NUL, folded lines), so those rules are checked here once more.
 """
 
 from collections import deque
@@ -21,6 +21,7 @@ from tandem.runtime.httpd.message import (
 )
 
 _HEAD_END = b"\r\n\r\n"
+_FOLDS = (b"\r\n ", b"\r\n\t")
 
 
 class Inbound:
@@ -43,6 +44,8 @@ class Inbound:
         self.continue_due = False  # the client waits for `100 Continue`
         self._quiet_bytes = 0  # fed since the parser last yielded body bytes or a whole message
         self._unpaid_bytes = 0  # body bytes since `progressed` was last set
+        self._tail = b""  # the last two bytes of a head that is not whole yet
+        self._hosted = False
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._length: int | None = None
@@ -75,11 +78,26 @@ class Inbound:
         else:
             found = held.find(_HEAD_END, start)
             end = len(held) if found < 0 else found + len(_HEAD_END)
+            if self.receiving is None and self._folded(held, start, end):
+                self._stop(HttpError(400, b"Bad Request: folded header line"))
+                return
         if end == len(held):
             self._held = b""
         else:
             self._held_at = end
         self._feed(held if end - start == len(held) else memoryview(held)[start:end])
+
+    def _folded(self, held: bytes, start: int, end: int) -> bool:
+        """Whether this piece of a head goes on with a line that began before, which is obsolete and
+        which no two servers read alike."""
+        if self.in_head:
+            seam = self._tail + held[start : start + 2]
+            self._tail = (self._tail + held[max(start, end - 2) : end])[-2:]
+            if any(fold in seam for fold in _FOLDS):
+                return True
+        else:
+            self._tail = held[max(start, end - 2) : end]
+        return any(held.find(fold, start, end) >= 0 for fold in _FOLDS)
 
     def _feed(self, piece: bytes | memoryview) -> None:
         self._quiet_bytes += len(piece)
@@ -108,7 +126,7 @@ class Inbound:
         self._target = b""
         self._headers = []
         self._length = None
-        self._chunked = self.continue_due = False
+        self._chunked = self._hosted = self.continue_due = False
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -130,6 +148,10 @@ class Inbound:
                 if self._chunked or value.lower() != b"chunked":
                     raise self._reject(501, b"Transfer-Encoding other than chunked")
                 self._chunked = True
+            case b"host":
+                if self._hosted:
+                    raise self._reject(400, b"More than one Host")
+                self._hosted = True
             case b"expect":
                 if value.lower() != b"100-continue":
                     raise self._reject(417, b"Expectation Failed")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 class HttpLimits:
     head_bytes_max: int = 1 << 20  # request line and headers together; 431
     headers_max: int = 200  # header lines; 431
-    connections_max: int = 4096  # 503 and close
+    connections_max: int = 16_384  # 503 and close
     body_buffer_max: int = 256 << 10  # unread body held per connection; reading pauses
     drain_bytes_max: int = 128 << 20  # unread body swallowed for an early answer; then close
+    answers_bytes_max: int = 512 << 20  # of large answers that clients are still taking; 503
     head_timeout_s: float = 20.0  # first byte to last header; 408
     body_idle_s: float = 30.0  # time to deliver the next `body_progress_bytes`; 408
     body_progress_bytes: int = 1024

@@ -173,13 +173,14 @@ class Request:
 class Response(NamedTuple):
     """An answer. Framing headers (length, encoding, connection) are the server's, never `headers`.
 
+    `headers` may be lines that `encode_headers` has made before: for what is answered often.
     `reason` replaces the standard phrase. `length` is the size of a streamed body when it is
     known, and for HEAD the size of the body that is not sent.
     """
 
     status: int
     body: bytes | memoryview | AsyncIterator[bytes] = b""
-    headers: Headers = ()
+    headers: Headers | bytes = ()
     reason: bytes | None = None
     length: int | None = None
 

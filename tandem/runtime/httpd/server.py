@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tandem.runtime.clock import Clock
@@ -21,7 +22,8 @@ class Server:
     """Serve `app` until `drain`. Must be built inside a running event loop."""
 
     def __init__(self, app: App, limits: HttpLimits, clock: Clock, log: Logger) -> None:
-        self._site = Site(app, limits, log)
+        self._app = app
+        self._site = Site(limits, log)
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._listeners: list[asyncio.Server] = []
@@ -51,10 +53,13 @@ class Server:
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
 
-    async def listen_unix(self, path: Path) -> None:
-        """Listen on a Unix socket; a stale socket file in the way is replaced."""
+    async def listen_unix(self, path: Path, app: App | None = None) -> None:
+        """Listen on a Unix socket; a stale socket file in the way is replaced.
+
+        `app`: what is served there, instead of the server's own application.
+        """
         listener = await self._loop.create_unix_server(
-            self._connection, str(path), backlog=_BACKLOG
+            partial(Connection, self._site, app or self._app), str(path), backlog=_BACKLOG
         )
         self._listeners.append(listener)
 
@@ -76,7 +81,7 @@ class Server:
         return len(survivors)
 
     def _connection(self) -> Connection:
-        return Connection(self._site)
+        return Connection(self._site, self._app)
 
     def _sweep(self) -> None:
         self._site.date = date_line(self._clock.now_us())

@@ -1,15 +1,12 @@
-"""What the connections of one HTTP server share: the application, the bounds, the counters."""
+"""What the connections of one HTTP server share: the bounds, the counters, the room."""
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tandem.runtime.httpd.limits import HttpLimits
-from tandem.runtime.httpd.message import App, Request, Response
-
-if TYPE_CHECKING:
-    from tandem.runtime.httpd.connection import Connection
-    from tandem.runtime.logs import Logger
+from tandem.runtime.httpd.message import Request, Response
+from tandem.runtime.logs import Logger
 
 
 @dataclass(slots=True)
@@ -24,18 +21,39 @@ class HttpStats:
     timeouts: int = 0
 
 
+class Guest(Protocol):
+    """A connection, as far as the server looks after it."""
+
+    @property
+    def deadline(self) -> float:
+        """When `expire` is due, in loop time."""
+        ...
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        ...
+
+    def retire(self) -> None:
+        """The server drains: no more requests after the one under way."""
+        ...
+
+    def abort(self) -> None:
+        """The server ends now."""
+        ...
+
+
 class Site:
-    def __init__(self, app: App, limits: HttpLimits, log: "Logger") -> None:
-        self.app = app
+    def __init__(self, limits: HttpLimits, log: Logger) -> None:
         self.limits = limits
         self.stats = HttpStats()
         self.date = b""
         self.draining = False
-        self.connections: set[Connection] = set()
+        self.connections: set[Guest] = set()
+        self._answers_bytes = 0
         self._empty: asyncio.Future[None] | None = None
         self._log = log
 
-    def admit(self, connection: "Connection") -> bool:
+    def admit(self, connection: Guest) -> bool:
         if self.draining or len(self.connections) >= self.limits.connections_max:
             self.stats.connections_refused += 1
             return False
@@ -43,10 +61,21 @@ class Site:
         self.connections.add(connection)
         return True
 
-    def dismiss(self, connection: "Connection") -> None:
+    def dismiss(self, connection: Guest) -> None:
         self.connections.discard(connection)
         if not self.connections and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
+
+    def take_room(self, size: int) -> bool:
+        """Whether a large answer may be held until its client has taken it."""
+        if self._answers_bytes + size > self.limits.answers_bytes_max:
+            return False
+        self._answers_bytes += size
+        return True
+
+    def give_room(self, size: int) -> None:
+        """A large answer is over."""
+        self._answers_bytes -= size
 
     async def when_empty(self) -> None:
         """Wait until the last connection is gone."""

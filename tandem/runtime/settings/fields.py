@@ -13,6 +13,8 @@ PROGRAMS = frozenset({"gateway", "kvsp", "crawler", "kvctl"})
 # Keys above the tables of the file: read by more than one program, so none may call them unknown.
 SHARED_KEYS = frozenset(
     {
+        "admin_token",
+        "admin_token_file",
         "data",
         "grpc_address",
         "http_address",

@@ -60,6 +60,19 @@ def s3_create_bucket() -> bool:
     return setting(BOOLEAN, False, "whether a bucket that does not exist is created", shared=True)
 
 
+def admin_token() -> str:
+    return setting(
+        OPTIONAL_TEXT, "", "a token that always opens every door of this machine",
+        shared=True, secret=True,
+    )  # fmt: skip
+
+
+def admin_token_file() -> str:
+    return setting(
+        OPTIONAL_TEXT, "", "a file with the admin token, instead of the token itself", shared=True
+    )
+
+
 def log_level() -> LogLevel:
     return setting(choice(LogLevel), LogLevel.INFO, "least level that is logged", shared=True)
 

@@ -121,14 +121,16 @@ class BatchReply(_message.Message):
     def __init__(self, gets: _Optional[_Iterable[_Union[GetReply, _Mapping]]] = ..., writes: _Optional[_Iterable[_Union[WriteReply, _Mapping]]] = ..., draining: _Optional[bool] = ...) -> None: ...
 
 class Error(_message.Message):
-    __slots__ = ("code", "message", "field")
+    __slots__ = ("code", "message", "field", "retry_after_s")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_S_FIELD_NUMBER: _ClassVar[int]
     code: int
     message: str
     field: str
-    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ...) -> None: ...
+    retry_after_s: float
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., field: _Optional[str] = ..., retry_after_s: _Optional[float] = ...) -> None: ...
 
 class PutChunk(_message.Message):
     __slots__ = ("head", "data", "last")

@@ -24,37 +24,37 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atandem/v1/namespaces.proto\x12\ttandem.v1\"\x84\x01\n\tNamespace\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\x08settings\x18\x03 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\x12\x14\n\x0c\x63reated_at_s\x18\x04 \x01(\x04\x12\x16\n\x0etitle_conflict\x18\x05 \x01(\x08\"t\n\x11NamespaceSettings\x12(\n\nack_policy\x18\x01 \x01(\x0e\x32\x14.tandem.v1.AckPolicy\x12&\n\tread_mode\x18\x02 \x01(\x0e\x32\x13.tandem.v1.ReadMode\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\"W\n\x16\x43reateNamespaceRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12.\n\x08settings\x18\x02 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\"\x17\n\x15ListNamespacesRequest\"?\n\x13ListNamespacesReply\x12(\n\nnamespaces\x18\x01 \x03(\x0b\x32\x14.tandem.v1.Namespace\"0\n\x13GetNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"3\n\x16RenameNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"W\n\x19\x43onfigureNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x08settings\x18\x02 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\"$\n\x16\x44\x65leteNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteNamespaceReply*o\n\tAckPolicy\x12\x1a\n\x16\x41\x43K_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x43K_POLICY_FIRST\x10\x01\x12\x1b\n\x17\x41\x43K_POLICY_FIRST_INTENT\x10\x02\x12\x13\n\x0f\x41\x43K_POLICY_BOTH\x10\x03*_\n\x08ReadMode\x12\x19\n\x15READ_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eREAD_MODE_RACE\x10\x01\x12\x12\n\x0eREAD_MODE_KVSP\x10\x02\x12\x10\n\x0cREAD_MODE_S3\x10\x03\x32\xe7\x03\n\nNamespaces\x12J\n\x0f\x43reateNamespace\x12!.tandem.v1.CreateNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12R\n\x0eListNamespaces\x12 .tandem.v1.ListNamespacesRequest\x1a\x1e.tandem.v1.ListNamespacesReply\x12\x44\n\x0cGetNamespace\x12\x1e.tandem.v1.GetNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12J\n\x0fRenameNamespace\x12!.tandem.v1.RenameNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12P\n\x12\x43onfigureNamespace\x12$.tandem.v1.ConfigureNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12U\n\x0f\x44\x65leteNamespace\x12!.tandem.v1.DeleteNamespaceRequest\x1a\x1f.tandem.v1.DeleteNamespaceReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atandem/v1/namespaces.proto\x12\ttandem.v1\"\x95\x01\n\tNamespace\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\x08settings\x18\x03 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\x12\x14\n\x0c\x63reated_at_s\x18\x04 \x01(\x04\x12\x16\n\x0etitle_conflict\x18\x05 \x01(\x08\x12\x0f\n\x07\x61\x63\x63ount\x18\x06 \x01(\t\"\xbe\x02\n\x11NamespaceSettings\x12(\n\nack_policy\x18\x01 \x01(\x0e\x32\x14.tandem.v1.AckPolicy\x12&\n\tread_mode\x18\x02 \x01(\x0e\x32\x13.tandem.v1.ReadMode\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x1d\n\x10operations_per_s\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0b\x62ytes_per_s\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x1d\n\x10large_bodies_max\x18\x06 \x01(\x04H\x02\x88\x01\x01\x12\x1f\n\x12key_write_interval\x18\x07 \x01(\x08H\x03\x88\x01\x01\x42\x13\n\x11_operations_per_sB\x0e\n\x0c_bytes_per_sB\x13\n\x11_large_bodies_maxB\x15\n\x13_key_write_interval\"h\n\x16\x43reateNamespaceRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12.\n\x08settings\x18\x02 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\">\n\x15ListNamespacesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x14\n\x0c\x61ll_accounts\x18\x02 \x01(\x08\"?\n\x13ListNamespacesReply\x12(\n\nnamespaces\x18\x01 \x03(\x0b\x32\x14.tandem.v1.Namespace\"A\n\x13GetNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\"3\n\x16RenameNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"W\n\x19\x43onfigureNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x08settings\x18\x02 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\"$\n\x16\x44\x65leteNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteNamespaceReply*o\n\tAckPolicy\x12\x1a\n\x16\x41\x43K_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x43K_POLICY_FIRST\x10\x01\x12\x1b\n\x17\x41\x43K_POLICY_FIRST_INTENT\x10\x02\x12\x13\n\x0f\x41\x43K_POLICY_BOTH\x10\x03*_\n\x08ReadMode\x12\x19\n\x15READ_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eREAD_MODE_RACE\x10\x01\x12\x12\n\x0eREAD_MODE_KVSP\x10\x02\x12\x10\n\x0cREAD_MODE_S3\x10\x03\x32\xe7\x03\n\nNamespaces\x12J\n\x0f\x43reateNamespace\x12!.tandem.v1.CreateNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12R\n\x0eListNamespaces\x12 .tandem.v1.ListNamespacesRequest\x1a\x1e.tandem.v1.ListNamespacesReply\x12\x44\n\x0cGetNamespace\x12\x1e.tandem.v1.GetNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12J\n\x0fRenameNamespace\x12!.tandem.v1.RenameNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12P\n\x12\x43onfigureNamespace\x12$.tandem.v1.ConfigureNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12U\n\x0f\x44\x65leteNamespace\x12!.tandem.v1.DeleteNamespaceRequest\x1a\x1f.tandem.v1.DeleteNamespaceReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.namespaces_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACKPOLICY']._serialized_start=727
-  _globals['_ACKPOLICY']._serialized_end=838
-  _globals['_READMODE']._serialized_start=840
-  _globals['_READMODE']._serialized_end=935
+  _globals['_ACKPOLICY']._serialized_start=1020
+  _globals['_ACKPOLICY']._serialized_end=1131
+  _globals['_READMODE']._serialized_start=1133
+  _globals['_READMODE']._serialized_end=1228
   _globals['_NAMESPACE']._serialized_start=42
-  _globals['_NAMESPACE']._serialized_end=174
-  _globals['_NAMESPACESETTINGS']._serialized_start=176
-  _globals['_NAMESPACESETTINGS']._serialized_end=292
-  _globals['_CREATENAMESPACEREQUEST']._serialized_start=294
-  _globals['_CREATENAMESPACEREQUEST']._serialized_end=381
-  _globals['_LISTNAMESPACESREQUEST']._serialized_start=383
-  _globals['_LISTNAMESPACESREQUEST']._serialized_end=406
-  _globals['_LISTNAMESPACESREPLY']._serialized_start=408
-  _globals['_LISTNAMESPACESREPLY']._serialized_end=471
-  _globals['_GETNAMESPACEREQUEST']._serialized_start=473
-  _globals['_GETNAMESPACEREQUEST']._serialized_end=521
-  _globals['_RENAMENAMESPACEREQUEST']._serialized_start=523
-  _globals['_RENAMENAMESPACEREQUEST']._serialized_end=574
-  _globals['_CONFIGURENAMESPACEREQUEST']._serialized_start=576
-  _globals['_CONFIGURENAMESPACEREQUEST']._serialized_end=663
-  _globals['_DELETENAMESPACEREQUEST']._serialized_start=665
-  _globals['_DELETENAMESPACEREQUEST']._serialized_end=701
-  _globals['_DELETENAMESPACEREPLY']._serialized_start=703
-  _globals['_DELETENAMESPACEREPLY']._serialized_end=725
-  _globals['_NAMESPACES']._serialized_start=938
-  _globals['_NAMESPACES']._serialized_end=1425
+  _globals['_NAMESPACE']._serialized_end=191
+  _globals['_NAMESPACESETTINGS']._serialized_start=194
+  _globals['_NAMESPACESETTINGS']._serialized_end=512
+  _globals['_CREATENAMESPACEREQUEST']._serialized_start=514
+  _globals['_CREATENAMESPACEREQUEST']._serialized_end=618
+  _globals['_LISTNAMESPACESREQUEST']._serialized_start=620
+  _globals['_LISTNAMESPACESREQUEST']._serialized_end=682
+  _globals['_LISTNAMESPACESREPLY']._serialized_start=684
+  _globals['_LISTNAMESPACESREPLY']._serialized_end=747
+  _globals['_GETNAMESPACEREQUEST']._serialized_start=749
+  _globals['_GETNAMESPACEREQUEST']._serialized_end=814
+  _globals['_RENAMENAMESPACEREQUEST']._serialized_start=816
+  _globals['_RENAMENAMESPACEREQUEST']._serialized_end=867
+  _globals['_CONFIGURENAMESPACEREQUEST']._serialized_start=869
+  _globals['_CONFIGURENAMESPACEREQUEST']._serialized_end=956
+  _globals['_DELETENAMESPACEREQUEST']._serialized_start=958
+  _globals['_DELETENAMESPACEREQUEST']._serialized_end=994
+  _globals['_DELETENAMESPACEREPLY']._serialized_start=996
+  _globals['_DELETENAMESPACEREPLY']._serialized_end=1018
+  _globals['_NAMESPACES']._serialized_start=1231
+  _globals['_NAMESPACES']._serialized_end=1718
 # @@protoc_insertion_point(module_scope)

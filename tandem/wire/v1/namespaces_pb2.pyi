@@ -30,40 +30,56 @@ READ_MODE_KVSP: ReadMode
 READ_MODE_S3: ReadMode
 
 class Namespace(_message.Message):
-    __slots__ = ("id", "title", "settings", "created_at_s", "title_conflict")
+    __slots__ = ("id", "title", "settings", "created_at_s", "title_conflict", "account")
     ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_S_FIELD_NUMBER: _ClassVar[int]
     TITLE_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
     settings: NamespaceSettings
     created_at_s: int
     title_conflict: bool
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., settings: _Optional[_Union[NamespaceSettings, _Mapping]] = ..., created_at_s: _Optional[int] = ..., title_conflict: _Optional[bool] = ...) -> None: ...
+    account: str
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., settings: _Optional[_Union[NamespaceSettings, _Mapping]] = ..., created_at_s: _Optional[int] = ..., title_conflict: _Optional[bool] = ..., account: _Optional[str] = ...) -> None: ...
 
 class NamespaceSettings(_message.Message):
-    __slots__ = ("ack_policy", "read_mode", "epoch")
+    __slots__ = ("ack_policy", "read_mode", "epoch", "operations_per_s", "bytes_per_s", "large_bodies_max", "key_write_interval")
     ACK_POLICY_FIELD_NUMBER: _ClassVar[int]
     READ_MODE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    BYTES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    LARGE_BODIES_MAX_FIELD_NUMBER: _ClassVar[int]
+    KEY_WRITE_INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ack_policy: AckPolicy
     read_mode: ReadMode
     epoch: int
-    def __init__(self, ack_policy: _Optional[_Union[AckPolicy, str]] = ..., read_mode: _Optional[_Union[ReadMode, str]] = ..., epoch: _Optional[int] = ...) -> None: ...
+    operations_per_s: int
+    bytes_per_s: int
+    large_bodies_max: int
+    key_write_interval: bool
+    def __init__(self, ack_policy: _Optional[_Union[AckPolicy, str]] = ..., read_mode: _Optional[_Union[ReadMode, str]] = ..., epoch: _Optional[int] = ..., operations_per_s: _Optional[int] = ..., bytes_per_s: _Optional[int] = ..., large_bodies_max: _Optional[int] = ..., key_write_interval: _Optional[bool] = ...) -> None: ...
 
 class CreateNamespaceRequest(_message.Message):
-    __slots__ = ("title", "settings")
+    __slots__ = ("title", "settings", "account")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     title: str
     settings: NamespaceSettings
-    def __init__(self, title: _Optional[str] = ..., settings: _Optional[_Union[NamespaceSettings, _Mapping]] = ...) -> None: ...
+    account: str
+    def __init__(self, title: _Optional[str] = ..., settings: _Optional[_Union[NamespaceSettings, _Mapping]] = ..., account: _Optional[str] = ...) -> None: ...
 
 class ListNamespacesRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("account", "all_accounts")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    ALL_ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    account: str
+    all_accounts: bool
+    def __init__(self, account: _Optional[str] = ..., all_accounts: _Optional[bool] = ...) -> None: ...
 
 class ListNamespacesReply(_message.Message):
     __slots__ = ("namespaces",)
@@ -72,12 +88,14 @@ class ListNamespacesReply(_message.Message):
     def __init__(self, namespaces: _Optional[_Iterable[_Union[Namespace, _Mapping]]] = ...) -> None: ...
 
 class GetNamespaceRequest(_message.Message):
-    __slots__ = ("id", "title")
+    __slots__ = ("id", "title", "account")
     ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ...) -> None: ...
+    account: str
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
 
 class RenameNamespaceRequest(_message.Message):
     __slots__ = ("id", "title")

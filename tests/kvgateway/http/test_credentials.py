@@ -31,3 +31,12 @@ def test_the_credential(headers: tuple[tuple[bytes, bytes], ...], credential: st
 def test_another_kind_of_authorization_is_not_taken_for_none(value: bytes) -> None:
     with pytest.raises(Unauthenticated, match="Bearer TOKEN"):
         credential_of(_request((b"authorization", value)))
+
+
+@pytest.mark.parametrize("name", [b"origin", b"sec-fetch-site"])
+@pytest.mark.parametrize("value", [b"", b"null", b"http://127.0.0.1:8780", b"same-origin"])
+def test_a_web_page_needs_a_token_on_any_door(name: bytes, value: bytes) -> None:
+    for nothing in ((), ((b"authorization", b"Bearer "),), ((b"x-auth-key", b" "),)):
+        with pytest.raises(Unauthenticated, match="web page needs a token"):
+            credential_of(_request((name, value), *nothing))
+    assert credential_of(_request((name, value), (b"authorization", b"Bearer abc"))) == "abc"

@@ -17,8 +17,9 @@ from tandem.core.operations import (
     Status,
 )
 from tandem.core.reply import Side
+from tandem.core.token import CreatedToken, Token, TokenWish, hash_of, token_text
 from tandem.core.version import Version
-from tandem.errors import NamespaceExists, NamespaceNotFound
+from tandem.errors import NamespaceExists, NamespaceNotFound, TokenNotFound
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 
 
@@ -90,6 +91,36 @@ class MemoryRegistry:
     def _fail(self) -> None:
         if self.failures:
             raise self.failures.pop(0)
+
+
+class MemoryTokens:
+    """Ids and secrets count up."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Token] = {}
+
+    async def create(self, wish: TokenWish) -> CreatedToken:
+        number = len(self.found) + 1
+        token_id, secret = f"{number:016x}", f"{number:064x}"
+        token = Token(
+            token_id, wish.name, wish.permission, hash_of(secret), wish.account, wish.namespaces,
+            number, number + wish.ttl_s if wish.ttl_s else 0, wish.quota,
+        )  # fmt: skip
+        self.found[token_id] = token
+        return CreatedToken(token, token_text(token_id, secret))
+
+    async def list(self, account: str | None = None) -> Sequence[Token]:
+        found = [t for t in self.found.values() if account in (None, t.account)]
+        return sorted(found, key=lambda token: token.name)
+
+    async def get(self, token_id: str) -> Token:
+        if token_id not in self.found:
+            raise TokenNotFound(token_id)
+        return self.found[token_id]
+
+    async def revoke(self, token_id: str) -> None:
+        await self.get(token_id)
+        del self.found[token_id]
 
 
 class MemoryOperations:

@@ -1,9 +1,11 @@
 """A gateway in a dictionary: the data path's Protocol with switches for what tests need."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
+from kvgateway.reads import result_of
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record, is_live
@@ -39,6 +41,11 @@ class MemoryStore:
         self.held: list[Callable[[], None]] | None = None
         """While a list, answers wait in it until `release`."""
         self.reads = self.writes = self.calls = 0
+        self.body_refusal: TandemError | None = None
+        self.admitted: list[tuple[str, int | None]] = []
+        """Every body that was, with the length that was announced."""
+        self.bodies = 0
+        """How many are under way."""
         self.abandoned = 0
         """Futures that somebody else had cancelled."""
         self._clock = clock
@@ -74,6 +81,17 @@ class MemoryStore:
         names = tuple(ListedName(n, r.expires_at_s, r.metadata) for n, r in page)
         return ListPage(names, page[-1][0] if len(live) > len(page) else None)
 
+    @contextmanager
+    def admit_body(self, namespace: str, size: int | None) -> Iterator[None]:
+        if self.body_refusal is not None:
+            raise self.body_refusal
+        self.admitted.append((namespace, size))
+        self.bodies += 1
+        try:
+            yield
+        finally:
+            self.bodies -= 1
+
     def release(self) -> None:
         """Lets everything that is held go on."""
         held, self.held = self.held or [], None
@@ -89,9 +107,9 @@ class MemoryStore:
         if read.min_version > (record.version if record else NO_VERSION):
             newest = record.version if record else "nothing"
             return Unavailable(f"no home has version {read.min_version}; the newest is {newest}")
-        if self.deferred or self.held is not None or self.failure is not None:
-            return self._later(ReadResult(record))
-        return ReadResult(record, cached=True)
+        waits = self.deferred or self.held is not None or self.failure is not None
+        result = result_of(record, self._clock.now_us(), cached=not waits)
+        return self._later(result) if waits else result
 
     def _write(self, write: Write) -> TandemError | asyncio.Future[Written]:
         if write.key.namespace not in self.namespaces:

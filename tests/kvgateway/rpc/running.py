@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 import grpc
 
 from kvgateway.rpc.failures import Failures
-from kvgateway.rpc.kv import KvService
-from kvgateway.rpc.namespaces import NamespacesService
-from kvgateway.rpc.ops import OpsService
 from kvgateway.rpc.server import MESSAGE_BYTES_MAX, RpcServer
+from kvgateway.service import Entrance
 from tandem.runtime.clock import SystemClock
-from tests.kvgateway.rpc.memory_admin import MemoryOperations, MemoryRegistry
+from tests.kvgateway.open_entrance import OpenEntrance
+from tests.kvgateway.rpc.memory_admin import MemoryOperations, MemoryRegistry, MemoryTokens
 from tests.kvgateway.rpc.memory_store import MemoryStore
 
 
@@ -35,7 +34,10 @@ class Running:
     store: MemoryStore = field(default_factory=lambda: MemoryStore(SystemClock()))
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
+    tokens: MemoryTokens = field(default_factory=MemoryTokens)
     log: RecordingLog = field(default_factory=RecordingLog)
+    entrance: Entrance | None = None
+    """Who is let in; everybody unless a test says otherwise."""
     port: int = 0
 
     def __post_init__(self) -> None:
@@ -48,12 +50,8 @@ class Running:
 
     async def start(self) -> None:
         """Starts a server; on the port of the one before, when there was one."""
-        self.server = RpcServer(
-            KvService(self.store, SystemClock(), self.failures),
-            NamespacesService(self.registry),
-            OpsService(self.operations),
-            self.failures,
-        )
+        everybody = OpenEntrance(self.store, self.registry, self.operations, self.tokens)
+        self.server = RpcServer(self.entrance or everybody, SystemClock(), self.failures)
         self.port = await self.server.start(self.address)
         await self.server.set_ready(True)
 

@@ -11,6 +11,7 @@ from tandem import Client
 from tandem.core.key import Key
 from tandem.core.namespace import ReadMode, Settings
 from tandem.core.operations import CrawlReport
+from tandem.core.quota import QUOTA_MAX, Quota
 from tandem.core.race import AckPolicy
 from tandem.core.reply import Side
 from tandem.errors import InvalidArgument, NamespaceExists, NamespaceNotFound
@@ -43,6 +44,25 @@ async def test_the_life_of_a_namespace(client: Client) -> None:
         await client.namespaces.rename(made.id, "x")
 
 
+async def test_limits_travel_and_stay_when_others_change(client: Client) -> None:
+    made = await client.namespaces.create("books", operations_per_s=500, key_write_interval=True)
+    assert made.settings.quota == Quota(operations_per_s=500)
+    assert made.settings.key_write_interval
+    changed = await client.namespaces.configure("books", bytes_per_s=10**9, large_bodies_max=3)
+    assert changed.settings.quota == Quota(500, 10**9, 3)
+    assert changed.settings.key_write_interval
+    assert await client.namespaces.get("books") == changed
+    same = await client.namespaces.configure("books", read_mode=ReadMode.S3)
+    assert same.settings.quota == changed.settings.quota
+    lifted = await client.namespaces.configure(
+        "books", operations_per_s=0, bytes_per_s=0, large_bodies_max=0, key_write_interval=False
+    )
+    assert not lifted.settings.limited
+    for limit in (-1, QUOTA_MAX + 1):
+        with pytest.raises(InvalidArgument, match="operations_per_s"):
+            await client.namespaces.create("more", operations_per_s=limit)
+
+
 async def test_a_title_is_taken_once(client: Client) -> None:
     await client.namespaces.create("books")
     with pytest.raises(NamespaceExists, match="'books'"):
@@ -64,6 +84,11 @@ async def test_a_title_is_taken_once(client: Client) -> None:
             "CreateNamespace",
             namespaces_pb2.CreateNamespaceRequest(title="a\nb"),
             "title: has a control character at position 1",
+        ),
+        (
+            "CreateNamespace",
+            namespaces_pb2.CreateNamespaceRequest(title="t", settings={"bytes_per_s": 2**63}),
+            f"settings.bytes_per_s: {2**63} is not from 0 (no limit) to {QUOTA_MAX}",
         ),
         (
             "CreateNamespace",

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 
 import grpc
 import pytest
 
 from kvgateway.rpc import exchange
+from kvgateway.rpc.dispatch import GROUP_OPERATIONS, Dispatch
 from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
-from tandem.errors import Overloaded, Unavailable
+from tandem.errors import Overloaded, QuotaExceeded, Unavailable
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 from tests.kvgateway.rpc.memory_store import NAMESPACE
-from tests.kvgateway.rpc.running import Running
+from tests.kvgateway.rpc.running import Running, running
 
 
 def _gets(*names: str, first_id: int = 1) -> kv_pb2.BatchRequest:
@@ -49,6 +51,61 @@ async def test_what_is_ready_together_travels_together(
     reply = await call.read()
     assert [answer.id for answer in reply.gets] == list(range(1, 101))
     assert gateway.store.calls == 1
+
+
+class _Counting:
+    """A sink that counts its answers."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+
+    def answer_read(self, operation_id: int, outcome: object) -> None:
+        self.answers += 1
+
+    answer_write = answer_read
+
+
+@pytest.mark.parametrize("what", ["gets", "puts"])
+async def test_others_get_their_turn_within_a_full_batch(what: str) -> None:
+    """Between two turns of somebody else at most one group is begun."""
+    async with running() as gateway:
+        store, names = gateway.store, list(map(str, range(BATCH_OPERATIONS_MAX)))
+        batch = _gets(*names) if what == "gets" else _puts(*((name, b"v") for name in names))
+        sink = _Counting()
+        work = asyncio.create_task(Dispatch(store, gateway.failures).start(batch, 0, sink))
+        begun = [0]
+        while not work.done():
+            await asyncio.sleep(0)
+            begun.append(store.reads + store.writes)
+        assert begun[-1] == BATCH_OPERATIONS_MAX
+        steps = [after - before for before, after in pairwise(begun)]
+        assert max(steps) == GROUP_OPERATIONS
+
+
+async def test_a_small_batch_is_begun_at_once(gateway: Running) -> None:
+    start = Dispatch(gateway.store, gateway.failures).start(_gets("a", "b"), 0, _Counting())
+    with pytest.raises(StopIteration):
+        start.send(None)
+    assert gateway.store.reads == 2
+
+
+async def test_a_stream_over_its_quota_is_read_more_slowly(
+    gateway: Running, kv: kv_pb2_grpc.KVStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "REFUSAL_PAUSE_S", 3600.0)
+    greedy, modest = kv.Exchange(), kv.Exchange()
+    gateway.store.failure = QuotaExceeded("over", 0.5)
+    await greedy.write(_puts(("a", b"1"), ("b", b"2")))
+    answers = (await greedy.read()).writes
+    assert [answer.error.retry_after_s for answer in answers] == [0.5, 0.5]
+    gateway.store.failure = None
+    before = gateway.store.writes
+    await greedy.write(_puts(("a", b"1")))
+    for _ in range(20):
+        await modest.write(_puts(("c", b"3")))
+        assert not (await modest.read()).writes[0].HasField("error")
+    await _calls_in_between(kv)
+    assert gateway.store.writes == before + 20
 
 
 async def test_a_slow_answer_does_not_hold_back_the_others(

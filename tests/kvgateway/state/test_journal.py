@@ -43,7 +43,7 @@ class DiskWorker:
     async def crash(self) -> set[Intent]:
         self._slot.release()
         (left,) = recover(self._directory)
-        left.drop()
+        await left.drop()
         self._slot = claim(self._directory)
         return set(left.intents)
 

@@ -79,7 +79,7 @@ async def test_only_dead_workers_are_recovered(tmp_path: Path) -> None:
     assert claim(tmp_path).directory != slot.directory
     left.release()
     (left,) = recover(tmp_path)[:1]
-    left.drop()
+    await left.drop()
     assert not slot.directory.exists()
     assert recover(tmp_path / "nowhere") == []
 
@@ -210,7 +210,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_killed_writer_loses_nothing_that_was_durable(tmp_path: Path, seed: int) -> None:
+async def test_a_killed_writer_loses_nothing_that_was_durable(tmp_path: Path, seed: int) -> None:
     lines = random.Random(seed).randrange(1, 3000)
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
@@ -225,4 +225,4 @@ def test_a_killed_writer_loses_nothing_that_was_durable(tmp_path: Path, seed: in
     (left,) = recover(tmp_path)
     assert {intent(n) for n in durable - done} <= set(left.intents)
     assert len(left.intents) == len(set(left.intents))
-    left.drop()
+    await left.drop()

@@ -289,3 +289,18 @@ def test_recent_forgets_pins_that_have_ended(machine: AnyMachine) -> None:
     again = dict(machine.recent(NAMESPACE, "", "", 100, NOW + 2 * SECOND))
     assert again["k3"].version == Version.at(NOW + 99)
     assert "k5" not in again
+
+
+def test_recent_lists_again_what_is_pinned_longer_after_its_pin_had_ended(
+    machine: AnyMachine,
+) -> None:
+    key, record, other = Key(NAMESPACE, "k"), at(NOW), Key(NAMESPACE, "other")
+    machine.install([(key, record)], NOW)
+    machine.unpin([(key, record.version)], NOW + SECOND)
+    machine.install([(other, record)], NOW + 2 * SECOND)
+    assert [n for n, _ in machine.recent(NAMESPACE, "", "", 9, NOW + 2 * SECOND)] == ["other"]
+    machine.unpin([(key, record.version)], NOW + 4 * SECOND)
+    machine.install([(other, record)], NOW + 3 * SECOND)
+    assert [n for n, _ in machine.recent(NAMESPACE, "", "", 9, NOW + 3 * SECOND)] == ["k", "other"]
+    machine.install([(other, record)], NOW + 4 * SECOND)
+    assert [n for n, _ in machine.recent(NAMESPACE, "", "", 9, NOW + 4 * SECOND)] == ["other"]

@@ -1,21 +1,26 @@
 """Shared memory under several real processes: one clock, nothing back, and deaths in the middle."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from kvgateway.preparation import recover_intents
+from kvgateway.state.memory_queue import MemoryQueue
+from kvgateway.state.ports import Intent
 from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.version import NO_VERSION, Version
 from tests.kvgateway.state.machines import NOW, shared_directory
+from tests.kvgateway.test_preparation import INTENTS, LeftBehind
 
 NAMESPACE = "ab" * 16
 MAP_BYTES = 32 * 1024 * 1024
@@ -171,6 +176,30 @@ print("ready", flush=True)
 time.sleep(0.1)
 os.kill(int(sys.argv[1]), signal.SIGKILL)
 """
+
+
+async def test_who_recovers_can_kill_the_stopped_worker_that_it_waits_for(directory: Path) -> None:
+    machine = opened(directory)
+    queue, left = MemoryQueue(), LeftBehind()
+    with process(HOLDER, directory, "stop") as holder:
+        _, status = os.waitpid(holder.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+
+        async def pin(intents: Sequence[Intent]) -> None:
+            await asyncio.to_thread(machine.pin, intents)
+
+        recovering = asyncio.create_task(recover_intents([left], queue, pin))
+        while not (await queue.stats()).depth:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        assert not recovering.done()
+        holder.kill()
+        async with asyncio.timeout(30):
+            assert await recovering == len(INTENTS)
+    knowns = machine.lookup([intent.key for intent in INTENTS], NOW)
+    assert all(known is not None and known.pinned for known in knowns)
+    assert left.fate == "dropped"
+    machine.close()
 
 
 def test_what_a_dead_reader_held_is_freed(directory: Path) -> None:

@@ -55,6 +55,7 @@ def test_a_restart_finds_what_was_stored(tmp_path: Path) -> None:
         '{"epoch": 1, "homes": []}',
         '{"epoch": 1, "homes": {"kvsp": 1, "s3": 2}}',
         "1" * 5000,
+        "[" * 4000,
     ],
 )
 def test_a_corrupt_file_is_an_error_and_never_a_default(tmp_path: Path, text: str) -> None:

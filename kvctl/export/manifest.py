@@ -1,0 +1,174 @@
+"""The manifest of an export: JSON lines, in the order of names, each written after its file.
+
+    {"format": "tandem-export", "version": 1, "namespace": ID, "title": "...", "prefix": "..."}
+    {"name": "...", "file": "...", "bytes": 5, "sha256": "...", "metadata": {}, "expires_at_s": 2}
+    {"complete": true}
+
+`metadata` and `expires_at_s` are left out when there is none. Without the last line the export was
+interrupted, and goes on after the name of the last whole line.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from tandem.wire.codec import JsonValue
+
+MANIFEST: Final = "tandem-export.jsonl"
+VALUES: Final = "values"
+_LINE_BYTES_MAX: Final = 64 * 1024
+"""A name of 512 bytes and metadata of 1,024, escaped, are far below."""
+
+
+class Unfit(Exception):
+    """The directory cannot be used so; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is exported."""
+
+    namespace: str
+    """The id."""
+    title: str
+    prefix: str
+
+    def document(self) -> dict[str, object]:
+        """The manifest's first line."""
+        return {
+            "format": "tandem-export", "version": 1, "namespace": self.namespace,
+            "title": self.title, "prefix": self.prefix,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One key."""
+
+    name: str
+    file: str
+    """The path of the value's file below VALUES."""
+    bytes: int
+    sha256: str
+    metadata: JsonValue = None
+    expires_at_s: int | None = None
+
+    def document(self) -> dict[str, object]:
+        """The line as JSON."""
+        given = {"metadata": self.metadata, "expires_at_s": self.expires_at_s}
+        return {
+            "name": self.name, "file": self.file, "bytes": self.bytes, "sha256": self.sha256,
+            **{field: value for field, value in given.items() if value is not None},
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """The key of a line; Unfit when it is not one of ours."""
+        try:
+            line = cls(**document)
+        except TypeError:
+            raise Unfit(f"{MANIFEST}: not a line of an export: {document}") from None
+        texts = (line.name, line.file, line.sha256)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(line.bytes, int):
+            raise Unfit(f"{MANIFEST}: not a line of an export: {document}")
+        return line
+
+
+class Manifest:
+    """Appends to the manifest of one export, and says where an earlier try ended."""
+
+    def __init__(self, directory: Path, scope: Scope) -> None:
+        """Begins an export, or goes on with it; Unfit where that cannot be."""
+        path = directory / MANIFEST
+        self.after = ""
+        """The last name that is exported already."""
+        if path.exists():
+            self.after = _last_name(path, scope)
+        elif any(directory.iterdir()):
+            raise Unfit(f"{directory} is not empty, and no export was begun there")
+        self._stream = path.open("ab")
+        if not self._stream.tell():
+            self._append(scope.document())
+
+    def add(self, lines: list[Line]) -> None:
+        """Enters keys whose files are written."""
+        for line in lines:
+            self._append(line.document())
+        self._stream.flush()
+
+    def complete(self) -> None:
+        """Says that nothing is missing, once all of it is on the disk."""
+        self._append({"complete": True})
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """Leaves it to a later try."""
+        self._stream.close()
+
+    def _append(self, document: Mapping[str, object]) -> None:
+        self._stream.write(json.dumps(document, separators=(", ", ": ")).encode() + b"\n")
+
+
+def _last_name(path: Path, scope: Scope) -> str:
+    """Cuts off what is half a line, and returns the name that the last whole one is about."""
+    with path.open("r+b") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 2 * _LINE_BYTES_MAX))
+        tail = stream.read()
+        whole = tail[: tail.rfind(b"\n") + 1]
+        stream.truncate(size - len(tail) + len(whole))
+    if not whole:
+        return ""
+    with path.open("rb") as stream:
+        if _document(stream.readline(_LINE_BYTES_MAX)) != scope.document():
+            raise Unfit(f"{path} is the manifest of another export")
+    last = _document(whole.splitlines()[-1])
+    if "complete" in last:
+        raise Unfit(f"{path.parent} has a complete export already; choose another directory")
+    return "" if "format" in last else Line.of(last).name
+
+
+def is_export(directory: Path) -> bool:
+    """Whether an export was written there; Unfit when it is one that cannot be read."""
+    path = directory / MANIFEST
+    if not path.exists():
+        return False
+    with path.open("rb") as stream:
+        head = _document(stream.readline(_LINE_BYTES_MAX))
+    if (head.get("format"), head.get("version")) != ("tandem-export", 1):
+        raise Unfit(f"{path} is not a manifest that this version can read")
+    return True
+
+
+def is_complete(directory: Path) -> bool:
+    """Whether an export ran to its end."""
+    with (directory / MANIFEST).open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LINE_BYTES_MAX))
+        return stream.read().endswith(b'{"complete": true}\n')
+
+
+def lines_of(directory: Path) -> Iterator[Line | Unfit]:
+    """The keys of an export, complete or not; Unfit in place of a line that says nothing."""
+    with (directory / MANIFEST).open("rb") as stream:
+        stream.readline(_LINE_BYTES_MAX)
+        while (text := stream.readline(_LINE_BYTES_MAX)).endswith(b"\n"):
+            try:
+                document = _document(text)
+                if "complete" not in document:
+                    yield Line.of(document)
+            except Unfit as unfit:
+                yield unfit
+
+
+def _document(text: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise Unfit(f"{MANIFEST}: not a line of an export: {text[:100]!r}")
+    return document

@@ -1,0 +1,39 @@
+"""An export as what `kvctl import` takes: files with names, metadata and expirations of keys."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from kvctl.export.manifest import MANIFEST, VALUES, Line, Unfit, lines_of
+from kvctl.tree import Refused, TreeFile, why_no_key
+
+
+def exported(directory: Path, prefix: str) -> Iterator[TreeFile | Refused]:
+    """Each key of an export, in order; `prefix` begins the name of each."""
+    for line in lines_of(directory):
+        if isinstance(line, Unfit):
+            yield Refused(str(directory / MANIFEST), str(line))
+        else:
+            yield _file(directory / VALUES, line, prefix)
+
+
+def _file(values: Path, line: Line, prefix: str) -> TreeFile | Refused:
+    path = str(values / line.file)
+    if not _lies_within(line.file):
+        return Refused(path, "does not lie in the export")
+    try:
+        size = os.lstat(path).st_size
+    except (OSError, ValueError) as error:
+        return Refused(path, f"cannot be read: {error}")
+    if size != line.bytes:
+        return Refused(path, f"has {size} bytes, not {line.bytes} as exported")
+    reason = why_no_key(prefix + line.name, size)
+    if reason:
+        return Refused(path, reason)
+    return TreeFile(prefix + line.name, path, size, line.metadata, line.expires_at_s, line.sha256)
+
+
+def _lies_within(path: str) -> bool:
+    """A manifest may come from anywhere, and must not make the import read other files."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts

@@ -1,0 +1,82 @@
+"""workerd's configuration: one external service for each namespace.
+
+The binding's requests do not say which namespace they are for, so workerd adds a header that does.
+"""
+
+from collections.abc import Sequence
+from string import Template
+from typing import Final
+
+from kvctl.workers.bindings import Binding, Door
+from tandem.runtime.settings import Address
+
+COMPATIBILITY_DATE: Final = "2025-05-01"
+"""Of the printed Worker; its owner may move it."""
+
+_CONFIGURATION: Final = Template("""\
+# Written by `kvctl workers`. Run it with: workerd serve FILE
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    ( name = "main", worker = (
+        modules = [ ( name = "worker", esModule = embed $script ) ],
+        compatibilityDate = "$date",
+        bindings = [
+$bindings
+        ] ) ),
+$services
+  ],
+  sockets = [ ( name = "http", address = $listen, http = (), service = "main" ) ],
+);
+""")
+_BINDING: Final = Template("""\
+          ( name = $name, kvNamespace = $service ),""")
+_SERVICE: Final = Template("""\
+    ( name = $service, external = (
+        address = $address,
+        http = ( injectRequestHeaders = [
+$headers
+        ] ) ) ),""")
+_HEADER: Final = Template("""\
+          ( name = $name, value = $value ),""")
+
+
+def workerd_configuration(
+    bindings: Sequence[Binding], door: Door, *, script: str, listen: Address
+) -> str:
+    """The text; `script` is the Worker's module, its path relative to the configuration."""
+    return _CONFIGURATION.substitute(
+        script=_text(script),
+        date=COMPATIBILITY_DATE,
+        listen=_text(str(listen)),
+        bindings="\n".join(
+            _BINDING.substitute(name=_text(binding.name), service=_service(binding))
+            for binding in bindings
+        ),
+        services="\n".join(_service_of(binding, door) for binding in bindings),
+    )
+
+
+def _service_of(binding: Binding, door: Door) -> str:
+    headers = {"CF-KV-Namespace-ID": binding.namespace}
+    if door.token:
+        headers["Authorization"] = f"Bearer {door.token}"
+    return _SERVICE.substitute(
+        service=_service(binding),
+        address=_text(str(door.address)),
+        headers="\n".join(
+            _HEADER.substitute(name=_text(name), value=_text(value))
+            for name, value in headers.items()
+        ),
+    )
+
+
+def _service(binding: Binding) -> str:
+    return _text(f"kv-{binding.namespace}")
+
+
+def _text(text: str) -> str:
+    """A string literal of Cap'n Proto."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,65 @@
+"""One rate as one worker sees it: it draws small leases from the machine's bucket, and charges
+those, so that nearly every charge touches a number of this process alone.
+
+A lease is what the rate gives in 50 ms, and at least one unit. The lease of a worker that dies is
+lost; one that is not used up stays: that is all by which a machine can exceed its rate.
+"""
+
+from typing import Final
+
+from kvgateway.state.quota_memory import QuotaMemory
+from tandem.core.quota import Rate
+
+LEASES_PER_S: Final = 20
+
+
+class Meter:
+    """What is left of the lease of one bucket."""
+
+    __slots__ = ("_lease", "_left", "_memory", "_name", "_rate", "_ready_us")
+
+    def __init__(self, memory: QuotaMemory, name: bytes, rate: Rate) -> None:
+        self._memory = memory
+        self._name = name
+        self._rate = rate
+        self._lease = max(rate.per_s // LEASES_PER_S, 1)
+        self._left = 0
+        self._ready_us = 0
+        """The bucket has nothing before; it need not be asked."""
+
+    def take(self, wanted: int, now_us: int) -> int:
+        """Takes up to `wanted` units, as many as there are."""
+        if self._left < wanted:
+            self._draw(wanted - self._left, now_us)
+        taken = min(wanted, self._left)
+        self._left -= taken
+        return taken
+
+    def give_back(self, units: int) -> None:
+        """Units that were taken, and not used."""
+        self._left += units
+
+    def has_room(self, now_us: int) -> bool:
+        """Whether there is anything left."""
+        if not self._left:
+            self._draw(1, now_us)
+        return self._left > 0
+
+    def charge(self, units: int, now_us: int) -> None:
+        """Takes `units`, there or not."""
+        self._left -= units
+        if self._left < 0:
+            owed = self._memory.owe(self._name, self._rate, -self._left, now_us)
+            self._ready_us = now_us + owed.wait_us
+            self._left = 0
+
+    def wait_s(self, ahead: int, now_us: int) -> float:
+        """When a unit is there again, after `ahead` others that wait too."""
+        return max(self._ready_us - now_us, 0) / 1e6 + ahead / self._rate.per_s
+
+    def _draw(self, missing: int, now_us: int) -> None:
+        if now_us < self._ready_us:
+            return
+        drawn = self._memory.draw(self._name, self._rate, max(missing, self._lease), now_us)
+        self._left += drawn.granted
+        self._ready_us = now_us + drawn.wait_us

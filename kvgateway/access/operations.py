@@ -1,0 +1,50 @@
+"""What an operator may see and do, for callers who reach the whole deployment."""
+
+from collections.abc import Sequence
+
+from kvgateway.access.gate import Gate
+from kvgateway.service import Operations
+from tandem.core.access import Permission
+from tandem.core.key import Key
+from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
+from tandem.core.reply import Side
+
+
+class GatedOperations:
+    """See `kvgateway.service.Operations`."""
+
+    def __init__(self, gate: Gate, behind: Operations) -> None:
+        self._gate = gate
+        self._behind = behind
+
+    async def status(self) -> Status:
+        """For readers of the deployment; everything else is for its admins."""
+        self._gate.demand_deployment(Permission.READ)
+        return await self._behind.status()
+
+    async def inspect(self, key: Key) -> Inspection:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.inspect(key)
+
+    async def heal(self, key: Key) -> Healed:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.heal(key)
+
+    async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.switch(
+            home, reads_enabled=reads_enabled, writes_enabled=writes_enabled
+        )
+
+    async def queue(self, limit: int) -> Sequence[QueuedRepair]:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.queue(limit)
+
+    async def crawled(self, report: CrawlReport) -> None:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        await self._behind.crawled(report)

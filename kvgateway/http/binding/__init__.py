@@ -1,0 +1,1 @@
+"""The protocol that workerd's `kvNamespace` binding speaks; `docs/workers.md` says what differs."""

@@ -1,0 +1,112 @@
+"""What the data path found, as answers: every header is one that workerd reads, or begins with
+`Tandem-`. No answer ever has a Content-Encoding: stored bytes go out as they came in.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from kvgateway.http.session import STALE, UNCONFIRMED, version_header
+from tandem.core.record import Record
+from tandem.core.request import ListedName, Listing, ListPage, ReadResult, Written
+from tandem.core.version import NO_VERSION, Version
+from tandem.runtime.httpd import Response, encode_headers
+from tandem.wire.cursor import encode_cursor
+
+_Header = tuple[bytes, bytes]
+
+JSON: Final[_Header] = (b"Content-Type", b"application/json")
+
+_COPIED_BYTES_MAX: Final = 16 << 10
+_HEADS_MAX: Final = 8192
+_BYTES: Final[_Header] = (b"Content-Type", b"application/octet-stream")
+_HIT: Final[_Header] = (b"CF-Cache-Status", b"HIT")
+_MISS: Final[_Header] = (b"CF-Cache-Status", b"MISS")
+_STALE_HIT: Final[_Header] = (b"CF-Cache-Status", b"STALE")
+_LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
+
+
+class ReadAnswers:
+    """Answers to reads. The head of a value that is read often is made once: most of what a hit
+    costs would be spent on it. Bounded; at its bound it starts from nothing.
+    """
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, bytes] = {}
+
+    def of(self, result: ReadResult) -> Response:
+        """The value with its metadata, or 404."""
+        record = result.record
+        if record is None:
+            return Response(404, b"", _headers(result, result.version))
+        if result.cached and not result.stale and not result.unconfirmed:
+            head = self._heads.get(record.digest) or self._remembered(record, result)
+            return Response(200, _value_of(record), head)
+        return Response(200, _value_of(record), _value_headers(record, result))
+
+    def _remembered(self, record: Record, result: ReadResult) -> bytes:
+        if len(self._heads) >= _HEADS_MAX:
+            self._heads.clear()
+        head = self._heads[record.digest] = encode_headers(_value_headers(record, result))
+        return head
+
+
+def _value_headers(record: Record, result: ReadResult) -> list[_Header]:
+    headers = [_BYTES, *_headers(result, record.version)]
+    if record.metadata:
+        headers.append((b"CF-KV-Metadata", _on_one_line(record.metadata)))
+    if record.expires_at_s:
+        headers.append((b"CF-Expiration", b"%d" % record.expires_at_s))
+    return headers
+
+
+def _headers(result: ReadResult, version: Version) -> list[_Header]:
+    headers = [_STALE_HIT, STALE] if result.stale else [_HIT if result.cached else _MISS]
+    if result.unconfirmed:
+        headers.append(UNCONFIRMED)
+    if version != NO_VERSION:
+        headers.append(version_header(version))
+    return headers
+
+
+def answer_to_write(written: Written) -> Response:
+    """The version of what was written; workerd reads the status alone."""
+    headers = [version_header(written.version)]
+    if written.superseded_by is not None:
+        headers.append((b"Tandem-Superseded-By", written.superseded_by.hex().encode()))
+    return Response(200, b"", headers)
+
+
+def answer_to_listing(listing: Listing, page: ListPage) -> Response:
+    """One page of names; metadata is JSON text within JSON, which workerd parses."""
+    body: dict[str, object] = {
+        "keys": [_entry_of(listed) for listed in page.names],
+        "list_complete": page.next_after is None,
+    }
+    if page.next_after is not None:
+        body["cursor"] = encode_cursor(listing.namespace, listing.prefix, page.next_after)
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    headers = [JSON, _STALE_HIT, STALE] if page.stale else [JSON]
+    return Response(200, text.encode(), headers)
+
+
+def _entry_of(listed: ListedName) -> Mapping[str, str | int]:
+    entry: dict[str, str | int] = {"name": listed.name}
+    if listed.expires_at_s:
+        entry["expiration"] = listed.expires_at_s
+    if listed.metadata:
+        entry["metadata"] = listed.metadata.decode()
+    return entry
+
+
+def _on_one_line(metadata: bytes) -> bytes:
+    """Line ends can only be space between JSON tokens, and would end the header."""
+    if b"\n" in metadata or b"\r" in metadata:
+        return metadata.translate(_LINE_ENDS)
+    return metadata
+
+
+def _value_of(record: Record) -> bytes | memoryview:
+    if record.value_size <= _COPIED_BYTES_MAX:
+        return record.value
+    return memoryview(record.envelope)[record.value_start :]

@@ -1,0 +1,170 @@
+"""What a request of the binding asks for: method and raw target to an operation of the data path.
+
+    GET, HEAD  /KEY?urlencoded=true[&cache_ttl=]                         Read
+    GET, HEAD  /[?key_count_limit=][&prefix=][&cursor=]                  Listing
+    POST       /bulk/get                                                 BULK_READ
+    PUT        /KEY?urlencoded=true[&expiration=][&expiration_ttl=]      Upload
+    DELETE     /KEY?urlencoded=true                                      Delete
+
+The route goes by the raw path: a key named `bulk/get` arrives as `/bulk%2Fget`.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from kvgateway.http.session import min_version_of
+from kvgateway.http.target import decoded, query_parameters, split_target, whole_number
+from tandem.core.key import Key, check_name, check_name_length
+from tandem.core.namespace import check_namespace_id
+from tandem.core.request import (
+    Delete,
+    Listing,
+    Put,
+    Read,
+    check_cache_ttl,
+    check_expiration,
+    check_metadata,
+    check_page_limit,
+)
+from tandem.core.version import NO_VERSION, Version
+from tandem.errors import InvalidArgument
+from tandem.runtime.httpd import HttpError, Request
+from tandem.wire.cursor import decode_cursor
+
+_METADATA: Final = b"cf-kv-metadata"
+_BULK: Final = b"/bulk/get"
+_ALWAYS_SENT: Final = b"urlencoded=true"
+_READS_MAX: Final = 8192
+_TARGET_BYTES_MAX: Final = 2048
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+class Upload(NamedTuple):
+    """A put whose value is still to come."""
+
+    key: Key
+    metadata: bytes
+    expires_at_s: int | None
+    ttl_s: int | None
+    above: Version
+
+    def put(self, value: bytes | bytearray, now_s: int) -> Put:
+        """The put with its value, which came in whole at `now_s`: a ttl counts from then."""
+        expires_at_s = check_expiration(self.expires_at_s, self.ttl_s, now_s)
+        return Put(self.key, value, self.metadata, expires_at_s, self.above)
+
+
+class Bulk(enum.Enum):
+    """What is said by the body alone."""
+
+    READ = enum.auto()
+
+
+Operation = Read | Listing | Bulk | Upload | Delete
+
+
+class Reads:
+    """The reads that were asked for lately, by namespace and raw target, so that they are parsed
+    once. Bounded; at its bound it starts from nothing."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bytes], Read] = {}
+
+    def known(self, request: Request, namespace: str, target: bytes) -> Read | None:
+        """The read that a request asks for, if it is one and the same as one before."""
+        if request.method != b"GET" or min_version_of(request) != NO_VERSION:
+            return None
+        return self._known.get((namespace, target))
+
+    def remember(self, read: Read, namespace: str, target: bytes) -> None:
+        """Keeps a read for the next request of its kind, unless it speaks of one version."""
+        if read.min_version != NO_VERSION or len(target) > _TARGET_BYTES_MAX:
+            return
+        if len(self._known) >= _READS_MAX:
+            self._known.clear()
+        self._known[namespace, target] = read
+
+
+def operation_of(request: Request, namespace: str, raw: bytes, now_s: int) -> Operation:
+    """The operation that a request asks for in a namespace at `now_s`; `raw` is its target.
+
+    Raises InvalidArgument, NamespaceNotFound or HttpError (405).
+    """
+    namespace = check_namespace_id(namespace)
+    _, path, query = split_target(raw)
+    match request.method:
+        case b"GET" | b"HEAD":
+            if path in (b"", b"/"):
+                return _listing(namespace, query)
+            return _read(request, namespace, path, query)
+        case b"PUT":
+            return _upload(request, namespace, path, query, now_s)
+        case b"DELETE":
+            key = Key(namespace, _name(path, _parameters(query)))
+            return Delete(key, min_version_of(request))
+        case b"POST" if path == _BULK:
+            if min_version_of(request) != NO_VERSION:
+                raise InvalidArgument("Tandem-Min-Version", "speaks of one key: read it by itself")
+            return Bulk.READ
+        case _:
+            raise HttpError(405, b"Method Not Allowed")
+
+
+def _read(request: Request, namespace: str, path: bytes, query: bytes) -> Read:
+    parameters = _parameters(query)
+    cache_ttl_s = None
+    if parameters is not _NOTHING:
+        cache_ttl_s = check_cache_ttl(_number(parameters, "cache_ttl", "cache_ttl_s"))
+    return Read(Key(namespace, _name(path, parameters)), min_version_of(request), cache_ttl_s)
+
+
+def _listing(namespace: str, query: bytes) -> Listing:
+    parameters = query_parameters(query)
+    limit = check_page_limit(_number(parameters, "key_count_limit", "limit"))
+    prefix = parameters.get("prefix", "")
+    check_name_length(prefix, "prefix")
+    after = decode_cursor(namespace, prefix, parameters.get("cursor", ""))
+    return Listing(namespace, prefix, after, limit)
+
+
+def _upload(request: Request, namespace: str, path: bytes, query: bytes, now_s: int) -> Upload:
+    parameters = _parameters(query)
+    key = Key(namespace, _name(path, parameters))
+    ttl_s = _number(parameters, "expiration_ttl", "expiration_ttl_s")
+    expires_at_s = None
+    if ttl_s is None:
+        expires_at_s = _number(parameters, "expiration", "expires_at_s")
+    check_expiration(expires_at_s, ttl_s, now_s)
+    metadata = (request.get(_METADATA) or b"").strip(b" \t")
+    check_metadata(metadata)
+    return Upload(key, metadata, expires_at_s, ttl_s, min_version_of(request))
+
+
+def _parameters(query: bytes) -> Mapping[str, str]:
+    """None but `urlencoded=true` is what most requests have: `_NOTHING` stands for it."""
+    return _NOTHING if query == _ALWAYS_SENT else query_parameters(query)
+
+
+def _name(path: bytes, parameters: Mapping[str, str]) -> str:
+    """The key's name: the path behind its slash, which is literal unless `urlencoded` is true."""
+    if parameters is _NOTHING or parameters.get("urlencoded", "").lower() == "true":
+        name = decoded(path[1:], "key")
+    else:
+        name = _literal(path[1:])
+    check_name(name)
+    return name
+
+
+def _literal(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidArgument("key", f"is not valid UTF-8 at byte {error.start}") from None
+
+
+def _number(parameters: Mapping[str, str], name: str, field: str) -> int | None:
+    text = parameters.get(name)
+    if text is None:
+        return None
+    return whole_number(text, field)

@@ -1,0 +1,68 @@
+"""Errors to answers: a status, and the reason phrase that a Worker sees as the error's message.
+
+Workerd shows nothing but the status line to JavaScript, and of that only ASCII arrives everywhere.
+The body says the same for people with curl.
+"""
+
+from typing import Final
+
+from kvgateway.http.words import words_for
+from tandem.errors import (
+    InvalidArgument,
+    NamespaceNotFound,
+    Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
+    TandemError,
+    Unauthenticated,
+    Unavailable,
+)
+from tandem.runtime.httpd import HttpError, Response
+
+RETRY_AFTER_S: Final = 1
+"""For whom a bound of this process had no room, or whom no home could answer."""
+
+_TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
+_ALLOW: Final = (b"Allow", b"GET, HEAD, PUT, DELETE, POST")
+
+
+def refusal(error: TandemError) -> Response:
+    """The answer to a request that ended in `error`."""
+    match error:
+        case InvalidArgument():
+            status, text = words_for(error) or (400, str(error))
+            return refused(status, text)
+        case NamespaceNotFound():
+            # Not 404: as the answer to a get, workerd would take that for a key that is not there.
+            return refused(400, f"Namespace not found: {error.namespace}")
+        case Unauthenticated():
+            return refused(401, f"Unauthorized: {error}", (b"WWW-Authenticate", b"Bearer"))
+        case PermissionDenied():
+            return refused(403, f"Forbidden: {error}")
+        case QuotaExceeded():
+            return refused(429, "Too Many Requests", _retry_after(error.retry_after_s), str(error))
+        case Overloaded():
+            return refused(503, f"Overloaded: {error}", _retry_after(RETRY_AFTER_S))
+        case Unavailable():
+            return refused(503, f"Unavailable: {error}", _retry_after(RETRY_AFTER_S))
+        case _:
+            raise error
+
+
+def refused(
+    status: int, text: str, header: tuple[bytes, bytes] = _TEXT, detail: str = ""
+) -> Response:
+    """An answer whose reason phrase is `text`; the body says it too, or the `detail`."""
+    headers = (_TEXT,) if header is _TEXT else (_TEXT, header)
+    body = (detail or text).encode("utf-8", "backslashreplace") + b"\n"
+    return Response(status, body, headers, text.encode("ascii", "backslashreplace"))
+
+
+def said(error: HttpError) -> Response:
+    """The answer to a request that the server, or this door alone, refuses."""
+    header = _ALLOW if error.status == 405 else _TEXT
+    return refused(error.status, error.reason.decode("latin-1"), header)
+
+
+def _retry_after(seconds: float) -> tuple[bytes, bytes]:
+    return (b"Retry-After", b"%d" % max(1, -int(-seconds // 1)))

@@ -1,0 +1,45 @@
+"""The pages for probes and collectors: `/healthz`, `/readyz`, `/metrics`."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tandem.runtime.clock import Clock
+from tandem.runtime.httpd import Request, Response
+from tandem.runtime.snapshots import render
+
+TEXT = ((b"Content-Type", b"text/plain; charset=utf-8"),)
+_PROMETHEUS = ((b"Content-Type", b"text/plain; version=0.0.4; charset=utf-8"),)
+
+
+class Pages:
+    """What one worker shows of its machine.
+
+    Args:
+        unready: why the worker cannot serve now; empty when it can.
+        snapshots: where all workers of the machine leave their metrics.
+    """
+
+    def __init__(self, unready: Callable[[], str], snapshots: Path, clock: Clock) -> None:
+        self._unready = unready
+        self._snapshots = snapshots
+        self._clock = clock
+
+    def answer(self, request: Request, path: bytes) -> Response:
+        """The page under a path."""
+        match path:
+            case b"/healthz":
+                page = Response(200, b"alive\n", TEXT)
+            case b"/readyz":
+                why = self._unready()
+                page = Response(503, f"{why}\n".encode(), TEXT) if why else _ready()
+            case b"/metrics":
+                page = Response(200, render(self._snapshots, self._clock.now_us()), _PROMETHEUS)
+            case _:
+                return Response(404, b"no such page; see docs/workers.md for the way to KV\n", TEXT)
+        if request.method not in (b"GET", b"HEAD"):
+            return Response(405, b"only GET is known here\n", (*TEXT, (b"Allow", b"GET, HEAD")))
+        return page
+
+
+_ready = partial(Response, 200, b"ready\n", TEXT)

@@ -1,0 +1,111 @@
+"""The only table between Tandem's errors and Cloudflare's: status, code and message.
+
+Cloudflare writes `<operation>: '<text>'`. Codes that nobody has published (of a bad expiration, of
+bad metadata) are 10012, "malformed value".
+"""
+
+import math
+from typing import Final
+
+from kvgateway.http.rest.envelope import RestError, failure
+from kvgateway.http.words import words_for
+from tandem.errors import (
+    Breach,
+    InvalidArgument,
+    NamespaceExists,
+    NamespaceNotFound,
+    Overloaded,
+    PermissionDenied,
+    QuotaExceeded,
+    TandemError,
+    TooManyNamespaces,
+    Unauthenticated,
+    Unavailable,
+)
+from tandem.runtime.httpd import HttpError, Response
+from tandem.runtime.httpd.message import Headers
+
+AUTHENTICATION: Final = 10000
+UNAVAILABLE: Final = 10001
+NO_ROUTE: Final = 7003
+MALFORMED: Final = 10012
+TOO_MANY_REQUESTS: Final = 10022
+TOO_LARGE: Final = 10024
+NO_ENDPOINT: Final = 10025
+
+RETRY_AFTER_S: Final = 1
+"""When to try again where nobody knows better."""
+
+_TITLE_TAKEN: Final = "A namespace with this account ID and title already exists."
+_CODES: Final = {
+    "account": NO_ROUTE,
+    "namespace": 10011,
+    "page": 10007,
+    "per_page": 10008,
+    "limit": 10028,
+    "title": 10010,
+}
+"""The code for a field; MALFORMED for any other."""
+_NAMES: Final = {"expires_at_s": "expiration", "expiration_ttl_s": "expiration_ttl"}
+"""What a client calls a field, where that is not our own word."""
+
+
+def refusal_of(error: InvalidArgument) -> RestError:
+    """The refusal of an argument, in Cloudflare's words where it has some."""
+    match error.field, error.breach:
+        case "title", Breach.EMPTY:
+            return RestError(400, 10019, "missing title")
+        case "account", _:
+            status, text = 404, _own_words(error)
+        case "limit", _:
+            status, text = 400, _own_words(error)  # the binding's words name another parameter
+        case _:
+            status, text = words_for(error) or (400, _own_words(error))
+    code = TOO_LARGE if status == 413 else _CODES.get(error.field, MALFORMED)
+    return RestError(status, code, text)
+
+
+def _own_words(error: InvalidArgument) -> str:
+    return f"{_NAMES.get(error.field, error.field)}: {error.message}"
+
+
+def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Response:
+    """The answer to a request that ended in `error`."""
+    match error:
+        case RestError():
+            return _about(operation, error.status, error.code, error.text, error.headers)
+        case InvalidArgument():
+            return answer_to(refusal_of(error), operation)
+        case NamespaceNotFound():
+            return _about(operation, 404, 10013, "namespace not found")
+        case NamespaceExists():
+            return _about(operation, 400, 10014, _TITLE_TAKEN)
+        case TooManyNamespaces():
+            return _about(operation, 400, 10018, str(error))
+        case Unauthenticated():
+            challenge = (b"WWW-Authenticate", b"Bearer")
+            return failure(401, AUTHENTICATION, f"Authentication error: {error}", (challenge,))
+        case PermissionDenied():
+            return failure(403, AUTHENTICATION, f"Authentication error: {error}")
+        case QuotaExceeded():
+            return _later(operation, 429, TOO_MANY_REQUESTS, str(error), error.retry_after_s)
+        case Unavailable() | Overloaded():
+            return _later(operation, 503, UNAVAILABLE, str(error), RETRY_AFTER_S)
+        case HttpError():
+            return _cut_short(operation, error)
+        case _:
+            raise error
+
+
+def _about(operation: str, status: int, code: int, text: str, headers: Headers = ()) -> Response:
+    return failure(status, code, f"{operation}: '{text}'", headers)
+
+
+def _later(operation: str, status: int, code: int, text: str, retry_after_s: float) -> Response:
+    seconds = b"%d" % max(1, math.ceil(retry_after_s))
+    return _about(operation, status, code, text, ((b"Retry-After", seconds),))
+
+
+def _cut_short(operation: str, error: HttpError) -> Response:
+    code = {408: UNAVAILABLE, 413: TOO_LARGE}.get(error.status, MALFORMED)
+    return _about(operation, error.status, code, error.reason.decode("latin-1"))

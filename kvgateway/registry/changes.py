@@ -1,0 +1,87 @@
+"""Writing system records: one change of a kind at a time, acknowledged by both homes.
+
+A change begins with a fresh look at both homes. Two changes of one record at the same moment, at
+two gateways: the later one counts, whole; a deletion counts in any case.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Generic
+
+from kvgateway.registry.book import Kept, deleted
+from kvgateway.registry.form import RecordForm, T
+from kvgateway.registry.records import SystemRecords
+from kvgateway.writes import Writer
+from tandem.core.envelope import seal
+from tandem.core.request import Delete, Put, Write, Written
+from tandem.core.version import Version
+from tandem.errors import Overloaded, TandemError, Unavailable
+
+CHANGES_MAX: Final = 64
+_DELETE_ROUNDS_MAX: Final = 3
+
+
+class RecordChanges(Generic[T]):
+    """Changes the records of one kind, and tells the copy of it."""
+
+    def __init__(self, records: SystemRecords[T], form: RecordForm[T], writer: Writer) -> None:
+        self._records = records
+        self._form = form
+        self._writer = writer
+        self._changing = asyncio.Lock()
+        self._changes = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One change at a time, after a fresh look.
+
+        Raises Overloaded when too many wait, Unavailable while the records are not known at all.
+        """
+        if self._changes >= CHANGES_MAX:
+            raise Overloaded(f"{self._changes} changes of {self._form.noun}s wait")
+        self._changes += 1
+        try:
+            async with self._changing:
+                await self._records.refresh()
+                self.check_ready()
+                yield
+        finally:
+            self._changes -= 1
+
+    def check_ready(self) -> None:
+        """Raises Unavailable while the records are not known at all."""
+        if not self._records.ready:
+            raise Unavailable(
+                f"the {self._form.noun}s are not known yet: no home has listed them all"
+            )
+
+    async def put(self, item: T, *above: Version) -> None:
+        """Stores a record; Unavailable when not both homes confirm it: it may then exist all the
+        same."""
+        value = self._form.encode(item)
+        written = await self._written(Put(self._form.key_of(item.id), value, b"", 0, *above))
+        digest = seal(written.version, value).digest
+        await self._records.learn([Kept(item.id, written.version, digest, item)])
+
+    async def bury(self, record_id: str, above: Version) -> None:
+        """Ends an id for ever, also when another gateway changes it at the same moment."""
+        for _ in range(_DELETE_ROUNDS_MAX):
+            written = await self._written(Delete(self._form.key_of(record_id), above))
+            await self._records.learn([deleted(record_id, written.version)])
+            if written.superseded_by is None:
+                return
+            above = written.superseded_by
+        raise Unavailable(f"{self._form.noun} {record_id} is being changed by others all the time")
+
+    async def _written(self, write: Write) -> Written:
+        [answer] = self._writer.write([write])
+        if isinstance(answer, TandemError):
+            raise answer
+        try:
+            return await answer
+        except Unavailable as error:
+            raise Unavailable(
+                f"{error}. {self._form.noun.capitalize()}s change only when both homes confirm it;"
+                " while one is down, switch it off for writes to go on with the other"
+            ) from error

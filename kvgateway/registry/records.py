@@ -1,0 +1,295 @@
+"""The system records of one kind as this gateway knows them: from its disk, and from both homes.
+
+They are records of the system namespace, so they have two homes like any others. Each home is
+looked at once a second by itself, so that a slow one keeps no news of the other one back. The
+newest version of each record counts, and nothing but a tombstone ends one: a home that does not
+list it proves nothing. The whole is kept on disk, so that a gateway that starts while its homes are
+slow or down serves what it served before.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol
+
+from kvgateway.reads import Reader
+from kvgateway.registry.book import Kept, RecordBook, deleted
+from kvgateway.registry.form import RecordForm, T
+from tandem.backends.port import Backend
+from tandem.core.key import SYSTEM_NAMESPACE, Key
+from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.record import Kind, Record
+from tandem.core.reply import Failed, Found, Side
+from tandem.core.request import Read, ReadResult
+from tandem.core.scan_diff import Entry
+from tandem.core.version import NO_VERSION
+from tandem.errors import TandemError, Unavailable, Unconfirmed
+from tandem.runtime import logs
+from tandem.runtime.clock import Clock
+
+_LOG = logs.get("registry")
+RECORDS_MAX: Final = 100_000
+"""Of one kind, that there are or ever were, since the tombstone of an id stays for ever."""
+REFRESH_S: Final = 1.0
+LOOK_DEADLINE_S: Final = 3.0
+LOOKUP_S: Final = 2.0
+"""How long a request waits for a home that may know what it names."""
+READS_MAX: Final = 32
+MISS_US: Final = 1_000_000
+MISSES_MAX: Final = 10_000
+_PAGES_MAX: Final = 2 * RECORDS_MAX // LIST_PAGE_MAX
+
+
+class CopyFile(Protocol[T]):
+    """The copy on this gateway's disk."""
+
+    def load(self) -> Sequence[Kept[T]]:
+        """What was saved last; nothing when there is no file, or none that can be read."""
+        ...
+
+    async def save(self, kept: Sequence[Kept[T]]) -> None:
+        """Replaces the copy, durably and all or nothing; OSError when the disk refuses."""
+        ...
+
+
+@dataclass(slots=True)
+class RecordCounters:
+    """What went wrong in keeping the copy."""
+
+    looks_failed: int = 0
+    damaged: int = 0
+    save_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one home listed at the last look."""
+
+    digests: Mapping[str, bytes]
+    whole: bool
+
+
+class SystemRecords(Generic[T]):
+    """The records of one kind; `run` is its one task."""
+
+    def __init__(
+        self,
+        *,
+        homes: Mapping[Side, Backend],
+        reader: Reader,
+        clock: Clock,
+        file: CopyFile[T],
+        form: RecordForm[T],
+        book: RecordBook[T],
+    ) -> None:
+        self._homes = homes
+        self._reader = reader
+        self._clock = clock
+        self._file = file
+        self._form = form
+        self._misses: dict[str, int] = {}
+        self._unconfirmed: dict[str, int] = {}
+        self._views: dict[Side, _View] = {}
+        self._judged: dict[Side, dict[str, bytes]] = {side: {} for side in homes}
+        """Copies that were read and are not to be read again, though they are not the newest."""
+        self._saving = asyncio.Lock()
+        self._unsaved = False
+        self.counters = RecordCounters()
+        self.book = book
+        self.ready = book.learn(file.load())
+        """Whether the records are known at all: from disk, or from one home that listed all."""
+
+    def missing(self, record_id: str) -> bool:
+        """Whether it is known that nothing has this id: deleted, or just looked for."""
+        kept = self.book.kept(record_id)
+        if kept is not None:
+            return kept.item is None
+        return self._is_remembered(self._misses, record_id)
+
+    def equal(self) -> bool | None:
+        """Whether both homes listed the same records lately; None when one did not answer."""
+        views = [self._views.get(side) for side in self._homes]
+        if not all(view is not None and view.whole for view in views):
+            return None
+        return all(view == views[0] for view in views)
+
+    def confirmed(self) -> bool:
+        """Whether every home has listed everything at the last look, so that a miss is one."""
+        return self.equal() is not None
+
+    async def find(self, record_id: str) -> T | None:
+        """What has this id, asked for in both homes when it is not known here; None when both miss
+        it or it is deleted.
+
+        Raises Unconfirmed when a home that could have it does not answer within LOOKUP_S, or did
+        not within the last second; Unavailable when neither home answers, or the record is damaged.
+        """
+        found = self.book.get(record_id)
+        if found is not None or self.missing(record_id):
+            return found
+        if self._is_remembered(self._unconfirmed, record_id):
+            raise self._doubt(record_id)
+        match await self._look_up(record_id):
+            case ReadResult(record=Record() as record):
+                await self.learn(self._opened(self._form.key_of(record_id).name, record))
+                return self._served(record_id)
+            case ReadResult(version=version) if version != NO_VERSION:
+                await self.learn([deleted(record_id, version)])
+            case ReadResult(unconfirmed=False, stale=False):
+                self._remember(self._misses, record_id)
+            case _:
+                self._remember(self._unconfirmed, record_id)
+                raise self._doubt(record_id)
+        return None
+
+    async def _look_up(self, record_id: str) -> ReadResult | None:
+        """What the homes say of an id; None when one of them has not answered in time, and the
+        other one alone cannot tell."""
+        [answer] = self._reader.read([Read(self._form.key_of(record_id), cache_ttl_s=0)])
+        if isinstance(answer, TandemError):
+            raise answer
+        if isinstance(answer, ReadResult):
+            return answer
+        try:
+            return await asyncio.wait_for(answer, LOOKUP_S)
+        except TimeoutError:
+            return None
+
+    def _doubt(self, record_id: str) -> Unconfirmed:
+        return Unconfirmed(
+            f"{self._form.noun} {record_id} is not known here, and a home that may have it does"
+            " not answer"
+        )
+
+    def _served(self, record_id: str) -> T | None:
+        found = self.book.get(record_id)
+        if found is None and not self.missing(record_id):
+            raise Unavailable(f"the record of {self._form.noun} {record_id} is damaged")
+        return found
+
+    def _is_remembered(self, where: Mapping[str, int], record_id: str) -> bool:
+        until_us = where.get(record_id)
+        return until_us is not None and self._clock.monotonic_us() < until_us
+
+    def _remember(self, where: dict[str, int], record_id: str) -> None:
+        where.pop(record_id, None)
+        if len(where) >= MISSES_MAX:
+            del where[next(iter(where))]
+        where[record_id] = self._clock.monotonic_us() + MISS_US
+
+    async def run(self) -> None:
+        """Looks at both homes once a second until cancelled."""
+        await asyncio.gather(*(self._follow(side) for side in self._homes))
+
+    async def _follow(self, side: Side) -> None:
+        while True:
+            await self._look(side)
+            await asyncio.sleep(REFRESH_S)
+
+    async def refresh(self) -> None:
+        """Looks at both homes once; a home that fails changes nothing."""
+        await asyncio.gather(*(self._look(side) for side in self._homes))
+
+    async def _look(self, side: Side) -> None:
+        digests: dict[str, bytes] = {}
+        whole, after = True, ""
+        for _ in range(_PAGES_MAX):
+            page = await self._homes[side].scan(
+                SYSTEM_NAMESPACE,
+                after=after,
+                prefix=self._form.prefix,
+                limit=LIST_PAGE_MAX,
+                deadline_s=LOOK_DEADLINE_S,
+            )
+            if isinstance(page, Failed):
+                self.counters.looks_failed += 1
+                self._views.pop(side, None)
+                return
+            all_read = await self._take(side, page.entries)
+            whole = whole and page.complete and all_read
+            digests.update((entry.name, entry.digest) for entry in page.entries)
+            if page.next_after is None:
+                break
+            after = page.next_after
+        else:
+            whole = False
+        self._views[side] = _View(digests, whole)
+        judged = self._judged[side]
+        self._judged[side] = {name: judged[name] for name in digests if name in judged}
+        self.ready = self.ready or whole
+        await self._save()
+
+    async def _take(self, side: Side, entries: Sequence[Entry]) -> bool:
+        """Learns what a home lists; False when one of its records could not be read."""
+        news = [entry for entry in entries if self._is_news(side, entry)]
+        buried = {entry.name: self._buried(entry) for entry in news}
+        self._learn(kept for kept in buried.values() if kept is not None)
+        unread = [entry for entry in news if buried[entry.name] is None]
+        all_read = True
+        for start in range(0, len(unread), READS_MAX):
+            group = unread[start : start + READS_MAX]
+            replies = await asyncio.gather(
+                *(
+                    self._homes[side].get(Key(SYSTEM_NAMESPACE, entry.name), LOOK_DEADLINE_S)
+                    for entry in group
+                )
+            )
+            found: list[Kept[T]] = []
+            for entry, reply in zip(group, replies, strict=True):
+                if isinstance(reply, Found):
+                    self._judged[side][entry.name] = reply.record.digest
+                    found.extend(self._opened(entry.name, reply.record))
+                else:
+                    all_read = False
+            self._learn(found)
+        return all_read
+
+    def _is_news(self, side: Side, entry: Entry) -> bool:
+        record_id = self._form.id_of(entry.name)
+        if not self._form.is_id(record_id):
+            return False
+        kept = self.book.kept(record_id)
+        if kept is not None and kept.digest == entry.digest:
+            return False
+        return self._judged[side].get(entry.name) != entry.digest
+
+    def _opened(self, name: str, record: Record) -> Sequence[Kept[T]]:
+        """What a record says of its id; nothing when it is damaged, which is counted."""
+        record_id = self._form.id_of(name)
+        if record.kind is Kind.TOMBSTONE:
+            return [Kept(record_id, record.version, record.digest, None)]
+        try:
+            item = self._form.decode(record.value)
+            if item.id != record_id:
+                raise ValueError(f"it says that its id is {item.id}")
+        except ValueError as error:
+            self.counters.damaged += 1
+            _LOG.error("bad_record", of=self._form.noun, id=record_id, error=str(error))
+            return []
+        return [Kept(record_id, record.version, record.digest, item)]
+
+    async def learn(self, kept: Iterable[Kept[T]]) -> None:
+        """Takes what is newer than what is known, and saves it."""
+        self._learn(kept)
+        await self._save()
+
+    def _learn(self, kept: Iterable[Kept[T]]) -> None:
+        self._unsaved = self.book.learn(kept) or self._unsaved
+
+    async def _save(self) -> None:
+        async with self._saving:
+            if not self._unsaved:
+                return
+            self._unsaved = False
+            try:
+                await self._file.save(self.book.all_kept())
+            except OSError as error:
+                self._unsaved = True
+                self.counters.save_failures += 1
+                _LOG.error("registry_not_saved", error=str(error))
+
+    def _buried(self, entry: Entry) -> Kept[T] | None:
+        """What a listed tombstone says by itself; None for any other entry."""
+        if entry.kind is not Kind.TOMBSTONE or entry.version is None:
+            return None
+        return Kept(self._form.id_of(entry.name), entry.version, entry.digest, None)

@@ -1,0 +1,72 @@
+"""Tokens that are no records of the store: the admin's of the configuration, and the one that a
+gateway makes for people who develop on its machine."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from tandem.errors import ConfigurationError
+from tandem.runtime.randomness import Entropy
+
+ADMIN_TOKEN_CHARS_MIN: Final = 16
+"""A shorter one could be guessed."""
+_PREFIX: Final = "tdmdev_"
+_BYTES: Final = 32
+_SHOWN_CHARS: Final = 4
+
+
+def admin_token(text: str, file: str) -> str:
+    """The admin token that settings give, as text or as the name of a file; empty for none.
+
+    Raises ConfigurationError when the file cannot be read, or what is given cannot be a token.
+    """
+    if text and file:
+        raise ConfigurationError(["admin_token, admin_token_file: give one of them, not both"])
+    source = "admin_token"
+    if file:
+        source = f"admin_token_file {file}"
+        try:
+            text = Path(file).read_text().strip()
+        except (OSError, ValueError) as error:
+            raise ConfigurationError([f"{source}: cannot be read: {error}"]) from None
+        if not text:
+            raise ConfigurationError([f"{source}: is empty"])
+    if text and (len(text) < ADMIN_TOKEN_CHARS_MIN or not _can_travel(text)):
+        must = f"must have {ADMIN_TOKEN_CHARS_MIN} printable ASCII characters or more, no spaces"
+        raise ConfigurationError([f"{source} {last_characters(text)}: {must}"])
+    return text
+
+
+def last_characters(token: str) -> str:
+    """What may be shown of a token: enough to tell it from another one."""
+    return f"...{token[-_SHOWN_CHARS:]}" if len(token) >= ADMIN_TOKEN_CHARS_MIN else "(hidden)"
+
+
+def development_token(data: Path) -> str:
+    """The development token of the gateway with this data directory; empty when there is none."""
+    try:
+        return _place(data).read_text().strip()
+    except (FileNotFoundError, PermissionError):
+        return ""
+
+
+def make_development_token(data: Path, entropy: Entropy) -> str:
+    """The same; it is made, for the owner's eyes alone, when there is none yet."""
+    place = _place(data)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not development_token(data):
+        beside = place.with_name(f"{place.name}.new")
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{_PREFIX}{entropy.token(_BYTES).hex()}\n")
+        beside.replace(place)
+    return development_token(data)
+
+
+def _place(data: Path) -> Path:
+    return data / "development-token"
+
+
+def _can_travel(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text

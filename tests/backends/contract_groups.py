@@ -1,0 +1,133 @@
+"""What a home must do that takes writes in groups: `tandem.backends.port.TakesGroups`, as tests."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from tandem.backends.port import Backend, Puts, TakesGroups
+from tandem.core.envelope import seal
+from tandem.core.key import Key
+from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, LEG_DEADLINE_S, MIB
+from tandem.core.record import Record
+from tandem.core.reply import (
+    Failed,
+    Found,
+    Reason,
+    Refusal,
+    Refused,
+    Stored,
+    Superseded,
+    WriteReply,
+)
+from tandem.core.version import Version
+from tests.backends.home_under_test import DEADLINE_S, KEY, NAMESPACE, HomeUnderTest
+
+
+async def replies_to(
+    home: Backend, puts: Puts, deadline_s: float = DEADLINE_S
+) -> Sequence[WriteReply]:
+    """The reply to each of `puts`; fails unless each has exactly one, and none at once."""
+    assert isinstance(home, TakesGroups)
+    replies: dict[int, WriteReply] = {}
+    complete = asyncio.Event()
+
+    def replied(some: Sequence[tuple[int, WriteReply]]) -> None:
+        for position, reply in some:
+            assert position not in replies
+            replies[position] = reply
+        if len(replies) == len(puts):
+            complete.set()
+
+    home.put_all(puts, deadline_s, replied)
+    assert replies == {}
+    async with asyncio.timeout(DEADLINE_S + 10.0):
+        await complete.wait()
+    return [replies[position] for position in range(len(puts))]
+
+
+async def held(home: Backend, key: Key) -> Record:
+    reply = await home.get(key, DEADLINE_S)
+    assert isinstance(reply, Found)
+    return reply.record
+
+
+def numbered(count: int) -> list[Key]:
+    return [Key(NAMESPACE, f"key-{number}") for number in range(count)]
+
+
+class GroupContract:
+    """Writes that are started together."""
+
+    @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 300])
+    async def test_every_write_of_a_group_is_stored(self, under: HomeUnderTest, count: int) -> None:
+        keys = numbered(count)
+        records = [under.value(text=key.name.encode()) for key in keys]
+        replies = await replies_to(under.home, list(zip(keys, records, strict=True)))
+        assert {type(reply) for reply in replies} == {Stored}
+        assert [await held(under.home, key) for key in keys] == records
+
+    async def test_each_write_has_an_answer_of_its_own(self, under: HomeUnderTest) -> None:
+        stored, newer, untimely, same = numbered(4)
+        now_us = under.now_us()
+        older, present, same_record = (seal(version, b"v") for version in under.versions(3))
+        await replies_to(under.home, [(newer, present), (same, same_record)])
+        late = seal(Version.at(now_us - int((LEG_DEADLINE_S + 5.0) * 1e6)), b"late")
+        early = seal(Version.at(now_us + CLOCK_SKEW_MAX_US + 60_000_000), b"early")
+        replies = await replies_to(
+            under.home,
+            [
+                (stored, under.value()), (newer, older), (untimely, late),
+                (untimely, early), (same, same_record),
+            ],
+        )  # fmt: skip
+        times_us = [reply.home_time_us for reply in replies]
+        assert replies == [
+            Stored(times_us[0]),
+            Superseded(present.version, times_us[1]),
+            Refused(Refusal.LATE, times_us[2]),
+            Refused(Refusal.FUTURE, times_us[3]),
+            Stored(times_us[4]),
+        ]
+        assert await held(under.home, newer) == present
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    async def test_of_one_keys_writes_the_newest_stays(
+        self, under: HomeUnderTest, newest_first: bool
+    ) -> None:
+        versions = sorted(under.versions(5), reverse=newest_first)
+        replies = await replies_to(under.home, [(KEY, seal(v, bytes(v))) for v in versions])
+        assert all(isinstance(reply, Stored | Superseded) for reply in replies)
+        assert (await held(under.home, KEY)).version == max(versions)
+
+    async def test_large_values_go_with_small_ones(self, under: HomeUnderTest) -> None:
+        sizes = [10, 64 * KIB, 10, 200 * KIB, 2 * MIB, 10]
+        keys = numbered(len(sizes))
+        records = [seal(under.version(), bytes([size % 251]) * size) for size in sizes]
+        replies = await replies_to(under.home, list(zip(keys, records, strict=True)))
+        assert {type(reply) for reply in replies} == {Stored}
+        assert [await held(under.home, key) for key in keys] == records
+
+    async def test_groups_at_once_keep_their_answers_apart(self, under: HomeUnderTest) -> None:
+        older, newest = (seal(version, b"v") for version in under.versions(2))
+        await replies_to(under.home, [(KEY, newest)])
+        first, *others = numbered(20)
+        mine, *rest = await asyncio.gather(
+            replies_to(under.home, [(KEY, older), (first, older)]),
+            *(replies_to(under.home, [(key, under.value())] * 3) for key in others),
+        )
+        assert [type(reply) for reply in mine] == [Superseded, Stored]
+        assert {type(reply) for replies in rest for reply in replies} == {Stored}
+
+    async def test_a_group_with_no_time_left_is_answered(self, under: HomeUnderTest) -> None:
+        puts = [(key, under.value()) for key in numbered(3)]
+        for deadline_s in (0.0, 0.000_1):
+            for reply in await replies_to(under.home, puts, deadline_s):
+                assert not isinstance(reply, Failed) or reply.reason is Reason.TIMEOUT
+        assert {type(reply) for reply in await replies_to(under.home, puts)} == {Stored}
+
+    async def test_a_closed_home_fails_a_group_by_value(self, under: HomeUnderTest) -> None:
+        await under.home.aclose()
+        for reply in await replies_to(under.home, [(key, under.value()) for key in numbered(3)]):
+            assert isinstance(reply, Failed)
+            assert reply.reason is Reason.UNREACHABLE

@@ -1,0 +1,57 @@
+"""Which token the crawler shows to a gateway."""
+
+from pathlib import Path
+
+import pytest
+
+from crawler.gateways import RemoteGateways
+from crawler.settings import CrawlerSettings
+from tandem.core.operations import CrawlReport
+from tandem.errors import ConfigurationError
+from tandem.runtime.local_tokens import make_development_token
+from tandem.runtime.randomness import SystemEntropy
+from tests.kvgateway.open_entrance import OpenEntrance
+from tests.kvgateway.rpc.running import Running
+
+OTHER_MACHINE = "10.0.0.5:8781"
+LOOPBACK = ("127.0.0.1:8781", "localhost:1", "[::1]:8781")
+
+
+def test_its_own_token_wins_over_the_admin_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("an-admin-token-3")
+    both = CrawlerSettings(data=tmp_path, token="own", admin_token="an-admin-token-1")
+    one = CrawlerSettings(data=tmp_path, admin_token="an-admin-token-1")
+    file = CrawlerSettings(data=tmp_path, admin_token_file=str(tmp_path / "token"))
+    for gateway in (*LOOPBACK, OTHER_MACHINE):
+        assert both.token_for(gateway) == "own"
+        assert one.token_for(gateway) == "an-admin-token-1"
+        assert file.token_for(gateway) == "an-admin-token-3"
+    with pytest.raises(ConfigurationError, match="admin_token"):
+        CrawlerSettings(data=tmp_path, admin_token="short").token_for(OTHER_MACHINE)
+
+
+def test_the_development_token_leaves_this_machine_for_nobody(tmp_path: Path) -> None:
+    settings = CrawlerSettings(data=tmp_path)
+    assert settings.token_for(LOOPBACK[0]) == ""
+    made = make_development_token(tmp_path, SystemEntropy())
+    assert {settings.token_for(gateway) for gateway in LOOPBACK} == {made}
+    assert settings.token_for(OTHER_MACHINE) == ""
+
+
+async def test_every_question_and_report_carries_it() -> None:
+    gateway = Running()
+    entrance = OpenEntrance(gateway.store, gateway.registry, gateway.operations)
+    entrance.refused.add("wrong")
+    gateway.entrance = entrance
+    await gateway.start()
+    crawler = RemoteGateways([gateway.address], lambda _: "right")
+    assert await crawler.enabled()
+    report = CrawlReport("ab" * 16, 1, equal=True)
+    await crawler.tell(report)
+    assert gateway.operations.reports == [report]
+    assert set(entrance.seen) == {"right"}
+    refused = RemoteGateways([gateway.address], lambda _: "wrong")
+    assert not await refused.enabled()
+    await refused.tell(report)
+    assert gateway.operations.reports == [report]
+    await gateway.stop()

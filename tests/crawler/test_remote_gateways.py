@@ -1,0 +1,80 @@
+"""The gateways as a crawler asks and tells them, over real gRPC."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from crawler.gateways import RemoteGateways
+from tandem.core.operations import CrawlReport, Status
+from tandem.core.reply import Side
+from tests.kvgateway.rpc.memory_store import NAMESPACE
+from tests.kvgateway.rpc.running import Running, running
+from tests.servers.daemon import free_port
+
+REPORT = CrawlReport(NAMESPACE, 1_700_000_000_000_000, True)
+
+
+@pytest.fixture
+async def two() -> AsyncIterator[list[Running]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(running()) for _ in range(2)]
+
+
+def _silent() -> str:
+    return f"127.0.0.1:{free_port()}"
+
+
+def _of(*addresses: str) -> RemoteGateways:
+    return RemoteGateways(addresses, lambda _: "", timeout_s=2.0)
+
+
+async def test_homes_are_in_use_while_no_gateway_has_switched_one_off(two: list[Running]) -> None:
+    gateways = _of(two[0].address, two[1].address)
+    assert await gateways.enabled()
+    for gateway in two:
+        for side in Side:
+            for reads, writes in ((False, True), (True, False)):
+                await gateway.operations.switch(side, reads_enabled=reads, writes_enabled=writes)
+                assert not await gateways.enabled()
+            await gateway.operations.switch(side, reads_enabled=True, writes_enabled=True)
+    assert await gateways.enabled()
+
+
+async def test_a_silent_gateway_is_skipped_as_long_as_another_answers(two: list[Running]) -> None:
+    assert await _of(_silent(), two[0].address).enabled()
+    await two[0].operations.switch(Side.S3, reads_enabled=True, writes_enabled=False)
+    assert not await _of(_silent(), two[0].address).enabled()
+    assert not await _of(_silent()).enabled()
+    assert not await _of().enabled()
+
+
+async def test_every_gateway_that_answers_is_told(two: list[Running]) -> None:
+    await _of(two[0].address, _silent(), two[1].address).tell(REPORT)
+    assert [gateway.operations.reports for gateway in two] == [[REPORT], [REPORT]]
+
+
+async def test_silent_gateways_are_waited_for_all_at_once(two: list[Running]) -> None:
+    """A crawl of a thousand namespaces asks and tells two thousand times."""
+    asked, answer = [0], asyncio.Event()
+    for gateway in two:
+        _hold_status(gateway, asked, answer)
+    asking = asyncio.create_task(_of(two[0].address, two[1].address).enabled())
+    async with asyncio.timeout(20):
+        while asked[0] < 2:
+            await asyncio.sleep(0.01)
+    answer.set()
+    assert await asking
+
+
+def _hold_status(gateway: Running, asked: list[int], answer: asyncio.Event) -> None:
+    """Its status is asked for, counted, and not given before `answer` is set."""
+    status = gateway.operations.status
+
+    async def held() -> Status:
+        asked[0] += 1
+        await answer.wait()
+        return await status()
+
+    gateway.operations.status = held  # type: ignore[method-assign]

@@ -1,0 +1,324 @@
+"""Rounds over all namespaces: what is crawled, when nothing is, and what ends no round."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from crawler.crawl import CrawlRule
+from crawler.rounds import Rounds
+from tandem.backends.port import ScanPage
+from tandem.backends.store_id import STORE_ID_KEY
+from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.key import SYSTEM_NAMESPACE, Key
+from tandem.core.namespace import Namespace, encode_namespace
+from tandem.core.operations import CrawlReport as Told
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
+from tandem.core.version import Version
+from tests.kvgateway.homes import Pair, ScriptedHome
+from tests.sim.loop import EPOCH_US, VirtualClock, current, run
+
+A, B, C = "a" * 32, "b" * 32, "c" * 32
+RULE = CrawlRule(deadline_s=1.0)
+
+
+class NearGateways:
+    """Gateways that remember what they are told, and what was switched off when."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        self.looks = 0
+        self.off_from_look = 1_000_000
+        self.fails_to_tell: Exception | None = None
+
+    async def enabled(self) -> bool:
+        self.looks += 1
+        return self.looks < self.off_from_look
+
+    async def tell(self, report: Told) -> None:
+        if self.fails_to_tell is not None:
+            raise self.fails_to_tell
+        self.told.append(report)
+
+    def equal(self) -> list[str]:
+        """The namespaces that were found equal, in order."""
+        return [report.namespace for report in self.told if report.equal]
+
+
+class World:
+    """Two homes of one store with two namespaces, and what crawls them."""
+
+    def __init__(self) -> None:
+        self.pair = Pair(VirtualClock(current()))
+        self.gateways = NearGateways()
+        self.rounds = Rounds(
+            homes=self.pair.homes, gateways=self.gateways, rule=RULE, pause_s=10.0,
+            breathe_ratio=2.0,
+        )  # fmt: skip
+
+    async def hold(self, key: Key, record: Record, *sides: Side) -> None:
+        for side in sides or tuple(Side):
+            await self.pair.homes[side].memory.put_if_newer(key, record, 1.0)
+
+    async def begin(self) -> "World":
+        await self.hold(STORE_ID_KEY, seal(Version.at(EPOCH_US), b"5" * 32))
+        for namespace in (A, B):
+            await self.namespace(namespace)
+        return self
+
+    async def namespace(self, namespace: str, *sides: Side) -> None:
+        value = encode_namespace(Namespace(namespace, f"title of {namespace[0]}", created_at_s=1))
+        await self.hold(_record_key(namespace), seal(Version.at(EPOCH_US), value), *sides)
+
+
+class Circling(ScriptedHome):
+    """Its listing of namespaces never ends."""
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        if prefix:
+            after, limit = "", 1
+        page = await super().scan(
+            namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
+        )
+        if prefix and isinstance(page, ScanPage):
+            return ScanPage(page.entries, page.entries[0].name, page.home_time_us)
+        return page
+
+
+class Breaking(ScriptedHome):
+    """A home with a bug in the listing of one namespace."""
+
+    broken = A
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        if namespace == self.broken:
+            raise KeyError("a bug")
+        return await super().scan(
+            namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
+        )
+
+
+class Forgetful(ScriptedHome):
+    """It shows its store id to whoever asks whether a crawl may begin, and then no more."""
+
+    shows = 2
+
+    async def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> ReadReply:
+        self.shows -= key == STORE_ID_KEY
+        if key == STORE_ID_KEY and self.shows < 0:
+            return Failed(Reason.TIMEOUT)
+        return await super().get(key, deadline_s, needed)
+
+
+def _record_key(namespace: str) -> Key:
+    return Key(SYSTEM_NAMESPACE, f"ns/{namespace}")
+
+
+def _replace(world: World, side: Side, kind: type[ScriptedHome]) -> None:
+    home = kind(side, world.pair.clock)
+    home.memory = world.pair.homes[side].memory
+    world.pair.homes[side] = home
+
+
+def in_a_world(
+    test: Callable[[World], Coroutine[Any, Any, None]],
+) -> Callable[[], None]:
+    """Runs a scenario in a world of its own, in virtual time."""
+
+    async def scenario() -> None:
+        await test(await World().begin())
+
+    def run_it() -> None:
+        run(scenario())
+
+    run_it.__name__ = test.__name__
+    return run_it
+
+
+@in_a_world
+async def test_a_round_crawls_the_registry_first_and_then_every_namespace(world: World) -> None:
+    await asyncio.sleep(3.0)
+    await world.rounds.round()
+    began_us = EPOCH_US + 3_000_000
+    assert world.gateways.told == [Told(n, began_us, True) for n in (SYSTEM_NAMESPACE, A, B)]
+    counters = world.rounds.counters
+    assert (counters.rounds, counters.crawls, counters.copied) == (1, 3, 0)
+
+
+@in_a_world
+async def test_drift_is_healed_counted_and_told_as_equal(world: World) -> None:
+    key, record = Key(A, "key"), seal(Version.at(EPOCH_US), b"value")
+    await world.hold(key, record, Side.KVSP)
+    await world.hold(Key(B, "key"), record, Side.S3)
+    await world.rounds.round()
+    assert world.rounds.counters.copied == 2
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B]
+    for reply in (await world.pair.held(key)).values():
+        assert isinstance(reply, Found)
+
+
+@in_a_world
+async def test_what_cannot_be_healed_is_told_as_unequal(world: World) -> None:
+    await world.hold(Key(A, "key"), seal(Version.at(EPOCH_US), b"value"), Side.KVSP)
+    world.pair.s3.write_answer = lambda: Failed(Reason.ERROR)
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+    assert world.rounds.counters.unhealed == 1
+
+
+@in_a_world
+async def test_nothing_is_crawled_while_a_home_is_switched_off(world: World) -> None:
+    world.gateways.off_from_look = 0
+    await world.rounds.round()
+    assert world.pair.kvsp.calls == world.pair.s3.calls == []
+    assert (world.rounds.counters.rounds, world.gateways.told) == (0, [])
+
+
+@in_a_world
+async def test_a_home_that_is_switched_off_meanwhile_ends_the_round(world: World) -> None:
+    world.gateways.off_from_look = 3
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE]
+    assert world.rounds.counters.rounds == 0
+
+
+@in_a_world
+async def test_homes_of_two_stores_are_never_copied_into_one_another(world: World) -> None:
+    await world.hold(STORE_ID_KEY, seal(Version.at(EPOCH_US + 1), b"6" * 32), Side.S3)
+    key = Key(A, "key")
+    await world.hold(key, seal(Version.at(EPOCH_US), b"value"), Side.KVSP)
+    await world.rounds.round()
+    assert isinstance((await world.pair.held(key))[Side.S3], Missing)
+    assert world.gateways.told == []
+
+
+@in_a_world
+async def test_a_home_that_is_replaced_meanwhile_ends_the_round(world: World) -> None:
+    class Replaced(NearGateways):
+        async def tell(self, report: Told) -> None:
+            await super().tell(report)
+            await world.hold(STORE_ID_KEY, seal(Version.at(EPOCH_US + 1), b"6" * 32), Side.S3)
+
+    gateways = Replaced()
+    rounds = Rounds(
+        homes=world.pair.homes, gateways=gateways, rule=RULE, pause_s=1.0, breathe_ratio=0.0
+    )
+    await rounds.round()
+    assert gateways.equal() == [SYSTEM_NAMESPACE]
+
+
+@pytest.mark.parametrize("knows", list(Side))
+def test_a_namespace_that_one_home_alone_knows_is_crawled(knows: Side) -> None:
+    @in_a_world
+    async def scenario(world: World) -> None:
+        await world.namespace(C, knows)
+        await world.rounds.round()
+        assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B, C]
+
+    scenario()
+
+
+@in_a_world
+async def test_deleted_namespaces_are_not_crawled(world: World) -> None:
+    await world.hold(_record_key(A), seal_tombstone(Version.at(EPOCH_US + 1)))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+
+
+@in_a_world
+async def test_a_damaged_record_keeps_no_other_namespace_from_its_crawl(world: World) -> None:
+    await world.hold(_record_key(A), seal(Version.at(EPOCH_US + 1), b"{"))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_listing_in_circles_does_not_hold_a_round_up(side: Side) -> None:
+    @in_a_world
+    async def scenario(world: World) -> None:
+        _replace(world, side, Circling)
+        async with asyncio.timeout(3600):
+            await world.rounds.round()
+        assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B]
+
+    scenario()
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_crawl_that_raises_ends_neither_the_round_nor_another_crawl(side: Side) -> None:
+    @in_a_world
+    async def scenario(world: World) -> None:
+        _replace(world, side, Breaking)
+        await world.rounds.round()
+        assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+        assert (world.rounds.counters.errors, world.rounds.counters.rounds) == (1, 1)
+
+    scenario()
+
+
+@in_a_world
+async def test_gateways_that_cannot_be_told_end_no_round(world: World) -> None:
+    world.gateways.fails_to_tell = KeyError("a bug")
+    await world.rounds.round()
+    counters = world.rounds.counters
+    assert (counters.crawls, counters.errors, counters.rounds) == (3, 3, 1)
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_nobody_is_told_of_a_crawl_that_did_not_begin(side: Side) -> None:
+    """The home fails once the round has begun: there is no time that the crawl could count from."""
+
+    @in_a_world
+    async def scenario(world: World) -> None:
+        _replace(world, side, Forgetful)
+        await world.rounds.round()
+        assert world.rounds.counters.incomplete == 1
+        assert world.gateways.told == []
+
+    scenario()
+
+
+@in_a_world
+async def test_a_round_that_raises_is_counted_and_the_next_one_comes(world: World) -> None:
+    world.pair.s3.answer = _raise
+    running = asyncio.create_task(world.rounds.run())
+    await asyncio.sleep(25.0)
+    assert world.rounds.counters.errors == 3
+    world.pair.s3.up()
+    await asyncio.sleep(10.0)
+    assert world.rounds.counters.rounds == 1
+    running.cancel()
+
+
+@in_a_world
+async def test_it_rests_in_proportion_to_its_work_and_never_less_than_its_pause(
+    world: World,
+) -> None:
+    running = asyncio.create_task(world.rounds.run())
+    await asyncio.sleep(25.0)
+    assert world.rounds.counters.rounds == 3
+    world.pair.kvsp.delay_s = 0.9
+    await asyncio.sleep(1000.0)
+    slow = world.rounds.counters.rounds - 3
+    running.cancel()
+    took_s = await _round_s(world)
+    assert took_s > 5.0
+    assert slow == pytest.approx(1000 / (3 * took_s), abs=2)
+
+
+async def _round_s(world: World) -> float:
+    began_s = current().time()
+    await world.rounds.round()
+    return current().time() - began_s
+
+
+def _raise() -> Failed:
+    raise KeyError("a bug")

@@ -1,0 +1,44 @@
+"""Whether two homes may be compared: every combination of what they show."""
+
+from itertools import product
+
+import pytest
+
+from crawler.same_store import objection
+from tandem.backends.store_id import STORE_ID_KEY
+from tandem.core.envelope import seal
+from tandem.core.reply import Side
+from tandem.core.version import Version
+from tests.kvgateway.homes import Pair
+from tests.sim.loop import EPOCH_US, VirtualClock, current, run
+
+OURS, OTHER = "1" * 32, "2" * 32
+SHOWN = ["ours", "other", "empty", "silent"]
+
+
+async def _show(pair: Pair, side: Side, what: str) -> None:
+    ids = {"ours": OURS, "other": OTHER}
+    if what in ids:
+        record = seal(Version.at(EPOCH_US), ids[what].encode())
+        await pair.homes[side].memory.put_if_newer(STORE_ID_KEY, record, 1.0)
+    elif what == "silent":
+        pair.homes[side].down()
+
+
+@pytest.mark.parametrize(("kvsp", "s3"), list(product(SHOWN, SHOWN)))
+def test_homes_are_compared_only_if_both_show_one_store(kvsp: str, s3: str) -> None:
+    async def look() -> None:
+        pair = Pair(VirtualClock(current()))
+        await _show(pair, Side.KVSP, kvsp)
+        await _show(pair, Side.S3, s3)
+        why = await objection(pair.homes, 1.0)
+        assert (why == "") == (kvsp == s3 and kvsp in {"ours", "other"})
+        if {kvsp, s3} == {"ours", "other"}:
+            assert OURS in why
+            assert OTHER in why
+        elif "silent" in (kvsp, s3) and "empty" not in (kvsp, s3):
+            assert "does not answer" in why
+        elif "empty" in (kvsp, s3) and "silent" not in (kvsp, s3):
+            assert "no store id" in why
+
+    run(look())

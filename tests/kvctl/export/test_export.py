@@ -1,0 +1,247 @@
+"""`kvctl export`, and back by `kvctl import`."""
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvctl.export.exporting import KEYS_AT_ONCE
+from kvctl.export.manifest import MANIFEST
+from tandem.core.envelope import seal
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.request import Read, ReadResult
+from tandem.core.version import Version
+from tandem.errors import TandemError, Unavailable
+from tandem.runtime.clock import SystemClock
+from tests.kvctl.serving import ARTICLES, Gateway
+from tests.kvgateway.rpc.memory_store import NAMESPACE, MemoryStore
+
+FAR_S = SystemClock().now_us() // 1_000_000 + 100_000
+RECORDS = {
+    "index.html": (b"<p>", b'{"contentType":"text/html"}', 0),
+    "a": (b"a file", b"", FAR_S),
+    "a/b": (b"below a file", b'"text"', 0),
+    "a//b/": (b"odd", b"0", FAR_S + 1),
+    "../up": (b"", b"false", 0),
+    "/": (b"\xff\0", b'{"u":"\\ud83e\\udd13 \xc3\xa9"}', 0),
+    "\0\n%": (b"control", b"", 0),
+    "x" * 512: (b"long", b"[]", 0),
+    "large": (os.urandom(3 << 20), b"", 0),
+    **{f"many/{number:03}": (b"%d" % number, b"", 0) for number in range(50)},
+}
+
+
+def hold(gateway: Gateway) -> dict[Key, Record]:
+    """Has the gateway hold all of them."""
+    held = {
+        Key(NAMESPACE, name): seal(Version.at(1), value, metadata=metadata, expires_at_s=expires)
+        for name, (value, metadata, expires) in RECORDS.items()
+    }
+    gateway.store.records.update(held)
+    return held
+
+
+def what_readers_see(gateway: Gateway) -> dict[str, tuple[bytes, Any, int]]:
+    return {
+        key.name: (
+            record.value, json.loads(record.metadata or "null"), record.expires_at_s,
+        )
+        for key, record in gateway.store.records.items()
+    }  # fmt: skip
+
+
+def manifest(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory / MANIFEST).read_bytes().splitlines()]
+
+
+def export(gateway: Gateway, directory: Path, *options: str) -> dict[str, Any]:
+    done: dict[str, Any] = gateway.json("export", str(directory), *ARTICLES, *options)
+    return done
+
+
+def test_what_is_exported_and_imported_is_equal(gateway: Gateway, tmp_path: Path) -> None:
+    hold(gateway)
+    before = what_readers_see(gateway)
+    done = export(gateway, tmp_path / "out")
+    assert (done["keys"], done["complete"], done["resumed"]) == (len(RECORDS), True, False)
+    assert done["bytes"] == sum(len(value) for value, _, _ in RECORDS.values())
+    gateway.store.records.clear()
+    back = gateway.json("import", str(tmp_path / "out"), *ARTICLES)
+    assert (back["stored"], back["failed"]) == (len(RECORDS), 0)
+    assert what_readers_see(gateway) == before
+    again = gateway.json("import", str(tmp_path / "out"), *ARTICLES)
+    assert (again["stored"], again["skipped"]) == (0, len(RECORDS))
+
+
+def test_files_are_called_like_their_keys_where_that_can_be(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    hold(gateway)
+    export(gateway, tmp_path)
+    values = tmp_path / "values"
+    assert (values / "index.html").read_bytes() == b"<p>"
+    assert (values / "many/007").read_bytes() == b"7"
+    assert (values / "a%2Fb").read_bytes() == b"below a file"
+    assert (values / "%2E%2E/up").read_bytes() == b""
+
+
+def test_the_manifest_says_what_files_cannot(gateway: Gateway, tmp_path: Path) -> None:
+    hold(gateway)
+    export(gateway, tmp_path, "--prefix", "a")
+    head, *lines, end = manifest(tmp_path)
+    assert head == {
+        "format": "tandem-export", "version": 1, "namespace": NAMESPACE, "title": "articles",
+        "prefix": "a",
+    }  # fmt: skip
+    assert [(line["name"], line["file"]) for line in lines] == [
+        ("a", "a"), ("a//b/", "a%2F%2Fb%2F"), ("a/b", "a%2Fb"),
+    ]  # fmt: skip
+    assert lines[0]["expires_at_s"] == FAR_S
+    assert "metadata" not in lines[0]
+    assert lines[1]["metadata"] == 0
+    assert lines[0]["bytes"] == 6
+    assert end == {"complete": True}
+
+
+def test_an_import_puts_a_prefix_before_the_names(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.hold("k")
+    export(gateway, tmp_path)
+    gateway.json("import", str(tmp_path), *ARTICLES, "--prefix", "copy/")
+    assert gateway.names() == ["copy/k", "k"]
+
+
+def test_nothing_to_export_is_an_export_too(gateway: Gateway, tmp_path: Path) -> None:
+    assert export(gateway, tmp_path)["keys"] == 0
+    assert gateway.json("import", str(tmp_path), *ARTICLES)["files"] == 0
+
+
+class GoesAway(MemoryStore):
+    """Answers so many reads, and then no more."""
+
+    reads_max = 1 << 30
+
+    def read(
+        self, reads: Sequence[Read]
+    ) -> Sequence[ReadResult | TandemError | asyncio.Future[ReadResult]]:
+        away = self.reads >= self.reads_max
+        self.failure = Unavailable("both homes are away") if away else None
+        return super().read(reads)
+
+
+@pytest.mark.parametrize("reads", [0, 8, 24, 40])
+def test_an_interrupted_export_goes_on_where_it_was(tmp_path: Path, reads: int) -> None:
+    store = GoesAway(SystemClock())
+    store.lists_anyway = True
+    with Gateway(store) as gateway:
+        hold(gateway)
+        store.reads_max = reads
+        failed = gateway.kvctl("export", str(tmp_path), *ARTICLES, "--timeout", "200ms", "--json")
+        assert failed.exit_code == 3
+        first = json.loads(failed.stdout)
+        assert first["complete"] is False
+        assert first["keys"] % KEYS_AT_ONCE == 0
+        store.reads_max = 1 << 30
+        rest = export(gateway, tmp_path)
+        assert rest["resumed"] == bool(first["keys"])
+        assert first["keys"] + rest["keys"] == len(RECORDS)
+        names = [line["name"] for line in manifest(tmp_path)[1:-1]]
+        assert names == sorted(RECORDS)
+
+
+def test_half_a_line_is_written_again(gateway: Gateway, tmp_path: Path) -> None:
+    hold(gateway)
+    export(gateway, tmp_path)
+    whole = (tmp_path / MANIFEST).read_bytes()
+    for cut in (len(whole) - 1, whole.index(b"many/020"), whole.index(b"\n") + 1, 20, 0):
+        (tmp_path / MANIFEST).write_bytes(whole[:cut])
+        assert export(gateway, tmp_path)["complete"]
+        assert (tmp_path / MANIFEST).read_bytes() == whole
+
+
+def test_a_directory_that_is_something_else_is_left_alone(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    refused = gateway.kvctl("export", str(tmp_path), *ARTICLES)
+    assert refused.exit_code == 2
+    assert "is not empty" in refused.stderr
+    done = tmp_path / "done"
+    export(gateway, done)
+    again = gateway.kvctl("export", str(done), *ARTICLES)
+    assert again.exit_code == 2
+    assert "has a complete export already" in again.stderr
+    (done / MANIFEST).write_text(
+        (done / MANIFEST).read_text().replace('"prefix": ""', '"prefix": "p"').split("\n")[0] + "\n"
+    )
+    other = gateway.kvctl("export", str(done), *ARTICLES)
+    assert other.exit_code == 2
+    assert "another export" in other.stderr
+    assert [path.name for path in tmp_path.iterdir()].count("mine") == 1
+
+
+def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.hold("k")
+    (tmp_path / "out/values").mkdir(parents=True)
+    (tmp_path / "out/values").rename(tmp_path / "out" / MANIFEST)
+    refused = gateway.kvctl("export", str(tmp_path / "out"), *ARTICLES)
+    assert refused.exit_code == 2
+    assert f"{MANIFEST}: Is a directory" in refused.stderr
+    (tmp_path / "out" / MANIFEST).rmdir()
+    (tmp_path / "out/values/k").mkdir(parents=True)
+    (tmp_path / "out" / MANIFEST).touch()
+    failed = gateway.kvctl("export", str(tmp_path / "out"), *ARTICLES)
+    assert failed.exit_code == 1
+    assert "k: Is a directory\nRepeat the command when that is mended" in failed.stderr
+
+
+def test_an_import_refuses_what_is_not_as_exported(gateway: Gateway, tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        gateway.hold(name, b"value")
+    export(gateway, tmp_path)
+    gateway.store.records.clear()
+    values = tmp_path / "values"
+    (values / "a").write_bytes(b"other")
+    (values / "b").write_bytes(b"longer than it was")
+    (values / "c").unlink()
+    lines = manifest(tmp_path)
+    lines[4]["file"] = "../../d"
+    text = "\n".join([*map(json.dumps, lines), "not JSON", '{"name": 1}', ""])
+    (tmp_path / MANIFEST).write_text(text)
+    result = gateway.kvctl("import", str(tmp_path), *ARTICLES)
+    assert result.exit_code == 1
+    reasons = [line.split(": ", 1)[1] for line in result.stderr.splitlines() if "/" in line]
+    assert len([reason for reason in reasons if "is not what was exported" in reason]) == 1
+    for part in ("has 18 bytes, not 5", "No such file", "does not lie in the export"):
+        assert part in result.stderr
+    assert result.stderr.count("not a line of an export") == 2
+    assert gateway.names() == ["e"]
+
+
+def test_what_expires_within_the_minute_is_left_out(gateway: Gateway, tmp_path: Path) -> None:
+    now_s = SystemClock().now_us() // 1_000_000
+    record = seal(Version.at(1), b"v", metadata=b"", expires_at_s=now_s + 30)
+    gateway.store.records[Key(NAMESPACE, "soon")] = record
+    gateway.hold("later")
+    export(gateway, tmp_path)
+    gateway.store.records.clear()
+    summary = gateway.json("import", str(tmp_path), *ARTICLES)
+    assert (summary["stored"], summary["expired"], summary["failed"]) == (1, 1, 0)
+    shown = gateway.kvctl("import", str(tmp_path), *ARTICLES)
+    assert " 1 expired, 0 failed" in shown.stdout
+
+
+def test_an_interrupted_export_can_be_imported_as_far_as_it_came(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        gateway.hold(name)
+    export(gateway, tmp_path)
+    lines = (tmp_path / MANIFEST).read_bytes().splitlines(keepends=True)
+    (tmp_path / MANIFEST).write_bytes(b"".join(lines[:2]) + lines[2][:10])
+    gateway.store.records.clear()
+    result = gateway.kvctl("import", str(tmp_path), *ARTICLES)
+    assert (result.exit_code, gateway.names()) == (0, ["a"])
+    assert "was interrupted" in result.stderr

@@ -1,0 +1,282 @@
+"""The data path with quotas, in exact virtual time: what is let through, and what is told when."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kvgateway.access.charged import ChargedKeyValues
+from kvgateway.access.quotas import Limit
+from tandem.core.key import Key
+from tandem.core.limits import LARGE_BODY_BYTES, VALUE_BYTES_MAX
+from tandem.core.namespace import Settings
+from tandem.core.quota import Quota
+from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Write
+from tandem.errors import QuotaExceeded, TandemError
+from tests.kvgateway.access.quota_setup import SECOND_US, Worker, worker
+from tests.kvgateway.rpc.memory_store import NAMESPACE, MemoryStore
+
+FREE, GREEDY = NAMESPACE, "cd" * 16
+
+
+class Desk:
+    """A store behind quotas, asked in virtual time."""
+
+    def __init__(self, of: Worker) -> None:
+        self.worker = of
+        self.store = MemoryStore(_Clock())
+        self.store.namespaces = {FREE, GREEDY}
+        self.keyvalues = ChargedKeyValues(self.store, of.quotas)
+
+    def limit(self, **limits: int) -> None:
+        self.worker.settings[GREEDY] = Settings(quota=Quota(**limits))
+
+    def with_token(self, **limits: int) -> ChargedKeyValues:
+        token = self.worker.quotas.of_holder("token t1", Quota(**limits))
+        return ChargedKeyValues(self.store, self.worker.quotas, token)
+
+    def advance(self, seconds: float) -> None:
+        self.worker.now_us += round(seconds * SECOND_US)
+
+    def refused(self, limit: Limit) -> int:
+        return self.worker.refusals.counts[GREEDY, limit]
+
+
+class _Clock:
+    def now_us(self) -> int:
+        return 10**15
+
+    def monotonic_us(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def desk(directory: Path) -> Iterator[Desk]:
+    with worker(directory, {}) as one:
+        yield Desk(one)
+
+
+def puts(count: int, size: int = 1, namespace: str = GREEDY) -> list[Write]:
+    return [Put(Key(namespace, f"k{n}"), bytes(size)) for n in range(count)]
+
+
+def reads(count: int, namespace: str = GREEDY) -> list[Read]:
+    return [Read(Key(namespace, f"k{n}")) for n in range(count)]
+
+
+def waits(outcomes: object) -> list[float | None]:
+    """After how long each may be tried again; None for what was let through."""
+    assert isinstance(outcomes, list)
+    for outcome in outcomes:
+        assert isinstance(outcome, QuotaExceeded) or not isinstance(outcome, TandemError)
+    return [
+        outcome.retry_after_s if isinstance(outcome, QuotaExceeded) else None
+        for outcome in outcomes
+    ]
+
+
+async def settled(outcomes: object) -> None:
+    assert isinstance(outcomes, list)
+    await asyncio.gather(*(one for one in outcomes if isinstance(one, asyncio.Future)))
+
+
+async def test_without_a_quota_a_group_passes_as_it_is(desk: Desk) -> None:
+    desk.limit(operations_per_s=1)
+    assert waits(desk.keyvalues.write(puts(1000, namespace=FREE))) == [None] * 1000
+    assert waits(desk.keyvalues.read(reads(1000, FREE))) == [None] * 1000
+    assert desk.store.calls == 2
+    with desk.keyvalues.admit_body(FREE, None):
+        pass
+
+
+async def test_operations_over_the_quota_are_refused_one_by_one(desk: Desk) -> None:
+    desk.limit(operations_per_s=10)
+    told = waits(desk.keyvalues.write(puts(13)))
+    assert told == [None] * 10 + [pytest.approx(wait_s) for wait_s in (0.1, 0.2, 0.3)]
+    assert desk.store.writes == 10
+    assert desk.refused(Limit.OPERATIONS) == 3
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.1)]
+    desk.advance(0.099)
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.001)]
+    desk.advance(0.001)
+    assert waits(desk.keyvalues.read(reads(2))) == [None, pytest.approx(0.1)]
+    desk.advance(3600)
+    assert waits(desk.keyvalues.write([Delete(Key(GREEDY, "k"))] * 11))[9:] == [
+        None,
+        pytest.approx(0.1),
+    ]
+
+
+async def test_a_refused_group_does_not_reach_the_store(desk: Desk) -> None:
+    desk.limit(operations_per_s=1)
+    desk.keyvalues.write(puts(1))
+    calls = desk.store.calls
+    assert all(waits(desk.keyvalues.write(puts(5))))
+    assert all(waits(desk.keyvalues.read(reads(5))))
+    assert desk.store.calls == calls
+    assert {key.name for key in desk.store.records} <= {"k0"}
+
+
+async def test_a_mixed_group_keeps_its_order(desk: Desk) -> None:
+    desk.limit(operations_per_s=1)
+    mixed = [*puts(1), *puts(1, namespace=FREE), *puts(1), *puts(1, namespace=FREE)]
+    told = waits(desk.keyvalues.write(mixed))
+    assert [wait_s is None for wait_s in told] == [True, True, False, True]
+    assert desk.store.calls == 1
+
+
+async def test_written_bytes_are_charged_before_and_a_large_value_runs_up_a_debt(
+    desk: Desk,
+) -> None:
+    desk.limit(bytes_per_s=1000)
+    assert waits(desk.keyvalues.write(puts(3, size=400))) == [None] * 3
+    assert waits(desk.keyvalues.write(puts(1))) == [pytest.approx(0.201)]
+    assert desk.refused(Limit.BYTES) == 1
+    desk.advance(0.2)
+    assert waits(desk.keyvalues.write(puts(1))) == [pytest.approx(0.001)]
+    desk.advance(0.001)
+    assert waits(desk.keyvalues.write(puts(3, size=5001))) == [None] + [pytest.approx(5.001)] * 2
+    desk.advance(5)
+    assert waits(desk.keyvalues.write(puts(1))) == [pytest.approx(0.001)]
+
+
+async def test_metadata_counts_and_a_delete_has_no_bytes(desk: Desk) -> None:
+    desk.limit(bytes_per_s=10)
+    write = Put(Key(GREEDY, "k"), b"12345", b'"678"')
+    deletes = [Delete(Key(GREEDY, "k"))] * 100
+    assert waits(desk.keyvalues.write([*deletes, write, write])) == [
+        *[None] * 101,
+        pytest.approx(0.1),
+    ]
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+async def test_answered_bytes_are_charged_after_the_fact(desk: Desk, deferred: bool) -> None:
+    await settled(desk.keyvalues.write(puts(3, size=600)))
+    desk.limit(bytes_per_s=1000)
+    desk.store.deferred = deferred
+    outcomes = desk.keyvalues.read(reads(3))
+    assert waits(outcomes) == [None] * 3
+    await settled(outcomes)
+    await asyncio.sleep(0)
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.801)]
+    desk.advance(0.801)
+    assert waits(desk.keyvalues.read([Read(Key(GREEDY, "missing"))] * 50)) == [None] * 50
+
+
+async def test_a_read_that_fails_costs_no_bytes(desk: Desk) -> None:
+    desk.limit(bytes_per_s=1)
+    desk.store.deferred = True
+    desk.store.failure = RuntimeError("home is down")
+    for outcome in desk.keyvalues.read(reads(20)):
+        assert isinstance(outcome, asyncio.Future)
+        with pytest.raises(RuntimeError, match="down"):
+            await outcome
+    desk.store.failure = None
+    assert waits(desk.keyvalues.read(reads(1))) == [None]
+
+
+async def test_a_page_of_names_is_one_operation_and_its_bytes(desk: Desk) -> None:
+    await settled(desk.keyvalues.write(puts(10)))
+    desk.limit(operations_per_s=2, bytes_per_s=20)
+    page = await desk.keyvalues.list(Listing(GREEDY))
+    assert len(page.names) == 10
+    with pytest.raises(QuotaExceeded, match="bytes a second") as caught:
+        await desk.keyvalues.list(Listing(GREEDY))
+    assert caught.value.retry_after_s == pytest.approx(0.05)
+    desk.limit(operations_per_s=1)
+    desk.advance(10)
+    await desk.keyvalues.list(Listing(GREEDY))
+    with pytest.raises(QuotaExceeded, match="operations a second"):
+        await desk.keyvalues.list(Listing(GREEDY))
+    await desk.keyvalues.list(Listing(FREE))
+
+
+async def test_large_bodies_are_admitted_before_they_are_read(desk: Desk) -> None:
+    desk.limit(large_bodies_max=2)
+    admit = desk.keyvalues.admit_body
+    with admit(GREEDY, LARGE_BODY_BYTES + 1), admit(GREEDY, None):
+        with pytest.raises(QuotaExceeded, match="2 large values") as caught:
+            admit(GREEDY, VALUE_BYTES_MAX).__enter__()
+        assert caught.value.retry_after_s == 1.0
+        with admit(GREEDY, LARGE_BODY_BYTES), admit(FREE, None):
+            pass
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError), admit(GREEDY, None):
+            raise ZeroDivisionError
+    assert desk.refused(Limit.BODIES) == 1
+
+
+async def test_a_body_is_not_received_while_there_is_a_debt(desk: Desk) -> None:
+    desk.limit(bytes_per_s=1000, large_bodies_max=1)
+    desk.keyvalues.write(puts(1, size=2000))
+    with pytest.raises(QuotaExceeded, match="bytes a second"):
+        desk.keyvalues.admit_body(GREEDY, None).__enter__()
+    desk.advance(1.001)
+    with desk.keyvalues.admit_body(GREEDY, None):
+        pass
+
+
+async def test_one_write_a_second_for_each_key(desk: Desk) -> None:
+    desk.worker.settings[GREEDY] = Settings(key_write_interval=True)
+    assert waits(desk.keyvalues.write(puts(2))) == [None, None]
+    desk.advance(0.4)
+    outcomes = desk.keyvalues.write([*puts(3), Delete(Key(GREEDY, "k2"))])
+    assert waits(outcomes) == [pytest.approx(0.6), pytest.approx(0.6), None, pytest.approx(1.0)]
+    assert str(outcomes[0]) == "Too Many Requests"
+    assert desk.refused(Limit.KEY_WRITES) == 3
+    assert waits(desk.keyvalues.read(reads(2) * 5)) == [None] * 10
+    desk.advance(0.6)
+    assert waits(desk.keyvalues.write(puts(3))) == [None, None, pytest.approx(0.4)]
+
+
+async def test_a_write_that_is_refused_for_its_key_costs_nothing_else(desk: Desk) -> None:
+    quota = Quota(operations_per_s=2, bytes_per_s=100)
+    desk.worker.settings[GREEDY] = Settings(quota=quota, key_write_interval=True)
+    assert waits(desk.keyvalues.write(puts(1, size=10) * 2)) == [None, pytest.approx(1.0)]
+    assert waits(desk.keyvalues.write(puts(2, size=90)[1:])) == [None]
+    assert waits(desk.keyvalues.write(puts(3)[2:])) == [pytest.approx(0.5)]
+
+
+async def test_a_token_pays_beside_the_namespaces_it_asks(desk: Desk) -> None:
+    desk.limit(operations_per_s=5)
+    mine = desk.with_token(operations_per_s=8)
+    told = waits(mine.read([*reads(7), *reads(7, FREE)]))
+    assert [wait_s is None for wait_s in told] == [True] * 5 + [False] * 2 + [True] * 3 + [
+        False
+    ] * 4
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.2)]
+    assert waits(desk.keyvalues.read(reads(9, FREE))) == [None] * 9
+    desk.advance(1)
+    assert waits(mine.read(reads(5))) == [None] * 5
+
+
+async def test_what_the_token_refuses_costs_the_namespace_nothing(desk: Desk) -> None:
+    desk.limit(operations_per_s=5, bytes_per_s=100)
+    mine = desk.with_token(operations_per_s=1, large_bodies_max=1, bytes_per_s=50)
+    assert [wait_s is None for wait_s in waits(mine.read(reads(5)))] == [True] + [False] * 4
+    assert waits(desk.keyvalues.read(reads(4))) == [None] * 4
+    with mine.admit_body(GREEDY, None), pytest.raises(QuotaExceeded, match="token t1 sends 1"):
+        mine.admit_body(FREE, None).__enter__()
+
+
+async def test_a_quota_that_changes_holds_at_once(desk: Desk) -> None:
+    desk.limit(operations_per_s=100)
+    assert waits(desk.keyvalues.read(reads(100))) == [None] * 100
+    desk.limit(operations_per_s=10)
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.1)]
+    desk.worker.settings[GREEDY] = replace(desk.worker.settings[GREEDY], quota=Quota())
+    assert waits(desk.keyvalues.read(reads(50))) == [None] * 50
+
+
+async def test_answers_stay_answers(desk: Desk) -> None:
+    await settled(desk.keyvalues.write(puts(1, size=5)))
+    desk.limit(operations_per_s=10, bytes_per_s=10)
+    found, missing = desk.keyvalues.read([Read(Key(GREEDY, "k0")), Read(Key(GREEDY, "none"))])
+    assert isinstance(found, ReadResult)
+    assert found.record is not None
+    assert found.record.value == bytes(5)
+    assert isinstance(missing, ReadResult)
+    assert missing.record is None

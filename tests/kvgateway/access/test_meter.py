@@ -1,0 +1,108 @@
+"""Meters: several workers on one bucket stay within the rate, and seldom ask for it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvgateway.access.meter import LEASES_PER_S, Meter
+from kvgateway.state.quota_memory import QuotaMemory
+from tandem.core.quota import Drawn, Rate, bytes_rate, operations_rate
+from tests.kvgateway.access.quota_setup import SECOND_US, quota_directory
+
+START_US = 500 * SECOND_US
+
+
+class CountedMemory(QuotaMemory):
+    """Counts transactions on buckets."""
+
+    asked = 0
+
+    def draw(self, name: bytes, rate: Rate, most: int, now_us: int) -> Drawn:
+        self.asked += 1
+        return super().draw(name, rate, most, now_us)
+
+    def owe(self, name: bytes, rate: Rate, amount: int, now_us: int) -> Drawn:
+        self.asked += 1
+        return super().owe(name, rate, amount, now_us)
+
+
+def test_one_worker_gets_the_burst_and_then_the_rate(directory: Path) -> None:
+    memory = QuotaMemory(directory, 0)
+    meter = Meter(memory, b"n", operations_rate(100))
+    taken = [meter.take(1, START_US + ms * 1000) for ms in range(3000)]
+    assert sum(taken) == 100 + 299
+    assert sum(taken[:100]) == 100
+    memory.close()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(1, 3000),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 400), st.integers(0, 30)), max_size=200),
+)
+def test_workers_together_exceed_the_rate_by_their_leases_at_most(
+    per_s: int, asks: list[tuple[int, int, int]]
+) -> None:
+    rate = operations_rate(per_s)
+    lease = max(per_s // LEASES_PER_S, 1)
+    with quota_directory() as directory:
+        memory = QuotaMemory(directory, 0)
+        meters = [Meter(memory, b"n", rate) for _ in range(3)]
+        now_us = START_US
+        windows: list[tuple[int, int]] = []
+        for who, wanted, pause_ms in asks:
+            now_us += pause_ms * 1000
+            windows.append((now_us, meters[who].take(wanted, now_us)))
+        memory.close()
+    for first in range(len(windows)):
+        elapsed_us = windows[-1][0] - windows[first][0]
+        total = sum(units for _, units in windows[first:])
+        assert total <= rate.burst + 3 * lease + per_s * elapsed_us / SECOND_US
+
+
+def test_a_lease_serves_many_charges_and_a_refusal_is_remembered(directory: Path) -> None:
+    memory = CountedMemory(directory, 0)
+    meter = Meter(memory, b"n", operations_rate(20_000))
+    assert sum(meter.take(1, START_US) for _ in range(20_000)) == 20_000
+    assert memory.asked == LEASES_PER_S
+    assert [meter.take(1, START_US) for _ in range(1000)] == [0] * 1000
+    assert memory.asked == LEASES_PER_S + 1
+    assert meter.take(1, START_US + 50) == 1
+    memory.close()
+
+
+def test_a_group_is_one_charge_and_gets_what_there_is(directory: Path) -> None:
+    memory = CountedMemory(directory, 0)
+    meter = Meter(memory, b"n", operations_rate(500))
+    assert meter.take(400, START_US) == 400
+    assert memory.asked == 1
+    assert meter.take(400, START_US) == 100
+    assert meter.wait_s(0, START_US) == pytest.approx(0.002)
+    assert meter.wait_s(10, START_US) == pytest.approx(0.022)
+    meter.give_back(30)
+    assert meter.take(400, START_US) == 30
+    memory.close()
+
+
+def test_a_debt_of_one_worker_is_everybodys(directory: Path) -> None:
+    memory = QuotaMemory(directory, 0)
+    mine, other = (Meter(memory, b"n", bytes_rate(1000)) for _ in range(2))
+    assert mine.has_room(START_US)
+    mine.charge(6000, START_US)
+    for meter in (mine, other):
+        assert not meter.has_room(START_US)
+        assert not meter.has_room(START_US + 4_999_000)
+        assert meter.wait_s(0, START_US + 4_999_000) <= 0.002
+    assert other.has_room(START_US + 5_001_000)
+    memory.close()
+
+
+def test_a_dead_workers_lease_is_lost_and_no_more(directory: Path) -> None:
+    dying = QuotaMemory(directory, 0)
+    assert Meter(dying, b"n", operations_rate(1000)).take(1, START_US) == 1
+    dying.close()
+    memory = QuotaMemory(directory, 0)
+    assert Meter(memory, b"n", operations_rate(1000)).take(5000, START_US) == 1000 - 50
+    memory.close()

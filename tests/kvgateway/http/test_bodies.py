@@ -1,0 +1,96 @@
+"""The memory of bodies that are arriving: bounded together, and given back whatever happens."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from kvgateway.http.bodies import UNCOUNTED_BYTES, BodyRoom, value_of
+from tandem.core.limits import MIB, VALUE_BYTES_MAX
+from tandem.errors import InvalidArgument, Overloaded
+from tandem.runtime.httpd import Body, BodyMalformed, Request
+from tests.kvgateway.http.doors import HEADER, opened, request
+
+CHUNK = 64 << 10
+
+
+def _request(*chunks: bytes, length: int | None = None, ends: bool = True) -> Request:
+    body = Body(None)
+    for chunk in chunks:
+        body.push(chunk)
+    if ends:
+        body.finish()
+    return Request(b"PUT", b"/k", [], body, length)
+
+
+@pytest.mark.parametrize("chunks", [(), (b"",), (b"a",), (b"a", b"b"), (b"x" * CHUNK,) * 5])
+async def test_a_value_is_what_came(chunks: tuple[bytes, ...]) -> None:
+    room = BodyRoom()
+    assert await value_of(_request(*chunks), room) == b"".join(chunks)
+    assert room.taken == 0
+
+
+async def test_a_value_of_one_piece_is_not_copied() -> None:
+    chunk = b"x" * CHUNK
+    assert await value_of(_request(chunk), BodyRoom()) is chunk
+
+
+async def test_an_announced_length_that_is_too_much_is_refused_before_a_byte() -> None:
+    sent = _request(b"x", length=VALUE_BYTES_MAX + 1, ends=False)
+    with pytest.raises(InvalidArgument, match=str(VALUE_BYTES_MAX + 1)):
+        await value_of(sent, BodyRoom())
+    assert sent.body.buffered == 1
+
+
+async def test_an_endless_body_is_given_up_and_its_memory_with_it() -> None:
+    room = BodyRoom()
+    sent = _request(*[b"x" * MIB] * 200, ends=False)
+    with pytest.raises(InvalidArgument, match="exceeds"):
+        await value_of(sent, room)
+    assert sent.body.buffered > 90 * MIB
+    assert room.taken == 0
+
+
+async def test_a_body_that_breaks_off_gives_its_room_back() -> None:
+    room = BodyRoom()
+    sent = _request(*[b"x" * CHUNK] * 4, ends=False)
+    sent.body.fail(BodyMalformed(400, b"broken"))
+    with pytest.raises(BodyMalformed):
+        await value_of(sent, room)
+    assert room.taken == 0
+
+
+async def test_bodies_share_one_room_and_small_ones_need_none() -> None:
+    room = BodyRoom(4 * CHUNK)
+    first = _request(*[b"x" * CHUNK] * 5, ends=False)
+    reading = asyncio.ensure_future(value_of(first, room))
+    while first.body.buffered:
+        await asyncio.sleep(0)
+    assert room.taken == 4 * CHUNK
+    with pytest.raises(Overloaded):
+        await value_of(_request(b"x" * CHUNK, b"x"), room)
+    assert len(await value_of(_request(b"x" * UNCOUNTED_BYTES), room)) == UNCOUNTED_BYTES
+    first.body.finish()
+    assert len(await reading) == 5 * CHUNK
+    assert len(await value_of(_request(b"x" * CHUNK, b"x"), room)) == CHUNK + 1
+    assert room.taken == 0
+
+
+async def test_what_finds_no_room_is_told_to_come_again_and_stores_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path, room=BodyRoom(MIB)) as door:
+        refused = await door.ask("PUT", "/large?urlencoded=true", body=b"x" * 3 * MIB)
+        assert (refused.status, refused.headers[b"retry-after"]) == (503, b"1")
+        assert refused.reason == b"Overloaded: too many large values are arriving at once"
+        await door.put("small", b"v")
+        assert door.stored().keys() == {"small"}
+
+
+async def test_slow_uploads_that_hold_all_the_room_leave_small_writes_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path, room=BodyRoom(MIB)) as door:
+        head = request("PUT", "/slow?urlencoded=true", HEADER, body=b"x" * 20 * MIB)
+        slow = [await door.served.connect() for _ in range(4)]
+        for wire in slow:
+            await wire.send(head[: 300 << 10])
+        for number in range(50):
+            await door.put(f"k{number}", b"v")
+            assert (await door.get(f"k{number}")).body == b"v"

@@ -1,0 +1,64 @@
+"""The system records of one gateway over two homes in memory."""
+
+from collections.abc import Callable
+
+from kvgateway.registry.book import RecordBook
+from kvgateway.registry.form import NAMESPACES, TOKENS
+from kvgateway.registry.namespace_changes import Namespaces
+from kvgateway.registry.namespaces import Registry
+from kvgateway.registry.records import SystemRecords
+from kvgateway.registry.tokens import Tokens
+from tandem.core.namespace import Namespace
+from tandem.core.race import AckPolicy
+from tandem.core.token import Token
+from tests.kvgateway.one_gateway import OneGateway, TwoHomes
+from tests.kvgateway.registry.memory_copy import MemoryCopy
+
+
+class Administration:
+    """The namespaces and tokens as one gateway sees and changes them."""
+
+    def __init__(
+        self,
+        homes: TwoHomes,
+        number: int = 1,
+        file: MemoryCopy[Namespace] | None = None,
+        token_file: MemoryCopy[Token] | None = None,
+    ) -> None:
+        self.file = file or MemoryCopy(NAMESPACES)
+        self.a_home_is_out = False
+        self.gateway = OneGateway(
+            homes.by_side, homes.clock, number=number, policy_of=lambda ns: self._policy_of(ns)
+        )
+        self.registry = Registry(
+            homes=homes.by_side,
+            reader=self.gateway.reader,
+            clock=homes.clock,
+            file=self.file,
+            home_is_out=lambda: self.a_home_is_out,
+        )
+        self._policy_of: Callable[[str], AckPolicy] = self.registry.policy_of
+        self.token_file = token_file or MemoryCopy(TOKENS)
+        self.token_records: SystemRecords[Token] = SystemRecords(
+            homes=homes.by_side,
+            reader=self.gateway.reader,
+            clock=homes.clock,
+            file=self.token_file,
+            form=TOKENS,
+            book=RecordBook(),
+        )
+        self.tokens = Tokens(
+            records=self.token_records,
+            writer=self.gateway.writer,
+            time=self.gateway.time,
+            entropy=self.gateway.entropy,
+        )
+        self.namespaces = Namespaces(
+            registry=self.registry,
+            writer=self.gateway.writer,
+            time=self.gateway.time,
+            entropy=self.gateway.entropy,
+        )
+
+    async def titles(self) -> list[str]:
+        return [namespace.title for namespace in await self.namespaces.list()]

@@ -1,0 +1,496 @@
+"""Namespaces over two homes, of which one or both may fail, as one or two gateways see them."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from kvgateway.registry import namespace_changes
+from kvgateway.registry.book import Kept
+from kvgateway.registry.file import DiskCopy
+from kvgateway.registry.form import NAMESPACES
+from kvgateway.state.ports import Intent
+from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE
+from tandem.core.namespace import (
+    Namespace,
+    ReadMode,
+    Settings,
+    SettingsChange,
+    encode_namespace,
+)
+from tandem.core.race import AckPolicy
+from tandem.core.record import Kind
+from tandem.core.reply import Found, Side
+from tandem.errors import (
+    InvalidArgument,
+    NamespaceExists,
+    NamespaceNotFound,
+    Overloaded,
+    Unavailable,
+    Unconfirmed,
+)
+from tests.kvgateway.one_gateway import TwoHomes
+from tests.kvgateway.registry.administration import Administration
+
+NOTHING = SettingsChange()
+UNKNOWN = "cd" * 16
+
+
+@pytest.fixture
+def homes() -> TwoHomes:
+    return TwoHomes()
+
+
+async def test_a_namespace_is_created_in_both_homes_and_found(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    change = SettingsChange(AckPolicy.FIRST, ReadMode.S3)
+    made = await one.namespaces.create("photos", change)
+    assert made.settings == Settings(AckPolicy.FIRST, ReadMode.S3, 0)
+    assert made.created_at_s == homes.clock.now_us() // 1_000_000
+    for home in homes.by_side.values():
+        reply = await home.get(NAMESPACES.key_of(made.id), 1.0)
+        assert isinstance(reply, Found)
+        assert reply.record.value == encode_namespace(made)
+    assert one.registry.book.known(made.id)
+    assert await one.namespaces.get(made.id) == made
+    assert await one.namespaces.find("photos") == made
+    assert await one.namespaces.list() == [made]
+    assert one.registry.policy_of(made.id) is AckPolicy.FIRST
+    assert one.registry.mode_of(made.id) is ReadMode.S3
+
+
+async def test_namespaces_are_listed_by_title(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    for title in ("b", "a", "c"):
+        await one.namespaces.create(title, NOTHING)
+    assert await one.titles() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("title", ["", "x" * 513, "a\nb", "\ud800"])
+async def test_bad_titles_are_refused(homes: TwoHomes, title: str) -> None:
+    one = Administration(homes)
+    with pytest.raises(InvalidArgument, match="title"):
+        await one.namespaces.create(title, NOTHING)
+    made = await one.namespaces.create("good", NOTHING)
+    with pytest.raises(InvalidArgument, match="title"):
+        await one.namespaces.rename(made.id, title)
+
+
+async def test_a_title_is_taken_once(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    await one.namespaces.create("a", NOTHING)
+    b = await one.namespaces.create("b", NOTHING)
+    with pytest.raises(NamespaceExists, match="'a'"):
+        await one.namespaces.create("a", NOTHING)
+    with pytest.raises(NamespaceExists):
+        await one.namespaces.rename(b.id, "a")
+    both = await asyncio.gather(
+        *(one.namespaces.create("c", NOTHING) for _ in range(2)), return_exceptions=True
+    )
+    assert sorted(type(outcome).__name__ for outcome in both) == ["Namespace", "NamespaceExists"]
+
+
+async def test_a_title_that_another_gateway_has_just_taken_is_taken(homes: TwoHomes) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    await one.namespaces.create("a", NOTHING)
+    with pytest.raises(NamespaceExists):
+        await two.namespaces.create("a", NOTHING)
+
+
+async def test_two_gateways_that_take_one_title_at_once_have_a_visible_conflict(
+    homes: TwoHomes,
+) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    homes.s3.down = True
+    homes.kvsp.held = asyncio.Event()
+    for side in (one, two):
+        side.a_home_is_out = True
+        side.registry.ready = True
+    older = asyncio.ensure_future(one.namespaces.create("a", NOTHING))
+    younger = asyncio.ensure_future(two.namespaces.create("a", NOTHING))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    homes.kvsp.held.set()
+    ids = [(await older).id, (await younger).id]
+    for side in (one, two):
+        first, second = await side.namespaces.list()
+        assert [first.id, second.id] == sorted(ids)
+        assert (first.title_conflict, second.title_conflict) == (False, True)
+        assert (await side.namespaces.find("a")).id == first.id
+    with pytest.raises(NamespaceExists):
+        await one.namespaces.rename(second.id, "a")
+    renamed = await one.namespaces.rename(second.id, "b")
+    assert not renamed.title_conflict
+    assert not any(namespace.title_conflict for namespace in await two.namespaces.list())
+
+
+async def test_the_older_of_two_equal_titles_keeps_it(homes: TwoHomes) -> None:
+    old = Namespace("f" * 32, "same", created_at_s=1)
+    young = Namespace("1" * 32, "same", created_at_s=2)
+    for namespace in (young, old):
+        record = seal(homes.version(), encode_namespace(namespace))
+        for home in homes.by_side.values():
+            await home.put_if_newer(NAMESPACES.key_of(namespace.id), record, 1.0)
+    one = Administration(homes)
+    assert [(n.id, n.title_conflict) for n in await one.namespaces.list()] == [
+        (old.id, False),
+        (young.id, True),
+    ]
+
+
+async def test_a_title_is_unique_within_an_account(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    mine = await one.namespaces.create("same", NOTHING)
+    theirs = await one.namespaces.create("same", NOTHING, "acme")
+    assert (mine.account, theirs.account) == ("default", "acme")
+    assert not (mine.title_conflict or theirs.title_conflict)
+    assert await one.namespaces.find("same") == mine
+    assert await one.namespaces.find("same", "acme") == theirs
+    assert await one.namespaces.list("acme") == [theirs]
+    assert len(await one.namespaces.list()) == 2
+    other = await one.namespaces.create("other", NOTHING, "acme")
+    with pytest.raises(NamespaceExists):
+        await one.namespaces.rename(other.id, "same")
+
+
+async def test_settings_change_by_one_epoch_and_only_if_they_change(homes: TwoHomes) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await one.namespaces.create("a", NOTHING)
+    changed = await two.namespaces.configure(made.id, SettingsChange(AckPolicy.BOTH))
+    assert changed.settings == Settings(AckPolicy.BOTH, ReadMode.RACE, 1)
+    assert await two.namespaces.configure(made.id, SettingsChange(AckPolicy.BOTH)) == changed
+    await one.registry.refresh()
+    assert one.registry.policy_of(made.id) is AckPolicy.BOTH
+
+
+async def test_a_renamed_namespace_is_found_by_its_new_title_only(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    made = await one.namespaces.create("a", NOTHING)
+    await one.namespaces.rename(made.id, "b")
+    assert (await one.namespaces.find("b")).id == made.id
+    with pytest.raises(NamespaceNotFound):
+        await one.namespaces.find("a")
+
+
+async def test_a_deleted_namespace_leaves_a_tombstone_in_both_homes(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    made = await one.namespaces.create("a", NOTHING)
+    await one.namespaces.delete(made.id)
+    assert not one.registry.book.known(made.id)
+    for home in homes.by_side.values():
+        reply = await home.get(NAMESPACES.key_of(made.id), 1.0)
+        assert isinstance(reply, Found)
+        assert reply.record.kind is Kind.TOMBSTONE
+    for refused in (one.namespaces.get(made.id), one.namespaces.delete(made.id)):
+        with pytest.raises(NamespaceNotFound):
+            await refused
+    again = await one.namespaces.create("a", NOTHING)
+    assert again.id != made.id
+
+
+async def test_a_delete_at_another_gateway_counts_from_the_next_look(homes: TwoHomes) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await one.namespaces.create("a", NOTHING)
+    await two.registry.refresh()
+    assert two.registry.book.known(made.id)
+    await one.namespaces.delete(made.id)
+    await two.registry.refresh()
+    assert not two.registry.book.known(made.id)
+    assert two.registry.missing(made.id)
+
+
+@pytest.mark.parametrize("up", Side)
+async def test_a_delete_is_seen_through_either_home(homes: TwoHomes, up: Side) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await one.namespaces.create("a", NOTHING)
+    await two.registry.refresh()
+    await one.namespaces.delete(made.id)
+    homes.by_side[up.other].down = True
+    await two.registry.refresh()
+    assert not two.registry.book.known(made.id)
+
+
+async def test_a_look_reads_nothing_that_is_known_already(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    await one.namespaces.create("a", NOTHING)
+    homes.kvsp.calls = homes.s3.calls = 0
+    await one.registry.refresh()
+    assert (homes.kvsp.calls, homes.s3.calls) == (1, 1)
+
+
+async def test_a_tombstone_that_kvsp_lists_costs_no_read(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    tombstone = seal_tombstone(homes.version())
+    await homes.kvsp.memory.put_if_newer(NAMESPACES.key_of(UNKNOWN), tombstone, 1.0)
+    for _ in range(3):
+        await one.registry.refresh()
+    assert one.registry.missing(UNKNOWN)
+    assert homes.kvsp.calls == 3
+
+
+async def test_an_old_copy_in_one_home_revives_nothing_and_is_read_once(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    namespace = Namespace(UNKNOWN, "a")
+    old = seal(homes.version(), encode_namespace(namespace))
+    await homes.s3.memory.put_if_newer(NAMESPACES.key_of(UNKNOWN), old, 1.0)
+    await homes.kvsp.put_if_newer(
+        NAMESPACES.key_of(UNKNOWN), seal_tombstone(homes.version(10)), 1.0
+    )
+    for _ in range(3):
+        await one.registry.refresh()
+        assert not one.registry.book.known(UNKNOWN)
+    scans, gets = 3, 1
+    assert homes.s3.calls == scans + gets
+    assert one.registry.equal() is False
+
+
+@pytest.mark.parametrize("down", Side)
+async def test_changes_need_both_homes_and_say_which_one_fails(homes: TwoHomes, down: Side) -> None:
+    one = Administration(homes)
+    made = await one.namespaces.create("a", NOTHING)
+    homes.by_side[down].down = True
+    with pytest.raises(Unavailable, match=rf"{down.value}: unreachable.*switch it off for writes"):
+        await one.namespaces.create("b", NOTHING)
+    with pytest.raises(Unavailable):
+        await one.namespaces.delete(made.id)
+    one.a_home_is_out = True
+    await one.namespaces.create("c", NOTHING)
+    assert one.registry.book.owner_of("default", "c") is not None
+
+
+async def test_the_reserved_namespaces_need_both_homes_unless_one_is_out(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    for reserved in (SYSTEM_NAMESPACE, IDENTITY_NAMESPACE):
+        one.a_home_is_out = False
+        assert one.registry.policy_of(reserved) is AckPolicy.BOTH
+        one.a_home_is_out = True
+        assert one.registry.policy_of(reserved) is AckPolicy.FIRST_INTENT
+        assert one.registry.mode_of(reserved) is ReadMode.RACE
+        assert not one.registry.book.known(reserved)
+        with pytest.raises(NamespaceNotFound):
+            await one.registry.resolve(reserved)
+    assert one.registry.policy_of(UNKNOWN) is AckPolicy.FIRST_INTENT
+
+
+async def test_a_record_under_a_reserved_or_foreign_name_is_no_namespace(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    for name in (SYSTEM_NAMESPACE, "short", "ef" * 16):
+        value = encode_namespace(Namespace(UNKNOWN, "a"))
+        for home in homes.by_side.values():
+            await home.put_if_newer(NAMESPACES.key_of(name), seal(homes.version(), value), 1.0)
+    assert await one.namespaces.list() == []
+
+
+async def test_a_damaged_record_is_counted_and_hides_no_other(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    for home in homes.by_side.values():
+        await home.put_if_newer(NAMESPACES.key_of(UNKNOWN), seal(homes.version(), b"{}"), 1.0)
+    await one.namespaces.create("a", NOTHING)
+    assert await one.titles() == ["a"]
+    assert one.registry.counters.damaged == 2
+    with pytest.raises(Unavailable, match="damaged"):
+        await one.registry.resolve(UNKNOWN)
+
+
+async def test_an_unknown_id_is_looked_for_in_both_homes(homes: TwoHomes) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await one.namespaces.create("a", NOTHING)
+    assert not two.registry.book.known(made.id)
+    assert await two.registry.resolve(made.id) == made
+    assert two.registry.book.known(made.id)
+
+
+async def test_a_deleted_id_that_is_looked_for_is_not_found(homes: TwoHomes) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await one.namespaces.create("a", NOTHING)
+    await one.namespaces.delete(made.id)
+    homes.s3.down = True
+    with pytest.raises(NamespaceNotFound):
+        await two.registry.resolve(made.id)
+    homes.clock.advance(100)
+    assert two.registry.missing(made.id)
+
+
+@pytest.mark.parametrize("down", Side)
+async def test_an_unconfirmed_miss_is_unavailable(homes: TwoHomes, down: Side) -> None:
+    one = Administration(homes)
+    homes.by_side[down].down = True
+    with pytest.raises(Unconfirmed, match="a home that may have it does not answer"):
+        await one.registry.resolve(UNKNOWN)
+    assert not one.registry.missing(UNKNOWN)
+    with pytest.raises(Unavailable, match="may know the title"):
+        await one.namespaces.find("a")
+
+
+async def test_a_confirmed_miss_is_remembered_for_a_second(homes: TwoHomes) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    for _ in range(3):
+        with pytest.raises(NamespaceNotFound):
+            await one.registry.resolve(UNKNOWN)
+    assert homes.kvsp.calls == homes.s3.calls == 1
+    assert one.registry.missing(UNKNOWN)
+    homes.clock.advance(1)
+    assert not one.registry.missing(UNKNOWN)
+    namespace = Namespace(UNKNOWN, "late")
+    await two.gateway.writer.drained()
+    for home in homes.by_side.values():
+        record = seal(homes.version(), encode_namespace(namespace))
+        await home.put_if_newer(NAMESPACES.key_of(UNKNOWN), record, 1.0)
+    assert await one.registry.resolve(UNKNOWN) == namespace
+
+
+async def test_a_malformed_id_is_refused(homes: TwoHomes) -> None:
+    with pytest.raises(InvalidArgument, match="namespace id"):
+        await Administration(homes).registry.resolve("nonsense")
+
+
+async def test_a_gateway_starts_from_its_disk_while_both_homes_are_down(homes: TwoHomes) -> None:
+    before = Administration(homes)
+    kept = await before.namespaces.create("kept", SettingsChange(AckPolicy.BOTH))
+    gone = await before.namespaces.create("gone", NOTHING)
+    await before.namespaces.delete(gone.id)
+    homes.kvsp.down = homes.s3.down = True
+    after = Administration(homes, 2, before.file)
+    assert after.registry.ready
+    await after.registry.refresh()
+    assert await after.namespaces.list() == [kept]
+    assert await after.registry.resolve(kept.id) == kept
+    assert after.registry.missing(gone.id)
+    assert after.registry.policy_of(kept.id) is AckPolicy.BOTH
+
+
+@pytest.mark.parametrize("down", Side)
+async def test_a_gateway_starts_without_a_disk_from_one_home(homes: TwoHomes, down: Side) -> None:
+    made = await Administration(homes).namespaces.create("a", NOTHING)
+    homes.by_side[down].down = True
+    fresh = Administration(homes, 2)
+    ready_before = fresh.registry.ready
+    await fresh.registry.refresh()
+    assert (ready_before, fresh.registry.ready) == (False, True)
+    assert await fresh.namespaces.list() == [made]
+
+
+async def test_nothing_is_said_while_nothing_is_known(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    homes.kvsp.down = homes.s3.down = True
+    with pytest.raises(Unavailable, match="not known yet"):
+        await one.namespaces.list()
+    with pytest.raises(Unavailable, match="not known yet"):
+        await one.namespaces.create("a", NOTHING)
+
+
+async def test_a_home_that_hangs_keeps_no_news_of_the_other_back(homes: TwoHomes) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await one.namespaces.create("a", NOTHING)
+    homes.s3.held = asyncio.Event()
+    running = asyncio.ensure_future(two.registry.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert two.registry.book.known(made.id)
+    assert two.registry.ready
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_namespace_that_no_home_lists_any_more_is_still_served(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    made = await one.namespaces.create("a", NOTHING)
+    for home in homes.by_side.values():
+        reply = await home.get(NAMESPACES.key_of(made.id), 1.0)
+        assert isinstance(reply, Found)
+        home.memory.drop(NAMESPACES.key_of(made.id))
+    await one.registry.refresh()
+    assert one.registry.book.known(made.id)
+
+
+async def test_whether_both_copies_are_equal_is_noticed(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    assert one.registry.equal() is None
+    await one.namespaces.create("a", NOTHING)
+    await one.registry.refresh()
+    assert one.registry.equal() is True
+    homes.kvsp.down = True
+    await one.registry.refresh()
+    assert one.registry.equal() is None
+    homes.kvsp.down = False
+    homes.kvsp.unlisted = frozenset({"x"})
+    await one.registry.refresh()
+    assert one.registry.equal() is None
+
+
+async def test_a_disk_that_refuses_is_tried_again(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    one.file.refuses = True
+    made = await one.namespaces.create("a", NOTHING)
+    assert one.registry.counters.save_failures
+    one.file.refuses = False
+    await one.registry.refresh()
+    assert [kept.item for kept in one.file.load()] == [made]
+    saves = one.file.saves
+    await one.registry.refresh()
+    assert one.file.saves == saves
+
+
+async def test_the_number_of_namespaces_is_bounded(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Administration(homes)
+    monkeypatch.setattr(namespace_changes, "NAMESPACES_MAX", 2)
+    a = await one.namespaces.create("a", NOTHING)
+    await one.namespaces.create("b", NOTHING)
+    with pytest.raises(Overloaded, match="2 namespaces"):
+        await one.namespaces.create("c", NOTHING)
+    await one.namespaces.delete(a.id)
+    await one.namespaces.create("c", NOTHING)
+    monkeypatch.setattr(namespace_changes, "RECORDS_MAX", 3)
+    await one.namespaces.delete((await one.namespaces.find("c")).id)
+    with pytest.raises(Overloaded, match="3 ids are used up"):
+        await one.namespaces.create("d", NOTHING)
+
+
+async def test_a_delete_overtaken_by_a_change_is_repeated_above_it(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    made = await one.namespaces.create("a", NOTHING)
+    await one.registry.refresh()
+    ahead = homes.clock.now_us() + 400_000
+    newer = seal(homes.version(5_400), encode_namespace(made))
+    assert newer.version.time_us == ahead
+    for home in homes.by_side.values():
+        home.memory._namespace(SYSTEM_NAMESPACE).store(NAMESPACES.key_of(made.id).name, newer)
+    homes.kvsp.unlisted = homes.s3.unlisted = frozenset({NAMESPACES.key_of(made.id).name})
+    await one.namespaces.delete(made.id)
+    reply = await homes.kvsp.get(NAMESPACES.key_of(made.id), 1.0)
+    assert isinstance(reply, Found)
+    assert reply.record.kind is Kind.TOMBSTONE
+    assert reply.record.version > newer.version
+
+
+async def test_a_leftover_intent_for_a_namespace_makes_a_miss_unavailable(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    one.gateway.machine.pin([Intent(NAMESPACES.key_of(UNKNOWN), homes.version())])
+    with pytest.raises(Unavailable):
+        await one.registry.resolve(UNKNOWN)
+
+
+async def test_the_copy_on_disk_is_whole_or_the_old_one(tmp_path: Path) -> None:
+    file = DiskCopy(tmp_path / "namespaces.json", NAMESPACES)
+    assert file.load() == []
+    version = TwoHomes().version()
+    kept = [
+        Kept("1" * 32, version, b"d" * 16, Namespace("1" * 32, "é", Settings(epoch=3), 5)),
+        Kept("2" * 32, version, b"e" * 16, None),
+    ]
+    await file.save(kept)
+    assert file.load() == kept
+    assert [path.name for path in tmp_path.iterdir()] == ["namespaces.json"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1, "records": [{"id": "x"}]}']
+)
+async def test_a_damaged_copy_on_disk_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "namespaces.json"
+    path.write_bytes(content)
+    assert DiskCopy(path, NAMESPACES).load() == []

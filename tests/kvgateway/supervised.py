@@ -1,0 +1,129 @@
+"""A supervisor over real processes that do what a test says, life by life."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from kvgateway.supervisor import Supervisor
+from tandem.runtime.clock import SystemClock
+
+PATIENCE_S: Final = 45.0
+_FRONT: Final = """
+import os, signal, sys, time
+slot, pipe, directory = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+def beat():
+    os.write(pipe, b".")
+def note(word):
+    with open(os.path.join(directory, f"{word}-{slot}"), "w"):
+        pass
+"""
+BEATS: Final = "while True: beat(); time.sleep(0.05)"
+BEATS_RARELY: Final = "while True: beat(); note('beat'); time.sleep(2.0)"
+FALLS_SILENT: Final = "beat(); time.sleep(1000)"
+NEVER_BEATS: Final = "note('runs'); time.sleep(1000)"
+LETS_GO: Final = "beat(); os.close(pipe); time.sleep(1000)"
+STARTS_SLOWLY: Final = "time.sleep(1.5); note('up')\n" + BEATS
+DIES: Final = "sys.exit(3)"
+DRAINS: Final = (
+    """
+def drain(*_):
+    time.sleep(0.3)
+    note('drained')
+    sys.exit(0)
+signal.signal(signal.SIGTERM, drain)
+note('up')
+"""
+    + BEATS
+)
+IGNORES: Final = "signal.signal(signal.SIGTERM, signal.SIG_IGN); note('up')\n" + BEATS
+
+
+class JumpingClock(SystemClock):
+    """The machine's clock, and how far a test has moved it on."""
+
+    ahead_us = 0
+
+    def monotonic_us(self) -> int:
+        return super().monotonic_us() + self.ahead_us
+
+
+class Supervised:
+    """A supervisor, what its workers are in each of their lives, and what it did in between."""
+
+    def __init__(
+        self,
+        directory: Path,
+        lives: Mapping[int, Sequence[str]],
+        *,
+        silence_max_s: float = 2.0,
+        drain_s: float = 10.0,
+    ) -> None:
+        self.directory = directory
+        self.clock = JumpingClock()
+        self.events: list[tuple[str, int]] = []
+        """Starts and recoveries, with their slots, in order."""
+        self.started_us: dict[int, list[int]] = {slot: [] for slot in lives}
+        """When the command of each life was asked for."""
+        self.recover: Callable[[int], Awaitable[None]] = self._recovered
+        self.stop = asyncio.Event()
+        self._lives = lives
+        self.supervisor = Supervisor(
+            slots=len(lives),
+            command=self._command,
+            recover=lambda slot: self.recover(slot),
+            clock=self.clock,
+            silence_max_us=int(silence_max_s * 1e6),
+            drain_s=drain_s,
+        )
+
+    def _command(self, slot: int, pipe: int) -> Sequence[str]:
+        lives, started = self._lives[slot], self.started_us[slot]
+        work = lives[min(len(started), len(lives) - 1)]
+        started.append(self.clock.monotonic_us())
+        self.events.append(("start", slot))
+        if work.startswith("/"):
+            return (work,)
+        script = _FRONT + work
+        return (
+            sys.executable, "-I", "-S", "-c", script, str(slot), str(pipe), str(self.directory)
+        )  # fmt: skip
+
+    async def _recovered(self, slot: int) -> None:
+        self.events.append(("recover", slot))
+
+    def has(self, word: str, slot: int = 0) -> bool:
+        """Whether the worker in `slot` has left this word."""
+        return (self.directory / f"{word}-{slot}").exists()
+
+    def forget(self, word: str, slot: int = 0) -> None:
+        """Removes a word, so that the next one can be waited for."""
+        (self.directory / f"{word}-{slot}").unlink()
+
+    def signal(self, slot: int, number: signal.Signals) -> None:
+        """Sends a signal to a worker."""
+        os.kill(self.supervisor.pids()[slot], number)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Returns when it holds."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def supervising(supervised: Supervised) -> AsyncIterator["asyncio.Task[None]"]:
+    """The supervisor runs within; it must end by itself once it is told to stop."""
+    running = asyncio.create_task(supervised.supervisor.run(supervised.stop))
+    try:
+        yield running
+        assert not running.done(), "a supervisor never ends by itself"
+    finally:
+        supervised.stop.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await running
+    assert supervised.supervisor.pids() == {}

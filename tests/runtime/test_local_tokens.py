@@ -1,0 +1,71 @@
+"""The tokens of a configuration, and which hosts are this machine alone."""
+
+from pathlib import Path
+
+import pytest
+
+from tandem.errors import ConfigurationError
+from tandem.runtime.listening import is_loopback
+from tandem.runtime.local_tokens import (
+    admin_token,
+    development_token,
+    last_characters,
+    make_development_token,
+)
+from tandem.runtime.randomness import SystemEntropy
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LOCALHOST"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "10.0.0.1", "localhost.lan", "127.0.0.1.nip", "", "::ffff:10.0.0.1"]
+)
+def test_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_a_development_token_is_made_once(tmp_path: Path) -> None:
+    data = tmp_path / "deep" / "data"
+    assert development_token(data) == ""
+    made = make_development_token(data, SystemEntropy())
+    assert made.startswith("tdmdev_")
+    assert len(made) == 7 + 64
+    assert make_development_token(data, SystemEntropy()) == development_token(data) == made
+    assert [path.name for path in data.iterdir()] == ["development-token"]
+    assert (data / "development-token").stat().st_mode & 0o777 == 0o600
+
+
+def test_one_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "development-token").write_text("")
+    (tmp_path / "development-token.new").write_text("half")
+    assert make_development_token(tmp_path, SystemEntropy()).startswith("tdmdev_")
+
+
+@pytest.mark.parametrize("text", ["", "a" * 16, "~!" * 50])
+def test_admin_tokens(text: str, tmp_path: Path) -> None:
+    assert admin_token(text, "") == text
+    if text:
+        (tmp_path / "file").write_text(f" {text}\n")
+        assert admin_token("", str(tmp_path / "file")) == text
+
+
+@pytest.mark.parametrize("text", ["a" * 15, "a b" * 10, "é" * 16, "a\n" * 10])
+def test_what_is_no_admin_token_is_not_shown(text: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        admin_token(text, "")
+    assert text not in str(refused.value)
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\xff" * 20)
+    for name in ("file", "absent", "."):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            admin_token("", str(tmp_path / name))
+
+
+def test_what_is_shown_of_a_token() -> None:
+    assert last_characters("0123456789abcdef") == "...cdef"
+    assert last_characters("short") == "(hidden)"

@@ -1,0 +1,1 @@
+"""Workers, wrangler and Cloudflare's SDKs, the real ones, against a whole Tandem."""

@@ -1,0 +1,89 @@
+"""Cloudflare's official SDKs, pointed at Tandem: Python in two major versions, and TypeScript."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.servers import npm
+from tests.workers.runtimes import HERE, Served
+
+ACCOUNT = "0123456789abcdef0123456789abcdef"
+pytestmark = pytest.mark.timeout(120)
+
+PYTHON = {
+    "create again": "BadRequestError: 400 [10014]",
+    "value": "text é",
+    "expires": True,
+    "metadata": {"é": [1]},
+    "name": ["odd key é🤓 %2F+&=;:@!"],
+    "delete": "fine",
+    "value of nothing": "NotFoundError: 404 [10009]",
+    "metadata of nothing": "NotFoundError: 404 [10009]",
+    "ttl too short": "BadRequestError",
+    "bulk put": [1500, []],
+    "pages of names": True,
+    "listed metadata": [{"first": True}, None],
+    "bytes": [0, 1],
+    "bulk get": {"bulk/0001": "bulk/0001", "missing": None},
+    "bulk get with metadata": {"bulk/0000": {"value": "\0\1", "metadata": {"first": True}}},
+    "bulk delete": [1500, []],
+    "nothing left": [],
+    "get deleted": "NotFoundError: 404 [10013]",
+    "put into deleted": "NotFoundError: 404 [10013]",
+}
+PYTHON_4 = {
+    # It sends a JSON object of both, which Workers KV too stores as the value.
+    "value": '{"metadata":{"é":[1]},"value":"text é"}',
+    "metadata": None,
+    # It does not encode the per cent sign.
+    "name": ["odd key é🤓 /+&=;:@!"],
+}
+TYPESCRIPT = {
+    "create again": "BadRequestError: 400 [10014]",
+    "list": 1,
+    "value": "text é",
+    "expires": True,
+    "metadata": {"é": [1]},
+    "name": ["odd key é🤓 %2F+&=;:@!?#/"],
+    "delete": "fine",
+    "bytes": [0, 255, 254],
+    "value of nothing": "NotFoundError: 404 [10009]",
+    "metadata of nothing": "NotFoundError: 404 [10009]",
+    "ttl too short": "BadRequestError: 400 [10012]",
+    "bulk put": {"successful_key_count": 1500, "unsuccessful_keys": []},
+    "pages of names": True,
+    "listed metadata": [{"first": True}, None],
+    "bulk get": {"bulk/0001": "bulk/0001", "missing": None},
+    "bulk get with metadata": {"bulk/0000": {"value": "\0\1", "metadata": {"first": True}}},
+    "bulk delete": {"successful_key_count": 1500, "unsuccessful_keys": []},
+    "nothing left": [],
+    "get deleted": "NotFoundError: 404 [10013]",
+}
+
+
+def _told(command: Sequence[str | Path], tandem: Served, title: str) -> dict[str, Any]:
+    arguments = (tandem.rest, tandem.admin, ACCOUNT, title)
+    done = subprocess.run((*command, *arguments), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_python(python_sdk: Path, tandem: Served) -> None:
+    title = uuid4().hex
+    expected = PYTHON | {"create": title, "get": title, "list": [title], "rename": f"{title}2"}
+    if "cloudflare-4." in str(python_sdk):
+        expected |= PYTHON_4
+    assert _told((python_sdk, HERE / "python_client.py"), tandem, title) == expected
+
+
+def test_typescript(npm_packages: None, tandem: Served) -> None:
+    title = uuid4().hex
+    expected = TYPESCRIPT | {"create": title, "get": title, "rename": f"{title}2"}
+    command = (npm.NODE, HERE / "typescript_client.mjs", npm.MODULES)
+    assert _told(command, tandem, title) == expected
