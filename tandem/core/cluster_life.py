@@ -5,9 +5,9 @@ deletions. The other home keeps a *mirror* of each cluster: incarnation, commit 
 they were when something was last collected. A cluster that is behind its mirror must begin a new
 life before anything is collected or swept again.
 
-An incarnation is `LIFE-RANDOM`, or for lives after the first `LIFE-BEGUN-RANDOM`. Lives count up, so
-an old mirror is told from a new cluster; a gateway that meets a later life sees since when it may
-lack records.
+An incarnation is `LIFE-RANDOM`, or `LIFE-BEGUN-RANDOM` for lives after the first. Lives count up,
+so an old mirror is told from a new cluster; a gateway that meets a later life sees since when it
+may lack records.
 """
 
 import json
