@@ -131,6 +131,12 @@ async def modest(kv: Client, web: Sequence[Connection], names: Sequence[str]) ->
     )
 
 
+def _started(*arguments: str) -> "subprocess.Popen[bytes]":
+    """Not by asyncio: under uvloop that is a fork in which gRPC's handlers run, and may crash."""
+    command = (sys.executable, "-m", "bench.tenants", *arguments)
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
 async def beside(
     deployment: Deployment, round_of: Round, manner: str, namespace: str
 ) -> tuple[dict[str, Paced], Neighbour]:
@@ -138,18 +144,15 @@ async def beside(
     address = deployment.http if manner == "web" else deployment.grpc
     async with deployment.client(namespace) as client:
         namespace_id = (await client.namespaces.get(namespace)).id
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.tenants", address, namespace_id, manner,
-        stdout=subprocess.PIPE,
-    )  # fmt: skip
+    child = _started(address, namespace_id, manner)
     assert child.stdout is not None
-    await child.stdout.readline()
+    assert await asyncio.to_thread(child.stdout.readline) == b"ready\n"
     await asyncio.sleep(WARM_S)
     used = cpu_by_part(deployment)
     seen = await round_of()
     cores = used()["gateway"] / ROUND_S
-    said = await child.stdout.readline()
-    if status := await child.wait():
+    said = await asyncio.to_thread(child.stdout.readline)
+    if status := await asyncio.to_thread(child.wait):
         raise RuntimeError(f"the neighbour ended with {status}")
     granted, refused = map(float, said.split())
     return seen, Neighbour(granted, refused, cores)

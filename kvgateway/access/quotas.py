@@ -17,8 +17,8 @@ from tandem.errors import QuotaExceeded
 
 ALLOWANCES_MAX: Final = 10_000
 REFUSAL_PAUSE_S: Final = 0.02
-"""How long a door keeps a refused caller waiting. Nobody is asked for less patience than that, and
-who has none costs the worker fifty refusals a second for each connection."""
+"""How long gRPC keeps a refused caller waiting: who asks again at once, whatever it is told, costs
+the worker fifty refusals a second for each connection."""
 BODY_RETRY_S: Final = 1.0
 """Nobody knows when a body ends."""
 

@@ -3,11 +3,13 @@ it is told, gets refusals at that pace and leaves the worker to others."""
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Final
 
-from kvgateway.access.quotas import REFUSAL_PAUSE_S
 from tandem.runtime.httpd import Response
 
-_TOO_MANY_REQUESTS = 429
+REFUSAL_PAUSE_S: Final = 0.1
+"""Of a second at least, which is the least that `Retry-After` can ask for."""
+_TOO_MANY_REQUESTS: Final = 429
 
 
 def unhurried(answer: Response | Awaitable[Response]) -> Response | Awaitable[Response]:
