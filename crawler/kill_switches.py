@@ -99,6 +99,12 @@ class SwitchedHome:
             namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
         )
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        """As the home's own, unless a gateway has a home switched off."""
+        if not self._switches.on:
+            return Failed(Reason.SWITCHED_OFF)
+        return await self._home.incarnation(deadline_s)
+
     async def aclose(self) -> None:
         """Closes the home."""
         await self._home.aclose()

@@ -41,18 +41,19 @@ def test_a_home_refuses_every_call_while_the_switches_are_off() -> None:
             assert home.side is side
             assert home.clock_skew_max_us == pair.homes[side].clock_skew_max_us
         for side in Side:
-            assert await _calls(homes[side]) == [OFF, OFF, OFF], "off until somebody was heard"
+            assert await _calls(homes[side]) == [OFF] * 4, "off until somebody was heard"
             assert pair.homes[side].calls == []
         await switches.look()
         for side in Side:
-            put, got, page = await _calls(homes[side])
+            put, got, page, incarnation = await _calls(homes[side])
             assert isinstance(put, Stored)
             assert isinstance(got, Found)
             assert not isinstance(page, Failed)
+            assert incarnation == await pair.homes[side].incarnation(1.0)
         gateways.on = False
         await switches.look()
         for side in Side:
-            assert await _calls(homes[side]) == [OFF, OFF, OFF]
+            assert await _calls(homes[side]) == [OFF] * 4
 
     run(main())
 
@@ -61,7 +62,8 @@ async def _calls(home: object) -> list[object]:
     assert isinstance(home, SwitchedHome)
     put = await home.put_if_newer(KEY, RECORD, 1.0)
     got = await home.get(KEY, 1.0)
-    return [put, got, await home.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=1.0)]
+    page = await home.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=1.0)
+    return [put, got, page, await home.incarnation(1.0)]
 
 
 @pytest.mark.parametrize("names", [3, 40])
