@@ -10,10 +10,8 @@ namespace. Uncached hits are asked of a gateway that has just been started, each
 import asyncio
 import os
 import statistics
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -67,7 +65,7 @@ class Round:
 async def one_round(port: int, pid: int, request: bytes) -> Round:
     before_s = cpu_s([pid])
     got = await answers(port, request, KEYS, CONNECTIONS, ROUND_S)
-    return Round(got.per_s, (cpu_s([pid]) - before_s) / got.count * 1e6, got.cpu_us)
+    return Round(got.per_s, (cpu_s([pid]) - before_s) / got.requests * 1e6, got.cpu_us)
 
 
 async def cached(report: Report, deployment: Deployment, bare: BareServer) -> None:
@@ -182,7 +180,9 @@ def _watched(pid: int, call: Callable[[], None]) -> tuple[Sequence[float], float
         call()
         elapsed.append(time.perf_counter() - start_s)
         time.sleep(1.0)  # the slower leg runs on
-        grown.append(_memory(pid)["VmHWM"] - _memory(pid)["RssFile"] - _memory(pid)["RssShmem"] - idle)
+        grown.append(
+            _memory(pid)["VmHWM"] - _memory(pid)["RssFile"] - _memory(pid)["RssShmem"] - idle
+        )
     return elapsed, max(grown)
 
 

@@ -22,7 +22,7 @@ _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n", re.IGNORECASE)
 class Answers(NamedTuple):
     """What came of a round of the lean client."""
 
-    count: int
+    requests: int
     per_s: float
     cpu_us: float
     """Of the client, for one request."""

@@ -7,7 +7,6 @@ asked in turns, so the ratios hold whatever the machine is. Tandem stands on its
 the default policy: its writes are durable. Miniflare keeps its KV on disk.
 """
 
-import asyncio
 import statistics
 import sys
 from collections.abc import Iterator
@@ -124,7 +123,9 @@ async def run() -> int:
             other = stack.enter_context(served(command, port, directory / "miniflare.log"))
             core = stack.enter_context(on_last_core())
             report.line(f"{CALLERS} connections, {KEYS} keys, {len(VALUE)}-byte values; the client")
-            report.line(f"on core {core}, servers on any; {ROUNDS} rounds of {ROUND_S} s in turns\n")
+            report.line(
+                f"on core {core}, servers on any; {ROUNDS} rounds of {ROUND_S} s in turns\n"
+            )
             kept = await compared(report, {"tandem": tandem, "miniflare": other})
         return 0 if kept else 1
 

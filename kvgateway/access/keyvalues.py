@@ -27,16 +27,16 @@ class GatedKeyValues:
         self._behind = behind
         self._registry = registry
         self._lookups = lookups
-        self._allowed: set[str] = set()
-        """Namespaces that were found within reach as the book stood at this epoch."""
-        self._allowed_epoch = 0
+        self._reached: set[str] = set()
+        """Namespaces that were found within reach. That holds for good, since neither an account
+        nor a grant ever changes; one that is deleted is for `behind` to refuse."""
 
     def read(self, reads: Sequence[Read]) -> Sequence[Answer[ReadResult]]:
         """See `kvgateway.service.KeyValues`."""
         error = self._gate.closed_to(Permission.READ)
         if error is not None:
             return [error] * len(reads)
-        if self._wide_open or self._all_allowed(reads):
+        if self._wide_open or self._all_reached(reads):
             return self._behind.read(reads)
         return self._judged(reads, self._behind.read, self.read)
 
@@ -45,7 +45,7 @@ class GatedKeyValues:
         error = self._gate.closed_to(Permission.WRITE)
         if error is not None:
             return [error] * len(writes)
-        if self._wide_open or self._all_allowed(writes):
+        if self._wide_open or self._all_reached(writes):
             return self._behind.write(writes)
         return self._judged(writes, self._behind.write, self.write)
 
@@ -70,14 +70,11 @@ class GatedKeyValues:
             raise error
         return self._behind.admit_body(namespace, size)
 
-    def _all_allowed(self, requests: Sequence[Request]) -> bool:
+    def _all_reached(self, requests: Sequence[Request]) -> bool:
         """Whether all are known to be within reach, without judging any again."""
-        if self._allowed_epoch != self._registry.book.epoch:
-            self._allowed.clear()
-            self._allowed_epoch = self._registry.book.epoch
-        allowed = self._allowed
+        reached = self._reached
         for request in requests:  # noqa: SIM110 - a generator would cost as much as all the rest
-            if request.key.namespace not in allowed:
+            if request.key.namespace not in reached:
                 return False
         return True
 
@@ -100,7 +97,7 @@ class GatedKeyValues:
             if objection is not None:
                 refused[position] = objection
             elif namespace is not None:
-                self._allowed.add(namespace.id)
+                self._reached.add(namespace.id)
         if not refused and not unknown:
             return start(requests)
         passed = [request for i, request in enumerate(requests) if i not in refused]

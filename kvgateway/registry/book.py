@@ -29,8 +29,6 @@ class RecordBook(Generic[T]):
     def __init__(self) -> None:
         self._kept: dict[str, Kept[T]] = {}
         self._live: dict[str, T] = {}
-        self.epoch = 0
-        """Another number whenever anything of what is served has changed."""
 
     def __len__(self) -> int:
         """How many ids there are or ever were."""
@@ -67,7 +65,6 @@ class RecordBook(Generic[T]):
         if changed:
             found = {k.id: k.item for k in self._kept.values() if k.item is not None}
             self._live = dict(self._served(found))
-            self.epoch += 1
         return changed
 
     def _served(self, found: Mapping[str, T]) -> Mapping[str, T]:

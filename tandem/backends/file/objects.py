@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tandem.backends.port import Heal, ScanPage
 from tandem.backends.file.bodies import body_at, write_body
+from tandem.backends.port import Heal, ScanPage
 from tandem.backends.sqlite_rows import marks, together
 from tandem.backends.timeliness import untimely
 from tandem.core.envelope import TOMBSTONE_BYTES, BadEnvelope, digest_of, open_envelope
