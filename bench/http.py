@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import uvloop
 
@@ -52,17 +53,17 @@ def request_for(namespace: str, key: str, token: str = "", method: str = "GET") 
     ).encode()
 
 
-class Round:
-    """What each server answered in one round."""
+class Round(NamedTuple):
+    """What a server answered in one round."""
 
-    def __init__(self, per_s: float, server_us: float, client_us: float) -> None:
-        self.per_s = per_s
-        self.server_us = server_us
-        """CPU of the server for one request."""
-        self.client_us = client_us
+    per_s: float
+    server_us: float
+    """CPU of the server for one request; `client_us` is the client's."""
+    client_us: float
 
 
 async def one_round(port: int, pid: int, request: bytes) -> Round:
+    """The lean client against one server."""
     before_s = cpu_s([pid])
     got = await answers(port, request, KEYS, CONNECTIONS, ROUND_S)
     return Round(got.per_s, (cpu_s([pid]) - before_s) / got.requests * 1e6, got.cpu_us)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n", re.IGNORECASE)
 
@@ -52,8 +52,7 @@ class _Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]  # uvloop's do not inherit from it
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's do not inherit from it
 
     def data_received(self, data: bytes) -> None:
         self._received += data
