@@ -3,13 +3,16 @@
     python -m bench.tenants
 
 One gateway with two workers on the embedded homes. The modest tenant reads and writes at its own
-pace. The neighbour, in a process of its own, sends as much as it can over four connections, and is
+pace, over gRPC, and reads over HTTP. The neighbour, in a process of its own, has 128 callers that
+send as much as they can, and is
 
-    polite   a client of the library: it waits as long as it is told
+    polite   four clients of the library: they wait as long as they are told
     rude     the same, but what is refused is asked again at once
+    web      over HTTP, on a connection for each caller; what is refused is asked again at once
 
 with a quota of 500 operations a second; at last without a quota. Rounds without and with neighbours
-take turns in one run, and each ratio is the median of those of its turns.
+take turns in one run, and each ratio is the median of those of its turns. Where the machine
+itself held this process up (a call of nothing was late) a turn teaches nothing, and is repeated.
 """
 
 import asyncio
@@ -18,13 +21,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import uvloop
 
 from bench.load import Paced, paced
+from bench.plain_http import Connection
 from bench.report import Report
 from bench.system import VALUE, cpu_by_part, filled, running
 from tandem import Client
@@ -35,11 +41,19 @@ QUOTA_PER_S = 500
 GETS_PER_S, PUTS_PER_S = 200.0, 50.0
 KEYS = 500
 ROUND_S, WARM_S = 3.0, 1.0
-ROUNDS = 5
+ROUNDS = 7
+ROUNDS_MAX = 15
+LATE_MAX_MS = 8.0
+"""The p99 of calls of nothing in a round that counts."""
 CONNECTIONS, CALLERS = 4, 32
 RATIO_MAX = 1.5
-CALLS = ("get", "put")
-NEIGHBOURS = (("polite", "limited"), ("rude", "limited"), ("polite", "unlimited"))
+WEB_CONNECTIONS = 8
+CALLS = ("get", "put", "http", "nothing")
+NEIGHBOURS = (
+    ("polite", "limited"), ("rude", "limited"), ("web", "limited"), ("polite", "unlimited"),
+)  # fmt: skip
+Asked = Callable[[str, bool], Awaitable[bool]]
+Round = Callable[[], Awaitable[dict[str, Paced]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,59 +72,89 @@ async def greed(address: str, namespace: str, manner: str) -> None:
     At the lowest priority: a neighbour's own computing is not what is measured here.
     """
     os.nice(19)
-    done = refused = 0
-    end_s = time.perf_counter() + WARM_S + ROUND_S
+    count: Counter[bool] = Counter()
+    end_s = 0.0
 
-    async def caller(kv: Client, number: int) -> None:
-        nonlocal done, refused
+    async def caller(call: Asked, number: int) -> None:
         while time.perf_counter() < end_s:
-            key = f"key-{number % KEYS}"
-            try:
-                await (kv.put(key, VALUE) if number % 5 == 0 else kv.get(key))
-                done += 1
-            except TandemError:
-                refused += 1
+            count[await call(f"key-{number % KEYS}", number % 5 == 0)] += 1
             number += 1
 
     async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(Client(address, namespace)) for _ in range(CONNECTIONS)
-        ]
-        for client in clients if manner == "rude" else ():
-            client._retries.closed = True  # noqa: SLF001 - no client that is sold repeats like this
+        calls = await _calls(stack, address, namespace, manner)
+        end_s = time.perf_counter() + WARM_S + ROUND_S
         print("ready", flush=True)
-        callers = (caller(kv, number) for number in range(CALLERS) for kv in clients)
-        await asyncio.gather(*callers)
-    print(done / (WARM_S + ROUND_S), refused / (WARM_S + ROUND_S), flush=True)
+        await asyncio.gather(*(caller(call, number) for number, call in enumerate(calls)))
+    print(*(count[granted] / (WARM_S + ROUND_S) for granted in (True, False)), flush=True)
 
 
-async def modest(kv: Client, names: Sequence[str]) -> dict[str, Paced]:
+async def _calls(
+    stack: AsyncExitStack, address: str, namespace: str, manner: str
+) -> Sequence[Asked]:
+    """One function for each caller: puts (or gets) a key, and says whether it was let through."""
+    if manner == "web":
+        lines = [await Connection.opened(address, namespace) for _ in range(CONNECTIONS * CALLERS)]
+        return [partial(_over_http, line) for line in lines]
+    clients = [
+        await stack.enter_async_context(Client(address, namespace)) for _ in range(CONNECTIONS)
+    ]
+    for client in clients if manner == "rude" else ():
+        client._retries.closed = True  # noqa: SLF001 - no client that is sold repeats like this
+    return [partial(_over_grpc, client) for client in clients for _ in range(CALLERS)]
+
+
+async def _over_grpc(client: Client, key: str, puts: bool) -> bool:
+    try:
+        await (client.put(key, VALUE) if puts else client.get(key))
+    except TandemError:
+        return False
+    return True
+
+
+async def _over_http(line: Connection, key: str, puts: bool) -> bool:
+    return await (line.put(key) if puts else line.get(key)) == 200
+
+
+async def modest(kv: Client, web: Sequence[Connection], names: Sequence[str]) -> dict[str, Paced]:
     """One round of the tenant that is looked at."""
     return await paced(
         {
             "get": (lambda number: kv.get(names[number % len(names)]), GETS_PER_S),
             "put": (lambda number: kv.put(names[number % len(names)], VALUE), PUTS_PER_S),
+            "http": (
+                lambda number: web[number % len(web)].get(names[number % len(names)]),
+                GETS_PER_S,
+            ),
+            "nothing": (lambda _: asyncio.sleep(0), GETS_PER_S),
         },
         ROUND_S,
     )
 
 
+def _started(*arguments: str) -> "subprocess.Popen[bytes]":
+    """Not by asyncio: under uvloop that is a fork in which gRPC's handlers run, and may crash."""
+    command = (sys.executable, "-m", "bench.tenants", *arguments)
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+
 async def beside(
-    deployment: Deployment, kv: Client, names: Sequence[str], manner: str, namespace: str
+    deployment: Deployment, round_of: Round, manner: str, namespace: str
 ) -> tuple[dict[str, Paced], Neighbour]:
     """One round with a neighbour."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.tenants", deployment.grpc, namespace, manner,
-        stdout=subprocess.PIPE,
-    )  # fmt: skip
+    address = deployment.http if manner == "web" else deployment.grpc
+    async with deployment.client(namespace) as client:
+        namespace_id = (await client.namespaces.get(namespace)).id
+    child = _started(address, namespace_id, manner)
     assert child.stdout is not None
-    await child.stdout.readline()
+    assert await asyncio.to_thread(child.stdout.readline) == b"ready\n"
     await asyncio.sleep(WARM_S)
     used = cpu_by_part(deployment)
-    seen = await modest(kv, names)
+    seen = await round_of()
     cores = used()["gateway"] / ROUND_S
-    granted, refused = map(float, (await child.stdout.readline()).split())
-    await child.wait()
+    said = await asyncio.to_thread(child.stdout.readline)
+    if status := await asyncio.to_thread(child.wait):
+        raise RuntimeError(f"the neighbour ended with {status}")
+    granted, refused = map(float, said.split())
     return seen, Neighbour(granted, refused, cores)
 
 
@@ -129,14 +173,24 @@ async def compared(report: Report, deployment: Deployment, manner: str, namespac
     alone: list[dict[str, Paced]] = []
     together: list[dict[str, Paced]] = []
     had: list[Neighbour] = []
+    disturbed = 0
     async with deployment.client("bench") as kv:
         names = await filled(kv, KEYS)
-        await modest(kv, names)
-        for _ in range(ROUNDS):
-            alone.append(await modest(kv, names))
-            seen, neighbour = await beside(deployment, kv, names, manner, namespace)
-            together.append(seen)
-            had.append(neighbour)
+        found = await kv.namespaces.get("bench")
+        web = [await Connection.opened(deployment.http, found.id) for _ in range(WEB_CONNECTIONS)]
+        round_of = partial(modest, kv, web, names)
+        await round_of()
+        for turn in range(ROUNDS_MAX):
+            before = await round_of()
+            seen, neighbour = await beside(deployment, round_of, manner, namespace)
+            calm = max(before["nothing"].ms(0.99), seen["nothing"].ms(0.99)) <= LATE_MAX_MS
+            if calm or len(alone) + ROUNDS_MAX - turn <= ROUNDS:
+                alone.append(before)
+                together.append(seen)
+                had.append(neighbour)
+            disturbed += not calm
+            if len(alone) == ROUNDS:
+                break
     granted = statistics.median(one.granted_per_s for one in had)
     refused = statistics.median(one.refused_per_s for one in had)
     cores = statistics.median(one.gateway_cores for one in had)
@@ -147,11 +201,11 @@ async def compared(report: Report, deployment: Deployment, manner: str, namespac
             after[name].ms(0.99) / before[name].ms(0.99)
             for before, after in zip(alone, together, strict=True)
         )
-        for name in CALLS
+        for name in ("get", "put", "http")
     }
     shown = ", ".join(f"{name} {ratio:.2f} x" for name, ratio in ratios.items())
     report.line(f"  p99: {shown}; the neighbour had {granted:,.0f}/s and {refused:,.0f}/s refused;")
-    report.line(f"  the gateway used {cores:.2f} cores")
+    report.line(f"  the gateway used {cores:.2f} cores; {disturbed} turns were disturbed")
     report.line()
     return max(ratios.values()) <= RATIO_MAX
 
@@ -176,8 +230,8 @@ async def main() -> int:
             head = "   ".join(f"{name + ' p50':>8} {'p99':>8} fail" for name in CALLS)
             report.line(f"{'':24} {head}")
             kept = [await compared(report, deployment, *which) for which in NEIGHBOURS]
-        report.line(f"target with a quota: {RATIO_MAX} x; kept: {all(kept[:2])}")
-        return 0 if all(kept[:2]) else 1
+        report.line(f"target with a quota: {RATIO_MAX} x; kept: {all(kept[:-1])}")
+        return 0 if all(kept[:-1]) else 1
 
 
 if __name__ == "__main__":

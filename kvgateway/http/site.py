@@ -10,6 +10,7 @@ from functools import partial
 from kvgateway.http.binding.door import BindingDoor
 from kvgateway.http.naming import named_namespace
 from kvgateway.http.pages import Pages
+from kvgateway.http.patience import unhurried
 from kvgateway.http.target import split_target
 from tandem.runtime.httpd import App, Request, Response
 
@@ -39,10 +40,10 @@ class Site:
         """Answers one request."""
         named = named_namespace(request, self._suffix)
         if named is not None:
-            return self._binding.answer(request, named.namespace, named.target)
+            return unhurried(self._binding.answer(request, named.namespace, named.target))
         path = split_target(request.target).path
         if self._rest is not None and path.startswith(_REST):
-            return self._rest(request)
+            return unhurried(self._rest(request))
         return self._pages.answer(request, path)
 
     def of(self, namespace: str) -> App:
@@ -50,4 +51,4 @@ class Site:
         return partial(self._within, namespace)
 
     def _within(self, namespace: str, request: Request) -> Response | Awaitable[Response]:
-        return self._binding.answer(request, namespace, request.target)
+        return unhurried(self._binding.answer(request, namespace, request.target))

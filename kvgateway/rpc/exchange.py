@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import grpc
 
+from kvgateway.access.quotas import REFUSAL_PAUSE_S
 from kvgateway.rpc.dispatch import Dispatch, Sink
 from kvgateway.rpc.outbox import Outbox
 from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
@@ -28,9 +29,9 @@ BYTES_MAX: Final = 64 * MIB
 LIGHT_BYTES: Final = 1 * KIB
 """Messages with less than this for each operation are bounded by the number of these alone."""
 
-REFUSAL_PAUSE_S: Final = 0.001
-"""For each operation that a quota refuses the stream is not read for so long: who asks again at
-once, whatever it is told, gets refusals at this pace and leaves the worker to others."""
+REFUSED_OPERATION_PAUSE_S: Final = 0.0005
+"""A stream is not read for so long for each operation that a quota has refused, nor for less than
+REFUSAL_PAUSE_S: who asks again at once, whatever it is told, leaves the worker to others."""
 
 _Context = grpc.aio.ServicerContext[kv_pb2.BatchRequest, kv_pb2.BatchReply]
 
@@ -72,7 +73,7 @@ class ExchangeStream:
             refused_before = self._outbox.over_quota
             await self._accept(message)
             if refused := self._outbox.over_quota - refused_before:
-                await asyncio.sleep(refused * REFUSAL_PAUSE_S)
+                await asyncio.sleep(max(REFUSAL_PAUSE_S, refused * REFUSED_OPERATION_PAUSE_S))
             while self._full():
                 self._room.clear()
                 await self._room.wait()

@@ -1,12 +1,14 @@
 """How a call fails: every exception becomes a status here, and the unexpected ones are counted."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from tandem.errors import InvalidArgument, TandemError
+from kvgateway.access.quotas import REFUSAL_PAUSE_S
+from tandem.errors import InvalidArgument, QuotaExceeded, TandemError
 from tandem.runtime.logs import Logger
 from tandem.wire.status import call_status
 
@@ -79,6 +81,8 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             except Exception as error:
                 failure = error
                 self._failures.unexpected(name, error)
+            if isinstance(failure, QuotaExceeded):
+                await asyncio.sleep(REFUSAL_PAUSE_S)
             code, text, metadata = call_status(failure)
             return await context.abort(code, text, metadata)
 

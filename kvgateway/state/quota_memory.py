@@ -108,15 +108,13 @@ class QuotaMemory:
         return waits
 
     def _turned(self, txn: _Transaction, now_us: int) -> tuple[int, int]:
-        """The moment and its interval, after forgetting what was written before the last one."""
+        """The moment and its interval, in whose table nothing of another one is left."""
         raw = txn.get(_GENERATION, db=self._buckets)
         last = 0 if raw is None else _MOMENT.unpack(raw)[0]
         now_us = max(now_us, last * KEY_WRITE_INTERVAL_US)
         generation = now_us // KEY_WRITE_INTERVAL_US
         if generation != last:
             txn.drop(self._written[generation % 2], delete=False)
-            if generation > last + 1:
-                txn.drop(self._written[1 - generation % 2], delete=False)
             txn.put(_GENERATION, _MOMENT.pack(generation), db=self._buckets)
         return now_us, generation
 

@@ -26,7 +26,7 @@ from tandem.wire.status import error_of_call
 
 RETRY_FIRST_S: Final = 0.02
 RETRY_MOST_S: Final = 1.0
-TOGETHER_S: Final = 0.05
+TOGETHER_S: Final = 0.02
 """What waits for a quota comes back at multiples of this, and so in one message: single ones would
 cost the gateway more than what they ask for."""
 RETRY_TOKENS_MAX: Final = 2000.0

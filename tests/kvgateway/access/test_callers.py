@@ -80,6 +80,16 @@ async def test_the_data_path_of_every_grant(homes: TwoHomes) -> None:
             assert await _read(caller, namespace.id) == [reading.replace("done", "ReadResult")]
             writing = _expected(grant, WRITE, namespace).replace("done", "Written")
             assert await _write(caller, namespace.id) == [writing], grant
+            assert _admitted(caller, namespace.id) == writing.replace("Written", "done"), grant
+
+
+def _admitted(caller: GatewayCaller, namespace: str) -> str:
+    """What becomes of a body, before a byte of it is read."""
+    try:
+        with caller.keyvalues.admit_body(namespace, None):
+            return "done"
+    except TandemError as error:
+        return type(error).__name__
 
 
 async def test_what_is_allowed_of_a_group_stays_one_group(homes: TwoHomes) -> None:

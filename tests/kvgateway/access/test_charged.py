@@ -142,6 +142,15 @@ async def test_written_bytes_are_charged_before_and_a_large_value_runs_up_a_debt
     assert waits(desk.keyvalues.write(puts(1))) == [pytest.approx(0.001)]
 
 
+async def test_what_is_refused_for_its_bytes_is_no_operation(desk: Desk) -> None:
+    desk.limit(operations_per_s=5, bytes_per_s=10)
+    told = waits(desk.keyvalues.write(puts(4, size=10)))
+    assert [wait_s is None for wait_s in told] == [True, False, False, False]
+    assert waits(desk.keyvalues.write([Delete(Key(GREEDY, "k"))])) == [pytest.approx(0.1)]
+    desk.advance(0.1)
+    assert waits(desk.keyvalues.read([Read(Key(GREEDY, "none"))] * 4)) == [None] * 4
+
+
 async def test_metadata_counts_and_a_delete_has_no_bytes(desk: Desk) -> None:
     desk.limit(bytes_per_s=10)
     write = Put(Key(GREEDY, "k"), b"12345", b'"678"')

@@ -164,6 +164,24 @@ async def test_settings_change_by_one_epoch_and_only_if_they_change(homes: TwoHo
     assert one.registry.policy_of(made.id) is AckPolicy.BOTH
 
 
+async def test_those_with_limits_are_known_for_as_long_as_they_have_any(homes: TwoHomes) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    free = await one.namespaces.create("free", NOTHING)
+    made = await one.namespaces.create("limited", SettingsChange(operations_per_s=5))
+    again = await one.namespaces.create("interval", SettingsChange(key_write_interval=True))
+    limited = two.registry.book.limited
+    await two.registry.refresh()
+    assert limited == {made.id: made.settings, again.id: again.settings}
+    assert free.id not in limited
+    changed = await one.namespaces.configure(made.id, SettingsChange(operations_per_s=6))
+    await one.namespaces.delete(again.id)
+    await two.registry.refresh()
+    assert limited == {made.id: changed.settings}
+    await one.namespaces.configure(made.id, SettingsChange(operations_per_s=0))
+    await two.registry.refresh()
+    assert limited == {}
+
+
 async def test_a_renamed_namespace_is_found_by_its_new_title_only(homes: TwoHomes) -> None:
     one = Administration(homes)
     made = await one.namespaces.create("a", NOTHING)
@@ -400,7 +418,7 @@ async def test_a_namespace_that_no_home_lists_any_more_is_still_served(homes: Tw
     for home in homes.by_side.values():
         reply = await home.get(NAMESPACES.key_of(made.id), 1.0)
         assert isinstance(reply, Found)
-        assert home.memory.remove(NAMESPACES.key_of(made.id), reply.record.version)
+        home.memory.drop(NAMESPACES.key_of(made.id))
     await one.registry.refresh()
     assert one.registry.book.known(made.id)
 

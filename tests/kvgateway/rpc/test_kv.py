@@ -7,8 +7,11 @@ from contextlib import suppress
 import grpc
 import pytest
 
+from kvgateway.rpc import failures
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.version import Version
+from tandem.errors import QuotaExceeded
+from tandem.wire.status import error_of_call
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running
@@ -167,3 +170,41 @@ async def test_a_bug_is_internal_counted_and_logged_once(
     ((event, fields),) = gateway.log.events
     assert event == "request failed unexpectedly"
     assert fields == {"operation": "/tandem.v1.KV/Get", "exc_info": gateway.store.failure}
+
+
+async def test_a_call_over_its_quota_waits_for_its_refusal_and_others_do_not(
+    gateway: Running, kv: kv_pb2_grpc.KVStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "REFUSAL_PAUSE_S", 3600.0)
+    gateway.store.failure = QuotaExceeded("over", 1.0)
+    refused = asyncio.ensure_future(kv.Put(_put("k", b"v")))
+    while not gateway.store.writes:
+        await asyncio.sleep(0.001)
+    gateway.store.failure = None
+    for _ in range(20):
+        await kv.Put(_put("k", b"v"))
+    assert not refused.done()
+    refused.cancel()
+
+
+async def test_a_refusal_says_when_to_come_again(gateway: Running, kv: kv_pb2_grpc.KVStub) -> None:
+    gateway.store.failure = QuotaExceeded("over 5 a second", 1.25)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await kv.Get(_get("k"))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    error = error_of_call(caught.value, NAMESPACE)
+    assert isinstance(error, QuotaExceeded)
+    assert error.retry_after_s == 1.25
+
+
+async def test_pieces_are_not_read_of_a_body_that_is_refused(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    gateway.store.body_refusal = QuotaExceeded("2 large values already", 1.0)
+    with pytest.raises(grpc.aio.AioRpcError, match="2 large values already"):
+        await _upload(kv, [kv_pb2.PutChunk(head=_put("k", b"v"))])
+    gateway.store.body_refusal = None
+    pieces = [kv_pb2.PutChunk(head=_put("k", b"v")), kv_pb2.PutChunk(data=b"w", last=True)]
+    await _upload(kv, pieces)
+    assert (gateway.store.admitted, gateway.store.bodies) == ([(NAMESPACE, None)], 0)
+    assert (await kv.Get(_get("k"))).value == b"vw"
