@@ -4,7 +4,7 @@ import os
 import sys
 from functools import partial
 
-from crawler.crawl import CrawlRule
+from crawler.report import CrawlRule
 from crawler.gateways import RemoteGateways
 from crawler.rounds import Rounds
 from crawler.settings import CrawlerSettings

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from crawler.crawl import Crawl, CrawlReport, CrawlRule
+from crawler.crawl import Crawl
+from crawler.report import CrawlReport, CrawlRule
 from crawler.same_store import objection
 from tandem.backends.port import Backend
 from tandem.core.key import SYSTEM_NAMESPACE, Key

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crawler.crawl import CrawlRule
+from crawler.report import CrawlRule
 from crawler.rounds import Rounds
 from tandem.backends.port import ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
