@@ -10,7 +10,7 @@ those in `suspects` were not looked at again yet. A crawl that goes on from it c
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from crawler.pace import LISTED_BYTES, Pace
@@ -45,6 +45,7 @@ class Crawl:
         pace: Pace | None = None,
         resume: Checkpoint | None = None,
         save: Callable[[Checkpoint], None] | None = None,
+        hold: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._homes = homes
         self._rule = rule
@@ -53,6 +54,7 @@ class Crawl:
         self._pace = pace or Pace()
         self._resume = resume
         self._save = save
+        self._hold = hold
         self._diff = ScanDiff()
         self._after = dict.fromkeys(Side, within.after)
         self._begun_after = within.after
@@ -70,7 +72,11 @@ class Crawl:
         return self._resumable()
 
     async def run(self) -> CrawlReport:
-        """Sees all pages, or says in the report why it could not."""
+        """Sees all pages, or says in the report why it could not.
+
+        `hold` is asked before every page, and may wait: what it says ends the crawl, unless it is
+        nothing.
+        """
         if not await self._begin():
             return self.report
         while (side := self._diff.wants()) is not None:
@@ -83,6 +89,9 @@ class Crawl:
 
     async def _turn(self, side: Side) -> bool:
         """One page of one home; False when it cannot be had."""
+        if self._hold is not None and (objection := await self._hold()):
+            self.report.failure = objection
+            return False
         began_s = asyncio.get_running_loop().time()
         page = await self._page(side)
         if page is None:
