@@ -1,4 +1,4 @@
-"""The crawler's own SQLite file: checkpoints, the history of crawls, breakers, whether it is paused.
+"""The crawler's own SQLite file: checkpoints, history, breakers, whether it is paused.
 
 Small transactions in the loop's own thread: one takes about 0.1 ms, there is one for each page at
 most, and a crawler serves nobody. `synchronous=NORMAL` in WAL mode: a killed process loses nothing,
@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from crawler.report import Checkpoint
 from tandem.core.crawl_status import Crawled, Stop
@@ -109,10 +109,7 @@ class Book:
             " order by began_us desc, namespace limit ?3",
             (namespace, since_us, limit),
         )
-        return [
-            Crawled(*row[:6], bool(row[6]), *row[7:10], Tally.of(json.loads(row[10])))
-            for row in rows
-        ]
+        return [_crawled(row) for row in rows]
 
     def latest(self) -> list[Crawled]:
         """The last crawl of each namespace."""
@@ -159,6 +156,15 @@ class Book:
             self._db.execute("rollback")
             raise
         self._db.execute("commit")
+
+
+def _crawled(row: tuple[Any, ...]) -> Crawled:
+    namespace, plan, number, began_us, ended_us, deep, dry_run, ranges, *words, tally = row
+    failure, stopped = words
+    return Crawled(
+        namespace, plan, number, began_us, ended_us, deep, bool(dry_run), ranges, failure, stopped,
+        Tally.of(json.loads(tally)),
+    )  # fmt: skip
 
 
 def _json(content: object) -> str:

@@ -30,7 +30,6 @@ CHECKPOINT_AGE_MAX_US: Final = 15 * 60 * 1_000_000
 _MICRO: Final = 1_000_000
 
 
-
 class Crawl:
     """Crawls one range once."""
 

@@ -82,9 +82,7 @@ async def _run(
 ) -> None:
     tasks = serve.Tasks(_TASKS_MAX, _LOG)
     tasks.start("rounds", rounds.run())
-    _LOG.info(
-        "ready", gateways=settings.gateway_addresses(), address=str(settings.crawler_address)
-    )
+    _LOG.info("ready", gateways=settings.gateway_addresses(), address=str(settings.crawler_address))
     await process.stop.wait()
     await tasks.drain(0.0)
     await homes.aclose()
@@ -102,9 +100,7 @@ def _identity(book: Book) -> str:
     return book.word(_ID)
 
 
-async def _page(
-    settings: CrawlerSettings, board: Board, clock: Clock
-) -> MetricsPage | None:
+async def _page(settings: CrawlerSettings, board: Board, clock: Clock) -> MetricsPage | None:
     if settings.crawler_metrics is None:
         return None
     metrics = Metrics("crawler", clock)

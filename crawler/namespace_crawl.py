@@ -8,7 +8,7 @@ from crawler.board import Board
 from crawler.book import Book
 from crawler.crawl import Crawl
 from crawler.pace import Pace
-from crawler.plans import LEASE_US, Lease, NoPlan, Plan, Plans
+from crawler.plans import LEASE_US, NoPlan, Plan, Plans
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
 from tandem.backends.port import Backend
 from tandem.core.crawl_range import Range, next_splits
@@ -108,9 +108,7 @@ class NamespaceCrawls:
         return await self._plans.begin(namespace, plan.number + 1, splits, asked.deep_parts)
 
     async def _done(self, plan: Plan) -> list[CrawlReport]:
-        leases: list[Lease | None] = []
-        for one in plan.ranges:
-            leases.append(await self._plans.lease(plan, one.number))
+        leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
         return [lease.report for lease in leases if lease is not None and lease.report is not None]
 
     async def _work(self, task: _Task) -> None:

@@ -158,9 +158,7 @@ class Rounds:
             return "a home is switched off, or no gateway answers"
         return await objection(self._homes, self._rule.deadline_s)
 
-    async def _crawl(
-        self, namespace: str, request: RunRequest | None, trouble: Trouble
-    ) -> Crawled:
+    async def _crawl(self, namespace: str, request: RunRequest | None, trouble: Trouble) -> Crawled:
         self._board.doing = f"crawling {namespace}"
         crawled = await self._crawls.crawl(namespace, request, trouble.names(namespace))
         self._note(crawled)

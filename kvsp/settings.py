@@ -5,7 +5,15 @@ from pathlib import Path
 
 from tandem.core.limits import KIB, VALUE_BYTES_MAX
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, OPTIONAL_ADDRESS, SIZE, WHOLE, Address, setting, shared
+from tandem.runtime.settings import (
+    DURATION_S,
+    OPTIONAL_ADDRESS,
+    SIZE,
+    WHOLE,
+    Address,
+    setting,
+    shared,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,7 @@ class Sighting(NamedTuple):
     """The homes' time when it was seen."""
 
 
-def sighting(
-    kvsp: ReadReply, s3: ReadReply, *, settle_us: int, began_us: int
-) -> Sighting | None:
+def sighting(kvsp: ReadReply, s3: ReadReply, *, settle_us: int, began_us: int) -> Sighting | None:
     """What both replies show; None when the homes hold the same.
 
     Args:

@@ -14,8 +14,10 @@ from tandem.core.version import Version
 
 
 class Entry(NamedTuple):
-    """One line of a home's listing; what a home does not list is None. (A tuple, since a crawl makes
-    two for every key, and a frozen dataclass costs four times as much.)"""
+    """One line of a home's listing; what a home does not list is None.
+
+    A tuple: a crawl makes two for every key, and a frozen dataclass costs four times as much.
+    """
 
     name: str
     digest: bytes

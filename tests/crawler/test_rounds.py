@@ -315,25 +315,11 @@ async def test_a_round_that_raises_is_counted_and_the_next_one_comes(world: Worl
 
 
 @in_a_world
-async def test_it_rests_in_proportion_to_its_work_and_never_less_than_its_pause(
-    world: World,
-) -> None:
+async def test_it_rests_between_two_rounds(world: World) -> None:
     running = asyncio.create_task(world.rounds.run())
     await asyncio.sleep(25.0)
-    assert world.rounds.counters.rounds == 3
-    world.pair.kvsp.delay_s = 0.9
-    await asyncio.sleep(1000.0)
-    slow = world.rounds.counters.rounds - 3
     running.cancel()
-    took_s = await _round_s(world)
-    assert took_s > 5.0
-    assert slow == pytest.approx(1000 / (3 * took_s), abs=2)
-
-
-async def _round_s(world: World) -> float:
-    began_s = current().time()
-    await world.rounds.round()
-    return current().time() - began_s
+    assert world.rounds.counters.rounds == 3
 
 
 def _raise() -> Failed:

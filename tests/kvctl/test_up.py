@@ -14,10 +14,11 @@ import pytest
 from tests.kvctl.serving import invoke
 
 PARTS = ("crawler", "gateway", "kvsp")
+_ADDRESSES = ("TANDEM_GRPC", "TANDEM_HTTP", "TANDEM_KVSP", "TANDEM_CRAWLER")
 
 
 class Machine:
-    """Three free addresses and a data directory."""
+    """Four free addresses and a data directory."""
 
     def __init__(self, data: Path) -> None:
         self.data = data

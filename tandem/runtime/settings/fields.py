@@ -18,7 +18,7 @@ SHARED_KEYS = frozenset(
         "data",
         "grpc_address",
         "http_address",
-        "kvsp_address",
+        "kvsp_address", "crawler_address",
         "log_format",
         "log_level",
         "s3_bucket",
