@@ -162,10 +162,11 @@ class Crawl:
         else:
             self._now_us = max(self._now_us, page.home_time_us)
             tally.kvsp_requests += 1
-            self._note_split(entries)
             if self._mode.deep_parts:
                 self._unread += [entry.name for entry in entries if self._is_sampled(entry.name)]
-        self._suspects += [one.name for one in self._diff.feed(side, entries, ended=ended)]
+        differences = self._diff.feed(side, entries, ended=ended)
+        self._suspects += [one.name for one in differences]
+        self._note_split(self._diff.equal + len(differences))
         if page.foreign:
             self._foreign.append((entries[-1].name if entries else "", page.foreign))
         tally.equal += self._diff.equal
@@ -180,12 +181,13 @@ class Crawl:
             return entries, page.next_after is None
         return tuple(entry for entry in entries if entry.name <= through), True
 
-    def _note_split(self, entries: tuple[Entry, ...]) -> None:
-        self._since_split += len(entries)
+    def _note_split(self, judged: int) -> None:
+        """Counts what was compared, so that what is listed again after a restart counts once."""
+        self._since_split += judged
         if self._since_split >= self._rule.range_names and len(self.report.splits) < RANGES_MAX:
             self._since_split = 0
-            if entries[-1].name != self._within.through:
-                self.report.splits.append(entries[-1].name)
+            if self._diff.judged != self._within.through:
+                self.report.splits.append(self._diff.judged)
 
     def _note_dead(self) -> None:
         """Counts what both homes hold and nobody can read."""
