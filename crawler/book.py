@@ -25,6 +25,7 @@ create table if not exists crawl (
     namespace text not null, plan text not null, number integer not null, began_us integer not null,
     ended_us integer not null, deep_parts integer not null, dry_run integer not null,
     ranges integer not null, failure text not null, stopped text not null, tally text not null,
+    withheld text not null,
     primary key (namespace, began_us, plan)
 ) without rowid;
 create table if not exists stop (
@@ -86,11 +87,12 @@ class Book:
         and so does what is too old. Entering it again changes nothing."""
         with self._transaction():
             self._db.execute(
-                "insert or replace into crawl values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert or replace into crawl values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     crawled.namespace, crawled.plan, crawled.number, crawled.began_us,
                     crawled.ended_us, crawled.deep_parts, crawled.dry_run, crawled.ranges,
                     crawled.failure, crawled.stopped, _json(crawled.tally.document()),
+                    crawled.withheld,
                 ),
             )  # fmt: skip
             if not crawled.failure:
@@ -159,11 +161,11 @@ class Book:
 
 
 def _crawled(row: tuple[Any, ...]) -> Crawled:
-    namespace, plan, number, began_us, ended_us, deep, dry_run, ranges, *words, tally = row
-    failure, stopped = words
+    namespace, plan, number, began_us, ended_us, deep, dry_run, ranges, *words = row
+    failure, stopped, tally, withheld = words
     return Crawled(
         namespace, plan, number, began_us, ended_us, deep, bool(dry_run), ranges, failure, stopped,
-        Tally.of(json.loads(tally)),
+        Tally.of(json.loads(tally)), withheld,
     )  # fmt: skip
 
 

@@ -124,6 +124,7 @@ class Crawl:
         self.report.began_at_us = resume.began_at_us
         self.report.tally.add(Tally.of(resume.tally))
         self.report.splits = [*resume.splits]
+        self.report.resumed = True
         self._begun_after = resume.after
         self._after = dict.fromkeys(Side, resume.after)
         self._suspects = [*resume.suspects]
@@ -194,6 +195,9 @@ class Crawl:
         tally, now_s = self.report.tally, self._now_us / _MICRO
         for entry in self._diff.dead:
             assert entry.version is not None
+            is_dead = entry.kind is Kind.TOMBSTONE or 0 < (entry.expires_at_s or 0) <= now_s
+            if is_dead and len(self.report.dead) < self._rule.dead_max:
+                self.report.dead.append(entry)
             if entry.kind is Kind.TOMBSTONE:
                 tally.saw_tombstone(entry.version.time_us)
             elif entry.expires_at_s and entry.expires_at_s <= now_s:

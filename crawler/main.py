@@ -7,6 +7,7 @@ from functools import partial
 
 from crawler.board import Board
 from crawler.book import Book
+from crawler.collecting import Collector
 from crawler.gateways import RemoteGateways
 from crawler.metrics import expose
 from crawler.namespace_crawl import NamespaceCrawls
@@ -17,7 +18,9 @@ from crawler.rounds import Rounds
 from crawler.service import CrawlerServer, CrawlerService, Door
 from crawler.settings import CrawlerSettings
 from tandem import errors
+from tandem.backends.collect import CollectedHomes
 from tandem.backends.opening import Homes, open_homes
+from tandem.core.collect import CollectRule
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Side
 from tandem.runtime import logs, serve
@@ -120,6 +123,13 @@ def _rounds(
         range_names=settings.range_names,
         limit=MassLimit(share=settings.repair_share),
     )
+    gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
+    collector = Collector(
+        CollectedHomes(homes.rows, homes.objects, SystemEntropy()),
+        CollectRule(tombstone_grace_s=int(settings.tombstone_grace_s)),
+        MassLimit(share=settings.repair_share),
+        gateways.is_dirty,
+    )
     crawls = NamespaceCrawls(
         homes=homes.backends,
         plans=Plans(homes.backends[Side.KVSP], _identity(book), SystemEntropy()),
@@ -129,8 +139,8 @@ def _rounds(
         pace=pace,
         ranges_at_once=settings.ranges_at_once,
         deep_parts=settings.deep_parts,
+        collector=collector,
     )
-    gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
     return Rounds(
         homes=homes.backends, gateways=gateways, crawls=crawls, board=board,
         pause_s=settings.pause_s,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from crawler.board import Board
 from crawler.book import Book
+from crawler.collecting import Collector
 from crawler.crawl import Crawl
 from crawler.pace import Pace
 from crawler.plans import LEASE_US, NoPlan, Plan, Plans
@@ -51,6 +52,7 @@ class NamespaceCrawls:
         pace: Pace,
         ranges_at_once: int = 4,
         deep_parts: int = 0,
+        collector: Collector | None = None,
     ) -> None:
         self._homes = homes
         self._plans = plans
@@ -59,6 +61,7 @@ class NamespaceCrawls:
         self._pace = pace
         self._ranges_at_once = ranges_at_once
         self._deep_parts = deep_parts
+        self._collector = collector
         self.rule = rule
 
     async def crawl(
@@ -130,7 +133,7 @@ class NamespaceCrawls:
             if not self._plans.is_mine(lease):
                 task.elsewhere.append(within)
                 return
-        report = await self._crawl(task, within)
+        report = await self._crawl_and_collect(task, within)
         task.reports[number] = report
         if report.failure:
             task.failures.append(report.failure)
@@ -139,6 +142,14 @@ class NamespaceCrawls:
         elif task.shared:
             await self._plans.finish(plan, number, report)
             self._book.drop(plan.id, number)
+
+    async def _crawl_and_collect(self, task: _Task, within: Range) -> CrawlReport:
+        collector = self._collector if task.shared else None
+        before = await collector.look() if collector is not None else None
+        report = await self._crawl(task, within)
+        if collector is not None and before is not None and report.equal and not report.resumed:
+            await collector.collect(report, within, before, task.accepted)
+        return report
 
     async def _crawl(self, task: _Task, within: Range) -> CrawlReport:
         plan, book, loop = task.plan, self._book, asyncio.get_running_loop()
@@ -180,6 +191,7 @@ class NamespaceCrawls:
             max((report.ended_at_us for report in reports), default=0),
             plan.deep_parts, task.request.dry_run, len(plan.ranges), failure,
             "; ".join(map(str, stops)), tally,
+            next((report.withheld for report in reports if report.withheld), ""),
         )  # fmt: skip
         if crawled.began_us:
             self._book.enter(crawled)

@@ -182,6 +182,7 @@ def _fields(report: CrawlReport) -> dict[str, object]:
         "began_at_us": report.began_at_us,
         "ended_at_us": report.ended_at_us,
         "splits": report.splits,
+        "withheld": report.withheld,
         "stopped": [stopped.work.name, stopped.changes, stopped.records] if stopped else [],
         "tally": report.tally.document(),
     }
@@ -200,4 +201,5 @@ def _report_of(namespace: str, fields: Mapping[str, object]) -> CrawlReport:
         Tally.of(tally),
         [str(split) for split in splits],
         stopped=work,
+        withheld=str(fields["withheld"]),
     )

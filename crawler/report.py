@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tandem.core.drift import Drift
 from tandem.core.mass_change import MASS_LIMIT, MassLimit, NeedsPerson
 from tandem.core.reply import Side
+from tandem.core.scan_diff import Entry
 from tandem.core.tally import Tally
 
 
@@ -19,6 +20,8 @@ class CrawlRule:
     deadline_s: float = 10.0
     differences_max: int = 10_000
     """Differences that wait for their second look at once; above, the crawl pauses for them."""
+    dead_max: int = 10_000
+    """So many dead records of a range are collected after one crawl; the next takes more."""
     range_names: int = 100_000
     """A range with more names than this is split for the next crawl."""
     limit: MassLimit = MASS_LIMIT
@@ -66,6 +69,14 @@ class CrawlReport:
     """Where the range should be divided."""
     failure: str = ""
     """Why the crawl did not see everything; empty when it did."""
+    dead: list[Entry] = field(default_factory=list)
+    """Some of what both homes hold and nobody can read: what may go for good."""
+    remains: list[str] = field(default_factory=list)
+    """Some of the names that S3 holds below the floor and KVSP has dropped."""
+    resumed: bool = False
+    """Whether another run of the crawler saw a part of it."""
+    withheld: str = ""
+    """Why nothing could be collected though there was something."""
     stopped: NeedsPerson | None = None
     """Why repair was stopped; None when it was not."""
 

@@ -46,10 +46,16 @@ class Trouble:
     """For which a home is behind; "*" for all."""
     keys: tuple[Key, ...] = ()
     """Some of those whose repair is queued."""
+    unsure: bool = False
+    """Whether a gateway does not answer, or has lost track of writes (dirty ranges)."""
 
     def names(self, namespace: str) -> Sequence[str]:
         """The names among them that belong to one namespace."""
         return [key.name for key in self.keys if key.namespace == namespace]
+
+    def is_dirty(self, namespace: str) -> bool:
+        """Whether writes of the namespace may be unknown by name."""
+        return self.unsure or bool(self.namespaces & {namespace, "*"})
 
     def order(self, namespaces: Sequence[str]) -> Sequence[str]:
         """The registry first, then the namespaces in trouble, then the others."""

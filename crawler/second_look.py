@@ -6,7 +6,7 @@ from typing import Final
 
 from crawler.pace import Pace
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
-from tandem.backends.heal import Healed, NotHealed, heal
+from tandem.backends.heal import Healed, LeftToSweep, NotHealed, heal
 from tandem.backends.port import Backend
 from tandem.core.drift import HEALABLE, Drift, Sighting, sighting
 from tandem.core.key import Key
@@ -89,8 +89,14 @@ class SecondLook:
         """Counts what no heal can change."""
         tally = self._report.tally
         tally.saw(seen)
+        if seen.drift in {Drift.ZOMBIE, Drift.RETIRED}:
+            self._note_remains(name)
         if seen.drift in {Drift.UNKNOWN, Drift.FOREIGN}:
             tally.not_healed(f"{name}: {seen.drift.value}")
+
+    def _note_remains(self, name: str) -> None:
+        if len(self._report.remains) < self._rule.dead_max:
+            self._report.remains.append(name)
 
     def _may_heal(self, count: int) -> bool:
         """Whether so many more repairs are allowed; the breaker stays open for the whole crawl."""
@@ -117,6 +123,9 @@ class SecondLook:
             case Healed(copied):
                 tally.saw(seen)
                 tally.healed(copied, seen.seen_us - seen.since_us)
+            case LeftToSweep():
+                tally.saw(seen._replace(drift=Drift.ZOMBIE))
+                self._note_remains(name)
             case NotHealed(reasons):
                 tally.saw(seen)
                 tally.not_healed(f"{name}: {'; '.join(reasons)}")

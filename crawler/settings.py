@@ -77,6 +77,9 @@ class CrawlerSettings:
         NUMBER, 0.3, "repair of a larger share of a range, and of more than 1,000 keys, waits for"
         " a person", low=0.0, high=1.0,
     )  # fmt: skip
+    tombstone_grace_s: float = setting(
+        DURATION_S, 86_400.0, "how long a record must be dead before it goes for good", low=7201.0
+    )
     history_days: float = setting(NUMBER, 30.0, "how long ended crawls are remembered", low=0.1)
     page_names: int = setting(WHOLE, 1000, "names in one page of a listing", low=10, high=1000)
     settle_s: float = setting(

@@ -178,7 +178,9 @@ def why_not_yet(crawled: Crawled) -> str:
         return f"the last crawl did not see everything: {crawled.failure}"
     if not crawled.equal:
         return "the last crawl did not find both homes equal"
-    return "collecting is not built yet: they stay"
+    if crawled.withheld:
+        return crawled.withheld
+    return "dead for less than tombstone_grace when the last crawl began"
 
 
 def _tombstones_document(crawled: Crawled) -> dict[str, object]:

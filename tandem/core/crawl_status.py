@@ -20,6 +20,8 @@ class Crawled:
     failure: str
     stopped: str
     tally: Tally
+    withheld: str = ""
+    """Why dead records were not collected, where that was so."""
 
     @property
     def equal(self) -> bool:

@@ -42,6 +42,10 @@ class Tally:
     unhealed_keys: int = 0
     unhealed: list[str] = field(default_factory=list)
     """Some of them, with the reasons."""
+    rows_removed: int = 0
+    """Dead records that left SQL for good."""
+    objects_removed: int = 0
+    """Objects that left S3 for good, or that a tombstone has taken the place of."""
     kvsp_requests: int = 0
     s3_requests: int = 0
     bytes_read: int = 0
@@ -136,7 +140,8 @@ class Tally:
 
 
 _SUMS: Final = (
-    "equal", "tombstones", "deep", "repaired", "repair_sum_us", "unhealed_keys", "kvsp_requests",
+    "equal", "tombstones", "deep", "repaired", "repair_sum_us", "unhealed_keys", "rows_removed",
+    "objects_removed", "kvsp_requests",
     "s3_requests", "bytes_read",
 )  # fmt: skip
 _MARKS: Final = ("oldest_tombstone_us", "repair_max_us")

@@ -24,7 +24,8 @@ _EVERY_MS_MIN: Final = 100
 _EVERY_MS_DEFAULT: Final = 1_000
 _SAME: Final = (
     "equal", "tombstones", "oldest_tombstone_us", "deep", "repaired", "repair_sum_us",
-    "repair_max_us", "unhealed_keys", "kvsp_requests", "s3_requests", "bytes_read",
+    "repair_max_us", "unhealed_keys", "rows_removed", "objects_removed",
+    "kvsp_requests", "s3_requests", "bytes_read",
 )  # fmt: skip
 """Fields of a tally that are called alike in its message."""
 
@@ -152,6 +153,7 @@ def crawled_message(crawled: Crawled) -> pb.EndedCrawl:
         failure=crawled.failure,
         stopped=crawled.stopped,
         tally=_tally_message(crawled.tally),
+        withheld=crawled.withheld,
     )
 
 
@@ -169,6 +171,7 @@ def crawled_of(message: pb.EndedCrawl) -> Crawled:
         message.failure,
         message.stopped,
         _tally_of(message.tally),
+        message.withheld,
     )
 
 

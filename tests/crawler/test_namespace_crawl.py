@@ -75,7 +75,7 @@ def test_a_crawler_that_is_killed_anywhere_goes_on_and_counts_nothing_twice(
         world = await ground()
         await world.crawler(tmp_path / "other", "other").crawl(NAMESPACE, RunRequest(dry_run=True))
         first = asyncio.create_task(world.crawler(tmp_path / "book").crawl(NAMESPACE))
-        current().after_turns(turns, partial(first.cancel, None))
+        current().after_turns(turns, partial(_cancel, first))
         await asyncio.gather(first, return_exceptions=True)
         crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE)
         if crawled.number == 1:
@@ -201,3 +201,7 @@ def test_without_kvsp_there_is_no_plan_and_nothing_is_concluded(tmp_path: Path) 
         assert (crawled.began_us, crawled.failure) == (0, "kvsp: error: as told")
 
     run(main())
+
+
+def _cancel(task: "asyncio.Task[Crawled]") -> None:
+    task.cancel()

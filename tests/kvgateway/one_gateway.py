@@ -86,6 +86,9 @@ class FaultyHome:
         listed = tuple(entry for entry in page.entries if entry.name not in self.unlisted)
         return ScanPage(listed, page.next_after, page.home_time_us, complete=False)
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        return await self.memory.incarnation(deadline_s)
+
     async def aclose(self) -> None:
         await self.memory.aclose()
 

@@ -129,7 +129,7 @@ class CrawlRun(_message.Message):
     def __init__(self, id: _Optional[str] = ..., request: _Optional[_Union[RunCrawlRequest, _Mapping]] = ..., ended: _Optional[bool] = ..., failure: _Optional[str] = ..., crawls: _Optional[_Iterable[_Union[EndedCrawl, _Mapping]]] = ...) -> None: ...
 
 class EndedCrawl(_message.Message):
-    __slots__ = ("namespace", "plan", "number", "began_us", "ended_us", "deep_parts", "dry_run", "ranges", "failure", "stopped", "tally")
+    __slots__ = ("namespace", "plan", "number", "began_us", "ended_us", "deep_parts", "dry_run", "ranges", "failure", "stopped", "withheld", "tally")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +140,7 @@ class EndedCrawl(_message.Message):
     RANGES_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     STOPPED_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
     TALLY_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     plan: str
@@ -151,11 +152,12 @@ class EndedCrawl(_message.Message):
     ranges: int
     failure: str
     stopped: str
+    withheld: str
     tally: DriftTally
-    def __init__(self, namespace: _Optional[str] = ..., plan: _Optional[str] = ..., number: _Optional[int] = ..., began_us: _Optional[int] = ..., ended_us: _Optional[int] = ..., deep_parts: _Optional[int] = ..., dry_run: _Optional[bool] = ..., ranges: _Optional[int] = ..., failure: _Optional[str] = ..., stopped: _Optional[str] = ..., tally: _Optional[_Union[DriftTally, _Mapping]] = ...) -> None: ...
+    def __init__(self, namespace: _Optional[str] = ..., plan: _Optional[str] = ..., number: _Optional[int] = ..., began_us: _Optional[int] = ..., ended_us: _Optional[int] = ..., deep_parts: _Optional[int] = ..., dry_run: _Optional[bool] = ..., ranges: _Optional[int] = ..., failure: _Optional[str] = ..., stopped: _Optional[str] = ..., withheld: _Optional[str] = ..., tally: _Optional[_Union[DriftTally, _Mapping]] = ...) -> None: ...
 
 class DriftTally(_message.Message):
-    __slots__ = ("equal", "tombstones", "oldest_tombstone_us", "deep", "drift", "copied_to_kvsp", "copied_to_s3", "repaired", "repair_sum_us", "repair_max_us", "unhealed_keys", "unhealed", "kvsp_requests", "s3_requests", "bytes_read")
+    __slots__ = ("equal", "tombstones", "oldest_tombstone_us", "deep", "drift", "copied_to_kvsp", "copied_to_s3", "repaired", "repair_sum_us", "repair_max_us", "unhealed_keys", "unhealed", "kvsp_requests", "s3_requests", "bytes_read", "rows_removed", "objects_removed")
     EQUAL_FIELD_NUMBER: _ClassVar[int]
     TOMBSTONES_FIELD_NUMBER: _ClassVar[int]
     OLDEST_TOMBSTONE_US_FIELD_NUMBER: _ClassVar[int]
@@ -171,6 +173,8 @@ class DriftTally(_message.Message):
     KVSP_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     S3_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     BYTES_READ_FIELD_NUMBER: _ClassVar[int]
+    ROWS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    OBJECTS_REMOVED_FIELD_NUMBER: _ClassVar[int]
     equal: int
     tombstones: int
     oldest_tombstone_us: int
@@ -186,7 +190,9 @@ class DriftTally(_message.Message):
     kvsp_requests: int
     s3_requests: int
     bytes_read: int
-    def __init__(self, equal: _Optional[int] = ..., tombstones: _Optional[int] = ..., oldest_tombstone_us: _Optional[int] = ..., deep: _Optional[int] = ..., drift: _Optional[_Iterable[_Union[DriftCount, _Mapping]]] = ..., copied_to_kvsp: _Optional[int] = ..., copied_to_s3: _Optional[int] = ..., repaired: _Optional[int] = ..., repair_sum_us: _Optional[int] = ..., repair_max_us: _Optional[int] = ..., unhealed_keys: _Optional[int] = ..., unhealed: _Optional[_Iterable[str]] = ..., kvsp_requests: _Optional[int] = ..., s3_requests: _Optional[int] = ..., bytes_read: _Optional[int] = ...) -> None: ...
+    rows_removed: int
+    objects_removed: int
+    def __init__(self, equal: _Optional[int] = ..., tombstones: _Optional[int] = ..., oldest_tombstone_us: _Optional[int] = ..., deep: _Optional[int] = ..., drift: _Optional[_Iterable[_Union[DriftCount, _Mapping]]] = ..., copied_to_kvsp: _Optional[int] = ..., copied_to_s3: _Optional[int] = ..., repaired: _Optional[int] = ..., repair_sum_us: _Optional[int] = ..., repair_max_us: _Optional[int] = ..., unhealed_keys: _Optional[int] = ..., unhealed: _Optional[_Iterable[str]] = ..., kvsp_requests: _Optional[int] = ..., s3_requests: _Optional[int] = ..., bytes_read: _Optional[int] = ..., rows_removed: _Optional[int] = ..., objects_removed: _Optional[int] = ...) -> None: ...
 
 class DriftCount(_message.Message):
     __slots__ = ("drift", "keys", "bytes", "oldest_us")
