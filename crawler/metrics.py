@@ -1,5 +1,6 @@
 """What the crawler shows of itself: names of metrics, read from the board and the book."""
 
+from collections.abc import Callable
 from functools import partial
 
 from crawler.board import Board
@@ -10,18 +11,27 @@ from tandem.runtime.telemetry import Metrics
 def expose(metrics: Metrics, board: Board) -> None:
     """Declares all of them."""
     counters = board.counters
-    for name, text in (
-        ("rounds", "rounds over all namespaces that were completed"),
-        ("crawls", "crawls of a namespace that have ended"),
-        ("incomplete", "crawls that could not see everything"),
-        ("copied", "records written to a home by repair"),
-        ("unhealed", "keys that stayed unequal, counted in every crawl"),
-        ("errors", "faults of the crawler itself"),
-        ("compared", "keys compared"),
-        ("s3_requests", "requests to S3"),
-        ("kvsp_requests", "requests to KVSP"),
-    ):
-        metrics.counted(f"tandem_crawler_{name}", text, partial(getattr, counters, name))
+
+    def count(name: str) -> Callable[[], int]:
+        return lambda: int(getattr(counters, name))
+
+    metrics.counted(
+        "tandem_crawler_rounds", "rounds over all namespaces that were completed", count("rounds")
+    )
+    metrics.counted(
+        "tandem_crawler_crawls", "crawls of a namespace that have ended", count("crawls")
+    )
+    metrics.counted(
+        "tandem_crawler_incomplete", "crawls that could not see everything", count("incomplete")
+    )
+    metrics.counted("tandem_crawler_copied", "records written to a home by repair", count("copied"))
+    metrics.counted(
+        "tandem_crawler_unhealed", "keys that stayed unequal, in each crawl", count("unhealed")
+    )
+    metrics.counted("tandem_crawler_errors", "faults of the crawler itself", count("errors"))
+    metrics.counted("tandem_crawler_compared", "keys compared", count("compared"))
+    metrics.counted("tandem_crawler_s3_requests", "requests to S3", count("s3_requests"))
+    metrics.counted("tandem_crawler_kvsp_requests", "requests to KVSP", count("kvsp_requests"))
     metrics.gauge("tandem_crawler_paused", "1 while a person has paused it", lambda: board.paused)
     metrics.gauge(
         "tandem_crawler_breakers_open", "namespaces whose repair waits for a person",

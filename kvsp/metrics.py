@@ -1,6 +1,6 @@
 """What KVSP shows of itself: names of metrics over plain counters."""
 
-from functools import partial
+from collections.abc import Callable
 
 from kvsp.service import StorageCounters
 from tandem.runtime.telemetry import Metrics
@@ -8,12 +8,19 @@ from tandem.runtime.telemetry import Metrics
 
 def expose(metrics: Metrics, counters: StorageCounters) -> None:
     """Declares all of them."""
-    for name, text in (
-        ("streams", "streams of gateways and crawlers that were opened"),
-        ("messages", "messages that came over streams"),
-        ("scans", "pages of listings that were answered"),
-        ("names", "names in them"),
-        ("scans_failed", "listings that no cluster answered"),
-        ("scans_incomplete", "listings without some cluster"),
-    ):
-        metrics.counted(f"tandem_kvsp_{name}", text, partial(getattr, counters, name))
+
+    def count(name: str) -> Callable[[], int]:
+        return lambda: int(getattr(counters, name))
+
+    metrics.counted(
+        "tandem_kvsp_streams", "streams of gateways and crawlers opened", count("streams")
+    )
+    metrics.counted("tandem_kvsp_messages", "messages that came over streams", count("messages"))
+    metrics.counted("tandem_kvsp_scans", "pages of listings answered", count("scans"))
+    metrics.counted("tandem_kvsp_names", "names in them", count("names"))
+    metrics.counted(
+        "tandem_kvsp_scans_failed", "listings that no cluster answered", count("scans_failed")
+    )
+    metrics.counted(
+        "tandem_kvsp_scans_incomplete", "listings without some cluster", count("scans_incomplete")
+    )
