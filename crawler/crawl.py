@@ -1,85 +1,108 @@
-"""One crawl of one namespace: compare both listings, look again at what differs, heal it.
+"""One crawl of one range: compare both listings, look again at what differs, heal it.
 
 No request is made per key that is equal: KVSP lists digests, S3 lists ETags, and both are the MD5
-of the same bytes. A difference counts only if it is still there after `settle_s`, when `heal` reads
-both homes; a write in flight is no drift. The crawl finds a namespace *equal* only when every page
-of both homes was seen and every difference was repaired.
+of the same bytes. A difference counts only if it is still there after `settle_s`, when both homes
+are read; a write in flight is no drift. A range is *equal* only when every page of both homes was
+seen and every difference was repaired.
+
+What has been done is kept in a checkpoint at the ends of pages: names up to `after` were compared,
+those in `suspects` were not looked at again yet. A crawl that goes on from it counts no key twice.
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
-from tandem.backends.heal import Healed, LeftToSweep, NotHealed, heal
+from crawler.pace import LISTED_BYTES, Pace
+from crawler.report import Checkpoint, CrawlMode, CrawlReport, CrawlRule
+from crawler.second_look import SecondLook
 from tandem.backends.port import Backend, ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
-from tandem.core.key import Key
+from tandem.core.crawl_range import RANGES_MAX, WHOLE, Range, is_sampled
+from tandem.core.drift import Drift, Sighting
+from tandem.core.record import Kind
 from tandem.core.reply import Failed, Side
-from tandem.core.scan_diff import Difference, ScanDiff
+from tandem.core.scan_diff import Entry, ScanDiff
+from tandem.core.tally import Tally
 
-
-@dataclass(frozen=True, slots=True)
-class CrawlRule:
-    """How hard a crawl works."""
-
-    page_names: int = 1000
-    settle_s: float = 2.0
-    heals_at_once: int = 16
-    deadline_s: float = 10.0
-    differences_max: int = 10_000
-    """Differences that wait for their second look at once; above, the crawl pauses for them."""
-
-
-@dataclass(slots=True)
-class CrawlReport:
-    """What one crawl of one namespace found."""
-
-    namespace: str
-    began_at_us: int = 0
-    """The smaller of the homes' times when it began; 0 when a home did not tell it."""
-    equal_keys: int = 0
-    in_flight: int = 0
-    copied: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
-    """Records that a home lacked or held in an older version, and that were written to it."""
-    unhealed: list[str] = field(default_factory=list)
-    zombies: list[str] = field(default_factory=list)
-    """Names of values on S3 that were deleted for good; no home lacks a write for them."""
-    failure: str = ""
-    """Why the crawl did not see everything; empty when it did."""
-
-    @property
-    def equal(self) -> bool:
-        """Whether both homes hold the same now, as far as the crawl has seen."""
-        return not self.failure and not self.unhealed
+CHECKPOINT_AGE_MAX_US: Final = 15 * 60 * 1_000_000
+"""An older one says too little of what the homes hold now; the range begins anew."""
+_MICRO: Final = 1_000_000
 
 
 class Crawl:
-    """Crawls one namespace once."""
+    """Crawls one range once."""
 
-    def __init__(self, homes: Mapping[Side, Backend], namespace: str, rule: CrawlRule) -> None:
+    def __init__(
+        self,
+        homes: Mapping[Side, Backend],
+        namespace: str,
+        rule: CrawlRule,
+        *,
+        within: Range = WHOLE,
+        mode: CrawlMode | None = None,
+        pace: Pace | None = None,
+        resume: Checkpoint | None = None,
+        save: Callable[[Checkpoint], None] | None = None,
+        hold: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
         self._homes = homes
         self._rule = rule
+        self._within = within
+        self._mode = mode or CrawlMode()
+        self._pace = pace or Pace()
+        self._resume = resume
+        self._save = save
+        self._hold = hold
         self._diff = ScanDiff()
-        self._after = dict.fromkeys(Side, "")
-        self._suspects: list[Difference] = []
+        self._after = dict.fromkeys(Side, within.after)
+        self._begun_after = within.after
+        self._now_us = 0
+        self._since_split = 0
+        self._unread: list[str] = []
+        self._foreign: list[tuple[str, int]] = []
+        self._suspects: list[str] = []
         self.report = CrawlReport(namespace)
+        self._look = SecondLook(homes, rule, self._mode, self._pace, self.report)
+
+    @property
+    def position(self) -> str:
+        """Everything up to this name was compared."""
+        return self._resumable()
 
     async def run(self) -> CrawlReport:
-        """Sees all pages, or says in the report why it could not."""
+        """Sees all pages, or says in the report why it could not.
+
+        `hold` is asked before every page, and may wait: what it says ends the crawl, unless it is
+        nothing.
+        """
         if not await self._begin():
             return self.report
         while (side := self._diff.wants()) is not None:
-            page = await self._page(side)
-            if page is None:
-                return self.report
-            self._suspects.extend(
-                self._diff.feed(side, page.entries, ended=page.next_after is None)
-            )
-            if len(self._suspects) >= self._rule.differences_max:
-                await self._second_look()
-        await self._second_look()
-        self.report.equal_keys = self._diff.equal
+            if not await self._turn(side):
+                break
+        else:
+            await self._look_again()
+        self.report.ended_at_us = self._now_us
         return self.report
+
+    async def _turn(self, side: Side) -> bool:
+        """One page of one home; False when it cannot be had."""
+        if self._hold is not None and (objection := await self._hold()):
+            self.report.failure = objection
+            return False
+        began_s = asyncio.get_running_loop().time()
+        page = await self._page(side)
+        if page is None:
+            return False
+        self._compare(side, page)
+        if self._mode.deep_parts:
+            await self._read_bytes()
+        if len(self._suspects) >= self._rule.differences_max:
+            await self._look_again()
+        self._checkpoint()
+        await self._pace.breathe(asyncio.get_running_loop().time() - began_s)
+        return True
 
     async def _begin(self) -> bool:
         """Takes the homes' times before the first page: a listing shows nothing of a write that
@@ -91,10 +114,24 @@ class Crawl:
                 self.report.failure = f"{side.value}: {reply}"
                 return False
             times.append(reply.home_time_us)
-        self.report.began_at_us = min(times)
+        self._now_us = self.report.began_at_us = min(times)
+        resume = self._resume
+        if resume is not None and self._now_us - resume.saved_at_us <= CHECKPOINT_AGE_MAX_US:
+            self._go_on(resume)
         return True
 
+    def _go_on(self, resume: Checkpoint) -> None:
+        self.report.began_at_us = resume.began_at_us
+        self.report.tally.add(Tally.of(resume.tally))
+        self.report.splits = [*resume.splits]
+        self.report.resumed = True
+        self._begun_after = resume.after
+        self._after = dict.fromkeys(Side, resume.after)
+        self._suspects = [*resume.suspects]
+        self._since_split = resume.since_split
+
     async def _page(self, side: Side) -> ScanPage | None:
+        await self._pace.request()
         page = await self._homes[side].scan(
             self.report.namespace,
             after=self._after[side],
@@ -112,30 +149,99 @@ class Crawl:
             case ScanPage(next_after=str(after)) if after <= self._after[side]:
                 self.report.failure = f"{side.value}: the listing goes in circles"
                 return None
-            case ScanPage(next_after=after):
-                self._after[side] = after or ""
+            case ScanPage(entries=entries):
+                await self._pace.carried(len(entries) * LISTED_BYTES)
                 return page
 
-    async def _second_look(self) -> None:
-        """Heals what still differs; a difference that has gone was a write in flight."""
-        if not self._suspects:
-            return
-        await asyncio.sleep(self._rule.settle_s)
-        suspects, self._suspects = self._suspects, []
-        gate = asyncio.Semaphore(self._rule.heals_at_once)
-        await asyncio.gather(*(self._heal(suspect.name, gate) for suspect in suspects))
+    def _compare(self, side: Side, page: ScanPage) -> None:
+        entries, ended = self._inside(page)
+        if not ended:
+            self._after[side] = page.next_after or ""
+        tally = self.report.tally
+        if side is Side.S3:
+            tally.s3_requests += 1
+        else:
+            self._now_us = max(self._now_us, page.home_time_us)
+            tally.kvsp_requests += 1
+            if self._mode.deep_parts:
+                self._unread += [entry.name for entry in entries if self._is_sampled(entry.name)]
+        differences = self._diff.feed(side, entries, ended=ended)
+        self._suspects += [one.name for one in differences]
+        self._note_split(self._diff.equal + len(differences))
+        if page.foreign:
+            self._foreign.append((entries[-1].name if entries else "", page.foreign))
+        tally.equal += self._diff.equal
+        self._diff.equal = 0
+        self._note_dead()
+        self._note_foreign()
 
-    async def _heal(self, name: str, gate: asyncio.Semaphore) -> None:
-        async with gate:
-            key = Key(self.report.namespace, name)
-            outcome = await heal(self._homes, key, self._rule.deadline_s)
-        match outcome:
-            case Healed(()):
-                self.report.in_flight += 1
-            case Healed(copied):
-                for side in copied:
-                    self.report.copied[side] += 1
-            case LeftToSweep():
-                self.report.zombies.append(name)
-            case NotHealed(reasons):
-                self.report.unhealed.append(f"{name}: {'; '.join(reasons)}")
+    def _inside(self, page: ScanPage) -> tuple[tuple[Entry, ...], bool]:
+        """The page's entries that belong to the range, and whether the range ends with them."""
+        entries, through = page.entries, self._within.through
+        if not through or not entries or entries[-1].name < through:
+            return entries, page.next_after is None
+        return tuple(entry for entry in entries if entry.name <= through), True
+
+    def _note_split(self, judged: int) -> None:
+        """Counts what was compared, so that what is listed again after a restart counts once."""
+        self._since_split += judged
+        if self._since_split >= self._rule.range_names and len(self.report.splits) < RANGES_MAX:
+            self._since_split = 0
+            if self._diff.judged != self._within.through:
+                self.report.splits.append(self._diff.judged)
+
+    def _note_dead(self) -> None:
+        """Counts what both homes hold and nobody can read."""
+        tally, now_s = self.report.tally, self._now_us / _MICRO
+        for entry in self._diff.dead:
+            assert entry.version is not None
+            is_dead = entry.kind is Kind.TOMBSTONE or 0 < (entry.expires_at_s or 0) <= now_s
+            if is_dead and len(self.report.dead) < self._rule.dead_max:
+                self.report.dead.append(entry)
+            if entry.kind is Kind.TOMBSTONE:
+                tally.saw_tombstone(entry.version.time_us)
+            elif entry.expires_at_s and entry.expires_at_s <= now_s:
+                since_us = entry.expires_at_s * _MICRO
+                tally.saw(Sighting(Drift.EXPIRED, entry.size, since_us))
+        self._diff.dead.clear()
+
+    def _note_foreign(self) -> None:
+        """Counts the foreign objects of pages that were compared to their end: what is listed again
+        after a restart is not counted twice."""
+        judged = self._diff.judged
+        for last, count in self._foreign:
+            if last <= judged:
+                self.report.tally.keys[Drift.FOREIGN] += count
+        self._foreign = [one for one in self._foreign if one[0] > judged]
+
+    def _is_sampled(self, name: str) -> bool:
+        return is_sampled(name, self._mode.deep_parts, self._mode.number)
+
+    async def _read_bytes(self) -> None:
+        """Deep mode: reads the sampled keys that were found equal."""
+        judged = self._diff.judged
+        names = [name for name in self._unread if name <= judged]
+        self._unread = self._unread[len(names) :]
+        suspects = frozenset(self._suspects)
+        self._suspects += await self._look.deep([n for n in names if n not in suspects])
+
+    async def _look_again(self) -> None:
+        if self._suspects:
+            suspects, self._suspects = self._suspects, []
+            await self._look.again(suspects)
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        if self._save is None:
+            return
+        report = self.report
+        self._save(
+            Checkpoint(
+                report.began_at_us, self._now_us, self._resumable(), tuple(self._suspects),
+                tuple(report.splits), self._since_split, report.tally.document(),
+            )
+        )  # fmt: skip
+
+    def _resumable(self) -> str:
+        """Everything up to here was judged; what one listing is ahead is listed again."""
+        return max(self._diff.judged, self._begun_after)

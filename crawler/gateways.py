@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from crawler.rounds import Trouble
 from tandem import Client
+from tandem.core.key import Key
 from tandem.core.operations import CrawlReport
 from tandem.errors import TandemError
 from tandem.runtime import logs
 
 _LOG = logs.get("gateways")
 TIMEOUT_S = 5.0
+QUEUED_MAX = 1000
 
 
 class RemoteGateways:
@@ -51,6 +54,28 @@ class RemoteGateways:
                 await gateway.ops.report_crawl(report)
         except TandemError as error:
             _LOG.warning("gateway_not_told", gateway=address, error=str(error))
+
+    async def trouble(self) -> Trouble:
+        """Where the gateways that answer know of drift: homes that are behind, and queued keys."""
+        namespaces: set[str] = set()
+        keys: list[Key] = []
+        unsure = False
+        for address in self._addresses:
+            try:
+                async with self._client(address) as gateway:
+                    status = await gateway.ops.status()
+                    namespaces.update(name for home in status.homes for name in home.behind)
+                    unsure |= status.queue.dirty_ranges > 0
+                    if status.queue.depth:
+                        keys += [row.key for row in await gateway.ops.queue(QUEUED_MAX)]
+            except TandemError as error:
+                unsure = True
+                _LOG.warning("gateway_silent", gateway=address, error=str(error))
+        return Trouble(frozenset(namespaces), tuple(keys), unsure)
+
+    async def is_dirty(self, namespace: str) -> bool:
+        """Whether nothing of the namespace may be collected, for what the gateways say."""
+        return not await self.enabled() or (await self.trouble()).is_dirty(namespace)
 
     def _client(self, address: str) -> Client:
         return Client(address, token=self._token_for(address), timeout_s=self._timeout_s)

@@ -2,24 +2,40 @@
 
 import os
 import sys
+from contextlib import closing
 from functools import partial
 
-from crawler.crawl import CrawlRule
+from crawler.board import Board
+from crawler.book import Book
+from crawler.collecting import Collector
 from crawler.gateways import RemoteGateways
 from crawler.kill_switches import KillSwitches, switched
+from crawler.metrics import expose
+from crawler.namespace_crawl import NamespaceCrawls
+from crawler.pace import Pace
+from crawler.plans import Plans
+from crawler.report import CrawlRule
 from crawler.rounds import Rounds
+from crawler.service import CrawlerServer, CrawlerService, Door
 from crawler.settings import CrawlerSettings
 from tandem import errors
-from tandem.backends.opening import open_homes
+from tandem.backends.collect import CollectedHomes
+from tandem.backends.opening import Homes, open_homes
+from tandem.core.collect import CollectRule
+from tandem.core.mass_change import MassLimit
+from tandem.core.reply import Side
 from tandem.runtime import logs, serve
-from tandem.runtime.clock import SystemClock
-from tandem.runtime.local_tokens import admin_token
+from tandem.runtime.clock import Clock, SystemClock
+from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import SettingsError, help_text, load, read_sources
+from tandem.runtime.telemetry import Metrics
 
 _LOG = logs.get("crawler")
 _ABOUT = "Compares both homes, finds the drift that nobody reported, and heals it."
 _TASKS_MAX = 4
+_ID = "crawler id"
+_ID_BYTES = 8
 
 
 def main() -> int:
@@ -40,35 +56,107 @@ def main() -> int:
 
 
 async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
+    clock, entropy = SystemClock(), SystemEntropy()
     try:
-        admin_token(settings.admin_token, settings.admin_token_file)
-        homes = await open_homes(settings.homes(), SystemClock(), SystemEntropy())
+        with closing(_book(settings)) as book:
+            board = Board(book, entropy)
+            pace = Pace(
+                requests_per_s=settings.requests_per_s,
+                bytes_per_s=settings.bytes_per_s,
+                breathe_ratio=settings.breathe_ratio,
+            )
+            door = Door(settings.door_tokens, is_open=settings.door_is_open())
+            server = CrawlerServer(CrawlerService(board, book, pace, door, _identity(book)))
+            await server.start(str(settings.crawler_address))
+            page = await _page(settings, board, clock)
+            homes = await open_homes(settings.homes(), clock, entropy)
+            gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
+            switches = KillSwitches(gateways)
+            await switches.look()
+            rounds = _rounds(settings, homes, book, board, pace, gateways, switches)
+            await _run(settings, process, rounds, switches)
+            await homes.aclose()
+            await server.stop(0.0)
+            if page is not None:
+                await page.stop()
+            _LOG.info("stopped", rounds=board.counters.rounds)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
         return 2
-    gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
-    switches = KillSwitches(gateways)
-    await switches.look()
-    rounds = Rounds(
-        homes=switched(homes.backends, switches),
-        gateways=gateways,
-        rule=CrawlRule(
-            page_names=settings.page_names,
-            settle_s=settings.settle_s,
-            heals_at_once=settings.heals_at_once,
-        ),
-        pause_s=settings.pause_s,
-        breathe_ratio=settings.breathe_ratio,
-    )
+    return 0
+
+
+async def _run(
+    settings: CrawlerSettings, process: serve.Process, rounds: Rounds, switches: KillSwitches
+) -> None:
     tasks = serve.Tasks(_TASKS_MAX, _LOG)
     tasks.start("switches", switches.run())
     tasks.start("rounds", rounds.run())
-    _LOG.info("ready", gateways=settings.gateway_addresses())
+    _LOG.info("ready", gateways=settings.gateway_addresses(), address=str(settings.crawler_address))
     await process.stop.wait()
     await tasks.drain(0.0)
-    await homes.aclose()
-    _LOG.info("stopped", rounds=rounds.counters.rounds)
-    return 0
+
+
+def _book(settings: CrawlerSettings) -> Book:
+    path = settings.data / "crawler" / "crawler.sqlite"
+    return Book(path, history_days=settings.history_days)
+
+
+def _identity(book: Book) -> str:
+    """What leases call this crawler; made at the first start."""
+    if not book.word(_ID):
+        book.keep(_ID, SystemEntropy().token(_ID_BYTES).hex())
+    return book.word(_ID)
+
+
+async def _page(settings: CrawlerSettings, board: Board, clock: Clock) -> MetricsPage | None:
+    if settings.crawler_metrics is None:
+        return None
+    metrics = Metrics("crawler", clock)
+    expose(metrics, board)
+    page = MetricsPage(metrics, lambda: board.counters.rounds > 0, clock, _LOG)
+    await page.start(settings.crawler_metrics)
+    return page
+
+
+def _rounds(
+    settings: CrawlerSettings,
+    homes: Homes,
+    book: Book,
+    board: Board,
+    pace: Pace,
+    gateways: RemoteGateways,
+    switches: KillSwitches,
+) -> Rounds:
+    backends = switched(homes.backends, switches)
+    rule = CrawlRule(
+        page_names=settings.page_names,
+        settle_s=settings.settle_s,
+        heals_at_once=settings.heals_at_once,
+        range_names=settings.range_names,
+        limit=MassLimit(share=settings.repair_share),
+    )
+    collector = Collector(
+        CollectedHomes(homes.rows, homes.objects, SystemEntropy()),
+        CollectRule(tombstone_grace_s=int(settings.tombstone_grace_s)),
+        MassLimit(share=settings.repair_share),
+        gateways.is_dirty,
+    )
+    crawls = NamespaceCrawls(
+        homes=backends,
+        plans=Plans(backends[Side.KVSP], _identity(book), SystemEntropy()),
+        book=book,
+        board=board,
+        rule=rule,
+        pace=pace,
+        ranges_at_once=settings.ranges_at_once,
+        deep_parts=settings.deep_parts,
+        collector=collector,
+    )
+    return Rounds(
+        homes=backends, gateways=gateways, crawls=crawls, board=board,
+        pause_s=settings.pause_s,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

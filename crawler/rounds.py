@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from crawler.crawl import Crawl, CrawlReport, CrawlRule
+from crawler.board import Board, Counters
+from crawler.namespace_crawl import NamespaceCrawls
 from crawler.same_store import objection
 from tandem.backends.port import Backend
+from tandem.core.crawl_status import Crawled, Run, RunRequest
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.namespace import BadNamespaceRecord, decode_namespace
@@ -31,17 +33,40 @@ class Gateways(Protocol):
         """Tells every gateway that answers what a crawl found."""
         ...
 
+    async def trouble(self) -> "Trouble":
+        """Where those that answer know of drift."""
+        ...
 
-@dataclass(slots=True)
-class RoundCounters:
-    """What all rounds did."""
 
-    rounds: int = 0
-    crawls: int = 0
-    incomplete: int = 0
-    copied: int = 0
-    unhealed: int = 0
-    errors: int = 0
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Where the gateways know of drift: what is crawled first."""
+
+    namespaces: frozenset[str] = frozenset()
+    """For which a home is behind; "*" for all."""
+    keys: tuple[Key, ...] = ()
+    """Some of those whose repair is queued."""
+    unsure: bool = False
+    """Whether a gateway does not answer, or has lost track of writes (dirty ranges)."""
+
+    def names(self, namespace: str) -> Sequence[str]:
+        """The names among them that belong to one namespace."""
+        return [key.name for key in self.keys if key.namespace == namespace]
+
+    def is_dirty(self, namespace: str) -> bool:
+        """Whether writes of the namespace may be unknown by name."""
+        return self.unsure or bool(self.namespaces & {namespace, "*"})
+
+    def order(self, namespaces: Sequence[str]) -> Sequence[str]:
+        """The registry first, then the namespaces in trouble, then the others."""
+        queued = {key.namespace for key in self.keys}
+        return sorted(
+            namespaces,
+            key=lambda n: (n != SYSTEM_NAMESPACE, n not in self.namespaces, n not in queued),
+        )
+
+
+NO_TROUBLE = Trouble()
 
 
 class Rounds:
@@ -52,61 +77,100 @@ class Rounds:
         *,
         homes: Mapping[Side, Backend],
         gateways: Gateways,
-        rule: CrawlRule,
+        crawls: NamespaceCrawls,
+        board: Board,
         pause_s: float,
-        breathe_ratio: float,
     ) -> None:
         self._homes = homes
         self._gateways = gateways
-        self._rule = rule
+        self._crawls = crawls
+        self._board = board
+        self._rule = crawls.rule
         self._pause_s = pause_s
-        self._breathe_ratio = breathe_ratio
-        self.counters = RoundCounters()
+
+    @property
+    def counters(self) -> Counters:
+        """What all rounds did."""
+        return self._board.counters
 
     async def run(self) -> None:
         """Crawls until cancelled; a round that raises is counted, and the next one comes.
 
-        After each round it rests for `pause_s`, or for `breathe_ratio` times as long as the round
-        took if that is longer.
+        Between two rounds it rests for `pause_s`, and sees to what somebody has asked for.
         """
-        loop = asyncio.get_running_loop()
         while True:
-            began_s = loop.time()
+            await self._board.going()
             try:
                 await self.round()
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("round_failed", error=repr(error), exc_info=True)
-            took_s = loop.time() - began_s
-            await asyncio.sleep(max(self._pause_s, took_s * self._breathe_ratio))
+            await self._rest()
+
+    async def _rest(self) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._pause_s
+        while (left_s := until_s - loop.time()) > 0:
+            run = await self._board.asked(left_s)
+            if run is not None:
+                await self._serve(run)
+
+    async def _serve(self, run: Run) -> None:
+        """A run that raises has failed, and ends nothing else."""
+        crawls: list[Crawled] = []
+        try:
+            failure = await self._serve_all(run.request, crawls)
+        except Exception as error:
+            self.counters.errors += 1
+            failure = f"it met a fault of the crawler: {error!r}"
+            _LOG.error("run_failed", error=repr(error), exc_info=True)
+        self._board.ended(run, failure, tuple(crawls))
+
+    async def _serve_all(self, request: RunRequest, crawls: list[Crawled]) -> str:
+        known = [SYSTEM_NAMESPACE, *await self._namespaces()]
+        wanted = [request.namespace] if request.namespace else known
+        for namespace in wanted:
+            if why := await self._objection():
+                return why
+            if namespace not in known:
+                return f"no home knows a namespace {namespace}"
+            asked = replace(request, namespace=namespace)
+            crawls.append(await self._crawl(namespace, asked, NO_TROUBLE))
+        return next((one.failure for one in crawls if one.failure), "")
 
     async def round(self) -> None:
         """One crawl of every namespace, the registry first."""
-        if not await self._gateways.enabled():
-            _LOG.info("round_skipped", why="a home is switched off, or no gateway answers")
-            return
-        if why := await objection(self._homes, self._rule.deadline_s):
+        if why := await self._objection():
+            self._board.doing = f"waiting: {why}"
             _LOG.warning("round_skipped", why=why)
             return
-        for namespace in [SYSTEM_NAMESPACE, *await self._namespaces()]:
-            if not await self._gateways.enabled():
+        trouble = await self._gateways.trouble()
+        for namespace in trouble.order([SYSTEM_NAMESPACE, *await self._namespaces()]):
+            if why := await self._objection():
+                self._board.doing = f"waiting: {why}"
                 return
-            if await objection(self._homes, self._rule.deadline_s):
-                return
-            await self._crawl(namespace)
+            try:
+                await self._crawl(namespace, None, trouble)
+            except Exception as error:
+                self.counters.errors += 1
+                _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+        self._board.doing = "resting between two rounds"
         self.counters.rounds += 1
 
-    async def _crawl(self, namespace: str) -> None:
-        """One crawl; one that raises, or that no gateway can be told of, is counted, and keeps no
-        other namespace from its own."""
-        try:
-            report = await Crawl(self._homes, namespace, self._rule).run()
-            self._note(report)
-            if report.began_at_us:
-                await self._gateways.tell(Told(namespace, report.began_at_us, report.equal))
-        except Exception as error:
-            self.counters.errors += 1
-            _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+    async def _objection(self) -> str:
+        """Why nothing may be crawled now; empty when it may."""
+        await self._board.going()
+        if not await self._gateways.enabled():
+            return "a home is switched off, or no gateway answers"
+        return await objection(self._homes, self._rule.deadline_s)
+
+    async def _crawl(self, namespace: str, request: RunRequest | None, trouble: Trouble) -> Crawled:
+        self._board.doing = f"crawling {namespace}"
+        crawled = await self._crawls.crawl(namespace, request, trouble.names(namespace))
+        self._note(crawled)
+        if crawled.began_us and not crawled.dry_run:
+            await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))
+        return crawled
 
     async def _namespaces(self) -> Sequence[str]:
         """The ids of all namespaces that either home knows and that are not deleted."""
@@ -140,23 +204,30 @@ class Rounds:
             return False
         return True
 
-    def _note(self, report: CrawlReport) -> None:
-        copied = sum(report.copied.values())
-        self.counters.crawls += 1
-        self.counters.copied += copied
-        self.counters.unhealed += len(report.unhealed)
-        if report.failure:
-            self.counters.incomplete += 1
-            _LOG.warning("crawl_incomplete", namespace=report.namespace, why=report.failure)
-        elif copied or report.unhealed:
+    def _note(self, crawled: Crawled) -> None:
+        self._board.note(crawled)
+        tally, counters = crawled.tally, self.counters
+        copied = sum(tally.copied.values())
+        counters.crawls += 1
+        counters.copied += copied
+        counters.unhealed += tally.unhealed_keys
+        counters.compared += tally.records
+        counters.s3_requests += tally.s3_requests
+        counters.kvsp_requests += tally.kvsp_requests
+        if crawled.failure:
+            counters.incomplete += 1
+            _LOG.warning("crawl_incomplete", namespace=crawled.namespace, why=crawled.failure)
+        elif crawled.stopped:
+            _LOG.error("crawl_stopped", namespace=crawled.namespace, why=crawled.stopped)
+        elif copied or tally.unhealed_keys or tally.drifted:
             _LOG.warning(
                 "drift_found",
-                namespace=report.namespace,
-                equal=report.equal_keys,
-                copied_to_kvsp=report.copied[Side.KVSP],
-                copied_to_s3=report.copied[Side.S3],
-                in_flight=report.in_flight,
-                unhealed=report.unhealed[:UNHEALED_SHOWN],
+                namespace=crawled.namespace,
+                equal=tally.equal,
+                copied_to_kvsp=tally.copied[Side.KVSP],
+                copied_to_s3=tally.copied[Side.S3],
+                drift={drift.value: count for drift, count in tally.keys.items() if count},
+                unhealed=tally.unhealed[:UNHEALED_SHOWN],
             )
         else:
-            _LOG.info("crawl_equal", namespace=report.namespace, keys=report.equal_keys)
+            _LOG.info("crawl_equal", namespace=crawled.namespace, keys=tally.equal)

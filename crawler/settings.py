@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.backends.opening import HomeChoice
+from tandem.core.quota import QUOTA_MAX
+from tandem.errors import ConfigurationError
 from tandem.runtime.listening import is_loopback
 from tandem.runtime.local_tokens import admin_token, development_token
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import (
     DURATION_S,
     NUMBER,
+    OPTIONAL_ADDRESS,
     OPTIONAL_TEXT,
+    SIZE,
     TEXT,
     WHOLE,
     Address,
@@ -26,6 +30,7 @@ class CrawlerSettings:
     data: Path = shared.data()
     grpc_address: Address = shared.grpc_address()
     kvsp_address: Address = shared.kvsp_address()
+    crawler_address: Address = shared.crawler_address()
     s3_bucket: str = shared.s3_bucket()
     s3_endpoint: str = shared.s3_endpoint()
     s3_region: str = shared.s3_region()
@@ -42,12 +47,40 @@ class CrawlerSettings:
         OPTIONAL_TEXT, "", "what to show to the gateways; none: the admin token, or on loopback"
         " the gateway's development token", secret=True,
     )  # fmt: skip
+    crawler_metrics: Address | None = setting(
+        OPTIONAL_ADDRESS, None, "where /metrics, /healthz and /readyz are served; none: nowhere"
+    )
     pause_s: float = setting(
-        DURATION_S, 10.0, "least rest between two rounds over all namespaces", low=0.1
+        DURATION_S, 10.0, "rest between two rounds over all namespaces", low=0.1
     )
     breathe_ratio: float = setting(
-        NUMBER, 1.0, "rest after a round for this many times as long as it took", low=0.0
+        NUMBER, 1.0, "rest after each page for this many times as long as it took", low=0.0
     )
+    requests_per_s: int = setting(
+        WHOLE, 0, "most requests a second to the homes; 0: no limit", low=0, high=QUOTA_MAX
+    )
+    bytes_per_s: int = setting(
+        SIZE, 0, "most bytes a second, listings and values together; 0: no limit", low=0,
+        high=QUOTA_MAX,
+    )  # fmt: skip
+    ranges_at_once: int = setting(
+        WHOLE, 4, "ranges of a namespace that are crawled at the same time", low=1, high=64
+    )
+    range_names: int = setting(
+        WHOLE, 100_000, "a range with more names than this is split", low=1000
+    )
+    deep_parts: int = setting(
+        WHOLE, 0, "each crawl reads and checks the bytes of one key of so many; 0: of none, 1: all",
+        low=0, high=1_000_000,
+    )  # fmt: skip
+    repair_share: float = setting(
+        NUMBER, 0.3, "repair of a larger share of a range, and of more than 1,000 keys, waits for"
+        " a person", low=0.0, high=1.0,
+    )  # fmt: skip
+    tombstone_grace_s: float = setting(
+        DURATION_S, 86_400.0, "how long a record must be dead before it goes for good", low=7201.0
+    )
+    history_days: float = setting(NUMBER, 30.0, "how long ended crawls are remembered", low=0.1)
     page_names: int = setting(WHOLE, 1000, "names in one page of a listing", low=10, high=1000)
     settle_s: float = setting(
         DURATION_S, 2.0, "a difference younger than this is a write in flight", low=0.1
@@ -76,6 +109,26 @@ class CrawlerSettings:
         own = self.token or admin_token(self.admin_token, self.admin_token_file)
         host = gateway.rpartition(":")[0].strip("[]")
         return own or (development_token(self.data) if is_loopback(host) else "")
+
+    def door_tokens(self) -> tuple[str, ...]:
+        """What opens the crawler: the admin token and its own, and on loopback the gateway's
+        development token; read anew for every call, since tokens change."""
+        own = admin_token(self.admin_token, self.admin_token_file)
+        loopback = is_loopback(self.crawler_address.host)
+        return (own, self.token, development_token(self.data) if loopback else "")
+
+    def door_is_open(self) -> bool:
+        """Whether everybody may come in, as at a gateway: on loopback, without an admin token.
+
+        Raises ConfigurationError when nobody could come in.
+        """
+        own = admin_token(self.admin_token, self.admin_token_file)
+        if is_loopback(self.crawler_address.host):
+            return not own
+        if not own and not self.token:
+            where = f"crawler_address {self.crawler_address}"
+            raise ConfigurationError([f"{where}: others reach it; set admin_token or token"])
+        return False
 
     def gateway_addresses(self) -> tuple[str, ...]:
         """Whom to ask and to tell."""

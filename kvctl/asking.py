@@ -98,6 +98,7 @@ class Asked:
         """Sees `work` through; Ctrl-C cancels it and ends the command."""
 
         async def completed() -> _T:
+            asyncio.get_running_loop().set_exception_handler(_without_poller)
             return await work()
 
         try:
@@ -161,6 +162,13 @@ class Asked:
             f"no namespace{of_account} has the title {namespace!r}{hint}\n"
             f"Create it with: kvctl namespace create {shlex.quote(namespace)}{whose}",
         )
+
+
+def _without_poller(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """gRPC's poller of an earlier loop may wake up in a later one and find nothing to read; a
+    command that asks twice has two loops."""
+    if not isinstance(context.get("exception"), BlockingIOError):
+        loop.default_exception_handler(context)
 
 
 def _near(title: str, titles: list[str]) -> list[str]:

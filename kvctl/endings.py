@@ -25,6 +25,8 @@ Exit status:
   1    the answer is no: not found, not equal, something failed
   2    the command was given wrongly; nothing was done
   3    no gateway answers, or it cannot reach what it needs
+  4    drift was found
+  5    a breaker is open: repair waits for a person
   130  interrupted
 """
 
@@ -36,6 +38,8 @@ class Ending(enum.IntEnum):
     NEGATIVE = 1
     USAGE = 2
     UNAVAILABLE = 3
+    DRIFT = 4
+    BREAKER = 5
     INTERRUPTED = 130
 
 

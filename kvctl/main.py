@@ -16,12 +16,15 @@ from kvctl.asking import (
 )
 from kvctl.backend import backend_group, queue_command
 from kvctl.copies import heal, inspect, locate
+from kvctl.crawl import crawl_group, tombstones_command
+from kvctl.drift import drift_group
 from kvctl.endings import STATUSES_TEXT
 from kvctl.export_command import export_command
 from kvctl.health import health_command
 from kvctl.import_command import import_command
 from kvctl.keys import key_group
 from kvctl.namespaces import namespace_group
+from kvctl.repair import repair_command
 from kvctl.status import status_command
 from kvctl.tokens import token_group
 from kvctl.up_command import up_command
@@ -59,6 +62,10 @@ for command in (
     status_command,
     backend_group,
     queue_command,
+    crawl_group,
+    drift_group,
+    tombstones_command,
+    repair_command,
     health_command,
 ):
     cli.add_command(command)

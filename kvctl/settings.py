@@ -16,6 +16,7 @@ class UpSettings:
     grpc_address: Address = shared.grpc_address()
     http_address: Address = shared.http_address()
     kvsp_address: Address = shared.kvsp_address()
+    crawler_address: Address = shared.crawler_address()
     s3_bucket: str = shared.s3_bucket()
     s3_endpoint: str = shared.s3_endpoint()
     s3_region: str = shared.s3_region()

@@ -65,6 +65,7 @@ async def up(
             ("--grpc", settings.grpc_address),
             ("--http", settings.http_address),
             ("--kvsp", settings.kvsp_address),
+            ("--crawler", settings.crawler_address),
         ):
             _check_free(name, address)
         stop = _stop_on_signals()

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from kvsp.metrics import expose
 from kvsp.server import StorageServer
 from kvsp.settings import KvspSettings
 from kvsp.sqlite.cluster import ClusterLimits
@@ -11,9 +12,11 @@ from kvsp.sqlite.directory import DataDirectory
 from kvsp.store import Store
 from tandem import errors
 from tandem.runtime import logs, serve
-from tandem.runtime.clock import SystemClock
+from tandem.runtime.clock import Clock, SystemClock
+from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import SettingsError, help_text, load, read_sources
+from tandem.runtime.telemetry import Metrics
 
 _ABOUT = "Stores records in SQLite clusters and serves them to gateways over gRPC."
 
@@ -65,13 +68,28 @@ async def _serve_directory(
         server = StorageServer(store, clock)
         port = await server.start(str(settings.kvsp_address))
         address = str(settings.kvsp_address._replace(port=port))
+        page = await _page(settings, server, clock, log)
         log.info("ready", address=address, data=str(settings.data), clusters=len(clusters))
         await process.stop.wait()
         await server.stop(settings.drain_s)
+        if page is not None:
+            await page.stop()
     finally:
         await store.aclose()
     log.info("stopped")
     return 0
+
+
+async def _page(
+    settings: KvspSettings, server: StorageServer, clock: Clock, log: logs.Logger
+) -> MetricsPage | None:
+    if settings.kvsp_metrics is None:
+        return None
+    metrics = Metrics("kvsp", clock)
+    expose(metrics, server.counters)
+    page = MetricsPage(metrics, lambda: True, clock, log)
+    await page.start(settings.kvsp_metrics)
+    return page
 
 
 if __name__ == "__main__":

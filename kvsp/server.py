@@ -6,7 +6,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from kvsp.service import SERVER_OPTIONS, StorageService
+from kvsp.service import SERVER_OPTIONS, StorageCounters, StorageService
 from kvsp.store import Store
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
@@ -25,6 +25,11 @@ class StorageServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
+
+    @property
+    def counters(self) -> StorageCounters:
+        """What it has done."""
+        return self._storage.counters
 
     async def start(self, address: str) -> int:
         """Listens and returns the port; ConfigurationError when the address is taken."""

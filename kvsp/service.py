@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -35,6 +36,18 @@ _Parsed = TypeVar("_Parsed")
 _Context = grpc.aio.ServicerContext[pb.StorageRequest, pb.StorageReply]
 
 
+@dataclass(slots=True)
+class StorageCounters:
+    """What the service has done since the start."""
+
+    streams: int = 0
+    messages: int = 0
+    scans: int = 0
+    names: int = 0
+    scans_failed: int = 0
+    scans_incomplete: int = 0
+
+
 class StorageService(rpc.StorageServicer):
     """Answers gateways and crawlers out of one store."""
 
@@ -42,6 +55,7 @@ class StorageService(rpc.StorageServicer):
         self._store = store
         self._clock = clock
         self._draining = asyncio.Event()
+        self.counters = StorageCounters()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Lets `server` serve this."""
@@ -54,6 +68,7 @@ class StorageService(rpc.StorageServicer):
     async def Exchange(self, _: AsyncIterator[pb.StorageRequest], context: _Context) -> None:
         """See storage.proto."""
         await context.send_initial_metadata(())
+        self.counters.streams += 1
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             with closing(
@@ -61,7 +76,7 @@ class StorageService(rpc.StorageServicer):
             ) as exchange:
                 sender = tasks.create_task(exchange.send_on())
                 drain = tasks.create_task(_when(self._draining, ended))
-                reader = tasks.create_task(_read_on(context, exchange, ended))
+                reader = tasks.create_task(_read_on(context, exchange, ended, self.counters))
                 await ended.wait()
                 reader.cancel()
                 drain.cancel()
@@ -79,11 +94,15 @@ class StorageService(rpc.StorageServicer):
         except InvalidArgument as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         listing = await self._store.scan(scan)
+        self.counters.scans += 1
         if isinstance(listing, Failed):
+            self.counters.scans_failed += 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(listing))
         reply = pb.ScanReply(
             ended=listing.ended, complete=listing.complete, home_time_us=self._clock.now_us()
         )
+        self.counters.names += len(listing.entries)
+        self.counters.scans_incomplete += not listing.complete
         codec.add_entries(reply, listing.entries)
         return reply
 
@@ -156,8 +175,11 @@ async def _parsed(
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
-async def _read_on(context: _Context, exchange: Exchange, ended: asyncio.Event) -> None:
+async def _read_on(
+    context: _Context, exchange: Exchange, ended: asyncio.Event, counters: StorageCounters
+) -> None:
     while (request := await _next(context)) is not None:
+        counters.messages += 1
         await exchange.accept(request)
     ended.set()
 

@@ -5,7 +5,15 @@ from pathlib import Path
 
 from tandem.core.limits import KIB, VALUE_BYTES_MAX
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, SIZE, WHOLE, Address, setting, shared
+from tandem.runtime.settings import (
+    DURATION_S,
+    OPTIONAL_ADDRESS,
+    SIZE,
+    WHOLE,
+    Address,
+    setting,
+    shared,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +22,9 @@ class KvspSettings:
 
     data: Path = shared.data()
     kvsp_address: Address = shared.kvsp_address()
+    kvsp_metrics: Address | None = setting(
+        OPTIONAL_ADDRESS, None, "where /metrics, /healthz and /readyz are served; none: nowhere"
+    )
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     # Measured on two cores: with 4, one put costs 40 % more CPU over all processes, since each

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tandem.backends.file import FileHome
 from tandem.backends.kvsp import KvspBackend
-from tandem.backends.port import Backend
+from tandem.backends.port import Backend, CollectableObjects
 from tandem.backends.s3.address import Location
 from tandem.backends.s3.opening import S3Options, open_s3_home
 from tandem.core.reply import Side
@@ -50,8 +50,14 @@ class HomeLabel:
 class Homes:
     """Both homes, open."""
 
-    backends: Mapping[Side, Backend]
+    rows: KvspBackend
+    objects: CollectableObjects
     labels: Mapping[Side, HomeLabel]
+
+    @property
+    def backends(self) -> Mapping[Side, Backend]:
+        """Both as homes."""
+        return {Side.KVSP: self.rows, Side.S3: self.objects}
 
     async def aclose(self) -> None:
         """Closes both."""
@@ -69,14 +75,15 @@ async def open_homes(choice: HomeChoice, clock: Clock, entropy: Entropy) -> Home
     kvsp = KvspBackend(choice.kvsp_address, entropy)
     kvsp.start()
     return Homes(
-        {Side.KVSP: kvsp, Side.S3: objects},
+        kvsp,
+        objects,
         {Side.KVSP: HomeLabel("kvsp", choice.kvsp_address, _nothing), Side.S3: label},
     )
 
 
 async def _open_objects(
     choice: HomeChoice, clock: Clock, entropy: Entropy
-) -> tuple[Backend, HomeLabel]:
+) -> tuple[CollectableObjects, HomeLabel]:
     if not choice.s3_bucket:
         path = choice.data / "objects.sqlite"
         return await FileHome.open(path, clock), HomeLabel("file", str(path), _nothing)

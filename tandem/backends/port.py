@@ -46,6 +46,8 @@ class ScanPage:
     home_time_us: int
     complete: bool = True
     """False when part of the home could not be listed, so that absence proves nothing."""
+    foreign: int = 0
+    """How many objects were passed over because no key can have their names."""
 
 
 class Backend(Protocol):

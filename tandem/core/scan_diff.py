@@ -4,18 +4,20 @@ KVSP lists name, version and digest; S3 lists name and ETag, which is the digest
 Equal digests mean equal records, because the version is inside the envelope.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tandem.core.record import Kind
 from tandem.core.reply import Side
 from tandem.core.version import Version
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a home's listing; what a home does not list is None."""
+class Entry(NamedTuple):
+    """One line of a home's listing; what a home does not list is None.
+
+    A tuple: a crawl makes two for every key, and a frozen dataclass costs four times as much.
+    """
 
     name: str
     digest: bytes
@@ -37,16 +39,21 @@ class Difference:
 
 
 class ScanDiff:
-    """Merges the two listings of one namespace. Feed pages in order; take the differences out.
+    """Merges the two listings of one range. Feed pages in order; take the differences out.
 
     A name is judged only once both listings have passed it.
     """
 
     def __init__(self) -> None:
-        self._pending: dict[Side, deque[Entry]] = {side: deque() for side in Side}
+        self._pending: dict[Side, list[Entry]] = {side: [] for side in Side}
         self._ended: dict[Side, bool] = dict.fromkeys(Side, False)
         self.equal = 0
         """How many names were found equal so far."""
+        self.dead: list[Entry] = []
+        """Those of them, since it was emptied last, that are tombstones or will expire, as KVSP
+        lists them: what a collector has to look at."""
+        self.judged = ""
+        """The last name that was judged."""
 
     def wants(self) -> Side | None:
         """The side whose next page is needed to go on; None when both have ended."""
@@ -59,20 +66,48 @@ class ScanDiff:
         """Takes one page and returns the differences that it settles, in order of names."""
         self._pending[side].extend(entries)
         self._ended[side] = ended
-        return list(self._settled())
-
-    def _settled(self) -> Iterator[Difference]:
         kvsp, s3 = self._pending[Side.KVSP], self._pending[Side.S3]
-        while (kvsp or self._ended[Side.KVSP]) and (s3 or self._ended[Side.S3]) and (kvsp or s3):
-            if not s3 or (kvsp and kvsp[0].name < s3[0].name):
-                left = kvsp.popleft()
-                yield Difference(left.name, left, None)
-            elif not kvsp or s3[0].name < kvsp[0].name:
-                right = s3.popleft()
-                yield Difference(right.name, None, right)
+        found: list[Difference] = []
+        left, right = self._merge(kvsp, s3, found)
+        if self._ended[Side.S3] and right == len(s3):
+            found += [Difference(entry.name, entry, None) for entry in kvsp[left:]]
+            left = len(kvsp)
+        if self._ended[Side.KVSP] and left == len(kvsp):
+            found += [Difference(entry.name, None, entry) for entry in s3[right:]]
+            right = len(s3)
+        self._drop(kvsp, left)
+        self._drop(s3, right)
+        return found
+
+    def _merge(
+        self, kvsp: list[Entry], s3: list[Entry], found: list[Difference]
+    ) -> tuple[int, int]:
+        """How far both were compared. (The loop of every crawl: one turn a name, no calls.)"""
+        left, right, equal = 0, 0, 0
+        lefts, rights = len(kvsp), len(s3)
+        dead, tombstone = self.dead, Kind.TOMBSTONE
+        while left < lefts and right < rights:
+            one, other = kvsp[left], s3[right]
+            name, theirs = one[0], other[0]
+            if name == theirs:
+                left += 1
+                right += 1
+                if one[1] != other[1]:
+                    found.append(Difference(name, one, other))
+                    continue
+                equal += 1
+                if one[5] or one[4] is tombstone:
+                    dead.append(one)
+            elif name < theirs:
+                left += 1
+                found.append(Difference(name, one, None))
             else:
-                left, right = kvsp.popleft(), s3.popleft()
-                if left.digest == right.digest:
-                    self.equal += 1
-                else:
-                    yield Difference(left.name, left, right)
+                right += 1
+                found.append(Difference(theirs, None, other))
+        self.equal += equal
+        return left, right
+
+    def _drop(self, pending: list[Entry], count: int) -> None:
+        if count:
+            self.judged = max(self.judged, pending[count - 1].name)
+            del pending[:count]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.crawl import Crawl, CrawlReport, CrawlRule
+from crawler.crawl import Crawl
+from crawler.report import CrawlReport, CrawlRule
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, ScanPage
 from tandem.core.envelope import seal, seal_tombstone

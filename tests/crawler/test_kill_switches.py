@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from crawler.crawl import Crawl, CrawlReport, CrawlRule
+from crawler.crawl import Crawl
 from crawler.kill_switches import LOOK_S, KillSwitches, SwitchedHome, switched
+from crawler.report import CrawlReport, CrawlRule
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.key import Key

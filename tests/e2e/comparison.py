@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
-from crawler.crawl import Crawl, CrawlRule
+from crawler.crawl import Crawl
+from crawler.report import CrawlRule
 from tandem.backends.port import Backend, ScanPage
 from tandem.core.key import Key
 from tandem.core.record import Kind, Record

@@ -126,7 +126,9 @@ class Deployment:
         self.data = directory / "data"
         self.bucket = bucket
         directory.mkdir(parents=True, exist_ok=True)
-        self.grpc, self.http, self.kvsp_address = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        self.grpc, self.http, self.kvsp_address, self.crawler_address = (
+            f"127.0.0.1:{free_port()}" for _ in range(4)
+        )
         self.environment = {
             **_clean_environment(),
             _MARK: str(directory),
@@ -134,6 +136,7 @@ class Deployment:
             "TANDEM_GRPC": self.grpc,
             "TANDEM_HTTP": self.http,
             "TANDEM_KVSP": self.kvsp_address,
+            "TANDEM_CRAWLER": self.crawler_address,
             "TANDEM_LOG_FORMAT": "json",
             "TANDEM_WORKERS": str(workers),
             "TANDEM_PAUSE": "1",

@@ -14,20 +14,21 @@ import pytest
 from tests.kvctl.serving import invoke
 
 PARTS = ("crawler", "gateway", "kvsp")
+_ADDRESSES = ("TANDEM_GRPC", "TANDEM_HTTP", "TANDEM_KVSP", "TANDEM_CRAWLER")
 
 
 class Machine:
-    """Three free addresses and a data directory."""
+    """Four free addresses and a data directory."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
         with ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
+            sockets = [held.enter_context(socket.socket()) for _ in range(4)]
             for free in sockets:
                 free.bind(("127.0.0.1", 0))
             addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]
         self.environment = {
-            **dict(zip(("TANDEM_GRPC", "TANDEM_HTTP", "TANDEM_KVSP"), addresses, strict=True)),
+            **dict(zip(_ADDRESSES, addresses, strict=True)),
             "TANDEM_DATA": str(data),
             "TANDEM_SHARED_MEMORY": "16MiB",
         }

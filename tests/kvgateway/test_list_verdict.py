@@ -1,7 +1,5 @@
 """What one name of a listing is taken for, for each way in which homes list it."""
 
-from dataclasses import replace
-
 import pytest
 
 from kvgateway.list_verdict import Dead, Doubt, Verdict, entry_of, judge
@@ -31,7 +29,7 @@ def kvsp(record: Record) -> Entry:
 
 def file(record: Record) -> Entry:
     """As the embedded file lists it."""
-    return replace(kvsp(record), expires_at_s=None, metadata=None)
+    return kvsp(record)._replace(expires_at_s=None, metadata=None)
 
 
 def s3(record: Record) -> Entry:

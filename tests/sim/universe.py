@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from crawler.crawl import Crawl, CrawlRule
+from crawler.crawl import Crawl
+from crawler.report import CrawlRule
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal

@@ -19,6 +19,7 @@ SHARED_KEYS = frozenset(
         "grpc_address",
         "http_address",
         "kvsp_address",
+        "crawler_address",
         "log_format",
         "log_level",
         "s3_bucket",

@@ -129,6 +129,10 @@ BOOLEAN: Kind[bool] = Kind("true or false", _boolean, lambda yes: str(yes).lower
 SIZE: Kind[int] = Kind("a size such as 65536, 64KiB or 1GiB", _size, _show_size, "SIZE")
 PATH: Kind[Path] = Kind("a path", lambda text: Path(_not_empty(text)), metavar="PATH")
 ADDRESS: Kind[Address] = Kind("host:port, such as 127.0.0.1:8781", _address, metavar="HOST:PORT")
+OPTIONAL_ADDRESS: Kind[Address | None] = Kind(
+    "host:port, or nothing", lambda text: _address(text) if text.strip() else None,
+    lambda address: str(address or ""), "HOST:PORT",
+)  # fmt: skip
 DURATION_S: Kind[float] = Kind(
     _DURATION, lambda text: _microseconds(text, "s") / 1e6,
     lambda value: _show_duration(value * 1e6), "DURATION",

@@ -34,6 +34,13 @@ def kvsp_address() -> Address:
     )  # fmt: skip
 
 
+def crawler_address() -> Address:
+    return setting(
+        ADDRESS, Address("127.0.0.1", 8783), "where the crawler is asked and told",
+        env="TANDEM_CRAWLER", flag="--crawler", shared=True,
+    )  # fmt: skip
+
+
 def s3_bucket() -> str:
     return setting(
         OPTIONAL_TEXT, "", "bucket of the object store; none: the embedded file home", shared=True

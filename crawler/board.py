@@ -1,0 +1,139 @@
+"""What the crawler shows and is told: progress, pause, runs that somebody asked for."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Final
+
+from crawler.book import Book
+from crawler.crawl import Crawl
+from tandem.core.crawl_range import Range
+from tandem.core.crawl_status import Crawled, RangeProgress, Run, RunRequest
+from tandem.errors import InvalidArgument, Overloaded
+from tandem.runtime.randomness import Entropy
+
+RUNS_WAITING_MAX: Final = 16
+RUNS_KEPT_MAX: Final = 64
+_ID_BYTES: Final = 6
+_PAUSED: Final = "paused"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What all rounds did."""
+
+    rounds: int = 0
+    crawls: int = 0
+    incomplete: int = 0
+    copied: int = 0
+    unhealed: int = 0
+    errors: int = 0
+    compared: int = 0
+    s3_requests: int = 0
+    kvsp_requests: int = 0
+
+
+class Board:
+    """Shared by the rounds, which write it, and the service, which reads it and asks for runs."""
+
+    def __init__(self, book: Book, entropy: Entropy) -> None:
+        self._book = book
+        self._entropy = entropy
+        self._going = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._waiting: deque[str] = deque()
+        self._runs: dict[str, Run] = {}
+        self._under_way: dict[tuple[str, int], tuple[Crawl, int]] = {}
+        self.doing = "starting"
+        self.counters = Counters()
+        self._latest: dict[str, Crawled] = {crawled.namespace: crawled for crawled in book.latest()}
+        if not book.word(_PAUSED):
+            self._going.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether a person has said stop; kept over restarts."""
+        return not self._going.is_set()
+
+    def pause(self) -> None:
+        """Nothing goes on behind the page that is on its way."""
+        self._book.keep(_PAUSED, "yes")
+        self._going.clear()
+
+    def go_on(self) -> None:
+        """The end of a pause."""
+        self._book.keep(_PAUSED, "")
+        self._going.set()
+
+    async def going(self) -> None:
+        """Returns when the crawler is not paused."""
+        await self._going.wait()
+
+    def ask(self, request: RunRequest) -> Run:
+        """Takes a request; InvalidArgument while paused, Overloaded when too many wait."""
+        if self.paused:
+            raise InvalidArgument("crawler", "is paused; `kvctl crawl resume` lets it go on")
+        if len(self._waiting) >= RUNS_WAITING_MAX:
+            raise Overloaded(f"{RUNS_WAITING_MAX} runs are waiting")
+        run = Run(self._entropy.token(_ID_BYTES).hex(), request)
+        self._runs[run.id] = run
+        while len(self._runs) > RUNS_KEPT_MAX:
+            del self._runs[next(iter(self._runs))]
+        self._waiting.append(run.id)
+        self._asked.set()
+        return run
+
+    async def asked(self, within_s: float) -> Run | None:
+        """The next request; None when none comes in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._asked.wait()
+        except TimeoutError:
+            return None
+        run = self._runs[self._waiting.popleft()]
+        if not self._waiting:
+            self._asked.clear()
+        return run
+
+    def ended(self, run: Run, failure: str, crawls: tuple[Crawled, ...]) -> None:
+        """A run is over."""
+        self._runs[run.id] = replace(run, ended=True, failure=failure, crawls=crawls)
+
+    def note(self, crawled: Crawled) -> None:
+        """A crawl of a namespace has ended."""
+        if crawled.began_us:
+            self._latest[crawled.namespace] = crawled
+
+    @property
+    def latest(self) -> tuple[Crawled, ...]:
+        """The last crawl of each namespace."""
+        return tuple(self._latest.values())
+
+    @property
+    def breakers_open(self) -> int:
+        """For how many namespaces the last crawl stopped repair."""
+        return sum(bool(crawled.stopped) for crawled in self.latest)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The last runs, the newest last."""
+        return tuple(self._runs.values())
+
+    def began(self, crawl: Crawl, within: Range, ranges: int) -> None:
+        """A range is being crawled."""
+        self._under_way[crawl.report.namespace, within.number] = (crawl, ranges)
+
+    def left(self, crawl: Crawl, within: Range) -> None:
+        """And no more."""
+        self._under_way.pop((crawl.report.namespace, within.number), None)
+
+    @property
+    def ranges(self) -> tuple[RangeProgress, ...]:
+        """Every range that is being crawled."""
+        return tuple(
+            RangeProgress(
+                namespace, number, ranges, crawl.position, crawl.report.tally.records,
+                crawl.report.tally.drifted,
+            )
+            for (namespace, number), (crawl, ranges) in self._under_way.items()
+        )  # fmt: skip

@@ -1,0 +1,173 @@
+"""The crawler's own SQLite file: checkpoints, history, breakers, whether it is paused.
+
+Small transactions in the loop's own thread: one takes about 0.1 ms, there is one for each page at
+most, and a crawler serves nobody. `synchronous=NORMAL` in WAL mode: a killed process loses nothing,
+a machine without power may lose the last moments, which the next run then does again.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from crawler.report import Checkpoint
+from tandem.core.crawl_status import Crawled, Stop
+from tandem.core.tally import Tally
+from tandem.errors import ConfigurationError
+
+_SCHEMA: Final = """
+create table if not exists checkpoint (
+    plan text not null, range integer not null, content text not null, primary key (plan, range)
+) without rowid;
+create table if not exists crawl (
+    namespace text not null, plan text not null, number integer not null, began_us integer not null,
+    ended_us integer not null, deep_parts integer not null, dry_run integer not null,
+    ranges integer not null, failure text not null, stopped text not null, tally text not null,
+    withheld text not null,
+    primary key (namespace, began_us, plan)
+) without rowid;
+create table if not exists stop (
+    namespace text primary key, at_us integer not null, changes integer not null,
+    why text not null, accepted integer not null
+) without rowid;
+create table if not exists word (name text primary key, value text not null) without rowid;
+"""
+CRAWLS_OF_NAMESPACE_MAX: Final = 2_000
+_DAY_US: Final = 86_400 * 1_000_000
+
+
+class Book:
+    """Opened by one crawler at a time; ConfigurationError when the file cannot be used."""
+
+    def __init__(self, path: Path, *, history_days: float = 30.0) -> None:
+        self._history_us = int(history_days * _DAY_US)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = normal")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigurationError([f"{path}: not the crawler's file: {error}"]) from error
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._db.close()
+
+    def save(self, plan: str, number: int, at: Checkpoint) -> None:
+        """How far the crawl of a range has come."""
+        content = {
+            "began_at_us": at.began_at_us, "saved_at_us": at.saved_at_us, "after": at.after,
+            "suspects": at.suspects, "splits": at.splits, "since_split": at.since_split,
+            "tally": at.tally,
+        }  # fmt: skip
+        self._db.execute(
+            "insert or replace into checkpoint values (?, ?, ?)", (plan, number, _json(content))
+        )
+
+    def checkpoint(self, plan: str, number: int) -> Checkpoint | None:
+        """What was saved last."""
+        row = self._db.execute(
+            "select content from checkpoint where plan = ? and range = ?", (plan, number)
+        ).fetchone()
+        if row is None:
+            return None
+        content = json.loads(row[0])
+        return Checkpoint(**{**content, "suspects": tuple(content["suspects"]),
+                             "splits": tuple(content["splits"])})  # fmt: skip
+
+    def drop(self, plan: str, number: int) -> None:
+        """The range is done."""
+        self._db.execute("delete from checkpoint where plan = ? and range = ?", (plan, number))
+
+    def enter(self, crawled: Crawled) -> None:
+        """A crawl has ended: in one transaction it enters the history, what belonged to it goes,
+        and so does what is too old. Entering it again changes nothing."""
+        with self._transaction():
+            self._db.execute(
+                "insert or replace into crawl values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    crawled.namespace, crawled.plan, crawled.number, crawled.began_us,
+                    crawled.ended_us, crawled.deep_parts, crawled.dry_run, crawled.ranges,
+                    crawled.failure, crawled.stopped, _json(crawled.tally.document()),
+                    crawled.withheld,
+                ),
+            )  # fmt: skip
+            if not crawled.failure:
+                self._db.execute("delete from checkpoint where plan = ?", (crawled.plan,))
+            self._db.execute(
+                "delete from crawl where namespace = ?1 and (began_us < ?2 or began_us <= (select"
+                " began_us from crawl where namespace = ?1 order by began_us desc limit 1"
+                " offset ?3))",
+                (crawled.namespace, crawled.began_us - self._history_us, CRAWLS_OF_NAMESPACE_MAX),
+            )
+
+    def history(self, namespace: str = "", since_us: int = 0, limit: int = 1000) -> list[Crawled]:
+        """The last crawls, the newest first; of all namespaces for ""."""
+        rows = self._db.execute(
+            "select * from crawl where (?1 = '' or namespace = ?1) and began_us >= ?2"
+            " order by began_us desc, namespace limit ?3",
+            (namespace, since_us, limit),
+        )
+        return [_crawled(row) for row in rows]
+
+    def latest(self) -> list[Crawled]:
+        """The last crawl of each namespace."""
+        rows = self._db.execute("select namespace, max(began_us) from crawl group by namespace")
+        return [self.history(namespace, began_us, 1)[0] for namespace, began_us in rows.fetchall()]
+
+    def stop(self, stop: Stop) -> None:
+        """A breaker has opened, and stays so until a person says otherwise."""
+        self._db.execute(
+            "insert or replace into stop values (?, ?, ?, ?, ?)",
+            (stop.namespace, stop.at_us, stop.changes, stop.why, stop.accepted),
+        )
+
+    def stops(self) -> Mapping[str, Stop]:
+        """The breakers by namespace."""
+        return {row[0]: Stop(*row) for row in self._db.execute("select * from stop")}
+
+    def accept(self) -> list[Stop]:
+        """A person allows as many changes as each breaker has named; which were open."""
+        opened = [stop for stop in self.stops().values() if not stop.accepted]
+        with self._transaction():
+            self._db.execute("update stop set accepted = changes where accepted = 0")
+        return opened
+
+    def passed(self, namespace: str) -> None:
+        """A crawl has ended without being stopped."""
+        self._db.execute("delete from stop where namespace = ?", (namespace,))
+
+    def word(self, name: str) -> str:
+        """What was kept under a name; "" for nothing."""
+        row = self._db.execute("select value from word where name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def keep(self, name: str, value: str) -> None:
+        """Keeps a text under a name."""
+        self._db.execute("insert or replace into word values (?, ?)", (name, value))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+
+
+def _crawled(row: tuple[Any, ...]) -> Crawled:
+    namespace, plan, number, began_us, ended_us, deep, dry_run, ranges, *words = row
+    failure, stopped, tally, withheld = words
+    return Crawled(
+        namespace, plan, number, began_us, ended_us, deep, bool(dry_run), ranges, failure, stopped,
+        Tally.of(json.loads(tally)), withheld,
+    )  # fmt: skip
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, separators=(",", ":"))

@@ -1,0 +1,203 @@
+"""One crawl of one namespace: its ranges in parallel, shared with other crawlers, added up."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crawler.board import Board
+from crawler.book import Book
+from crawler.collecting import Collector
+from crawler.crawl import Crawl
+from crawler.pace import Pace
+from crawler.plans import LEASE_US, NoPlan, Plan, Plans
+from crawler.report import CrawlMode, CrawlReport, CrawlRule
+from tandem.backends.port import Backend
+from tandem.core.crawl_range import Range, next_splits
+from tandem.core.crawl_status import Crawled, RunRequest, Stop
+from tandem.core.reply import Side
+from tandem.core.tally import Tally
+
+_POLL_S = 1.0
+"""How often a range is looked at that another crawler is at."""
+_RENEW_S = LEASE_US / 3_000_000
+_ALONE = "dry run"
+"""The plan of a crawl that touches nothing, and so shares nothing."""
+
+
+@dataclass(slots=True)
+class _Task:
+    """The crawl of a namespace while it runs."""
+
+    plan: Plan
+    request: RunRequest
+    accepted: int
+    waiting: list[Range]
+    shared: bool
+    reports: dict[int, CrawlReport] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    elsewhere: list[Range] = field(default_factory=list)
+
+
+class NamespaceCrawls:
+    """Crawls namespaces for one crawler."""
+
+    def __init__(
+        self,
+        *,
+        homes: Mapping[Side, Backend],
+        plans: Plans,
+        book: Book,
+        board: Board,
+        rule: CrawlRule,
+        pace: Pace,
+        ranges_at_once: int = 4,
+        deep_parts: int = 0,
+        collector: Collector | None = None,
+    ) -> None:
+        self._homes = homes
+        self._plans = plans
+        self._book = book
+        self._board = board
+        self._pace = pace
+        self._ranges_at_once = ranges_at_once
+        self._deep_parts = deep_parts
+        self._collector = collector
+        self.rule = rule
+
+    async def crawl(
+        self, namespace: str, request: RunRequest | None = None, urgent: Sequence[str] = ()
+    ) -> Crawled:
+        """Crawls all ranges of a namespace, those with `urgent` names first.
+
+        Without a `request` it joins the crawl that is under way or begins the next one.
+        """
+        try:
+            task = await self._begin(namespace, request)
+        except NoPlan as error:
+            return Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
+        task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
+        await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
+        while task.elsewhere and not task.failures:
+            await asyncio.sleep(_POLL_S)
+            task.waiting, task.elsewhere = task.elsewhere, []
+            await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
+        return self._enter(task)
+
+    async def _begin(self, namespace: str, request: RunRequest | None) -> _Task:
+        stop = self._book.stops().get(namespace)
+        accepted = stop.accepted if stop else 0
+        plan = await self._plans.current(namespace)
+        if request is not None and request.dry_run:
+            number, splits = (plan.number, plan.splits) if plan else (0, ())
+            alone = Plan(_ALONE, namespace, number, splits, request.deep_parts)
+            return _Task(alone, request, 0, [*alone.ranges], shared=False)
+        asked = request or RunRequest(namespace, self._deep_parts)
+        if plan is None or request is not None:
+            plan = await self._next(namespace, plan, asked)
+        else:
+            done = await self._done(plan)
+            if len(done) == len(plan.ranges):
+                plan = await self._next(namespace, plan, asked, done)
+        return _Task(plan, asked, accepted, [*plan.ranges], shared=True)
+
+    async def _next(
+        self, namespace: str, plan: Plan | None, asked: RunRequest,
+        done: Sequence[CrawlReport] | None = None,
+    ) -> Plan:  # fmt: skip
+        if plan is None:
+            return await self._plans.begin(namespace, 1, (), asked.deep_parts)
+        found = [report.splits for report in done or await self._done(plan)]
+        splits = next_splits(plan.splits, found)
+        return await self._plans.begin(namespace, plan.number + 1, splits, asked.deep_parts)
+
+    async def _done(self, plan: Plan) -> list[CrawlReport]:
+        leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
+        return [lease.report for lease in leases if lease is not None and lease.report is not None]
+
+    async def _work(self, task: _Task) -> None:
+        """Takes ranges until none is left."""
+        while task.waiting:
+            within = task.waiting.pop()
+            try:
+                await self._range(task, within)
+            except NoPlan as error:
+                task.failures.append(str(error))
+
+    async def _range(self, task: _Task, within: Range) -> None:
+        plan, number = task.plan, within.number
+        if task.shared:
+            lease = await self._plans.take(plan, number)
+            if lease.report is not None:
+                task.reports[number] = lease.report
+                return
+            if not self._plans.is_mine(lease):
+                task.elsewhere.append(within)
+                return
+        report = await self._crawl_and_collect(task, within)
+        task.reports[number] = report
+        if report.failure:
+            task.failures.append(report.failure)
+            if task.shared:
+                await self._plans.release(plan, number)
+        elif task.shared:
+            await self._plans.finish(plan, number, report)
+            self._book.drop(plan.id, number)
+
+    async def _crawl_and_collect(self, task: _Task, within: Range) -> CrawlReport:
+        collector = self._collector if task.shared else None
+        before = await collector.look() if collector is not None else None
+        report = await self._crawl(task, within)
+        if collector is not None and before is not None and report.equal and not report.resumed:
+            await collector.collect(report, within, before, task.accepted)
+        return report
+
+    async def _crawl(self, task: _Task, within: Range) -> CrawlReport:
+        plan, book, loop = task.plan, self._book, asyncio.get_running_loop()
+        renew_at_s = loop.time() + _RENEW_S
+
+        async def hold() -> str:
+            nonlocal renew_at_s
+            await self._board.going()
+            if task.shared and loop.time() >= renew_at_s:
+                renew_at_s = loop.time() + _RENEW_S
+                if not self._plans.is_mine(await self._plans.take(plan, within.number)):
+                    return "another crawler is at the range"
+            return ""
+
+        mode = CrawlMode(plan.number, plan.deep_parts, task.request.dry_run, task.accepted)
+        crawl = Crawl(
+            self._homes, plan.namespace, self.rule, within=within, mode=mode, pace=self._pace,
+            resume=book.checkpoint(plan.id, within.number) if task.shared else None,
+            save=(lambda at: book.save(plan.id, within.number, at)) if task.shared else None,
+            hold=hold,
+        )  # fmt: skip
+        self._board.began(crawl, within, len(plan.ranges))
+        try:
+            return await crawl.run()
+        finally:
+            self._board.left(crawl, within)
+
+    def _enter(self, task: _Task) -> Crawled:
+        """Adds up the ranges, and enters the sum in the history and the breakers."""
+        plan, tally = task.plan, Tally()
+        reports = [task.reports[number] for number in sorted(task.reports)]
+        for report in reports:
+            tally.add(report.tally)
+        failure = task.failures[0] if task.failures else ""
+        stops = [report.stopped for report in reports if report.stopped is not None]
+        crawled = Crawled(
+            plan.namespace, plan.id, plan.number,
+            min((report.began_at_us for report in reports), default=0),
+            max((report.ended_at_us for report in reports), default=0),
+            plan.deep_parts, task.request.dry_run, len(plan.ranges), failure,
+            "; ".join(map(str, stops)), tally,
+            next((report.withheld for report in reports if report.withheld), ""),
+        )  # fmt: skip
+        if crawled.began_us:
+            self._book.enter(crawled)
+        if stops:
+            changes = sum(stop.changes for stop in stops)
+            self._book.stop(Stop(plan.namespace, crawled.ended_us, changes, crawled.stopped))
+        elif not failure and not crawled.dry_run:
+            self._book.passed(plan.namespace)
+        return crawled

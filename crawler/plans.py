@@ -1,0 +1,205 @@
+"""What several crawlers share: the plan of a namespace's crawl, and who is at which range.
+
+Plans and leases are records of the identity namespace, in KVSP alone: it has one clock for all, a
+write is one atomic statement, and without KVSP there is nothing to compare anyway. (On S3 each
+would cost money.) A lease saves work and nothing hangs on it: two crawlers that believe to hold one
+do everything twice, and all that they do is conditional. So it needs no compare-and-swap: who finds
+a lease free writes its own name, reads it back, and gives way when another name is there.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from crawler.report import CrawlReport
+from tandem.backends.port import Backend
+from tandem.core.crawl_range import Range, ranges
+from tandem.core.envelope import seal
+from tandem.core.key import IDENTITY_NAMESPACE, Key
+from tandem.core.mass_change import MassWork, NeedsPerson
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Found, Stored, Superseded
+from tandem.core.tally import Tally
+from tandem.core.version import Version
+from tandem.runtime.randomness import Entropy
+
+LEASE_US: Final = 60_000_000
+_NONCE_BYTES: Final = 8
+_ID_BYTES: Final = 8
+
+
+class NoPlan(Exception):
+    """KVSP did not answer, or holds something else; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One crawl of one namespace, by whoever takes part."""
+
+    id: str
+    namespace: str
+    number: int
+    splits: tuple[str, ...] = ()
+    deep_parts: int = 0
+
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        """Its parts."""
+        return ranges(self.splits)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who is at a range, and once it is done, what was found."""
+
+    holder: str
+    until_us: int
+    report: CrawlReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    content: Mapping[str, object] = field(default_factory=dict)
+    time_us: int = 0
+    version: Version | None = None
+
+
+class Plans:
+    """One crawler's view of what is shared. Every method may raise NoPlan."""
+
+    def __init__(self, kvsp: Backend, me: str, entropy: Entropy, deadline_s: float = 10.0) -> None:
+        self._kvsp = kvsp
+        self._me = me
+        self._entropy = entropy
+        self._deadline_s = deadline_s
+
+    async def current(self, namespace: str) -> Plan | None:
+        """The plan that was made last."""
+        content = (await self._read(_plan_key(namespace))).content
+        if not content:
+            return None
+        try:
+            splits = content["splits"]
+            assert isinstance(splits, list)
+            return Plan(
+                str(content["id"]), namespace, int(str(content["number"])),
+                tuple(map(str, splits)), int(str(content["deep_parts"])),
+            )  # fmt: skip
+        except (KeyError, ValueError, AssertionError) as error:
+            raise NoPlan(f"not a plan: {error!r}") from error
+
+    async def begin(self, namespace: str, number: int, splits: Sequence[str], deep: int) -> Plan:
+        """Makes a new plan; the one that is returned may be another crawler's."""
+        mine = Plan(self._entropy.token(_ID_BYTES).hex(), namespace, number, tuple(splits), deep)
+        content = {"id": mine.id, "number": number, "splits": splits, "deep_parts": deep}
+        await self._write(_plan_key(namespace), content, await self._read(_plan_key(namespace)))
+        return await self.current(namespace) or mine
+
+    async def lease(self, plan: Plan, number: int) -> Lease | None:
+        """Who is at a range; None when nobody is."""
+        return _lease_in(await self._read(_lease_key(plan, number)), plan)
+
+    async def take(self, plan: Plan, number: int) -> Lease:
+        """Takes or renews the lease of a range unless another crawler holds it or it is done; who
+        holds it now."""
+        key = _lease_key(plan, number)
+        read = await self._read(key)
+        held = _lease_in(read, plan)
+        if held is not None and (held.report is not None or not self.is_mine(held)):
+            return held
+        until_us = read.time_us + LEASE_US
+        await self._write(key, {"plan": plan.id, "holder": self._me, "until_us": until_us}, read)
+        return _lease_in(await self._read(key), plan) or Lease("", 0)
+
+    def is_mine(self, lease: Lease) -> bool:
+        """Whether this crawler holds it."""
+        return lease.holder == self._me
+
+    async def finish(self, plan: Plan, number: int, report: CrawlReport) -> None:
+        """Enters what was found of a range: at once and as a whole."""
+        key = _lease_key(plan, number)
+        content = {"plan": plan.id, "holder": self._me, "until_us": 0, "report": _fields(report)}
+        await self._write(key, content, await self._read(key))
+
+    async def release(self, plan: Plan, number: int) -> None:
+        """Lets others have a range that this crawler could not finish."""
+        key = _lease_key(plan, number)
+        read = await self._read(key)
+        held = _lease_in(read, plan)
+        if held is not None and held.report is None and self.is_mine(held):
+            await self._write(key, {}, read)
+
+    async def _read(self, key: Key) -> _Read:
+        reply = await self._kvsp.get(key, self._deadline_s)
+        if isinstance(reply, Failed):
+            raise NoPlan(f"kvsp: {reply}")
+        if not isinstance(reply, Found):
+            return _Read(time_us=reply.home_time_us)
+        try:
+            content = json.loads(reply.record.value)
+        except ValueError as error:
+            raise NoPlan(f"{key.name} is not JSON: {error}") from error
+        return _Read(content, reply.home_time_us, reply.record.version)
+
+    async def _write(self, key: Key, content: Mapping[str, object], over: _Read) -> None:
+        value = json.dumps(content, separators=(",", ":")).encode()
+        reply = await self._kvsp.put_if_newer(key, self._sealed(value, over), self._deadline_s)
+        if not isinstance(reply, Stored | Superseded):
+            raise NoPlan(f"kvsp: {reply}")
+
+    def _sealed(self, value: bytes, over: _Read) -> Record:
+        """Stamped by KVSP's clock, above what was read."""
+        time_us = over.time_us
+        if over.version is not None:
+            time_us = max(time_us, over.version.time_us + 1)
+        return seal(Version.at(time_us, self._entropy.token(_NONCE_BYTES)), value)
+
+
+def _plan_key(namespace: str) -> Key:
+    return Key(IDENTITY_NAMESPACE, f"crawl/{namespace}")
+
+
+def _lease_key(plan: Plan, number: int) -> Key:
+    return Key(IDENTITY_NAMESPACE, f"crawl/{plan.namespace}/{number}")
+
+
+def _lease_in(read: _Read, plan: Plan) -> Lease | None:
+    """The lease, unless it belongs to an earlier plan or has run out by KVSP's clock."""
+    content = read.content
+    if content.get("plan") != plan.id:
+        return None
+    report = content.get("report")
+    if isinstance(report, dict):
+        return Lease(str(content["holder"]), 0, _report_of(plan.namespace, report))
+    until_us = int(str(content["until_us"]))
+    return Lease(str(content["holder"]), until_us) if until_us > read.time_us else None
+
+
+def _fields(report: CrawlReport) -> dict[str, object]:
+    stopped = report.stopped
+    return {
+        "began_at_us": report.began_at_us,
+        "ended_at_us": report.ended_at_us,
+        "splits": report.splits,
+        "withheld": report.withheld,
+        "stopped": [stopped.work.name, stopped.changes, stopped.records] if stopped else [],
+        "tally": report.tally.document(),
+    }
+
+
+def _report_of(namespace: str, fields: Mapping[str, object]) -> CrawlReport:
+    splits, stopped, tally = fields["splits"], fields["stopped"], fields["tally"]
+    assert isinstance(splits, list)
+    assert isinstance(stopped, list)
+    assert isinstance(tally, dict)
+    work = NeedsPerson(MassWork[stopped[0]], stopped[1], stopped[2]) if stopped else None
+    return CrawlReport(
+        namespace,
+        int(str(fields["began_at_us"])),
+        int(str(fields["ended_at_us"])),
+        Tally.of(tally),
+        [str(split) for split in splits],
+        stopped=work,
+        withheld=str(fields["withheld"]),
+    )

@@ -1,0 +1,106 @@
+"""What a crawl is told and what it finds: rule, mode, checkpoint, report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tandem.core.drift import Drift
+from tandem.core.mass_change import MASS_LIMIT, MassLimit, NeedsPerson
+from tandem.core.reply import Side
+from tandem.core.scan_diff import Entry
+from tandem.core.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlRule:
+    """How a crawl works."""
+
+    page_names: int = 1000
+    settle_s: float = 2.0
+    heals_at_once: int = 16
+    deadline_s: float = 10.0
+    differences_max: int = 10_000
+    """Differences that wait for their second look at once; above, the crawl pauses for them."""
+    dead_max: int = 10_000
+    """So many dead records of a range are collected after one crawl; the next takes more."""
+    range_names: int = 100_000
+    """A range with more names than this is split for the next crawl."""
+    limit: MassLimit = MASS_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlMode:
+    """What a crawl is asked to do."""
+
+    number: int = 0
+    """Counts the crawls of a namespace."""
+    deep_parts: int = 0
+    """Reads and checks the bytes of one key of so many; 0 of none, 1 of all."""
+    dry_run: bool = False
+    """Counts, and changes nothing."""
+    accepted: int = 0
+    """How many repairs a person has allowed beyond the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a crawl of a range has come."""
+
+    began_at_us: int
+    saved_at_us: int
+    """The homes' time, as `began_at_us`."""
+    after: str
+    suspects: tuple[str, ...]
+    splits: tuple[str, ...]
+    since_split: int
+    tally: Mapping[str, object]
+    """See `Tally.document`: a copy, while the crawl counts on."""
+
+
+@dataclass(slots=True)
+class CrawlReport:
+    """What one crawl of one range, or of all ranges of a namespace, found."""
+
+    namespace: str
+    began_at_us: int = 0
+    """The smaller of the homes' times when it began; 0 when a home did not tell it."""
+    ended_at_us: int = 0
+    tally: Tally = field(default_factory=Tally)
+    splits: list[str] = field(default_factory=list)
+    """Where the range should be divided."""
+    failure: str = ""
+    """Why the crawl did not see everything; empty when it did."""
+    dead: list[Entry] = field(default_factory=list)
+    """Some of what both homes hold and nobody can read: what may go for good."""
+    remains: list[str] = field(default_factory=list)
+    """Some of the names that S3 holds below the floor and KVSP has dropped."""
+    resumed: bool = False
+    """Whether another run of the crawler saw a part of it."""
+    withheld: str = ""
+    """Why nothing could be collected though there was something."""
+    stopped: NeedsPerson | None = None
+    """Why repair was stopped; None when it was not."""
+
+    @property
+    def equal_keys(self) -> int:
+        """How many names both homes listed alike."""
+        return self.tally.equal
+
+    @property
+    def in_flight(self) -> int:
+        """How many differences had gone when they were looked at again, or were too young."""
+        return self.tally.keys[Drift.IN_FLIGHT]
+
+    @property
+    def copied(self) -> Mapping[Side, int]:
+        """Records that a home lacked or held in an older version, and that were written to it."""
+        return self.tally.copied
+
+    @property
+    def unhealed(self) -> list[str]:
+        """Some of what stays unequal, with the reasons."""
+        return self.tally.unhealed
+
+    @property
+    def equal(self) -> bool:
+        """Whether both homes hold the same now, as far as the crawl has seen."""
+        return not (self.failure or self.tally.unhealed_keys or self.stopped)

@@ -1,0 +1,131 @@
+"""The second look at keys that the listings show differently: read both homes, count, heal."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from crawler.pace import Pace
+from crawler.report import CrawlMode, CrawlReport, CrawlRule
+from tandem.backends.heal import Healed, LeftToSweep, NotHealed, heal
+from tandem.backends.port import Backend
+from tandem.core.drift import HEALABLE, Drift, Sighting, sighting
+from tandem.core.key import Key
+from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
+from tandem.core.mass_change import MassWork, mass_change
+from tandem.core.reply import Found, Side
+from tandem.runtime import logs
+
+_LOG = logs.get("crawler")
+_MICRO: Final = 1_000_000
+_SETTLED: Final = Sighting(Drift.IN_FLIGHT)
+"""A difference that has gone by itself."""
+
+
+class SecondLook:
+    """Looks at keys of one namespace for one crawl, and counts into its report."""
+
+    def __init__(
+        self,
+        homes: Mapping[Side, Backend],
+        rule: CrawlRule,
+        mode: CrawlMode,
+        pace: Pace,
+        report: CrawlReport,
+    ) -> None:
+        self._homes = homes
+        self._rule = rule
+        self._mode = mode
+        self._pace = pace
+        self._report = report
+        self._gate = asyncio.Semaphore(rule.heals_at_once)
+        self._changes = 0
+
+    async def again(self, names: Sequence[str]) -> None:
+        """Gives writes in flight their time, then counts and heals what still differs."""
+        await asyncio.sleep(self._rule.settle_s)
+        sightings = await asyncio.gather(*(self._see(name) for name in names))
+        to_heal: list[tuple[str, Sighting]] = []
+        for name, seen in zip(names, sightings, strict=True):
+            if seen.drift in HEALABLE:
+                to_heal.append((name, seen))
+            else:
+                self._count(name, seen)
+        if self._may_heal(len(to_heal)):
+            await asyncio.gather(*(self._heal(name, seen) for name, seen in to_heal))
+        else:
+            for name, seen in to_heal:
+                self._report.tally.saw(seen)
+                self._report.tally.not_healed(f"{name}: {seen.drift.value}")
+
+    async def deep(self, names: Sequence[str]) -> list[str]:
+        """Reads keys that are listed alike; those whose bytes are not what the digests say."""
+        sightings = await asyncio.gather(*(self._see(name) for name in names))
+        self._report.tally.deep += len(names)
+        return [
+            name
+            for name, seen in zip(names, sightings, strict=True)
+            if seen is not _SETTLED and seen.drift is not Drift.IN_FLIGHT
+        ]
+
+    async def _see(self, name: str) -> Sighting:
+        key, deadline_s = Key(self._report.namespace, name), self._rule.deadline_s
+        async with self._gate:
+            await self._pace.request()
+            kvsp, s3 = await asyncio.gather(
+                self._homes[Side.KVSP].get(key, deadline_s),
+                self._homes[Side.S3].get(key, deadline_s),
+            )
+        size = sum(len(one.record.envelope) for one in (kvsp, s3) if isinstance(one, Found))
+        tally = self._report.tally
+        tally.kvsp_requests += 1
+        tally.s3_requests += 1
+        tally.bytes_read += size
+        await self._pace.carried(size)
+        settle_us = int(self._rule.settle_s * _MICRO)
+        began_us = self._report.began_at_us + WHOLE_SECOND_CLOCK_SKEW_MAX_US
+        return sighting(kvsp, s3, settle_us=settle_us, began_us=began_us) or _SETTLED
+
+    def _count(self, name: str, seen: Sighting) -> None:
+        """Counts what no heal can change."""
+        tally = self._report.tally
+        tally.saw(seen)
+        if seen.drift in {Drift.ZOMBIE, Drift.RETIRED}:
+            self._note_remains(name)
+        if seen.drift in {Drift.UNKNOWN, Drift.FOREIGN}:
+            tally.not_healed(f"{name}: {seen.why}")
+
+    def _note_remains(self, name: str) -> None:
+        if len(self._report.remains) < self._rule.dead_max:
+            self._report.remains.append(name)
+
+    def _may_heal(self, count: int) -> bool:
+        """Whether so many more repairs are allowed; the breaker stays open for the whole crawl."""
+        if not count or self._mode.dry_run or self._report.stopped is not None:
+            return False
+        records = self._report.tally.records + count
+        self._changes += count
+        self._report.stopped = mass_change(
+            MassWork.REPAIR, self._changes, records, self._rule.limit, self._mode.accepted
+        )
+        return self._report.stopped is None
+
+    async def _heal(self, name: str, seen: Sighting) -> None:
+        tally = self._report.tally
+        async with self._gate:
+            await self._pace.request()
+            key = Key(self._report.namespace, name)
+            outcome = await heal(self._homes, key, self._rule.deadline_s)
+        if seen.drift is Drift.OTHER_BYTES:
+            _LOG.error("corruption", namespace=key.namespace, key=name, outcome=str(outcome))
+        match outcome:
+            case Healed(()):
+                tally.saw(_SETTLED)
+            case Healed(copied):
+                tally.saw(seen)
+                tally.healed(copied, seen.seen_us - seen.since_us)
+            case LeftToSweep():
+                tally.saw(seen._replace(drift=Drift.ZOMBIE))
+                self._note_remains(name)
+            case NotHealed(reasons):
+                tally.saw(seen)
+                tally.not_healed(f"{name}: {'; '.join(reasons)}")

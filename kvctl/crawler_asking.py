@@ -1,0 +1,108 @@
+"""The option that names the crawler, and the way from a command to it."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import click
+
+from kvctl.asking import Asked, asks, configured, form
+from kvctl.endings import Ended, Ending, ending_of
+from tandem.client.crawler import CrawlerClient
+from tandem.core.crawl_status import Crawled
+from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
+from tandem.errors import TandemError, Unauthenticated, Unavailable
+from tandem.runtime.settings import ADDRESS, Address
+
+CRAWLER_HELP: Final = "Where the crawler is. [default: TANDEM_CRAWLER, or 127.0.0.1:8783]"
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def asks_crawler(
+    command: Callable[Concatenate[Asked, _P], None],
+) -> Callable[_P, None]:
+    """Gives a command --crawler beside the common options; `Asked.gateway` is the gateway still,
+    and `crawler_of` tells where the crawler is."""
+
+    @click.option("--crawler", type=form(ADDRESS), help=CRAWLER_HELP)
+    @functools.wraps(command)
+    def asking(asked: Asked, *args: _P.args, **given: _P.kwargs) -> None:
+        crawler = given.pop("crawler", None)
+        click.get_current_context().meta[_AT] = crawler
+        command(asked, *args, **given)
+
+    return asks(asking)  # type: ignore[arg-type]  # the option is taken out again
+
+
+_AT: Final = "kvctl.crawler"
+
+
+def crawler_of(asked: Asked) -> Address:
+    """Where the crawler is."""
+    given: Address | None = click.get_current_context().meta.get(_AT)
+    return given or configured(asked.surroundings.environment).crawler_address
+
+
+def ask_crawler(asked: Asked, work: Callable[[CrawlerClient], Awaitable[_T]]) -> _T:
+    """Sees `work` through with a client of the crawler; every failure becomes an `Ended`."""
+    address = crawler_of(asked)
+
+    async def asking() -> _T:
+        client = CrawlerClient(str(address), token=asked.token, timeout_s=asked.timeout_s)
+        try:
+            async with client as crawler:
+                return await work(crawler)
+        except Unauthenticated as error:
+            raise Ended(
+                Ending.NEGATIVE,
+                f"the crawler at {address} lets nobody in so: {error}\n"
+                "Give its admin token with --token or TANDEM_TOKEN.",
+            ) from None
+        except Unavailable as error:
+            raise Ended(
+                Ending.UNAVAILABLE,
+                f"no crawler at {address}: {error}\n"
+                "Start one with `kvctl up` or `crawler`, or name another one with --crawler"
+                " HOST:PORT or TANDEM_CRAWLER.",
+            ) from None
+        except TandemError as error:
+            raise ending_of(error, address) from None
+
+    return asked.complete(asking)
+
+
+def namespace_id(asked: Asked, namespace: str | None) -> str:
+    """The id behind a title or an id; "" for None. Only a title needs a gateway."""
+    if not namespace:
+        return ""
+    if is_namespace_id(namespace) or namespace == SYSTEM_NAMESPACE:
+        return namespace
+    return asked.ask(lambda client: client.namespaces.id_of(namespace), namespace)
+
+
+def titles(asked: Asked) -> dict[str, str]:
+    """Titles by id; empty where no gateway answers."""
+    try:
+        found = asked.ask(lambda client: client.namespaces.list())
+    except Ended:
+        return {}
+    return {one.id: one.title for one in found}
+
+
+def shown_name(namespace: str, known: dict[str, str]) -> str:
+    """What people call a namespace."""
+    if namespace == SYSTEM_NAMESPACE:
+        return "(registry)"
+    return known.get(namespace, namespace)
+
+
+def verdict_status(crawls: list[Crawled]) -> Ending:
+    """How a command ends that has shown crawls."""
+    if any(crawled.stopped for crawled in crawls):
+        return Ending.BREAKER
+    if any(crawled.failure for crawled in crawls):
+        return Ending.UNAVAILABLE
+    drifted = any(crawled.tally.drifted or crawled.tally.unhealed_keys for crawled in crawls)
+    return Ending.DRIFT if drifted else Ending.OK

@@ -1,0 +1,152 @@
+"""`kvctl drift`: one crawl now, what crawls have found, and the crawler at work."""
+
+import asyncio
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from kvctl import drift_page
+from kvctl.asking import Asked, form
+from kvctl.crawl import status_text
+from kvctl.crawler_asking import (
+    ask_crawler,
+    asks_crawler,
+    namespace_id,
+    titles,
+    verdict_status,
+)
+from kvctl.drift_report import NO_CRAWL, as_csv, document, table
+from kvctl.endings import Ended, Ending
+from kvctl.output import on_terminal, print_json, print_line
+from kvctl.progress import Display
+from tandem.client.crawler import CrawlerClient
+from tandem.core.crawl_status import Crawled, CrawlerStatus, Run, RunRequest
+from tandem.runtime.settings import DURATION_S
+
+_DAY_US = 86_400 * 1_000_000
+
+
+@click.group("drift")
+def drift_group() -> None:
+    """What differs between the homes: look now, read the reports, watch."""
+
+
+@drift_group.command("scan")
+@click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
+@click.option("--deep", is_flag=True, help="Read and check the bytes of every key too.")
+@click.option(
+    "--deep-parts", type=click.IntRange(1), help="Read the bytes of one key of so many instead."
+)
+@click.option("--dry-run", is_flag=True, help="Count, and repair nothing.")
+@asks_crawler
+def scan_command(
+    asked: Asked, namespace: str | None, deep: bool, deep_parts: int | None, dry_run: bool
+) -> None:
+    """Have the crawler compare both homes now, and show what it found.
+
+    Exits 4 when there was drift (repaired or not), 5 when a breaker stopped the repair, 3 when not
+    everything could be seen.
+    """
+    request = RunRequest(namespace_id(asked, namespace), deep_parts or int(deep), dry_run)
+    shown = on_terminal() and not asked.as_json
+    run = ask_crawler(asked, lambda crawler: _scanned(crawler, request, shown))
+    crawls = [*run.crawls]
+    _show(asked, crawls)
+    if run.failure:
+        raise Ended(Ending.UNAVAILABLE, f"not everything was compared: {run.failure}")
+    raise click.exceptions.Exit(int(verdict_status(crawls)))
+
+
+async def _scanned(crawler: CrawlerClient, request: RunRequest, shown: bool) -> Run:
+    run_id = await crawler.run(request)
+    with Display("comparing", shown=shown) as display:
+        async for status in crawler.watch(0.2):
+            for run in status.runs:
+                if run.id == run_id and run.ended:
+                    return run
+            display.advance(sum(one.compared for one in status.ranges), 0)
+    raise Ended(Ending.UNAVAILABLE, "the crawler ended before the crawl did")
+
+
+@drift_group.command("report")
+@click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
+@click.option("--days", type=click.FloatRange(min=0), default=30.0, show_default=True)
+@click.option("--csv", "as_csv_", is_flag=True, help="Print every crawl as a line of CSV.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="Write one page with charts, which needs nothing from outside.",
+)  # fmt: skip
+@asks_crawler
+def report_command(
+    asked: Asked, namespace: str | None, days: float, as_csv_: bool, html: Path | None
+) -> None:
+    """Show what the last crawls found; with --json, one crawl a line, the newest first.
+
+    Exits 4 when the last crawl of a namespace found drift, 5 when a breaker is open, 1 when no
+    crawl has ended yet.
+    """
+    since_us = max(0, asked.clock.now_us() - int(days * _DAY_US))
+    wanted = namespace_id(asked, namespace)
+    crawls = [
+        *ask_crawler(asked, lambda crawler: crawler.report(wanted, since_us=since_us, limit=10_000))
+    ]
+    names = titles(asked)
+    if html is not None:
+        html.write_text(drift_page.page(crawls, names, asked.clock.now_us()))
+        print_line(f"wrote {html}")
+    elif as_csv_:
+        print_line(as_csv(crawls, names).rstrip("\r\n"))
+    elif asked.as_json:
+        for crawled in crawls:
+            print_json(document(crawled, names))
+    elif crawls:
+        print_line(table(_latest(crawls), names))
+    if not crawls:
+        raise Ended(Ending.NEGATIVE, NO_CRAWL)
+    raise click.exceptions.Exit(int(verdict_status(_latest(crawls))))
+
+
+def _latest(crawls: list[Crawled]) -> list[Crawled]:
+    latest: dict[str, Crawled] = {}
+    for crawled in crawls:
+        latest.setdefault(crawled.namespace, crawled)
+    return [latest[namespace] for namespace in sorted(latest)]
+
+
+def _show(asked: Asked, crawls: list[Crawled]) -> None:
+    names = titles(asked)
+    if asked.as_json:
+        for crawled in crawls:
+            print_json(document(crawled, names))
+    elif crawls:
+        print_line(table(crawls, names))
+
+
+@drift_group.command("watch")
+@click.option(
+    "--every", "every_s", type=form(DURATION_S), default="1s", show_default=True,
+    help="How often to look.",
+)  # fmt: skip
+@asks_crawler
+def watch_command(asked: Asked, every_s: float) -> None:
+    """Show the crawler at work and what it finds, until Ctrl-C."""
+    names = titles(asked)
+    ask_crawler(asked, lambda crawler: _watch(crawler, every_s, names))
+
+
+async def _watch(crawler: CrawlerClient, every_s: float, names: dict[str, str]) -> None:
+    def text(status: CrawlerStatus) -> str:
+        latest = [*status.latest]
+        found = table(latest, names) if latest else NO_CRAWL
+        return f"{status_text(status, names)}\n\n{found}"
+
+    if not on_terminal():
+        async for status in crawler.watch(every_s):
+            print_line(text(status))
+            await asyncio.sleep(0)
+    with Live(console=Console(), auto_refresh=False) as live:
+        async for status in crawler.watch(every_s):
+            live.update(Text(text(status)), refresh=True)

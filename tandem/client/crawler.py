@@ -1,0 +1,88 @@
+"""What an operator asks of one crawler."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Self
+
+import grpc
+
+from tandem.client.channel import GatewayChannel
+from tandem.client.retries import Retries
+from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
+from tandem.runtime.randomness import SystemEntropy
+from tandem.wire import crawler_codec as codec
+from tandem.wire.status import error_of_call
+from tandem.wire.v1 import crawler_pb2 as pb
+from tandem.wire.v1 import crawler_pb2_grpc as rpc
+
+
+class CrawlerClient:
+    """One crawler behind its address; use it in `async with`.
+
+    Each method may raise Unavailable, Unauthenticated and InvalidArgument.
+    """
+
+    def __init__(self, address: str, *, token: str = "", timeout_s: float = 10.0) -> None:
+        self._channel = GatewayChannel(address, token)
+        self._stub = rpc.CrawlerStub(self._channel)
+        self._retries = Retries(SystemEntropy())
+        self._timeout_s = timeout_s
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
+
+    async def status(self) -> CrawlerStatus:
+        """What it does, how far it is, what stops it."""
+        reply = await self._retries.call(
+            lambda left_s: self._stub.CrawlerStatus(pb.CrawlerStatusRequest(), timeout=left_s),
+            "", timeout_s=self._timeout_s, repeatable=True,
+        )  # fmt: skip
+        return codec.status_of(reply)
+
+    async def watch(self, every_s: float = 1.0) -> AsyncIterator[CrawlerStatus]:
+        """The same again and again."""
+        try:
+            request = pb.WatchCrawlerRequest(every_ms=int(every_s * 1000))
+            async for reply in self._stub.WatchCrawler(request):
+                yield codec.status_of(reply)
+        except grpc.aio.AioRpcError as error:
+            raise error_of_call(error, "") from None
+
+    async def pause(self) -> CrawlerStatus:
+        """Nothing goes on behind the page that is on its way."""
+        reply = await self._retries.call(
+            lambda left_s: self._stub.PauseCrawler(pb.PauseCrawlerRequest(), timeout=left_s),
+            "", timeout_s=self._timeout_s, repeatable=True,
+        )  # fmt: skip
+        return codec.status_of(reply)
+
+    async def resume(self, *, accept: bool = False) -> CrawlerStatus:
+        """Ends a pause; with `accept` it closes the breakers that are open, once."""
+        request = pb.ResumeCrawlerRequest(accept=accept)
+        reply = await self._retries.call(
+            lambda left_s: self._stub.ResumeCrawler(request, timeout=left_s),
+            "", timeout_s=self._timeout_s, repeatable=True,
+        )  # fmt: skip
+        return codec.status_of(reply)
+
+    async def run(self, request: RunRequest) -> str:
+        """Asks for a crawl; the id under which its outcome is among the runs of the status."""
+        message = codec.run_request_message(request)
+        reply = await self._retries.call(
+            lambda left_s: self._stub.RunCrawl(message, timeout=left_s),
+            request.namespace, timeout_s=self._timeout_s, repeatable=False,
+        )  # fmt: skip
+        return str(reply.run_id)
+
+    async def report(
+        self, namespace: str = "", *, since_us: int = 0, limit: int = 0
+    ) -> Sequence[Crawled]:
+        """The crawls that have ended, the newest first."""
+        request = pb.DriftReportRequest(namespace=namespace, since_us=since_us, limit=limit)
+        reply = await self._retries.call(
+            lambda left_s: self._stub.DriftReport(request, timeout=left_s),
+            namespace, timeout_s=self._timeout_s, repeatable=True,
+        )  # fmt: skip
+        return [codec.crawled_of(one) for one in reply.crawls]

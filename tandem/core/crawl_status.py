@@ -1,0 +1,96 @@
+"""What an operator sees of a crawler: plain values that its service and `kvctl` share."""
+
+from dataclasses import dataclass
+
+from tandem.core.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Crawled:
+    """One crawl of one namespace, ended."""
+
+    namespace: str
+    plan: str
+    number: int
+    began_us: int
+    ended_us: int
+    deep_parts: int
+    dry_run: bool
+    ranges: int
+    failure: str
+    stopped: str
+    tally: Tally
+    withheld: str = ""
+    """Why dead records were not collected, where that was so."""
+
+    @property
+    def equal(self) -> bool:
+        """Whether it found, or made, both homes equal."""
+        return not (self.failure or self.stopped or self.tally.unhealed_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A breaker that is open, or that a person has closed for the next crawl."""
+
+    namespace: str
+    at_us: int
+    changes: int
+    why: str
+    accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RangeProgress:
+    """A range that is being crawled."""
+
+    namespace: str
+    number: int
+    ranges: int
+    position: str
+    """Everything up to this name was compared."""
+    compared: int
+    drifted: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A crawl that somebody asks for."""
+
+    namespace: str = ""
+    """"" for all of them."""
+    deep_parts: int = 0
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of a request."""
+
+    id: str
+    request: RunRequest
+    ended: bool = False
+    failure: str = ""
+    """Why not everything was crawled."""
+    crawls: tuple[Crawled, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlerStatus:
+    """A crawler at one moment."""
+
+    crawler_id: str
+    paused: bool
+    doing: str
+    """In words: what it does, or why it does nothing."""
+    rounds: int
+    crawls: int
+    errors: int
+    waited_s: float
+    """How long its rates and its breath have made it wait."""
+    ranges: tuple[RangeProgress, ...] = ()
+    stops: tuple[Stop, ...] = ()
+    latest: tuple[Crawled, ...] = ()
+    """The last crawl of each namespace."""
+    runs: tuple[Run, ...] = ()
+    """The last ones that were asked for, the newest last."""

@@ -1,0 +1,47 @@
+"""A small HTTP page of a program that serves no HTTP otherwise: /healthz, /readyz and /metrics."""
+
+import asyncio
+from collections.abc import Callable
+
+from tandem.errors import ConfigurationError
+from tandem.runtime.clock import Clock
+from tandem.runtime.httpd import HttpLimits, Request, Response, Server
+from tandem.runtime.logs import Logger
+from tandem.runtime.settings import Address
+from tandem.runtime.telemetry import Metrics
+
+_TEXT = ((b"Content-Type", b"text/plain; version=0.0.4; charset=utf-8"),)
+
+
+class MetricsPage:
+    """Serves from `start` to `stop`."""
+
+    def __init__(
+        self, metrics: Metrics, ready: Callable[[], bool], clock: Clock, log: Logger
+    ) -> None:
+        self._metrics = metrics
+        self._ready = ready
+        self._server = Server(self._answer, HttpLimits(), clock, log)
+
+    async def start(self, address: Address) -> int:
+        """Listens and returns the port; ConfigurationError when the address is taken."""
+        try:
+            return await self._server.listen(address.host, address.port)
+        except OSError as error:
+            raise ConfigurationError([f"cannot listen on {address}: {error.strerror}"]) from error
+
+    async def stop(self) -> None:
+        """Ends at once."""
+        await self._server.drain(0.0)
+
+    async def _answer(self, request: Request) -> Response:
+        match request.target.partition(b"?")[0]:
+            case b"/healthz":
+                return Response(200, b"ok\n", _TEXT)
+            case b"/readyz":
+                ready = self._ready()
+                return Response(200 if ready else 503, b"ready\n" if ready else b"no\n", _TEXT)
+            case b"/metrics":
+                return Response(200, await asyncio.to_thread(self._metrics.prometheus), _TEXT)
+            case _:
+                return Response(404, b"there is /healthz, /readyz and /metrics\n", _TEXT)

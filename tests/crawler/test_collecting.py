@@ -1,0 +1,149 @@
+"""Deleting for good after a crawl: what goes, what stays and why, on stores that remove and not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from crawler.board import Board
+from crawler.book import Book
+from crawler.collecting import Collector
+from crawler.namespace_crawl import NamespaceCrawls
+from crawler.pace import Pace
+from crawler.plans import Plans
+from tandem.backends.collect import CollectedHomes
+from tandem.core.collect import CollectRule, Withheld
+from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.mass_change import MassLimit
+from tandem.core.version import Version
+from tests.crawler.crawling import NAMESPACE, RULE, Ground, record
+from tests.sim.loop import EPOCH_US, SeededEntropy, run
+
+DAY_US = 86_400 * 1_000_000
+GONE = seal_tombstone(Version.at(EPOCH_US - 2 * DAY_US))
+FRESH = seal_tombstone(Version.at(EPOCH_US - DAY_US // 2))
+EXPIRED = seal(
+    Version.at(EPOCH_US - 9 * DAY_US), b"v", expires_at_s=(EPOCH_US - 2 * DAY_US) // 1_000_000
+)
+
+
+def collecting(
+    world: Ground, path: Path, *, limit: MassLimit | None = None, dirty: bool = False
+) -> NamespaceCrawls:
+    """A crawler that collects."""
+
+    async def is_dirty(_: str) -> bool:
+        return dirty
+
+    book, entropy = Book(path), SeededEntropy(Random(str(path)))
+    homes = CollectedHomes(world.kvsp, world.s3, entropy, 1.0)
+    return NamespaceCrawls(
+        homes=world.homes, plans=Plans(world.kvsp, "me", entropy), book=book,
+        board=Board(book, entropy), rule=RULE, pace=Pace(),
+        collector=Collector(homes, CollectRule(), limit or MassLimit(), is_dirty),
+    )  # fmt: skip
+
+
+async def graveyard(*, removes: bool = True) -> Ground:
+    """Live keys, and dead ones old enough and not."""
+    world = Ground()
+    world.s3._removes = removes
+    for n in range(40):
+        await world.hold(f"{n:04}", record(n))
+    for name, dead in (("gone", GONE), ("fresh", FRESH), ("expired", EXPIRED)):
+        await world.hold(name, dead)
+    return world
+
+
+def test_what_has_been_dead_for_long_leaves_both_homes_and_nothing_else(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await graveyard()
+        crawls = collecting(world, tmp_path / "book")
+        tally = (await crawls.crawl(NAMESPACE)).tally
+        assert (tally.rows_removed, tally.objects_removed) == (2, 2)
+        for name in ("gone", "expired"):
+            assert world.copies(name) == (None, None)
+        assert world.copies("fresh") == (FRESH, FRESH)
+        again = await crawls.crawl(NAMESPACE)
+        assert (again.equal, again.tally.equal, again.tally.rows_removed) == (True, 41, 0)
+
+    run(main())
+
+
+def test_where_objects_must_stay_tombstones_retire_and_expired_values_go(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await graveyard(removes=False)
+        crawls = collecting(world, tmp_path / "book")
+        await crawls.crawl(NAMESPACE)
+        assert world.copies("gone") == (None, GONE)
+        row, stone = world.copies("expired")
+        assert row is None
+        assert stone is not None
+        assert stone == seal_tombstone(stone.version)
+        crawled = await crawls.crawl(NAMESPACE)
+        assert (crawled.equal, crawled.tally.drifted) == (True, 0)
+
+    run(main())
+
+
+def _dirty(world: Ground, path: Path) -> NamespaceCrawls:
+    return collecting(world, path, dirty=True)
+
+
+def _failing(world: Ground, path: Path) -> NamespaceCrawls:
+    world.s3._namespace(NAMESPACE).remove("0003")
+    real, world.s3.fails = world.s3.put_if_newer, None
+
+    async def refused(*args: object) -> object:
+        world.s3.fails = lambda: True
+        try:
+            return await real(*args)  # type: ignore[arg-type]
+        finally:
+            world.s3.fails = None
+
+    world.s3.put_if_newer = refused  # type: ignore[method-assign, assignment]
+    return collecting(world, path)
+
+
+@pytest.mark.parametrize("obstacle", [_dirty, _failing])
+def test_nothing_goes_without_the_whole_evidence(
+    obstacle: Callable[[Ground, Path], NamespaceCrawls], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = await graveyard()
+        crawled = await obstacle(world, tmp_path / "book").crawl(NAMESPACE)
+        assert crawled.tally.rows_removed == 0
+        assert world.copies("gone") == (GONE, GONE)
+        if obstacle is _dirty:
+            assert crawled.withheld in {Withheld.DIRTY.value, Withheld.UNHEALTHY.value}
+        else:
+            assert not crawled.equal
+
+    run(main())
+
+
+def test_mass_removal_waits_for_a_person(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await graveyard()
+        crawls = collecting(world, tmp_path / "book", limit=MassLimit(0.01, always=1))
+        crawled = await crawls.crawl(NAMESPACE)
+        assert crawled.stopped == "removing dead records would touch 2 of 43 records"
+        assert world.copies("gone") == (GONE, GONE)
+        Book(tmp_path / "book").accept()
+        assert (await crawls.crawl(NAMESPACE)).tally.rows_removed == 2
+
+    run(main())
+
+
+def test_a_zombie_is_swept_once_its_floor_has_risen(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await graveyard()
+        crawls = collecting(world, tmp_path / "book")
+        await crawls.crawl(NAMESPACE)
+        zombie = seal(Version.at(EPOCH_US - 3 * DAY_US), b"back again")
+        await world.hold("gone", None, zombie)
+        await crawls.crawl(NAMESPACE)
+        assert world.copies("gone") == (None, None)
+
+    run(main())

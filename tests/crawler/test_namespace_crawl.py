@@ -1,0 +1,207 @@
+"""A namespace in ranges: shared by crawlers, killed at every await, stopped by a breaker, deep."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from crawler.book import Book
+from crawler.plans import LEASE_US
+from crawler.report import CrawlRule
+from tandem.core.crawl_status import Crawled, RunRequest
+from tandem.core.drift import Drift
+from tandem.core.mass_change import MassLimit
+from tests.crawler.crawling import NAMESPACE, RULE, Ground, record
+from tests.sim.loop import current, run
+
+KEYS = 120
+MISSING = frozenset({7, 31, 32, 90})
+
+
+async def ground() -> Ground:
+    """120 keys, four of which S3 lacks."""
+    made = Ground()
+    for n in range(KEYS):
+        await made.hold(f"{n:04}", record(n), None if n in MISSING else record(n))
+    return made
+
+
+def check(crawled: Crawled) -> None:
+    """What a crawl of that ground must say, however often it was begun."""
+    tally = crawled.tally
+    assert (crawled.failure, crawled.stopped) == ("", "")
+    assert tally.equal == KEYS - len(MISSING)
+    assert tally.keys[Drift.MISSING_IN_S3] + tally.keys[Drift.IN_FLIGHT] == len(MISSING)
+    assert tally.records == KEYS
+    assert crawled.equal
+
+
+def test_ranges_grow_with_the_names_and_the_sum_stays_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        crawls = world.crawler(tmp_path / "book")
+        first = await crawls.crawl(NAMESPACE)
+        check(first)
+        assert (first.ranges, first.number) == (1, 1)
+        assert first.tally.keys[Drift.MISSING_IN_S3] == len(MISSING)
+        assert world.equal()
+        second = await crawls.crawl(NAMESPACE)
+        assert (second.ranges, second.number) == (5, 2)
+        assert second.tally.equal == KEYS
+        assert (second.tally.drifted, second.equal) == (0, True)
+
+    run(main())
+
+
+def test_equal_keys_cost_one_request_a_page_however_many_ranges(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = Ground()
+        for n in range(KEYS):
+            await world.hold(f"{n:04}", record(n))
+        crawls = world.crawler(tmp_path / "book")
+        await crawls.crawl(NAMESPACE)
+        tally = (await crawls.crawl(NAMESPACE)).tally
+        assert tally.s3_requests <= KEYS / RULE.page_names + 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("turns", range(3, 240, 4))
+def test_a_crawler_that_is_killed_anywhere_goes_on_and_counts_nothing_twice(
+    turns: int, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = await ground()
+        await world.crawler(tmp_path / "other", "other").crawl(NAMESPACE, RunRequest(dry_run=True))
+        first = asyncio.create_task(world.crawler(tmp_path / "book").crawl(NAMESPACE))
+        current().after_turns(turns, partial(_cancel, first))
+        await asyncio.gather(first, return_exceptions=True)
+        crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE)
+        if crawled.number == 1:
+            check(crawled)
+        else:
+            assert (crawled.tally.equal, crawled.equal) == (KEYS, True)
+        assert world.equal()
+
+    run(main())
+
+
+def test_what_another_crawler_began_and_left_is_taken_over_when_its_lease_has_run_out(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        world = await ground()
+        dead = asyncio.create_task(world.crawler(tmp_path / "dead", "dead").crawl(NAMESPACE))
+        await asyncio.sleep(0.015)
+        dead.cancel()
+        await asyncio.gather(dead, return_exceptions=True)
+        began_s = current().time()
+        check(await world.crawler(tmp_path / "book").crawl(NAMESPACE))
+        assert LEASE_US / 1e6 - 1 < current().time() - began_s < LEASE_US / 1e6 + 10
+
+    run(main())
+
+
+def test_two_crawlers_share_the_ranges_and_both_know_the_sum(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        one, other = (world.crawler(tmp_path / me, me) for me in ("one", "other"))
+        await one.crawl(NAMESPACE)
+        before = world.s3.calls
+        both = await asyncio.gather(one.crawl(NAMESPACE), other.crawl(NAMESPACE))
+        assert [crawled.tally.equal for crawled in both] == [KEYS, KEYS]
+        assert both[0].plan == both[1].plan
+        pages = KEYS / RULE.page_names + both[0].ranges
+        assert world.s3.calls - before <= pages + 3 * both[0].ranges, "no range was done twice"
+
+    run(main())
+
+
+def test_two_crawlers_that_believe_to_hold_one_lease_do_no_harm(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        twins = [world.crawler(tmp_path / name, "same") for name in ("one", "other")]
+        for crawled in await asyncio.gather(*(twin.crawl(NAMESPACE) for twin in twins)):
+            assert (crawled.failure, crawled.tally.records) == ("", KEYS)
+        assert world.equal()
+
+    run(main())
+
+
+def test_a_dry_run_touches_no_home(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        crawled = await world.crawler(tmp_path / "book").crawl(
+            NAMESPACE, RunRequest(NAMESPACE, dry_run=True)
+        )
+        assert crawled.tally.keys[Drift.MISSING_IN_S3] == len(MISSING)
+        assert crawled.tally.unhealed_keys == len(MISSING)
+        assert not crawled.equal
+        assert sum(world.copies(f"{n:04}")[1] is None for n in range(KEYS)) == len(MISSING)
+        assert world.kvsp._namespaces.keys() <= {NAMESPACE, "0" * 31 + "1"}
+        assert not world.kvsp._namespace("0" * 31 + "1").records, "no plan, no lease"
+
+    run(main())
+
+
+def test_mass_repair_waits_for_a_person_and_is_accepted_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = Ground()
+        for n in range(60):
+            await world.hold(f"{n:04}", record(n), None if n < 40 else record(n))
+        rule = CrawlRule(page_names=10, deadline_s=1.0, limit=MassLimit(0.3, always=5))
+        book = Book(tmp_path / "book")
+        crawls = world.crawler(book, rule=rule)
+        for _ in range(2):
+            stopped = await crawls.crawl(NAMESPACE)
+            assert stopped.stopped == "repairing would touch 40 of 60 records"
+            assert (stopped.tally.drifted, stopped.tally.repaired) == (40, 0)
+            assert not stopped.equal
+            assert await missing_count(world) == 40
+        assert [stop.changes for stop in book.accept()] == [40]
+        accepted = await crawls.crawl(NAMESPACE)
+        assert (accepted.equal, accepted.tally.repaired) == (True, 40)
+        assert book.stops() == {}
+
+    async def missing_count(world: Ground) -> int:
+        return sum(world.copies(f"{n:04}")[1] is None for n in range(60))
+
+    run(main())
+
+
+@pytest.mark.parametrize("deep_parts", [1, 3])
+def test_deep_crawls_find_and_mend_rot_in_as_many_rounds_as_there_are_parts(
+    deep_parts: int, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = Ground()
+        for n in range(KEYS):
+            await world.hold(f"{n:04}", record(n))
+        world.s3.rotten = frozenset({"0011", "0099"})
+        crawls = world.crawler(tmp_path / "book")
+        shallow = await crawls.crawl(NAMESPACE)
+        assert (shallow.equal, shallow.tally.deep) == (True, 0)
+        tallies = [
+            (await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, deep_parts))).tally
+            for _ in range(deep_parts)
+        ]
+        assert sum(tally.deep for tally in tallies) == KEYS
+        assert sum(tally.keys[Drift.OTHER_BYTES] for tally in tallies) == 2
+        assert world.s3.rotten == frozenset()
+
+    run(main())
+
+
+def test_without_kvsp_there_is_no_plan_and_nothing_is_concluded(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        world.kvsp.fails = lambda: True
+        crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE)
+        assert (crawled.began_us, crawled.failure) == (0, "kvsp: error: as told")
+
+    run(main())
+
+
+def _cancel(task: "asyncio.Task[Crawled]") -> None:
+    task.cancel()
