@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tandem.backends.heal import Healed, NotHealed, heal
+from tandem.backends.heal import Healed, LeftToSweep, NotHealed, heal
 from tandem.backends.port import Backend, ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.key import Key
@@ -42,6 +42,8 @@ class CrawlReport:
     copied: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
     """Records that a home lacked or held in an older version, and that were written to it."""
     unhealed: list[str] = field(default_factory=list)
+    zombies: list[str] = field(default_factory=list)
+    """Names of values on S3 that were deleted for good; no home lacks a write for them."""
     failure: str = ""
     """Why the crawl did not see everything; empty when it did."""
 
@@ -133,5 +135,7 @@ class Crawl:
             case Healed(copied):
                 for side in copied:
                     self.report.copied[side] += 1
+            case LeftToSweep():
+                self.report.zombies.append(name)
             case NotHealed(reasons):
                 self.report.unhealed.append(f"{name}: {'; '.join(reasons)}")

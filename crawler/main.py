@@ -6,6 +6,7 @@ from functools import partial
 
 from crawler.crawl import CrawlRule
 from crawler.gateways import RemoteGateways
+from crawler.kill_switches import KillSwitches, switched
 from crawler.rounds import Rounds
 from crawler.settings import CrawlerSettings
 from tandem import errors
@@ -45,9 +46,12 @@ async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
         return 2
+    gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
+    switches = KillSwitches(gateways)
+    await switches.look()
     rounds = Rounds(
-        homes=homes.backends,
-        gateways=RemoteGateways(settings.gateway_addresses(), settings.token_for),
+        homes=switched(homes.backends, switches),
+        gateways=gateways,
         rule=CrawlRule(
             page_names=settings.page_names,
             settle_s=settings.settle_s,
@@ -57,6 +61,7 @@ async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
         breathe_ratio=settings.breathe_ratio,
     )
     tasks = serve.Tasks(_TASKS_MAX, _LOG)
+    tasks.start("switches", switches.run())
     tasks.start("rounds", rounds.run())
     _LOG.info("ready", gateways=settings.gateway_addresses())
     await process.stop.wait()

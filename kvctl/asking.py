@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -40,6 +40,10 @@ GATEWAY_HELP: Final = "Where the gateway's gRPC port is. [default: TANDEM_GRPC, 
 TIMEOUT_HELP: Final = "How long one answer may take, such as 500ms or 30s. [default: 10s]"
 TOKEN_HELP: Final = "What opens the gateway. [default: TANDEM_TOKEN, or the admin token]"
 ACCOUNT_HELP: Final = "Whose namespaces are meant. [default: TANDEM_ACCOUNT, or the token's own]"
+GATEWAYS_HELP: Final = (
+    "Where a gateway's gRPC port is; again for each gateway. [default: TANDEM_GRPC, or"
+    " 127.0.0.1:8781]"
+)
 JSON_HELP: Final = "Print JSON: one object, or one object a line."
 
 _P = ParamSpec("_P")
@@ -88,7 +92,7 @@ class Asked:
 
         Every failure becomes an `Ended` that says what to do.
         """
-        return self.complete(lambda: self._ask(work, namespace))
+        return self.complete(lambda: self.answer(work, namespace))
 
     def complete(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Sees `work` through; Ctrl-C cancels it and ends the command."""
@@ -101,7 +105,10 @@ class Asked:
         except KeyboardInterrupt:
             raise click.exceptions.Exit(int(Ending.INTERRUPTED)) from None
 
-    async def _ask(self, work: Callable[[Client], Awaitable[_T]], namespace: str | None) -> _T:
+    async def answer(
+        self, work: Callable[[Client], Awaitable[_T]], namespace: str | None = None
+    ) -> _T:
+        """The same as `ask`, for a command that asks several gateways at once."""
         await self._reach()
         try:
             async with self._client(namespace) as client:
@@ -172,18 +179,49 @@ def asks(
     """
 
     @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
-    @click.option("--token", help=TOKEN_HELP)
-    @click.option("--account", help=ACCOUNT_HELP)
-    @click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP)
-    @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+    @_other_options
     @functools.wraps(command)
     def asking(*args: _P.args, **given: _P.kwargs) -> None:
-        context = click.get_current_context()
-        above = context.find_root().params
-        own = {name: given.pop(name) for name in COMMON_OPTIONS}
-        command(_asked({**above, **_given(own)}, context), *args, **given)
+        options = _options(given)
+        command(_asked(options, click.get_current_context()), *args, **given)
 
     return asking
+
+
+def asks_each(
+    command: Callable[Concatenate[Sequence[Asked], _P], None],
+) -> Callable[_P, None]:
+    """The same for a command that asks several gateways: --gateway may be given again and again."""
+
+    @click.option("--gateway", type=form(ADDRESS), multiple=True, help=GATEWAYS_HELP)
+    @_other_options
+    @functools.wraps(command)
+    def asking(*args: _P.args, **given: _P.kwargs) -> None:
+        gateways = tuple(dict.fromkeys(given["gateway"])) or (None,)  # type: ignore[call-overload]
+        options, context = _options({**given, "gateway": None}), click.get_current_context()
+        rest = {name: value for name, value in given.items() if name not in COMMON_OPTIONS}
+        asked = [_asked({**options, **_given({"gateway": one})}, context) for one in gateways]
+        command(asked, *args, **rest)  # type: ignore[arg-type]
+
+    return asking
+
+
+def _other_options(command: Callable[_P, None]) -> Callable[_P, None]:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help=JSON_HELP),
+        click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP),
+        click.option("--account", help=ACCOUNT_HELP),
+        click.option("--token", help=TOKEN_HELP),
+    ):
+        command = option(command)
+    return command
+
+
+def _options(given: dict[str, Any]) -> Mapping[str, Any]:
+    """The common options, taken out of what a command was given: its own before those above it."""
+    above = click.get_current_context().find_root().params
+    own = {name: given.pop(name) for name in COMMON_OPTIONS}
+    return {**above, **_given(own)}
 
 
 def _given(options: Mapping[str, Any]) -> Mapping[str, Any]:

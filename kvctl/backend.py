@@ -1,17 +1,21 @@
 """`kvctl backend` and `kvctl queue`: the kill switches, and what waits for repair."""
 
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import click
 
-from kvctl.asking import Asked, asks
+from kvctl.asking import Asked, asks, asks_each
 from kvctl.endings import Ended, Ending
 from kvctl.output import columns, duration, print_json, print_line
 from kvctl.status import home_rows, status_document
-from tandem.client import Client
 from tandem.core.operations import HomeStatus, QueuedRepair, Status
 from tandem.core.reply import Side
+from tandem.runtime.settings import Address
 
+_T = TypeVar("_T")
 _HOMES = click.Choice([side.value for side in Side])
 QUEUE_SHOWN = 100
 QUEUE_PAGE_MAX = 1000
@@ -27,9 +31,12 @@ def backend_group() -> None:
 @click.option("--reads", is_flag=True, help="Only reads.")
 @click.option("--writes", is_flag=True, help="Only writes.")
 @click.option("--force", is_flag=True, help="Even when no home is left for that use.")
-@asks
-def disable(asked: Asked, home: str, reads: bool, writes: bool, force: bool) -> None:
-    """Take HOME out of reads and writes (or one of them); repair and crawl stop for it too."""
+@asks_each
+def disable(asked: Sequence[Asked], home: str, reads: bool, writes: bool, force: bool) -> None:
+    """Take HOME out of reads and writes (or one of them); repair and crawl stop for it too.
+
+    Each gateway has its own switches: name all of them with --gateway.
+    """
     _switch(asked, Side(home), _uses(reads, writes), enabled=False, force=force)
 
 
@@ -37,9 +44,9 @@ def disable(asked: Asked, home: str, reads: bool, writes: bool, force: bool) -> 
 @click.argument("home", type=_HOMES)
 @click.option("--reads", is_flag=True, help="Only reads.")
 @click.option("--writes", is_flag=True, help="Only writes.")
-@asks
-def enable(asked: Asked, home: str, reads: bool, writes: bool) -> None:
-    """Bring HOME back for reads and writes (or one of them)."""
+@asks_each
+def enable(asked: Sequence[Asked], home: str, reads: bool, writes: bool) -> None:
+    """Bring HOME back for reads and writes (or one of them), on each gateway that is named."""
     _switch(asked, Side(home), _uses(reads, writes), enabled=True, force=True)
 
 
@@ -48,23 +55,85 @@ def _uses(reads: bool, writes: bool) -> tuple[bool, bool]:
 
 
 def _switch(
-    asked: Asked, side: Side, uses: tuple[bool, bool], *, enabled: bool, force: bool
+    asked: Sequence[Asked], side: Side, uses: tuple[bool, bool], *, enabled: bool, force: bool
 ) -> None:
-    async def work(client: Client) -> Status:
-        homes = {home.side: home for home in (await client.ops.status()).homes}
+    """Sets the switch on every gateway that answers. One that would lose its last home for a use
+    keeps all of them from being changed; one that is silent keeps none."""
+    silent: dict[Address, Ended] = {}
+    by_gateway = {one.gateway: one for one in asked}
+
+    async def look(gateway: Address) -> HomeStatus:
+        status = await by_gateway[gateway].answer(lambda client: client.ops.status())
+        homes = {home.side: home for home in status.homes}
         wanted = _changed(homes[side], uses, enabled)
         if not force:
-            _check_one_is_left(homes[side], wanted, homes[side.other])
-        return await client.ops.switch(
-            side, reads_enabled=wanted.reads_enabled, writes_enabled=wanted.writes_enabled
-        )
+            _check_one_is_left(
+                homes[side], wanted, homes[side.other], gateway if asked[1:] else None
+            )
+        return wanted
 
-    status = asked.ask(work)
+    async def work() -> Mapping[Address, Status]:
+        wanted = await _each(by_gateway, look, silent)
+        return await _each(wanted, lambda one: _set(by_gateway[one], wanted[one]), silent)
+
+    statuses = asked[0].complete(work)
+    for gateway, status in statuses.items():
+        _show(by_gateway[gateway], status, several=len(asked) > 1)
+    if silent:
+        raise _not_everywhere(silent, len(asked))
+
+
+async def _set(asked: Asked, wanted: HomeStatus) -> Status:
+    return await asked.answer(
+        lambda client: client.ops.switch(
+            wanted.side, reads_enabled=wanted.reads_enabled, writes_enabled=wanted.writes_enabled
+        )
+    )
+
+
+async def _each(
+    gateways: Iterable[Address],
+    work: Callable[[Address], Coroutine[Any, Any, _T]],
+    silent: dict[Address, Ended],
+) -> Mapping[Address, _T]:
+    """What comes of the work with each gateway, all at once; those that cannot be worked with go
+    into `silent`. Raises Ended for what was asked wrongly."""
+    every = list(gateways)
+    outcomes = await asyncio.gather(*(work(one) for one in every), return_exceptions=True)
+    done: dict[Address, _T] = {}
+    for one, outcome in zip(every, outcomes, strict=True):
+        match outcome:
+            case Ended(ending=Ending.USAGE):
+                raise outcome
+            case Ended():
+                silent[one] = outcome
+            case BaseException():
+                raise outcome
+            case _:
+                done[one] = outcome
+    return done
+
+
+def _not_everywhere(silent: Mapping[Address, Ended], count: int) -> Ended:
+    """What is told of gateways that could not be set; of the only one, why."""
+    failures = list(silent.values())
+    if count == 1:
+        return failures[0]
+    reasons = "\n".join(f"{one}: {failed.message}" for one, failed in silent.items())
+    return Ended(
+        failures[0].ending,
+        f"{len(silent)} of {count} gateways were not set, and go on as they were:\n{reasons}",
+    )
+
+
+def _show(asked: Asked, status: Status, *, several: bool) -> None:
     if asked.as_json:
-        print_json(status_document(status))
-    else:
-        print_line(columns(home_rows(status)))
-        print_line("\n" + "\n".join(_effects(status)))
+        print_json({"gateway": str(asked.gateway), **status_document(status)})
+        return
+    if several:
+        print_line(f"{asked.gateway}\n")
+    print_line(columns(home_rows(status)))
+    print_line("\n" + "\n".join(_effects(status)) + ("\n" if several else ""))
 
 
 def _changed(home: HomeStatus, uses: tuple[bool, bool], enabled: bool) -> HomeStatus:
@@ -76,8 +145,11 @@ def _changed(home: HomeStatus, uses: tuple[bool, bool], enabled: bool) -> HomeSt
     )
 
 
-def _check_one_is_left(home: HomeStatus, wanted: HomeStatus, other: HomeStatus) -> None:
-    """Refuses to take the last home out of a use."""
+def _check_one_is_left(
+    home: HomeStatus, wanted: HomeStatus, other: HomeStatus, named: Address | None
+) -> None:
+    """Refuses to take the last home out of a use; names the gateway where it is one of several."""
+    where = "" if named is None else f"{named}: "
     for use, was_on, stays_on, other_on in (
         ("reads", home.reads_enabled, wanted.reads_enabled, other.reads_enabled),
         ("writes", home.writes_enabled, wanted.writes_enabled, other.writes_enabled),
@@ -85,8 +157,8 @@ def _check_one_is_left(home: HomeStatus, wanted: HomeStatus, other: HomeStatus) 
         if was_on and not stays_on and not other_on:
             raise Ended(
                 Ending.USAGE,
-                f"{other.side.value} is out of {use} already: without {home.side.value} all {use}"
-                f" would fail. Nothing was changed.\n"
+                f"{where}{other.side.value} is out of {use} already: without {home.side.value}"
+                f" all {use} would fail. Nothing was changed.\n"
                 f"Bring the other one back with `kvctl backend enable {other.side.value}`,"
                 " or insist with --force.",
             )

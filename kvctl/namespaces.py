@@ -14,8 +14,9 @@ from kvctl.quotas import QUOTA_OPTIONS, shown_quota
 from tandem.client import Client
 from tandem.client.namespaces import Changes
 from tandem.core.access import DEFAULT_ACCOUNT
-from tandem.core.namespace import Namespace, ReadMode, Settings
+from tandem.core.namespace import Namespace, Settings
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Chosen = TypeVar("_Chosen", bound=enum.Enum)

@@ -134,7 +134,8 @@ async def build_data_path(
         time=time,
         trust=trust,
         mode_of=lambda namespace: registry.mode_of(namespace),
-        bounds=ReadBounds(settings.read_deadline_s, int(settings.cache_ttl_s)),
+        entropy=entropy,
+        bounds=_read_bounds(settings),
     )
     registry = Registry(
         homes=guards,
@@ -182,6 +183,14 @@ async def build_data_path(
         stores.switches, trust, inbox, writer, reader, repair, registry, tokens, keeper, lookups,
         gateway,
     )  # fmt: skip
+
+
+def _read_bounds(settings: GatewaySettings) -> ReadBounds:
+    return ReadBounds(
+        settings.read_deadline_s,
+        int(settings.cache_ttl_s),
+        sample_share=settings.read_sample_share,
+    )
 
 
 def _guarded(

@@ -160,6 +160,10 @@ class GuardedHome:
         future.add_done_callback(partial(self._replied, "scan", began_us))
         return await future
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        """As the home's own; asked by the keeper alone, past the guard."""
+        return await self._home.incarnation(deadline_s)
+
     def heard(self, reply: ReadReply) -> None:
         """Takes the outcome of a call that went past the guard: the keeper's heartbeat."""
         now_us = self._clock.monotonic_us()

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvgateway.home_time import HomeTime
+from kvgateway.trust import Trust
 from tandem.backends.port import Backend, Heal
 from tandem.backends.store_id import STORE_ID_KEY, shown
+from tandem.core.cluster_life import renewed_us
 from tandem.core.envelope import seal
 from tandem.core.limits import HEAL_AGE_MAX_S
-from tandem.core.reply import Found, Missing, ReadReply, Side
+from tandem.core.reply import Failed, Found, Missing, ReadReply, Side
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 
@@ -76,9 +78,23 @@ def _objection(kept: str, text: str | None, reply: ReadReply) -> str:
     return "" if text == kept else f"it belongs to another store: {text} instead of {kept}"
 
 
-def incarnation(found: Found) -> str:
-    """Which life of a home this is: whoever gives an empty home the id gives it another version."""
-    return found.record.version.hex()
+async def incarnation(home: Backend, found: Found, deadline_s: float) -> str | None:
+    """Which life of a home this is; None while its parts do not tell.
+
+    Whoever gives an empty home the id gives it another version. Parts of a home have lives of their
+    own: a cluster of KVSP that was wiped or restored begins a new one.
+    """
+    parts = await home.incarnation(deadline_s)
+    return None if isinstance(parts, Failed) else f"{found.record.version.hex()} {parts}".rstrip()
+
+
+async def note_life(trust: Trust, home: Backend, shown: Found, deadline_s: float) -> None:
+    """Tells `trust` which life the home is in, if all of it is known."""
+    life = await incarnation(home, shown, deadline_s)
+    if life is not None:
+        _, _, parts = life.partition(" ")
+        rebuilt = max(rebuilt_us(shown), renewed_us(parts))
+        trust.saw(home.side, life, rebuilt, shown.home_time_us)
 
 
 def rebuilt_us(found: Found) -> int:

@@ -150,10 +150,7 @@ class Keeper:
         for side, reply in replies.items():
             self._guards[side].heard(reply)
             if isinstance(reply, Found):
-                self._trust.saw(
-                    side, identity.incarnation(reply), identity.rebuilt_us(reply),
-                    reply.home_time_us,
-                )  # fmt: skip
+                await identity.note_life(self._trust, self._homes[side], reply, LOOK_DEADLINE_S)
         verdict = identity.judge(self._store_id, "", replies)
         for side, objection in verdict.barred.items():
             guard = self._guards[side]

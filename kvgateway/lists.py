@@ -17,7 +17,9 @@ none that is there throughout is left out, whatever happens to the homes meanwhi
     failed                        failed             the page ends here, or Unavailable
 
 Each acknowledged write is in one of the two: where both list completely, nothing is stale, even if
-both are behind. While recent writes had to be dropped for space, no home counts as complete.
+both are behind. A namespace that is read from one home alone is listed from it, and from the other
+one only where that cannot answer. While recent writes had to be dropped for space, no home counts
+as complete.
 """
 
 import asyncio
@@ -26,12 +28,12 @@ from dataclasses import dataclass, field
 
 from kvgateway.home_time import HomeTime
 from kvgateway.list_verdict import Dead, Doubt, Verdict, entry_of, judge, verdict_on
-from kvgateway.reads import SIDES, Reader, Trust
+from kvgateway.reads import Reader, Trust
 from kvgateway.state.ports import Known, Machine
 from tandem.backends.port import Backend, ScanPage
 from tandem.core.key import Key
 from tandem.core.limits import LIST_PAGE_MAX
-from tandem.core.namespace import ReadMode
+from tandem.core.reading import SIDES, ReadMode
 from tandem.core.reply import Failed, Side
 from tandem.core.request import ListedName, Listing, ListPage, Read, ReadResult
 from tandem.core.scan_diff import Entry
@@ -182,8 +184,9 @@ class Lister:
         failures: list[str] = []
         spilled = self._machine.spilled()
         whole = False
-        sides = sorted(draft.sides, key=lambda side: (self._avoided(side), side in draft.behind))
-        for side in sides:
+        for side in (sides := self._ordered(draft)):
+            if pages and side not in draft.sides:
+                break
             page = await self._scan(draft, side, limit, last=side is sides[-1])
             if isinstance(page, Failed):
                 failures.append(f"{side.value}: {page}")
@@ -201,6 +204,16 @@ class Lister:
             for side in draft.behind:
                 pages.pop(side, None)
         return list(pages.values())
+
+    def _ordered(self, draft: _Draft) -> Sequence[Side]:
+        """Both homes, the best one first. Where a namespace is read from one home alone, the other
+        comes last: it is asked only when that one cannot answer."""
+        return sorted(
+            self._homes,
+            key=lambda side: (
+                side not in draft.sides, self._avoided(side), side in draft.behind
+            ),
+        )  # fmt: skip
 
     async def _scan(
         self, draft: _Draft, side: Side, limit: int, *, last: bool

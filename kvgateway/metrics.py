@@ -150,6 +150,12 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
         metrics.counted(
             "tandem_overloaded", "requests refused at a bound", overloaded, operation=operation
         )
+    metrics.counted(
+        "tandem_hedged_reads", "reads that asked the second home late", lambda: reads.hedged
+    )
+    metrics.counted(
+        "tandem_sampled_reads", "reads that asked both homes by lot", lambda: reads.sampled
+    )
     metrics.counted("tandem_read_drift", "reads that saw two answers", lambda: reads.drift)
     metrics.counted("tandem_corruption", "equal versions, other bytes", lambda: reads.corrupt)
     metrics.counted(

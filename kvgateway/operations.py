@@ -13,7 +13,7 @@ from kvgateway.state.switches import HomeSwitch
 from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
 from tandem.backends.heal import Healed as HealDone
-from tandem.backends.heal import NotHealed
+from tandem.backends.heal import LeftToSweep, NotHealed
 from tandem.backends.opening import HomeLabel
 from tandem.core.key import Key, object_name
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
@@ -141,6 +141,9 @@ class GatewayOperations:
         match outcome:
             case HealDone(copied):
                 return Healed(True, copied)
+            case LeftToSweep(version):
+                why = f"s3 holds {version}, which was deleted for good: the crawler sweeps it"
+                return Healed(False, reasons=(why,))
             case NotHealed(reasons):
                 return Healed(False, reasons=reasons)
 

@@ -70,10 +70,7 @@ async def agree_on_store(
             )  # fmt: skip
         for side, reply in replies.items():
             if isinstance(reply, Found):
-                trust.saw(
-                    side, identity.incarnation(reply), identity.rebuilt_us(reply),
-                    reply.home_time_us,
-                )  # fmt: skip
+                await identity.note_life(trust, homes[side], reply, LOOK_DEADLINE_S)
         usable = [side for side, objection in verdict.barred.items() if not objection]
         if usable and (kept or len(usable) == len(homes)):
             return verdict.store_id

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Protocol
 
 from kvgateway.home_time import HomeTime
@@ -17,15 +18,16 @@ from kvgateway.lifetime import fresh
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
 from tandem.core.key import Key
-from tandem.core.namespace import ReadMode
-from tandem.core.race import BOTH_SIDES, Answer, GiveUp, ReadRace
+from tandem.core.latency import RecentLatency
+from tandem.core.race import Answer, GiveUp, ReadRace
+from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.runtime.randomness import Entropy
 
-SIDES = {ReadMode.RACE: BOTH_SIDES, ReadMode.KVSP: (Side.KVSP,), ReadMode.S3: (Side.S3,)}
 ReadAnswer = ReadResult | TandemError | asyncio.Future[ReadResult]
 
 
@@ -37,6 +39,8 @@ class ReadBounds:
     cache_ttl_s: int = 60
     miss_ttl_us: int = 1_000_000
     flights_max: int = 20_000
+    sample_share: float = 0.01
+    """Of the reads that would not ask both homes, so many do all the same."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,10 @@ class ReadCounters:
     overloaded: int = 0
     drift: int = 0
     corrupt: int = 0
+    hedged: int = 0
+    """Reads that had to ask the second home after the first."""
+    sampled: int = 0
+    """Reads that asked both homes only because they were drawn by lot."""
 
 
 class Trust(Protocol):
@@ -63,7 +71,7 @@ class Trust(Protocol):
 class _Flight:
     """One race for one key, and everyone who waits for it."""
 
-    __slots__ = ("answer", "began_us", "key", "race", "reader", "wanted")
+    __slots__ = ("alone", "answer", "began_us", "key", "later", "race", "reader", "timer", "wanted")
 
     def __init__(self, reader: "Reader", key: Key, wanted: Version, began_us: int) -> None:
         self.reader = reader
@@ -71,17 +79,38 @@ class _Flight:
         self.wanted = wanted
         self.began_us = began_us
         self.race: ReadRace
+        self.later: Side | None = None
+        """The home that has not been asked yet."""
+        self.alone = False
+        """Whether one home had the answer before the other one's turn came."""
+        self.timer: asyncio.TimerHandle | None = None
         self.answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
 
     def body_needed(self) -> bool:
         return not self.race.answered
 
-    def replied(self, race: ReadRace, side: Side, future: "asyncio.Future[ReadReply]") -> None:
-        outcome = race.on_reply(side, future.result())
+    def replied(
+        self, race: ReadRace, side: Side, asked_s: float, future: "asyncio.Future[ReadReply]"
+    ) -> None:
+        reply = future.result()
+        self.reader.timed(side, reply, asked_s)
+        outcome = race.on_reply(side, reply)
+        if self.later is not None:
+            self.hedge(race)
         if outcome is not None:
             self.reader.decided(self, outcome)
-        if race.complete():
+        if race.complete() or self.alone:
             self.reader.compared(self, race)
+
+    def hedge(self, race: ReadRace) -> None:
+        """The second home's turn: asked, unless the first one has an answer already."""
+        side, self.later = self.later, None
+        assert side is not None
+        if self.timer is not None:
+            self.timer.cancel()
+        self.alone = race.answered
+        if not self.alone:
+            self.reader.hedged(self, side)
 
 
 class Reader:
@@ -97,6 +126,7 @@ class Reader:
         time: HomeTime,
         trust: Trust,
         mode_of: Callable[[str], ReadMode],
+        entropy: Entropy,
         bounds: ReadBounds = ReadBounds(),
     ) -> None:
         self._homes = homes
@@ -106,7 +136,10 @@ class Reader:
         self._time = time
         self._trust = trust
         self._mode_of = mode_of
+        self._entropy = entropy
         self._bounds = bounds
+        self._latency = {side: RecentLatency() for side in Side}
+        self._cache_ttl_s = bounds.cache_ttl_s
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
         self.counters = ReadCounters()
@@ -120,12 +153,12 @@ class Reader:
         """Answers a group of reads; see `kvgateway.service.KeyValues`."""
         now_us = self._time.reckoned_us()
         knowns = self._machine.lookup([read.key for read in reads], now_us)
-        return [self._one(read, known, now_us) for read, known in zip(reads, knowns, strict=True)]
+        return list(map(self._one, reads, knowns, repeat(now_us)))
 
     def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
         if known is not None and self._fresh(read, known, now_us):
             self.counters.hits += 1
-            return result_of(known.record, now_us, version=known.version, cached=True)
+            return result_of(known.record, now_us, known.version, cached=True)
         self.counters.misses += 1
         if self._racing >= self._bounds.flights_max:
             self.counters.overloaded += 1
@@ -140,12 +173,11 @@ class Reader:
     def _fresh(self, read: Read, known: Known, now_us: int) -> bool:
         if known.version < read.min_version:
             return False
-        if known.record is None and known.version != NO_VERSION:
-            return False
-        ttl_us = (
-            read.cache_ttl_s if read.cache_ttl_s is not None else self._bounds.cache_ttl_s
-        ) * (1_000_000)
+        ttl_s = self._cache_ttl_s if read.cache_ttl_s is None else read.cache_ttl_s
+        ttl_us = ttl_s * 1_000_000
         if known.record is None:
+            if known.version != NO_VERSION:
+                return False
             ttl_us = min(ttl_us, self._bounds.miss_ttl_us)
         return fresh(read.key, known.version, now_us - known.seen_at_us, ttl_us)
 
@@ -160,24 +192,48 @@ class Reader:
             return flight
         flight = _Flight(self, key, wanted, self._time.reckoned_us())
         self._flights[key] = flight
-        self._start(flight, SIDES[self._mode_of(key.namespace)])
+        mode = self._mode_of(key.namespace)
+        self._start(flight, RACE if mode is ReadMode.RACE else self._plan(key.namespace, mode))
         return flight
 
-    def _start(self, flight: _Flight, sides: tuple[Side, ...]) -> None:
-        race = ReadRace(flight.wanted, sides, self._trust.behind(flight.key.namespace))
-        flight.race = race
+    def _plan(self, namespace: str, mode: ReadMode) -> ReadPlan:
+        drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
+        self.counters.sampled += drawn
+        p95_s = {side: latency.p95_s for side, latency in self._latency.items()}
+        return read_plan(mode, behind=self._trust.behind(namespace), p95_s=p95_s, drawn=drawn)
+
+    def _start(self, flight: _Flight, plan: ReadPlan) -> None:
+        loop = asyncio.get_running_loop()
+        behind = self._trust.behind(flight.key.namespace)
+        race = flight.race = ReadRace(flight.wanted, plan.sides, behind)
         self._racing += 1
-        for side in sides:
-            reply = asyncio.ensure_future(
-                self._homes[side].get(flight.key, self._bounds.deadline_s, flight.body_needed)
-            )
-            reply.add_done_callback(partial(flight.replied, race, side))
+        for side in plan.at_once:
+            self._ask(flight, side, loop.time())
+        if plan.later is not None:
+            flight.later = plan.later
+            flight.timer = loop.call_later(plan.after_s, flight.hedge, race)
+
+    def _ask(self, flight: _Flight, side: Side, now_s: float) -> None:
+        reply = asyncio.ensure_future(
+            self._homes[side].get(flight.key, self._bounds.deadline_s, flight.body_needed)
+        )
+        reply.add_done_callback(partial(flight.replied, flight.race, side, now_s))
+
+    def hedged(self, flight: _Flight, side: Side) -> None:
+        """The first home has no answer, or none yet: the second is asked too."""
+        self.counters.hedged += 1
+        self._ask(flight, side, asyncio.get_running_loop().time())
+
+    def timed(self, side: Side, reply: ReadReply, asked_s: float) -> None:
+        """Learns how quick a home is from what it answers."""
+        if not isinstance(reply, Failed):
+            self._latency[side].observe(asyncio.get_running_loop().time() - asked_s)
 
     def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
         """The race is decided: nobody joins it any more, and its readers hear. A single home that
         cannot answer is no reason to give up: both are raced then."""
         if isinstance(outcome, GiveUp) and not flight.race.over_both():
-            self._start(flight, BOTH_SIDES)
+            self._start(flight, RACE)
             return
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
@@ -244,8 +300,8 @@ class Reader:
 def result_of(
     record: Record | None,
     now_us: int,
-    *,
     version: Version = NO_VERSION,
+    *,
     cached: bool = False,
     unconfirmed: bool = False,
     stale: bool = False,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kvgateway.guard import GuardedHome
 from kvgateway.home_time import HomeTime
 from kvgateway.state.ports import Machine, RepairQueue, Taken
-from tandem.backends.heal import Healed, HealOutcome, NotHealed, heal
+from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
 from tandem.core.backoff import RetryBudget, delay_s
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -131,7 +131,7 @@ class RepairWorker:
         """Heals one key now, for an operator; what is queued or parked for it goes with success."""
         queued = await self._queue.queued(key)
         outcome = await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
-        if isinstance(outcome, Healed) and queued is not None:
+        if _done(outcome) and queued is not None:
             await self._queue.done([queued])
         return outcome
 
@@ -145,9 +145,9 @@ class RepairWorker:
             self.counters.errors += 1
             _LOG.error("heal_broke", key=key.name, error=repr(error), exc_info=True)
             return NotHealed((repr(error),))
-        if isinstance(outcome, Healed):
+        if _done(outcome):
             self.counters.healed += 1
-            self.counters.copied += len(outcome.copied)
+            self.counters.copied += len(outcome.copied) if isinstance(outcome, Healed) else 0
             self._budget.succeeded()
             until_us = self._time.now_us() + self._rule.pin_us
             self._machine.unpin([(key, one.task.version)], until_us)
@@ -176,4 +176,5 @@ class RepairWorker:
 
 
 def _done(outcome: HealOutcome) -> bool:
-    return isinstance(outcome, Healed)
+    """Whether repair has nothing left to do: what is left to the sweep, the crawler finds."""
+    return isinstance(outcome, Healed | LeftToSweep)

@@ -11,6 +11,7 @@ from tandem.core.limits import CACHE_TTL_S_MIN
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import (
     DURATION_S,
+    NUMBER,
     OPTIONAL_TEXT,
     SIZE,
     WHOLE,
@@ -63,6 +64,11 @@ class GatewaySettings:
     read_deadline_s: float = setting(
         DURATION_S, 5.0, "how long a home may take to answer a read", low=0.1, high=60.0
     )
+    read_sample_share: float = setting(
+        NUMBER, 0.01,
+        "share of the reads that ask both homes though the namespace's read mode would ask one",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     writes_max: int = setting(
         WHOLE, 20_000, "writes under way in one worker; above, clients are told to wait", low=1
     )

@@ -9,6 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tandem.core.cluster_life import ClusterLife
+from tandem.core.removal import (
+    FloorReply,
+    NamespacePurge,
+    PurgeRow,
+    Removal,
+    Renewal,
+    Renewed,
+    Span,
+)
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
@@ -28,7 +38,6 @@ class InBlob:
 
     blob: str
     digest: bytes
-    floor: Version
 
 
 ReadAnswer = bytes | Absent | InBlob | Failed
@@ -72,6 +81,33 @@ class Cluster(Protocol):
         ...
 
     async def state(self) -> ClusterState: ...
+
+    def life(self) -> ClusterLife:
+        """Which life it is in, as of its last commit."""
+        ...
+
+    async def raise_floor(
+        self, incarnation: str, span: Span, floor: Version
+    ) -> FloorReply | Failed:
+        """Raises the floor of a range of names, unless this is not `incarnation`."""
+        ...
+
+    async def purge(
+        self, incarnation: str, namespace: str, rows: Sequence[PurgeRow]
+    ) -> Sequence[Removal | Failed]:
+        """Removes dead rows at or below their floor; answers in the order of `rows`."""
+        ...
+
+    async def renew(self, renewal: Renewal) -> Renewed | Removal | Failed:
+        """Begins a new life."""
+        ...
+
+    async def purge_namespace(
+        self, namespace: str, limit: int
+    ) -> NamespacePurge | Removal | Failed:
+        """Removes up to `limit` rows of a namespace; `Removal.LIVE` for one that is not known to
+        be deleted."""
+        ...
 
     async def aclose(self) -> None:
         """Finishes the writes that wait, then lets go of the files."""

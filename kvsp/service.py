@@ -1,19 +1,21 @@
 """The gRPC face of KVSP: streams of batches, scans, status."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import grpc
 import grpc.aio
 
 from kvsp.exchange import Exchange
 from kvsp.store import Store
+from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.reply import Failed
 from tandem.errors import InvalidArgument
 from tandem.runtime.clock import Clock
+from tandem.wire import collect_codec as collecting
 from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
@@ -28,6 +30,8 @@ SERVER_OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
 
+_Request = TypeVar("_Request")
+_Parsed = TypeVar("_Parsed")
 _Context = grpc.aio.ServicerContext[pb.StorageRequest, pb.StorageReply]
 
 
@@ -90,6 +94,66 @@ class StorageService(rpc.StorageServicer):
     ) -> pb.StorageStatusReply:
         """See storage.proto."""
         return codec.status_reply(await self._store.states(), self._clock.now_us())
+
+    async def Clusters(
+        self,
+        request: pb.ClustersRequest,
+        context: grpc.aio.ServicerContext[pb.ClustersRequest, pb.ClustersReply],
+    ) -> pb.ClustersReply:
+        """See storage.proto."""
+        return collecting.clusters_reply(self._store.lives(), self._clock.now_us(), request.floors)
+
+    async def RaiseFloor(
+        self,
+        request: pb.RaiseFloorRequest,
+        context: grpc.aio.ServicerContext[pb.RaiseFloorRequest, pb.RaiseFloorReply],
+    ) -> pb.RaiseFloorReply:
+        """See storage.proto."""
+        raising = await _parsed(collecting.parse_raise, request, context)
+        if raising.span.namespace in RESERVED_NAMESPACES:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a reserved namespace")
+        replies = await self._store.raise_floor(raising)
+        return collecting.raise_reply(replies, self._clock.now_us())
+
+    async def PurgeRows(
+        self,
+        request: pb.PurgeRowsRequest,
+        context: grpc.aio.ServicerContext[pb.PurgeRowsRequest, pb.PurgeRowsReply],
+    ) -> pb.PurgeRowsReply:
+        """See storage.proto."""
+        purge = await _parsed(collecting.parse_purge, request, context)
+        return collecting.purge_reply(await self._store.purge(purge), self._clock.now_us())
+
+    async def RenewCluster(
+        self,
+        request: pb.RenewClusterRequest,
+        context: grpc.aio.ServicerContext[pb.RenewClusterRequest, pb.RenewClusterReply],
+    ) -> pb.RenewClusterReply:
+        """See storage.proto."""
+        renewal = await _parsed(collecting.parse_renewal, request, context)
+        return collecting.renew_reply(await self._store.renew(renewal))
+
+    async def PurgeNamespace(
+        self,
+        request: pb.PurgeNamespaceRequest,
+        context: grpc.aio.ServicerContext[pb.PurgeNamespaceRequest, pb.PurgeNamespaceReply],
+    ) -> pb.PurgeNamespaceReply:
+        """See storage.proto."""
+        namespace, limit = await _parsed(collecting.parse_namespace_purge, request, context)
+        outcome = await self._store.purge_namespace(namespace, limit)
+        return collecting.namespace_purge_reply(outcome)
+
+
+async def _parsed(
+    parse: Callable[[_Request], _Parsed],
+    request: _Request,
+    context: grpc.aio.ServicerContext[Any, Any],
+) -> _Parsed:
+    """What the message asks for; ends the call when it can never be done."""
+    try:
+        return parse(request)
+    except InvalidArgument as error:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
 async def _read_on(context: _Context, exchange: Exchange, ended: asyncio.Event) -> None:

@@ -8,6 +8,17 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from kvsp.cluster import Absent, Cluster, InBlob, ReadAnswer, ScanPart
+from tandem.core.cluster_life import ClusterLife
+from tandem.core.key import Key
+from tandem.core.removal import (
+    FloorRaise,
+    FloorReply,
+    NamespacePurge,
+    Removal,
+    Renewal,
+    Renewed,
+    RowPurge,
+)
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.ring import Ring
 from tandem.core.scan_diff import Entry
@@ -84,6 +95,63 @@ class Store:
     async def states(self) -> list[ClusterState]:
         """What an operator wants to know of each cluster."""
         return [await cluster.state() for cluster in self._clusters]
+
+    def lives(self) -> list[ClusterLife]:
+        """Which life each cluster is in."""
+        return [cluster.life() for cluster in self._clusters]
+
+    async def raise_floor(self, raising: FloorRaise) -> dict[str, FloorReply | Failed]:
+        """What each cluster that is named, and that there is, answers for itself."""
+        named = [c for c in self._clusters if c.name in raising.incarnations]
+        replies = await asyncio.gather(
+            *(
+                cluster.raise_floor(raising.incarnations[cluster.name], raising.span, raising.floor)
+                for cluster in named
+            )
+        )
+        return {cluster.name: reply for cluster, reply in zip(named, replies, strict=True)}
+
+    async def purge(self, purge: RowPurge) -> list[Removal | Failed]:
+        """What became of each row; a row of a cluster that is not named stays."""
+        outcomes: list[Removal | Failed] = [Removal.OTHER_INCARNATION] * len(purge.rows)
+        parts: dict[int, list[int]] = {}
+        for number, row in enumerate(purge.rows):
+            owner = self._ring.owner(Key(purge.namespace, row.raw_name.decode()))
+            parts.setdefault(owner, []).append(number)
+
+        async def part(owner: int, numbers: list[int]) -> None:
+            cluster = self._clusters[owner]
+            incarnation = purge.incarnations.get(cluster.name)
+            if incarnation is not None:
+                rows = [purge.rows[number] for number in numbers]
+                replies = await cluster.purge(incarnation, purge.namespace, rows)
+                for number, reply in zip(numbers, replies, strict=True):
+                    outcomes[number] = reply
+
+        await asyncio.gather(*(part(owner, numbers) for owner, numbers in parts.items()))
+        return outcomes
+
+    async def renew(self, renewal: Renewal) -> Renewed | Removal | Failed:
+        """Begins a new life of one cluster; `Removal.ABSENT` when there is no such cluster."""
+        for cluster in self._clusters:
+            if cluster.name == renewal.cluster:
+                return await cluster.renew(renewal)
+        return Removal.ABSENT
+
+    async def purge_namespace(
+        self, namespace: str, limit: int
+    ) -> NamespacePurge | Removal | Failed:
+        """Removes up to `limit` rows from each cluster."""
+        outcomes = await asyncio.gather(
+            *(cluster.purge_namespace(namespace, limit) for cluster in self._clusters)
+        )
+        removed = 0
+        for outcome in outcomes:
+            if not isinstance(outcome, NamespacePurge):
+                return outcome
+            removed += outcome.removed
+        more = any(isinstance(outcome, NamespacePurge) and outcome.more for outcome in outcomes)
+        return NamespacePurge(removed, more)
 
     async def aclose(self) -> None:
         """Finishes the writes that wait and closes the clusters."""

@@ -8,8 +8,9 @@ from kvgateway.registry.namespace_book import NamespaceBook
 from kvgateway.registry.records import CopyFile, SystemRecords
 from tandem.backends.port import Backend
 from tandem.core.key import RESERVED_NAMESPACES
-from tandem.core.namespace import Namespace, ReadMode, check_namespace_id
+from tandem.core.namespace import Namespace, check_namespace_id
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tandem.errors import NamespaceNotFound
 from tandem.runtime.clock import Clock

@@ -8,6 +8,7 @@ is not served again before a restart.
 """
 
 import asyncio
+import dataclasses
 import sqlite3
 from asyncio import Future, Task
 from collections.abc import Coroutine, Sequence
@@ -17,6 +18,7 @@ from typing import TypeVar, cast
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
 from kvsp.sqlite.blobs import BlobDirectory
+from kvsp.sqlite.collecting import PurgeNamespace, PurgeRows, RaiseFloor, Renew
 from kvsp.sqlite.large import LargeValues
 from kvsp.sqlite.line import Line, settle
 from kvsp.sqlite.opened import Opened, Opener
@@ -25,7 +27,18 @@ from kvsp.sqlite.schema import Meta
 from kvsp.sqlite.transaction import CommitFailed, Transactions, Work, is_damage
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.backoff import delay_s
+from tandem.core.cluster_life import ClusterLife, next_incarnation
+from tandem.core.removal import (
+    FloorReply,
+    NamespacePurge,
+    PurgeRow,
+    Removal,
+    Renewal,
+    Renewed,
+    Span,
+)
 from tandem.core.reply import Failed, Reason, WriteReply
+from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
@@ -73,6 +86,9 @@ class SqliteCluster:
             at_once_max=limits.large_at_once_max,
             waiting_max=limits.large_waiting_max,
         )
+        self._opening = entropy.token(8).hex()
+        self._lives = {meta.incarnation}
+        """What its file may call itself: more than one after a renewal without an answer."""
         self._opened: Opened | None = None
         self._serving = asyncio.Event()
         self._failure: Failed | None = None
@@ -148,6 +164,76 @@ class SqliteCluster:
         text = failure.detail if failure else ""
         return ClusterState(self.name, self._meta.incarnation, self._commits, records, text)
 
+    def life(self) -> ClusterLife:
+        """Which life it is in, as of its last commit."""
+        failure, opened = self._failure, self._opened
+        if failure is None and opened is None:
+            failure = Failed(Reason.ERROR, "its file is being opened again")
+        floors = {} if opened is None else opened.floors.published()
+        text = failure.detail if failure else ""
+        return ClusterLife(
+            self.name, self._meta.incarnation, self._commits, floors, text, self._opening
+        )
+
+    async def raise_floor(
+        self, incarnation: str, span: Span, floor: Version
+    ) -> FloorReply | Failed:
+        """Raises the floor of a range of names, unless this is not `incarnation`."""
+        outcome = await self._one(RaiseFloor(self._named(incarnation), span, floor))
+        return cast(FloorReply | Failed, outcome)
+
+    async def purge(
+        self, incarnation: str, namespace: str, rows: Sequence[PurgeRow]
+    ) -> Sequence[Removal | Failed]:
+        """Removes dead rows at or below their floor; answers in the order of `rows`."""
+        outcome = await self._one(PurgeRows(self._named(incarnation), namespace, rows))
+        return (
+            [outcome] * len(rows) if isinstance(outcome, Failed) else cast(list[Removal], outcome)
+        )
+
+    async def renew(self, renewal: Renewal) -> Renewed | Removal | Failed:
+        """Begins a new life, which comes after this one and after what is known of the past."""
+        random = self._entropy.token(16).hex()
+        now_us = self._opener.clock.now_us()
+        past = renewal.past.incarnation
+        incarnation = next_incarnation(random, now_us, self._meta.incarnation, past)
+        self._lives.add(incarnation)
+        renewing = self._submit(
+            [Renew(self._named(renewal.incarnation), incarnation, renewal.past)]
+        )
+        renewing.add_done_callback(self._renewed)
+        [outcome] = await asyncio.shield(renewing)
+        return cast(Renewed | Removal | Failed, outcome)
+
+    async def purge_namespace(
+        self, namespace: str, limit: int
+    ) -> NamespacePurge | Removal | Failed:
+        """Removes up to `limit` rows of a deleted namespace."""
+        if namespace not in self._opener.deleted:
+            return Removal.LIVE
+        outcome = await self._one(PurgeNamespace(namespace, limit))
+        return cast(NamespacePurge | Failed, outcome)
+
+    def _named(self, named: str) -> str:
+        """The incarnation that a request names; none that any file has, if it is older than this
+        opening."""
+        incarnation, _, opening = named.rpartition("/")
+        return incarnation if opening == self._opening else ""
+
+    def _renewed(self, renewing: Future[list[object]]) -> None:
+        """Whoever asked may be gone by now."""
+        [outcome] = renewing.result()
+        if isinstance(outcome, Renewed):
+            self._lives_as(outcome.incarnation)
+
+    def _lives_as(self, incarnation: str) -> None:
+        self._lives = {incarnation}
+        self._meta = dataclasses.replace(self._meta, incarnation=incarnation)
+
+    async def _one(self, work: Work) -> object:
+        [outcome] = await self._submit([work])
+        return outcome
+
     def _submit(self, works: Sequence[Work]) -> Future[list[object]]:
         if self._failure is not None:
             return _at_once(self._failure, len(works))
@@ -180,7 +266,7 @@ class SqliteCluster:
             batches = self._reads.take(self._limits.at_once_max)
             gets = [get for batch in batches for get in batch.asked]
             assert self._opened is not None
-            run = partial(read_points, gets=gets, floors=self._opened.floors)
+            run = partial(read_points, gets=gets, floors=self._opened.floors.published())
             try:
                 answers = await on_thread(self._opened.readers[number], run)
             except sqlite3.Error as error:
@@ -190,8 +276,12 @@ class SqliteCluster:
 
     async def _open(self, *, log_must_move: bool) -> None:
         self._opened = await self._opener.open(
-            self._meta, commits_min=self._commits, log_must_move=log_must_move
+            self._meta,
+            self._lives,
+            commits_min=self._commits,
+            log_must_move=log_must_move,
         )
+        self._lives_as(self._opened.incarnation)
         self._commits = self._opened.transactions.commits
         self._serving.set()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from kvsp.sqlite.schema import Identity, Meta, create, read_meta
+from tandem.core.cluster_life import next_incarnation
 from tandem.core.ring import Ring
 from tandem.errors import ConfigurationError
 from tandem.runtime.randomness import Entropy
@@ -83,7 +84,7 @@ class DataDirectory:
         if mistakes:
             raise ConfigurationError(mistakes)
         for identity in missing:
-            create(self.file(identity.cluster), identity, entropy.token(16).hex())
+            create(self.file(identity.cluster), identity, next_incarnation(entropy.token(16).hex()))
         if not complete:
             self._mark_complete(names)
         return [self._read_now(name) for name in names]

@@ -17,7 +17,7 @@ from kvsp.cluster import Absent, InBlob
 from kvsp.sqlite.blobs import BlobDirectory
 from kvsp.sqlite.transaction import LargeRow, Work
 from tandem.core.reply import Failed, Reason, Stored, Superseded, WriteReply
-from tandem.core.version import Version
+from tandem.core.version import NO_VERSION, Version
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
@@ -96,12 +96,15 @@ class LargeValues:
         return None
 
     async def load(self, large: InBlob) -> bytes | Absent | Failed:
-        """The envelope, checked; a row without its blob is a missing record."""
+        """The envelope, checked; a row without its blob is a missing record.
+
+        It is one without a floor: there is a row, so nobody deleted the key for good.
+        """
         try:
             found = await self._blobs.read(large.blob, large.digest)
         except OSError as error:
             return Failed(Reason.ERROR, f"the value could not be read: {error}")
-        return Absent(large.floor) if found is None else found
+        return Absent(NO_VERSION) if found is None else found
 
     async def collect_on(self) -> None:
         """Collects from time to time, until cancelled."""

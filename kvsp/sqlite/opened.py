@@ -1,7 +1,7 @@
 """The connections of one cluster's file, opened and checked together, closed together."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class Opened:
     scanner: aiosqlite.Connection
     transactions: Transactions
     floors: Floors
+    incarnation: str
 
     async def aclose(self) -> None:
         """Closes every connection, after what is running on it; may be called again."""
@@ -40,9 +41,12 @@ class Opener:
     blob_exists: Callable[[str], bool]
     clock: Clock
 
-    async def open(self, meta: Meta, *, commits_min: int, log_must_move: bool) -> Opened:
+    async def open(
+        self, meta: Meta, lives: Collection[str], *, commits_min: int, log_must_move: bool
+    ) -> Opened:
         """Opens the file; sqlite3.Error when it is not what it should be.
 
+        Its incarnation must be one of `lives`.
         It must show transaction `commits_min`. With `log_must_move`, its write-ahead log must have
         been copied into the file, so that nothing depends on the log any more.
         """
@@ -52,14 +56,16 @@ class Opener:
                 connections.append(await connect(self.path))
                 await on_thread(connections[-1], prepare)
             writer, scanner, *readers = connections
-            commits = await on_thread(writer, lambda c: _check(c, meta, commits_min))
+            now = await on_thread(writer, lambda c: _check(c, meta, lives, commits_min))
             if log_must_move:
                 await on_thread(writer, _move_log)
-            transactions = await on_thread(writer, lambda c: self._transactions(c, commits))
+            transactions = await on_thread(writer, lambda c: self._transactions(c, now.commits))
         except BaseException:
             await _close(connections)
             raise
-        return Opened(writer, tuple(readers), scanner, transactions, transactions.floors)
+        return Opened(
+            writer, tuple(readers), scanner, transactions, transactions.floors, now.incarnation
+        )
 
     def _transactions(self, connection: sqlite3.Connection, commits: int) -> Transactions:
         return Transactions(
@@ -71,15 +77,17 @@ class Opener:
         )
 
 
-def _check(connection: sqlite3.Connection, meta: Meta, commits_min: int) -> int:
+def _check(
+    connection: sqlite3.Connection, meta: Meta, lives: Collection[str], commits_min: int
+) -> Meta:
     now = read_meta(connection)
-    if (now.identity, now.incarnation) != (meta.identity, meta.incarnation):
+    if now.identity != meta.identity or now.incarnation not in lives:
         raise sqlite3.DatabaseError("another file took its place")
     if now.commits < commits_min:
         raise sqlite3.DatabaseError(
             f"it shows transaction {now.commits}, but {commits_min} was acknowledged"
         )
-    return now.commits
+    return now
 
 
 def _move_log(connection: sqlite3.Connection) -> None:

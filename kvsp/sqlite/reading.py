@@ -1,15 +1,16 @@
 """What a cluster's readers do on their threads: point reads in batches, ordered scans, counts."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
-from kvsp.sqlite.floors import Floors
+from kvsp.sqlite.floors import floor_of
 from kvsp.sqlite.transaction import is_damage
 from tandem.backends.sqlite_rows import together
 from tandem.core.envelope import digest_of
+from tandem.core.floors import RangeFloors
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Reason
 from tandem.core.scan_diff import Entry
@@ -25,9 +26,12 @@ _COUNTED_MAX: Final = 10_000
 
 
 def read_points(
-    connection: sqlite3.Connection, gets: Sequence[Get], floors: Floors
+    connection: sqlite3.Connection, gets: Sequence[Get], floors: Mapping[str, RangeFloors]
 ) -> list[ReadAnswer]:
-    """Reads every key of the batch from one snapshot, many with one statement."""
+    """Reads every key of the batch from one snapshot, many with one statement.
+
+    The snapshot begins after `floors` were in force.
+    """
     names: dict[str, dict[bytes, None]] = {}
     for get in gets:
         names.setdefault(get.key.namespace, {})[get.raw_name] = None
@@ -52,14 +56,16 @@ def _points_of(names: int) -> str:
 
 
 def _answer(
-    get: Get, row: tuple[bytes, bytes, bytes, str | None] | None, floors: Floors
+    get: Get,
+    row: tuple[bytes, bytes, bytes, str | None] | None,
+    floors: Mapping[str, RangeFloors],
 ) -> ReadAnswer:
     namespace = get.key.namespace
     if row is None:
-        return Absent(floors.of(namespace, get.raw_name))
+        return Absent(floor_of(floors, namespace, get.raw_name))
     _, envelope, digest, blob = row
     if blob is not None:
-        return InBlob(blob, digest, floors.of(namespace, get.raw_name))
+        return InBlob(blob, digest)
     return checked(envelope, digest)
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from kvsp.sqlite.collecting import CollectWork
 from kvsp.sqlite.floors import Floors
 from tandem.backends.sqlite_rows import marks, together
-from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
 from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
 from tandem.core.record import Kind
 from tandem.core.reply import (
@@ -26,12 +27,9 @@ from tandem.core.reply import (
     Superseded,
     WriteReply,
 )
-from tandem.core.version import Version
+from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import Clock
 from tandem.wire.storage_codec import Put
-
-NAMESPACE_RECORD: Final = "ns/"
-"""In SYSTEM_NAMESPACE, the record of namespace ID has this and ID as its name."""
 
 _LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
 _HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
@@ -69,7 +67,7 @@ class LargeRow:
 Step = Callable[[sqlite3.Connection], object]
 """Any other statements that belong into a transaction."""
 
-Work = Put | LargeRow | Step
+Work = Put | LargeRow | CollectWork | Step
 
 
 class CommitFailed(Exception):
@@ -109,6 +107,7 @@ class Transactions:
         """
         self._now_us = self._clock.now_us()
         self._newly_deleted.clear()
+        self.floors.discard()
         try:
             self._connection.execute("begin immediate")
             outcomes = self._rows(works)
@@ -127,6 +126,7 @@ class Transactions:
         except sqlite3.Error as error:
             raise CommitFailed(error) from error
         self.commits += 1
+        self.floors.publish()
         self._deleted.update(self._newly_deleted)
 
     def _roll_back(self) -> None:
@@ -183,6 +183,8 @@ class Transactions:
         with _Savepoint(self._connection):
             if isinstance(work, LargeRow):
                 return self._put_large(work)
+            if isinstance(work, CollectWork):
+                return work.run(self._connection, self.floors, self._now_us)
             return work(self._connection)
 
     def _put_large(self, row: LargeRow) -> WriteReply:
@@ -205,7 +207,8 @@ class Transactions:
         refusal = self._refusal(put)
         if refusal is not None:
             return Refused(refusal, 0)
-        if not self._upsert(put, blob):
+        floor = self.floors.of(put.key.namespace, put.raw_name)
+        if not self._upsert(put, blob, floor):
             outcome = self._why_not(put, blob)
             if outcome is not None:
                 return outcome
@@ -226,8 +229,7 @@ class Transactions:
             return Refusal.LATE
         return Refusal.FUTURE if time_us - self._now_us > CLOCK_SKEW_MAX_US else None
 
-    def _upsert(self, put: Put, blob: str | None) -> bool:
-        floor = self.floors.of(put.key.namespace, put.raw_name)
+    def _upsert(self, put: Put, blob: str | None, floor: Version) -> bool:
         row = _row_of(put, blob)
         cursor = self._connection.execute(_UPSERT, (*row, floor, put.over_corrupt))
         return cursor.rowcount > 0
@@ -235,7 +237,8 @@ class Transactions:
     def _why_not(self, put: Put, blob: str | None) -> WriteReply | None:
         """Why the statement changed nothing; None when it did after all.
 
-        A row without its blob is a missing record: it goes, and the put is tried on what is left.
+        A row without its blob is a missing record: it goes, and the put takes its place. The floor
+        has no say then: it speaks of keys that have no row.
         """
         key = (put.key.namespace, put.raw_name)
         row = self._connection.execute(
@@ -246,7 +249,7 @@ class Transactions:
         version, digest, held = row
         if held is not None and not self._blob_exists(held):
             self._connection.execute("delete from record where namespace = ? and name = ?", key)
-            return None if self._upsert(put, blob) else Refused(Refusal.FLOOR, 0)
+            return None if self._upsert(put, blob, NO_VERSION) else Refused(Refusal.FLOOR, 0)
         if (version, digest) == (put.record.version, put.record.digest):
             return _STORED
         return Superseded(Version.parse(version), 0)

@@ -21,6 +21,7 @@ from tandem.core.reply import (
     Superseded,
     WriteReply,
 )
+from tandem.core.version import Version
 
 _LASTING: Final = frozenset({Reason.CORRUPT, Reason.FOREIGN})
 
@@ -33,16 +34,24 @@ class Healed:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftToSweep:
+    """S3 holds a value that was deleted for good: it is copied nowhere, and the crawler's sweep
+    takes it. No reader sees it while KVSP answers."""
+
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
 class NotHealed:
     """The homes may still differ; `reasons` says why."""
 
     reasons: tuple[str, ...]
     needs_person: bool = False
-    """A retry will not help: deleting for good is the crawler's, corruption without a source and
-    an object of somebody else are an operator's."""
+    """A retry will not help: corruption without a source and an object of somebody else are an
+    operator's."""
 
 
-HealOutcome = Healed | NotHealed
+HealOutcome = Healed | LeftToSweep | NotHealed
 
 
 async def heal(
@@ -62,7 +71,7 @@ async def heal(
         case Copy(record, to):
             return await _copy(homes, key, record, to, reads, deadline_s)
         case Zombie(record):
-            return NotHealed((f"{record.version} on S3 is below the floor",), needs_person=True)
+            return LeftToSweep(record.version)
         case Blocked(reasons):
             return NotHealed(reasons, needs_person=_no_retry_helps(reads))
 

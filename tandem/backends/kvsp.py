@@ -5,22 +5,36 @@ Large envelopes travel on a stream of their own, so that small messages do not w
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import grpc
 import grpc.aio
 
 from tandem.backends.kvsp_lane import CLOSED, Lane, LaneLimits
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
+from tandem.core.cluster_life import ClusterLife, shown_lives
 from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Record
+from tandem.core.removal import (
+    FloorRaise,
+    FloorReply,
+    NamespacePurge,
+    Removal,
+    Renewal,
+    Renewed,
+    RowPurge,
+)
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.runtime.randomness import Entropy
+from tandem.wire import collect_codec as collecting
 from tandem.wire import storage_codec as codec
+from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
+
+_Reply = TypeVar("_Reply")
 
 _LARGE_BYTES: Final = 64 * KIB
 _SMALL: Final = LaneLimits()
@@ -39,7 +53,7 @@ _CHANNEL_OPTIONS: Final = (
 
 
 class KvspBackend:
-    """A home (`tandem.backends.port.Backend`); make and `start` it inside the running loop."""
+    """A home (`tandem.backends.port`, `CollectableRows`); make and `start` it inside the loop."""
 
     side = Side.KVSP
     clock_skew_max_us = CLOCK_SKEW_MAX_US
@@ -100,10 +114,63 @@ class KvspBackend:
         request = codec.scan_request(
             codec.Scan(namespace, after.encode(), prefix.encode(), min(limit, codec.SCAN_LIMIT_MAX))
         )
+        reply = await self._answer(lambda: self._stub.Scan(request, timeout=deadline_s))
+        if isinstance(reply, Failed):
+            return reply
+        entries = codec.parse_entries(reply)
+        next_after = None if reply.ended else entries[-1].name
+        return ScanPage(entries, next_after, reply.home_time_us, reply.complete)
+
+    async def clusters(
+        self, deadline_s: float, *, floors: bool = False
+    ) -> tuple[ClusterLife, ...] | Failed:
+        """Which life every cluster is in."""
+        request = pb.ClustersRequest(floors=floors)
+        reply = await self._answer(lambda: self._stub.Clusters(request, timeout=deadline_s))
+        return reply if isinstance(reply, Failed) else collecting.parse_clusters(reply)
+
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        """The incarnations of all clusters."""
+        clusters = await self.clusters(deadline_s)
+        if isinstance(clusters, Failed):
+            return clusters
+        return shown_lives(clusters)
+
+    async def raise_floor(
+        self, raising: FloorRaise, deadline_s: float
+    ) -> Mapping[str, FloorReply | Failed] | Failed:
+        """Raises the floor of a range in the clusters that are named."""
+        request = collecting.raise_request(raising)
+        reply = await self._answer(lambda: self._stub.RaiseFloor(request, timeout=deadline_s))
+        return reply if isinstance(reply, Failed) else collecting.parse_raised(reply)
+
+    async def purge(self, purge: RowPurge, deadline_s: float) -> Sequence[Removal | Failed]:
+        """Removes dead rows, PURGED_ROWS_MAX at most."""
+        request = collecting.purge_request(purge)
+        reply = await self._answer(lambda: self._stub.PurgeRows(request, timeout=deadline_s))
+        if isinstance(reply, Failed):
+            return [reply] * len(purge.rows)
+        return collecting.parse_purged(reply)
+
+    async def renew(self, renewal: Renewal, deadline_s: float) -> Renewed | Removal | Failed:
+        """Begins a new life of one cluster."""
+        request = collecting.renew_request(renewal)
+        reply = await self._answer(lambda: self._stub.RenewCluster(request, timeout=deadline_s))
+        return reply if isinstance(reply, Failed) else collecting.parse_renewed(reply)
+
+    async def purge_namespace(
+        self, namespace: str, limit: int, deadline_s: float
+    ) -> NamespacePurge | Removal | Failed:
+        """Removes up to `limit` rows of a deleted namespace from each cluster."""
+        request = pb.PurgeNamespaceRequest(namespace=namespace, limit=limit)
+        reply = await self._answer(lambda: self._stub.PurgeNamespace(request, timeout=deadline_s))
+        return reply if isinstance(reply, Failed) else collecting.parse_namespace_purged(reply)
+
+    async def _answer(self, call: Callable[[], Awaitable[_Reply]]) -> _Reply | Failed:
         if self._closed:
             return CLOSED
         try:
-            reply = await self._stub.Scan(request, timeout=deadline_s)
+            return await call()
         except asyncio.CancelledError:
             # gRPC cancels its calls when the channel is closed; our own cancellation goes on.
             if _is_cancelled():
@@ -111,9 +178,6 @@ class KvspBackend:
             return CLOSED
         except grpc.aio.AioRpcError as error:
             return _failed(error)
-        entries = codec.parse_entries(reply)
-        next_after = None if reply.ended else entries[-1].name
-        return ScanPage(entries, next_after, reply.home_time_us, reply.complete)
 
     async def aclose(self) -> None:
         """Closes the streams; what is under way fails."""

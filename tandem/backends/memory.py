@@ -5,14 +5,28 @@ It answers at once, with futures that are done, so it also works on a loop in vi
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Final, TypeVar, cast
 
 from tandem.backends.port import Heal, ScanPage
 from tandem.backends.timeliness import untimely
-from tandem.core.key import Key
+from tandem.core.cluster_life import ClusterLife, next_incarnation, shown_lives
+from tandem.core.floors import RangeFloors
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US
-from tandem.core.record import Record
+from tandem.core.record import Kind, Record
+from tandem.core.removal import (
+    FloorRaise,
+    FloorReply,
+    NamespacePurge,
+    PurgeRow,
+    Removal,
+    Renewal,
+    Renewed,
+    RowPurge,
+    Stamp,
+)
 from tandem.core.reply import (
     Failed,
     Found,
@@ -27,9 +41,11 @@ from tandem.core.reply import (
     WriteReply,
 )
 from tandem.core.scan_diff import Entry
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import Version
 from tandem.runtime.clock import Clock
 
+CLUSTER: Final = "memory"
+"""The one cluster of the SQL side."""
 _CLOSED: Final = Failed(Reason.UNREACHABLE, "closed")
 T = TypeVar("T")
 
@@ -37,9 +53,14 @@ T = TypeVar("T")
 class MemoryHome:
     """Either home. On the KVSP side it has floors and lists whole entries, as KVSP does."""
 
-    def __init__(self, side: Side, clock: Clock) -> None:
+    def __init__(self, side: Side, clock: Clock, *, removes: bool = True) -> None:
+        """`removes` is what the S3 side says of itself."""
         self._side = side
         self._clock = clock
+        self._removes = removes
+        self._incarnation = next_incarnation("first")
+        self._commits = 0
+        self._opening = 0
         self._namespaces: dict[str, _Namespace] = {}
         self._closed = False
 
@@ -75,20 +96,161 @@ class MemoryHome:
     async def aclose(self) -> None:
         self._closed = True
 
-    def raise_floor(self, namespace: str, start: str, floor: Version) -> None:
-        """Raises the floor of the names from `start` up to where the next range starts; a `start`
-        inside a range splits it."""
-        assert self._side is Side.KVSP
-        self._namespace(namespace).raise_floor(start, floor)
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        if self._closed:
+            return _CLOSED
+        return shown_lives([self._life({})]) if self._side is Side.KVSP else ""
 
-    def remove(self, key: Key, version: Version) -> bool:
-        """Removes the record for good if it still has this version: compare-and-delete."""
+    @property
+    def removes(self) -> bool:
+        return self._removes
+
+    async def clusters(
+        self, deadline_s: float, *, floors: bool = False
+    ) -> tuple[ClusterLife, ...] | Failed:
+        if self._closed:
+            return _CLOSED
+        known = {n: held.floors for n, held in self._namespaces.items() if len(held.floors)}
+        shown = known if floors else {}
+        return (self._life(shown),)
+
+    def _life(self, floors: Mapping[str, RangeFloors]) -> ClusterLife:
+        return ClusterLife(
+            CLUSTER, self._incarnation, self._commits, floors, opening=str(self._opening)
+        )
+
+    async def raise_floor(
+        self, raising: FloorRaise, deadline_s: float
+    ) -> Mapping[str, FloorReply | Failed] | Failed:
+        if self._closed:
+            return _CLOSED
+        named = raising.incarnations.get(CLUSTER)
+        return {} if named is None else {CLUSTER: self._raise(raising, named)}
+
+    def _raise(self, raising: FloorRaise, named: str) -> FloorReply:
+        if named != self._life({}).named:
+            return FloorReply.OTHER_INCARNATION
+        start, end = raising.span.raw_start, raising.span.raw_end
+        held = self._namespace(raising.span.namespace)
+        held.floors = held.floors.raised(start, end, raising.floor)
+        self._commits += 1
+        return FloorReply.RAISED
+
+    async def purge(self, purge: RowPurge, deadline_s: float) -> Sequence[Removal | Failed]:
+        if self._closed:
+            return [_CLOSED] * len(purge.rows)
+        named = purge.incarnations.get(CLUSTER)
+        self._commits += 1
+        return [self._purge(purge.namespace, row, named) for row in purge.rows]
+
+    def _purge(self, namespace: str, row: PurgeRow, named: str | None) -> Removal:
+        if named != self._life({}).named:
+            return Removal.OTHER_INCARNATION
+        held, name = self._namespace(namespace), row.raw_name.decode()
+        record = held.records.get(name)
+        if record is None:
+            return Removal.ABSENT
+        if (record.version, record.digest) != (row.version, row.digest):
+            return Removal.DIFFERENT
+        if record.live_at(self._clock.now_us() / 1_000_000):
+            return Removal.LIVE
+        if record.version > held.floor_of(name):
+            return Removal.ABOVE_FLOOR
+        held.remove(name)
+        return Removal.DONE
+
+    async def renew(self, renewal: Renewal, deadline_s: float) -> Renewed | Removal | Failed:
+        if self._closed:
+            return _CLOSED
+        if renewal.cluster != CLUSTER:
+            return Removal.ABSENT
+        if renewal.incarnation != self._life({}).named:
+            return Removal.OTHER_INCARNATION
+        removed = sum(
+            self._namespace(namespace).remove_below(ranges)
+            for namespace, ranges in renewal.past.floors.items()
+        )
+        for held in self._namespaces.values():
+            held.floors = RangeFloors()
+        past = renewal.past.incarnation
+        self._incarnation = next_incarnation("later", self._clock.now_us(), self._incarnation, past)
+        self._commits += 1
+        return Renewed(self._incarnation, removed)
+
+    async def remove(self, key: Key, seen: Stamp, deadline_s: float) -> Removal | Failed:
+        if not self._removes:
+            return Failed(Reason.ERROR, "objects must stay")
+        return _CLOSED if self._closed else self._change(key, seen, None)
+
+    async def replace(
+        self, key: Key, seen: Stamp | None, record: Record, read_at_us: int, deadline_s: float
+    ) -> Removal | Failed:
+        now_us = self._clock.now_us()
+        refusal = untimely(record.version, Heal(read_at_us), now_us, self.clock_skew_max_us)
+        if refusal is not None:
+            return Failed(Reason.ERROR, refusal.value, now_us)
+        return _CLOSED if self._closed else self._change(key, seen, record)
+
+    def _change(self, key: Key, seen: Stamp | None, record: Record | None) -> Removal:
         held = self._namespace(key.namespace)
-        record = held.records.get(key.name)
-        if record is None or record.version != version:
-            return False
-        held.remove(key.name)
-        return True
+        holds = held.records.get(key.name)
+        if holds is None and seen is not None:
+            return Removal.ABSENT
+        if holds is not None and Stamp(holds.version, holds.digest) != seen:
+            return Removal.DIFFERENT
+        if record is not None:
+            held.store(key.name, record)
+        elif holds is not None:
+            held.remove(key.name)
+        return Removal.DONE
+
+    async def purge_namespace(
+        self, namespace: str, limit: int, deadline_s: float
+    ) -> NamespacePurge | Removal | Failed:
+        if self._closed:
+            return _CLOSED
+        if self._side is Side.KVSP and not self._is_deleted(namespace):
+            return Removal.LIVE
+        held = self._namespace(namespace)
+        gone = held.names_after("", "", limit)
+        for name in gone:
+            held.remove(name)
+        return NamespacePurge(len(gone), more=len(gone) == limit)
+
+    def _is_deleted(self, namespace: str) -> bool:
+        name = f"{NAMESPACE_RECORD}{namespace}"
+        record = self._namespace(SYSTEM_NAMESPACE).records.get(name)
+        return record is not None and record.kind is Kind.TOMBSTONE
+
+    def image(self) -> object:
+        """A copy of all that it holds, to be restored later."""
+        return deepcopy((self._namespaces, self._incarnation, self._commits))
+
+    def restore(self, image: object) -> None:
+        """Exchanges all that it holds for an old copy, as one who copies files does."""
+        self._namespaces, self._incarnation, self._commits = deepcopy(cast(_Image, image))
+        self._opening += 1
+
+    def wipe(self) -> None:
+        """Exchanges all that it holds for nothing."""
+        self._namespaces, self._commits = {}, 0
+        self._opening += 1
+        self._incarnation = next_incarnation(f"wiped{self._opening}")
+
+    def place(self, key: Key, record: Record) -> None:
+        """Puts a record there by nobody's leave."""
+        self._namespace(key.namespace).store(key.name, record)
+
+    def drop(self, key: Key) -> None:
+        """Takes the record away by nobody's leave."""
+        self._namespace(key.namespace).remove(key.name)
+
+    def set_floor(
+        self, namespace: str, floor: Version, start: bytes = b"", end: bytes = b""
+    ) -> None:
+        """Raises a floor by nobody's leave."""
+        held = self._namespace(namespace)
+        held.floors = held.floors.raised(start, end, floor)
 
     def _get(self, key: Key) -> ReadReply:
         held = self._namespace(key.namespace)
@@ -109,6 +271,7 @@ class MemoryHome:
         if holds is not None and not _replaces(record, holds, heal):
             return Superseded(holds.version, now_us)
         held.store(key.name, record)
+        self._commits += 1
         return Stored(now_us)
 
     def _namespace(self, namespace: str) -> "_Namespace":
@@ -129,8 +292,7 @@ class _Namespace:
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
         self._names: list[str] = []
-        self._starts: list[str] = [""]
-        self._floors: dict[str, Version] = {"": NO_VERSION}
+        self.floors = RangeFloors()
 
     def store(self, name: str, record: Record) -> None:
         if name not in self.records:
@@ -148,13 +310,16 @@ class _Namespace:
         return [name for name in found if name.startswith(prefix)]
 
     def floor_of(self, name: str) -> Version:
-        return self._floors[self._starts[bisect_right(self._starts, name) - 1]]
+        return self.floors.of(name.encode())
 
-    def raise_floor(self, start: str, floor: Version) -> None:
-        inherited = self.floor_of(start)
-        if start not in self._floors:
-            insort(self._starts, start)
-        self._floors[start] = max(inherited, floor)
+    def remove_below(self, floors: RangeFloors) -> int:
+        below = [n for n, r in self.records.items() if r.version <= floors.of(n.encode())]
+        for name in below:
+            self.remove(name)
+        return len(below)
+
+
+_Image = tuple[dict[str, _Namespace], str, int]
 
 
 def _replaces(record: Record, holds: Record, heal: Heal | None) -> bool:

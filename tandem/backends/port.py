@@ -4,12 +4,23 @@ A home's methods never raise for an outage: they answer `Failed` by their deadli
 no timer of its own. Whatever passes `tests/backends/contract.py` may stand here.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from tandem.core.cluster_life import ClusterLife
 from tandem.core.key import Key
 from tandem.core.record import Record
+from tandem.core.removal import (
+    FloorRaise,
+    FloorReply,
+    NamespacePurge,
+    Removal,
+    Renewal,
+    Renewed,
+    RowPurge,
+    Stamp,
+)
 from tandem.core.reply import Failed, ReadReply, Side, WriteReply
 from tandem.core.scan_diff import Entry
 
@@ -75,8 +86,76 @@ class Backend(Protocol):
         """Lists at most `limit` names above `after` ("" for all) that begin with `prefix`."""
         ...
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        """A text that changes when a part of the home was emptied or began a new life; "" for a
+        home that is one piece, whose store id tells."""
+        ...
+
     async def aclose(self) -> None:
         """Lets go of connections and files; calls under way answer `Failed`."""
+        ...
+
+
+class CollectableRows(Backend, Protocol):
+    """The SQL home as the collector sees it (`tandem.backends.collect`).
+
+    Whatever is demanded names the incarnations of the clusters that the evidence is about, and is
+    durable when it is answered. A cluster of another incarnation refuses.
+    """
+
+    async def clusters(
+        self, deadline_s: float, *, floors: bool = False
+    ) -> tuple[ClusterLife, ...] | Failed:
+        """Which life every cluster is in, with its floors if asked for."""
+        ...
+
+    async def raise_floor(
+        self, raising: FloorRaise, deadline_s: float
+    ) -> Mapping[str, FloorReply | Failed] | Failed:
+        """Makes the named clusters refuse inserts at or below a version; each answers alone."""
+        ...
+
+    async def purge(self, purge: RowPurge, deadline_s: float) -> Sequence[Removal | Failed]:
+        """Removes dead rows at or below their floor that are exactly those named, in order."""
+        ...
+
+    async def renew(self, renewal: Renewal, deadline_s: float) -> Renewed | Removal | Failed:
+        """Begins a new life of a cluster: without floors, and without what lay below the old."""
+        ...
+
+    async def purge_namespace(
+        self, namespace: str, limit: int, deadline_s: float
+    ) -> NamespacePurge | Removal | Failed:
+        """Removes some rows of a deleted namespace; `Removal.LIVE` where it is not known as one."""
+        ...
+
+
+class CollectableObjects(Backend, Protocol):
+    """The object home as the collector sees it (`tandem.backends.collect`)."""
+
+    @property
+    def removes(self) -> bool:
+        """Whether `remove` can be used: exactly one record goes, and no late request lands after
+        it. Where not, a tombstone must stay."""
+        ...
+
+    async def remove(self, key: Key, seen: Stamp, deadline_s: float) -> Removal | Failed:
+        """Removes the record if it is still the one `seen`; `Failed` unless `removes`."""
+        ...
+
+    async def replace(
+        self, key: Key, seen: Stamp | None, record: Record, read_at_us: int, deadline_s: float
+    ) -> Removal | Failed:
+        """Puts `record` in the place of exactly the one `seen` (None: of nothing), older or not.
+
+        `read_at_us` is this home's time of the read that it rests on, as with a heal.
+        """
+        ...
+
+    async def purge_namespace(
+        self, namespace: str, limit: int, deadline_s: float
+    ) -> NamespacePurge | Removal | Failed:
+        """Removes some objects of a namespace whose id is never used again, unconditionally."""
         ...
 
 

@@ -10,12 +10,12 @@ from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
 from tandem.core.namespace import (
     Namespace,
-    ReadMode,
     SettingsChange,
     check_namespace_id,
     check_title,
 )
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.errors import NamespaceExists, NamespaceNotFound
 from tandem.wire.namespace_codec import change_message, namespace_of
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc

@@ -17,6 +17,9 @@ SYSTEM_NAMESPACE: Final = "0" * 32
 IDENTITY_NAMESPACE: Final = "0" * 31 + "1"
 """Holds the store id of each home; never healed nor crawled, since a difference is an alarm."""
 
+NAMESPACE_RECORD: Final = "ns/"
+"""In SYSTEM_NAMESPACE, the record of namespace ID has this and ID as its name."""
+
 RESERVED_NAMESPACES: Final = frozenset({SYSTEM_NAMESPACE, IDENTITY_NAMESPACE})
 
 _HEX: Final = frozenset("0123456789abcdef")

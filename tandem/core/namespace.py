@@ -3,7 +3,6 @@
 The id never changes and is never used again; the title is what people use and may change.
 """
 
-import enum
 import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -14,17 +13,10 @@ from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
 from tandem.core.quota import NO_QUOTA, QUOTA_FIELDS, Quota, check_quota
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.errors import Breach, InvalidArgument, NamespaceNotFound
 
 FORMAT: Final = 1
-
-
-class ReadMode(enum.Enum):
-    """Which homes a read asks."""
-
-    RACE = "race"
-    KVSP = "kvsp"
-    S3 = "s3"
 
 
 @dataclass(frozen=True, slots=True)

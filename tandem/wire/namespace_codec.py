@@ -3,9 +3,10 @@
 from typing import Final, Literal, TypeAlias
 
 from tandem.core.access import DEFAULT_ACCOUNT
-from tandem.core.namespace import Namespace, ReadMode, Settings, SettingsChange
+from tandem.core.namespace import Namespace, Settings, SettingsChange
 from tandem.core.quota import Quota, check_quota
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.errors import InvalidArgument
 from tandem.wire.v1 import namespaces_pb2
 
@@ -20,6 +21,7 @@ _READ_MODES: Final = {
     ReadMode.RACE: namespaces_pb2.READ_MODE_RACE,
     ReadMode.KVSP: namespaces_pb2.READ_MODE_KVSP,
     ReadMode.S3: namespaces_pb2.READ_MODE_S3,
+    ReadMode.HEDGED: namespaces_pb2.READ_MODE_HEDGED,
 }
 _ACK_POLICY_BY_NUMBER: Final = {number: policy for policy, number in _ACK_POLICIES.items()}
 _READ_MODE_BY_NUMBER: Final = {number: mode for mode, number in _READ_MODES.items()}

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from tandem.backends.file import FileHome
-from tandem.backends.port import Backend
+from tandem.backends.port import Backend, CollectableObjects
 from tandem.core.key import Key, object_name
 from tandem.runtime.clock import SystemClock
 from tests.backends.contract import HomeContract
+from tests.backends.contract_collect import ObjectsContract
 from tests.backends.contract_groups import GroupContract
 from tests.backends.home_under_test import HomeUnderTest
 
 
-class TestFileHome(GroupContract, HomeContract):
+class TestFileHome(GroupContract, HomeContract, ObjectsContract):
     @pytest.fixture
     async def under(self, tmp_path: Path) -> AsyncIterator[HomeUnderTest]:
         clock, path = SystemClock(), tmp_path / "objects.db"
@@ -39,3 +40,8 @@ class TestFileHome(GroupContract, HomeContract):
 
         yield HomeUnderTest(home, clock.now_us, reopen, corrupt)
         await home.aclose()
+
+    @pytest.fixture
+    def objects(self, under: HomeUnderTest) -> CollectableObjects:
+        assert isinstance(under.home, FileHome)
+        return under.home

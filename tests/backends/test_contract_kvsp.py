@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from tandem.backends.kvsp import KvspBackend
-from tandem.backends.port import Backend
+from tandem.backends.port import Backend, CollectableRows
 from tandem.core.key import Key
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
+from tests.backends.contract_collect import RowsContract
 from tests.backends.contract_groups import GroupContract
 from tests.backends.home_under_test import HomeUnderTest
 from tests.kvsp.serving import Kvsp, running_kvsp
 
 
-class TestKvspHome(GroupContract, HomeContract):
+class TestKvspHome(GroupContract, HomeContract, RowsContract):
     @pytest.fixture
     async def under(self, tmp_path: Path) -> AsyncIterator[HomeUnderTest]:
         backends: list[KvspBackend] = []
@@ -43,6 +44,11 @@ class TestKvspHome(GroupContract, HomeContract):
             yield HomeUnderTest(home, kvsp.clock.now_us, reopen, corrupt)
             for backend in backends:
                 await backend.aclose()
+
+    @pytest.fixture
+    def rows(self, under: HomeUnderTest) -> CollectableRows:
+        assert isinstance(under.home, KvspBackend)
+        return under.home
 
 
 def _damage(file: Path, key: Key) -> None:

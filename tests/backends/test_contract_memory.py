@@ -3,9 +3,11 @@
 import pytest
 
 from tandem.backends.memory import MemoryHome
+from tandem.backends.port import CollectableObjects, CollectableRows
 from tandem.core.reply import Side
 from tandem.runtime.clock import SystemClock
 from tests.backends.contract import HomeContract
+from tests.backends.contract_collect import ObjectsContract, RowsContract
 from tests.backends.home_under_test import HomeUnderTest
 
 
@@ -17,3 +19,28 @@ class TestMemoryHome(HomeContract):
         return HomeUnderTest(
             MemoryHome(side, clock), clock.now_us, lists_versions=side is Side.KVSP
         )
+
+
+class TestMemoryRows(RowsContract):
+    @pytest.fixture
+    def under(self) -> HomeUnderTest:
+        clock = SystemClock()
+        return HomeUnderTest(MemoryHome(Side.KVSP, clock), clock.now_us)
+
+    @pytest.fixture
+    def rows(self, under: HomeUnderTest) -> CollectableRows:
+        assert isinstance(under.home, MemoryHome)
+        return under.home
+
+
+class TestMemoryObjects(ObjectsContract):
+    @pytest.fixture(params=[True, False], ids=["removes", "keeps"])
+    def under(self, request: pytest.FixtureRequest) -> HomeUnderTest:
+        clock = SystemClock()
+        home = MemoryHome(Side.S3, clock, removes=request.param)
+        return HomeUnderTest(home, clock.now_us, lists_versions=False)
+
+    @pytest.fixture
+    def objects(self, under: HomeUnderTest) -> CollectableObjects:
+        assert isinstance(under.home, MemoryHome)
+        return under.home

@@ -1,11 +1,14 @@
 """The contract over the S3 home, on a real server and on a second dialect."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
 from botocore.config import Config
 
+from tandem.backends.port import CollectableObjects
 from tandem.backends.s3.address import Location
 from tandem.backends.s3.opening import S3Options, open_s3_home
 from tandem.backends.s3.store import S3Home
@@ -13,14 +16,16 @@ from tandem.core.key import object_name
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
+from tests.backends.contract_collect import ObjectsContract
 from tests.backends.home_under_test import HomeUnderTest
+from tests.backends.s3.opened import opened, options, use_keys_of
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import Rgw
 
 BUCKET = "contract"
 
 
-class TestS3Home(HomeContract):
+class TestS3Home(HomeContract, ObjectsContract):
     @pytest.fixture(params=["rgw", "ministack"])
     async def under(
         self,
@@ -57,6 +62,30 @@ class TestS3Home(HomeContract):
         )
         for home in opened:
             await home.aclose()
+
+    @pytest.fixture
+    def objects(self, under: HomeUnderTest) -> CollectableObjects:
+        assert isinstance(under.home, S3Home)
+        return under.home
+
+
+class TestRemovingS3Home(ObjectsContract):
+    """A store that obeys conditions of DELETE, taken for one that refuses old signatures too."""
+
+    @pytest.fixture
+    async def under(
+        self, ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[HomeUnderTest]:
+        use_keys_of(ministack, monkeypatch)
+        async with opened(options(ministack.endpoint, tmp_path)) as home:
+            home.verdict = replace(home.verdict, refuses_old_signatures=True)
+            yield HomeUnderTest(home, SystemClock().now_us, lists_versions=False)
+
+    @pytest.fixture
+    def objects(self, under: HomeUnderTest) -> CollectableObjects:
+        assert isinstance(under.home, S3Home)
+        assert under.home.removes
+        return under.home
 
 
 async def damage(server: Rgw | Ministack, name: str) -> None:

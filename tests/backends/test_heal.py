@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from tandem.backends.heal import Healed, HealOutcome, NotHealed, heal, plan_for
+from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal, plan_for
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
@@ -100,6 +100,9 @@ class DamageableHome:
         return await self._home.scan(
             namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
         )
+
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        return await self._home.incarnation(deadline_s)
 
     async def aclose(self) -> None:
         await self._home.aclose()
@@ -208,19 +211,18 @@ async def test_nothing_is_decided_while_a_home_is_down(down: Side) -> None:
     assert homes[down.other].writes == 0
 
 
-async def test_a_zombie_below_the_floor_is_left_to_the_collector() -> None:
+async def test_a_zombie_below_the_floor_is_left_to_the_sweep() -> None:
     homes = homes_with(ABSENT, OLD)
-    homes[Side.KVSP]._home.raise_floor(KEY.namespace, "", TOMBSTONE.version)
+    homes[Side.KVSP]._home.set_floor(KEY.namespace, TOMBSTONE.version)
     outcome = await heal(backends(homes), KEY, DEADLINE_S)
-    assert isinstance(outcome, NotHealed)
-    assert outcome.needs_person
+    assert outcome == LeftToSweep(OLD.version)
     assert await held(homes[Side.KVSP]) is None
     assert await held(homes[Side.S3]) == OLD
 
 
 async def test_a_retired_tombstone_is_no_drift() -> None:
     homes = homes_with(ABSENT, TOMBSTONE)
-    homes[Side.KVSP]._home.raise_floor(KEY.namespace, "", TOMBSTONE.version)
+    homes[Side.KVSP]._home.set_floor(KEY.namespace, TOMBSTONE.version)
     assert await heal(backends(homes), KEY, DEADLINE_S) == Healed()
     assert await held(homes[Side.KVSP]) is None
 

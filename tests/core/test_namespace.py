@@ -13,7 +13,6 @@ from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.namespace import (
     BadNamespaceRecord,
     Namespace,
-    ReadMode,
     Settings,
     SettingsChange,
     check_namespace_id,
@@ -23,6 +22,7 @@ from tandem.core.namespace import (
 )
 from tandem.core.quota import QUOTA_MAX, Quota
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.errors import InvalidArgument, NamespaceNotFound
 
 ID = "0123456789abcdef" * 2

@@ -69,6 +69,9 @@ class ScriptedHome:
             namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
         )
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        return await self.memory.incarnation(deadline_s)
+
     async def aclose(self) -> None:
         await self.memory.aclose()
 

@@ -17,8 +17,8 @@ from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
-from tandem.core.namespace import ReadMode
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
@@ -86,6 +86,9 @@ class FaultyHome:
         listed = tuple(entry for entry in page.entries if entry.name not in self.unlisted)
         return ScanPage(listed, page.next_after, page.home_time_us, complete=False)
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        return await self.memory.incarnation(deadline_s)
+
     async def aclose(self) -> None:
         await self.memory.aclose()
 
@@ -149,6 +152,7 @@ class OneGateway:
             time=self.time,
             trust=self.trust,
             mode_of=lambda _: ReadMode.RACE,
+            entropy=self.entropy,
         )
         self.writer = Writer(
             homes=homes,

@@ -4,11 +4,15 @@ from itertools import product
 
 import pytest
 
-from kvgateway.identity import incarnation, judge, rebuilt_us
+from kvgateway.identity import incarnation, judge, note_life, rebuilt_us
+from kvgateway.trust import Trust
+from tandem.backends.memory import MemoryHome
 from tandem.core.envelope import seal
+from tandem.core.removal import Renewal
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
+from tandem.runtime.clock import SystemClock
 
 OURS, OTHER, FRESH = "1" * 32, "2" * 32, "f" * 32
 
@@ -61,6 +65,32 @@ def test_an_id_that_was_given_again_shows_since_when() -> None:
     assert (rebuilt_us(showing(OURS)), rebuilt_us(again)) == (0, 77)
 
 
-def test_an_id_that_was_given_again_is_another_incarnation() -> None:
+async def test_an_id_that_was_given_again_is_another_incarnation() -> None:
+    home = MemoryHome(Side.KVSP, SystemClock())
     again = Found(seal(Version.at(1, b"nonce-02"), OURS.encode()), 1)
-    assert incarnation(showing(OURS)) != incarnation(again)
+    first = await incarnation(home, showing(OURS), 1.0)
+    assert first == await incarnation(home, showing(OURS), 1.0)
+    assert first != await incarnation(home, again, 1.0)
+
+
+async def test_a_part_that_begins_a_new_life_is_another_incarnation() -> None:
+    home, trust = MemoryHome(Side.KVSP, SystemClock()), Trust()
+    await note_life(trust, home, showing(OURS), 1.0)
+    assert trust.behind("n") == ()
+    first = await home.clusters(1.0)
+    assert not isinstance(first, Failed)
+    await home.renew(Renewal(first[0].name, first[0].named, first[0]), 1.0)
+    await note_life(trust, home, showing(OURS), 1.0)
+    assert trust.behind("n") == (Side.KVSP,)
+    stranger = Trust()
+    await note_life(stranger, home, showing(OURS), 1.0)
+    assert stranger.behind("n") == (Side.KVSP,), "a gateway that is new does not know either"
+
+
+async def test_a_part_that_does_not_tell_changes_nothing() -> None:
+    home, trust = MemoryHome(Side.KVSP, SystemClock()), Trust()
+    await note_life(trust, home, showing(OURS), 1.0)
+    await home.aclose()
+    assert await incarnation(home, showing(OURS), 1.0) is None
+    await note_life(trust, home, showing(OURS), 1.0)
+    assert trust.behind("n") == ()

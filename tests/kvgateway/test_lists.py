@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kvgateway.lists import ListBounds, Lister
 from kvgateway.state.ports import Intent, RepairTask
 from tandem.core.key import Key
-from tandem.core.namespace import ReadMode
+from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.request import Delete, ListedName, Listing, Put
@@ -272,7 +272,21 @@ async def test_a_namespace_that_is_read_from_one_home_is_listed_from_it(
     await homes.hold(only.value, homes.value(), only)
     await homes.hold("other", homes.value(), only.other)
     assert await homes.names() == [only.value]
+    homes.by_side[only.other].down = True
+    assert await homes.names() == [only.value]
+
+
+@pytest.mark.parametrize(("mode", "only"), [(ReadMode.KVSP, Side.KVSP), (ReadMode.S3, Side.S3)])
+async def test_where_that_home_cannot_answer_the_other_one_is_listed(
+    mode: ReadMode, only: Side
+) -> None:
+    homes = Listings()
+    homes.mode = mode
+    await homes.hold("a", homes.value(), only.other)
     homes.by_side[only].down = True
+    page = await homes.lister.list(_listing())
+    assert ([name.name for name in page.names], page.stale) == (["a"], False)
+    homes.by_side[only.other].down = True
     with pytest.raises(Unavailable):
         await homes.names()
 

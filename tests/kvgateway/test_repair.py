@@ -7,7 +7,7 @@ from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairTask
 from kvgateway.state.switches import HomeSwitch
-from tandem.backends.heal import Healed
+from tandem.backends.heal import Healed, LeftToSweep
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.reply import Failed, Found, Missing, Reason, Side
@@ -118,6 +118,25 @@ def test_what_needs_a_person_is_left_to_one() -> None:
         assert (await repairing.queue.stats()).needs_person == 0
 
     run(park())
+
+
+def test_what_was_deleted_for_good_is_left_to_the_sweep_and_to_no_person() -> None:
+    async def leave() -> None:
+        repairing = Repairing()
+        key, now_us = Key(NAMESPACE, "zombie"), repairing.pair.clock.now_us()
+        zombie = seal(Version.at(now_us), b"value")
+        await repairing.pair.s3.memory.put_if_newer(key, zombie, 1.0)
+        repairing.pair.kvsp.memory.set_floor(NAMESPACE, Version.at(now_us + 1))
+        await repairing.queue.add([RepairTask(key, zombie.version, (Side.KVSP,))], now_us)
+        assert await repairing.worker.round()
+        stats = await repairing.queue.stats()
+        assert (stats.depth, stats.needs_person) == (0, 0)
+        assert await repairing.worker.heal_key(key) == LeftToSweep(zombie.version)
+        held = await repairing.pair.held(key)
+        assert isinstance(held[Side.KVSP], Missing)
+        assert isinstance(held[Side.S3], Found)
+
+    run(leave())
 
 
 def test_drift_is_gone_seconds_after_an_outage_of_five_minutes() -> None:

@@ -18,8 +18,8 @@ from kvgateway.writes import WriteBounds, Writer
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
-from tandem.core.namespace import ReadMode
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tests.kvgateway.one_gateway import NAMESPACE, Counting, FixedTrust
@@ -94,6 +94,9 @@ class TimedHome:
             namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
         )
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        return await self.memory.incarnation(deadline_s)
+
     async def aclose(self) -> None:
         await self.memory.aclose()
 
@@ -111,6 +114,20 @@ class TimedHome:
         return reply
 
 
+class Draws(Counting):
+    """Lots that are drawn only when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn = False
+        self.lot: float | None = None
+
+    def uniform(self, low: float, high: float) -> float:
+        if self.lot is not None:
+            return self.lot
+        return low if self.drawn else high
+
+
 class TimedGateway:
     """Reader and writer of one gateway, and the parts that they stand on."""
 
@@ -121,6 +138,7 @@ class TimedGateway:
         sync_s: float = 0.0003,
         writes: WriteBounds = WRITE_BOUNDS,
         reads: ReadBounds = READ_BOUNDS,
+        mode: ReadMode = ReadMode.RACE,
     ) -> None:
         self.loop = virtual.current()
         self.clock = VirtualClock(self.loop)
@@ -135,6 +153,7 @@ class TimedGateway:
         self.journal = MemoryJournal(sync_s)
         self.queue = MemoryQueue()
         self.trust = FixedTrust()
+        self.draws = Draws()
         self.inbox = RepairInbox(self.queue, self.time)
         self.writer = Writer(
             homes=self.homes, machine=self.machine, journal=self.journal, inbox=self.inbox,
@@ -142,7 +161,8 @@ class TimedGateway:
         )  # fmt: skip
         self.reader = Reader(
             homes=self.homes, machine=self.machine, queue=self.queue, inbox=self.inbox,
-            time=self.time, trust=self.trust, mode_of=lambda _: ReadMode.RACE, bounds=reads,
+            time=self.time, trust=self.trust, mode_of=lambda _: mode, entropy=self.draws,
+            bounds=reads,
         )  # fmt: skip
         self._moving = self.loop.create_task(self.inbox.run())
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 import grpc.aio
@@ -12,12 +13,24 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from tandem.core.key import Key
+from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE, Key
 from tandem.core.reply import Missing
+from tandem.core.version import Version
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
 from tests.kvsp.records import NAMESPACE
 from tests.kvsp.serving import Kvsp, connected, running_kvsp
+
+_Message = TypeVar("_Message", pb.RaiseFloorRequest, pb.PurgedRow)
+
+
+def _with(message: _Message, **fields: object) -> _Message:
+    """A copy of the message with other fields."""
+    return type(message)(**{f.name: v for f, v in message.ListFields()} | fields)
+
+
+def _rows(*rows: pb.PurgedRow) -> pb.PurgeRowsRequest:
+    return pb.PurgeRowsRequest(namespace=NAMESPACE, rows=rows)
 
 
 @pytest.fixture
@@ -57,6 +70,62 @@ async def test_status_shows_every_cluster(channel: grpc.aio.Channel) -> None:
     assert {cluster.failure for cluster in status.clusters} == {""}
 
 
+VERSION = Version.at(1)
+GOOD_RAISE = pb.RaiseFloorRequest(namespace=NAMESPACE, start=b"a", end=b"b", floor=VERSION)
+GOOD_ROW = pb.PurgedRow(name=b"a", version=VERSION, digest=b"d" * 16)
+
+
+@pytest.mark.parametrize(
+    ("call", "request_", "field"),
+    [
+        ("RaiseFloor", pb.RaiseFloorRequest(namespace="x", floor=VERSION), "namespace"),
+        ("RaiseFloor", pb.RaiseFloorRequest(namespace=NAMESPACE, floor=b"short"), "floor"),
+        ("RaiseFloor", _with(GOOD_RAISE, start=b"b"), "range"),
+        ("RaiseFloor", _with(GOOD_RAISE, end=b"x" * 513), "range"),
+        ("RaiseFloor", _with(GOOD_RAISE, start=b"\xff", end=b""), "start"),
+        ("RaiseFloor", _with(GOOD_RAISE, namespace=SYSTEM_NAMESPACE), "a reserved namespace"),
+        ("RaiseFloor", _with(GOOD_RAISE, namespace=IDENTITY_NAMESPACE), "a reserved namespace"),
+        ("PurgeRows", pb.PurgeRowsRequest(namespace="x"), "namespace"),
+        ("PurgeRows", pb.PurgeRowsRequest(namespace=NAMESPACE, rows=[GOOD_ROW] * 1001), "rows"),
+        ("PurgeRows", _rows(_with(GOOD_ROW, name=b"")), "row"),
+        ("PurgeRows", _rows(_with(GOOD_ROW, digest=b"d")), "digest"),
+        ("PurgeRows", _rows(_with(GOOD_ROW, version=b"v")), "version"),
+        (
+            "RenewCluster",
+            pb.RenewClusterRequest(floors=[pb.RangeFloor(namespace=NAMESPACE, floor=b"v")]),
+            "floor",
+        ),
+        ("PurgeNamespace", pb.PurgeNamespaceRequest(namespace="x", limit=1), "namespace"),
+        ("PurgeNamespace", pb.PurgeNamespaceRequest(namespace=NAMESPACE), "limit"),
+        ("PurgeNamespace", pb.PurgeNamespaceRequest(namespace=NAMESPACE, limit=10_001), "limit"),
+    ],
+)
+async def test_what_can_never_be_collected_names_the_field(
+    channel: grpc.aio.Channel, call: str, request_: object, field: str
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await getattr(rpc.StorageStub(channel), call)(request_)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert str(refused.value.details()).startswith(field)
+
+
+async def test_floors_are_sent_only_when_they_are_asked_for(channel: grpc.aio.Channel) -> None:
+    stub = rpc.StorageStub(channel)
+    lives = (await stub.Clusters(pb.ClustersRequest())).clusters
+    named = [
+        pb.NamedIncarnation(cluster=one.name, incarnation=f"{one.incarnation}/{one.opening}")
+        for one in lives
+    ]
+    raising = _with(GOOD_RAISE, incarnations=named)
+    reply = await stub.RaiseFloor(raising)
+    assert {one.outcome for one in reply.clusters} == {pb.COLLECT_OUTCOME_DONE}
+    assert len(reply.clusters) == len(lives) == 4
+    short = (await stub.Clusters(pb.ClustersRequest())).clusters
+    whole = (await stub.Clusters(pb.ClustersRequest(floors=True))).clusters
+    assert not any(one.floors for one in short)
+    assert all([f.start for f in one.floors] == [b"a", b"b"] for one in whole)
+
+
 async def test_health_and_reflection_are_served(channel: grpc.aio.Channel) -> None:
     check = health_pb2.HealthCheckRequest(service="tandem.v1.Storage")
     answer = await channel.unary_unary(
@@ -82,7 +151,7 @@ async def test_health_and_reflection_are_served(channel: grpc.aio.Channel) -> No
 _ASKING_GATEWAY = """
 import asyncio, sys
 from tandem.backends.kvsp import KvspBackend
-from tandem.core.key import Key
+from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE, Key
 from tandem.runtime.randomness import SystemEntropy
 
 async def ask(backend):

@@ -350,6 +350,9 @@ class FaultyHome:
             deadline_s,
         )
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        return await self._site.home.incarnation(deadline_s)
+
     async def aclose(self) -> None:
         self._link.cut = True
 

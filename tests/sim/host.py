@@ -25,8 +25,8 @@ from kvgateway.switchboard import SwitchBoard
 from kvgateway.trust import Trust
 from kvgateway.writes import WriteBounds, Writer
 from tandem.backends.port import Backend
-from tandem.core.namespace import ReadMode
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.core.reply import Reason, Side
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
 from tandem.errors import TandemError
@@ -43,6 +43,7 @@ POLICIES: Final = {"a" * 32: AckPolicy.FIRST_INTENT, "b" * 32: AckPolicy.BOTH}
 READ_DEADLINE_S: Final = 5.0
 PIN_US: Final = 2 * int(READ_DEADLINE_S * 1e6)
 CACHE_TTL_S: Final = 8
+SAMPLE_SHARE: Final = 0.1
 CLOCK_SPARE_S: Final = 0.05
 LISTEN_S: Final = 1.0
 REPLACE_S: Final = 0.05
@@ -61,6 +62,7 @@ class Ground:
     """By name of the worker, name of the machine, and home."""
     queue_s: float
     """The longest time that a change of a repair queue takes."""
+    read_mode_of: Callable[[str], ReadMode]
 
 
 class _Observer:
@@ -108,8 +110,8 @@ class Worker:
         self.inbox = RepairInbox(queue, self.time)
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=queue, inbox=self.inbox, time=self.time,
-            trust=self.trust, mode_of=lambda _: ReadMode.RACE,
-            bounds=ReadBounds(READ_DEADLINE_S, CACHE_TTL_S),
+            trust=self.trust, mode_of=ground.read_mode_of, entropy=entropy,
+            bounds=ReadBounds(READ_DEADLINE_S, CACHE_TTL_S, sample_share=SAMPLE_SHARE),
         )  # fmt: skip
         self.writer = Writer(
             homes=self.guards, machine=machine, journal=journal, inbox=self.inbox,
@@ -117,7 +119,7 @@ class Worker:
         )  # fmt: skip
         self.lister = Lister(
             homes=self.guards, machine=machine, reader=self.reader, time=self.time,
-            trust=self.trust, mode_of=lambda _: ReadMode.RACE,
+            trust=self.trust, mode_of=ground.read_mode_of,
         )  # fmt: skip
         self.keeper = Keeper(
             store_id=STORE_ID, guards=self.guards, time=self.time,

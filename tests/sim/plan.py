@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tests.sim.faults import Fault, Trouble, Window
 
@@ -70,6 +71,8 @@ class Plan:
     crawls: tuple[float, ...]
     journal_fails: tuple[float, float] | None
     """When no journal can be written."""
+    read_modes: tuple[ReadMode, ...] = (ReadMode.RACE, ReadMode.RACE)
+    """Of each namespace."""
 
 
 def draw(random: Random) -> Plan:
@@ -77,11 +80,14 @@ def draw(random: Random) -> Plan:
     plan = _anything(random)
     match random.choice(["anything", "crowd", "deaths"]):
         case "crowd":
-            return _crowded(random, plan)
+            plan = _crowded(random, plan)
         case "deaths":
-            return _deadly(random, plan)
+            plan = _deadly(random, plan)
         case _:
-            return plan
+            pass
+    if random.random() < 0.5:
+        return plan
+    return replace(plan, read_modes=tuple(random.choice(list(ReadMode)) for _ in range(2)))
 
 
 def _crowded(random: Random, plan: Plan) -> Plan:

@@ -14,6 +14,7 @@ from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tandem.core.request import Read, Write
 from tandem.core.version import NO_VERSION, Version
@@ -71,7 +72,7 @@ class Universe:
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
             self.loop, self.history, Random(self.random.getrandbits(64)), self.home_of,
-            self.link_of, self.plan.queue_s,
+            self.link_of, self.plan.queue_s, self.read_mode_of,
         )  # fmt: skip
         self.hosts = [
             Host(ground, f"m{n}", n + 1, self._clock(24 * 3600), self.plan.workers)
@@ -107,6 +108,10 @@ class Universe:
         for error in self.loop.errors:
             if not (self.plan.blows and isinstance(error, Crashed | CancelledError)):
                 self.oracles.fail(f"a callback raised {error!r}")
+
+    def read_mode_of(self, namespace: str) -> ReadMode:
+        """How a namespace is read in this universe."""
+        return self.plan.read_modes[sorted(POLICIES).index(namespace)]
 
     def link_of(self, worker: str, machine: str, side: Side) -> Link:
         """A way from a worker to a home."""

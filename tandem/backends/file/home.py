@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import aiosqlite
 
+from tandem.backends.file.exact_changes import Change, Outcome, Purge, change
 from tandem.backends.file.lane import Call, Lane, LaneBounds
 from tandem.backends.file.objects import (
     LargeBody,
@@ -32,6 +33,7 @@ from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key, object_name
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Record
+from tandem.core.removal import NamespacePurge, Removal, Stamp
 from tandem.core.reply import Failed, Glimpsed, ReadReply, Side, WriteReply
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
@@ -39,6 +41,7 @@ from tandem.runtime.clock import Clock
 _READS: Final = LaneBounds(waiting_max=50_000, group_max=256)
 _BODIES: Final = LaneBounds(waiting_max=1_000, group_max=1)
 _LISTINGS: Final = LaneBounds(waiting_max=1_000, group_max=1)
+_CHANGES: Final = LaneBounds(waiting_max=10_000, group_max=256)
 _WRITES: Final = LaneBounds(
     waiting_max=50_000, group_max=1_000, waiting_bytes_max=256 * MIB, group_bytes_max=4 * MIB
 )
@@ -76,6 +79,8 @@ class FileHome:
         writer = partial(self._connected, self._prepare_writer)
         answer = Call[Sequence[Put], Sequence[WriteReply]].answer
         self._writes = Lane(writer, self._write, answer, _WRITES)
+        settle = Call[Change | Purge, Outcome].answer
+        self._changes = Lane(writer, self._change, settle, _CHANGES)
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> "FileHome":
@@ -129,11 +134,33 @@ class FileHome:
     ) -> ScanPage | Failed:
         return await self._listings.ask(_Listing(namespace, after, prefix, limit), deadline_s)
 
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        return ""
+
+    @property
+    def removes(self) -> bool:
+        return True
+
+    async def remove(self, key: Key, seen: Stamp, deadline_s: float) -> Removal | Failed:
+        asked = Change(_name_of(key), seen, None, 0)
+        return cast(Removal | Failed, await self._changes.ask(asked, deadline_s))
+
+    async def replace(
+        self, key: Key, seen: Stamp | None, record: Record, read_at_us: int, deadline_s: float
+    ) -> Removal | Failed:
+        asked = Change(_name_of(key), seen, record, read_at_us)
+        return cast(Removal | Failed, await self._changes.ask(asked, deadline_s))
+
+    async def purge_namespace(
+        self, namespace: str, limit: int, deadline_s: float
+    ) -> NamespacePurge | Removal | Failed:
+        return await self._changes.ask(Purge(namespace, limit), deadline_s)
+
     async def aclose(self) -> None:
         if self._closed:
             return
         self._closed = True
-        for lane in (self._reads, self._bodies, self._listings, self._writes):
+        for lane in (self._reads, self._bodies, self._listings, self._writes, self._changes):
             await lane.aclose()
         self._turn.close()
 
@@ -179,6 +206,12 @@ class FileHome:
         with self._turn.taken():
             replies = iter(write(connection, puts, self._path, self._clock))
         return [list(islice(replies, len(ask))) for ask in asks]
+
+    def _change(
+        self, connection: sqlite3.Connection, asked: Sequence[Change | Purge]
+    ) -> list[Outcome]:
+        with self._turn.taken():
+            return change(connection, asked, self._clock)
 
     def _prepare_writer(self, connection: sqlite3.Connection) -> None:
         with self._turn.taken():

@@ -20,24 +20,15 @@ a client library's blind retry would, as it takes our own applied create for ano
 """
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from tandem.backends.port import Heal
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.known import KnownObjects
-from tandem.backends.s3.replies import (
-    VERSION_HEADER,
-    Held,
-    error_of,
-    failed,
-    foreign,
-    held_in,
-    no_reply,
-)
+from tandem.backends.s3.looking import Seen, condition, headers_of, look
+from tandem.backends.s3.replies import Held, error_of, failed, no_reply
 from tandem.backends.timeliness import untimely
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
@@ -47,15 +38,6 @@ ROUNDS_MAX: Final = 3
 _READ_BACK_S: Final = 2.0
 """What is kept of the deadline for the HEAD after a PUT without an answer."""
 _READ_BACK_SHARE: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is under the name: an object of ours, or nothing that is known."""
-
-    held: Held | None
-    time_us: int | None = None
-    """The store's time in the reply that showed it; None for a mere hint."""
 
 
 class ConditionalPut:
@@ -154,34 +136,10 @@ class ConditionalPut:
         return failure if isinstance(seen, Failed) or seen.held == condition else seen
 
     async def _look(self) -> Seen | Failed:
-        try:
-            answer = await self._bucket.ask(Call("HEAD", self._name), self._until_s)
-        except TransportError as error:
-            return no_reply(error)
-        match answer.http.status:
-            case 200:
-                held = held_in(answer.http.headers)
-                if held is None:
-                    return foreign(self._name, answer.time_us)
-                self._known.learn(self._name, held)
-                return Seen(held, answer.time_us)
-            case 404:
-                self._known.forget(self._name)
-                return Seen(None, answer.time_us)
-            case _:
-                return failed(answer.http, answer.time_us)
+        return await look(self._bucket, self._known, self._name, self._until_s)
 
     def _headers(self, held: Held | None) -> Mapping[str, str]:
-        headers = {
-            "content-md5": b64encode(self._record.digest).decode(),
-            "content-type": "application/octet-stream",
-            VERSION_HEADER: self._record.version.hex(),
-        }
-        if held is None:
-            headers["if-none-match"] = "*"
-        else:
-            headers["if-match"] = f'"{held.etag}"' if self._etag_quotes else held.etag
-        return headers
+        return {**headers_of(self._record), **condition(held, etag_quotes=self._etag_quotes)}
 
     def _put_until_s(self) -> float:
         left_s = self._until_s - asyncio.get_running_loop().time()

@@ -11,9 +11,11 @@ from typing import Final, TypeVar
 from tandem.backends.port import Heal, ScanPage
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.conditional_put import ConditionalPut
+from tandem.backends.s3.exact_change import ExactChange, Replacement
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.known import KnownObjects
 from tandem.backends.s3.listing import Listing
+from tandem.backends.s3.purge import purge
 from tandem.backends.s3.replies import Held, error_of, failed, foreign, held_in, no_reply
 from tandem.backends.s3.sigv4 import payload_hash
 from tandem.backends.s3.turns import Turns
@@ -22,6 +24,7 @@ from tandem.core.envelope import BadEnvelope, digest_of, open_envelope
 from tandem.core.key import Key, object_name
 from tandem.core.limits import KIB, WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
+from tandem.core.removal import NamespacePurge, Removal, Stamp
 from tandem.core.reply import (
     Failed,
     Found,
@@ -127,6 +130,46 @@ class S3Home:
         page = await listing.page(after, limit, deadline_s)
         self.foreign_objects += listing.foreign
         return page
+
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        return ""
+
+    @property
+    def removes(self) -> bool:
+        return self.verdict.conditional_delete and self.verdict.refuses_old_signatures
+
+    async def remove(self, key: Key, seen: Stamp, deadline_s: float) -> Removal | Failed:
+        if not self.removes:
+            return Failed(Reason.ERROR, f"objects must stay: {self.verdict.describe()}")
+        return await self._change(key, seen, None, self._loop.time() + deadline_s)
+
+    async def replace(
+        self, key: Key, seen: Stamp | None, record: Record, read_at_us: int, deadline_s: float
+    ) -> Removal | Failed:
+        encrypted = self._bucket.address.encrypted
+        sha256 = payload_hash(record.envelope, encrypted=encrypted)
+        new = Replacement(record, sha256, read_at_us)
+        return await self._change(key, seen, new, self._loop.time() + deadline_s)
+
+    async def _change(
+        self, key: Key, seen: Stamp | None, new: Replacement | None, until_s: float
+    ) -> Removal | Failed:
+        change = ExactChange(
+            self._bucket,
+            self._known,
+            object_name(self._prefix, key),
+            None if seen is None else Held(seen.version, seen.digest.hex()),
+            new,
+            etag_quotes=self.verdict.etag_quotes,
+            until_s=until_s,
+        )
+        return await change.run()
+
+    async def purge_namespace(
+        self, namespace: str, limit: int, deadline_s: float
+    ) -> NamespacePurge | Removal | Failed:
+        directory = f"{self._prefix}{namespace}/"
+        return await purge(self._bucket, directory, limit, self._loop.time() + deadline_s)
 
     async def aclose(self) -> None:
         await self._bucket.aclose()

@@ -20,6 +20,7 @@ class ReadMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     READ_MODE_RACE: _ClassVar[ReadMode]
     READ_MODE_KVSP: _ClassVar[ReadMode]
     READ_MODE_S3: _ClassVar[ReadMode]
+    READ_MODE_HEDGED: _ClassVar[ReadMode]
 ACK_POLICY_UNSPECIFIED: AckPolicy
 ACK_POLICY_FIRST: AckPolicy
 ACK_POLICY_FIRST_INTENT: AckPolicy
@@ -28,6 +29,7 @@ READ_MODE_UNSPECIFIED: ReadMode
 READ_MODE_RACE: ReadMode
 READ_MODE_KVSP: ReadMode
 READ_MODE_S3: ReadMode
+READ_MODE_HEDGED: ReadMode
 
 class Namespace(_message.Message):
     __slots__ = ("id", "title", "settings", "created_at_s", "title_conflict", "account")

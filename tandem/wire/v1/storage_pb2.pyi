@@ -17,6 +17,18 @@ class WriteOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WRITE_OUTCOME_FUTURE: _ClassVar[WriteOutcome]
     WRITE_OUTCOME_DELETED_NAMESPACE: _ClassVar[WriteOutcome]
     WRITE_OUTCOME_FAILED: _ClassVar[WriteOutcome]
+
+class CollectOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COLLECT_OUTCOME_UNSPECIFIED: _ClassVar[CollectOutcome]
+    COLLECT_OUTCOME_DONE: _ClassVar[CollectOutcome]
+    COLLECT_OUTCOME_ABSENT: _ClassVar[CollectOutcome]
+    COLLECT_OUTCOME_DIFFERENT: _ClassVar[CollectOutcome]
+    COLLECT_OUTCOME_LIVE: _ClassVar[CollectOutcome]
+    COLLECT_OUTCOME_ABOVE_FLOOR: _ClassVar[CollectOutcome]
+    COLLECT_OUTCOME_OTHER_INCARNATION: _ClassVar[CollectOutcome]
+    COLLECT_OUTCOME_TOO_MANY_RANGES: _ClassVar[CollectOutcome]
+    COLLECT_OUTCOME_FAILED: _ClassVar[CollectOutcome]
 WRITE_OUTCOME_UNSPECIFIED: WriteOutcome
 WRITE_OUTCOME_STORED: WriteOutcome
 WRITE_OUTCOME_SUPERSEDED: WriteOutcome
@@ -25,6 +37,15 @@ WRITE_OUTCOME_LATE: WriteOutcome
 WRITE_OUTCOME_FUTURE: WriteOutcome
 WRITE_OUTCOME_DELETED_NAMESPACE: WriteOutcome
 WRITE_OUTCOME_FAILED: WriteOutcome
+COLLECT_OUTCOME_UNSPECIFIED: CollectOutcome
+COLLECT_OUTCOME_DONE: CollectOutcome
+COLLECT_OUTCOME_ABSENT: CollectOutcome
+COLLECT_OUTCOME_DIFFERENT: CollectOutcome
+COLLECT_OUTCOME_LIVE: CollectOutcome
+COLLECT_OUTCOME_ABOVE_FLOOR: CollectOutcome
+COLLECT_OUTCOME_OTHER_INCARNATION: CollectOutcome
+COLLECT_OUTCOME_TOO_MANY_RANGES: CollectOutcome
+COLLECT_OUTCOME_FAILED: CollectOutcome
 
 class StorageRequest(_message.Message):
     __slots__ = ("gets", "puts")
@@ -163,3 +184,155 @@ class ClusterStatus(_message.Message):
     records: int
     failure: str
     def __init__(self, name: _Optional[str] = ..., incarnation: _Optional[str] = ..., commits: _Optional[int] = ..., records: _Optional[int] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class ClustersRequest(_message.Message):
+    __slots__ = ("floors",)
+    FLOORS_FIELD_NUMBER: _ClassVar[int]
+    floors: bool
+    def __init__(self, floors: _Optional[bool] = ...) -> None: ...
+
+class ClustersReply(_message.Message):
+    __slots__ = ("clusters", "home_time_us")
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    clusters: _containers.RepeatedCompositeFieldContainer[ClusterLife]
+    home_time_us: int
+    def __init__(self, clusters: _Optional[_Iterable[_Union[ClusterLife, _Mapping]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
+
+class ClusterLife(_message.Message):
+    __slots__ = ("name", "incarnation", "commits", "floors", "failure", "opening")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    FLOORS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    OPENING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    incarnation: str
+    commits: int
+    floors: _containers.RepeatedCompositeFieldContainer[RangeFloor]
+    failure: str
+    opening: str
+    def __init__(self, name: _Optional[str] = ..., incarnation: _Optional[str] = ..., commits: _Optional[int] = ..., floors: _Optional[_Iterable[_Union[RangeFloor, _Mapping]]] = ..., failure: _Optional[str] = ..., opening: _Optional[str] = ...) -> None: ...
+
+class RangeFloor(_message.Message):
+    __slots__ = ("namespace", "start", "floor")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    start: bytes
+    floor: bytes
+    def __init__(self, namespace: _Optional[str] = ..., start: _Optional[bytes] = ..., floor: _Optional[bytes] = ...) -> None: ...
+
+class NamedIncarnation(_message.Message):
+    __slots__ = ("cluster", "incarnation")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    incarnation: str
+    def __init__(self, cluster: _Optional[str] = ..., incarnation: _Optional[str] = ...) -> None: ...
+
+class RaiseFloorRequest(_message.Message):
+    __slots__ = ("namespace", "start", "end", "floor", "incarnations")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_FIELD_NUMBER: _ClassVar[int]
+    INCARNATIONS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    start: bytes
+    end: bytes
+    floor: bytes
+    incarnations: _containers.RepeatedCompositeFieldContainer[NamedIncarnation]
+    def __init__(self, namespace: _Optional[str] = ..., start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., floor: _Optional[bytes] = ..., incarnations: _Optional[_Iterable[_Union[NamedIncarnation, _Mapping]]] = ...) -> None: ...
+
+class RaisedFloor(_message.Message):
+    __slots__ = ("cluster", "outcome", "failure")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    outcome: CollectOutcome
+    failure: str
+    def __init__(self, cluster: _Optional[str] = ..., outcome: _Optional[_Union[CollectOutcome, str]] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class RaiseFloorReply(_message.Message):
+    __slots__ = ("clusters", "home_time_us")
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    clusters: _containers.RepeatedCompositeFieldContainer[RaisedFloor]
+    home_time_us: int
+    def __init__(self, clusters: _Optional[_Iterable[_Union[RaisedFloor, _Mapping]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
+
+class PurgedRow(_message.Message):
+    __slots__ = ("name", "version", "digest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: bytes
+    version: bytes
+    digest: bytes
+    def __init__(self, name: _Optional[bytes] = ..., version: _Optional[bytes] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class PurgeRowsRequest(_message.Message):
+    __slots__ = ("namespace", "rows", "incarnations")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    INCARNATIONS_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    rows: _containers.RepeatedCompositeFieldContainer[PurgedRow]
+    incarnations: _containers.RepeatedCompositeFieldContainer[NamedIncarnation]
+    def __init__(self, namespace: _Optional[str] = ..., rows: _Optional[_Iterable[_Union[PurgedRow, _Mapping]]] = ..., incarnations: _Optional[_Iterable[_Union[NamedIncarnation, _Mapping]]] = ...) -> None: ...
+
+class PurgeRowsReply(_message.Message):
+    __slots__ = ("outcomes", "home_time_us")
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
+    outcomes: _containers.RepeatedScalarFieldContainer[CollectOutcome]
+    home_time_us: int
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[CollectOutcome, str]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
+
+class RenewClusterRequest(_message.Message):
+    __slots__ = ("cluster", "incarnation", "past_incarnation", "floors")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    PAST_INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    FLOORS_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    incarnation: str
+    past_incarnation: str
+    floors: _containers.RepeatedCompositeFieldContainer[RangeFloor]
+    def __init__(self, cluster: _Optional[str] = ..., incarnation: _Optional[str] = ..., past_incarnation: _Optional[str] = ..., floors: _Optional[_Iterable[_Union[RangeFloor, _Mapping]]] = ...) -> None: ...
+
+class RenewClusterReply(_message.Message):
+    __slots__ = ("outcome", "incarnation", "rows_removed", "failure")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    outcome: CollectOutcome
+    incarnation: str
+    rows_removed: int
+    failure: str
+    def __init__(self, outcome: _Optional[_Union[CollectOutcome, str]] = ..., incarnation: _Optional[str] = ..., rows_removed: _Optional[int] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class PurgeNamespaceRequest(_message.Message):
+    __slots__ = ("namespace", "limit")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    limit: int
+    def __init__(self, namespace: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class PurgeNamespaceReply(_message.Message):
+    __slots__ = ("deleted", "rows_removed", "more", "failure")
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    deleted: bool
+    rows_removed: int
+    more: bool
+    failure: str
+    def __init__(self, deleted: _Optional[bool] = ..., rows_removed: _Optional[int] = ..., more: _Optional[bool] = ..., failure: _Optional[str] = ...) -> None: ...

@@ -49,6 +49,31 @@ class StorageStub:
                 request_serializer=tandem_dot_v1_dot_storage__pb2.StorageStatusRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_storage__pb2.StorageStatusReply.FromString,
                 _registered_method=True)
+        self.Clusters = channel.unary_unary(
+                '/tandem.v1.Storage/Clusters',
+                request_serializer=tandem_dot_v1_dot_storage__pb2.ClustersRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_storage__pb2.ClustersReply.FromString,
+                _registered_method=True)
+        self.RaiseFloor = channel.unary_unary(
+                '/tandem.v1.Storage/RaiseFloor',
+                request_serializer=tandem_dot_v1_dot_storage__pb2.RaiseFloorRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_storage__pb2.RaiseFloorReply.FromString,
+                _registered_method=True)
+        self.PurgeRows = channel.unary_unary(
+                '/tandem.v1.Storage/PurgeRows',
+                request_serializer=tandem_dot_v1_dot_storage__pb2.PurgeRowsRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_storage__pb2.PurgeRowsReply.FromString,
+                _registered_method=True)
+        self.RenewCluster = channel.unary_unary(
+                '/tandem.v1.Storage/RenewCluster',
+                request_serializer=tandem_dot_v1_dot_storage__pb2.RenewClusterRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_storage__pb2.RenewClusterReply.FromString,
+                _registered_method=True)
+        self.PurgeNamespace = channel.unary_unary(
+                '/tandem.v1.Storage/PurgeNamespace',
+                request_serializer=tandem_dot_v1_dot_storage__pb2.PurgeNamespaceRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_storage__pb2.PurgeNamespaceReply.FromString,
+                _registered_method=True)
 
 
 class StorageServicer:
@@ -73,6 +98,48 @@ class StorageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Clusters(self, request, context):
+        """Which life each cluster is in, and on request its floors. Cheap: nothing is counted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RaiseFloor(self, request, context):
+        """Deleting for good. Whoever asks names the incarnations that the request rests on; a cluster of
+        another incarnation refuses. Each cluster answers after its own commit, for itself alone.
+
+        Raises the floor of a range of names: from then on it accepts no insert at or below it. A
+        range that begins or ends inside another one splits it; both parts keep its floor. A part
+        whose floor is higher keeps it, so no floor ever falls and a repetition changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeRows(self, request, context):
+        """Removes dead rows at or below their floor, each only if it is still exactly the one named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewCluster(self, request, context):
+        """Begins a new life of a cluster that turned out to be older than what is known of it: it gets a
+        new incarnation and no floors, and loses what lay at or below the floors of the past. In one
+        transaction.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeNamespace(self, request, context):
+        """Removes rows of a deleted namespace, some at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StorageServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +157,31 @@ def add_StorageServicer_to_server(servicer, server):
                     servicer.StorageStatus,
                     request_deserializer=tandem_dot_v1_dot_storage__pb2.StorageStatusRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_storage__pb2.StorageStatusReply.SerializeToString,
+            ),
+            'Clusters': grpc.unary_unary_rpc_method_handler(
+                    servicer.Clusters,
+                    request_deserializer=tandem_dot_v1_dot_storage__pb2.ClustersRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_storage__pb2.ClustersReply.SerializeToString,
+            ),
+            'RaiseFloor': grpc.unary_unary_rpc_method_handler(
+                    servicer.RaiseFloor,
+                    request_deserializer=tandem_dot_v1_dot_storage__pb2.RaiseFloorRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_storage__pb2.RaiseFloorReply.SerializeToString,
+            ),
+            'PurgeRows': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeRows,
+                    request_deserializer=tandem_dot_v1_dot_storage__pb2.PurgeRowsRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_storage__pb2.PurgeRowsReply.SerializeToString,
+            ),
+            'RenewCluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCluster,
+                    request_deserializer=tandem_dot_v1_dot_storage__pb2.RenewClusterRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_storage__pb2.RenewClusterReply.SerializeToString,
+            ),
+            'PurgeNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeNamespace,
+                    request_deserializer=tandem_dot_v1_dot_storage__pb2.PurgeNamespaceRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_storage__pb2.PurgeNamespaceReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -173,6 +265,141 @@ class Storage:
             '/tandem.v1.Storage/StorageStatus',
             tandem_dot_v1_dot_storage__pb2.StorageStatusRequest.SerializeToString,
             tandem_dot_v1_dot_storage__pb2.StorageStatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Clusters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Storage/Clusters',
+            tandem_dot_v1_dot_storage__pb2.ClustersRequest.SerializeToString,
+            tandem_dot_v1_dot_storage__pb2.ClustersReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RaiseFloor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Storage/RaiseFloor',
+            tandem_dot_v1_dot_storage__pb2.RaiseFloorRequest.SerializeToString,
+            tandem_dot_v1_dot_storage__pb2.RaiseFloorReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Storage/PurgeRows',
+            tandem_dot_v1_dot_storage__pb2.PurgeRowsRequest.SerializeToString,
+            tandem_dot_v1_dot_storage__pb2.PurgeRowsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Storage/RenewCluster',
+            tandem_dot_v1_dot_storage__pb2.RenewClusterRequest.SerializeToString,
+            tandem_dot_v1_dot_storage__pb2.RenewClusterReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Storage/PurgeNamespace',
+            tandem_dot_v1_dot_storage__pb2.PurgeNamespaceRequest.SerializeToString,
+            tandem_dot_v1_dot_storage__pb2.PurgeNamespaceReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,10 +9,11 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from tandem import Client
 from tandem.core.key import Key
-from tandem.core.namespace import ReadMode, Settings
+from tandem.core.namespace import Settings
 from tandem.core.operations import CrawlReport
 from tandem.core.quota import QUOTA_MAX, Quota
 from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tandem.errors import InvalidArgument, NamespaceExists, NamespaceNotFound
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc, ops_pb2, ops_pb2_grpc

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from kvgateway.rpc import exchange
-from kvgateway.rpc.dispatch import GROUP_OPERATIONS, Dispatch
+from kvgateway.rpc.dispatch import READS_AT_ONCE, WRITES_AT_ONCE, Dispatch
 from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
 from tandem.errors import Overloaded, QuotaExceeded, Unavailable
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
@@ -65,8 +65,8 @@ class _Counting:
     answer_write = answer_read
 
 
-@pytest.mark.parametrize("what", ["gets", "puts"])
-async def test_others_get_their_turn_within_a_full_batch(what: str) -> None:
+@pytest.mark.parametrize(("what", "at_once"), [("gets", READS_AT_ONCE), ("puts", WRITES_AT_ONCE)])
+async def test_others_get_their_turn_within_a_full_batch(what: str, at_once: int) -> None:
     """Between two turns of somebody else at most one group is begun."""
     async with running() as gateway:
         store, names = gateway.store, list(map(str, range(BATCH_OPERATIONS_MAX)))
@@ -79,7 +79,7 @@ async def test_others_get_their_turn_within_a_full_batch(what: str) -> None:
             begun.append(store.reads + store.writes)
         assert begun[-1] == BATCH_OPERATIONS_MAX
         steps = [after - before for before, after in pairwise(begun)]
-        assert max(steps) == GROUP_OPERATIONS
+        assert max(steps) == at_once
 
 
 async def test_a_small_batch_is_begun_at_once(gateway: Running) -> None:

@@ -1,0 +1,121 @@
+"""The gateways' kill switches, obeyed in the middle of a crawl: a home that a gateway has switched
+off is neither listed nor healed any more, a second or two later."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from tandem.backends.port import Backend, Heal, ScanPage
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
+from tandem.runtime import logs
+
+_LOG = logs.get("kill_switches")
+LOOK_S: Final = 1.0
+
+
+class Enabling(Protocol):
+    """Those who have the switches."""
+
+    async def enabled(self) -> bool:
+        """Whether no gateway that answers has switched a home off, and at least one answers."""
+        ...
+
+
+@dataclass(slots=True)
+class FollowCounters:
+    """What went wrong while following."""
+
+    errors: int = 0
+
+
+class KillSwitches:
+    """What the gateways said last; everything is off until one of them was heard."""
+
+    def __init__(self, gateways: Enabling) -> None:
+        self._gateways = gateways
+        self.on = False
+        """Whether both homes may be used. A crawl needs both: one that is off stops it."""
+        self.counters = FollowCounters()
+
+    async def look(self) -> None:
+        """Asks the gateways."""
+        on = await self._gateways.enabled()
+        if on != self.on:
+            _LOG.info("homes_may_be_used" if on else "homes_switched_off")
+        self.on = on
+
+    async def run(self) -> None:
+        """Looks once a second until cancelled; while the gateways cannot be asked, all is off."""
+        while True:
+            try:
+                await self.look()
+            except Exception as error:
+                self.on = False
+                self.counters.errors += 1
+                _LOG.error("switches_unknown", error=repr(error), exc_info=True)
+            await asyncio.sleep(LOOK_S)
+
+
+class SwitchedHome:
+    """A home that refuses every call while the switches are off; itself a `Backend`."""
+
+    def __init__(self, home: Backend, switches: KillSwitches) -> None:
+        self._home = home
+        self._switches = switches
+        self.side = home.side
+        """Which home this is."""
+
+    @property
+    def clock_skew_max_us(self) -> int:
+        """As the home's own."""
+        return self._home.clock_skew_max_us
+
+    def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> Awaitable[ReadReply]:
+        """Reads, unless a gateway has a home switched off."""
+        if not self._switches.on:
+            return _refused()
+        return self._home.get(key, deadline_s, needed)
+
+    def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> Awaitable[WriteReply]:
+        """Writes, unless a gateway has a home switched off."""
+        if not self._switches.on:
+            return _refused()
+        return self._home.put_if_newer(key, record, deadline_s, heal)
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        """Lists, unless a gateway has a home switched off."""
+        if not self._switches.on:
+            return Failed(Reason.SWITCHED_OFF)
+        return await self._home.scan(
+            namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
+        )
+
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        """As the home's own, unless a gateway has a home switched off."""
+        if not self._switches.on:
+            return Failed(Reason.SWITCHED_OFF)
+        return await self._home.incarnation(deadline_s)
+
+    async def aclose(self) -> None:
+        """Closes the home."""
+        await self._home.aclose()
+
+
+def switched(homes: Mapping[Side, Backend], switches: KillSwitches) -> Mapping[Side, Backend]:
+    """The homes, each behind the switches."""
+    return {side: SwitchedHome(home, switches) for side, home in homes.items()}
+
+
+def _refused() -> "asyncio.Future[Failed]":
+    future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
+    future.set_result(Failed(Reason.SWITCHED_OFF))
+    return future

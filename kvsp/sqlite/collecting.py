@@ -1,0 +1,154 @@
+"""What a cluster does when something goes for good; each is part of one write transaction.
+
+Each names the incarnation that its evidence is about. A row that goes takes its blob along: a
+trigger retires it, and readers that hold its name have an hour.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kvsp.sqlite.floors import Floors
+from tandem.core.cluster_life import ClusterLife
+from tandem.core.floors import RANGES_MAX, RangeFloors
+from tandem.core.key import RESERVED_NAMESPACES
+from tandem.core.record import Kind, is_live
+from tandem.core.removal import FloorReply, NamespacePurge, PurgeRow, Removal, Renewed, Span
+from tandem.core.version import Version
+
+_NO_FLOORS: Final = RangeFloors()
+_ABOVE_ALL_NAMES: Final = b"\xff"
+_PURGE: Final = """
+delete from record where namespace = ? and name = ? and version = ? and digest = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseFloor:
+    """Raises the floor of a range."""
+
+    incarnation: str
+    span: Span
+    floor: Version
+
+    def run(self, connection: sqlite3.Connection, floors: Floors, now_us: int) -> FloorReply:
+        """Done when the transaction is committed."""
+        if incarnation_in(connection) != self.incarnation:
+            return FloorReply.OTHER_INCARNATION
+        assert self.span.namespace not in RESERVED_NAMESPACES
+        start, end = self.span.raw_start, self.span.raw_end
+        held = floors.current().get(self.span.namespace, _NO_FLOORS)
+        raised = held.raised(start, end, self.floor)
+        others = sum(len(ranges) for ranges in floors.current().values()) - len(held)
+        if others + len(raised) > RANGES_MAX:
+            return FloorReply.TOO_MANY_RANGES
+        connection.executemany(
+            "insert into floor values (?, ?, ?)"
+            " on conflict (namespace, start) do update set version = excluded.version",
+            [(self.span.namespace, at, version) for at, version in set(raised) - set(held)],
+        )
+        floors.stage({**floors.current(), self.span.namespace: raised})
+        return FloorReply.RAISED
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeRows:
+    """Removes dead rows that are still what they were, at or below the floor."""
+
+    incarnation: str
+    namespace: str
+    rows: Sequence[PurgeRow]
+
+    def run(self, connection: sqlite3.Connection, floors: Floors, now_us: int) -> list[Removal]:
+        """What became of each row, in order."""
+        if incarnation_in(connection) != self.incarnation:
+            return [Removal.OTHER_INCARNATION] * len(self.rows)
+        return [self._purge(row, connection, floors, now_us) for row in self.rows]
+
+    def _purge(
+        self, row: PurgeRow, connection: sqlite3.Connection, floors: Floors, now_us: int
+    ) -> Removal:
+        where = (self.namespace, row.raw_name)
+        held = connection.execute(
+            "select version, digest, kind, expires_at_s from record"
+            " where namespace = ? and name = ?",
+            where,
+        ).fetchone()
+        if held is None:
+            return Removal.ABSENT
+        version, digest, kind, expires_at_s = held
+        if (version, digest) != (row.version, row.digest):
+            return Removal.DIFFERENT
+        if is_live(Kind(kind), expires_at_s, now_us / 1_000_000):
+            return Removal.LIVE
+        if row.version > floors.of(*where):
+            return Removal.ABOVE_FLOOR
+        connection.execute(_PURGE, (*where, version, digest))
+        return Removal.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Begins a new life: another incarnation, no floors, nothing of what the floors had outlived.
+
+    A cluster that was restored from an old copy still has what was deleted and collected since;
+    all that lies at or below the floors of its past is in the other home, unless it was deleted.
+    """
+
+    incarnation: str
+    next: str
+    past: ClusterLife
+
+    def run(self, connection: sqlite3.Connection, floors: Floors, now_us: int) -> Renewed | Removal:
+        """Done when the transaction is committed."""
+        if incarnation_in(connection) != self.incarnation:
+            return Removal.OTHER_INCARNATION
+        removed = sum(
+            _remove_below(connection, namespace, ranges)
+            for namespace, ranges in self.past.floors.items()
+        )
+        connection.execute("delete from floor")
+        connection.execute("update meta set incarnation = ?", (self.next,))
+        floors.stage({})
+        return Renewed(self.next, removed)
+
+
+def _remove_below(connection: sqlite3.Connection, namespace: str, ranges: RangeFloors) -> int:
+    ends = [*(start for start, _ in ranges), _ABOVE_ALL_NAMES][1:]
+    return sum(
+        connection.execute(
+            "delete from record where namespace = ? and name >= ? and name < ? and version <= ?",
+            (namespace, start, end, floor),
+        ).rowcount
+        for (start, floor), end in zip(ranges, ends, strict=False)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeNamespace:
+    """Removes rows of a namespace that nothing may be written to any more."""
+
+    namespace: str
+    limit: int
+
+    def run(self, connection: sqlite3.Connection, floors: Floors, now_us: int) -> NamespacePurge:
+        """How many rows went; more may be left when as many as allowed did.
+
+        Its floors stay: they cost little, and a cluster without them would look restored.
+        """
+        removed = connection.execute(
+            "delete from record where namespace = ?1 and name in"
+            " (select name from record where namespace = ?1 order by name limit ?2)",
+            (self.namespace, self.limit),
+        ).rowcount
+        return NamespacePurge(removed, more=removed == self.limit)
+
+
+CollectWork = RaiseFloor | PurgeRows | Renew | PurgeNamespace
+
+
+def incarnation_in(connection: sqlite3.Connection) -> str:
+    """The incarnation that the file has now."""
+    incarnation: str = connection.execute("select incarnation from meta").fetchone()[0]
+    return incarnation

@@ -1,0 +1,61 @@
+"""Removing the objects of a deleted namespace: the one place where a DELETE has no condition.
+
+Nothing is written to a namespace whose id is never used again, so there is nothing to spare. What
+no key can be named is left alone: it is somebody else's.
+"""
+
+import asyncio
+from typing import Final
+
+from tandem.backends.s3.bucket import Answer, Bucket, Call
+from tandem.backends.s3.exchange import TransportError
+from tandem.backends.s3.listing import list_objects
+from tandem.backends.s3.replies import failed, no_reply
+from tandem.core.key import decode_object_name
+from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.removal import NamespacePurge
+from tandem.core.reply import Failed
+
+_AT_ONCE: Final = 16
+_DONE: Final = frozenset({200, 204, 404})
+
+
+async def purge(
+    bucket: Bucket, directory: str, limit: int, until_s: float
+) -> NamespacePurge | Failed:
+    """Removes up to `limit` objects below `directory`; abandoned or failed, it goes on next time.
+
+    `until_s` is a time of the loop.
+    """
+    start = ""
+    while True:
+        page_limit = min(limit, LIST_PAGE_MAX)
+        listed = await list_objects(bucket, directory, start, page_limit, until_s)
+        if isinstance(listed, Failed):
+            return listed
+        page, _ = listed
+        names = [one.name for one in page.objects]
+        ours = [name for name in names if decode_object_name(name.removeprefix(directory))]
+        if ours or not page.truncated or not names:
+            return await _remove(bucket, ours, page.truncated, until_s)
+        start = names[-1]
+
+
+async def _remove(
+    bucket: Bucket, names: list[str], more: bool, until_s: float
+) -> NamespacePurge | Failed:
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def removed(name: str) -> Answer | Failed:
+        async with gate:
+            try:
+                return await bucket.ask(Call("DELETE", name), until_s)
+            except TransportError as error:
+                return no_reply(error)
+
+    for answer in await asyncio.gather(*(removed(name) for name in names)):
+        if isinstance(answer, Failed):
+            return answer
+        if answer.http.status not in _DONE:
+            return failed(answer.http, answer.time_us)
+    return NamespacePurge(len(names), more)

@@ -1,0 +1,155 @@
+"""Which life a cluster of KVSP is in, and whether it is older than what is known of it.
+
+A cluster whose file was lost, or brought back from an old copy, has forgotten floors and
+deletions. The other home keeps a *mirror* of each cluster: incarnation, commit number and floors as
+they were when something was last collected. A cluster that is behind its mirror must begin a new
+life before anything is collected or swept again.
+
+An incarnation is `LIFE-RANDOM`, or `LIFE-BEGUN-RANDOM` for lives after the first. Lives count up,
+so an old mirror is told from a new cluster; a gateway that meets a later life sees since when it
+may lack records.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final
+
+from tandem.core.floors import RangeFloors
+from tandem.core.version import Version
+
+_FORMAT: Final = 1
+_NO_FLOORS: Final = RangeFloors()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLife:
+    """One cluster as it shows itself, or as its mirror has it."""
+
+    name: str
+    incarnation: str
+    commits: int
+    """The number of its last transaction; it never goes back in one life."""
+    floors: Mapping[str, RangeFloors] = field(default_factory=dict)
+    """By namespace."""
+    failure: str = ""
+    """Why it does not serve; empty when it does."""
+    opening: str = ""
+    """Another one whenever KVSP has started; a mirror has none."""
+
+    @property
+    def named(self) -> str:
+        """What a request must name: a file that was exchanged for an old copy of itself has the
+        same incarnation, but not without a start of KVSP in between."""
+        return f"{self.incarnation}/{self.opening}"
+
+    def floors_of(self, namespace: str) -> RangeFloors:
+        """The floors of one namespace."""
+        return self.floors.get(namespace, _NO_FLOORS)
+
+
+def life_of(incarnation: str) -> int:
+    """Which life it is; the first is 0."""
+    number, dash, _ = incarnation.partition("-")
+    return int(number) if dash and number.isdecimal() else 0
+
+
+def next_incarnation(random: str, now_us: int = 0, *before: str) -> str:
+    """An incarnation that comes after all of `before` and begins now; the first without any."""
+    if not before:
+        return f"0-{random}"
+    return f"{max(map(life_of, before)) + 1}-{now_us}-{random}"
+
+
+def shown_lives(lives: Iterable[ClusterLife]) -> str:
+    """The incarnations of all clusters as one text, by which gateways notice a change."""
+    return ",".join(f"{life.name}={life.incarnation}" for life in lives)
+
+
+def renewed_us(shown: str) -> int:
+    """When the youngest of the clusters that are shown so began its life, in microseconds since the
+    epoch; 0 when all are in their first."""
+    begun = (one.partition("=")[2].split("-") for one in shown.split(","))
+    return max((int(parts[1]) for parts in begun if _is_later(parts)), default=0)
+
+
+def _is_later(parts: list[str]) -> bool:
+    return len(parts) == 3 and parts[0].isdecimal() and parts[1].isdecimal()
+
+
+def is_behind(cluster: ClusterLife, mirror: ClusterLife | None) -> bool:
+    """Whether the cluster has forgotten something that its mirror knows.
+
+    A mirror of an earlier life is merely old: it was not written anew after a renewal yet, or the
+    home that it lies in was itself restored. It says nothing of this life.
+    """
+    if mirror is None:
+        return False
+    if cluster.incarnation != mirror.incarnation:
+        return life_of(cluster.incarnation) <= life_of(mirror.incarnation)
+    if cluster.commits < mirror.commits:
+        return True
+    return not all(
+        cluster.floors_of(namespace).reaches(floors) for namespace, floors in mirror.floors.items()
+    )
+
+
+def mirrored(
+    cluster: ClusterLife, mirror: ClusterLife | None, namespace: str, start: bytes, end: bytes,
+    floor: Version,
+) -> ClusterLife:  # fmt: skip
+    """What the mirror must say once `floor` is the floor of this range.
+
+    It takes over no floor that was not said to it: after the mirror's home was emptied, a range
+    counts only when a crawl has found it equal again.
+    """
+    same = mirror is not None and mirror.incarnation == cluster.incarnation
+    floors = dict(mirror.floors) if same and mirror is not None else {}
+    floors[namespace] = floors.get(namespace, _NO_FLOORS).raised(start, end, floor)
+    return ClusterLife(cluster.name, cluster.incarnation, cluster.commits, floors)
+
+
+def encode_mirror(life: ClusterLife) -> bytes:
+    """The value of the mirror's record."""
+    floors = {
+        namespace: [[start.hex(), version.hex()] for start, version in ranges]
+        for namespace, ranges in life.floors.items()
+    }
+    content = {
+        "format": _FORMAT, "cluster": life.name, "incarnation": life.incarnation,
+        "commits": life.commits, "floors": floors,
+    }  # fmt: skip
+    return json.dumps(content, sort_keys=True).encode()
+
+
+class BadMirror(ValueError):
+    """Bytes that are not a mirror of a format that this program knows."""
+
+
+def decode_mirror(value: bytes) -> ClusterLife:
+    """The mirror in the value of its record; BadMirror when it is none."""
+    try:
+        content = json.loads(value)
+        if content["format"] != _FORMAT:
+            raise BadMirror(f"format {content['format']} is not known here")
+        floors = {
+            str(namespace): RangeFloors(
+                (bytes.fromhex(start), Version.parse(bytes.fromhex(version)))
+                for start, version in ranges
+            )
+            for namespace, ranges in content["floors"].items()
+        }
+        return ClusterLife(
+            str(content["cluster"]), str(content["incarnation"]), int(content["commits"]), floors
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadMirror(f"not a mirror: {error}") from error
+
+
+def floors_by_namespace(rows: list[tuple[str, bytes, Version]]) -> dict[str, RangeFloors]:
+    """Floors that are given as (namespace, start, floor), in this order."""
+    return {
+        namespace: RangeFloors((start, floor) for _, start, floor in part)
+        for namespace, part in groupby(rows, key=lambda row: row[0])
+    }

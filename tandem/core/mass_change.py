@@ -1,0 +1,71 @@
+"""The breaker of work that deletes or rewrites on its own: too much of it at once needs a person.
+
+A bug, a wrong clock or a home restored from old data shows as a crawl that wants to change much of
+a range. It is stopped before the first change. A person who accepts it accepts a number: what has
+grown beyond it since is not accepted.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.errors import InvalidArgument
+
+
+class MassWork(enum.Enum):
+    """What may grow too large."""
+
+    COLLECT = "removing dead records"
+    SWEEP = "sweeping objects"
+    REPAIR = "repairing"
+
+
+@dataclass(frozen=True, slots=True)
+class MassLimit:
+    """How much of a range may change in one crawl."""
+
+    share: float = 0.3
+    """Of the records of the range, from 0 to 1."""
+    always: int = 1_000
+    """So many changes are allowed whatever the share: small ranges change as a whole."""
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.share <= 1
+        assert self.always >= 0
+
+
+MASS_LIMIT: Final = MassLimit()
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsPerson:
+    """Nothing was done; somebody must look."""
+
+    work: MassWork
+    changes: int
+    records: int
+
+    def __str__(self) -> str:
+        return f"{self.work.value} would touch {self.changes} of {self.records} records"
+
+
+def mass_change(
+    work: MassWork, changes: int, records: int, limit: MassLimit, accepted: int = 0
+) -> NeedsPerson | None:
+    """Whether `changes` of the `records` of a range are too many to go on alone.
+
+    Args:
+        accepted: how many changes of this work a person has allowed for this range.
+    """
+    assert changes >= 0
+    assert records >= 0
+    if changes <= max(limit.always, accepted) or changes <= limit.share * records:
+        return None
+    return NeedsPerson(work, changes, records)
+
+
+def checked_filter(text: str, field: str = "prefix") -> str:
+    """The prefix of the keys that a person wants changed; InvalidArgument when it is empty."""
+    if not text:
+        raise InvalidArgument(field, "is empty, which never stands for all keys: name them")
+    return text

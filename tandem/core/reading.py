@@ -1,0 +1,83 @@
+"""Which homes a read asks, and when: the read modes.
+
+    mode        asked at once                        asked later
+    race        both                                 -
+    hedged      of those not behind, the quicker     the other: when the first has no answer, or
+                                                     after the p95 of the first's recent replies
+    kvsp, s3    that home                            both, when it cannot answer
+
+A home that is never read first would hide its drift, so a share of the reads is drawn by lot and
+asks both at once, whatever the mode. So does a hedged read while there are too few replies to tell
+which home is quicker, or while both are behind.
+"""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.core.race import BOTH_SIDES
+from tandem.core.reply import Side
+
+HEDGE_S_MIN: Final = 0.001
+"""Sooner, half of the reads would be races because of nothing but the event loop."""
+HEDGE_S_MAX: Final = 0.5
+"""Where even the quicker home takes longer, the other one is asked all the same."""
+
+
+class ReadMode(enum.Enum):
+    """Which homes a read asks."""
+
+    RACE = "race"
+    HEDGED = "hedged"
+    KVSP = "kvsp"
+    S3 = "s3"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """One read: the homes that may answer it, and which of them waits."""
+
+    sides: tuple[Side, ...]
+    later: Side | None = None
+    """Asked when the others have no answer, or after `after_s`."""
+    after_s: float = 0.0
+
+    @property
+    def at_once(self) -> tuple[Side, ...]:
+        """The homes that are asked first."""
+        return tuple(side for side in self.sides if side is not self.later)
+
+
+RACE: Final = ReadPlan(BOTH_SIDES)
+SIDES: Final[Mapping[ReadMode, tuple[Side, ...]]] = {
+    ReadMode.RACE: BOTH_SIDES,
+    ReadMode.HEDGED: BOTH_SIDES,
+    ReadMode.KVSP: (Side.KVSP,),
+    ReadMode.S3: (Side.S3,),
+}
+"""The homes that a namespace is read from."""
+
+
+def read_plan(
+    mode: ReadMode,
+    *,
+    behind: Sequence[Side] = (),
+    p95_s: Mapping[Side, float | None],
+    drawn: bool,
+) -> ReadPlan:
+    """How to read a key of a namespace in this mode.
+
+    `behind` are the homes that may lack its writes, `p95_s` tells how long 95 of 100 recent replies
+    took at most, and `drawn` says that this read is one of the sample.
+    """
+    if mode is ReadMode.RACE or drawn:
+        return RACE
+    if mode is not ReadMode.HEDGED:
+        return ReadPlan(SIDES[mode])
+    times = {side: p95_s[side] for side in BOTH_SIDES if side not in behind}
+    known = {side: time_s for side, time_s in times.items() if time_s is not None}
+    if not times or len(known) < len(times):
+        return RACE
+    first = min(known, key=known.__getitem__)
+    return ReadPlan(BOTH_SIDES, first.other, min(max(known[first], HEDGE_S_MIN), HEDGE_S_MAX))

@@ -1,0 +1,231 @@
+"""Clusters and their mirrors: written by compare-and-swap, and found behind when they are."""
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from tandem.backends.clusters import Clusters, look_at_clusters, mirror_floor, renew_behind
+from tandem.backends.memory import CLUSTER
+from tandem.backends.mirror import Mirror, mirror_key, read_mirror, write_mirror
+from tandem.core.cluster_life import ClusterLife
+from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.key import Key
+from tandem.core.removal import Removal, Renewed, Span
+from tandem.core.reply import Failed, Reason
+from tandem.core.version import NO_VERSION, Version
+from tandem.runtime.randomness import SystemEntropy
+from tests.backends.collecting import DEADLINE_S, NAMESPACE, NOW_US, World
+
+ENTROPY: Final = SystemEntropy()
+LOW, HIGH = Version.at(NOW_US - 200), Version.at(NOW_US - 100)
+SPAN = Span(NAMESPACE)
+OTHER = "cd" * 16
+
+
+async def life_of(world: World) -> ClusterLife:
+    [life] = (await world.clusters()).lives
+    return life
+
+
+async def mirror_of(world: World) -> Mirror:
+    mirror = await read_mirror(world.s3, CLUSTER, DEADLINE_S)
+    assert isinstance(mirror, Mirror), mirror
+    return mirror
+
+
+async def raised(world: World, floor: Version, span: Span = SPAN) -> None:
+    """The floor of both the cluster and its mirror."""
+    world.sql.set_floor(span.namespace, floor, span.raw_start, span.raw_end)
+    life = await life_of(world)
+    assert await mirror_floor(world.s3, life, span, floor, ENTROPY, DEADLINE_S) is None
+
+
+async def renewed(world: World) -> Renewed:
+    outcomes = await renew_behind(world.sql, world.s3, await world.clusters(), ENTROPY, DEADLINE_S)
+    outcome = outcomes[CLUSTER]
+    assert isinstance(outcome, Renewed)
+    return outcome
+
+
+async def test_a_mirror_says_what_was_said_to_it_and_survives_repetition() -> None:
+    world = World()
+    assert (await mirror_of(world)).life is None
+    await raised(world, LOW, Span(NAMESPACE, "b", "d"))
+    await raised(world, HIGH, Span(OTHER))
+    first = await mirror_of(world)
+    await raised(world, LOW, Span(NAMESPACE, "b", "d"))
+    assert await mirror_of(world) == first, "it was written again for nothing"
+    life = first.life
+    assert life is not None
+    assert [life.floors_of(NAMESPACE).of(n) for n in (b"a", b"b", b"d")] == [
+        NO_VERSION, LOW, NO_VERSION,
+    ]  # fmt: skip
+    assert life.floors_of(OTHER).of(b"x") == HIGH
+    assert not (await world.clusters()).behind
+
+
+async def test_mirrors_written_at_once_lose_nothing() -> None:
+    world = World()
+    spans = [Span(NAMESPACE, letter) for letter in "abc"]
+    life = await life_of(world)
+    outcomes = await asyncio.gather(
+        *(mirror_floor(world.homes.objects or world.s3, life, span, HIGH, ENTROPY, DEADLINE_S)
+          for span in spans)
+    )  # fmt: skip
+    written = await mirror_of(world)
+    assert written.life is not None
+    for span, outcome in zip(spans, outcomes, strict=True):
+        starts = [start for start, _ in written.life.floors_of(NAMESPACE)]
+        assert (span.raw_start in starts) == (outcome is None)
+    assert any(outcome is None for outcome in outcomes)
+
+
+async def test_a_swap_loses_to_whoever_came_first() -> None:
+    world = World()
+    found, life = await mirror_of(world), await life_of(world)
+    first = await write_mirror(world.s3, found, life, ENTROPY, DEADLINE_S)
+    second = await write_mirror(world.s3, found, life, ENTROPY, DEADLINE_S)
+    assert (first, second) == (Removal.DONE, Removal.DIFFERENT)
+
+
+async def test_a_wiped_cluster_is_behind_and_begins_a_new_life() -> None:
+    world = World()
+    await raised(world, HIGH)
+    old = await life_of(world)
+    world.sql.wipe()
+    clusters = await world.clusters()
+    assert [life.name for life, _ in clusters.behind] == [CLUSTER]
+    assert (await renewed(world)).rows_removed == 0
+    assert not (await world.clusters()).behind
+    assert (await life_of(world)).incarnation != old.incarnation
+    mirror = (await mirror_of(world)).life
+    assert mirror is not None
+    assert (mirror.incarnation, mirror.floors) == ((await life_of(world)).incarnation, {})
+    nothing = await renew_behind(world.sql, world.s3, await world.clusters(), ENTROPY, DEADLINE_S)
+    assert nothing == {}
+
+
+async def test_a_restored_cluster_loses_what_it_had_collected_since() -> None:
+    world = World()
+    old, above = seal(LOW, b"deleted later"), seal(Version.at(NOW_US), b"above")
+    world.place("key", old)
+    world.place("above", above)
+    image = world.sql.image()
+    world.place("key", seal_tombstone(HIGH))
+    await raised(world, HIGH)
+    world.sql.drop(Key(NAMESPACE, "key"))
+    world.s3.drop(Key(NAMESPACE, "key"))
+    world.sql.restore(image)
+    assert (await renewed(world)).rows_removed == 1
+    assert await world.held(world.sql, "key") is None
+    assert await world.held(world.sql, "above") == above
+    assert await world.floor() == NO_VERSION
+
+
+@pytest.mark.parametrize("raised_before", [False, True])
+async def test_a_copy_that_knows_all_floors_but_not_all_commits_is_behind_too(
+    raised_before: bool,
+) -> None:
+    world = World()
+    if raised_before:
+        await raised(world, LOW)
+    image = world.sql.image()
+    for name in ("a", "b"):
+        key = Key(NAMESPACE, name)
+        await world.sql.put_if_newer(key, seal(Version.at(NOW_US), b"v"), DEADLINE_S)
+    await raised(world, LOW, Span(OTHER))
+    world.sql.restore(image)
+    world.sql.set_floor(OTHER, LOW)
+    assert (await world.clusters()).behind
+
+
+async def test_a_mirror_that_was_itself_restored_says_nothing() -> None:
+    world = World()
+    await raised(world, HIGH)
+    old_s3 = world.s3.image()
+    world.sql.wipe()
+    await renewed(world)
+    world.s3.restore(old_s3)
+    assert not (await world.clusters()).behind
+    await raised(world, LOW)
+    mirror = (await mirror_of(world)).life
+    assert mirror is not None
+    assert mirror.incarnation == (await life_of(world)).incarnation
+
+
+async def test_after_s3_was_emptied_only_what_is_said_again_is_mirrored() -> None:
+    world = World()
+    await raised(world, HIGH)
+    world.s3.wipe()
+    assert not (await world.clusters()).behind
+    await raised(world, LOW, Span(OTHER))
+    mirror = (await mirror_of(world)).life
+    assert mirror is not None
+    assert set(mirror.floors) == {OTHER}
+
+
+async def test_a_renewal_that_was_abandoned_before_the_mirror_is_whole() -> None:
+    world = World()
+    await raised(world, HIGH)
+    world.sql.wipe()
+    world.slow_s3.fails = lambda call: (
+        Failed(Reason.UNREACHABLE, "down") if call == "replace" else None
+    )
+    assert world.homes.objects is not None
+    clusters = await world.clusters()
+    outcomes = await renew_behind(world.sql, world.homes.objects, clusters, ENTROPY, DEADLINE_S)
+    assert isinstance(outcomes[CLUSTER], Renewed)
+    assert not (await world.clusters()).behind
+
+
+async def test_a_cluster_that_is_behind_gets_no_mirror() -> None:
+    world = World()
+    await raised(world, HIGH)
+    world.sql.wipe()
+    before = await mirror_of(world)
+    failed = await mirror_floor(world.s3, await life_of(world), SPAN, LOW, ENTROPY, DEADLINE_S)
+    assert isinstance(failed, Failed)
+    assert await mirror_of(world) == before
+
+
+async def test_bytes_that_are_no_mirror_stop_everything() -> None:
+    world = World()
+    world.s3.place(mirror_key(CLUSTER), seal(LOW, b"not a mirror"))
+    found = await look_at_clusters(world.sql, world.s3, DEADLINE_S)
+    assert isinstance(found, Failed)
+    assert found.reason is Reason.CORRUPT
+    life = (await world.sql.clusters(DEADLINE_S))[0]  # type: ignore[index]
+    assert isinstance(await mirror_floor(world.s3, life, SPAN, LOW, ENTROPY, DEADLINE_S), Failed)
+
+
+@pytest.mark.parametrize("call", ["clusters", "get"])
+async def test_a_home_that_does_not_answer_leaves_all_open(call: str) -> None:
+    world = World()
+    for slow in (world.slow_sql, world.slow_s3):
+        slow.fails = lambda name: Failed(Reason.TIMEOUT) if name == call else None
+    assert world.homes.objects is not None
+    found = await look_at_clusters(world.homes.rows, world.homes.objects, DEADLINE_S)
+    assert found == Failed(Reason.TIMEOUT)
+
+
+async def test_one_cluster_that_does_not_serve_leaves_all_open() -> None:
+    world = World()
+
+    async def damaged(deadline_s: float, *, floors: bool = False) -> tuple[ClusterLife, ...]:
+        return (replace(life, failure="damaged"),)
+
+    life = await life_of(world)
+    world.sql.clusters = damaged  # type: ignore[method-assign]
+    assert isinstance(await look_at_clusters(world.sql, world.s3, DEADLINE_S), Failed)
+
+
+async def test_kvsp_alone_has_no_mirrors() -> None:
+    world = World()
+    await raised(world, HIGH)
+    world.sql.wipe()
+    alone = await look_at_clusters(world.sql, None, DEADLINE_S)
+    assert isinstance(alone, Clusters)
+    assert not alone.behind
+    assert set(alone.incarnations) == {CLUSTER}

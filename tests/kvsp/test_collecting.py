@@ -1,0 +1,264 @@
+"""Going for good inside a cluster: in one transaction, durable, or not at all."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from kvsp.cluster import Absent, InBlob
+from kvsp.sqlite.cluster import SqliteCluster
+from tandem.core.cluster_life import ClusterLife, life_of
+from tandem.core.floors import RANGES_MAX, RangeFloors
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
+from tandem.core.record import Record
+from tandem.core.removal import (
+    FloorReply,
+    NamespacePurge,
+    PurgeRow,
+    Removal,
+    Renewal,
+    Renewed,
+    RowPurge,
+    Span,
+)
+from tandem.core.reply import Failed, Refusal, Refused, Stored
+from tandem.core.version import NO_VERSION, Version
+from tests.kvsp.conftest import Opening
+from tests.kvsp.records import HOUR_US, NAMESPACE, START_US, SetClock, get, put, tombstone, value
+from tests.kvsp.serving import Clusters
+from tests.kvsp.test_writes import sql
+
+LARGE = b"x" * 200_000
+FLOOR = Version.at(START_US)
+
+
+def row(name: str, record: Record) -> PurgeRow:
+    return PurgeRow(name.encode(), record.version, record.digest)
+
+
+async def raised(cluster: SqliteCluster, floor: Version = FLOOR, start: str = "") -> None:
+    span = Span(NAMESPACE, start)
+    assert await cluster.raise_floor(cluster.life().named, span, floor) is FloorReply.RAISED
+
+
+async def purged(cluster: SqliteCluster, *rows: PurgeRow) -> list[Removal | Failed]:
+    return list(await cluster.purge(cluster.life().named, NAMESPACE, rows))
+
+
+async def renewed(cluster: SqliteCluster, past: ClusterLife | None = None) -> Renewed:
+    life = cluster.life()
+    outcome = await cluster.renew(Renewal(life.name, life.named, past or life))
+    assert isinstance(outcome, Renewed)
+    return outcome
+
+
+async def only(opening: Opening) -> SqliteCluster:
+    store: Clusters = await opening()
+    return store.clusters[0]
+
+
+async def test_a_transaction_sees_the_floor_that_it_has_raised(opening: Opening) -> None:
+    cluster = await only(opening)
+    raising = asyncio.ensure_future(
+        cluster.raise_floor(cluster.life().named, Span(NAMESPACE), FLOOR)
+    )
+    await asyncio.sleep(0)
+    writing = cluster.write([put("a", value(at_us=START_US - 1))])
+    assert await raising is FloorReply.RAISED
+    assert await writing == [Refused(Refusal.FLOOR, 0)]
+
+
+async def test_a_floor_that_is_not_committed_is_none(opening: Opening, tmp_path: Path) -> None:
+    cluster = await only(opening)
+    await raised(cluster, Version.at(START_US - 100), "m")
+    sql(tmp_path, "create trigger full before update on meta begin select raise(abort, 'x'); end")
+    span = Span(NAMESPACE, "a")
+    failed = await cluster.raise_floor(cluster.life().named, span, FLOOR)
+    assert isinstance(failed, Failed)
+    assert "nothing was written" in str(failed)
+    sql(tmp_path, "drop trigger full")
+    assert await cluster.read([get("b")]) == [Absent(NO_VERSION)]
+    assert await cluster.write([put("b", value(at_us=START_US - 1))]) == [Stored(0)]
+    assert cluster.life().floors_of(NAMESPACE).of(b"n") == Version.at(START_US - 100)
+
+
+async def test_floors_are_the_same_after_a_restart(opening: Opening) -> None:
+    store = await opening()
+    for start, floor in (("m", START_US - 5), ("", START_US - 9), ("q", START_US)):
+        await raised(store.clusters[0], Version.at(floor), start)
+    before = store.clusters[0].life()
+    await store.aclose()
+    after = (await only(opening)).life()
+    assert after.floors == before.floors
+    assert after.incarnation == before.incarnation
+    assert after.opening != before.opening
+    assert after.commits >= before.commits
+
+
+async def test_what_was_named_before_a_restart_is_refused(opening: Opening) -> None:
+    store = await opening()
+    gone = tombstone(START_US - 1)
+    await store.clusters[0].write([put("key", gone)])
+    await raised(store.clusters[0])
+    old = store.clusters[0].life()
+    await store.aclose()
+    cluster = await only(opening)
+    other = FloorReply.OTHER_INCARNATION
+    assert await cluster.raise_floor(old.named, Span(NAMESPACE), FLOOR) is other
+    [outcome] = await cluster.purge(old.named, NAMESPACE, [row("key", gone)])
+    assert outcome is Removal.OTHER_INCARNATION
+    renewal = Renewal(old.name, old.named, old)
+    assert await cluster.renew(renewal) is Removal.OTHER_INCARNATION
+    assert await purged(cluster, row("key", gone)) == [Removal.DONE]
+
+
+async def test_more_ranges_than_are_allowed_are_refused(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert RANGES_MAX >= 100_000
+    monkeypatch.setattr("kvsp.sqlite.collecting.RANGES_MAX", 3)
+    cluster = await only(opening)
+    for start in "abc":
+        await raised(cluster, FLOOR, start)
+    span = Span("cd" * 16)
+    reply = await cluster.raise_floor(cluster.life().named, span, FLOOR)
+    assert reply is FloorReply.TOO_MANY_RANGES
+    await raised(cluster, Version.at(START_US + 1), "b")
+
+
+async def test_a_purged_large_value_leaves_its_blob_to_the_collector(
+    opening: Opening, clock: SetClock, tmp_path: Path
+) -> None:
+    cluster = await only(opening)
+    large = value(LARGE, expires_at_s=1)
+    assert await cluster.write_large(put("large", large)) == Stored(0)
+    [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
+    await raised(cluster)
+    assert await purged(cluster, row("large", large)) == [Removal.DONE]
+    await cluster.collect()
+    assert blob.exists(), "a reader may hold its name"
+    clock.time_us += HOUR_US + 1
+    await cluster.collect()
+    assert not blob.exists()
+
+
+async def test_a_row_without_its_blob_has_no_floor(opening: Opening, tmp_path: Path) -> None:
+    """Else a value whose blob was lost would count as deleted, and be swept from S3."""
+    cluster = await only(opening)
+    large = value(LARGE)
+    await cluster.write_large(put("large", large))
+    await raised(cluster)
+    [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
+    blob.unlink()
+    [found] = await cluster.read([get("large")])
+    assert isinstance(found, InBlob)
+    assert await cluster.load(found) == Absent(NO_VERSION)
+    again = put("large", large, read_at_us=START_US)
+    assert await cluster.write_large(again) == Stored(0), "the floor refuses to bring it back"
+    [found] = await cluster.read([get("large")])
+    assert isinstance(found, InBlob)
+    assert await cluster.load(found) == large.envelope
+
+
+async def test_a_new_life_drops_what_lay_below_the_floors_of_its_past(opening: Opening) -> None:
+    store = await opening()
+    cluster = store.clusters[0]
+    names = ["a", "f", "m", "z"]
+    await cluster.write([put(name, value(at_us=START_US - 10)) for name in names])
+    await cluster.write([put("g", value(at_us=START_US))])
+    past = RangeFloors([(b"f", Version.at(START_US - 10)), (b"m", NO_VERSION)])
+    known = ClusterLife(cluster.name, "7-known", 99, {NAMESPACE: past})
+    assert (await renewed(cluster, known)).rows_removed == 1
+    assert life_of(cluster.life().incarnation) == 8
+    [a, f, g, m, z] = await cluster.read([get(name) for name in ["a", "f", "g", "m", "z"]])
+    assert f == Absent(NO_VERSION)
+    assert all(isinstance(one, bytes) for one in (a, g, m, z))
+    before = cluster.life()
+    await store.aclose()
+    again = (await only(opening)).life()
+    assert (again.incarnation, again.floors) == (before.incarnation, {})
+
+
+async def test_a_new_life_retires_the_blobs_that_it_drops(
+    opening: Opening, clock: SetClock, tmp_path: Path
+) -> None:
+    cluster = await only(opening)
+    await cluster.write_large(put("large", value(LARGE)))
+    [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
+    await raised(cluster)
+    await renewed(cluster)
+    await cluster.collect()
+    clock.time_us += HOUR_US + 1
+    await cluster.collect()
+    assert not blob.exists()
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_renewal_whose_caller_has_gone_counts(opening: Opening, turns: int) -> None:
+    cluster = await only(opening)
+    before = cluster.life()
+    asking = asyncio.ensure_future(cluster.renew(Renewal(cluster.name, before.named, before)))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await cluster.write([put("a", value())])
+    life = cluster.life()
+    assert (life.incarnation != before.incarnation) == (turns > 0)
+    await raised(cluster)
+    assert life_of((await renewed(cluster)).incarnation) == life_of(life.incarnation) + 1
+
+
+async def test_two_renewals_of_one_life_begin_one(opening: Opening) -> None:
+    cluster = await only(opening)
+    life = cluster.life()
+    renewal = Renewal(cluster.name, life.named, life)
+    outcomes = await asyncio.gather(*(cluster.renew(renewal) for _ in range(3)))
+    assert [isinstance(one, Renewed) for one in outcomes].count(True) == 1
+    assert outcomes.count(Removal.OTHER_INCARNATION) == 2
+
+
+async def test_rows_of_a_namespace_go_only_once_it_is_deleted(opening: Opening) -> None:
+    cluster = await only(opening)
+    await cluster.write([put(f"k{n}", value()) for n in range(5)])
+    assert await cluster.purge_namespace(NAMESPACE, 10) is Removal.LIVE
+    record = put(f"{NAMESPACE_RECORD}{NAMESPACE}", tombstone(), namespace=SYSTEM_NAMESPACE)
+    await cluster.write([record])
+    steps = [await cluster.purge_namespace(NAMESPACE, 2) for _ in range(4)]
+    assert steps == [
+        NamespacePurge(2, more=True), NamespacePurge(2, more=True),
+        NamespacePurge(1, more=False), NamespacePurge(0, more=False),
+    ]  # fmt: skip
+    refused = Refused(Refusal.DELETED_NAMESPACE, 0)
+    assert await cluster.write([put("k0", value(at_us=START_US + 1))]) == [refused]
+
+
+async def test_a_closing_cluster_answers_all_of_it(opening: Opening) -> None:
+    store = await opening()
+    cluster = store.clusters[0]
+    life = cluster.life()
+    await store.aclose()
+    assert isinstance(await cluster.raise_floor(life.named, Span(NAMESPACE), FLOOR), Failed)
+    [outcome] = await cluster.purge(life.named, NAMESPACE, [row("a", tombstone())])
+    assert isinstance(outcome, Failed)
+    assert isinstance(await cluster.renew(Renewal(life.name, life.named, life)), Failed)
+    assert cluster.life().failure
+
+
+async def test_rows_of_many_clusters_are_answered_in_order(opening: Opening) -> None:
+    store = await opening(4)
+    names = [f"key {n}" for n in range(40)]
+    records = [tombstone(START_US - n) for n in range(40)]
+    for _, answers in store.store.write(list(map(put, names, records))):
+        await answers
+    named = {life.name: life.named for life in store.store.lives()}
+    for cluster in store.clusters[1:]:
+        await raised(cluster)
+    del named[store.clusters[3].name]
+    rows = list(map(row, names, records))
+    outcomes = await store.store.purge(RowPurge(NAMESPACE, rows, named))
+    assert set(outcomes) == {Removal.DONE, Removal.ABOVE_FLOOR, Removal.OTHER_INCARNATION}
+    for name, outcome in zip(names, outcomes, strict=True):
+        [(_, reading)] = store.store.read([get(name)])
+        [left] = await reading
+        assert isinstance(left, Absent) == (outcome is Removal.DONE)
