@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from crawler.rounds import Trouble
+from crawler.trouble import Trouble
 from tandem import Client
 from tandem.core.key import Key
 from tandem.core.operations import CrawlReport

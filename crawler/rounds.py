@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from crawler.board import Board, Counters
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.same_store import objection
+from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import Backend
 from tandem.core.crawl_status import Crawled, Run, RunRequest
 from tandem.core.key import SYSTEM_NAMESPACE, Key
@@ -33,40 +34,9 @@ class Gateways(Protocol):
         """Tells every gateway that answers what a crawl found."""
         ...
 
-    async def trouble(self) -> "Trouble":
+    async def trouble(self) -> Trouble:
         """Where those that answer know of drift."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Where the gateways know of drift: what is crawled first."""
-
-    namespaces: frozenset[str] = frozenset()
-    """For which a home is behind; "*" for all."""
-    keys: tuple[Key, ...] = ()
-    """Some of those whose repair is queued."""
-    unsure: bool = False
-    """Whether a gateway does not answer, or has lost track of writes (dirty ranges)."""
-
-    def names(self, namespace: str) -> Sequence[str]:
-        """The names among them that belong to one namespace."""
-        return [key.name for key in self.keys if key.namespace == namespace]
-
-    def is_dirty(self, namespace: str) -> bool:
-        """Whether writes of the namespace may be unknown by name."""
-        return self.unsure or bool(self.namespaces & {namespace, "*"})
-
-    def order(self, namespaces: Sequence[str]) -> Sequence[str]:
-        """The registry first, then the namespaces in trouble, then the others."""
-        queued = {key.namespace for key in self.keys}
-        return sorted(
-            namespaces,
-            key=lambda n: (n != SYSTEM_NAMESPACE, n not in self.namespaces, n not in queued),
-        )
-
-
-NO_TROUBLE = Trouble()
 
 
 class Rounds:

@@ -13,7 +13,8 @@ from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.report import CrawlRule
-from crawler.rounds import NO_TROUBLE, Rounds, Trouble
+from crawler.rounds import Rounds
+from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal, seal_tombstone
