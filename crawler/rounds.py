@@ -88,12 +88,14 @@ class Rounds:
     async def _serve(self, run: Run) -> None:
         """A run that raises has failed, and ends nothing else."""
         crawls: list[Crawled] = []
+        before = self._board.doing
         try:
             failure = await self._serve_all(run.request, crawls)
         except Exception as error:
             self.counters.errors += 1
             failure = f"it met a fault of the crawler: {error!r}"
             _LOG.error("run_failed", error=repr(error), exc_info=True)
+        self._board.doing = before
         self._board.ended(run, failure, tuple(crawls))
 
     async def _serve_all(self, request: RunRequest, crawls: list[Crawled]) -> str:

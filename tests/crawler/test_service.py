@@ -1,0 +1,341 @@
+"""The crawler's service over gRPC: what it shows, what it is told, and whom it lets in."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+
+from crawler.board import RUNS_WAITING_MAX, Board
+from crawler.namespace_crawl import NamespaceCrawls
+from crawler.pace import Pace
+from crawler.plans import Plans
+from crawler.report import CrawlRule
+from crawler.rounds import Rounds
+from crawler.trouble import NO_TROUBLE, Trouble
+from tandem.backends.memory import MemoryHome
+from tandem.backends.port import Backend
+from tandem.backends.store_id import STORE_ID_KEY
+from tandem.client.crawler import CrawlerClient
+from tandem.core.crawl_status import CrawlerStatus, RunRequest, Stop
+from tandem.core.drift import Drift
+from tandem.core.envelope import seal
+from tandem.core.key import SYSTEM_NAMESPACE, Key
+from tandem.core.namespace import Namespace, encode_namespace
+from tandem.core.operations import CrawlReport
+from tandem.core.record import Record
+from tandem.core.reply import Side
+from tandem.core.tally import Tally
+from tandem.core.version import Version
+from tandem.errors import ConfigurationError, InvalidArgument, Overloaded, Unauthenticated
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.randomness import SystemEntropy
+from tandem.wire.v1 import crawler_pb2 as pb
+from tandem.wire.v1 import crawler_pb2_grpc as rpc
+from tests.crawler.served import BEGAN_US, A, B, Served, crawled, drifted
+
+TOKEN, OTHER_TOKEN = "right", "right-too"
+STOP = Stop(A, BEGAN_US, 5000, "5,000 of 6,000 keys would change")
+CALLS: dict[str, Callable[[CrawlerClient], Awaitable[object]]] = {
+    "CrawlerStatus": lambda crawler: crawler.status(),
+    "WatchCrawler": lambda crawler: anext(crawler.watch()),
+    "PauseCrawler": lambda crawler: crawler.pause(),
+    "ResumeCrawler": lambda crawler: crawler.resume(accept=True),
+    "RunCrawl": lambda crawler: crawler.run(RunRequest(A)),
+    "DriftReport": lambda crawler: crawler.report(),
+}
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    served = Served(tmp_path / "book.sqlite")
+    await served.start()
+    yield served
+    await served.stop()
+
+
+@pytest.fixture
+async def crawler(served: Served) -> AsyncIterator[CrawlerClient]:
+    async with served.client() as crawler:
+        yield crawler
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Served]:
+    served = Served(tmp_path / "book.sqlite", tokens=("", TOKEN, OTHER_TOKEN), is_open=False)
+    await served.start()
+    yield served
+    await served.stop()
+
+
+def test_every_method_is_called_here() -> None:
+    service = pb.DESCRIPTOR.services_by_name["Crawler"]
+    assert {method.name for method in service.methods} == set(CALLS)
+
+
+async def test_a_crawler_that_has_only_just_started(crawler: CrawlerClient) -> None:
+    assert await crawler.status() == CrawlerStatus("crawler-1", False, "starting", 0, 0, 0, 0.0)
+    assert await crawler.report() == []
+
+
+async def test_the_status_shows_what_the_crawler_counts_and_what_stops_it(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    counters = served.board.counters
+    counters.rounds, counters.crawls, counters.errors = 2, 5, 1
+    served.pace.waited_s = 1.5
+    served.board.doing = f"crawling {A}"
+    served.book.stop(STOP)
+    served.found(crawled(A), crawled(B, tally=drifted()), crawled(A, 10, failure="s3: timeout"))
+    latest = (crawled(A, 10, failure="s3: timeout"), crawled(B, tally=drifted()))
+    assert await crawler.status() == CrawlerStatus(
+        "crawler-1", False, f"crawling {A}", 2, 5, 1, 1.5, (), (STOP,), latest
+    )
+
+
+async def test_a_pause_is_shown_and_outlives_the_crawler(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    paused = await crawler.pause()
+    assert (paused.paused, paused.doing) == (True, "paused")
+    await served.stop()
+    await served.start()
+    assert served.board.paused
+    resumed = await crawler.resume()
+    assert (resumed.paused, resumed.doing) == (False, "starting")
+    await asyncio.wait_for(served.board.going(), 10)
+    await served.stop()
+    await served.start()
+    assert not (await crawler.status()).paused
+
+
+async def test_resume_alone_leaves_the_breakers_open(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    served.book.stop(STOP)
+    assert (await crawler.resume()).stops == (STOP,)
+    assert dict(served.book.stops()) == {A: STOP}
+
+
+async def test_resume_with_accept_allows_each_breaker_what_it_named_and_no_more(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    accepted = replace(STOP, namespace=B, changes=70, accepted=50)
+    served.book.stop(STOP)
+    served.book.stop(accepted)
+    for _ in range(2):
+        stops = (await crawler.resume(accept=True)).stops
+        assert set(stops) == {replace(STOP, accepted=5000), accepted}
+
+
+async def test_a_run_is_handed_to_the_rounds_and_its_outcome_is_shown(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    request = RunRequest(A, deep_parts=3, dry_run=True)
+    run_id = await crawler.run(request)
+    [waiting] = (await crawler.status()).runs
+    assert (waiting.id, waiting.request, waiting.ended) == (run_id, request, False)
+    run = await served.board.asked(10)
+    assert run == waiting
+    served.board.ended(run, "s3: timeout", (crawled(tally=drifted()),))
+    [ended] = (await crawler.status()).runs
+    assert (ended.id, ended.ended, ended.failure) == (run_id, True, "s3: timeout")
+    assert ended.crawls == (crawled(tally=drifted()),)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (RunRequest("articles"), "namespace"),
+        (RunRequest(A.upper()), "namespace"),
+        (RunRequest(A, deep_parts=1_000_001), "deep_parts"),
+    ],
+)
+async def test_a_run_that_makes_no_sense_is_refused(
+    served: Served, crawler: CrawlerClient, request_: RunRequest, field: str
+) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        await crawler.run(request_)
+    assert refused.value.field == field
+    assert served.board.runs == ()
+
+
+async def test_a_paused_crawler_takes_no_runs(served: Served, crawler: CrawlerClient) -> None:
+    await crawler.pause()
+    with pytest.raises(InvalidArgument, match="paused; `kvctl crawl resume` lets it go on"):
+        await crawler.run(RunRequest())
+    assert served.board.runs == ()
+
+
+async def test_so_many_runs_wait_and_no_more(served: Served, crawler: CrawlerClient) -> None:
+    ids = [await crawler.run(RunRequest(A)) for _ in range(RUNS_WAITING_MAX)]
+    with pytest.raises(Overloaded, match=f"{RUNS_WAITING_MAX} runs are waiting"):
+        await crawler.run(RunRequest(A))
+    first = await served.board.asked(10)
+    assert first is not None
+    assert first.id == ids[0]
+    await crawler.run(RunRequest(B))
+
+
+async def test_a_report_holds_the_newest_first_within_its_limits(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    first, second, third = crawled(A), crawled(B, 10, tally=drifted()), crawled(A, 20)
+    served.found(first, second, third)
+    assert await crawler.report() == [third, second, first]
+    assert await crawler.report(A) == [third, first]
+    assert await crawler.report(since_us=second.began_us) == [third, second]
+    assert await crawler.report(limit=1) == [third]
+    assert await crawler.report("c" * 32) == []
+    for wrong in (crawler.report("articles"), crawler.report(limit=10_001)):
+        with pytest.raises(InvalidArgument):
+            await wrong
+
+
+async def test_all_that_a_tally_counts_arrives(served: Served, crawler: CrawlerClient) -> None:
+    tally = Tally(**{name: at for at, name in enumerate(Tally.__slots__, 1) if _is_sum(name)})
+    for at, drift in enumerate(Drift, 1):
+        tally.keys[drift], tally.bytes[drift], tally.oldest_us[drift] = at, at * 10, at * 100
+    tally.copied = {Side.KVSP: 3, Side.S3: 4}
+    tally.unhealed = ["naïve\x00: gone"]
+    whole = crawled(tally=tally, failure="f", stopped="s", withheld="w")
+    served.found(whole)
+    [arrived] = await crawler.report()
+    assert arrived == whole
+
+
+def _is_sum(name: str) -> bool:
+    return isinstance(getattr(Tally(), name), int)
+
+
+async def test_a_watch_goes_on_and_shows_changes(served: Served, crawler: CrawlerClient) -> None:
+    async with asyncio.timeout(30):
+        async for status in crawler.watch(0.0001):
+            if status.doing == "watched":
+                break
+            served.board.doing = "watched"
+        seen = 0
+        async for status in crawler.watch(0.1):
+            assert status.doing == "watched"
+            seen += 1
+            if seen == 3:
+                break
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_every_method_asks_for_a_token_behind_a_closed_door(
+    guarded: Served, name: str
+) -> None:
+    for token in (TOKEN, OTHER_TOKEN):
+        async with guarded.client(token) as crawler:
+            await CALLS[name](crawler)
+    before = (guarded.board.paused, len(guarded.board.runs))
+    for token in ("", "wrong", TOKEN[:-1], f"{TOKEN}x"):
+        async with guarded.client(token) as crawler:
+            with pytest.raises(Unauthenticated):
+                await CALLS[name](crawler)
+    assert (guarded.board.paused, len(guarded.board.runs)) == before
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_an_open_door_refuses_what_is_wrong(served: Served, name: str) -> None:
+    async with served.client() as crawler:
+        await CALLS[name](crawler)
+    async with served.client("wrong") as crawler:
+        with pytest.raises(Unauthenticated):
+            await CALLS[name](crawler)
+
+
+async def test_the_tokens_are_those_of_the_moment(guarded: Served) -> None:
+    async with guarded.client("new") as crawler:
+        with pytest.raises(Unauthenticated):
+            await crawler.status()
+        guarded.tokens = ("new",)
+        await crawler.status()
+    async with guarded.client(TOKEN) as crawler:
+        with pytest.raises(Unauthenticated):
+            await crawler.status()
+
+
+async def test_health_and_reflection_ask_nobody(guarded: Served) -> None:
+    async with grpc.aio.insecure_channel(guarded.address) as channel:
+        check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+        reply = health_pb2.HealthCheckResponse.FromString(await check(b"", timeout=10))
+        assert reply.status == health_pb2.HealthCheckResponse.SERVING
+        method: Any = channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+        )
+        call = method()
+        await call.write(b"\x3a\x00")
+        assert b"tandem.v1.Crawler" in await call.read()
+        call.cancel()
+
+
+async def test_an_address_that_is_taken_is_told(served: Served, tmp_path: Path) -> None:
+    port = int(served.address.rpartition(":")[2])
+    second = Served(tmp_path / "second.sqlite", port=port)
+    with pytest.raises(ConfigurationError, match=f"cannot listen on {served.address}"):
+        await second.start()
+    second.book.close()
+
+
+class SilentGateways:
+    """Gateways in whose eyes all is well."""
+
+    async def enabled(self) -> bool:
+        return True
+
+    async def tell(self, report: CrawlReport) -> None:
+        pass
+
+    async def trouble(self) -> Trouble:
+        return NO_TROUBLE
+
+
+async def test_a_run_finds_the_drift_and_the_report_tells_of_it(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    homes = {side: MemoryHome(side, SystemClock()) for side in Side}
+    written_us = SystemClock().now_us() - 1_000_000_000
+    identity = seal(Version.at(written_us), b"5" * 32)
+    title = encode_namespace(Namespace(A, "articles", created_at_s=1))
+    for home in homes.values():
+        _hold(home, STORE_ID_KEY, identity)
+        _hold(home, Key(SYSTEM_NAMESPACE, f"ns/{A}"), seal(Version.at(written_us), title))
+    record = seal(Version.at(written_us), b"value")
+    _hold(homes[Side.KVSP], Key(A, "key"), record)
+    running = asyncio.create_task(_rounds(dict(homes), served).run())
+    try:
+        run_id = await crawler.run(RunRequest(A))
+        async with asyncio.timeout(30):
+            async for status in crawler.watch(0.1):
+                if all(run.ended for run in status.runs):
+                    break
+        [run] = status.runs
+        assert (run.id, run.failure, [c.namespace for c in run.crawls]) == (run_id, "", [A])
+        first, *_ = reversed(await crawler.report(A))
+        assert (first.tally.keys[Drift.MISSING_IN_S3], first.tally.repaired, first.equal) == (
+            1, 1, True,
+        )  # fmt: skip
+        assert homes[Side.S3]._namespace(A).records["key"] == record
+        assert status.doing == "resting between two rounds"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def _hold(home: MemoryHome, key: Key, record: Record) -> None:
+    home._namespace(key.namespace).store(key.name, record)  # past the rule that refuses old legs
+
+
+def _rounds(homes: dict[Side, Backend], served: Served) -> Rounds:
+    board: Board = served.board
+    crawls = NamespaceCrawls(
+        homes=homes, plans=Plans(homes[Side.KVSP], "me", SystemEntropy()), book=served.book,
+        board=board, rule=CrawlRule(settle_s=0.1), pace=Pace(),
+    )  # fmt: skip
+    return Rounds(homes=homes, gateways=SilentGateways(), crawls=crawls, board=board, pause_s=60.0)
