@@ -43,9 +43,9 @@ class Door:
         shown = ""
         for key, value in context.invocation_metadata() or ():
             if key == "authorization":
-                shown = str(value).removeprefix(_BEARER)
-        tokens = [token for token in self._tokens() if token]
-        if shown and any(hmac.compare_digest(shown.encode(), t.encode()) for t in tokens):
+                shown = str(value)
+        right = [f"{_BEARER}{token}".encode() for token in self._tokens() if token]
+        if any(hmac.compare_digest(shown.encode(), one) for one in right):
             return
         if not self._is_open or shown:
             raise Unauthenticated("the crawler opens to its admin token")

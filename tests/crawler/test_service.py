@@ -261,6 +261,19 @@ async def test_the_tokens_are_those_of_the_moment(guarded: Served) -> None:
             await crawler.status()
 
 
+@pytest.mark.parametrize(
+    "shown", [TOKEN, f"Basic {TOKEN}", "Bearer", "Bearer ", f"bearer {TOKEN}", f"Bearer  {TOKEN}"]
+)
+async def test_a_token_is_shown_as_a_bearer_or_not_at_all(guarded: Served, shown: str) -> None:
+    async with grpc.aio.insecure_channel(guarded.address) as channel:
+        stub: Any = rpc.CrawlerStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.CrawlerStatus(
+                pb.CrawlerStatusRequest(), metadata=(("authorization", shown),), timeout=10
+            )
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_health_and_reflection_ask_nobody(guarded: Served) -> None:
     async with grpc.aio.insecure_channel(guarded.address) as channel:
         check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
