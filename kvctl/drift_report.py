@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kvctl.crawler_asking import shown_name
-from kvctl.output import columns, counted, duration, size, when
+from kvctl.output import columns, counted, duration, printable, size, when
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import Drift
 
@@ -29,7 +29,7 @@ def table(crawls: Sequence[Crawled], names: dict[str, str]) -> str:
                 str(tally.unhealed_keys), "yes" if crawled.equal else "NO",
             )
         )  # fmt: skip
-        details += [f"{name}: {line}" for line in findings(crawled)]
+        details += [printable(f"{name}: {line}") for line in findings(crawled)]
     return "\n".join([columns(rows), *([""] if details else []), *details])
 
 

@@ -1,9 +1,11 @@
-"""A running gateway for each test."""
+"""A running gateway for each test, and one with a crawler."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.kvctl.crawled import CrawledGateway
 from tests.kvctl.serving import Gateway
 
 
@@ -11,3 +13,9 @@ from tests.kvctl.serving import Gateway
 def gateway() -> Iterator[Gateway]:
     with Gateway() as gateway:
         yield gateway
+
+
+@pytest.fixture
+def crawled(tmp_path: Path) -> Iterator[CrawledGateway]:
+    with CrawledGateway(tmp_path / "book.sqlite") as crawled:
+        yield crawled
