@@ -95,8 +95,7 @@ def report_command(
     ]
     names = titles(asked)
     if html is not None:
-        html.write_text(drift_page.page(crawls, names, asked.clock.now_us()))
-        print_line(f"wrote {html}")
+        _write(html, drift_page.page(crawls, names, asked.clock.now_us()))
     elif as_csv_:
         print_line(as_csv(crawls, names).rstrip("\r\n"))
     elif asked.as_json:
@@ -107,6 +106,14 @@ def report_command(
     if not crawls:
         raise Ended(Ending.NEGATIVE, NO_CRAWL)
     raise click.exceptions.Exit(int(verdict_status(_latest(crawls))))
+
+
+def _write(file: Path, page: str) -> None:
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise Ended(Ending.NEGATIVE, f"{file}: cannot be written: {error.strerror}") from None
+    print_line(f"wrote {file}")
 
 
 def _latest(crawls: list[Crawled]) -> list[Crawled]:

@@ -235,6 +235,14 @@ def test_html_escapes_titles_and_keys(crawled: CrawledGateway, tmp_path: Path) -
     assert page.text.count(hostile) == 3
 
 
+def test_html_that_cannot_be_written_is_told(crawled: CrawledGateway, tmp_path: Path) -> None:
+    crawled.found(one(NAMESPACE, tally=drifted()))
+    file = tmp_path / "nowhere" / "drift.html"
+    result = crawled.kvctl("drift", "report", *ALL, "--html", str(file))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"kvctl: {file}: cannot be written: No such file or directory" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("failure", "crawls", "status"),
     [
