@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crawler.crawl import Crawl
-from crawler.report import CrawlReport
+from crawler.report import CrawlRule
 from tandem.core.crawl_range import Range
 from tandem.core.crawl_status import Crawled, RunRequest, Stop
 from tandem.core.drift import Drift, Sighting
@@ -55,19 +55,6 @@ def test_status_as_json(crawled: CrawledGateway) -> None:
     }  # fmt: skip
 
 
-class UnderWay(Crawl):
-    """A crawl that has come to some name."""
-
-    def __init__(self, position: str) -> None:
-        self.report = CrawlReport(NAMESPACE, tally=Tally(equal=41))
-        self.report.tally.saw(Sighting(Drift.ZOMBIE))
-        self._at = position
-
-    @property
-    def position(self) -> str:  # type: ignore[override]
-        return self._at
-
-
 @pytest.mark.parametrize(
     ("position", "shown"),
     [("", ""), ("naïve", ", at naïve"), ("a\x1b[2J", ", at a\\x1b[2J")],
@@ -75,8 +62,11 @@ class UnderWay(Crawl):
 def test_status_shows_each_range_and_no_key_speaks_to_the_terminal(
     crawled: CrawledGateway, position: str, shown: str
 ) -> None:
-    within = Range(2, "", None)
-    crawled.tell(lambda crawler: crawler.board.began(UnderWay(position), within, 4))
+    within = Range(2, position)
+    crawl = Crawl({}, NAMESPACE, CrawlRule(), within=within)
+    crawl.report.tally.equal = 41
+    crawl.report.tally.saw(Sighting(Drift.ZOMBIE))
+    crawled.tell(lambda crawler: crawler.board.began(crawl, within, 4))
     rows = _rows(crawled.kvctl("crawl", "status").stdout)
     assert rows[-1] == ("range", f"articles 3/4: 42 keys compared, 1 drifted{shown}")
     [range_] = crawled.json("crawl", "status")["ranges"]
