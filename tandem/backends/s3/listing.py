@@ -69,36 +69,66 @@ async def list_objects(
         return Failed(Reason.ERROR, f"not a listing: {error}", answer.time_us)
 
 
+_CHECKSUMS: Final = (
+    rb"\s*<ChecksumAlgorithm>[^<&]*</ChecksumAlgorithm>|\s*<ChecksumType>[^<&]*</ChecksumType>"
+)
 _CONTENTS: Final = re.compile(
     rb"<Contents>\s*<Key>([^<&]+)</Key>"
-    rb"(?:\s*<(?:LastModified|ChecksumAlgorithm|ChecksumType)>[^<&]*</[A-Za-z]+>)*"
+    rb"(?:\s*<LastModified>[^<&]*</LastModified>|" + _CHECKSUMS + rb")*"
     rb"\s*<ETag>(?:\"|&quot;)?([^<&\"]*)(?:\"|&quot;)?</ETag>"
-    rb"(?:\s*<(?:ChecksumAlgorithm|ChecksumType)>[^<&]*</[A-Za-z]+>)*"
+    rb"(?:" + _CHECKSUMS + rb")*"
     rb"\s*<Size>([0-9]{1,15})</Size>"
     rb"(?:\s*<StorageClass>[^<&]*</StorageClass>|\s*<Type>[^<&]*</Type>"
-    rb"|\s*<Owner>(?:\s*<(?:ID|DisplayName)>[^<&]*</(?:ID|DisplayName)>)*\s*</Owner>)*"
+    rb"|\s*<Owner>(?:\s*<ID>[^<&]*</ID>|\s*<DisplayName>[^<&]*</DisplayName>)*\s*</Owner>)*"
     rb"\s*</Contents>"
 )
 """One object as stores really send it. The element tree costs five times as much an object, so it
-reads the frame alone; an object of any other form stays in the frame and is read by it."""
+reads the frame alone; a page with an object of any other form is read by it as a whole."""
 _GROUPS: Final = 3
+_PLACE: Final = "TandemObjects"
+_UNUSUAL: Final = bytes(byte for byte in range(32) if byte not in b"\t\n")
+"""What XML forbids, and the carriage return, which it reads as a line feed."""
 
 
 def parse_page(body: bytes) -> ObjectPage:
     """The page in the body of an answer; BadXml if it is none."""
-    plain = body.isascii() and b"<!" not in body  # no other encoding, comment or CDATA
-    parts = _CONTENTS.split(body) if plain else [body]
-    root = _listing(b"".join(parts[:: _GROUPS + 1]))
-    if len(parts) > 1 and root.find("{*}Contents") is not None:
-        parts, root = [body], _listing(body)
-    truncated = text_of(root, "IsTruncated") == "true"
-    if len(parts) == 1:
-        return ObjectPage(_in_tree(root), truncated)
-    columns = (b"\n".join(parts[at :: _GROUPS + 1]).decode() for at in (1, 2, 3))
-    names, etags, sizes = (column.split("\n") for column in columns)
-    if not len(names) == len(etags) == len(sizes) == len(parts) // (_GROUPS + 1):
-        return ObjectPage(_in_tree(_listing(body)), truncated)
-    return ObjectPage(tuple(map(Listed, names, etags, map(int, sizes))), truncated)
+    page = _usual_page(body)
+    if page is not None:
+        return page
+    root = _listing(body)
+    return ObjectPage(_in_tree(root), _is_truncated(root))
+
+
+def _usual_page(body: bytes) -> ObjectPage | None:
+    """The page, where its objects are one unbroken row of the usual form; else None.
+
+    One element takes the place of the row, so that the frame shows where the row stood.
+    """
+    if not body.isascii() or b"<!" in body or b"]]>" in body:  # no comment, no CDATA
+        return None
+    if len(body.translate(None, _UNUSUAL)) < len(body):
+        return None
+    parts = _CONTENTS.split(body)
+    step = _GROUPS + 1
+    if len(parts) == 1 or b"".join(parts[step:-1:step]).strip():
+        return None
+    root = _listing(b"%b<%b/>%b" % (parts[0], _PLACE.encode(), parts[-1]))
+    if root.find(f"{_within(root)}{_PLACE}") is None or root.find("{*}Contents") is not None:
+        return None
+    names, etags, sizes = (b"\n".join(parts[at::step]).decode().split("\n") for at in (1, 2, 3))
+    if not len(names) == len(etags) == len(sizes) == len(parts) // step:
+        return None
+    return ObjectPage(tuple(map(Listed, names, etags, map(int, sizes))), _is_truncated(root))
+
+
+def _is_truncated(root: Element) -> bool:
+    return text_of(root, "IsTruncated") == "true"
+
+
+def _within(root: Element) -> str:
+    """The root's namespace as the element tree writes it before a tag."""
+    namespace, brace, _ = root.tag.rpartition("}")
+    return namespace + brace
 
 
 def _listing(body: bytes) -> Element:
@@ -110,20 +140,19 @@ def _listing(body: bytes) -> Element:
 
 
 def _in_tree(root: Element) -> tuple[Listed, ...]:
-    namespace, brace, _ = root.tag.rpartition("}")
-    within = namespace + brace
+    within = _within(root)
     key, etag, size = f"{within}Key", f"{within}ETag", f"{within}Size"
-    try:
-        return tuple(
-            Listed(
-                item.findtext(key) or "",
-                unquoted(item.findtext(etag) or ""),
-                int(item.findtext(size) or ""),
-            )
-            for item in root.iterfind(f"{within}Contents")
-        )
-    except ValueError as error:
-        raise BadXml(str(error)) from error
+    objects = []
+    for item in root.iterfind(f"{within}Contents"):
+        name = item.findtext(key)
+        if not name:
+            raise BadXml("an object without a name")
+        try:
+            bytes_ = int(item.findtext(size) or "")
+        except ValueError as error:
+            raise BadXml(str(error)) from error
+        objects.append(Listed(name, unquoted(item.findtext(etag) or ""), bytes_))
+    return tuple(objects)
 
 
 class Listing:
