@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.core.crawl_status import Crawled, Run
+from tandem.core.crawl_status import Crawled, Run, RunRequest
 from tandem.core.drift import Drift, Sighting
 from tandem.core.tally import Tally
 from tests.crawler.served import BEGAN_US, Served, drifted
@@ -270,8 +270,8 @@ def _answer_runs(crawler: Served, failure: str, crawls: tuple[Crawled, ...]) -> 
     """Has whatever run is asked for end so at once."""
     ask = crawler.board.ask
 
-    def answering(*request: object) -> Run:
-        run = ask(*request)  # type: ignore[arg-type]
+    def answering(request: RunRequest) -> Run:
+        run = ask(request)
         crawler.board.ended(run, failure, crawls)
         return run
 
