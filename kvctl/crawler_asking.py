@@ -11,7 +11,13 @@ from kvctl.endings import Ended, Ending, ending_of
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled
 from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
-from tandem.errors import TandemError, Unauthenticated, Unavailable
+from tandem.errors import (
+    InvalidArgument,
+    Overloaded,
+    TandemError,
+    Unauthenticated,
+    Unavailable,
+)
 from tandem.runtime.settings import ADDRESS, Address
 
 CRAWLER_HELP: Final = "Where the crawler is. [default: TANDEM_CRAWLER, or 127.0.0.1:8783]"
@@ -67,8 +73,17 @@ def ask_crawler(asked: Asked, work: Callable[[CrawlerClient], Awaitable[_T]]) ->
                 "Start one with `kvctl up` or `crawler`, or name another one with --crawler"
                 " HOST:PORT or TANDEM_CRAWLER.",
             ) from None
-        except TandemError as error:
+        except InvalidArgument as error:
             raise ending_of(error, address) from None
+        except Overloaded as error:
+            raise Ended(
+                Ending.UNAVAILABLE, f"the crawler at {address} has too much to do: {error}"
+            ) from None
+        except TandemError as error:
+            raise Ended(
+                Ending.UNAVAILABLE,
+                f"the crawler at {address} could not answer: {error}\nIts log says why.",
+            ) from None
 
     return asked.complete(asking)
 

@@ -9,9 +9,10 @@ import pytest
 from crawler.crawl import Crawl
 from crawler.report import CrawlRule
 from tandem.core.crawl_range import Range
-from tandem.core.crawl_status import Crawled, RunRequest, Stop
+from tandem.core.crawl_status import Crawled, Run, RunRequest, Stop
 from tandem.core.drift import Drift, Sighting
 from tandem.core.tally import Tally
+from tandem.errors import Overloaded, TandemError
 from tests.crawler.served import BEGAN_US, Served
 from tests.crawler.served import crawled as one
 from tests.kvctl.crawled import CrawledGateway
@@ -151,6 +152,25 @@ def test_run_of_an_unknown_title_is_refused(crawled: CrawledGateway) -> None:
     assert result.exit_code == 1
     assert "did you mean 'articles'?" in result.stderr
     assert crawled.crawler.board.runs == ()
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (Overloaded("16 runs are waiting"), "has too much to do: 16 runs are waiting"),
+        (TandemError("odd"), "could not answer: the gateway answered INTERNAL"),
+    ],
+)
+def test_what_the_crawler_cannot_do_is_not_blamed_on_a_gateway(
+    crawled: CrawledGateway, failure: TandemError, told: str
+) -> None:
+    def fail(_: RunRequest) -> Run:
+        raise failure
+
+    crawled.crawler.board.ask = fail  # type: ignore[method-assign]
+    result = crawled.kvctl("crawl", "run", "--timeout", "300ms")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"kvctl: the crawler at {crawled.crawler.address} {told}")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
