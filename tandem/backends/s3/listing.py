@@ -82,9 +82,9 @@ _CONTENTS: Final = re.compile(
     rb"|\s*<Owner>(?:\s*<ID>[^<&]*</ID>|\s*<DisplayName>[^<&]*</DisplayName>)*\s*</Owner>)*"
     rb"\s*</Contents>"
 )
-"""One object as stores really send it. The element tree costs about twice as much, most of it in the
-garbage collector, so it reads the frame alone; a page with an object of any other form is read by
-it as a whole."""
+"""One object as stores really send it. The element tree costs about twice as much, most of it
+in the garbage collector, so it reads the frame alone; a page with an object of any other form is
+read by it as a whole."""
 _GROUPS: Final = 3
 _PLACE: Final = "TandemObjects"
 _UNUSUAL: Final = bytes(byte for byte in range(32) if byte not in b"\t\n")
