@@ -38,7 +38,9 @@ def drift_group() -> None:
 @click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
 @click.option("--deep", is_flag=True, help="Read and check the bytes of every key too.")
 @click.option(
-    "--deep-parts", type=click.IntRange(1), help="Read the bytes of one key of so many instead."
+    "--deep-parts",
+    type=click.IntRange(1, 1_000_000),
+    help="Read the bytes of one key of so many instead.",
 )
 @click.option("--dry-run", is_flag=True, help="Count, and repair nothing.")
 @asks_crawler
@@ -73,7 +75,7 @@ async def _scanned(crawler: CrawlerClient, request: RunRequest, shown: bool) -> 
 
 @drift_group.command("report")
 @click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
-@click.option("--days", type=click.FloatRange(min=0), default=30.0, show_default=True)
+@click.option("--days", type=click.FloatRange(0, 36_500), default=30.0, show_default=True)
 @click.option("--csv", "as_csv_", is_flag=True, help="Print every crawl as a line of CSV.")
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -85,8 +87,8 @@ def report_command(
 ) -> None:
     """Show what the last crawls found; with --json, one crawl a line, the newest first.
 
-    Exits 4 when the last crawl of a namespace found drift, 5 when a breaker is open, 1 when no
-    crawl has ended yet.
+    Exits 4 when the last crawl of a namespace found drift, 5 when a breaker stopped it, 3 when it
+    did not see everything, 1 when no crawl has ended yet.
     """
     since_us = max(0, asked.clock.now_us() - int(days * _DAY_US))
     wanted = namespace_id(asked, namespace)

@@ -18,7 +18,7 @@ from tests.kvctl.crawled import CrawledGateway
 from tests.kvctl.serving import invoke
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 
-ALL = ("--days", "100000")
+ALL = ("--days", "36500")
 OTHER = "cd" * 16
 WHY = "5,000 of 6,000 keys would change"
 
@@ -109,6 +109,25 @@ def test_the_report_of_one_namespace_and_of_some_days(crawled: CrawledGateway) -
         assert [json.loads(line)["namespace"] for line in result.stdout.splitlines()] == [NAMESPACE]
     assert crawled.kvctl("drift", "report", "--days", "1").exit_code == 1
     assert crawled.kvctl("drift", "report", "-n", "nowhere").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("report", "--days", "inf"),
+        ("report", "--days", "-1"),
+        ("scan", "--deep-parts", "0"),
+        ("scan", "--deep-parts", "1000001"),
+        ("scan", "--deep-parts", "5000000000"),
+    ],
+)
+def test_numbers_beyond_their_bounds_are_refused(
+    crawled: CrawledGateway, wrong: tuple[str, ...]
+) -> None:
+    result = crawled.kvctl("drift", *wrong)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"'{wrong[1]}'" in result.stderr
+    assert crawled.crawler.board.runs == ()
 
 
 def test_json_is_one_crawl_a_line_the_newest_first(crawled: CrawledGateway) -> None:
