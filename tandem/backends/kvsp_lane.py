@@ -207,6 +207,7 @@ class Lane:
             while isinstance(reply := await stream.read(), codec.Reply):
                 self._answered = True
                 self._take(reply)
+                del reply  # while the next one is waited for, a large one would be kept
         except TimeoutError:
             return f"no stream within {_CONNECT_S} s"
         except grpc.aio.AioRpcError as error:
@@ -253,7 +254,7 @@ class Lane:
         for read in reply.reads:
             if read.id not in self._under_way:
                 continue
-            if has_large and len(read.envelope) > _PARSED_ASIDE_BYTES:
+            if has_large and read.ByteSize() > _PARSED_ASIDE_BYTES:
                 self._parse_aside(read, now_us)
             else:
                 self._resolve(read.id, codec.read_reply(read, now_us))

@@ -228,3 +228,25 @@ async def test_the_log_does_not_grow_without_end(
         key = Key(NAMESPACE, f"{n}")
         assert isinstance(await home.put_if_newer(key, record(b"x" * MIB), 20.0), Stored)
     assert log.stat().st_size < 6 * MIB
+
+
+@pytest.mark.parametrize("size", [64 * 1024 + 1, MIB - 1, MIB, MIB + 1, 3 * MIB + 7])
+async def test_a_large_body_comes_back_whole_whatever_stood_there(
+    home: FileHome, size: int
+) -> None:
+    """Its room is made first and filled in pieces: smaller, larger and small bodies take turns."""
+    for written in (size, size // 2, 10, size + MIB, size):
+        put = record(random.Random(written).randbytes(written))
+        assert isinstance(await home.put_if_newer(KEY, put, 20.0), Stored)
+        found = await home.get(KEY, 20.0)
+        assert isinstance(found, Found)
+        assert found.record == put
+
+
+async def test_a_large_body_that_is_older_leaves_what_stands(home: FileHome) -> None:
+    older, newer = record(b"o" * MIB), record(b"n" * MIB)
+    await home.put_if_newer(KEY, newer, 20.0)
+    assert isinstance(await home.put_if_newer(KEY, older, 20.0), Superseded)
+    found = await home.get(KEY, 20.0)
+    assert isinstance(found, Found)
+    assert found.record == newer

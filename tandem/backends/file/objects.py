@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tandem.backends.file.bodies import body_at, write_body
 from tandem.backends.port import Heal, ScanPage
 from tandem.backends.sqlite_rows import marks, together
 from tandem.backends.timeliness import untimely
@@ -165,12 +166,24 @@ def _over_corrupt(put: Put) -> bool:
 
 def _upserted(cursor: sqlite3.Cursor, puts: Sequence[Put], *, over_corrupt: bool = False) -> int:
     """How many of `puts` one statement has stored."""
+    if len(puts) == 1 and len(puts[0].record.envelope) > SMALL_BYTES_MAX:
+        return _upserted_large(cursor, puts[0], over_corrupt=over_corrupt)
     values: list[bytes | bool] = []
     for put in puts:
         record = put.record
         values += (put.name, record.version, record.digest, record.envelope)
     cursor.execute(_put_text(len(puts)), (*values, over_corrupt))
     return cursor.rowcount
+
+
+def _upserted_large(cursor: sqlite3.Cursor, put: Put, *, over_corrupt: bool) -> int:
+    """The same for one large body: its room is made by the statement, and then filled."""
+    record = put.record
+    values = (put.name, record.version, record.digest, len(record.envelope), over_corrupt)
+    cursor.execute(_PUT.format("(?, ?, ?, zeroblob(?))"), values)
+    if stored := cursor.rowcount:
+        write_body(cursor.connection, put.name, record.envelope)
+    return stored
 
 
 @cache
@@ -226,12 +239,17 @@ def _small(version: bytes, etag: bytes, body: bytes | None, now_us: int) -> Read
 
 def read_large(connection: sqlite3.Connection, name: bytes, clock: Clock) -> ReadReply:
     """One object of any size."""
-    row = connection.execute(
-        "select version, etag, body from objects where name = ?", (name,)
-    ).fetchone()
-    if row is None:
-        return Missing(clock.now_us())
-    version, etag, body = row
+    connection.execute("begin")
+    try:
+        row = connection.execute(
+            "select version, etag, rowid from objects where name = ?", (name,)
+        ).fetchone()
+        if row is None:
+            return Missing(clock.now_us())
+        version, etag, row_id = row
+        body = body_at(connection, row_id)
+    finally:
+        connection.execute("commit")
     return _checked(version, etag, body, clock.now_us())
 
 
