@@ -41,6 +41,8 @@ class HomeTime:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offsets: dict[Side, _Offset] = {}
+        self._best_us: int | None = None
+        """The greatest offset of any home that was ever heard."""
 
     def observe(self, side: Side, home_time_us: int) -> None:
         """Takes a home's time from a reply that has just arrived."""
@@ -50,6 +52,7 @@ class HomeTime:
             self._offsets[side] = _Offset(home_time_us - now_us, now_us)
         else:
             offset.add(home_time_us - now_us, now_us)
+        self._best_us = max([offset.value_us for offset in self._offsets.values()])
 
     def known(self) -> bool:
         """Whether any home was heard within the last minute."""
@@ -79,10 +82,9 @@ class HomeTime:
         """The homes' time by dead reckoning, however long they have been silent: good enough to
         judge what has expired, never to stamp a version. The machine's own wall clock while no
         home was ever heard."""
-        if not self._offsets:
+        if self._best_us is None:
             return self._clock.now_us()
-        best_us = max([offset.value_us for offset in self._offsets.values()])
-        return self._clock.monotonic_us() + best_us
+        return self._clock.monotonic_us() + self._best_us
 
     def now_or_zero_us(self) -> int:
         """The homes' time, or 0 while it is not known."""

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Protocol
 
 from kvgateway.home_time import HomeTime
@@ -107,6 +108,7 @@ class Reader:
         self._trust = trust
         self._mode_of = mode_of
         self._bounds = bounds
+        self._cache_ttl_s = bounds.cache_ttl_s
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
         self.counters = ReadCounters()
@@ -120,12 +122,12 @@ class Reader:
         """Answers a group of reads; see `kvgateway.service.KeyValues`."""
         now_us = self._time.reckoned_us()
         knowns = self._machine.lookup([read.key for read in reads], now_us)
-        return [self._one(read, known, now_us) for read, known in zip(reads, knowns, strict=True)]
+        return list(map(self._one, reads, knowns, repeat(now_us)))
 
     def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
         if known is not None and self._fresh(read, known, now_us):
             self.counters.hits += 1
-            return result_of(known.record, now_us, version=known.version, cached=True)
+            return result_of(known.record, now_us, known.version, cached=True)
         self.counters.misses += 1
         if self._racing >= self._bounds.flights_max:
             self.counters.overloaded += 1
@@ -140,12 +142,11 @@ class Reader:
     def _fresh(self, read: Read, known: Known, now_us: int) -> bool:
         if known.version < read.min_version:
             return False
-        if known.record is None and known.version != NO_VERSION:
-            return False
-        ttl_us = (
-            read.cache_ttl_s if read.cache_ttl_s is not None else self._bounds.cache_ttl_s
-        ) * (1_000_000)
+        ttl_s = self._cache_ttl_s if read.cache_ttl_s is None else read.cache_ttl_s
+        ttl_us = ttl_s * 1_000_000
         if known.record is None:
+            if known.version != NO_VERSION:
+                return False
             ttl_us = min(ttl_us, self._bounds.miss_ttl_us)
         return fresh(read.key, known.version, now_us - known.seen_at_us, ttl_us)
 
@@ -244,8 +245,8 @@ class Reader:
 def result_of(
     record: Record | None,
     now_us: int,
-    *,
     version: Version = NO_VERSION,
+    *,
     cached: bool = False,
     unconfirmed: bool = False,
     stale: bool = False,

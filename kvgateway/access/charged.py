@@ -97,7 +97,10 @@ class ChargedKeyValues:
         if self._token:
             return False
         settings_of = self._settings_of
-        return all(settings_of(request.key.namespace) is None for request in requests)
+        for request in requests:  # noqa: SIM110 - a generator would cost as much as all the rest
+            if settings_of(request.key.namespace) is not None:
+                return False
+        return True
 
     def _payers(self, namespace: str) -> Payers:
         settings = self._settings_of(namespace)

@@ -1,8 +1,8 @@
 """The data path as one caller may use it.
 
 For a caller that reaches every namespace the check is one comparison a group; for any other one, a
-look into a dictionary for each request besides, and what is allowed stays a group. A namespace that
-is not known here is looked for first, and its requests are then judged like the rest.
+look into a set for each request besides, and what is allowed stays a group. A namespace that is not
+known here is looked for first, and its requests are then judged like the rest.
 """
 
 from asyncio import Future
@@ -27,13 +27,16 @@ class GatedKeyValues:
         self._behind = behind
         self._registry = registry
         self._lookups = lookups
+        self._reached: set[str] = set()
+        """Namespaces that were found within reach. That holds for good, since neither an account
+        nor a grant ever changes; one that is deleted is for `behind` to refuse."""
 
     def read(self, reads: Sequence[Read]) -> Sequence[Answer[ReadResult]]:
         """See `kvgateway.service.KeyValues`."""
         error = self._gate.closed_to(Permission.READ)
         if error is not None:
             return [error] * len(reads)
-        if self._wide_open:
+        if self._wide_open or self._all_reached(reads):
             return self._behind.read(reads)
         return self._judged(reads, self._behind.read, self.read)
 
@@ -42,7 +45,7 @@ class GatedKeyValues:
         error = self._gate.closed_to(Permission.WRITE)
         if error is not None:
             return [error] * len(writes)
-        if self._wide_open:
+        if self._wide_open or self._all_reached(writes):
             return self._behind.write(writes)
         return self._judged(writes, self._behind.write, self.write)
 
@@ -67,6 +70,14 @@ class GatedKeyValues:
             raise error
         return self._behind.admit_body(namespace, size)
 
+    def _all_reached(self, requests: Sequence[Request]) -> bool:
+        """Whether all are known to be within reach, without judging any again."""
+        reached = self._reached
+        for request in requests:  # noqa: SIM110 - a generator would cost as much as all the rest
+            if request.key.namespace not in reached:
+                return False
+        return True
+
     def _judged(
         self,
         requests: Sequence[Request],
@@ -85,6 +96,8 @@ class GatedKeyValues:
                 objection = self._gate.unnamed(request.key.namespace)
             if objection is not None:
                 refused[position] = objection
+            elif namespace is not None:
+                self._reached.add(namespace.id)
         if not refused and not unknown:
             return start(requests)
         passed = [request for i, request in enumerate(requests) if i not in refused]

@@ -36,6 +36,6 @@ class TokenStanding:
         """Expired or revoked."""
         if self.book.get(self.token.id) is not self.token:
             return Unauthenticated("the token has been revoked")
-        if self.token.expired(self.now_us()):
+        if self.token.expires_at_s and self.token.expired(self.now_us()):
             return Unauthenticated("the token has expired")
         return None

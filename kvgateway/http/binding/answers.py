@@ -18,7 +18,8 @@ _Header = tuple[bytes, bytes]
 JSON: Final[_Header] = (b"Content-Type", b"application/json")
 
 _COPIED_BYTES_MAX: Final = 16 << 10
-_HEADS_MAX: Final = 8192
+_HITS_MAX: Final = 8192
+_HITS_BYTES_MAX: Final = 32 << 20
 _BYTES: Final[_Header] = (b"Content-Type", b"application/octet-stream")
 _HIT: Final[_Header] = (b"CF-Cache-Status", b"HIT")
 _MISS: Final[_Header] = (b"CF-Cache-Status", b"MISS")
@@ -27,12 +28,14 @@ _LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
 class ReadAnswers:
-    """Answers to reads. The head of a value that is read often is made once: most of what a hit
-    costs would be spent on it. Bounded; at its bound it starts from nothing.
+    """Answers to reads. That to a value which is read often is made once: most of what a hit costs
+    would be spent on it. Bounded; at its bound it starts from nothing.
     """
 
     def __init__(self) -> None:
-        self._heads: dict[bytes, bytes] = {}
+        self._hits: dict[bytes, Response] = {}
+        """By the digest of their envelopes."""
+        self._bytes = 0
 
     def of(self, result: ReadResult) -> Response:
         """The value with its metadata, or 404."""
@@ -40,15 +43,17 @@ class ReadAnswers:
         if record is None:
             return Response(404, b"", _headers(result, result.version))
         if result.cached and not result.stale and not result.unconfirmed:
-            head = self._heads.get(record.digest) or self._remembered(record, result)
-            return Response(200, _value_of(record), head)
+            return self._hits.get(record.digest) or self._remembered(record, result)
         return Response(200, _value_of(record), _value_headers(record, result))
 
-    def _remembered(self, record: Record, result: ReadResult) -> bytes:
-        if len(self._heads) >= _HEADS_MAX:
-            self._heads.clear()
-        head = self._heads[record.digest] = encode_headers(_value_headers(record, result))
-        return head
+    def _remembered(self, record: Record, result: ReadResult) -> Response:
+        if len(self._hits) >= _HITS_MAX or self._bytes >= _HITS_BYTES_MAX:
+            self._hits.clear()
+            self._bytes = 0
+        head = encode_headers(_value_headers(record, result))
+        hit = self._hits[record.digest] = Response(200, _value_of(record), head)
+        self._bytes += len(record.envelope)
+        return hit
 
 
 def _value_headers(record: Record, result: ReadResult) -> list[_Header]:

@@ -132,6 +132,7 @@ class Request:
     """One request as it was on the wire: raw target, names in lower case, values untouched."""
 
     __slots__ = (
+        "_firsts",
         "body",
         "content_length",
         "headers",
@@ -161,13 +162,14 @@ class Request:
         self.keep_alive = keep_alive
         self.http10 = http10
         self.peer = peer
+        self._firsts: dict[bytes, bytes] | None = None
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of header `name`, which is given in lower case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        firsts = self._firsts
+        if firsts is None:
+            firsts = self._firsts = dict(reversed(self.headers))
+        return firsts.get(name)
 
 
 class Response(NamedTuple):

@@ -282,3 +282,31 @@ async def test_a_group_of_a_wide_grant_goes_on_as_it_came(homes: TwoHomes) -> No
     assert await _write(caller, mine.id, UNKNOWN) == ["Written", "NamespaceNotFound"]
     assert one.charged[-1] == caller.grant
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("grant", [Grant("t", WRITE, "mine"), Grant("t", WRITE, None, frozenset())])
+async def test_what_was_within_reach_is_not_found_once_it_is_deleted(
+    homes: TwoHomes, grant: Grant
+) -> None:
+    """Reach is remembered; that a namespace is there is not."""
+    gateway = Entered(homes)
+    ours = await gateway.namespaces.create("t", NOTHING, "mine")
+    if grant.namespaces is not None:
+        grant = Grant("t", WRITE, None, frozenset({ours.id}))
+    caller = gateway.caller(grant)
+    for _ in range(2):
+        assert await _read(caller, ours.id) == ["ReadResult"]
+        assert await _write(caller, ours.id) == ["Written"]
+    await gateway.namespaces.delete(ours.id)
+    assert await _read(caller, ours.id) == ["NamespaceNotFound"]
+    assert await _write(caller, ours.id) == ["NamespaceNotFound"]
+
+
+async def test_a_mixed_group_stays_judged_after_a_group_that_was_allowed(homes: TwoHomes) -> None:
+    gateway = Entered(homes)
+    ours, other = [await gateway.namespaces.create(t, NOTHING, t) for t in ("mine", "theirs")]
+    caller = gateway.caller(Grant("t", WRITE, "mine"))
+    assert await _read(caller, ours.id) == ["ReadResult"]
+    for _ in range(2):
+        assert await _read(caller, ours.id, other.id) == ["ReadResult", "NamespaceNotFound"]
+        assert await _write(caller, other.id, ours.id) == ["NamespaceNotFound", "Written"]

@@ -1,4 +1,4 @@
-"""The head of a value that is read often is made once, and is always that value's own."""
+"""The answer to a value that is read often is made once, and is always that value's own."""
 
 from kvgateway.http.binding.answers import ReadAnswers
 from tandem.core.envelope import seal
@@ -28,13 +28,13 @@ def test_a_hit_has_the_headers_of_a_miss_but_for_the_cache_status() -> None:
             assert str(record.version).encode() in hit
 
 
-def test_a_head_is_made_once() -> None:
+def test_the_answer_to_a_hit_is_made_once() -> None:
     answers = ReadAnswers()
     result = ReadResult(_record(1), cached=True)
-    assert answers.of(result).headers is answers.of(result).headers
+    assert answers.of(result) is answers.of(result)
 
 
-def test_what_is_stale_or_unconfirmed_never_takes_the_head_of_a_hit() -> None:
+def test_what_is_stale_or_unconfirmed_never_takes_the_answer_of_a_hit() -> None:
     answers = ReadAnswers()
     record = _record(1)
     assert b"Stale" not in _lines(answers, ReadResult(record, cached=True))
@@ -54,6 +54,17 @@ def test_what_is_remembered_is_bounded() -> None:
         answers.of(ReadResult(_record(number), cached=True))
     assert answers.of(first).headers is not head
     assert answers.of(first).headers == head
+
+
+def test_the_bytes_of_what_is_remembered_are_bounded() -> None:
+    answers = ReadAnswers()
+    first = ReadResult(_record(1), cached=True)
+    answer = answers.of(first)
+    for number in range(2, 40):
+        large = seal(Version.at(number), bytes(1 << 20))
+        assert answers.of(ReadResult(large, cached=True)).body == large.value
+    assert answers.of(first) is not answer
+    assert answers.of(first) == answer
 
 
 def test_a_large_value_is_not_copied() -> None:
