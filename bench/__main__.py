@@ -3,13 +3,13 @@
     make bench
 
 `bench.s3_clients`, by which the S3 client was chosen, is run by hand; so is `bench.memory` for
-longer than half a minute.
+longer than half a minute. `bench.workers` needs what `make servers` installs.
 """
 
 import subprocess
 import sys
 
-PARTS = ("rates", "client_rate", "kvsp_reads", "outages", "memory")
+PARTS = ("rates", "client_rate", "kvsp_reads", "http", "workers", "outages", "memory")
 
 
 def main() -> int:

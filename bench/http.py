@@ -1,0 +1,213 @@
+"""The HTTP door: cached gets against the bare server, uncached hits, and values of full size.
+
+    python -m bench.http
+
+One gateway with one worker on the embedded homes. Bare server and gateway take turns under the lean
+client, which sends what workerd sends, once without a credential and once with a token for the one
+namespace. Uncached hits are asked of a gateway that has just been started, each key once.
+"""
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import uvloop
+
+from bench.bare_http import BareServer, bare_server
+from bench.http_client import HttpClient
+from bench.http_load import answers, connected, whole_answer
+from bench.load import cpu_s, measured, on_last_core, paced
+from bench.report import Report
+from bench.system import TITLE, VALUE, filled, running
+from tandem.core.access import Permission
+from tandem.core.limits import MIB
+from tests.e2e.deployment import Deployment
+
+CONNECTIONS = 32
+KEYS = 500
+ROUND_S = 1.5
+ROUNDS = 7
+SHARE_TARGET = 0.6
+
+UNCACHED_KEYS = 40_000
+WARM_S, SATURATION_S, HALF_S = 1.0, 1.5, 4.0
+P99_TARGET_MS = 5.0
+
+LARGE_BYTES = 25 * MIB
+LARGE_ROUNDS = 8
+LARGE_TARGET = 300
+COPIES_TARGET = 2
+
+
+def request_for(namespace: str, key: str, token: str = "", method: str = "GET") -> bytes:
+    """A request as workerd sends it."""
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    return (
+        f"{method} /{key}?urlencoded=true HTTP/1.1\r\nHost: kv\r\n"
+        f"CF-KV-Namespace-ID: {namespace}\r\n{authorization}"
+    ).encode()
+
+
+class Round(NamedTuple):
+    """What a server answered in one round."""
+
+    per_s: float
+    server_us: float
+    """CPU of the server for one request; `client_us` is the client's."""
+    client_us: float
+
+
+async def one_round(port: int, pid: int, request: bytes) -> Round:
+    """The lean client against one server."""
+    before_s = cpu_s([pid])
+    got = await answers(port, request, KEYS, CONNECTIONS, ROUND_S)
+    return Round(got.per_s, (cpu_s([pid]) - before_s) / got.requests * 1e6, got.cpu_us)
+
+
+async def cached(report: Report, deployment: Deployment, bare: BareServer) -> None:
+    """Part one: gets that the machine's memory answers."""
+    async with deployment.client(TITLE) as kv:
+        namespace = (await kv.namespaces.get(TITLE)).id
+        made = await kv.tokens.create("bench", Permission.WRITE, namespaces=[namespace])
+        plain, with_token = (
+            request_for(namespace, "key-%d", token) + b"\r\n" for token in ("", made.text)
+        )
+        gateway = _port(deployment), deployment.workers()[0]
+        asked = {
+            "bare server": ((bare.port, bare.pid), with_token),
+            "gateway, open door": (gateway, plain),
+            "gateway, a token": (gateway, with_token),
+        }
+        rounds: dict[str, list[Round]] = {name: [] for name in asked}
+        for _ in range(ROUNDS):
+            await filled(kv, KEYS)  # so that nothing grows too old for the cache
+            for name, (where, request) in asked.items():
+                rounds[name].append(await one_round(*where, request))
+    report.line(f"cached gets, {CONNECTIONS} connections, {KEYS} keys, {len(VALUE)}-byte values;")
+    report.line(f"median of {ROUNDS} rounds of {ROUND_S} s in turns")
+    report.line(f"{'':<20} {'per second':>10} {'CPU us':>8} {'client us':>10}")
+    for name, seen in rounds.items():
+        per_s, server_us, client_us = (
+            statistics.median(getattr(one, field) for one in seen)
+            for field in ("per_s", "server_us", "client_us")
+        )
+        report.line(f"{name:<20} {per_s:>10,.0f} {server_us:>8.1f} {client_us:>10.1f}")
+    for name in list(rounds)[1:]:
+        pairs = list(zip(rounds[name], rounds["bare server"], strict=True))
+        rate = statistics.median(one.per_s / bare.per_s for one, bare in pairs)
+        cost = statistics.median(bare.server_us / one.server_us for one, bare in pairs)
+        report.line(
+            f"{name}: {rate:.0%} of the bare server's rate, {cost:.0%} by CPU"
+            f" (target {SHARE_TARGET:.0%})"
+        )
+    report.line()
+
+
+async def uncached(report: Report, deployment: Deployment) -> None:
+    """Part two: hits that only the homes can answer."""
+    async with deployment.client(TITLE) as kv:
+        namespace = (await kv.namespaces.get(TITLE)).id
+        for start in range(0, UNCACHED_KEYS, 2000):
+            some = range(start, min(start + 2000, UNCACHED_KEYS))
+            await kv.put_many({f"uncached-{number}": VALUE for number in some})
+    await deployment.settled()
+    await deployment.gateway.stop()
+    await deployment.restart_gateway()
+    numbers = count()
+
+    async with HttpClient(_port(deployment), CONNECTIONS) as client:
+
+        async def get(_: int) -> None:
+            number = next(numbers)
+            assert number < UNCACHED_KEYS, "more keys are needed: one was asked for twice"
+            head, _body = await client.ask(request_for(namespace, f"uncached-{number}") + b"\r\n")
+            assert b"CF-Cache-Status: MISS" in head, head
+
+        await measured(get, CONNECTIONS, WARM_S)
+        full = await measured(get, CONNECTIONS, SATURATION_S)
+        half = (await paced({"get": (get, full.per_s / 2)}, HALF_S))["get"]
+    assert not half.failures
+    report.line(f"uncached hits, {CONNECTIONS} connections, each of {next(numbers):,} keys once")
+    report.line(
+        f"saturated: {full.per_s:,.0f}/s, p99 {full.p99_ms:.1f} ms; at half of that:"
+        f" p50 {half.ms(0.5):.2f} ms, p99 {half.ms(0.99):.2f} ms (target {P99_TARGET_MS:.0f} ms)"
+    )
+    report.line()
+
+
+async def large(report: Report, deployment: Deployment) -> None:
+    """Part three: a value of 25 MiB, written and read one request at a time."""
+    async with deployment.client(TITLE) as kv:
+        namespace = (await kv.namespaces.get(TITLE)).id
+    (worker,) = deployment.workers()
+    for method, read in (("PUT", False), ("GET", True)):
+        await deployment.settled()
+        head = request_for(namespace, "large", method=method)
+        body = b"" if read else os.urandom(LARGE_BYTES)
+        sent = head + (b"\r\n" if read else b"Content-Length: %d\r\n\r\n" % LARGE_BYTES)
+        call = _large_call(_port(deployment), sent, body)
+        elapsed, grown = await asyncio.to_thread(_watched, worker, call)
+        speed = LARGE_BYTES / 1e6 / statistics.median(elapsed)
+        report.line(
+            f"25 MiB {method}: {speed:.0f} MB/s, median of {LARGE_ROUNDS} (best"
+            f" {LARGE_BYTES / 1e6 / min(elapsed):.0f}; target {LARGE_TARGET}); the worker's peak"
+            f" {grown / LARGE_BYTES:.1f} copies above idle (target {COPIES_TARGET})"
+        )
+
+
+def _large_call(port: int, head: bytes, body: bytes) -> Callable[[], None]:
+    connection = connected(port)
+    buffer = bytearray(MIB)
+
+    def call() -> None:
+        connection.sendall(head)
+        connection.sendall(body)
+        whole_answer(connection, buffer)
+
+    return call
+
+
+def _watched(pid: int, call: Callable[[], None]) -> tuple[Sequence[float], float]:
+    """How long each call took, and the greatest growth of a process while one ran."""
+    elapsed, grown = [], []
+    for _ in range(LARGE_ROUNDS):
+        idle = _memory(pid)["RssAnon"]
+        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak starts from here
+        start_s = time.perf_counter()
+        call()
+        elapsed.append(time.perf_counter() - start_s)
+        time.sleep(1.0)  # the slower leg runs on
+        grown.append(
+            _memory(pid)["VmHWM"] - _memory(pid)["RssFile"] - _memory(pid)["RssShmem"] - idle
+        )
+    return elapsed, max(grown)
+
+
+def _memory(pid: int) -> Mapping[str, int]:
+    """The memory of a process, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    fields = (line.split() for line in lines)
+    return {words[0][:-1]: int(words[1]) * 1024 for words in fields if words[-1] == "kB"}
+
+
+def _port(deployment: Deployment) -> int:
+    return int(deployment.http.rpartition(":")[2])
+
+
+async def run() -> None:
+    with Report("http") as report:
+        async with bare_server(len(VALUE)) as bare, running() as deployment:
+            with on_last_core() as core:
+                report.line(f"the client on core {core}, servers on any\n")
+                await cached(report, deployment, bare)
+                await uncached(report, deployment)
+                await large(report, deployment)
+
+
+if __name__ == "__main__":
+    uvloop.run(run())
