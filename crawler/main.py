@@ -154,7 +154,7 @@ def _rounds(
         collector=collector,
     )
     return Rounds(
-        homes=backends, gateways=gateways, crawls=crawls, board=board,
+        homes=backends, enabled=switches.look, gateways=gateways, crawls=crawls, board=board,
         pause_s=settings.pause_s,
     )  # fmt: skip
 
