@@ -40,12 +40,13 @@ class KillSwitches:
         """Whether both homes may be used. A crawl needs both: one that is off stops it."""
         self.counters = FollowCounters()
 
-    async def look(self) -> None:
-        """Asks the gateways."""
+    async def look(self) -> bool:
+        """Asks the gateways now, and says what they say."""
         on = await self._gateways.enabled()
         if on != self.on:
             _LOG.info("homes_may_be_used" if on else "homes_switched_off")
         self.on = on
+        return on
 
     async def run(self) -> None:
         """Looks once a second until cancelled; while the gateways cannot be asked, all is off."""

@@ -61,8 +61,8 @@ async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
         with closing(_book(settings)) as book:
             board = Board(book, entropy)
             pace = Pace(
-                requests_per_s=settings.requests_per_s,
-                bytes_per_s=settings.bytes_per_s,
+                requests_per_s=settings.requests_per_second,
+                bytes_per_s=settings.bytes_per_second,
                 breathe_ratio=settings.breathe_ratio,
             )
             door = Door(settings.door_tokens, is_open=settings.door_is_open())
@@ -154,7 +154,7 @@ def _rounds(
         collector=collector,
     )
     return Rounds(
-        homes=backends, gateways=gateways, crawls=crawls, board=board,
+        homes=backends, enabled=switches.look, gateways=gateways, crawls=crawls, board=board,
         pause_s=settings.pause_s,
     )  # fmt: skip
 

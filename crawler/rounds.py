@@ -1,7 +1,7 @@
 """Round after round over all namespaces: when to crawl, and whom to tell."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -26,10 +26,6 @@ UNHEALED_SHOWN = 5
 class Gateways(Protocol):
     """The gateways of the store, as a crawler needs them."""
 
-    async def enabled(self) -> bool:
-        """Whether no gateway that answers has switched a home off, and at least one answers."""
-        ...
-
     async def tell(self, report: Told) -> None:
         """Tells every gateway that answers what a crawl found."""
         ...
@@ -46,12 +42,15 @@ class Rounds:
         self,
         *,
         homes: Mapping[Side, Backend],
+        enabled: Callable[[], Awaitable[bool]],
         gateways: Gateways,
         crawls: NamespaceCrawls,
         board: Board,
         pause_s: float,
     ) -> None:
+        """`enabled` asks whether both homes may be used now."""
         self._homes = homes
+        self._enabled = enabled
         self._gateways = gateways
         self._crawls = crawls
         self._board = board
@@ -132,7 +131,7 @@ class Rounds:
     async def _objection(self) -> str:
         """Why nothing may be crawled now; empty when it may."""
         await self._board.going()
-        if not await self._gateways.enabled():
+        if not await self._enabled():
             return "a home is switched off, or no gateway answers"
         return await objection(self._homes, self._rule.deadline_s)
 

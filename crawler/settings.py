@@ -56,10 +56,10 @@ class CrawlerSettings:
     breathe_ratio: float = setting(
         NUMBER, 1.0, "rest after each page for this many times as long as it took", low=0.0
     )
-    requests_per_s: int = setting(
+    requests_per_second: int = setting(
         WHOLE, 0, "most requests a second to the homes; 0: no limit", low=0, high=QUOTA_MAX
     )
-    bytes_per_s: int = setting(
+    bytes_per_second: int = setting(
         SIZE, 0, "most bytes a second, listings and values together; 0: no limit", low=0,
         high=QUOTA_MAX,
     )  # fmt: skip

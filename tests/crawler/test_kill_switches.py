@@ -119,3 +119,18 @@ def test_switches_are_followed_and_gateways_that_cannot_be_asked_count_as_off() 
         following.cancel()
 
     run(main())
+
+
+def test_a_look_counts_at_once_for_whoever_asks_by_it() -> None:
+    async def main() -> None:
+        gateways, home = Thrown(), Pair(VirtualClock(current())).homes[Side.S3]
+        switches = KillSwitches(gateways)
+        switched_home = SwitchedHome(home, switches)
+        assert await switched_home.get(KEY, 1.0) == OFF
+        assert await switches.look()
+        assert isinstance(await switched_home.get(KEY, 1.0), Missing)
+        gateways.on = False
+        assert not await switches.look()
+        assert await switched_home.get(KEY, 1.0) == OFF
+
+    run(main())

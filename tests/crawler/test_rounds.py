@@ -75,8 +75,9 @@ class World:
             board=self.board, rule=RULE, pace=Pace(),
         )  # fmt: skip
         return Rounds(
-            homes=homes, gateways=gateways, crawls=crawls, board=self.board, pause_s=pause_s
-        )
+            homes=homes, enabled=gateways.enabled, gateways=gateways, crawls=crawls,
+            board=self.board, pause_s=pause_s,
+        )  # fmt: skip
 
     async def hold(self, key: Key, record: Record, *sides: Side) -> None:
         for side in sides or tuple(Side):

@@ -350,4 +350,8 @@ def _rounds(homes: dict[Side, Backend], served: Served) -> Rounds:
         homes=homes, plans=Plans(homes[Side.KVSP], "me", SystemEntropy()), book=served.book,
         board=board, rule=CrawlRule(settle_s=0.1), pace=Pace(),
     )  # fmt: skip
-    return Rounds(homes=homes, gateways=SilentGateways(), crawls=crawls, board=board, pause_s=60.0)
+    gateways = SilentGateways()
+    return Rounds(
+        homes=homes, gateways=gateways, enabled=gateways.enabled, crawls=crawls, board=board,
+        pause_s=60.0,
+    )  # fmt: skip

@@ -164,7 +164,7 @@ def test_run_of_an_unknown_title_is_refused(crawled: CrawledGateway) -> None:
 def test_what_the_crawler_cannot_do_is_not_blamed_on_a_gateway(
     crawled: CrawledGateway, failure: TandemError, told: str
 ) -> None:
-    def fail(_: RunRequest) -> Run:
+    def fail(request: RunRequest) -> Run:
         raise failure
 
     crawled.crawler.board.ask = fail  # type: ignore[method-assign]
