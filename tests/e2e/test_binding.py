@@ -2,10 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.reply import Side
@@ -146,13 +149,19 @@ async def test_a_session_token_of_one_gateway_counts_at_another(rgw: Rgw, tmp_pa
         assert await other.stop() == 0
 
 
-async def test_a_namespace_has_its_own_unix_socket(tmp_path: Path) -> None:
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """A directory whose path is short, as those of sockets must be; pytest's own grow."""
+    with TemporaryDirectory(prefix="kv-") as directory:
+        yield Path(directory)
+
+
+async def test_a_namespace_has_its_own_unix_socket(tmp_path: Path, sockets: Path) -> None:
     async with deployed(tmp_path / "tandem", workers=2) as tandem:
         await tandem.start()
         async with tandem.client() as client:
             namespace = (await client.namespaces.create("n")).id
         assert await tandem.gateway.stop() == 0
-        sockets = tmp_path / "sockets"
         tandem.gateway.start(TANDEM_KV_SOCKETS=str(sockets), TANDEM_KV_SOCKET_IDS=namespace)
         await tandem.serving(tandem.gateway, tandem.grpc)
         path = sockets / f"{namespace}.sock"
