@@ -27,12 +27,7 @@ class Gate:
 
     def closed_to(self, permission: Permission) -> TandemError | None:
         """Why this cannot be done to any namespace; None when it can be to some."""
-        if self.grant.permission < permission:
-            return PermissionDenied(
-                f"{self.grant.holder} may {self.grant.permission.name.lower()},"
-                f" and this needs {permission.name.lower()}"
-            )
-        return self.standing.ended()
+        return self.grant.lacks(permission) or self.standing.ended()
 
     def demand(self, permission: Permission) -> None:
         """Raises what `closed_to` says."""

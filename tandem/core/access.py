@@ -69,12 +69,18 @@ class Grant:
             self.namespaces is None or namespace in self.namespaces
         )
 
+    def lacks(self, permission: Permission) -> PermissionDenied | None:
+        """Why this cannot be done anywhere; None when it can be somewhere."""
+        if self.permission >= permission:
+            return None
+        return PermissionDenied(
+            f"{self.holder} may {self.permission.name.lower()},"
+            f" and this needs {permission.name.lower()}"
+        )
+
     def _demand(self, permission: Permission) -> None:
-        if self.permission < permission:
-            raise PermissionDenied(
-                f"{self.holder} may {self.permission.name.lower()},"
-                f" and this needs {permission.name.lower()}"
-            )
+        if (error := self.lacks(permission)) is not None:
+            raise error
 
     def _demand_account(self, account: str) -> None:
         if self.account not in (None, account):
