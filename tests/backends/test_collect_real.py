@@ -18,7 +18,7 @@ from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Kind, Record
 from tandem.core.removal import Renewed, Span
-from tandem.core.reply import Failed, Found, Missing, Stored
+from tandem.core.reply import Failed, Found, Missing, Stored, WriteReply
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
@@ -26,6 +26,7 @@ from tests.backends.s3.opened import opened, options, use_keys_of
 from tests.kvsp.serving import Kvsp, connected, running_kvsp
 
 NAMESPACE = "ab" * 16
+ELSEWHERE = "cd" * 16
 DEADLINE_S = 20.0
 CLOCK = SystemClock()
 DAYS_US = 86_400_000_000
@@ -56,11 +57,16 @@ class Homes:
         return [reply.record if isinstance(reply, Found) else None for reply in replies]
 
     async def restarted(self) -> None:
-        """KVSP serves again and has been found again: the client connects anew by itself."""
+        """KVSP serves again and both streams have found it: each connects anew by itself."""
         await self.kvsp.start()
         async with asyncio.timeout(60):
-            while isinstance(await self.homes.rows.get(Key(NAMESPACE, "any"), 5.0), Failed):
-                await asyncio.sleep(0.05)
+            for size in (1, 200_000):
+                while isinstance(await self._tried(size), Failed):
+                    await asyncio.sleep(0.05)
+
+    async def _tried(self, size: int) -> WriteReply:
+        record = seal(Version.at(CLOCK.now_us()), b"x" * size)
+        return await self.homes.rows.put_if_newer(Key(ELSEWHERE, "any"), record, 5.0)
 
     async def clusters(self) -> Clusters:
         found = await look_at_clusters(self.homes.rows, self.objects, DEADLINE_S)
