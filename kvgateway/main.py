@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from kvgateway import identity
 from kvgateway.access.configured import check_enterable, prepared_policy
-from kvgateway.home_time import HomeTime
-from kvgateway.places import Places
-from kvgateway.post import Post
-from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.homes import identity
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.trust import Trust
+from kvgateway.homes.trust_file import DiskTrustFile
+from kvgateway.process.places import Places
+from kvgateway.process.post import Post
+from kvgateway.process.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.process.supervisor import Supervisor
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import TOKENS
 from kvgateway.settings import GatewaySettings
@@ -25,9 +28,6 @@ from kvgateway.state.ports import Intent
 from kvgateway.state.queue import SqliteQueue
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
-from kvgateway.supervisor import Supervisor
-from kvgateway.trust import Trust
-from kvgateway.trust_file import DiskTrustFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
 from tandem.runtime import logs, serve
@@ -177,7 +177,7 @@ class _Gateway:
         self._places.metrics.mkdir(parents=True)
 
         def command(slot: int, pipe: int) -> Sequence[str]:
-            front = (sys.executable, "-m", "kvgateway.worker")
+            front = (sys.executable, "-m", "kvgateway.process.worker")
             return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)
 
         async def recover(_: int) -> None:

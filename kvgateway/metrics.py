@@ -5,11 +5,11 @@ from functools import partial
 
 from kvgateway.access.entrance import EntranceCounters
 from kvgateway.access.quotas import Limit
-from kvgateway.guard import GuardedHome
-from kvgateway.inbox import RepairInbox
-from kvgateway.reads import Reader
-from kvgateway.repair import RepairWorker
-from kvgateway.writes import Writer
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.repair import RepairWorker
+from kvgateway.data_path.writes import Writer
+from kvgateway.homes.guard import GuardedHome
 from tandem.core.backoff import BreakerState
 from tandem.core.reply import Reason, Side
 from tandem.runtime.telemetry import Counter, Latency, Metrics
@@ -20,7 +20,7 @@ NAMESPACES_SHOWN_MAX = 100
 
 
 class HomeMetrics:
-    """Counts and times what homes answer; a `kvgateway.guard.HomeObserver`."""
+    """Counts and times what homes answer; a `kvgateway.homes.guard.HomeObserver`."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

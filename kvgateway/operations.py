@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from kvgateway.guard import GuardedHome
-from kvgateway.home_time import HomeTime
-from kvgateway.repair import RepairWorker
+from kvgateway.data_path.repair import RepairWorker
+from kvgateway.homes.guard import GuardedHome
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.switchboard import SwitchBoard
+from kvgateway.homes.trust import Trust
 from kvgateway.state.ports import RepairQueue
 from kvgateway.state.switches import HomeSwitch
-from kvgateway.switchboard import SwitchBoard
-from kvgateway.trust import Trust
 from tandem.backends.heal import Healed as HealDone
 from tandem.backends.heal import LeftToSweep, NotHealed
 from tandem.backends.opening import HomeLabel

@@ -9,7 +9,7 @@ from kvgateway.access.namespaces import GatedNamespaces
 from kvgateway.access.operations import GatedOperations
 from kvgateway.access.standing import Standing
 from kvgateway.access.tokens import GatedTokens
-from kvgateway.lookups import Lookups
+from kvgateway.data_path.lookups import Lookups
 from kvgateway.registry.namespaces import Registry
 from kvgateway.service import KeyValues, NamespaceRegistry, Operations, TokenRegistry
 from tandem.core.access import Grant

@@ -11,7 +11,7 @@ from typing import Final
 from kvgateway.access.caller import GatewayCaller, Inside
 from kvgateway.access.policy import Policy
 from kvgateway.access.standing import Lasting, TokenStanding
-from kvgateway.home_time import HomeTime
+from kvgateway.homes.home_time import HomeTime
 from kvgateway.registry.records import SystemRecords
 from tandem.core.access import Grant, Permission
 from tandem.core.token import Credential, Token, hash_of, parse_credential

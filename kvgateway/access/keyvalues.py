@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from kvgateway.access.gate import Gate
-from kvgateway.lookups import Answer, Begun, Lookups, Request, Result
+from kvgateway.data_path.lookups import Answer, Begun, Lookups, Request, Result
 from kvgateway.registry.namespaces import Registry
 from kvgateway.service import KeyValues
 from tandem.core.access import Permission

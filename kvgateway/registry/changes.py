@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Generic
 
+from kvgateway.data_path.writes import Writer
 from kvgateway.registry.book import Kept, deleted
 from kvgateway.registry.form import RecordForm, T
 from kvgateway.registry.records import SystemRecords
-from kvgateway.writes import Writer
 from tandem.core.envelope import seal
 from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version

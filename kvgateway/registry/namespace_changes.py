@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from kvgateway.home_time import HomeTime
+from kvgateway.data_path.writes import Writer
+from kvgateway.homes.home_time import HomeTime
 from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.records import RECORDS_MAX
-from kvgateway.writes import Writer
 from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.limits import NAMESPACES_MAX

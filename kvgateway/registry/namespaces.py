@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from kvgateway.reads import Reader
+from kvgateway.data_path.reads import Reader
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespace_book import NamespaceBook
 from kvgateway.registry.records import CopyFile, SystemRecords

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol
 
-from kvgateway.reads import Reader
+from kvgateway.data_path.reads import Reader
 from kvgateway.registry.book import Kept, RecordBook, deleted
 from kvgateway.registry.form import RecordForm, T
 from tandem.backends.port import Backend

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from kvgateway.home_time import HomeTime
+from kvgateway.data_path.writes import Writer
+from kvgateway.homes.home_time import HomeTime
 from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.form import TOKENS
 from kvgateway.registry.records import RECORDS_MAX, SystemRecords
-from kvgateway.writes import Writer
 from tandem.core.token import (
     ID_BYTES,
     SECRET_BYTES,

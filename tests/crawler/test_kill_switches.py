@@ -12,7 +12,7 @@ from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.reply import Failed, Found, Missing, Reason, Side, Stored
 from tandem.core.version import Version
-from tests.kvgateway.homes import NAMESPACE, Pair
+from tests.kvgateway.two_homes import NAMESPACE, Pair
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
 KEY = Key(NAMESPACE, "key")

@@ -24,7 +24,7 @@ from tandem.core.operations import CrawlReport as Told
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
 from tandem.core.version import Version
-from tests.kvgateway.homes import Numbers, Pair, ScriptedHome
+from tests.kvgateway.two_homes import Numbers, Pair, ScriptedHome
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32

@@ -9,7 +9,7 @@ from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.reply import Side
 from tandem.core.version import Version
-from tests.kvgateway.homes import Pair
+from tests.kvgateway.two_homes import Pair
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
 OURS, OTHER = "1" * 32, "2" * 32

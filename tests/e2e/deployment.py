@@ -244,7 +244,7 @@ class Deployment:
 
     def workers(self) -> list[int]:
         """Process ids of the gateway's workers, the oldest first."""
-        return [pid for pid in self.pids() if b"kvgateway.worker" in _command(pid)]
+        return [pid for pid in self.pids() if b"kvgateway.process.worker" in _command(pid)]
 
     def pids(self) -> list[int]:
         """Every living process of this deployment."""

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import count, repeat
 from typing import Final
 
-from kvgateway.home_time import HomeTime
-from kvgateway.inbox import RepairInbox
-from kvgateway.legs import one_by_one
-from kvgateway.reads import Reader
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.writes import Writer
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.legs import one_by_one
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
-from kvgateway.writes import Writer
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import TypeVar
 
-from kvgateway.gateway import Gateway
-from kvgateway.lists import Lister
-from kvgateway.lookups import Lookups
+from kvgateway.data_path.gateway import Gateway
+from kvgateway.data_path.lists import Lister
+from kvgateway.data_path.lookups import Lookups
 from tandem.core.key import Key
 from tandem.core.namespace import Namespace, SettingsChange
 from tandem.core.request import Put, Read, ReadResult, Written

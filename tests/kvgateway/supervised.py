@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from kvgateway.supervisor import Supervisor
+from kvgateway.process.supervisor import Supervisor
 from tandem.runtime.clock import SystemClock
 
 PATIENCE_S: Final = 45.0

@@ -2,14 +2,14 @@
 
 import pytest
 
+from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.homes.switchboard import SwitchBoard
+from kvgateway.homes.trust import ALL, Trust
 from kvgateway.operations import GatewayOperations
-from kvgateway.repair import RepairRule, RepairWorker
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import QueuedTask, QueueStats, RepairTask
 from kvgateway.state.switches import HomeSwitch, MemorySwitches, Switches
-from kvgateway.switchboard import SwitchBoard
-from kvgateway.trust import ALL, Trust
 from tandem.backends.opening import HomeLabel
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key, object_name
@@ -18,7 +18,7 @@ from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError, InvalidArgument, Unavailable
-from tests.kvgateway.homes import NAMESPACE, OTHER, Numbers, Pair
+from tests.kvgateway.two_homes import NAMESPACE, OTHER, Numbers, Pair
 from tests.runtime.clocks import StillClock
 
 KEY = Key(NAMESPACE, "key")

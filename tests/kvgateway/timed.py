@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, ParamSpec
 
-from kvgateway.home_time import HomeTime
-from kvgateway.inbox import RepairInbox
-from kvgateway.legs import one_by_one
-from kvgateway.reads import ReadBounds, Reader
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.reads import ReadBounds, Reader
+from kvgateway.data_path.writes import WriteBounds, Writer
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.legs import one_by_one
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairTask
-from kvgateway.writes import WriteBounds, Writer
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key

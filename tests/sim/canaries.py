@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 from unittest.mock import patch
 
-from kvgateway import identity
-from kvgateway.home_time import HomeTime
-from kvgateway.inbox import RepairInbox
-from kvgateway.reads import Reader
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.writes import Writer
+from kvgateway.homes import identity
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.trust import Trust
 from kvgateway.state import minting
 from kvgateway.state.entry import Head
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.ports import Intent, Known
-from kvgateway.trust import Trust
-from kvgateway.writes import Writer
 from tandem.backends import memory
 from tandem.backends.port import Backend
 from tandem.backends.s3.conditional_put import ConditionalPut

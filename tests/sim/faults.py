@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Generic, TypeVar
 
-from kvgateway.legs import one_by_one
+from kvgateway.homes.legs import one_by_one
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key

@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, TypeVar, cast
 
-from kvgateway import identity
-from kvgateway.guard import GuardedHome
-from kvgateway.home_time import HomeTime
-from kvgateway.inbox import RepairInbox
-from kvgateway.keeper import Keeper, Spilling
-from kvgateway.lists import Lister
-from kvgateway.preparation import agree_on_store, pin_queue, recover_intents
-from kvgateway.reads import ReadBounds, Reader
-from kvgateway.repair import RepairRule, RepairWorker
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.lists import Lister
+from kvgateway.data_path.reads import ReadBounds, Reader
+from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.data_path.writes import WriteBounds, Writer
+from kvgateway.homes import identity
+from kvgateway.homes.guard import GuardedHome
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.keeper import Keeper, Spilling
+from kvgateway.homes.switchboard import SwitchBoard
+from kvgateway.homes.trust import Trust
+from kvgateway.process.preparation import agree_on_store, pin_queue, recover_intents
 from kvgateway.state.clock_bound import EXTEND_EACH_S
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.ports import Intent, Machine, RepairQueue
 from kvgateway.state.switches import HomeSwitch, Switches
-from kvgateway.switchboard import SwitchBoard
-from kvgateway.trust import Trust
-from kvgateway.writes import WriteBounds, Writer
 from tandem.backends.port import Backend
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
@@ -66,7 +66,7 @@ class Ground:
 
 
 class _Observer:
-    """See `kvgateway.guard.HomeObserver`."""
+    """See `kvgateway.homes.guard.HomeObserver`."""
 
     def __init__(self) -> None:
         self.broken = 0

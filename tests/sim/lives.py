@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from kvgateway.homes.trust import Trust
 from kvgateway.state.clock_bound import AHEAD_US
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent
 from kvgateway.state.switches import Switches
-from kvgateway.trust import Trust
 from tandem.core.key import Key
 from tandem.core.version import Version
 from tests.sim.history import Crashed
@@ -49,17 +49,17 @@ class Disk:
     leftovers: list["Leftover"] = field(default_factory=list)
 
     async def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
-        """See `kvgateway.keeper.TrustFile`."""
+        """See `kvgateway.homes.keeper.TrustFile`."""
         mine.merge(self.trust)
         mine.settle(namespaces)
         self.trust = Trust.from_json(mine.to_json())
 
     def load(self) -> Switches:
-        """See `kvgateway.switchboard.SwitchStore`."""
+        """See `kvgateway.homes.switchboard.SwitchStore`."""
         return self.switches
 
     def store(self, switches: Switches) -> Switches:
-        """See `kvgateway.switchboard.SwitchStore`."""
+        """See `kvgateway.homes.switchboard.SwitchStore`."""
         self.switches = max(self.switches, switches, key=lambda each: each.epoch)
         return self.switches
 
@@ -71,7 +71,7 @@ class Disk:
 
 @dataclass(slots=True)
 class Leftover:
-    """See `kvgateway.preparation.Leftover`."""
+    """See `kvgateway.process.preparation.Leftover`."""
 
     disk: Disk
     intents: Sequence[Intent]

@@ -4,7 +4,7 @@ from kvgateway.access.caller import GatewayCaller, Inside
 from kvgateway.access.entrance import GatewayEntrance
 from kvgateway.access.policy import Policy
 from kvgateway.access.standing import Lasting
-from kvgateway.gateway import Gateway
+from kvgateway.data_path.gateway import Gateway
 from tandem.core.access import Grant, Permission
 from tandem.core.token import CreatedToken, TokenWish
 from tests.kvgateway.one_gateway import TwoHomes

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.preparation import recover_intents
+from kvgateway.process.preparation import recover_intents
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent
 from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.version import NO_VERSION, Version
+from tests.kvgateway.process.test_preparation import INTENTS, LeftBehind
 from tests.kvgateway.state.machines import NOW, shared_directory
-from tests.kvgateway.test_preparation import INTENTS, LeftBehind
 
 NAMESPACE = "ab" * 16
 MAP_BYTES = 32 * 1024 * 1024

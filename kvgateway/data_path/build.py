@@ -1,0 +1,267 @@
+"""The objects of a worker that handle data, wired together; no front door is known here."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from kvgateway.data_path.gateway import Gateway
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.lists import ListBounds, Lister
+from kvgateway.data_path.lookups import Lookups
+from kvgateway.data_path.reads import ReadBounds, Reader
+from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.data_path.writes import WriteBounds, Writer
+from kvgateway.homes.guard import GuardedHome, LegBounds
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.keeper import Keeper
+from kvgateway.homes.switchboard import SwitchBoard
+from kvgateway.homes.trust import Trust
+from kvgateway.homes.trust_file import DiskTrustFile
+from kvgateway.metrics import HomeMetrics
+from kvgateway.process.places import Places
+from kvgateway.process.post import Post
+from kvgateway.registry.book import RecordBook
+from kvgateway.registry.file import DiskCopy
+from kvgateway.registry.form import NAMESPACES, TOKENS
+from kvgateway.registry.namespaces import Registry
+from kvgateway.registry.records import SystemRecords
+from kvgateway.settings import GatewaySettings
+from kvgateway.state import journal_slots
+from kvgateway.state.journal import DiskJournal
+from kvgateway.state.queue import SqliteQueue
+from kvgateway.state.quota_memory import QuotaMemory
+from kvgateway.state.shared import SharedMachine
+from kvgateway.state.shared_place import Place
+from kvgateway.state.switches import SwitchFile
+from tandem.backends.opening import Homes, open_homes
+from tandem.core.key import SYSTEM_NAMESPACE
+from tandem.core.reply import Side
+from tandem.core.token import Token
+from tandem.runtime import logs
+from tandem.runtime.clock import Clock
+from tandem.runtime.randomness import Entropy, SystemEntropy
+from tandem.runtime.telemetry import Metrics
+
+_LOG = logs.get("data_path")
+
+
+@dataclass(frozen=True, slots=True)
+class DataPath:
+    """One worker's races and what they stand on."""
+
+    homes: Homes
+    guards: Mapping[Side, GuardedHome]
+    time: HomeTime
+    entropy: Entropy
+    place: Place
+    machine: SharedMachine
+    quota_memory: QuotaMemory
+    journal: DiskJournal
+    queue: SqliteQueue
+    switches: SwitchBoard
+    trust: Trust
+    inbox: RepairInbox
+    writer: Writer
+    reader: Reader
+    repair: RepairWorker
+    registry: Registry
+    tokens: SystemRecords[Token]
+    keeper: Keeper
+    lookups: Lookups
+    gateway: Gateway
+
+    def loops(self) -> Mapping[str, Coroutine[None, None, None]]:
+        """The work that goes on for as long as the worker lives."""
+        return {
+            "inbox": self.inbox.run(),
+            "repair": self.repair.run(),
+            "registry": self.registry.run(),
+            "tokens": self.tokens.run(),
+            "keeper": self.keeper.run(),
+            "switches": self.keeper.follow_switches(),
+        }
+
+    async def drain(self, deadline_s: float) -> None:
+        """Sees the writes under way home; what is late stays in the journal as intents."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self.lookups.drained()
+                await self.writer.drained()
+                await self.inbox.drained()
+
+    async def aclose(self) -> None:
+        """Closes files and connections; the loops must have ended."""
+        await self.journal.aclose()
+        await self.homes.aclose()
+        await self.queue.aclose()
+        self.machine.close()
+        self.quota_memory.close()
+        self.place.leave()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What a worker shares with the others of its machine, and its own journal."""
+
+    place: Place
+    machine: SharedMachine
+    quotas: QuotaMemory
+    queue: SqliteQueue
+    journal: DiskJournal
+    switches: SwitchBoard
+
+
+async def build_data_path(
+    post: Post, settings: GatewaySettings, places: Places, clock: Clock, metrics: Metrics
+) -> DataPath:
+    """Opens and wires everything; ConfigurationError when a home or a file cannot be used."""
+    entropy = SystemEntropy()
+    time = HomeTime(clock)
+    homes = await open_homes(settings.homes(), clock, entropy)
+    guards = _guarded(homes, settings, clock, time, metrics)
+    stores = await _opened(post, settings, places, entropy)
+    machine, queue = stores.machine, stores.queue
+    trust = Trust()
+    inbox = RepairInbox(queue, time)
+    pin_us = 2 * int(settings.read_deadline_s * 1e6)
+    reader = Reader(
+        homes=guards,
+        machine=machine,
+        queue=queue,
+        inbox=inbox,
+        time=time,
+        trust=trust,
+        mode_of=lambda namespace: registry.mode_of(namespace),
+        entropy=entropy,
+        bounds=_read_bounds(settings),
+    )
+    registry = Registry(
+        homes=guards,
+        reader=reader,
+        clock=clock,
+        file=DiskCopy(places.namespaces, NAMESPACES),
+        home_is_out=lambda: not all(guard.switch.writes for guard in guards.values()),
+    )
+    tokens = _tokens(guards, reader, clock, places)
+    writer = Writer(
+        homes=guards,
+        machine=machine,
+        journal=stores.journal,
+        inbox=inbox,
+        time=time,
+        policy_of=registry.policy_of,
+        bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
+    )
+    lister = Lister(
+        homes=guards,
+        machine=machine,
+        reader=reader,
+        time=time,
+        trust=trust,
+        mode_of=registry.mode_of,
+        # A listing that began before both homes had a write must end while it is still pinned.
+        bounds=ListBounds(scan_s=settings.read_deadline_s),
+    )
+    repair = RepairWorker(
+        homes=guards,
+        queue=queue,
+        machine=machine,
+        time=time,
+        entropy=entropy,
+        rule=RepairRule(at_once_max=settings.repairs_at_once, pin_us=pin_us),
+        monotonic_us=clock.monotonic_us,
+    )
+    keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
+    lookups = Lookups(registry)
+    gateway = Gateway(
+        registry=registry, reader=reader, writer=writer, lister=lister, lookups=lookups
+    )
+    return DataPath(
+        homes, guards, time, entropy, stores.place, machine, stores.quotas, stores.journal, queue,
+        stores.switches, trust, inbox, writer, reader, repair, registry, tokens, keeper, lookups,
+        gateway,
+    )  # fmt: skip
+
+
+def _read_bounds(settings: GatewaySettings) -> ReadBounds:
+    return ReadBounds(
+        settings.read_deadline_s,
+        int(settings.cache_ttl_s),
+        sample_share=settings.read_sample_share,
+    )
+
+
+def _guarded(
+    homes: Homes, settings: GatewaySettings, clock: Clock, time: HomeTime, metrics: Metrics
+) -> Mapping[Side, GuardedHome]:
+    observer = HomeMetrics(metrics)
+    bounds = LegBounds(settings.legs_max, settings.leg_bytes_max)
+    return {
+        side: GuardedHome(home, clock=clock, time=time, observer=observer, bounds=bounds)
+        for side, home in homes.backends.items()
+    }
+
+
+def _tokens(
+    guards: Mapping[Side, GuardedHome], reader: Reader, clock: Clock, places: Places
+) -> SystemRecords[Token]:
+    return SystemRecords(
+        homes=guards,
+        reader=reader,
+        clock=clock,
+        file=DiskCopy(places.tokens, TOKENS),
+        form=TOKENS,
+        book=RecordBook(),
+    )
+
+
+async def _opened(
+    post: Post, settings: GatewaySettings, places: Places, entropy: Entropy
+) -> _Stores:
+    place = Place.join(post.machine, places.gateway)
+    return _Stores(
+        place=place,
+        machine=SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token),
+        quotas=QuotaMemory(place.quotas, post.slot),
+        queue=await SqliteQueue.open(places.queue, settings.repair_rows_max),
+        journal=DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused),
+        switches=SwitchBoard(SwitchFile(places.switches)),
+    )
+
+
+def _keeper(
+    store_id: str,
+    guards: Mapping[Side, GuardedHome],
+    time: HomeTime,
+    stores: _Stores,
+    trust: Trust,
+    places: Places,
+    registry: Registry,
+    entropy: Entropy,
+) -> Keeper:
+    return Keeper(
+        store_id=store_id,
+        guards=guards,
+        time=time,
+        machine=stores.machine,
+        journal=stores.journal,
+        switches=stores.switches,
+        queue=stores.queue,
+        trust=trust,
+        trust_file=DiskTrustFile(places.trust),
+        namespaces=partial(_namespaces, registry),
+        entropy=entropy,
+    )
+
+
+def _namespaces(registry: Registry) -> frozenset[str]:
+    """All that there are; none while that is not known."""
+    if not registry.ready:
+        return frozenset()
+    return frozenset(n.id for n in registry.book.live()) | {SYSTEM_NAMESPACE}
+
+
+def _journal_refused(reason: str) -> None:
+    _LOG.error("journal_unwritable", why=reason, effect="writes need both homes")

@@ -1,0 +1,333 @@
+"""Listing: from the home that knows the most, merged with what this machine wrote lately.
+
+A page is filled stretch by stretch. A stretch is what one home, or both where none of them knows
+everything, lists above a name, up to where every listing used (that of recent writes included) is
+known; the next one goes on after it, from whichever home answers then. So names never repeat, and
+none that is there throughout is left out, whatever happens to the homes meanwhile.
+
+    KVSP                          S3                 listed from        stale
+    complete                      (not asked)        KVSP               no
+    incomplete                    complete           both, merged       no
+    incomplete                    failed             KVSP               yes
+    behind                        complete           S3                 no
+    behind                        failed             KVSP               yes
+    failed                        complete           S3                 no
+    failed                        behind             S3                 yes
+    behind                        behind             both, merged       no
+    failed                        failed             the page ends here, or Unavailable
+
+Each acknowledged write is in one of the two: where both list completely, nothing is stale, even if
+both are behind. A namespace that is read from one home alone is listed from it, and from the other
+one only where that cannot answer. While recent writes had to be dropped for space, no home counts
+as complete.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kvgateway.data_path.list_verdict import Dead, Doubt, Verdict, entry_of, judge, verdict_on
+from kvgateway.data_path.reads import Reader, Trust
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.state.ports import Known, Machine
+from tandem.backends.port import Backend, ScanPage
+from tandem.core.key import Key
+from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.reading import SIDES, ReadMode
+from tandem.core.reply import Failed, Side
+from tandem.core.request import ListedName, Listing, ListPage, Read, ReadResult
+from tandem.core.scan_diff import Entry
+from tandem.errors import TandemError, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class ListBounds:
+    """Deadlines, and how much one page may cost."""
+
+    first_scan_s: float = 2.0
+    """For a home that the other can stand in for."""
+    scan_s: float = 5.0
+    avoid_us: int = 5_000_000
+    """How long a home that has failed is asked last."""
+    scan_names_min: int = 100
+    passed_max: int = 10_000
+    scans_max: int = 64
+    reads_max: int = 32
+    read_bytes_max: int = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class ListCounters:
+    """Where names came from."""
+
+    scans: int = 0
+    scans_failed: int = 0
+    reads: int = 0
+    stale: int = 0
+    unavailable: int = 0
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A page as far as it has come."""
+
+    listing: Listing
+    after: str
+    """All names up to this one are done with."""
+    sides: tuple[Side, ...]
+    behind: tuple[Side, ...]
+    names: list[ListedName] = field(default_factory=list)
+    passed: int = 0
+    scans: int = 0
+    ended: bool = False
+    stale: bool = False
+
+    @property
+    def room(self) -> int:
+        return self.listing.limit - len(self.names)
+
+    def page(self) -> ListPage:
+        """A full page is continued after its last name: one that is put behind it, even among
+        deleted ones that were passed, belongs to the next page."""
+        next_after = self.after if self.room else self.names[-1].name
+        return ListPage(tuple(self.names), None if self.ended else next_after, self.stale)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Verdicts on all names of a stretch; `upto` is its last name, None for all that follow."""
+
+    verdicts: tuple[Verdict, ...]
+    upto: str | None
+
+
+class Lister:
+    """Lists for the clients of one process; between pages it only knows which home failed."""
+
+    def __init__(
+        self,
+        *,
+        homes: Mapping[Side, Backend],
+        machine: Machine,
+        reader: Reader,
+        time: HomeTime,
+        trust: Trust,
+        mode_of: Callable[[str], ReadMode],
+        bounds: ListBounds = ListBounds(),
+    ) -> None:
+        self._homes = homes
+        self._machine = machine
+        self._reader = reader
+        self._time = time
+        self._trust = trust
+        self._mode_of = mode_of
+        self._bounds = bounds
+        self._avoided_until_us: dict[Side, int] = {}
+        self.counters = ListCounters()
+
+    async def list(self, listing: Listing) -> ListPage:
+        """One page; see `kvgateway.service.KeyValues`.
+
+        It ends early, with a cursor, after 10,000 names that were passed, or where nothing can be
+        said of the next name at the moment. Raises Unavailable or Overloaded when that is the
+        first one.
+        """
+        namespace = listing.namespace
+        sides = SIDES[self._mode_of(namespace)]
+        draft = _Draft(listing, listing.after, sides, self._trust.behind(namespace))
+        try:
+            while not self._done(draft):
+                await self._extend(draft, await self._stretch(draft))
+        except TandemError:
+            self.counters.unavailable += 1
+            if draft.after == listing.after:
+                raise
+        self.counters.stale += draft.stale
+        return draft.page()
+
+    def _done(self, draft: _Draft) -> bool:
+        return (
+            draft.ended
+            or not draft.room
+            or draft.passed >= self._bounds.passed_max
+            or draft.scans >= self._bounds.scans_max
+        )
+
+    async def _stretch(self, draft: _Draft) -> _Stretch:
+        """What is known of the names after the draft's last one."""
+        limit = self._scan_limit(draft)
+        pages = await self._scanned(draft, limit)
+        now_us = self._time.now_us()
+        listing = draft.listing
+        recent = self._machine.recent(listing.namespace, draft.after, listing.prefix, limit, now_us)
+        ends = [page.next_after for page in pages if page.next_after is not None]
+        if len(recent) == limit:
+            ends.append(recent[-1][0])
+        upto = min(ends, default=None)
+        verdicts = (
+            judge(name, listed, pinned, now_us / 1_000_000)
+            for name, listed, pinned in _merged(pages, recent, upto)
+        )
+        return _Stretch(tuple(verdicts), upto)
+
+    def _scan_limit(self, draft: _Draft) -> int:
+        if draft.scans:
+            return LIST_PAGE_MAX
+        return min(LIST_PAGE_MAX, max(self._bounds.scan_names_min, draft.room))
+
+    async def _scanned(self, draft: _Draft, limit: int) -> Sequence[ScanPage]:
+        """Pages that together show every name, or else make the draft stale.
+
+        What a home that is behind lists adds nothing but doubts to what the other one knows.
+        """
+        pages: dict[Side, ScanPage] = {}
+        failures: list[str] = []
+        spilled = self._machine.spilled()
+        whole = False
+        for side in (sides := self._ordered(draft)):
+            if pages and side not in draft.sides:
+                break
+            page = await self._scan(draft, side, limit, last=side is sides[-1])
+            if isinstance(page, Failed):
+                failures.append(f"{side.value}: {page}")
+                continue
+            pages[side] = page
+            whole = whole or (page.complete and side not in draft.behind)
+            if whole and not spilled:
+                break
+        if not pages:
+            raise Unavailable("; ".join(failures))
+        both = len(pages) == len(self._homes)
+        every = both and all(page.complete for page in pages.values())
+        draft.stale = draft.stale or not (whole or every) or (spilled and not both)
+        if whole and not spilled:
+            for side in draft.behind:
+                pages.pop(side, None)
+        return list(pages.values())
+
+    def _ordered(self, draft: _Draft) -> Sequence[Side]:
+        """Both homes, the best one first. Where a namespace is read from one home alone, the other
+        comes last: it is asked only when that one cannot answer."""
+        return sorted(
+            self._homes,
+            key=lambda side: (
+                side not in draft.sides, self._avoided(side), side in draft.behind
+            ),
+        )  # fmt: skip
+
+    async def _scan(
+        self, draft: _Draft, side: Side, limit: int, *, last: bool
+    ) -> ScanPage | Failed:
+        draft.scans += 1
+        self.counters.scans += 1
+        page = await self._homes[side].scan(
+            draft.listing.namespace,
+            after=draft.after,
+            prefix=draft.listing.prefix,
+            limit=limit,
+            deadline_s=self._bounds.scan_s
+            if last or self._avoided(side.other)
+            else self._bounds.first_scan_s,
+        )
+        if isinstance(page, Failed):
+            self.counters.scans_failed += 1
+            self._avoided_until_us[side] = self._time.reckoned_us() + self._bounds.avoid_us
+        return page
+
+    def _avoided(self, side: Side) -> bool:
+        return self._time.reckoned_us() < self._avoided_until_us.get(side, 0)
+
+    async def _extend(self, draft: _Draft, stretch: _Stretch) -> None:
+        """Enters the names of a stretch, as many as the page still holds."""
+        start = 0
+        while start < len(stretch.verdicts):
+            group = self._group(stretch.verdicts, start, draft.room)
+            if not group:
+                return
+            await self._enter(draft, group)
+            start += len(group)
+        draft.ended = stretch.upto is None
+        if stretch.upto is not None:
+            draft.after = stretch.upto
+
+    def _group(self, verdicts: Sequence[Verdict], start: int, room: int) -> Sequence[Verdict]:
+        """The next verdicts that surely fit into the page and whose reads may run at once."""
+        group: list[Verdict] = []
+        reads = size = 0
+        for verdict in verdicts[start:]:
+            room -= not isinstance(verdict, Dead)
+            if isinstance(verdict, Doubt):
+                reads, size = reads + 1, size + verdict.size
+            if room < 0 or reads > self._bounds.reads_max:
+                break
+            if reads > 1 and size > self._bounds.read_bytes_max:
+                break
+            group.append(verdict)
+        return group
+
+    async def _enter(self, draft: _Draft, group: Sequence[Verdict]) -> None:
+        doubts = [verdict for verdict in group if isinstance(verdict, Doubt)]
+        settled = await self._settled(draft.listing.namespace, doubts) if doubts else {}
+        for verdict in group:
+            outcome = settled[verdict.name] if isinstance(verdict, Doubt) else verdict
+            match outcome:
+                case ListedName():
+                    draft.names.append(outcome)
+                case ReadResult(record=record, stale=stale):
+                    draft.stale = draft.stale or stale
+                    if record is not None:
+                        name = ListedName(verdict.name, record.expires_at_s, record.metadata)
+                        draft.names.append(name)
+                case Dead():
+                    pass
+                case error:
+                    raise error
+            draft.after = verdict.name
+            draft.passed += 1
+
+    async def _settled(
+        self, namespace: str, doubts: Sequence[Doubt]
+    ) -> dict[str, ListedName | Dead | ReadResult | TandemError]:
+        """What memory or, failing that, a read from the homes says of names in doubt."""
+        now_us = self._time.now_us()
+        outcomes: dict[str, ListedName | Dead | ReadResult | TandemError] = {}
+        unread: list[Doubt] = []
+        knowns = self._machine.lookup([Key(namespace, doubt.name) for doubt in doubts], now_us)
+        for doubt, known in zip(doubts, knowns, strict=True):
+            record = None if known is None else known.record
+            if record is not None and record.digest == doubt.digest:
+                outcomes[doubt.name] = verdict_on(entry_of(doubt.name, record), now_us / 1_000_000)
+            else:
+                unread.append(doubt)
+        self.counters.reads += len(unread)
+        answers = self._reader.read(
+            [Read(Key(namespace, doubt.name), doubt.wanted, cache_ttl_s=0) for doubt in unread]
+        )
+        heard = await asyncio.gather(*(_heard(answer) for answer in answers))
+        return outcomes | {doubt.name: answer for doubt, answer in zip(unread, heard, strict=True)}
+
+
+async def _heard(
+    answer: ReadResult | TandemError | asyncio.Future[ReadResult],
+) -> ReadResult | TandemError:
+    if not isinstance(answer, asyncio.Future):
+        return answer
+    try:
+        return await answer
+    except TandemError as error:
+        return error
+
+
+def _merged(
+    pages: Sequence[ScanPage], recent: Sequence[tuple[str, Known]], upto: str | None
+) -> Iterator[tuple[str, list[Entry], Known | None]]:
+    """Every name up to `upto`, in order, with all that is said of it."""
+    listed: dict[str, list[Entry]] = {}
+    for page in pages:
+        for entry in page.entries:
+            listed.setdefault(entry.name, []).append(entry)
+    pinned = dict(recent)
+    for name in sorted(listed.keys() | pinned.keys()):
+        if upto is not None and name > upto:
+            return
+        yield name, listed.get(name, []), pinned.get(name)

@@ -1,0 +1,338 @@
+"""Reading: from this machine's memory when it may answer, else a race of both homes.
+
+One flight per key serves every reader who wants no more than was wanted when it began. What a
+flight finds is entered into the cache before anyone hears of it; what its slower reply shows later
+is compared, and drift becomes a repair task.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from typing import Protocol
+
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.lifetime import fresh
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
+from tandem.backends.port import Backend
+from tandem.core.key import Key
+from tandem.core.latency import RecentLatency
+from tandem.core.race import Answer, GiveUp, ReadRace
+from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+from tandem.core.request import Read, ReadResult
+from tandem.core.version import NO_VERSION, Version
+from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.runtime.randomness import Entropy
+
+ReadAnswer = ReadResult | TandemError | asyncio.Future[ReadResult]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBounds:
+    """Deadlines, lifetimes and how much may be under way."""
+
+    deadline_s: float = 5.0
+    cache_ttl_s: int = 60
+    miss_ttl_us: int = 1_000_000
+    flights_max: int = 20_000
+    sample_share: float = 0.01
+    """Of the reads that would not ask both homes, so many do all the same."""
+
+
+@dataclass(slots=True)
+class ReadCounters:
+    """Where answers came from and what reading noticed."""
+
+    hits: int = 0
+    misses: int = 0
+    stale: int = 0
+    unavailable: int = 0
+    overloaded: int = 0
+    drift: int = 0
+    corrupt: int = 0
+    hedged: int = 0
+    """Reads that had to ask the second home after the first."""
+    sampled: int = 0
+    """Reads that asked both homes only because they were drawn by lot."""
+
+
+class Trust(Protocol):
+    """Says which home must not give a first answer."""
+
+    def behind(self, namespace: str) -> tuple[Side, ...]:
+        """The homes that may lack writes of this namespace."""
+        ...
+
+
+class _Flight:
+    """One race for one key, and everyone who waits for it."""
+
+    __slots__ = ("alone", "answer", "began_us", "key", "later", "race", "reader", "timer", "wanted")
+
+    def __init__(self, reader: "Reader", key: Key, wanted: Version, began_us: int) -> None:
+        self.reader = reader
+        self.key = key
+        self.wanted = wanted
+        self.began_us = began_us
+        self.race: ReadRace
+        self.later: Side | None = None
+        """The home that has not been asked yet."""
+        self.alone = False
+        """Whether one home had the answer before the other one's turn came."""
+        self.timer: asyncio.TimerHandle | None = None
+        self.answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
+
+    def body_needed(self) -> bool:
+        return not self.race.answered
+
+    def replied(
+        self, race: ReadRace, side: Side, asked_s: float, future: "asyncio.Future[ReadReply]"
+    ) -> None:
+        reply = future.result()
+        self.reader.timed(side, reply, asked_s)
+        outcome = race.on_reply(side, reply)
+        if self.later is not None:
+            self.hedge(race)
+        if outcome is not None:
+            self.reader.decided(self, outcome)
+        if race.complete() or self.alone:
+            self.reader.compared(self, race)
+
+    def hedge(self, race: ReadRace) -> None:
+        """The second home's turn: asked, unless the first one has an answer already."""
+        side, self.later = self.later, None
+        assert side is not None
+        if self.timer is not None:
+            self.timer.cancel()
+        self.alone = race.answered
+        if not self.alone:
+            self.reader.hedged(self, side)
+
+
+class Reader:
+    """Owns all reads of this process that are under way."""
+
+    def __init__(
+        self,
+        *,
+        homes: Mapping[Side, Backend],
+        machine: Machine,
+        queue: RepairQueue,
+        inbox: RepairInbox,
+        time: HomeTime,
+        trust: Trust,
+        mode_of: Callable[[str], ReadMode],
+        entropy: Entropy,
+        bounds: ReadBounds = ReadBounds(),
+    ) -> None:
+        self._homes = homes
+        self._machine = machine
+        self._queue = queue
+        self._inbox = inbox
+        self._time = time
+        self._trust = trust
+        self._mode_of = mode_of
+        self._entropy = entropy
+        self._bounds = bounds
+        self._latency = {side: RecentLatency() for side in Side}
+        self._cache_ttl_s = bounds.cache_ttl_s
+        self._flights: dict[Key, _Flight] = {}
+        self._racing = 0
+        self.counters = ReadCounters()
+
+    @property
+    def under_way(self) -> int:
+        """How many races have not seen both replies."""
+        return self._racing
+
+    def read(self, reads: Sequence[Read]) -> Sequence[ReadAnswer]:
+        """Answers a group of reads; see `kvgateway.service.KeyValues`."""
+        now_us = self._time.reckoned_us()
+        knowns = self._machine.lookup([read.key for read in reads], now_us)
+        return list(map(self._one, reads, knowns, repeat(now_us)))
+
+    def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
+        if known is not None and self._fresh(read, known, now_us):
+            self.counters.hits += 1
+            return result_of(known.record, now_us, known.version, cached=True)
+        self.counters.misses += 1
+        if self._racing >= self._bounds.flights_max:
+            self.counters.overloaded += 1
+            return Overloaded(f"{self._racing} reads are under way")
+        wanted = read.min_version
+        if known is not None and known.pinned and known.version > wanted:
+            wanted = known.version
+        if known is None and self._machine.spilled():
+            return asyncio.ensure_future(self._after_spill(read))
+        return asyncio.shield(self._flight(read.key, wanted).answer)
+
+    def _fresh(self, read: Read, known: Known, now_us: int) -> bool:
+        if known.version < read.min_version:
+            return False
+        ttl_s = self._cache_ttl_s if read.cache_ttl_s is None else read.cache_ttl_s
+        ttl_us = ttl_s * 1_000_000
+        if known.record is None:
+            if known.version != NO_VERSION:
+                return False
+            ttl_us = min(ttl_us, self._bounds.miss_ttl_us)
+        return fresh(read.key, known.version, now_us - known.seen_at_us, ttl_us)
+
+    async def _after_spill(self, read: Read) -> ReadResult:
+        """Recent writes were dropped for space: the durable queue knows which versions count."""
+        queued = await self._queue.wanted(read.key)
+        return await asyncio.shield(self._flight(read.key, max(read.min_version, queued)).answer)
+
+    def _flight(self, key: Key, wanted: Version) -> _Flight:
+        flight = self._flights.get(key)
+        if flight is not None and flight.wanted >= wanted:
+            return flight
+        flight = _Flight(self, key, wanted, self._time.reckoned_us())
+        self._flights[key] = flight
+        mode = self._mode_of(key.namespace)
+        self._start(flight, RACE if mode is ReadMode.RACE else self._plan(key.namespace, mode))
+        return flight
+
+    def _plan(self, namespace: str, mode: ReadMode) -> ReadPlan:
+        drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
+        self.counters.sampled += drawn
+        p95_s = {side: latency.p95_s for side, latency in self._latency.items()}
+        return read_plan(mode, behind=self._trust.behind(namespace), p95_s=p95_s, drawn=drawn)
+
+    def _start(self, flight: _Flight, plan: ReadPlan) -> None:
+        loop = asyncio.get_running_loop()
+        behind = self._trust.behind(flight.key.namespace)
+        race = flight.race = ReadRace(flight.wanted, plan.sides, behind)
+        self._racing += 1
+        for side in plan.at_once:
+            self._ask(flight, side, loop.time())
+        if plan.later is not None:
+            flight.later = plan.later
+            flight.timer = loop.call_later(plan.after_s, flight.hedge, race)
+
+    def _ask(self, flight: _Flight, side: Side, now_s: float) -> None:
+        reply = asyncio.ensure_future(
+            self._homes[side].get(flight.key, self._bounds.deadline_s, flight.body_needed)
+        )
+        reply.add_done_callback(partial(flight.replied, flight.race, side, now_s))
+
+    def hedged(self, flight: _Flight, side: Side) -> None:
+        """The first home has no answer, or none yet: the second is asked too."""
+        self.counters.hedged += 1
+        self._ask(flight, side, asyncio.get_running_loop().time())
+
+    def timed(self, side: Side, reply: ReadReply, asked_s: float) -> None:
+        """Learns how quick a home is from what it answers."""
+        if not isinstance(reply, Failed):
+            self._latency[side].observe(asyncio.get_running_loop().time() - asked_s)
+
+    def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
+        """The race is decided: nobody joins it any more, and its readers hear. A single home that
+        cannot answer is no reason to give up: both are raced then."""
+        if isinstance(outcome, GiveUp) and not flight.race.over_both():
+            self._start(flight, RACE)
+            return
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        result = self._result(flight, outcome)
+        if flight.answer.done():
+            return
+        if isinstance(result, ReadResult):
+            flight.answer.set_result(result)
+        else:
+            flight.answer.set_exception(result)
+            flight.answer.exception()
+
+    def _result(self, flight: _Flight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
+        now_us = self._time.reckoned_us()
+        match outcome:
+            case Answer(record, unconfirmed=unconfirmed, stale=stale):
+                known = self._remembered(flight, outcome, now_us)
+                if known is not None and known.record is not None and _newer(known, record):
+                    doubtful = (unconfirmed or stale) and not known.pinned
+                    return result_of(known.record, now_us, version=known.version, stale=doubtful)
+                return result_of(record, now_us, unconfirmed=unconfirmed, stale=stale)
+            case GiveUp(reasons):
+                return self._from_memory(flight, now_us, reasons)
+
+    def _remembered(self, flight: _Flight, answer: Answer, now_us: int) -> Known | None:
+        """What this machine knows of the key now. A stale record is remembered as if read long ago:
+        nobody here may go back behind it, and no cache serves it. A miss in doubt is no news."""
+        if answer.record is None and (answer.unconfirmed or answer.stale):
+            return self._machine.lookup([flight.key], now_us)[0]
+        read_us = 0 if answer.stale else flight.began_us
+        return self._machine.fill(flight.key, answer.record, read_us, now_us)
+
+    def _from_memory(
+        self, flight: _Flight, now_us: int, reasons: tuple[str, ...]
+    ) -> ReadResult | TandemError:
+        """Neither home can answer. This machine's own recent write is still the truth; anything
+        else that it remembers is stale, and is said to be."""
+        known = self._machine.lookup([flight.key], now_us)[0]
+        if known is None or known.version < flight.wanted:
+            self.counters.unavailable += 1
+            return Unavailable("; ".join(reasons))
+        if known.record is None:
+            self.counters.unavailable += 1
+            return Unavailable("; ".join(reasons))
+        self.counters.stale += not known.pinned
+        return result_of(
+            known.record, now_us, version=known.version, cached=True, stale=not known.pinned
+        )
+
+    def compared(self, flight: _Flight, race: ReadRace) -> None:
+        """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
+        self._racing -= 1
+        if not race.needs_repair():
+            return
+        self.counters.drift += 1
+        self.counters.corrupt += race.corrupt()
+        newest, missing = _difference(flight.wanted, race)
+        if isinstance(newest, Record):
+            self._machine.fill(flight.key, newest, flight.began_us, self._time.reckoned_us())
+        version = newest.version if isinstance(newest, Record) else newest
+        self._inbox.add(RepairTask(flight.key, version, missing))
+
+
+def result_of(
+    record: Record | None,
+    now_us: int,
+    version: Version = NO_VERSION,
+    *,
+    cached: bool = False,
+    unconfirmed: bool = False,
+    stale: bool = False,
+) -> ReadResult:
+    """What a reader is told of a record, which may be dead by now."""
+    if record is None:
+        return ReadResult(None, version, cached, unconfirmed, stale)
+    live = record if record.live_at(now_us / 1_000_000) else None
+    return ReadResult(live, record.version, cached, unconfirmed, stale)
+
+
+def _newer(known: Known, record: Record | None) -> bool:
+    return record is None or known.version > record.version
+
+
+def _difference(wanted: Version, race: ReadRace) -> tuple[Record | Version, tuple[Side, ...]]:
+    """The newest record (or its version alone) that the replies show, and who lacks it."""
+    newest: Record | Version = wanted
+    version = wanted
+    held: dict[Side, Version] = {}
+    for side in Side:
+        match race.reply_of(side):
+            case Found(record):
+                held[side] = record.version
+                if record.version >= version:
+                    newest, version = record, record.version
+            case Glimpsed(seen):
+                held[side] = seen
+                if seen > version:
+                    newest, version = seen, seen
+            case Missing() | Failed() | None:
+                pass
+    behind = tuple(side for side in Side if held.get(side, NO_VERSION) < version)
+    return newest, behind or tuple(Side)

@@ -1,0 +1,239 @@
+"""Writing: stamp, start both legs and the intent at once, acknowledge by policy, see legs home.
+
+A group of writes that arrive together shares one transaction of the clock, one sync of the journal
+and one message to each home. A flight is owned here, not by its caller: when the caller goes away,
+or has its answer, the slower leg runs on to its own deadline. What it leaves unequal becomes a
+repair task, and only then is its intent dropped.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.legs import LegHome
+from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
+from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.key import Key
+from tandem.core.limits import LEG_DEADLINE_S
+from tandem.core.race import Ack, AckPolicy, GiveUp, WriteRace
+from tandem.core.record import Record
+from tandem.core.reply import Side, WriteReply
+from tandem.core.request import Delete, Put, Write, Written
+from tandem.core.version import Version
+from tandem.errors import Overloaded, TandemError, Unavailable
+
+_INTENT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBounds:
+    """What may be under way at once, and how long a recent write outlives its confirmation."""
+
+    flights_max: int = 20_000
+    bytes_max: int = 512 * 1024 * 1024
+    pin_us: int = 10_000_000
+    """The longest read deadline: a read that began before both homes had the write may still be
+    under way."""
+
+
+@dataclass(slots=True)
+class WriteCounters:
+    """What became of writes."""
+
+    acked_first: dict[Side, int]
+    superseded: int = 0
+    unavailable: int = 0
+    overloaded: int = 0
+    single_copy: int = 0
+    """Acknowledged or ambiguous writes whose other home has to be repaired."""
+
+
+class _Flight:
+    """One write on its way, until its legs and its intent have answered."""
+
+    __slots__ = ("acked", "answer", "intent", "pending", "race", "record")
+
+    def __init__(
+        self,
+        intent: Intent,
+        record: Record,
+        race: WriteRace,
+        answer: "asyncio.Future[Written]",
+        legs: int,
+    ) -> None:
+        self.intent = intent
+        self.record = record
+        self.race = race
+        self.answer = answer
+        self.acked = False
+        self.pending = legs + _INTENT
+
+
+class Writer:
+    """Owns all writes of this process that are under way."""
+
+    def __init__(
+        self,
+        *,
+        homes: Mapping[Side, LegHome],
+        machine: Machine,
+        journal: Journal,
+        inbox: RepairInbox,
+        time: HomeTime,
+        policy_of: Callable[[str], AckPolicy],
+        bounds: WriteBounds = WriteBounds(),
+    ) -> None:
+        self._homes = homes
+        self._skews = {side: home.clock_skew_max_us for side, home in homes.items()}
+        self._machine = machine
+        self._journal = journal
+        self._inbox = inbox
+        self._time = time
+        self._policy_of = policy_of
+        self._bounds = bounds
+        self._flights: set[_Flight] = set()
+        self._bytes = 0
+        self._acks: list[tuple[_Flight, Written]] = []
+        self._unpinned: list[tuple[Key, Version]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.counters = WriteCounters(dict.fromkeys(Side, 0))
+
+    @property
+    def under_way(self) -> int:
+        """How many writes have not seen all their legs home."""
+        return len(self._flights)
+
+    def write(self, writes: Sequence[Write]) -> Sequence["TandemError | asyncio.Future[Written]"]:
+        """Starts a group of writes; see `kvgateway.service.KeyValues`."""
+        size = sum(len(write.value) for write in writes if isinstance(write, Put))
+        if (
+            len(self._flights) + len(writes) > self._bounds.flights_max
+            or self._bytes + size > self._bounds.bytes_max
+        ):
+            self.counters.overloaded += len(writes)
+            return [Overloaded(f"{len(self._flights)} writes are under way")] * len(writes)
+        try:
+            versions = self._machine.mint([(w.key, w.above) for w in writes], self._time.now_us())
+        except TandemError as error:
+            return [error] * len(writes)
+        self._idle.clear()
+        flights = [self._flight(w, v) for w, v in zip(writes, versions, strict=True)]
+        puts = [(flight.intent.key, flight.record) for flight in flights]
+        for side, home in self._homes.items():
+            home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, flights))
+        journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
+        journaled.add_done_callback(partial(self._journaled, flights))
+        return [flight.answer for flight in flights]
+
+    def _flight(self, write: Write, version: Version) -> _Flight:
+        record = _sealed(write, version)
+        key = write.key
+        flight = _Flight(
+            Intent(key, version),
+            record,
+            WriteRace(version, self._policy_of(key.namespace), self._skews),
+            asyncio.get_running_loop().create_future(),
+            len(self._homes),
+        )
+        self._flights.add(flight)
+        self._bytes += len(record.envelope)
+        return flight
+
+    def _replied(
+        self, side: Side, flights: list[_Flight], replies: Sequence[tuple[int, WriteReply]]
+    ) -> None:
+        for position, reply in replies:
+            flight = flights[position]
+            self._heard(flight, flight.race.on_leg(side, reply))
+
+    def _journaled(self, flights: list[_Flight], future: "asyncio.Future[bool]") -> None:
+        durable = future.result()
+        for flight in flights:
+            self._heard(flight, flight.race.on_intent(durable))
+
+    def _heard(self, flight: _Flight, outcome: Ack | GiveUp | None) -> None:
+        if outcome is not None:
+            self.decided(flight, outcome)
+        flight.pending -= 1
+        if not flight.pending:
+            self._landed(flight)
+
+    def decided(self, flight: _Flight, outcome: Ack | GiveUp) -> None:
+        """The race is decided. Acknowledgements of one loop turn enter the recent writes together,
+        before any client hears of them."""
+        match outcome:
+            case Ack(first, newest):
+                flight.acked = True
+                self.counters.acked_first[first] += 1
+                self.counters.superseded += newest is not None
+                if not self._acks:
+                    asyncio.get_running_loop().call_soon(self._acknowledge)
+                self._acks.append((flight, Written(flight.record.version, newest)))
+            case GiveUp(reasons):
+                self.counters.unavailable += 1
+                _fail(flight.answer, Unavailable(f"outcome unknown: {'; '.join(reasons)}"))
+
+    def _acknowledge(self) -> None:
+        acks, self._acks = self._acks, []
+        writes = [(flight.intent.key, flight.record) for flight, _ in acks]
+        try:
+            self._machine.install(writes, self._time.now_us())
+        except TandemError as error:
+            for flight, _ in acks:
+                _fail(flight.answer, error)
+            return
+        for flight, written in acks:
+            if not flight.answer.done():
+                flight.answer.set_result(written)
+            if not flight.pending:
+                self._confirmed(flight)
+
+    def _landed(self, flight: _Flight) -> None:
+        """Every leg and the intent have answered."""
+        self._flights.discard(flight)
+        self._bytes -= len(flight.record.envelope)
+        if not self._flights:
+            self._idle.set()
+        missing = flight.race.unconfirmed()
+        if not missing:
+            self._journal.done(flight.intent)
+            if flight.answer.done():
+                self._confirmed(flight)
+            return
+        self.counters.single_copy += 1
+        task = RepairTask(flight.intent.key, flight.record.version, missing)
+        self._inbox.add(task, partial(self._journal.done, flight.intent))
+
+    def _confirmed(self, flight: _Flight) -> None:
+        """An acknowledged write that both homes hold need not be remembered as recent for long;
+        those of one loop turn are told to the machine together."""
+        if flight.acked and not flight.race.unconfirmed():
+            if not self._unpinned:
+                asyncio.get_running_loop().call_soon(self._unpin)
+            self._unpinned.append((flight.intent.key, flight.record.version))
+
+    def _unpin(self) -> None:
+        writes, self._unpinned = self._unpinned, []
+        self._machine.unpin(writes, self._time.now_us() + self._bounds.pin_us)
+
+    async def drained(self) -> None:
+        """Returns when no write is under way."""
+        await self._idle.wait()
+
+
+def _sealed(write: Write, version: Version) -> Record:
+    match write:
+        case Put(_, value, metadata, expires_at_s):
+            return seal(version, value, metadata=metadata, expires_at_s=expires_at_s)
+        case Delete():
+            return seal_tombstone(version)
+
+
+def _fail(answer: "asyncio.Future[Written]", error: TandemError) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()

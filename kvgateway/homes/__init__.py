@@ -1,0 +1,1 @@
+"""The two homes as a gateway sees them: bounded, watched, switched, and trusted or not."""

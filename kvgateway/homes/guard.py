@@ -1,0 +1,320 @@
+"""One home behind its kill switch, its breaker and its bounds; itself a `Backend`.
+
+Races and heal see only guarded homes, so a switch stops every use of a home at once, and what a
+home answers is observed in one place: for the breaker, for the clock and for the metrics.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.legs import one_by_one
+from kvgateway.state.switches import HomeSwitch
+from tandem.backends.port import Backend, Heal, Puts, Replied, ScanPage, TakesGroups
+from tandem.core.backoff import Breaker, BreakerRule, BreakerState
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.reply import (
+    Failed,
+    ReadReply,
+    Reason,
+    Side,
+    WriteReply,
+)
+from tandem.core.version import observable
+from tandem.runtime import logs
+from tandem.runtime.clock import Clock
+
+_LOG = logs.get("guard")
+_Reply = TypeVar("_Reply", ReadReply, WriteReply, ScanPage | Failed)
+_OUTAGE: Final = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.ERROR, Reason.OVERLOADED})
+"""A corrupt copy, somebody else's object and a lost race are answers of a home that works."""
+_SHOWN_US: Final = 60_000_000
+"""How long after a home's recovery its last failure is of interest."""
+
+
+class HomeObserver(Protocol):
+    """Who counts what homes answer."""
+
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
+        """So many calls that began together have ended alike."""
+        ...
+
+    def broke(self, side: Side) -> None:
+        """A home's code raised an exception that it should not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LegBounds:
+    """How many write legs may be under way to one home; above, a leg is not started."""
+
+    legs_max: int = 8192
+    bytes_max: int = 256 * 1024 * 1024
+
+
+LEG_BOUNDS = LegBounds()
+BREAKER_RULE = BreakerRule()
+
+
+class GuardedHome:
+    """A home that refuses by itself when it is switched off, broken or overloaded."""
+
+    def __init__(
+        self,
+        home: Backend,
+        *,
+        clock: Clock,
+        time: HomeTime,
+        observer: HomeObserver,
+        bounds: LegBounds = LEG_BOUNDS,
+        rule: BreakerRule = BREAKER_RULE,
+    ) -> None:
+        self._home = home
+        self._groups = home if isinstance(home, TakesGroups) else None
+        self.side = home.side
+        """Which home this is."""
+        self._clock = clock
+        self._time = time
+        self._observer = observer
+        self._bounds = bounds
+        self._legs = 0
+        self._leg_bytes = 0
+        self.breaker = Breaker(rule)
+        self.switch = HomeSwitch()
+        self.barred = "its store id has not been checked yet"
+        """Why the home must not be used at all; empty once it is known to be the right one."""
+        self._last_failure = ""
+        self._failed_us = 0
+
+    @property
+    def unguarded(self) -> Backend:
+        """The home itself, for the keeper's heartbeat and for an operator who looks."""
+        return self._home
+
+    @property
+    def clock_skew_max_us(self) -> int:
+        """As the home's own."""
+        return self._home.clock_skew_max_us
+
+    def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> Awaitable[ReadReply]:
+        """Reads, unless reads are switched off or the breaker is open."""
+        refusal = self._refusal(self.switch.reads)
+        if refusal is not None:
+            return _resolved(refusal)
+        began_us = self._clock.monotonic_us()
+        future = self._started(lambda: self._home.get(key, deadline_s, needed))
+        future.add_done_callback(partial(self._replied, "get", began_us))
+        return future
+
+    def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> Awaitable[WriteReply]:
+        """Writes, unless writes are switched off, the breaker is open or a bound is reached."""
+        refusal = self._leg_refusal(record) or self._refusal(self.switch.writes)
+        if refusal is not None:
+            return _resolved(refusal)
+        size = len(record.envelope)
+        self._legs += 1
+        self._leg_bytes += size
+        began_us = self._clock.monotonic_us()
+        future = self._started(lambda: self._home.put_if_newer(key, record, deadline_s, heal))
+        future.add_done_callback(partial(self._leg_ended, size, began_us))
+        return future
+
+    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
+        """Writes a group of legs; one that may not start whole is judged leg by leg."""
+        size = sum(len(record.envelope) for _, record in puts)
+        if self._groups is None or not self._group_admitted(puts, size):
+            one_by_one(self.put_if_newer, puts, deadline_s, replied)
+            return
+        self._legs += len(puts)
+        self._leg_bytes += size
+        ended = partial(self._legs_ended, puts, self._clock.monotonic_us(), replied)
+        try:
+            self._groups.put_all(puts, deadline_s, ended)
+        except Exception as error:
+            broken = self._broke(error)
+            ended([(position, broken) for position in range(len(puts))])
+
+    async def scan(
+        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
+    ) -> ScanPage | Failed:
+        """Lists, unless reads are switched off or the breaker is open."""
+        refusal = self._refusal(self.switch.reads)
+        if refusal is not None:
+            return refusal
+        began_us = self._clock.monotonic_us()
+        future = self._started(
+            lambda: self._home.scan(
+                namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
+            )
+        )
+        future.add_done_callback(partial(self._replied, "scan", began_us))
+        return await future
+
+    async def incarnation(self, deadline_s: float) -> str | Failed:
+        """As the home's own; asked by the keeper alone, past the guard."""
+        return await self._home.incarnation(deadline_s)
+
+    def heard(self, reply: ReadReply) -> None:
+        """Takes the outcome of a call that went past the guard: the keeper's heartbeat."""
+        now_us = self._clock.monotonic_us()
+        match reply:
+            case Failed(reason) if reason in _OUTAGE:
+                self._failed(reply, now_us, now_us)
+            case _:
+                self.breaker.admits(now_us)
+                self.breaker.succeeded()
+
+    def room(self, most: int) -> int:
+        """How many calls, `most` of them at most, neither a bar, a switch nor the breaker would
+        refuse now."""
+        if self.barred or not (self.switch.reads and self.switch.writes):
+            return 0
+        return self.breaker.room(self._clock.monotonic_us(), most)
+
+    @property
+    def last_failure(self) -> str:
+        """Why the home was last given up, while that matters: as long as its breaker is not closed,
+        and for a minute after the last call that it did not answer."""
+        age_us = self._clock.monotonic_us() - self._failed_us
+        closed = self.breaker.state is BreakerState.CLOSED
+        return "" if closed and age_us > _SHOWN_US else self._last_failure
+
+    async def aclose(self) -> None:
+        """Closes the home."""
+        await self._home.aclose()
+
+    def _refusal(self, enabled: bool) -> Failed | None:
+        if self.barred:
+            return Failed(Reason.UNREACHABLE, self.barred)
+        if not enabled:
+            return Failed(Reason.SWITCHED_OFF)
+        if not self.breaker.admits(self._clock.monotonic_us()):
+            return Failed(Reason.BREAKER_OPEN, self._last_failure)
+        return None
+
+    def _leg_refusal(self, record: Record) -> Failed | None:
+        if self._legs >= self._bounds.legs_max or self._leg_bytes >= self._bounds.bytes_max:
+            return Failed(Reason.NOT_STARTED, f"{self._legs} legs are under way")
+        now_us = self._time.now_or_none_us()
+        if now_us is not None and not observable(record.version, now_us, self.clock_skew_max_us):
+            return Failed(Reason.NOT_STARTED, "the version is ahead of the homes' clocks")
+        return None
+
+    def _group_admitted(self, puts: Puts, size: int) -> bool:
+        """Whether none of these legs would be refused. A breaker that is not closed counts its
+        trials, so it has a group only leg by leg."""
+        if self.barred or not self.switch.writes or self.breaker.state is not BreakerState.CLOSED:
+            return False
+        if self._legs + len(puts) > self._bounds.legs_max:
+            return False
+        if self._leg_bytes + size > self._bounds.bytes_max:
+            return False
+        now_us = self._time.now_or_none_us()
+        newest = max(record.version for _, record in puts)
+        return now_us is None or observable(newest, now_us, self.clock_skew_max_us)
+
+    def _started(self, start: Callable[[], Awaitable[_Reply]]) -> "asyncio.Future[_Reply | Failed]":
+        """The call as a future; a home whose calls are coroutines is run in a task of the guard.
+
+        A home that raises, which it must not, has failed. A future that a home gives is handed on
+        as it is, since the port says that it holds a reply: to wrap each would cost a turn of the
+        loop on every call.
+        """
+        try:
+            call = start()
+        except Exception as error:
+            broken: asyncio.Future[_Reply | Failed] = asyncio.get_running_loop().create_future()
+            broken.set_result(self._broke(error))
+            return broken
+        if isinstance(call, asyncio.Future):
+            return call
+        return asyncio.ensure_future(self._caught(call))
+
+    async def _caught(self, call: Awaitable[_Reply]) -> _Reply | Failed:
+        try:
+            return await call
+        except Exception as error:
+            return self._broke(error)
+
+    def _broke(self, error: BaseException) -> Failed:
+        self._observer.broke(self.side)
+        _LOG.error("home_broke", home=self.side.value, error=repr(error), exc_info=error)
+        return Failed(Reason.ERROR, repr(error))
+
+    def _failed(self, failed: Failed, now_us: int, began_us: int) -> None:
+        self.breaker.failed(now_us, began_us)
+        self._last_failure = str(failed)
+        self._failed_us = now_us
+
+    def _leg_ended(self, size: int, began_us: int, future: "asyncio.Future[WriteReply]") -> None:
+        self._legs -= 1
+        self._leg_bytes -= size
+        self._replied("put", began_us, future)
+
+    def _legs_ended(
+        self,
+        puts: Puts,
+        began_us: int,
+        replied: Replied,
+        replies: Sequence[tuple[int, WriteReply]],
+    ) -> None:
+        """Notes replies that have come together; those that are no failure all at once."""
+        now_us = self._clock.monotonic_us()
+        self._legs -= len(replies)
+        self._leg_bytes -= sum(len(puts[position][1].envelope) for position, _ in replies)
+        answered = 0
+        home_time_us = 0
+        for _, reply in replies:
+            if isinstance(reply, Failed):
+                self._noted("put", reply, began_us, now_us)
+            else:
+                answered += 1
+                home_time_us = max(home_time_us, reply.home_time_us)
+        if answered:
+            self.breaker.succeeded(answered)
+            self._time.observe(self.side, home_time_us)
+            self._observer.replied(self.side, "put", None, now_us - began_us, answered)
+        replied(replies)
+
+    def _replied(
+        self,
+        operation: str,
+        began_us: int,
+        future: "asyncio.Future[ReadReply] | asyncio.Future[WriteReply]"
+        " | asyncio.Future[ScanPage | Failed]",
+    ) -> None:
+        if future.cancelled():
+            self.breaker.abandoned()
+            return
+        error = future.exception()
+        reply = future.result() if error is None else self._broke(error)
+        self._noted(operation, reply, began_us, self._clock.monotonic_us())
+
+    def _noted(
+        self, operation: str, reply: ReadReply | WriteReply | ScanPage, began_us: int, now_us: int
+    ) -> None:
+        """Learns from what the home has answered."""
+        failure = reply.reason if isinstance(reply, Failed) else None
+        if isinstance(reply, Failed) and reply.reason in _OUTAGE:
+            self._failed(reply, now_us, began_us)
+        else:
+            self.breaker.succeeded()
+        if reply.home_time_us:
+            self._time.observe(self.side, reply.home_time_us)
+        self._observer.replied(self.side, operation, failure, now_us - began_us)
+
+
+def _resolved(failure: Failed) -> "asyncio.Future[Failed]":
+    future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
+    future.set_result(failure)
+    return future

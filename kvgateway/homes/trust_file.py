@@ -1,0 +1,67 @@
+"""The machine's trust in its homes on disk, shared by all workers and kept over restarts."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kvgateway.homes.trust import Trust
+from kvgateway.state.journal_slots import sync_directory
+from tandem.runtime import logs
+
+_LOG = logs.get("trust_file")
+
+
+class DiskTrustFile:
+    """One small file, replaced whole by one worker at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
+        """Merges what is on disk into `mine`, drops what crawls of all `namespaces` have outlived,
+        and writes `mine` where that differs. While another worker is at it nothing is written: a
+        worker that waits is silent, and this one comes again. Raises OSError when the disk refuses.
+
+        A file that cannot be read is logged and counts as empty: the homes are then trusted until
+        something is missed again, as after a first start.
+        """
+        with self._lock() as locked:
+            text = self._read_into(mine)
+            mine.settle(namespaces)
+            merged = mine.to_json()
+            if locked and merged != text:
+                await asyncio.to_thread(self._replace, merged)
+
+    def _replace(self, text: str) -> None:
+        new = self._path.with_suffix(".new")
+        with new.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        sync_directory(self._path.parent)
+
+    def _read_into(self, mine: Trust) -> str:
+        try:
+            text = self._path.read_text()
+            mine.merge(Trust.from_json(text))
+            return text
+        except FileNotFoundError:
+            return ""
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            _LOG.error("trust_file_unreadable", path=str(self._path), error=repr(error))
+            return ""
+
+    @contextmanager
+    def _lock(self) -> Iterator[bool]:
+        """Whether the file may be written within."""
+        with self._path.with_suffix(".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True

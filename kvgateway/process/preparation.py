@@ -1,0 +1,120 @@
+"""What must be true before the first request: one store, a clock, and no intent forgotten.
+
+The supervisor does this once, before it starts workers, and the last part again whenever a worker
+has died.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from kvgateway.homes import identity
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.trust import ALL, Trust
+from kvgateway.state.ports import Intent, Machine, RepairQueue, RepairTask
+from tandem.backends.port import Backend
+from tandem.core.reply import Found, Side
+from tandem.runtime import logs
+from tandem.runtime.randomness import Entropy
+
+_LOG = logs.get("preparation")
+LOOK_DEADLINE_S = 5.0
+LOOK_PAUSE_S = 0.5
+QUEUE_GROUP_MAX = 1000
+PINNED_MAX = 100_000
+"""Queued repairs that are pinned one by one at a start; with more, reads ask the queue."""
+Pin: TypeAlias = Callable[[Sequence[Intent]], Awaitable[None]]
+"""`Machine.pin`, for whoever must not stand still while another process is inside a transaction."""
+
+
+class Leftover(Protocol):
+    """What a dead worker left in its journal."""
+
+    @property
+    def intents(self) -> Sequence[Intent]:
+        """Its intents that were not done."""
+        ...
+
+    async def drop(self) -> None:
+        """Removes them from the journal: they are in the repair queue, durably."""
+        ...
+
+    def release(self) -> None:
+        """Leaves them for a later try."""
+        ...
+
+
+async def agree_on_store(
+    homes: Mapping[Side, Backend], kept: str, entropy: Entropy, time: HomeTime, trust: Trust
+) -> str:
+    """The store id, which is `kept` if this gateway has one; else it is found in the homes, or at
+    the very first start made and written to both.
+
+    Waits for homes that do not answer as long as nothing can be decided without them, and learns
+    the homes' time meanwhile. A home that is empty though the store is not new lacks everything:
+    `trust` is told. An id that was given counts once no other gateway, which may be starting at the
+    same time, can give another one any more. Raises ConfigurationError when the homes belong to
+    different stores.
+    """
+    fresh, nonce = entropy.token(16).hex(), entropy.token(8)
+    while True:
+        replies = await identity.look(homes, LOOK_DEADLINE_S, time)
+        verdict = identity.judge(kept, fresh, replies)
+        given = verdict.empty if verdict.store_id else ()
+        for side in given:
+            if verdict.store_id != fresh:
+                trust.missed(side, ALL, time.now_us())
+            await identity.give(
+                homes[side], replies[side], verdict.store_id, nonce, LOOK_DEADLINE_S,
+                again=bool(kept),
+            )  # fmt: skip
+        for side, reply in replies.items():
+            if isinstance(reply, Found):
+                await identity.note_life(trust, homes[side], reply, LOOK_DEADLINE_S)
+        usable = [side for side, objection in verdict.barred.items() if not objection]
+        if usable and (kept or len(usable) == len(homes)):
+            return verdict.store_id
+        if given:
+            await asyncio.sleep(max(identity.give_age_max_us(homes[s]) for s in given) / 1e6)
+        else:
+            _LOG.warning("waiting_for_homes", why={s.value: o for s, o in verdict.barred.items()})
+            await asyncio.sleep(LOOK_PAUSE_S)
+
+
+async def recover_intents(leftovers: Sequence[Leftover], queue: RepairQueue, pin: Pin) -> int:
+    """Makes the intents of dead workers repair tasks and wanted versions; how many those were.
+
+    In this order, so that dying in between forgets nothing: queued, pinned, dropped. They have
+    waited since they were minted. What the dead had taken from the queue is free again. What a
+    queue that fails (OSError) has not taken is left for a later try.
+    """
+    recovered = 0
+    left = list(leftovers)
+    try:
+        while left:
+            await _recover(left[0].intents, queue, pin)
+            await left[0].drop()
+            recovered += len(left.pop(0).intents)
+    finally:
+        for leftover in left:
+            leftover.release()
+    await queue.free()
+    return recovered
+
+
+async def _recover(intents: Sequence[Intent], queue: RepairQueue, pin: Pin) -> None:
+    for start in range(0, len(intents), QUEUE_GROUP_MAX):
+        group = intents[start : start + QUEUE_GROUP_MAX]
+        tasks = [RepairTask(i.key, i.version, tuple(Side)) for i in group]
+        await queue.add(tasks, due_us=max(i.version.time_us for i in group))
+        await pin(group)
+
+
+async def pin_queue(queue: RepairQueue, machine: Machine, pinned_max: int = PINNED_MAX) -> None:
+    """What is queued is wanted by reads again, as it was before the restart."""
+    queued = await queue.sample(pinned_max + 1)
+    intents = [Intent(one.task.key, one.task.version) for one in queued[:pinned_max]]
+    for start in range(0, len(intents), QUEUE_GROUP_MAX):
+        machine.pin(intents[start : start + QUEUE_GROUP_MAX])
+    if len(queued) > pinned_max:
+        machine.note_spill()

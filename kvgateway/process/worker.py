@@ -1,0 +1,216 @@
+"""The composition of one worker process: builds its objects, serves, drains.
+
+Started by the supervisor as `python -m kvgateway.process.worker`, with a `Post` in front of the
+gateway's own flags.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from kvgateway.access.caller import Inside
+from kvgateway.access.charged import ChargedKeyValues
+from kvgateway.access.configured import configured_policy
+from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.quotas import Quotas, Refusals
+from kvgateway.data_path.build import DataPath, build_data_path
+from kvgateway.homes.home_time import ReckonedClock
+from kvgateway.http.binding.door import BindingDoor
+from kvgateway.http.bodies import BodyRoom
+from kvgateway.http.pages import Pages
+from kvgateway.http.rest import RestApp
+from kvgateway.http.site import Site
+from kvgateway.metrics import QuotaMetrics, show_data_path, show_entrance, show_homes, show_repair
+from kvgateway.operations import GatewayOperations
+from kvgateway.process.heartbeat import beat
+from kvgateway.process.places import Places
+from kvgateway.process.post import Post
+from kvgateway.registry.namespace_changes import Namespaces
+from kvgateway.registry.tokens import Tokens
+from kvgateway.rpc.failures import Failures
+from kvgateway.rpc.server import RpcServer
+from kvgateway.settings import GatewaySettings
+from tandem.runtime import logs, open_files, serve
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.httpd import HttpLimits, Server
+from tandem.runtime.settings import load, read_sources
+from tandem.runtime.snapshots import SnapshotWriter
+from tandem.runtime.telemetry import Metrics
+
+_LOG = logs.get("worker")
+TASKS_MAX = 32
+SNAPSHOT_S = 1.0
+
+
+def main() -> int:
+    """Runs one worker; returns the exit status."""
+    post, arguments = Post.taken_from(sys.argv[1:])
+    environment: Mapping[str, str] = os.environ  # noqa: TID251 - a main is where it comes in
+    settings = load(
+        GatewaySettings, "gateway", read_sources(arguments, environment, "gateway")
+    ).settings
+    log_state = logs.configure(
+        SystemClock(), level=settings.log_level.value, form=settings.log_format
+    )
+    otlp = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return serve.run(lambda process: _work(post, settings, process, log_state, otlp), _LOG)
+
+
+async def _work(
+    post: Post,
+    settings: GatewaySettings,
+    process: serve.Process,
+    log_state: logs.Logs,
+    otlp: str | None,
+) -> int:
+    clock = SystemClock()
+    places = Places(settings.data)
+    metrics = _metrics(clock, otlp)
+    tasks = serve.Tasks(TASKS_MAX, _LOG)
+    tasks.start("heartbeat", beat(post.pipe, process.stop))
+    path = await build_data_path(post, settings, places, clock, metrics)
+    failures = Failures(_LOG)
+    _show(metrics, path, failures, log_state)
+    await path.keeper.round()
+    await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
+    for name, work in path.loops().items():
+        tasks.start(name, work)
+    snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
+    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
+    show_entrance(metrics, entrance.counters)
+    room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
+    rpc = RpcServer(entrance, reckoned, failures)
+    site = Site(
+        Pages(lambda: _unready(path, process), places.metrics, clock),
+        BindingDoor(entrance, reckoned, room),
+        settings.kv_host_suffix,
+        RestApp(entrance, reckoned, room),
+    )
+    http = Server(site, _http_limits(), clock, _LOG)
+    await rpc.start(str(settings.grpc_address))
+    await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
+    for namespace, socket in _sockets(post, settings).items():
+        await http.listen_unix(socket, site.of(namespace))
+    await rpc.set_ready(True)
+    _LOG.info("ready", slot=post.slot, grpc=str(settings.grpc_address))
+    await process.stop.wait()
+    await rpc.stop(settings.drain_s / 2)
+    await http.drain(settings.drain_s / 4)
+    await path.drain(settings.drain_s / 4)
+    await tasks.drain(0.0)
+    await path.aclose()
+    await asyncio.to_thread(metrics.close, 1.0)
+    _LOG.info("stopped", slot=post.slot)
+    return 0
+
+
+def _http_limits() -> HttpLimits:
+    """Connections may take half of the files, so that the homes and the journal always find one."""
+    limits = HttpLimits()
+    files = open_files.raise_limit()
+    return replace(limits, connections_max=min(limits.connections_max, files // 2))
+
+
+def _sockets(post: Post, settings: GatewaySettings) -> Mapping[str, Path]:
+    """Namespaces and their Unix sockets. One listener has such a socket, unlike a port: the first
+    worker serves them all."""
+    if post.slot != 0 or not settings.kv_sockets:
+        return {}
+    directory = Path(settings.kv_sockets)
+    directory.mkdir(parents=True, exist_ok=True)
+    return {name: directory / f"{name}.sock" for name in settings.socket_namespaces()}
+
+
+def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
+    """Exported to `otlp` where that can be; the variable may be set for other programs."""
+    try:
+        return Metrics("kvgateway", clock, otlp)
+    except ImportError:
+        _LOG.warning(
+            "otlp_not_installed",
+            effect="metrics are on the HTTP port only; pip install 'tandem-kv[otlp]' exports them",
+        )
+        return Metrics("kvgateway", clock)
+
+
+def _entrance(
+    post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock, refusals: Refusals
+) -> GatewayEntrance:
+    """What every front door of this worker lets its callers in through."""
+    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
+    inside = Inside(
+        keyvalues_of=lambda grant: ChargedKeyValues(
+            path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
+        ),
+        namespaces=Namespaces(
+            registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+        ),
+        tokens=Tokens(
+            records=path.tokens, writer=path.writer, time=path.time, entropy=path.entropy
+        ),
+        operations=_operations(post, settings, path),
+        registry=path.registry,
+        lookups=path.lookups,
+    )
+    return GatewayEntrance(configured_policy(settings), inside, path.tokens, path.time, clock)
+
+
+def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> GatewayOperations:
+    return GatewayOperations(
+        guards=path.guards,
+        labels=path.homes.labels,
+        time=path.time,
+        trust=path.trust,
+        queue=path.queue,
+        repair=path.repair,
+        switches=path.switches,
+        apply_switches=path.keeper.apply_switches,
+        journal=path.journal,
+        namespaces_equal=path.registry.equal,
+        gateway_id=post.gateway_id.hex(),
+        workers=post.workers,
+        prefix=settings.s3_prefix,
+    )
+
+
+def _unready(path: DataPath, process: serve.Process) -> str:
+    if process.stop.is_set():
+        return "stopping"
+    if not path.registry.ready:
+        return "the namespaces are not known yet"
+    if not path.time.known():
+        return "neither home was heard lately"
+    return ""
+
+
+def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.Logs) -> None:
+    show_homes(metrics, path.guards)
+    show_data_path(metrics, path.writer, path.reader, path.inbox)
+    show_repair(metrics, path.repair)
+    metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
+    metrics.counted("tandem_bugs", "requests that failed unexpectedly", lambda: failures.count)
+    metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
+    metrics.counted(
+        "tandem_quota_memory_emptied", "times that the memory of quotas was full",
+        lambda: path.quota_memory.emptied,
+    )  # fmt: skip
+    path.keeper.show_queue(metrics)
+
+
+async def _snapshots(
+    metrics: Metrics, writer: SnapshotWriter, clock: SystemClock, log_state: logs.Logs
+) -> None:
+    """Leaves this worker's metrics where every worker's HTTP page finds them."""
+    while True:
+        text = await asyncio.to_thread(metrics.prometheus)
+        writer.write(text, clock.now_us())
+        log_state.tick()
+        await asyncio.sleep(SNAPSHOT_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

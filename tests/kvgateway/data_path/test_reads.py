@@ -1,0 +1,275 @@
+"""Reads in virtual time: who answers when, who joins whom, and what is noticed afterwards."""
+
+import asyncio
+
+import pytest
+
+from kvgateway.data_path.reads import ReadBounds
+from kvgateway.state.ports import RepairTask
+from tandem.core.envelope import seal
+from tandem.core.record import Record
+from tandem.core.reply import Side
+from tandem.core.request import Put, Read, ReadResult
+from tandem.core.version import NO_VERSION, Version
+from tandem.errors import Overloaded, TandemError, Unavailable
+from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
+
+READ = Read(KEY)
+PAST_CACHE = Read(KEY, cache_ttl_s=0)
+
+
+def _value(gateway: TimedGateway, ms: int = 0, text: bytes = b"value") -> Record:
+    """A value written `ms` after five seconds ago."""
+    return seal(Version.at(gateway.clock.now_us() - 5_000_000 + ms * 1000), text)
+
+
+def _asked(gateway: TimedGateway, read: Read = READ) -> "asyncio.Future[ReadResult]":
+    answer = gateway.reader.read([read])[0]
+    assert isinstance(answer, asyncio.Future)
+    return answer
+
+
+async def _timed(gateway: TimedGateway, read: Read = READ) -> tuple[float, ReadResult]:
+    """How long a read takes, and what it finds."""
+    began_s = gateway.loop.time()
+    answer = gateway.reader.read([read])[0]
+    if isinstance(answer, TandemError):
+        raise answer
+    result = answer if isinstance(answer, ReadResult) else await answer
+    return round(gateway.loop.time() - began_s, 6), result
+
+
+@in_virtual_time
+async def test_the_first_record_answers_and_the_slower_reply_is_only_compared() -> None:
+    gateway = TimedGateway()
+    record = _value(gateway)
+    await gateway.hold(record)
+    gateway.s3.takes(3.0)
+    assert await _timed(gateway) == (0.005, ReadResult(record, record.version))
+    assert gateway.reader.under_way == 1
+    await asyncio.sleep(3.0)
+    assert gateway.reader.under_way == 0
+    assert await gateway.queued() == []
+
+
+@in_virtual_time
+async def test_a_miss_waits_for_the_other_home_and_is_repaired() -> None:
+    gateway = TimedGateway()
+    record = _value(gateway)
+    await gateway.hold(record, Side.S3)
+    gateway.s3.takes(0.02)
+    assert await _timed(gateway) == (0.02, ReadResult(record, record.version))
+    await gateway.inbox.drained()
+    assert await gateway.queued() == [RepairTask(KEY, record.version, (Side.KVSP,))]
+
+
+@in_virtual_time
+async def test_a_miss_in_both_homes_is_remembered_for_a_second_from_when_it_was_asked() -> None:
+    gateway = TimedGateway()
+    gateway.s3.takes(0.8)
+    assert await _timed(gateway) == (0.8, ReadResult(None))
+    assert await _timed(gateway) == (0.0, ReadResult(None, cached=True))
+    await asyncio.sleep(0.3)
+    assert (await _timed(gateway))[0] == 0.005
+
+
+@in_virtual_time
+async def test_a_miss_that_one_home_alone_has_seen_is_said_to_be_so_and_not_remembered() -> None:
+    gateway = TimedGateway()
+    gateway.s3.takes(60.0)
+    assert await _timed(gateway) == (5.0, ReadResult(None, unconfirmed=True))
+    assert (await _timed(gateway))[0] == 0.005
+
+
+@in_virtual_time
+async def test_a_miss_in_doubt_does_not_hide_what_the_machine_has_read_before() -> None:
+    gateway = TimedGateway()
+    record = _value(gateway)
+    await gateway.hold(record, Side.KVSP)
+    await _timed(gateway)
+    gateway.kvsp.takes(0.1, DOWN)
+    found_s, result = await _timed(gateway, PAST_CACHE)
+    assert found_s == 0.1
+    assert result.record == record
+    assert result.stale
+
+
+@in_virtual_time
+async def test_of_two_homes_that_are_behind_neither_answers_first() -> None:
+    gateway = TimedGateway()
+    gateway.trust.late = (Side.KVSP, Side.S3)
+    older, newer = _value(gateway), _value(gateway, 5)
+    await gateway.hold(older, Side.KVSP)
+    await gateway.hold(newer, Side.S3)
+    gateway.s3.takes(0.3)
+    assert await _timed(gateway) == (0.3, ReadResult(newer, newer.version))
+    gateway.s3.takes(0.3, DOWN)
+    took_s, result = await _timed(gateway, PAST_CACHE)
+    assert (took_s, result.version) == (0.3, newer.version), "never below what was shown"
+
+
+@in_virtual_time
+async def test_nobody_goes_back_behind_a_stale_answer() -> None:
+    gateway = TimedGateway()
+    older, newer = _value(gateway), _value(gateway, 5)
+    await gateway.hold(older)
+    await _timed(gateway)
+    await gateway.hold(newer, Side.S3)
+    gateway.trust.late = (Side.S3,)
+    gateway.kvsp.takes(0.1, DOWN)
+    _, result = await _timed(gateway, PAST_CACHE)
+    assert (result.record, result.stale) == (newer, True)
+    took_s, result = await _timed(gateway)
+    assert took_s == 0.005, "what was stale must not be served from memory as if it were fresh"
+    assert result.record == newer
+
+
+@in_virtual_time
+async def test_both_homes_down_answers_from_memory_what_is_stale_or_own() -> None:
+    gateway = TimedGateway()
+    record = _value(gateway)
+    await gateway.hold(record)
+    for _ in range(2):
+        gateway.kvsp.takes(0.1, DOWN)
+        gateway.s3.takes(0.2, DOWN)
+    with pytest.raises(Unavailable, match="kvsp: unreachable: it is down; s3: unreachable"):
+        await _timed(gateway)
+    gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
+    await asyncio.sleep(0.1)
+    assert await _timed(gateway, PAST_CACHE) == (
+        0.2,
+        ReadResult(record, record.version, cached=True, stale=True),
+    )
+
+
+@in_virtual_time
+async def test_readers_of_one_key_share_one_race() -> None:
+    gateway = TimedGateway()
+    await gateway.hold(_value(gateway))
+    gateway.kvsp.takes(0.5)
+    gateway.s3.takes(1.0)
+    first = _asked(gateway)
+    await asyncio.sleep(0.3)
+    second = _asked(gateway)
+    assert await first == await second
+    assert round(gateway.loop.time(), 6) == 0.5
+    assert (gateway.kvsp.calls, gateway.s3.calls) == (1, 1)
+
+
+@in_virtual_time
+async def test_who_wants_more_than_a_race_does_begins_another() -> None:
+    gateway = TimedGateway()
+    older, newer = _value(gateway), _value(gateway, 5)
+    await gateway.hold(older)
+    gateway.kvsp.takes(0.5)
+    gateway.s3.takes(0.5)
+    first = _asked(gateway)
+    await asyncio.sleep(0.1)
+    await gateway.hold(newer, Side.S3)
+    assert (await _asked(gateway, Read(KEY, newer.version))).record == newer
+    assert round(gateway.loop.time(), 6) == 0.105
+    assert (gateway.kvsp.calls, gateway.s3.calls) == (2, 2)
+    assert (await first).version >= older.version
+
+
+@in_virtual_time
+async def test_an_own_write_that_one_home_lacks_is_waited_for_even_without_its_payload() -> None:
+    gateway = TimedGateway()
+    older = _value(gateway)
+    await gateway.hold(older)
+    gateway.s3.takes(0.1, DOWN)
+    (written,) = gateway.writer.write([Put(KEY, bytes(100_000))])
+    assert isinstance(written, asyncio.Future)
+    version = (await written).version
+    gateway.kvsp.takes(1.0)
+    took_s, result = await _timed(gateway)
+    assert (took_s, result.version) == (1.0, version)
+    gateway.kvsp.takes(1.0, DOWN)
+    with pytest.raises(Unavailable, match="s3: holds only an older version"):
+        await _timed(gateway)
+
+
+@in_virtual_time
+async def test_an_own_write_is_read_from_memory_at_once() -> None:
+    gateway = TimedGateway()
+    (written,) = gateway.writer.write([Put(KEY, b"mine")])
+    assert isinstance(written, asyncio.Future)
+    version = (await written).version
+    took_s, result = await _timed(gateway, Read(KEY, version))
+    assert took_s == 0.0
+    assert result.record is not None
+    assert result.record.value == b"mine"
+
+
+@in_virtual_time
+async def test_a_caller_that_goes_away_does_not_end_the_race() -> None:
+    gateway = TimedGateway()
+    record = _value(gateway)
+    await gateway.hold(record)
+    gateway.kvsp.takes(0.5)
+    gateway.s3.takes(1.0)
+    first, second = _asked(gateway), _asked(gateway)
+    await asyncio.sleep(0.1)
+    first.cancel()
+    assert (await second).record == record
+    assert await _timed(gateway) == (0.0, ReadResult(record, record.version, cached=True))
+
+
+@in_virtual_time
+async def test_a_slower_reply_that_is_newer_moves_the_cache_on_and_is_repaired() -> None:
+    gateway = TimedGateway()
+    older, newer = _value(gateway), _value(gateway, 5)
+    await gateway.hold(older)
+    await gateway.hold(newer, Side.S3)
+    gateway.s3.takes(0.2)
+    assert (await _timed(gateway))[1].record == older
+    await asyncio.sleep(0.3)
+    assert (await _timed(gateway))[1].record == newer
+    assert await gateway.queued() == [RepairTask(KEY, newer.version, (Side.KVSP,))]
+
+
+@in_virtual_time
+async def test_a_cache_entry_serves_for_its_lifetime() -> None:
+    gateway = TimedGateway(reads=ReadBounds(cache_ttl_s=8))
+    await gateway.hold(_value(gateway))
+    await _timed(gateway)
+    await asyncio.sleep(6.9)
+    assert (await _timed(gateway))[1].cached
+    assert (await _timed(gateway, Read(KEY, cache_ttl_s=5)))[0] == 0.005
+    await asyncio.sleep(8.1)
+    assert not (await _timed(gateway))[1].cached
+
+
+@in_virtual_time
+async def test_entries_of_one_moment_expire_one_after_the_other() -> None:
+    gateway = TimedGateway(reads=ReadBounds(cache_ttl_s=80))
+    reads = [Read(KEY._replace(name=f"user/{number}")) for number in range(200)]
+    version = gateway.machine.mint([(KEY, NO_VERSION)], gateway.time.now_us())[0]
+    for read in reads:
+        record = seal(version, b"value")
+        now_us = gateway.time.now_us()
+        gateway.machine.fill(read.key, record, now_us, now_us)
+
+    def served() -> int:
+        return sum(isinstance(answer, ReadResult) for answer in gateway.reader.read(reads))
+
+    counts = []
+    for pause_s in (70.0, 2.5, 2.5, 2.5, 2.6):
+        await asyncio.sleep(pause_s)
+        counts.append(served())
+    assert counts[0] == 200
+    assert counts[-1] == 0
+    assert counts == sorted(set(counts), reverse=True)
+
+
+@in_virtual_time
+async def test_at_the_bound_a_read_is_refused_and_memory_still_answers() -> None:
+    gateway = TimedGateway(reads=ReadBounds(flights_max=1))
+    record = _value(gateway)
+    gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
+    gateway.kvsp.takes(1.0)
+    running = _asked(gateway, Read(KEY._replace(name="other")))
+    refused = gateway.reader.read([Read(KEY._replace(name="third"))])[0]
+    assert isinstance(refused, Overloaded)
+    assert (await _timed(gateway))[1].record == record
+    assert (await running).version == NO_VERSION

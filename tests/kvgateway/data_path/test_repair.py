@@ -1,0 +1,164 @@
+"""Repair: what is taken and when, and how soon drift is gone once a home is back."""
+
+import asyncio
+
+from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.state.memory import MemoryMachine
+from kvgateway.state.memory_queue import MemoryQueue
+from kvgateway.state.ports import RepairTask
+from kvgateway.state.switches import HomeSwitch
+from tandem.backends.heal import Healed, LeftToSweep
+from tandem.core.envelope import seal
+from tandem.core.key import Key
+from tandem.core.reply import Failed, Found, Missing, Reason, Side
+from tandem.core.version import Version
+from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
+from tests.sim.loop import VirtualClock, current, run
+
+
+class Repairing:
+    """A repair worker over two homes; S3 lacks what `lack` names."""
+
+    def __init__(self, rule: RepairRule = RepairRule()) -> None:  # noqa: B008
+        self.pair = Pair(VirtualClock(current()))
+        self.pair.admit()
+        self.queue = MemoryQueue()
+        self.worker = RepairWorker(
+            homes=self.pair.guards, queue=self.queue, time=self.pair.time, entropy=Numbers(),
+            machine=MemoryMachine(
+                gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51
+            ),
+            rule=rule, monotonic_us=self.pair.clock.monotonic_us,
+        )  # fmt: skip
+
+    async def lack(self, *names: str) -> None:
+        now_us = self.pair.clock.now_us()
+        version = Version.at(now_us)
+        for name in names:
+            key = Key(NAMESPACE, name)
+            await self.pair.kvsp.memory.put_if_newer(key, seal(version, b"value"), 1.0)
+            await self.queue.add([RepairTask(key, version, (Side.S3,))], now_us)
+
+    async def heartbeats(self) -> None:
+        """As the keeper sends them."""
+        while True:
+            for side, home in self.pair.homes.items():
+                failed = None if home.answer is None else home.answer()
+                now_us = self.pair.clock.now_us()
+                self.pair.guards[side].heard(failed or Missing(now_us))
+                if failed is None:
+                    self.pair.time.observe(side, now_us)
+            await asyncio.sleep(1.0)
+
+    async def depth(self) -> int:
+        return (await self.queue.stats()).depth
+
+
+def test_a_round_heals_what_is_due() -> None:
+    async def heal() -> None:
+        repairing = Repairing()
+        await repairing.lack("a", "b")
+        assert await repairing.worker.round()
+        assert await repairing.depth() == 0
+        for name in "ab":
+            held = await repairing.pair.held(Key(NAMESPACE, name))
+            assert isinstance(held[Side.S3], Found)
+        assert repairing.worker.counters.copied == 2
+
+    run(heal())
+
+
+def test_nothing_is_taken_while_a_home_is_out() -> None:
+    async def rounds() -> None:
+        repairing = Repairing()
+        await repairing.lack("a")
+        guard = repairing.pair.guards[Side.S3]
+        for switch in (HomeSwitch(False, True), HomeSwitch(True, False)):
+            guard.switch = switch
+            assert not await repairing.worker.round()
+        guard.switch, guard.barred = HomeSwitch(), "it belongs to another store"
+        assert not await repairing.worker.round()
+        assert repairing.pair.s3.calls == []
+        [queued] = await repairing.queue.sample(1)
+        assert queued.attempts == 0
+
+    run(rounds())
+
+
+def test_pauses_double_up_to_the_most() -> None:
+    async def pauses() -> list[float]:
+        repairing = Repairing()
+        repairing.pair.s3.down(Failed(Reason.NOT_STARTED))  # a failure that opens no breaker
+        await repairing.lack("a")
+        found = []
+        for _ in range(6):
+            assert await repairing.worker.round()
+            [queued] = await repairing.queue.sample(1)
+            now_us = repairing.pair.clock.now_us()
+            found.append((queued.due_us - now_us) / 1e6)
+            await asyncio.sleep(found[-1])
+            repairing.pair.admit()
+        return found
+
+    middle = 0.1 + 0.9 * 0.5
+    assert run(pauses()) == [step * middle for step in (1, 2, 4, 8, 10, 10)]
+
+
+def test_what_needs_a_person_is_left_to_one() -> None:
+    async def park() -> None:
+        repairing = Repairing()
+        repairing.pair.s3.down(Failed(Reason.FOREIGN, "not ours"))
+        await repairing.lack("a")
+        assert await repairing.worker.round()
+        stats = await repairing.queue.stats()
+        assert (stats.needs_person, stats.depth_s3) == (1, 0)
+        assert not await repairing.worker.round()
+        repairing.pair.s3.up()
+        assert isinstance(await repairing.worker.heal_key(Key(NAMESPACE, "a")), Healed)
+        assert (await repairing.queue.stats()).needs_person == 0
+
+    run(park())
+
+
+def test_what_was_deleted_for_good_is_left_to_the_sweep_and_to_no_person() -> None:
+    async def leave() -> None:
+        repairing = Repairing()
+        key, now_us = Key(NAMESPACE, "zombie"), repairing.pair.clock.now_us()
+        zombie = seal(Version.at(now_us), b"value")
+        await repairing.pair.s3.memory.put_if_newer(key, zombie, 1.0)
+        repairing.pair.kvsp.memory.set_floor(NAMESPACE, Version.at(now_us + 1))
+        await repairing.queue.add([RepairTask(key, zombie.version, (Side.KVSP,))], now_us)
+        assert await repairing.worker.round()
+        stats = await repairing.queue.stats()
+        assert (stats.depth, stats.needs_person) == (0, 0)
+        assert await repairing.worker.heal_key(key) == LeftToSweep(zombie.version)
+        held = await repairing.pair.held(key)
+        assert isinstance(held[Side.KVSP], Missing)
+        assert isinstance(held[Side.S3], Found)
+
+    run(leave())
+
+
+def test_drift_is_gone_seconds_after_an_outage_of_five_minutes() -> None:
+    """Without any traffic, and with more rows than the retry budget has tokens."""
+
+    async def outage() -> None:
+        repairing = Repairing()
+        repairing.pair.s3.down()
+        names = [f"key {n}" for n in range(500)]
+        await repairing.lack(*names)
+        async with asyncio.TaskGroup() as group:
+            loops = [
+                group.create_task(repairing.heartbeats()), group.create_task(repairing.worker.run())
+            ]  # fmt: skip
+            await asyncio.sleep(300)
+            assert await repairing.depth() == 500
+            repairing.pair.s3.up()
+            began_s = current().time()
+            while await repairing.depth():
+                await asyncio.sleep(0.1)
+            assert current().time() - began_s <= 10.0
+            for loop in loops:
+                loop.cancel()
+
+    run(outage())

@@ -1,0 +1,79 @@
+"""The homes' time as a machine reckons it: never ahead of them, known only while it is heard."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvgateway.homes.home_time import DISAGREEMENT_MAX_US, FRESH_US, HomeTime, ReckonedClock
+from tandem.core.reply import Side
+from tandem.errors import Unavailable
+
+HOME_AHEAD_US = 5_000_000_000
+
+
+class Clocks:
+    """A machine whose monotonic clock and whose wall clock are set by hand."""
+
+    def __init__(self) -> None:
+        self.at_us = 0
+        self.wall_us = 0
+
+    def now_us(self) -> int:
+        return self.wall_us
+
+    def monotonic_us(self) -> int:
+        return self.at_us
+
+
+@given(st.lists(st.tuples(st.integers(1, 2_000_000), st.integers(0, 400_000)), min_size=1))
+def test_it_is_never_ahead_of_the_home_and_as_close_as_the_quickest_answer(
+    answers: list[tuple[int, int]],
+) -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    fastest_us, began_us = 1_000_000, clocks.at_us
+    for pause_us, way_back_us in answers:
+        clocks.at_us += pause_us + way_back_us
+        time.observe(Side.KVSP, clocks.at_us - way_back_us + HOME_AHEAD_US)
+        true_us = clocks.at_us + HOME_AHEAD_US
+        fastest_us = min(fastest_us, way_back_us)
+        assert time.now_us() <= true_us
+        if clocks.at_us - began_us < 30_000_000:
+            assert true_us - time.now_us() == fastest_us
+
+
+def test_a_machine_that_hears_nobody_stamps_nothing_but_still_reckons() -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    clocks.wall_us = 77
+    with pytest.raises(Unavailable, match="not known"):
+        time.now_us()
+    assert time.reckoned_us() == 77
+    time.observe(Side.S3, HOME_AHEAD_US)
+    clocks.at_us = FRESH_US + 1
+    with pytest.raises(Unavailable):
+        time.now_us()
+    assert time.now_or_zero_us() == 0
+    assert time.reckoned_us() == HOME_AHEAD_US + FRESH_US + 1
+    assert ReckonedClock(time, clocks).now_us() == time.reckoned_us()
+
+
+def test_two_homes_that_disagree_raise_the_alarm_and_the_one_ahead_counts() -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    time.observe(Side.KVSP, HOME_AHEAD_US)
+    time.observe(Side.S3, HOME_AHEAD_US + DISAGREEMENT_MAX_US)
+    assert not time.alarm()
+    time.observe(Side.S3, HOME_AHEAD_US + DISAGREEMENT_MAX_US + 1)
+    assert time.alarm()
+    assert time.now_us() == HOME_AHEAD_US + DISAGREEMENT_MAX_US + 1
+
+
+def test_a_home_whose_clock_was_set_back_is_followed_within_two_windows() -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    time.observe(Side.KVSP, HOME_AHEAD_US)
+    for _ in range(62):
+        clocks.at_us += 1_000_000
+        time.observe(Side.KVSP, clocks.at_us)
+    assert time.now_us() == clocks.at_us

@@ -1,0 +1,307 @@
+"""One store for all gateways, and no intent forgotten, whatever dies or fails in between."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.trust import Trust
+from kvgateway.process.preparation import (
+    LOOK_PAUSE_S,
+    QUEUE_GROUP_MAX,
+    Pin,
+    agree_on_store,
+    pin_queue,
+    recover_intents,
+)
+from kvgateway.state.memory import MemoryMachine
+from kvgateway.state.memory_queue import MemoryQueue
+from kvgateway.state.ports import Intent, RepairTask
+from tandem.backends.memory import MemoryHome
+from tandem.backends.store_id import STORE_ID_KEY, shown
+from tandem.core.key import Key
+from tandem.core.reply import Failed, Side
+from tandem.core.version import Version
+from tandem.errors import ConfigurationError
+from tests.kvgateway.two_homes import DOWN, NAMESPACE, Numbers, Pair
+from tests.sim.loop import EPOCH_US, VirtualClock, current, run
+
+STUCK = Intent(Key(NAMESPACE, "stuck"), Version.at(EPOCH_US + 9))
+INTENTS = [Intent(Key(NAMESPACE, f"key {n}"), Version.at(EPOCH_US + n)) for n in range(5)]
+
+
+def memory() -> MemoryMachine:
+    return MemoryMachine(gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51)
+
+
+def pinning(machine: MemoryMachine) -> Pin:
+    """Its `pin`, for one who awaits it."""
+
+    async def pin(intents: Sequence[Intent]) -> None:
+        machine.pin(intents)
+
+    return pin
+
+
+@dataclass
+class LeftBehind:
+    """A dead worker's journal."""
+
+    intents: list[Intent] = field(default_factory=lambda: list(INTENTS))
+    fate: str = "held"
+
+    async def drop(self) -> None:
+        self.fate = "dropped"
+
+    def release(self) -> None:
+        self.fate = "released"
+
+
+@dataclass
+class UndroppableLeft(LeftBehind):
+    """A journal on a disk that refuses."""
+
+    async def drop(self) -> None:
+        raise OSError("read-only file system")
+
+
+class CountingQueue(MemoryQueue):
+    """A queue that remembers how many tasks came at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: list[int] = []
+
+    async def add(self, tasks: Sequence[RepairTask], due_us: int) -> None:
+        self.groups.append(len(tasks))
+        await super().add(tasks, due_us)
+
+
+class RefusingQueue(MemoryQueue):
+    """A queue whose disk is full."""
+
+    async def add(self, tasks: object, due_us: int) -> None:
+        raise OSError("no space is left")
+
+
+@pytest.mark.parametrize("head_start_s", [0.0, 0.01, 0.05, 0.5, 1.0, 1.9, 3.0])
+@pytest.mark.parametrize("slowest", [0, 1])
+def test_two_first_starts_at_once_end_with_one_store(head_start_s: float, slowest: int) -> None:
+    async def start(pair: Pair, number: int) -> str:
+        if number:
+            await asyncio.sleep(head_start_s)
+        entropy = Numbers()
+        for _ in range(number):
+            entropy.token(8)
+        time = HomeTime(pair.clock)
+        return await agree_on_store(pair.homes, "", entropy, time, Trust())
+
+    async def both() -> None:
+        pair = Pair(VirtualClock(current()))
+        pair.kvsp.delay_s, pair.s3.delay_s = 0.02, 0.3
+        ids = await asyncio.gather(start(pair, slowest), start(pair, 1 - slowest))
+        held = await pair.held(STORE_ID_KEY)
+        assert {*ids, *map(shown, held.values())} == {ids[0]}
+
+    run(both())
+
+
+def test_a_first_start_waits_for_the_second_home() -> None:
+    async def start() -> None:
+        pair = Pair(VirtualClock(current()))
+        pair.s3.down()
+        current().call_later(60.0, pair.s3.up)
+        store_id = await agree_on_store(pair.homes, "", Numbers(), pair.time, Trust())
+        assert 60.0 < current().time() < 65.0
+        assert shown((await pair.held(STORE_ID_KEY))[Side.S3]) == store_id
+
+    run(start())
+
+
+def test_a_home_that_reads_but_refuses_the_id_is_not_hammered() -> None:
+    async def start() -> None:
+        pair = Pair(VirtualClock(current()))
+        pair.s3.write_answer = _refused
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(30):
+                await agree_on_store(pair.homes, "", Numbers(), pair.time, Trust())
+        assert pair.s3.calls.count("put") <= 30
+
+    run(start())
+
+
+@pytest.mark.parametrize("lost", list(Side))
+def test_a_gateway_that_joins_while_a_home_is_rebuilt_knows_what_it_lacks(lost: Side) -> None:
+    async def join() -> None:
+        pair = Pair(VirtualClock(current()))
+        before, meanwhile, joined = Trust(), Trust(), Trust()
+        store_id = await agree_on_store(pair.homes, "", Numbers(), pair.time, before)
+        assert before.behind(NAMESPACE) == ()
+        await asyncio.sleep(1000.0)
+        pair.homes[lost].memory = MemoryHome(lost, pair.clock)
+        entropy = Numbers()
+        entropy.token(8)
+        await agree_on_store(pair.homes, store_id, entropy, pair.time, meanwhile)
+        rebuilt_us = pair.clock.now_us()
+        await asyncio.sleep(100.0)
+        assert await agree_on_store(pair.homes, "", Numbers(), pair.time, joined) == store_id
+        for trust in (meanwhile, joined):
+            assert trust.behind(NAMESPACE) == (lost,)
+            trust.crawled(NAMESPACE, rebuilt_us - 10_000_000)
+            assert trust.behind(NAMESPACE) == (lost,)
+            trust.crawled(NAMESPACE, rebuilt_us + 1)
+            assert trust.behind(NAMESPACE) == ()
+
+    run(join())
+
+
+def _refused() -> Failed:
+    return DOWN
+
+
+def test_intents_become_tasks_and_wanted_versions() -> None:
+    async def recover() -> None:
+        queue, machine, left = MemoryQueue(), memory(), LeftBehind()
+        assert await recover_intents([left], queue, pinning(machine)) == len(INTENTS)
+        assert left.fate == "dropped"
+        for intent, known in zip(
+            INTENTS, machine.lookup([i.key for i in INTENTS], EPOCH_US), strict=True
+        ):
+            assert await queue.wanted(intent.key) == intent.version
+            assert known is not None
+            assert known.pinned
+
+    run(recover())
+
+
+def test_a_queue_that_refuses_leaves_intents_for_a_later_try() -> None:
+    async def recover() -> None:
+        lefts = [LeftBehind(), LeftBehind()]
+        with pytest.raises(OSError, match="no space"):
+            await recover_intents(lefts, RefusingQueue(), pinning(memory()))
+        assert [left.fate for left in lefts] == ["released"] * 2
+
+    run(recover())
+
+
+def test_more_rows_than_may_be_pinned_are_asked_for() -> None:
+    async def pin(rows_pinned: int) -> tuple[int, bool]:
+        queue, machine = MemoryQueue(), memory()
+        await queue.add([RepairTask(i.key, i.version, (Side.S3,)) for i in INTENTS], EPOCH_US)
+        await pin_queue(queue, machine, rows_pinned)
+        known = machine.lookup([i.key for i in INTENTS], EPOCH_US)
+        return sum(one is not None for one in known), machine.spilled()
+
+    assert [run(pin(most)) for most in (4, 5, 6)] == [(4, True), (5, False), (5, False)]
+
+
+@pytest.mark.parametrize("down", list(Side))
+def test_a_gateway_that_knows_its_store_starts_with_one_home(down: Side) -> None:
+    async def start() -> None:
+        pair = Pair(VirtualClock(current()))
+        store_id = await agree_on_store(pair.homes, "", Numbers(), pair.time, Trust())
+        pair.homes[down].down()
+        began_s, trust = current().time(), Trust()
+        assert await agree_on_store(pair.homes, store_id, Numbers(), pair.time, trust) == store_id
+        assert current().time() == began_s
+        assert trust.behind(NAMESPACE) == ()
+
+    run(start())
+
+
+def test_a_gateway_that_knows_its_store_waits_while_both_homes_are_down() -> None:
+    async def start() -> None:
+        pair = Pair(VirtualClock(current()))
+        store_id = await agree_on_store(pair.homes, "", Numbers(), pair.time, Trust())
+        for home in pair.homes.values():
+            home.down()
+        began_s = current().time()
+        current().call_later(30.0, pair.kvsp.up)
+        assert await agree_on_store(pair.homes, store_id, Numbers(), pair.time, Trust()) == store_id
+        assert 30.0 <= current().time() - began_s <= 30.0 + LOOK_PAUSE_S
+
+    run(start())
+
+
+@pytest.mark.parametrize("foreign", list(Side))
+def test_a_gateway_whose_home_belongs_to_another_store_uses_the_other_one(foreign: Side) -> None:
+    async def start() -> None:
+        pair, other = (Pair(VirtualClock(current())) for _ in range(2))
+        ours = await agree_on_store(pair.homes, "", Numbers(), pair.time, Trust())
+        entropy = Numbers()
+        entropy.token(16)
+        theirs = await agree_on_store(other.homes, "", entropy, other.time, Trust())
+        assert ours != theirs
+        mixed = {**pair.homes, foreign: other.homes[foreign]}
+        assert await agree_on_store(mixed, ours, Numbers(), pair.time, Trust()) == ours
+        assert shown((await other.held(STORE_ID_KEY))[foreign]) == theirs
+        with pytest.raises(ConfigurationError, match="different stores"):
+            await agree_on_store(mixed, "", Numbers(), pair.time, Trust())
+
+    run(start())
+
+
+def test_two_emptied_homes_of_a_known_store_are_given_its_id_again_and_lack_everything() -> None:
+    async def start() -> None:
+        pair, trust = Pair(VirtualClock(current())), Trust()
+        assert await agree_on_store(pair.homes, "7" * 32, Numbers(), pair.time, trust) == "7" * 32
+        assert {shown(reply) for reply in (await pair.held(STORE_ID_KEY)).values()} == {"7" * 32}
+        assert trust.behind(NAMESPACE) == tuple(Side)
+
+    run(start())
+
+
+def test_intents_of_many_dead_workers_are_recovered_in_bounded_groups() -> None:
+    async def recover() -> None:
+        queue, machine = CountingQueue(), memory()
+        many = [
+            Intent(Key(NAMESPACE, f"{number:05}"), Version.at(EPOCH_US + number))
+            for number in range(2 * QUEUE_GROUP_MAX + 1)
+        ]
+        lefts = [LeftBehind(many), LeftBehind(), LeftBehind([])]
+        assert await recover_intents(lefts, queue, pinning(machine)) == len(many) + len(INTENTS)
+        assert queue.groups == [QUEUE_GROUP_MAX, QUEUE_GROUP_MAX, 1, len(INTENTS)]
+        assert [left.fate for left in lefts] == ["dropped"] * 3
+        assert (await queue.stats()).depth == len(many) + len(INTENTS)
+
+    run(recover())
+
+
+@pytest.mark.parametrize("fails", ["pin", "drop"])
+def test_what_fails_in_the_middle_leaves_the_rest_for_a_later_try(fails: str) -> None:
+    async def recover() -> None:
+        queue, machine = MemoryQueue(), memory()
+        await queue.add([RepairTask(i.key, i.version, (Side.S3,)) for i in INTENTS], EPOCH_US)
+        await queue.take(10, EPOCH_US, 60_000_000)
+        stuck = UndroppableLeft() if fails == "drop" else LeftBehind([STUCK])
+        lefts = [LeftBehind(), stuck, LeftBehind()]
+
+        async def pin(intents: Sequence[Intent]) -> None:
+            if STUCK in intents:
+                raise KeyError("a bug")
+            machine.pin(intents)
+
+        with pytest.raises((KeyError, OSError)):
+            await recover_intents(lefts, queue, pin)
+        assert [left.fate for left in lefts] == ["dropped", "released", "released"]
+        again = [LeftBehind(left.intents) for left in lefts[1:]]
+        assert await recover_intents(again, queue, pinning(machine)) > 0
+        for left in (*lefts, *again):
+            for intent in left.intents:
+                assert await queue.wanted(intent.key) >= intent.version
+
+    run(recover())
+
+
+def test_what_the_dead_had_taken_is_free_again() -> None:
+    async def recover() -> None:
+        queue = MemoryQueue()
+        await queue.add([RepairTask(i.key, i.version, (Side.S3,)) for i in INTENTS], EPOCH_US)
+        assert len(await queue.take(10, EPOCH_US, 60_000_000)) == len(INTENTS)
+        assert await queue.take(10, EPOCH_US, 60_000_000) == []
+        await recover_intents([], queue, pinning(memory()))
+        assert len(await queue.take(10, EPOCH_US, 60_000_000)) == len(INTENTS)
+
+    run(recover())
