@@ -35,14 +35,14 @@ create table if not exists stop (
 create table if not exists word (name text primary key, value text not null) without rowid;
 """
 CRAWLS_OF_NAMESPACE_MAX: Final = 2_000
-_DAY_US: Final = 86_400 * 1_000_000
+DAY_US: Final = 86_400 * 1_000_000
 
 
 class Book:
     """Opened by one crawler at a time; ConfigurationError when the file cannot be used."""
 
     def __init__(self, path: Path, *, history_days: float = 30.0) -> None:
-        self._history_us = int(history_days * _DAY_US)
+        self._history_us = int(history_days * DAY_US)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None)

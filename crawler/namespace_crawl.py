@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawler.board import Board
-from crawler.book import Book
+from crawler.bookkeeping import Bookkeeping
 from crawler.collecting import Collector
 from crawler.crawl import Crawl
 from crawler.pace import Pace
@@ -46,7 +46,7 @@ class NamespaceCrawls:
         *,
         homes: Mapping[Side, Backend],
         plans: Plans,
-        book: Book,
+        book: Bookkeeping,
         board: Board,
         rule: CrawlRule,
         pace: Pace,

@@ -11,7 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from crawler.board import Board
-from crawler.book import Book
+from crawler.bookkeeping import Bookkeeping
 from crawler.pace import Pace
 from tandem.core.crawl_status import CrawlerStatus
 from tandem.errors import ConfigurationError, TandemError, Unauthenticated
@@ -68,7 +68,7 @@ def _answering(
 class CrawlerService(rpc.CrawlerServicer):
     """Shows and changes what the board and the book hold."""
 
-    def __init__(self, board: Board, book: Book, pace: Pace, door: Door, crawler_id: str) -> None:
+    def __init__(self, board: Board, book: Bookkeeping, pace: Pace, door: Door, crawler_id: str) -> None:
         self._board = board
         self._book = book
         self._pace = pace

@@ -45,7 +45,7 @@ from tandem.core.version import Version
 from tandem.runtime.clock import Clock
 
 CLUSTER: Final = "memory"
-"""The one cluster of the SQL side."""
+"""What the one cluster of the SQL side is called, unless it is one of several."""
 _CLOSED: Final = Failed(Reason.UNREACHABLE, "closed")
 T = TypeVar("T")
 
@@ -53,12 +53,15 @@ T = TypeVar("T")
 class MemoryHome:
     """Either home. On the KVSP side it has floors and lists whole entries, as KVSP does."""
 
-    def __init__(self, side: Side, clock: Clock, *, removes: bool = True) -> None:
+    def __init__(
+        self, side: Side, clock: Clock, *, removes: bool = True, cluster: str = CLUSTER
+    ) -> None:
         """`removes` is what the S3 side says of itself."""
+        self._cluster = cluster
         self._side = side
         self._clock = clock
         self._removes = removes
-        self._incarnation = next_incarnation("first")
+        self._incarnation = next_incarnation(f"first{cluster}")
         self._commits = 0
         self._opening = 0
         self._namespaces: dict[str, _Namespace] = {}
@@ -116,7 +119,7 @@ class MemoryHome:
 
     def _life(self, floors: Mapping[str, RangeFloors]) -> ClusterLife:
         return ClusterLife(
-            CLUSTER, self._incarnation, self._commits, floors, opening=str(self._opening)
+            self._cluster, self._incarnation, self._commits, floors, opening=str(self._opening)
         )
 
     async def raise_floor(
@@ -124,8 +127,8 @@ class MemoryHome:
     ) -> Mapping[str, FloorReply | Failed] | Failed:
         if self._closed:
             return _CLOSED
-        named = raising.incarnations.get(CLUSTER)
-        return {} if named is None else {CLUSTER: self._raise(raising, named)}
+        named = raising.incarnations.get(self._cluster)
+        return {} if named is None else {self._cluster: self._raise(raising, named)}
 
     def _raise(self, raising: FloorRaise, named: str) -> FloorReply:
         if named != self._life({}).named:
@@ -139,7 +142,7 @@ class MemoryHome:
     async def purge(self, purge: RowPurge, deadline_s: float) -> Sequence[Removal | Failed]:
         if self._closed:
             return [_CLOSED] * len(purge.rows)
-        named = purge.incarnations.get(CLUSTER)
+        named = purge.incarnations.get(self._cluster)
         self._commits += 1
         return [self._purge(purge.namespace, row, named) for row in purge.rows]
 
@@ -162,7 +165,7 @@ class MemoryHome:
     async def renew(self, renewal: Renewal, deadline_s: float) -> Renewed | Removal | Failed:
         if self._closed:
             return _CLOSED
-        if renewal.cluster != CLUSTER:
+        if renewal.cluster != self._cluster:
             return Removal.ABSENT
         if renewal.incarnation != self._life({}).named:
             return Removal.OTHER_INCARNATION
@@ -211,6 +214,10 @@ class MemoryHome:
             return _CLOSED
         if self._side is Side.KVSP and not self._is_deleted(namespace):
             return Removal.LIVE
+        return self.drop_names(namespace, limit)
+
+    def drop_names(self, namespace: str, limit: int) -> NamespacePurge:
+        """Takes at most `limit` records of a namespace away by nobody's leave."""
         held = self._namespace(namespace)
         gone = held.names_after("", "", limit)
         for name in gone:

@@ -34,7 +34,7 @@ from tandem.core.removal import Span, Stamp
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply
 from tandem.core.version import NO_VERSION, Version
 
-GRACE_S_MIN: Final = 7200
+REQUEST_LIFE_S_MAX: Final = 7200
 """No request lives as long: a leg lands within 30 s + 15 min of its version, a heal within
 1 + 15 min of the read that it rests on, and that read ends within a deadline of its version."""
 
@@ -57,9 +57,11 @@ class CollectRule:
     ack_window_us: int = ACK_WINDOW_US
     clock_skew_max_us: int = WHOLE_SECOND_CLOCK_SKEW_MAX_US
     settle_us: int = 2_000_000
+    request_life_s: int = REQUEST_LIFE_S_MAX
+    """No request lives as long; less only over a store that refuses younger signatures."""
 
     def __post_init__(self) -> None:
-        assert self.tombstone_grace_s > GRACE_S_MIN, "a late request could outlive the grace"
+        assert self.tombstone_grace_s > self.request_life_s, "a late request could outlive the grace"
 
     @property
     def unsettled_us(self) -> int:

@@ -1,8 +1,9 @@
-"""The contract over the home in memory, as either side."""
+"""The contract over the home in memory, as either side, and over several clusters of it."""
 
 import pytest
 
 from tandem.backends.memory import MemoryHome
+from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import CollectableObjects, CollectableRows
 from tandem.core.reply import Side
 from tandem.runtime.clock import SystemClock
@@ -21,15 +22,24 @@ class TestMemoryHome(HomeContract):
         )
 
 
-class TestMemoryRows(RowsContract):
+class TestMemoryStripes(HomeContract):
     @pytest.fixture
     def under(self) -> HomeUnderTest:
         clock = SystemClock()
+        return HomeUnderTest(MemoryStripes(clock, 3), clock.now_us)
+
+
+class TestMemoryRows(RowsContract):
+    @pytest.fixture(params=[MemoryHome, MemoryStripes])
+    def under(self, request: pytest.FixtureRequest) -> HomeUnderTest:
+        clock = SystemClock()
+        if request.param is MemoryStripes:
+            return HomeUnderTest(MemoryStripes(clock, 3), clock.now_us)
         return HomeUnderTest(MemoryHome(Side.KVSP, clock), clock.now_us)
 
     @pytest.fixture
     def rows(self, under: HomeUnderTest) -> CollectableRows:
-        assert isinstance(under.home, MemoryHome)
+        assert isinstance(under.home, MemoryHome | MemoryStripes)
         return under.home
 
 

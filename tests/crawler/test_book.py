@@ -1,10 +1,14 @@
-"""The crawler's file: checkpoints, history with its bounds, breakers, and what is no such file."""
+"""The crawler's book, in its file and in memory: checkpoints, history with its bounds, breakers; and
+what is no such file."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from crawler.book import CRAWLS_OF_NAMESPACE_MAX, Book
+from crawler.bookkeeping import Bookkeeping
+from crawler.memory_book import MemoryBook
 from crawler.report import Checkpoint
 from tandem.core.crawl_status import Crawled, Stop
 from tandem.core.drift import Drift, Sighting
@@ -25,22 +29,38 @@ def crawled(namespace: str, began_us: int, *, plan: str = "p", failure: str = ""
     return Crawled(namespace, plan, 1, began_us, began_us + 5, 2, True, 3, failure, "", Tally(4))
 
 
-def test_a_checkpoint_is_what_was_saved_last_and_goes_with_its_range(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "book.sqlite"
-    book = Book(path)
+Opening = Callable[[], Bookkeeping]
+"""Opens the one book of a test, again after whoever had it open has died."""
+
+
+@pytest.fixture(params=["file", "memory"])
+def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opening]:
+    opened: list[Book] = []
+    memory = MemoryBook(history_days=2)
+
+    def open_file() -> Bookkeeping:
+        opened.append(Book(tmp_path / "deep" / "book.sqlite", history_days=2))
+        return opened[-1]
+
+    yield open_file if request.param == "file" else lambda: memory
+    for book in opened:
+        book.close()
+
+
+def test_a_checkpoint_is_what_was_saved_last_and_goes_with_its_range(opening: Opening) -> None:
+    book = opening()
     assert book.checkpoint("p", 0) is None
     for after in ("a", "b"):
         book.save("p", 0, checkpoint(after))
     book.save("p", 1, checkpoint("c"))
-    book.close()
-    book = Book(path)
+    book = opening()
     assert book.checkpoint("p", 0) == checkpoint("b")
     book.drop("p", 0)
     assert (book.checkpoint("p", 0), book.checkpoint("p", 1)) == (None, checkpoint("c"))
 
 
-def test_a_crawl_enters_the_history_once_and_its_checkpoints_go(tmp_path: Path) -> None:
-    book = Book(tmp_path / "book")
+def test_a_crawl_enters_the_history_once_and_its_checkpoints_go(opening: Opening) -> None:
+    book = opening()
     book.save("p", 0, checkpoint("a"))
     book.enter(crawled(A, 10, failure="s3: timeout"))
     assert book.checkpoint("p", 0) is not None, "it goes on from there"
@@ -53,8 +73,8 @@ def test_a_crawl_enters_the_history_once_and_its_checkpoints_go(tmp_path: Path) 
     assert book.checkpoint("p", 0) is None
 
 
-def test_history_is_bounded_by_time_and_by_number(tmp_path: Path) -> None:
-    book = Book(tmp_path / "book", history_days=2)
+def test_history_is_bounded_by_time_and_by_number(opening: Opening) -> None:
+    book = opening()
     for began_us in (1 * DAY_US, 2 * DAY_US, int(3.5 * DAY_US)):
         book.enter(crawled(A, began_us))
         book.enter(crawled(B, 1 * DAY_US))
@@ -65,10 +85,9 @@ def test_history_is_bounded_by_time_and_by_number(tmp_path: Path) -> None:
     assert [one.namespace for one in book.latest()] == [A, B]
 
 
-def test_a_breaker_stays_open_until_a_person_accepts_just_what_it_named(tmp_path: Path) -> None:
-    path = tmp_path / "book"
-    Book(path).stop(Stop(A, 1, 5000, "too much"))
-    book = Book(path)
+def test_a_breaker_stays_open_until_a_person_accepts_just_what_it_named(opening: Opening) -> None:
+    opening().stop(Stop(A, 1, 5000, "too much"))
+    book = opening()
     assert book.stops() == {A: Stop(A, 1, 5000, "too much")}
     assert book.accept() == [Stop(A, 1, 5000, "too much")]
     assert book.stops()[A].accepted == 5000
@@ -77,11 +96,18 @@ def test_a_breaker_stays_open_until_a_person_accepts_just_what_it_named(tmp_path
     assert book.stops() == {}
 
 
-def test_words_are_kept(tmp_path: Path) -> None:
-    book = Book(tmp_path / "book")
+def test_words_are_kept(opening: Opening) -> None:
+    book = opening()
     assert book.word("paused") == ""
     book.keep("paused", "yes")
-    assert Book(tmp_path / "book").word("paused") == "yes"
+    assert opening().word("paused") == "yes"
+
+
+def test_what_entered_the_history_does_not_change_with_what_was_entered(opening: Opening) -> None:
+    book, one = opening(), crawled(A, 10)
+    book.enter(one)
+    one.tally.saw(Sighting(Drift.ZOMBIE, 1, 2))
+    assert opening().history() == [crawled(A, 10)]
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:

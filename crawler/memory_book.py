@@ -1,0 +1,77 @@
+"""The crawler's book without a file: for a crawler whose disk is simulated."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from crawler.book import CRAWLS_OF_NAMESPACE_MAX, DAY_US
+from crawler.report import Checkpoint
+from tandem.core.crawl_status import Crawled, Stop
+from tandem.core.tally import Tally
+
+
+class MemoryBook:
+    """As `crawler.book.Book`, and as long as the object lives."""
+
+    def __init__(self, *, history_days: float = 30.0) -> None:
+        self._history_us = int(history_days * DAY_US)
+        self._checkpoints: dict[tuple[str, int], Checkpoint] = {}
+        self._crawls: dict[tuple[str, int, str], Crawled] = {}
+        self._stops: dict[str, Stop] = {}
+        self._words: dict[str, str] = {}
+
+    def save(self, plan: str, number: int, at: Checkpoint) -> None:
+        self._checkpoints[plan, number] = at
+
+    def checkpoint(self, plan: str, number: int) -> Checkpoint | None:
+        return self._checkpoints.get((plan, number))
+
+    def drop(self, plan: str, number: int) -> None:
+        self._checkpoints.pop((plan, number), None)
+
+    def enter(self, crawled: Crawled) -> None:
+        kept = replace(crawled, tally=Tally.of(json.loads(json.dumps(crawled.tally.document()))))
+        self._crawls[crawled.namespace, crawled.began_us, crawled.plan] = kept
+        if not crawled.failure:
+            for at in [at for at in self._checkpoints if at[0] == crawled.plan]:
+                del self._checkpoints[at]
+        of_namespace = sorted(at for at in self._crawls if at[0] == crawled.namespace)
+        oldest_us = crawled.began_us - self._history_us
+        if len(of_namespace) > CRAWLS_OF_NAMESPACE_MAX:
+            oldest_us = max(oldest_us, of_namespace[-CRAWLS_OF_NAMESPACE_MAX][1])
+        for at in of_namespace:
+            if at[1] < oldest_us:
+                del self._crawls[at]
+
+    def history(self, namespace: str = "", since_us: int = 0, limit: int = 1000) -> list[Crawled]:
+        found = [
+            crawled
+            for (of, began_us, _), crawled in self._crawls.items()
+            if namespace in {"", of} and began_us >= since_us
+        ]
+        return sorted(found, key=lambda one: (-one.began_us, one.namespace))[:limit]
+
+    def latest(self) -> list[Crawled]:
+        latest = {one.namespace: one for one in reversed(self.history(limit=len(self._crawls)))}
+        return list(latest.values())
+
+    def stop(self, stop: Stop) -> None:
+        self._stops[stop.namespace] = stop
+
+    def stops(self) -> Mapping[str, Stop]:
+        return dict(self._stops)
+
+    def accept(self) -> list[Stop]:
+        opened = [stop for stop in self._stops.values() if not stop.accepted]
+        for stop in opened:
+            self._stops[stop.namespace] = replace(stop, accepted=stop.changes)
+        return opened
+
+    def passed(self, namespace: str) -> None:
+        self._stops.pop(namespace, None)
+
+    def word(self, name: str) -> str:
+        return self._words.get(name, "")
+
+    def keep(self, name: str, value: str) -> None:
+        self._words[name] = value
