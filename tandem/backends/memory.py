@@ -259,6 +259,10 @@ class MemoryHome:
         held = self._namespace(namespace)
         held.floors = held.floors.raised(start, end, floor)
 
+    def floor_of(self, key: Key) -> Version:
+        """At or below which version nothing is inserted under `key`."""
+        return self._namespace(key.namespace).floor_of(key.name)
+
     def _get(self, key: Key) -> ReadReply:
         held = self._namespace(key.namespace)
         record = held.records.get(key.name)

@@ -33,10 +33,9 @@ class MemoryStripes:
         names = [f"c{number}" for number in range(clusters)]
         self._ring = Ring(names)
         self._clock = clock
-        self.clusters_by_name = {
-            name: MemoryHome(Side.KVSP, clock, cluster=name) for name in names
-        }
-        self._all = list(self.clusters_by_name.values())
+        self.all = [MemoryHome(Side.KVSP, clock, cluster=name) for name in names]
+        """One for each cluster."""
+        self._by_name = dict(zip(names, self.all, strict=True))
 
     @property
     def side(self) -> Side:
@@ -48,7 +47,7 @@ class MemoryStripes:
 
     def cluster_of(self, key: Key) -> MemoryHome:
         """The one that owns `key`."""
-        return self._all[self._ring.owner(key)]
+        return self.all[self._ring.owner(key)]
 
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
@@ -64,7 +63,7 @@ class MemoryStripes:
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
         entries = []
-        for cluster in self._all:
+        for cluster in self.all:
             page = await cluster.scan(
                 namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
             )
@@ -81,14 +80,14 @@ class MemoryStripes:
         return lives if isinstance(lives, Failed) else shown_lives(lives)
 
     async def aclose(self) -> None:
-        for cluster in self._all:
+        for cluster in self.all:
             await cluster.aclose()
 
     async def clusters(
         self, deadline_s: float, *, floors: bool = False
     ) -> tuple[ClusterLife, ...] | Failed:
         lives: list[ClusterLife] = []
-        for cluster in self._all:
+        for cluster in self.all:
             shown = await cluster.clusters(deadline_s, floors=floors)
             if isinstance(shown, Failed):
                 return shown
@@ -99,7 +98,7 @@ class MemoryStripes:
         self, raising: FloorRaise, deadline_s: float
     ) -> Mapping[str, FloorReply | Failed] | Failed:
         replies: dict[str, FloorReply | Failed] = {}
-        for cluster in self._all:
+        for cluster in self.all:
             raised = await cluster.raise_floor(raising, deadline_s)
             if isinstance(raised, Failed):
                 return raised
@@ -114,7 +113,7 @@ class MemoryStripes:
         return outcomes
 
     async def renew(self, renewal: Renewal, deadline_s: float) -> Renewed | Removal | Failed:
-        cluster = self.clusters_by_name.get(renewal.cluster)
+        cluster = self._by_name.get(renewal.cluster)
         return Removal.ABSENT if cluster is None else await cluster.renew(renewal, deadline_s)
 
     async def purge_namespace(
@@ -126,7 +125,7 @@ class MemoryStripes:
         if not isinstance(reply, Found) or reply.record.kind is not Kind.TOMBSTONE:
             return Removal.LIVE
         removed, more = 0, False
-        for cluster in self._all:
+        for cluster in self.all:
             step = cluster.drop_names(namespace, limit - removed)
             removed, more = removed + step.removed, more or step.more
         return NamespacePurge(removed, more)

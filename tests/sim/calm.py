@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from kvgateway.state.switches import HomeSwitch
 from tandem.core.key import Key
-from tandem.core.record import Record
+from tandem.core.record import Kind, Record
 from tandem.core.reply import Side
 from tandem.core.request import Read
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import NO_VERSION
 from tandem.errors import TandemError
-from tests.sim.host import CACHE_TTL_S, PIN_US, POLICIES, Worker
+from tests.sim.calm_crawl import CrawlerCalm
+from tests.sim.disasters import version_of
+from tests.sim.host import CACHE_TTL_S, PIN_US, Worker
 from tests.sim.oracles import Scope, value_of
 
 if TYPE_CHECKING:
@@ -34,6 +36,10 @@ class Calm:
         """Faults end, then writes; then each check at its time."""
         universe = self._universe
         universe.history.note("calm", "begins")
+        universe.is_calm = True
+        for crawler in universe.crawlers:
+            if crawler.runs:
+                crawler.crash()
         for weather in universe.weather.values():
             weather.clear()
         for host in universe.hosts:
@@ -41,22 +47,36 @@ class Calm:
                 host.switch(side, HomeSwitch())
             for worker in host.living():
                 worker.journal.writable = True
-        for client in clients:
-            await client
+        for work in (*clients, *universe.misfortunes):
+            await work
         await self._repaired()
-        self._both_homes_have_what_was_acknowledged("repair alone")
+        if not universe.disasters.struck:
+            self._both_homes_have_what_was_acknowledged("repair alone")
         while any(weather.under_way for weather in universe.weather.values()):
             await asyncio.sleep(1.0)
         await asyncio.sleep(PIN_US / 1e6)  # a write that was lost unacknowledged is wanted so long
         await self._read_all()
         await self._repaired()
-        await self._crawl()
-        self._equal()
-        self._both_homes_have_what_was_acknowledged("the end")
+        await self._crawled()
         await asyncio.sleep(CACHE_TTL_S + SHOWN_S)
         await self._shown_everywhere()
         await asyncio.sleep(1.0)
         self._nothing_left()
+
+    async def _crawled(self) -> None:
+        """All that crawlers do, and after each step both homes have what was acknowledged."""
+        crawls, plan = CrawlerCalm(self._universe), self._universe.plan.crawl
+        await crawls.equal("the end")
+        self._both_homes_have_what_was_acknowledged("the end")
+        if plan.disturbed:
+            await crawls.report_is_true(plan.disturbed)
+        if plan.grave:
+            await crawls.collected()
+            self._both_homes_have_what_was_acknowledged("what is dead is gone")
+        if plan.lost_last is not None:
+            await crawls.filled_again(plan.lost_last)
+            self._both_homes_have_what_was_acknowledged("a home is lost")
+        crawls.end()
 
     def _workers(self) -> list[Worker]:
         return [worker for host in self._universe.hosts for worker in host.living()]
@@ -81,27 +101,36 @@ class Calm:
                 self._fail(f"liveness: {worker.name} is not idle: {worker.busy()}")
 
     def _both_homes_have_what_was_acknowledged(self, after: str) -> None:
+        ledger = self._universe.ledger
         for key, operations in sorted(self._universe.oracles.by_key.items()):
             acked = [one for one in operations if one.acked_s is not None]
-            newest = max(acked, key=lambda one: one.version, default=None)
+            newest = max((one.version for one in acked), default=NO_VERSION)
             for side in Side:
                 held = self._universe.sites[side].held(key)
-                if newest is not None and _version(held) < newest.version:
+                if held is None and ledger.gone(key, newest):
+                    continue
+                if version_of(held) < newest:
                     self._fail(
-                        f"lost ({after}): {side.value} holds {key.name} at {self._named(held)},"
-                        f" but write {newest.number} was acknowledged"
+                        f"lost ({after}): {side.value} holds {key.name} at {self._named(held)}, but"
+                        f" write {self._universe.oracles.by_version[newest].number} was acknowledged"
                     )
                 if held is not None:
                     self._is_sound(side, key, held)
 
     def _is_sound(self, side: Side, key: Key, held: Record) -> None:
         operation = self._universe.oracles.by_version.get(held.version)
+        if operation is None and held.kind is Kind.TOMBSTONE and self._is_gravestone(key, held):
+            return
         if operation is None or operation.key != key or held.kind is not operation.kind:
             self._fail(f"{side.value} holds {key.name} as nobody wrote it: {held.value!r}")
         elif held.value not in {b"", value_of(operation)}:
             self._fail(f"{side.value} holds {key.name} with {held.value!r}")
         elif any(operation.number in m.buried.get(key, ()) for m in self._scopes()):
             self._fail(f"{side.value}: write {operation.number} of {key.name} is back")
+
+    def _is_gravestone(self, key: Key, held: Record) -> bool:
+        """Whether it is a tombstone of the collector's, in the place of what had expired."""
+        return held.version > self._universe.ledger.collected.get(key, held.version)
 
     def _scopes(self) -> list[Scope]:
         return list(self._universe.machines.values())
@@ -120,26 +149,6 @@ class Calm:
                     self._fail(f"liveness: {worker.name} cannot read {key.name}: {error}")
         await asyncio.sleep(1.0)
 
-    async def _crawl(self) -> None:
-        """One crawl may heal; the next finds nothing, and everyone trusts both homes again."""
-        universe = self._universe
-        for _ in range(2):
-            homes = {side: universe.home_of(universe.fine_link(side), side) for side in Side}
-            for unequal in await universe.crawl_over(homes):
-                self._fail(f"liveness: a crawl in calm weather leaves {unequal}")
-            await asyncio.sleep(2.5)
-        for worker in self._workers():
-            for namespace in POLICIES:
-                if worker.trust.behind(namespace):
-                    self._fail(f"liveness: {worker.name} still distrusts a home")
-
-    def _equal(self) -> None:
-        for key in sorted(self._universe.oracles.by_key):
-            kvsp, s3 = (self._universe.sites[side].held(key) for side in Side)
-            if kvsp != s3:
-                self._fail(f"unequal: {key.name} is {self._named(kvsp)} in KVSP, "
-                           f"{self._named(s3)} on S3")  # fmt: skip
-
     async def _shown_everywhere(self) -> None:
         """Every machine shows the newest of each key, from its cache or not."""
         for worker in self._workers():
@@ -151,7 +160,10 @@ class Calm:
                 except TandemError as error:
                     self._fail(f"{worker.name} cannot read {key.name} in calm weather: {error}")
                     continue
-                if result.version != _version(held):
+                shows = result.version == version_of(held)
+                if held is None and self._universe.ledger.collected.get(key):
+                    shows = result.record is None
+                if not shows:
                     self._fail(f"{worker.name} does not show {self._named(held)} of {key.name}")
 
     def _nothing_left(self) -> None:
@@ -163,6 +175,3 @@ class Calm:
             if worker.repair.counters.errors or worker.inbox.queue_errors:
                 self._fail(f"{worker.name}: unexpected exceptions in repair")
 
-
-def _version(held: Record | None) -> Version:
-    return NO_VERSION if held is None else held.version

@@ -1,4 +1,4 @@
-"""What goes wrong between a worker and a home, and a home that can be reached only through it.
+"""What goes wrong between a process and a home.
 
 Each universe draws its own weather (which faults there are, and how often), so that rare ones are
 not drowned by common ones. Whatever is lost, a call resolves by its deadline, as the port promises.
@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Generic, TypeVar
 
-from kvgateway.homes.legs import one_by_one
-from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Heal, Puts, Replied, ScanPage
-from tandem.core.key import Key
-from tandem.core.record import Record
-from tandem.core.reply import Failed, Found, ReadReply, Reason, Side, Stored, WriteReply
+from tandem.core.reply import Reason
 from tandem.core.version import Version
 from tests.sim.history import Crashed, History
 from tests.sim.loop import VirtualLoop
@@ -28,7 +23,7 @@ What = tuple[str, str, Version | None]
 QUICK_S: Final = 0.001
 """The mean time of one way on a good day."""
 AFTER_DEADLINE_S: Final = 20.0
-"""A request that was thought lost arrives up to this long after its deadline."""
+"""A request that was thought lost arrives up to this long after its deadline, as a rule."""
 
 
 class Fault(enum.Enum):
@@ -82,9 +77,13 @@ class Window:
 class Weather:
     """The faults on the ways to one home."""
 
-    def __init__(self, rates: Sequence[tuple[Fault, float]], windows: Sequence[Window]) -> None:
+    def __init__(
+        self, rates: Sequence[tuple[Fault, float]], windows: Sequence[Window],
+        late_s: float = AFTER_DEADLINE_S,
+    ) -> None:  # fmt: skip
         self._rates = rates
         self._windows = windows
+        self.late_s = late_s
         self.under_way = 0
         """How many requests have not arrived yet."""
 
@@ -112,7 +111,7 @@ class Weather:
 
 
 class Link:
-    """The way from one worker to one home."""
+    """The way from one process to one home."""
 
     def __init__(
         self,
@@ -130,7 +129,8 @@ class Link:
         self._random = random
         self._history = history
         self.cut = False
-        """The worker is dead: nothing is sent any more, and no reply finds anyone."""
+        """The process is dead: nothing is sent any more, and no reply finds anyone."""
+        self._stopped_until_s = 0.0
 
     def carry(
         self,
@@ -148,6 +148,17 @@ class Link:
         call = _Call(self, what, apply, lost, self._loop.time() + deadline_s)
         call.depart(self._weather.fault(self._random))
         return call.reply
+
+    def stop(self, for_s: float) -> None:
+        """The process stands still, as by SIGSTOP: it sends nothing and hears nothing so long."""
+        self._stopped_until_s = max(self._stopped_until_s, self._loop.time() + for_s)
+
+    def stopped_s(self) -> float:
+        """For how long it still stands still."""
+        return max(0.0, self._stopped_until_s - self._loop.time())
+
+    def late_s(self) -> float:
+        return self.uniform(0.0, self._weather.late_s)
 
     def pause_s(self) -> float:
         return self._random.expovariate(1 / QUICK_S)
@@ -197,14 +208,14 @@ class _Call(Generic[T]):
         link = self._link
         self._fault = fault
         self._down_s = link.pause_s()
-        up_s = link.pause_s()
+        up_s = link.pause_s() + link.stopped_s()
         patience_s = self._until_s - link.now_s()
         trouble = link.trouble()
         if fault is Fault.SLOW:
             up_s += 10 ** link.uniform(-2.7, 0.8)
             self._down_s += 10 ** link.uniform(-2.7, 0.3)
         elif fault is Fault.LATE:
-            up_s = patience_s + link.uniform(0.0, AFTER_DEADLINE_S)
+            up_s = patience_s + link.late_s()
         if fault is Fault.LOST or trouble is Trouble.NO_REQUESTS:
             self._give_up(Loss.TIMEOUT, self._until_s)
         else:
@@ -232,7 +243,7 @@ class _Call(Generic[T]):
         link.note(self._what, outcome)
         if self._fault is Fault.TWICE:
             link.under_way(1)
-            link.call_at(link.now_s() + link.uniform(0.0, AFTER_DEADLINE_S), self._again)
+            link.call_at(link.now_s() + link.late_s(), self._again)
         if self._fault is Fault.ERROR_APPLIED:
             self._give_up(Loss.ERROR, link.now_s() + self._down_s)
         elif self._fault is Fault.REPLY_LOST or link.now_s() + self._down_s >= self._until_s:
@@ -256,110 +267,8 @@ class _Call(Generic[T]):
         self._link.call_at(when_s, lambda: self._settle(self._lost(loss)))
 
     def _settle(self, outcome: T) -> None:
-        if not self.reply.done() and not self._link.cut:
+        stopped_s = self._link.stopped_s()
+        if stopped_s:
+            self._link.call_at(self._link.now_s() + stopped_s, lambda: self._settle(outcome))
+        elif not self.reply.done() and not self._link.cut:
             self.reply.set_result(outcome)
-
-
-class Site:
-    """A home where it stands: its records, and which copies have gone bad."""
-
-    def __init__(self, home: MemoryHome) -> None:
-        self.home = home
-        self._corrupt: dict[Key, bytes] = {}
-
-    def corrupt(self, key: Key) -> None:
-        """The stored bytes of `key` go bad."""
-        reply = self.home.get(key, 1.0).result()
-        if isinstance(reply, Found):
-            self._corrupt[key] = reply.record.digest
-
-    def is_corrupt(self, key: Key) -> bool:
-        """Whether its bytes have gone bad."""
-        return key in self._corrupt
-
-    def held(self, key: Key) -> Record | None:
-        """The record under `key`, read by nobody's leave."""
-        reply = self.home.get(key, 1.0).result()
-        return reply.record if isinstance(reply, Found) else None
-
-    def get(self, key: Key) -> ReadReply:
-        reply = self.home.get(key, 1.0).result()
-        if isinstance(reply, Found) and self._corrupt.get(key) == reply.record.digest:
-            return Failed(Reason.CORRUPT, "bytes do not match their digest", reply.home_time_us)
-        return reply
-
-    def put(self, key: Key, record: Record, heal: Heal | None) -> WriteReply:
-        reply = self.home.put_if_newer(key, record, 1.0, heal).result()
-        rewritten = heal is not None and heal.over_corrupt
-        if isinstance(reply, Stored) and (rewritten or self._corrupt.get(key) != record.digest):
-            self._corrupt.pop(key, None)
-        return reply
-
-    def scan(self, namespace: str, after: str, prefix: str, limit: int) -> ScanPage | Failed:
-        step = self.home.scan(namespace, after=after, prefix=prefix, limit=limit, deadline_s=1.0)
-        try:
-            step.send(None)
-        except StopIteration as end:
-            page: ScanPage | Failed = end.value
-            return page
-        raise AssertionError("a home in memory does not wait")
-
-
-class FaultyHome:
-    """A home behind a link; see `tandem.backends.port.Backend`."""
-
-    def __init__(self, site: Site, link: Link) -> None:
-        self._site = site
-        self._link = link
-
-    @property
-    def side(self) -> Side:
-        return self._site.home.side
-
-    @property
-    def clock_skew_max_us(self) -> int:
-        return self._site.home.clock_skew_max_us
-
-    def get(
-        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
-    ) -> "asyncio.Future[ReadReply]":
-        return self._link.carry(
-            ("get", _place(key), None), lambda: self._site.get(key), _lost, deadline_s
-        )
-
-    def put_if_newer(
-        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
-    ) -> "asyncio.Future[WriteReply]":
-        return self._link.carry(
-            ("heal" if heal else "put", _place(key), record.version),
-            lambda: self._site.put(key, record, heal),
-            _lost,
-            deadline_s,
-        )
-
-    def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
-        one_by_one(self.put_if_newer, puts, deadline_s, replied)
-
-    async def scan(
-        self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
-    ) -> ScanPage | Failed:
-        return await self._link.carry(
-            ("scan", repr(after), None),
-            lambda: self._site.scan(namespace, after, prefix, limit),
-            _lost,
-            deadline_s,
-        )
-
-    async def incarnation(self, deadline_s: float) -> str | Failed:
-        return await self._site.home.incarnation(deadline_s)
-
-    async def aclose(self) -> None:
-        self._link.cut = True
-
-
-def _lost(loss: Loss) -> Failed:
-    return Failed(REASONS[loss], loss.value)
-
-
-def _place(key: Key) -> str:
-    return f"{key.namespace[0]}/{key.name}"

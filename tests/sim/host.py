@@ -89,7 +89,7 @@ class Worker:
         ground = host.ground
         self.name = name
         self.host = host
-        self._links = links
+        self.links = links
         self._life = Life()
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._calls_made = 0
@@ -140,7 +140,7 @@ class Worker:
     def die(self) -> None:
         """Gone at once, as by SIGKILL. What is on the way to the homes stays on its way."""
         self._life.over = True
-        for link in self._links:
+        for link in self.links:
             link.cut = True
         for task in self._tasks:
             task.cancel()
@@ -223,6 +223,7 @@ class Host:
         self.workers: list[Worker | None] = [None] * workers
         self.on = False
         self._made = 0
+        self._disks = 0
         self._links: list[Link] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -259,6 +260,18 @@ class Host:
             link.cut = True
         for slot in range(len(self.workers)):
             self._kill(slot)
+
+    def lose_disk(self) -> None:
+        """The machine, which is off, gets an empty disk."""
+        assert not self.on
+        self._disks += 1
+        self.disk = Disk(bytes([*self.disk.gateway_id[:3], self._disks]))
+
+    def stop(self, for_s: float) -> None:
+        """All its processes stand still for a while, as by SIGSTOP."""
+        self.ground.history.note(self.name, f"stands still for {for_s:.1f} s")
+        for link in (*self._links, *(one for worker in self.living() for one in worker.links)):
+            link.stop(for_s)
 
     def kill(self, slot: int) -> None:
         """One worker dies, and the supervisor recovers its intents and starts another."""

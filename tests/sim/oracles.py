@@ -14,6 +14,7 @@ from tandem.core.record import Kind, Record
 from tandem.core.request import Listing, ListPage, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tests.sim.history import History
+from tests.sim.ledger import Ledger
 from tests.sim.loop import VirtualLoop
 
 CLOCKS_APART_S: Final = 4.0
@@ -60,6 +61,11 @@ class Scope:
         """The cache is gone: only what was written here is still promised."""
         self.floors = dict(self.written)
 
+    def forget_all(self) -> None:
+        """The disk is gone too: only what both homes have, or a crawl has made equal, is known."""
+        for known in (self.floors, self.written, self.seen, self.buried):
+            known.clear()
+
     def raise_floor(self, key: Key, version: Version) -> None:
         if version > self.floors.get(key, NO_VERSION):
             self.floors[key] = version
@@ -103,6 +109,10 @@ class Oracles:
         self.by_key: dict[Key, list[Operation]] = {}
         self.violations: list[str] = []
         self.reads = 0
+        self.ledger = Ledger(self.fail)
+        self.home_was_lost: Callable[[], bool] = lambda: False
+        """Whether a home has forgotten something: then an answer that is marked may go back."""
+        self.list_lag_s = 0.0
         self.on_stamped: Callable[[Operation], None] = lambda _: None
 
     def fail(self, what: str) -> None:
@@ -167,13 +177,19 @@ class Oracles:
         self.reads += 1
         key = reading.key
         for name, floor in reading.floors:
-            if result.version < floor:
+            if result.version < floor and not self._excused(key, floor, result):
                 self.fail(f"{name} reads {key.name} at {self._named(result.version)}, but knows "
                           f"{self._named(floor)}; {_marks(result)}")  # fmt: skip
         if result.record is not None:
             self._sound(reading, result.record)
         for scope in reading.scopes:
             scope.raise_floor(key, result.version)
+
+    def _excused(self, key: Key, floor: Version, result: ReadResult) -> bool:
+        """Of what was deleted for good, nothing is known any more but that it is not there."""
+        if result.record is None and self.ledger.gone(key, floor):
+            return True
+        return self.home_was_lost() and (result.unconfirmed or result.stale)
 
     def _sound(self, reading: Reading, record: Record) -> None:
         key = reading.key
@@ -206,6 +222,8 @@ class Oracles:
             if scope.written.get(key, NO_VERSION) < last.version or last.expires_at_s:
                 continue
             if last.acked_s is None or not all(one.over for one in operations):
+                continue
+            if last.acked_s > self._loop.time() - self.list_lag_s:
                 continue
             (alive if last.kind is Kind.VALUE else dead).add((key.name, last.number))
         return Sure(alive, dead)

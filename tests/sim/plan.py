@@ -11,7 +11,8 @@ from typing import Final
 
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
-from tests.sim.faults import Fault, Trouble, Window
+from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
+from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves
 
 DAWN_S: Final = 0.5
 """Machines boot before this; then trouble begins."""
@@ -69,20 +70,29 @@ class Plan:
     flips: tuple[Flip, ...]
     corruptions: tuple[tuple[float, Side], ...]
     crawls: tuple[float, ...]
+    """When crawlers begin."""
     journal_fails: tuple[float, float] | None
     """When no journal can be written."""
+    crawl: CrawlPlan
+    stops: tuple[tuple[float, int, float], ...] = ()
+    """When a machine stands still, which, and for how long."""
+    late_s: float = AFTER_DEADLINE_S
+    """How long after its deadline a request may arrive."""
     read_modes: tuple[ReadMode, ...] = (ReadMode.RACE, ReadMode.RACE)
     """Of each namespace."""
 
 
 def draw(random: Random) -> Plan:
-    """The plan of a universe: anything at all, or many writers of one name, or many deaths."""
+    """The plan of a universe: anything at all, or many writers of one name, or many deaths, or time
+    enough to delete for good."""
     plan = _anything(random)
-    match random.choice(["anything", "crowd", "deaths"]):
+    match random.choices(["anything", "crowd", "deaths", "graves"], [4, 4, 4, 1])[0]:
         case "crowd":
             plan = _crowded(random, plan)
         case "deaths":
             plan = _deadly(random, plan)
+        case "graves":
+            plan = _of_graves(random, plan)
         case _:
             pass
     if random.random() < 0.5:
@@ -148,6 +158,40 @@ def _deadly(random: Random, plan: Plan) -> Plan:
     )
 
 
+def _of_graves(random: Random, plan: Plan) -> Plan:
+    """Long enough for tombstones to go, with requests late enough to come back after them."""
+    storm_s, crawl = draw_graves(random, real_s3_client=plan.real_s3_client)
+    hosts, operations = random.choice([1, 1, 2]), random.randint(20, 40)
+    windows = {side: tuple(_windows(random, storm_s, hosts, forever=False)) for side in Side}
+    return replace(
+        plan,
+        hosts=hosts,
+        workers=1,
+        sick=None,
+        storm_s=storm_s,
+        clients=random.choice([1, 2, 3]),
+        operations=operations,
+        think_s=storm_s / operations * random.choice([1, 2]),
+        hot_names=random.choice([1, 2, 5]),
+        writes_a_name=random.choice([4, 10, 1000]),
+        rates={side: _rates(random) for side in Side},
+        windows=windows,
+        blows=tuple(_blows(random, storm_s, hosts, 1))[:2],
+        flips=(),
+        corruptions=(),
+        crawls=tuple(random.uniform(0.0, 0.2) * storm_s for _ in range(random.choice([1, 1, 2]))),
+        journal_fails=None,
+        crawl=crawl,
+        late_s=random.choice([AFTER_DEADLINE_S, storm_s]),
+    )
+
+
+def _stops(random: Random, storm_s: float, hosts: int) -> Iterator[tuple[float, int, float]]:
+    for _ in range(random.choice([0, 0, 0, 1, 2])):
+        at_s = random.uniform(DAWN_S, storm_s)
+        yield at_s, random.randrange(hosts), random.choice([0.2, 3.0, 12.0, 40.0])
+
+
 def _anything(random: Random) -> Plan:
     storm_s = random.uniform(4.0, 14.0)
     hosts = random.choice([1, 2, 2, 3])
@@ -185,6 +229,8 @@ def _anything(random: Random) -> Plan:
             sorted(random.uniform(DAWN_S, storm_s) for _ in range(random.choice([0, 1, 2])))
         ),
         journal_fails=_span(random, storm_s) if random.random() < 0.1 and sick is None else None,
+        crawl=draw_crawl(random, storm_s),
+        stops=tuple(_stops(random, storm_s, hosts)) if sick is None else (),
     )
 
 

@@ -3,6 +3,7 @@
 Only signing, HTTP and sockets are left out; each request and each reply has its own weather.
 """
 
+from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, Final, cast
 from xml.sax.saxutils import escape
@@ -18,36 +19,63 @@ from tandem.backends.s3.verdict import Verdict
 from tandem.core.envelope import open_envelope
 from tandem.core.key import Key, decode_object_name, object_name
 from tandem.core.record import Record
+from tandem.core.reply import Side
 from tandem.core.version import Version
 from tandem.runtime.clock import Clock
 from tests.sim.faults import Link, Loss, What
+from tests.sim.ledger import Ledger
 
-SIGNATURE_AGE_MAX_US: Final = 15 * 60 * 1_000_000
 PREFIX: Final = "tandem/"
 _KEY: Final = Credentials("simulated", "simulated")
 _ADDRESS: Final = Address("bucket", "s3", 80, False, "s3", "/bucket/", "us-east-1", None)
-_VERDICT: Final = Verdict(True, False, True, 0, "simulated", 0)
 _LOSSES: Final = {Loss.TIMEOUT: FailureKind.TIMEOUT, Loss.REFUSED: FailureKind.REFUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What kind of store it is."""
+
+    etag_quotes: bool = True
+    conditional_delete: bool = False
+    signature_age_s: float = 15 * 60.0
+    """Older signatures are refused; infinite for a store that takes any."""
+    list_lag_s: float = 0.0
+    """A listing shows an object as it was up to so long ago."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the probe would have found."""
+        refuses = self.signature_age_s < float("inf")
+        return Verdict(self.etag_quotes, self.conditional_delete, refuses, 0, "simulated", 0)
+
+
+_Object = tuple[bytes, str, str]
+"""Body, ETag and version header."""
 
 
 class ObjectStore:
     """The objects of one bucket, and what its front end says to a request."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, profile: Profile, ledger: Ledger) -> None:
         self._clock = clock
-        self._objects: dict[str, tuple[bytes, str, str]] = {}
-        """Body, ETag and version header by name."""
+        self.profile = profile
+        self._ledger = ledger
+        self._objects: dict[str, _Object] = {}
+        self._listed: dict[str, tuple[int, _Object | None]] = {}
+        """What a listing still shows under a name, and until when."""
         self._corrupt: dict[str, str] = {}
         """ETags of bodies that have gone bad, by name."""
 
     def answer(self, call: Call, signed_at_us: int) -> HttpReply:
         """Does what is asked, or says why not."""
-        if abs(self._clock.now_us() - signed_at_us) > SIGNATURE_AGE_MAX_US:
+        if abs(self._clock.now_us() - signed_at_us) > self.profile.signature_age_s * 1e6:
             return self._reply(403, _error("RequestTimeTooSkewed"))
         if not call.name:
             return self._list(dict(call.parameters))
         if call.method == "PUT":
             return self._put(call)
+        if call.method == "DELETE":
+            return self._delete(call)
         held = self._objects.get(call.name)
         if held is None:
             return self._reply(404, b"" if call.method == "HEAD" else _error("NoSuchKey"))
@@ -65,26 +93,62 @@ class ObjectStore:
                 return self._reply(412, _error("PreconditionFailed"))
             case str(etag) if held is None:
                 return self._reply(404, _error("NoSuchKey"))
-            case str(etag) if held is not None and held[1] != etag.strip('"'):
+            case str(etag) if held is not None and etag != self._quoted(held[1]):
                 return self._reply(412, _error("PreconditionFailed"))
         record = open_envelope(call.body)
         etag = record.digest.hex()
-        self._objects[call.name] = (call.body, etag, call.headers[VERSION_HEADER])
-        self._corrupt.pop(call.name, None)
+        self._change(call.name, (call.body, etag, call.headers[VERSION_HEADER]))
+        self._ledger.stored(Side.S3, key_of(call.name), record.version)
         return self._reply(200, b"", {"etag": f'"{etag}"'})
+
+    def _delete(self, call: Call) -> HttpReply:
+        held = self._objects.get(call.name)
+        if held is None:
+            return self._reply(404, _error("NoSuchKey"))
+        if call.headers["if-match"] != self._quoted(held[1]):
+            return self._reply(412, _error("PreconditionFailed"))
+        self._change(call.name, None)
+        version = Version(bytes.fromhex(held[2]))
+        self._ledger.removed(Side.S3, key_of(call.name), version)
+        return self._reply(204, b"")
+
+    def _quoted(self, etag: str) -> str:
+        return f'"{etag}"' if self.profile.etag_quotes else etag
+
+    def _change(self, name: str, new: _Object | None) -> None:
+        now_us = self._clock.now_us()
+        if self.profile.list_lag_s and self._listed.get(name, (0, None))[0] <= now_us:
+            until_us = now_us + int(self.profile.list_lag_s * 1e6)
+            self._listed[name] = (until_us, self._objects.get(name))
+        if new is None:
+            del self._objects[name]
+        else:
+            self._objects[name] = new
+        self._corrupt.pop(name, None)
 
     def _list(self, parameters: dict[str, str]) -> HttpReply:
         after, prefix = parameters.get("start-after", ""), parameters["prefix"]
-        names = sorted(n for n in self._objects if n > after and n.startswith(prefix))
+        shown = self._shown()
+        names = sorted(n for n in shown if n > after and n.startswith(prefix))
         limit = int(parameters["max-keys"])
         items = "".join(
-            f'<Contents><Key>{escape(name)}</Key><ETag>"{self._objects[name][1]}"</ETag>'
-            f"<Size>{len(self._objects[name][0])}</Size></Contents>"
+            f'<Contents><Key>{escape(name)}</Key><ETag>"{shown[name][1]}"</ETag>'
+            f"<Size>{len(shown[name][0])}</Size></Contents>"
             for name in names[:limit]
         )
         cut = str(len(names) > limit).lower()
         text = f"<ListBucketResult><IsTruncated>{cut}</IsTruncated>{items}</ListBucketResult>"
         return self._reply(200, text.encode())
+
+    def _shown(self) -> dict[str, _Object]:
+        """The objects as a listing has them."""
+        now_us = self._clock.now_us()
+        self._listed = {n: one for n, one in self._listed.items() if one[0] > now_us}
+        if not self._listed:
+            return self._objects
+        late = {name: old for name, (_, old) in self._listed.items()}
+        shown = {**self._objects, **late}
+        return {name: one for name, one in shown.items() if one is not None}
 
     def _reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> HttpReply:
         return HttpReply(
@@ -97,6 +161,20 @@ class ObjectStore:
         """Puts a record there by nobody's leave."""
         held = (record.envelope, record.digest.hex(), record.version.hex())
         self._objects[object_name(PREFIX, key)] = held
+
+    def drop(self, key: Key) -> None:
+        """Takes a record away by nobody's leave."""
+        del self._objects[object_name(PREFIX, key)]
+
+    def wipe(self) -> None:
+        """It loses all that it holds."""
+        self._objects, self._listed, self._corrupt = {}, {}, {}
+
+    @property
+    def removes(self) -> bool:
+        """Whether objects can be removed for good."""
+        verdict = self.profile.verdict
+        return verdict.conditional_delete and verdict.refuses_old_signatures
 
     def corrupt(self, key: Key) -> None:
         """The stored bytes of `key` go bad."""
@@ -146,7 +224,15 @@ def _lost(loss: Loss) -> HttpReply | TransportError:
 
 def s3_home(store: ObjectStore, link: Link, clock: Clock) -> S3Home:
     """The real S3 home of one worker."""
-    return S3Home(_Bucket(store, link, clock), PREFIX, _VERDICT)
+    return S3Home(_Bucket(store, link, clock), PREFIX, store.profile.verdict)
+
+
+def key_of(name: str) -> Key:
+    """The key whose object has this name."""
+    namespace, _, encoded = name.removeprefix(PREFIX).partition("/")
+    decoded = decode_object_name(encoded)
+    assert decoded is not None
+    return Key(namespace, decoded)
 
 
 def _described(call: Call) -> What:

@@ -2,18 +2,18 @@
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from crawler.crawl import Crawl
-from crawler.report import CrawlRule
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
+from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import Backend, Heal
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
-from tandem.core.key import Key
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
+from tandem.core.namespace import Namespace, encode_namespace
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
@@ -22,15 +22,17 @@ from tandem.core.version import NO_VERSION, Version
 from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client
-from tests.sim.faults import FaultyHome, Link, Site, Weather
+from tests.sim.crawlers import Crawler, CrawlerGround, NearGateways
+from tests.sim.disasters import Disasters, version_of
+from tests.sim.faults import Link, Weather
 from tests.sim.history import Crashed, History
 from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.oracles import Operation, Oracles, Scope
 from tests.sim.plan import DAWN_S, Blow, Plan, draw
+from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
-
-CRAWL = CrawlRule(page_names=7, settle_s=0.5)
+from tests.sim.sites import FaultyObjects, FaultyRows, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,11 @@ class Universe:
         self.loop: VirtualLoop = virtual.current()
         self.history = History(self.loop, tracing=tracing)
         self.oracles = Oracles(self.loop, self.history)
+        self.oracles.list_lag_s = self.plan.crawl.profile.list_lag_s
+        self.ledger = self.oracles.ledger
         self.weather = {
-            side: Weather(self.plan.rates[side], self.plan.windows[side]) for side in Side
+            side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
+            for side in Side
         }
         self.fine = Weather((), ())
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
@@ -80,6 +85,11 @@ class Universe:
             for n in range(self.plan.hosts)
         ]
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
+        self.disasters = Disasters(self)
+        self.oracles.home_was_lost = lambda: self.disasters.struck > 0
+        self.crawlers = self._crawlers()
+        self.misfortunes: list[asyncio.Task[None]] = []
+        self.is_calm = False
 
     def outcome(self) -> Outcome:
         """What came of it."""
@@ -107,7 +117,7 @@ class Universe:
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
         for error in self.loop.errors:
-            if not (self.plan.blows and isinstance(error, Crashed | CancelledError)):
+            if not isinstance(error, Crashed | CancelledError):
                 self.oracles.fail(f"a callback raised {error!r}")
 
     def read_mode_of(self, namespace: str) -> ReadMode:
@@ -120,34 +130,31 @@ class Universe:
         name = f"{worker}>{side.value}"
         return Link(self.loop, name, machine, self.weather[side], random, self.history)
 
-    def fine_link(self, side: Side) -> Link:
-        """A way without weather."""
-        return Link(self.loop, f"crawler>{side.value}", "", self.fine, self.random, self.history)
+    def ways(self, name: str) -> tuple[Mapping[Side, Link], Mapping[Side, Backend]]:
+        """A process's ways to both homes, and the homes at their ends."""
+        links = {side: self.link_of(name, "", side) for side in Side}
+        return links, {side: self.home_of(link, side) for side, link in links.items()}
+
+    def fine_ways(self, name: str) -> tuple[Mapping[Side, Link], Mapping[Side, Backend]]:
+        """The same without weather."""
+        links = {
+            side: Link(self.loop, f"{name}>{side.value}", "", self.fine, self.random, self.history)
+            for side in Side
+        }
+        return links, {side: self.home_of(link, side) for side, link in links.items()}
 
     def home_of(self, link: Link, side: Side) -> Backend:
         """The home at the end of a way."""
         site = self.sites[side]
-        if isinstance(site, Site):
-            return FaultyHome(site, link)
-        return s3_home(site, link, self._clock(3600))
+        if isinstance(site, ObjectStore):
+            return s3_home(site, link, self._clock(3600))
+        return FaultyRows(site, link) if side is Side.KVSP else FaultyObjects(site, link)
 
-    async def crawl(self) -> None:
-        """A whole crawl of every namespace, of which all workers are told."""
-        homes = {side: self.home_of(self.link_of("crawler", "", side), side) for side in Side}
-        await self.crawl_over(homes)
-
-    async def crawl_over(self, homes: dict[Side, Backend]) -> list[str]:
-        """The same over these homes; what stayed unequal."""
-        found = []
-        for namespace in POLICIES:
-            report = await Crawl(homes, namespace, CRAWL).run()
-            self.history.note("crawler", str(report))
-            found += [report.failure, *report.unhealed] if not report.equal else []
-            if report.equal:
-                for host in self.hosts:
-                    for worker in host.living():
-                        worker.trust.crawled(namespace, report.began_at_us)
-        return found
+    def floor(self, key: Key) -> Version:
+        """At or below which version KVSP inserts nothing under `key`."""
+        kvsp = self.sites[Side.KVSP]
+        assert isinstance(kvsp, Site)
+        return kvsp.floor(key)
 
     def read_may_fail(self, worker: Worker, read: Read) -> bool:
         """See `clients.Surroundings`: where both homes have faults, or where only the sick home
@@ -170,19 +177,32 @@ class Universe:
         known = worker.host.memory.lookup([key], 0)[0]
         if known is not None and known.pinned and known.record is None:
             wanted = max(known.version, wanted)
-        held = self.sites[self.plan.sick.other].held(key)
-        return (NO_VERSION if held is None else held.version) < wanted
+        return version_of(self.sites[self.plan.sick.other].held(key)) < wanted
 
     def _site(self, side: Side) -> Site | ObjectStore:
-        clock = self._clock(0.2)
-        record = seal(Version.at(1), STORE_ID.encode())
-        if side is Side.S3 and self.plan.real_s3_client:
-            store = ObjectStore(clock)
-            store.place(STORE_ID_KEY, record)
-            return store
-        site = Site(MemoryHome(side, clock))
-        site.put(STORE_ID_KEY, record, Heal(clock.now_us()))
+        clock, crawl = self._clock(0.2), self.plan.crawl
+        site: Site | ObjectStore
+        if side is Side.KVSP:
+            site = Site(MemoryStripes(clock, crawl.clusters), self.ledger)
+        elif self.plan.real_s3_client:
+            site = ObjectStore(clock, crawl.profile, self.ledger)
+        else:
+            site = Site(MemoryHome(side, clock, removes=crawl.removes), self.ledger)
+        site.place(STORE_ID_KEY, seal(Version.at(1), STORE_ID.encode()))
+        for namespace in POLICIES:
+            value = encode_namespace(Namespace(namespace, f"title of {namespace[0]}"))
+            key = Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{namespace}")
+            site.place(key, seal(Version.at(1), value))
         return site
+
+    def _crawlers(self) -> list[Crawler]:
+        plan = self.plan.crawl
+        ground = CrawlerGround(
+            self.loop, self.history, Random(self.random.getrandbits(64)),
+            NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s,
+        )  # fmt: skip
+        ids = ["crawler" if plan.same_id else f"crawler{n}" for n in range(2)]
+        return [Crawler(ground, f"w{n}", one) for n, one in enumerate(ids)]
 
     def _clock(self, apart_s: float) -> VirtualClock:
         return VirtualClock(
@@ -203,8 +223,15 @@ class Universe:
             self.loop.call_at(flip.back_s, self._flip, flip.side, HomeSwitch())
         for at_s, side in plan.corruptions:
             self.loop.call_at(at_s, self._corrupt, side)
-        for at_s in plan.crawls:
-            self.loop.call_at(at_s, self._begin_crawl)
+        for at_s, crawler in zip(plan.crawls, self.crawlers, strict=False):
+            self.loop.call_at(at_s, crawler.start)
+        for blow_to in plan.crawl.blows:
+            self.loop.call_at(blow_to.at_s, self._strike_crawler, blow_to)
+        for at_s, host, for_s in plan.stops:
+            self.loop.call_at(at_s, self.hosts[host].stop, for_s)
+        for misfortune in plan.crawl.misfortunes:
+            self.disasters.prepare(misfortune)
+            self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
         if plan.journal_fails is not None:
             begins_s, ends_s = plan.journal_fails
             self.loop.call_at(begins_s, self._journals, False)
@@ -242,8 +269,27 @@ class Universe:
                 self.sites[side].corrupt(key)
                 return
 
-    def _begin_crawl(self) -> None:
-        self._crawling = self.loop.create_task(self.crawl())
+    def _strike_crawler(self, blow: CrawlerBlow) -> None:
+        self.loop.after_turns(blow.turns, lambda: self._strikes(blow))
+
+    def _strikes(self, blow: CrawlerBlow) -> None:
+        crawler = self.crawlers[blow.crawler]
+        if not crawler.runs or self.is_calm:
+            return
+        if blow.dies:
+            crawler.crash()
+            self.loop.call_later(blow.for_s, self._restart, crawler)
+        else:
+            crawler.stop(blow.for_s)
+
+    def _restart(self, crawler: Crawler) -> None:
+        if not self.is_calm:
+            crawler.start()
+
+    def _befalls(self, misfortune: Misfortune) -> None:
+        task = self.loop.create_task(self.disasters.strike(misfortune, self.plan.storm_s))
+        task.add_done_callback(self.loop.must_not_fail)
+        self.misfortunes.append(task)
 
     def _journals(self, writable: bool) -> None:
         for host in self.hosts:

@@ -1,0 +1,158 @@
+"""Calm weather for crawlers: they make both homes equal, tell the truth about what differs, delete
+for good what is dead, and fill a home that was lost."""
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from tandem.core.crawl_status import RunRequest
+from tandem.core.drift import REAL, Drift
+from tandem.core.envelope import seal
+from tandem.core.key import Key
+from tandem.core.record import Kind, Record
+from tandem.core.reply import Side
+from tandem.core.version import Version
+from tests.sim.crawlers import Crawler, all_equal
+from tests.sim.host import POLICIES
+
+if TYPE_CHECKING:
+    from tests.sim.universe import Universe
+
+EQUAL_MAX_S: Final = 200.0
+"""Two rounds, after the lease of a dead crawler has run out."""
+COLLECTED_MAX_S: Final = 200.0
+"""So long after its grace a dead record may stay."""
+_LONGEST_EXPIRY_S: Final = 60.0
+_TOLD: Final = (*sorted(REAL, key=lambda one: one.value), Drift.RETIRED, Drift.EXPIRED)
+"""Classes of drift that a report may not be wrong about."""
+
+
+class CrawlerCalm:
+    """What crawlers must do when nobody disturbs them."""
+
+    def __init__(self, universe: "Universe") -> None:
+        self._universe = universe
+        self._fail = universe.oracles.fail
+        self._crawler: Crawler = universe.crawlers[0]
+
+    async def equal(self, why: str) -> None:
+        """Both homes become equal, and everyone trusts both again."""
+        universe = self._universe
+        self._crawler.start(universe.fine_ways)
+        since_us = universe.loop.true_us() + 500_000
+        until_s = universe.loop.time() + EQUAL_MAX_S
+        while not all_equal(self._crawler, since_us):
+            if universe.loop.time() > until_s:
+                latest = self._crawler.board.latest
+                self._fail(f"liveness ({why}): no crawl finds both homes equal: {latest}")
+                break
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(2.5)
+        for host in universe.hosts:
+            for worker in host.living():
+                if any(worker.trust.behind(namespace) for namespace in POLICIES):
+                    self._fail(f"liveness ({why}): {worker.name} still distrusts a home")
+        self._compare(why)
+
+    def _compare(self, why: str) -> None:
+        for key in self._universe.disasters.keys:
+            if self._drift(key) not in {None, Drift.RETIRED, Drift.EXPIRED}:
+                self._fail(f"unequal ({why}): {key.name} is {self._drift(key)}")
+
+    def _drift(self, key: Key) -> Drift | None:
+        """What the difference of a key truly is; see the table of `tandem.core.drift`."""
+        universe = self._universe
+        kvsp, s3 = (universe.sites[side].held(key) for side in Side)
+        if kvsp is None and s3 is None:
+            return None
+        if kvsp is None:
+            assert s3 is not None
+            if s3.version > universe.floor(key):
+                return Drift.MISSING_IN_KVSP
+            return Drift.RETIRED if s3.kind is Kind.TOMBSTONE else Drift.ZOMBIE
+        if s3 is None:
+            return Drift.MISSING_IN_S3
+        if kvsp == s3:
+            return Drift.EXPIRED if self._has_expired(kvsp) else None
+        if kvsp.version == s3.version:
+            return Drift.OTHER_BYTES
+        return Drift.OLDER_IN_S3 if kvsp.version > s3.version else Drift.OLDER_IN_KVSP
+
+    def _has_expired(self, record: Record) -> bool:
+        return record.kind is Kind.VALUE and not record.live_at(self._universe.loop.true_us() / 1e6)
+
+    async def report_is_true(self, count: int) -> None:
+        """Some keys are made to differ; a crawl that changes nothing counts just those (P6)."""
+        universe = self._universe
+        self._crawler.crash()
+        for key in universe.disasters.keys[:count]:
+            self._disturb(key)
+        await asyncio.sleep(universe.plan.crawl.profile.list_lag_s + 3.0)
+        _, homes = universe.fine_ways("reporter")
+        crawls = self._crawler.crawls_of(homes)
+        for namespace in POLICIES:
+            request = RunRequest(namespace, dry_run=True)
+            told = (await crawls.crawl(namespace, request)).tally.keys
+            keys = [key for key in universe.disasters.keys if key.namespace == namespace]
+            true = Counter(self._drift(key) for key in keys)
+            for drift in _TOLD:
+                if told[drift] != true[drift]:
+                    self._fail(
+                        f"report: {told[drift]} keys are said to be {drift.value}"
+                        f" instead of {true[drift]}"
+                    )
+        await self.equal("after what a report showed")
+
+    def _disturb(self, key: Key) -> None:
+        """One home loses a key, or has an older version of it."""
+        universe = self._universe
+        side = universe.random.choice(list(Side))
+        held = universe.sites[side].held(key)
+        if held is None or universe.sites[side.other].held(key) is None:
+            return
+        universe.history.note("hand", f"{side.value}: {key.name} is disturbed")
+        universe.ledger.forgot(side, [key])
+        if universe.random.random() < 0.5:
+            universe.sites[side].drop(key)
+        else:
+            older = seal(Version.at(held.version.time_us - 1), b"older")
+            universe.sites[side].place(key, older)
+
+    async def collected(self) -> None:
+        """What is dead goes for good, as far as the store lets it."""
+        universe, plan = self._universe, self._universe.plan.crawl
+        grace_s = plan.collects.tombstone_grace_s
+        until_s = universe.loop.time() + grace_s + _LONGEST_EXPIRY_S + COLLECTED_MAX_S
+        while left := self._uncollected():
+            if universe.loop.time() > until_s:
+                latest = self._crawler.board.latest
+                self._fail(f"liveness: {left[:3]} are not deleted for good: {latest}")
+                return
+            await asyncio.sleep(5.0)
+
+    def _uncollected(self) -> list[str]:
+        universe, left = self._universe, []
+        now_s = universe.loop.true_us() / 1e6
+        for key in universe.disasters.keys:
+            for side in Side:
+                held = universe.sites[side].held(key)
+                stays = side is Side.S3 and not universe.sites[side].removes
+                if held is None or held.live_at(now_s):
+                    continue
+                if not stays or held.kind is Kind.VALUE:
+                    left.append(f"{side.value}/{key.name}")
+        return left
+
+    async def filled_again(self, side: Side) -> None:
+        """A home is lost, and everything is in it again."""
+        self._universe.disasters.wipe(side)
+        await self.equal(f"after {side.value} was lost")
+
+    def end(self) -> None:
+        """The crawler has done nothing that it should not."""
+        for crawler in self._universe.crawlers:
+            if crawler.runs and crawler.board.counters.errors:
+                self._fail(f"{crawler.name}: unexpected exceptions")
+            if crawler.runs and crawler.switches.counters.errors:
+                self._fail(f"{crawler.name}: unexpected exceptions at its switches")
+        self._crawler.crash()

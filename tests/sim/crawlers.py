@@ -1,0 +1,194 @@
+"""Crawlers, built from production's parts: rounds, ranges, leases, second looks, the collector.
+
+The book is a crawler's disk and outlives it. The gateways are reached directly, but answer only
+what a gateway's process would: a machine without a living worker is silent.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final, cast
+
+from crawler.board import Board
+from crawler.collecting import Collector
+from crawler.kill_switches import KillSwitches, switched
+from crawler.memory_book import MemoryBook
+from crawler.namespace_crawl import NamespaceCrawls
+from crawler.pace import Pace
+from crawler.plans import Plans
+from crawler.report import CrawlRule
+from crawler.rounds import Rounds
+from crawler.trouble import Trouble
+from tandem.backends.collect import CollectedHomes
+from tandem.backends.port import Backend, CollectableObjects, CollectableRows
+from tandem.core.collect import CollectRule
+from tandem.core.key import Key
+from tandem.core.mass_change import MassLimit
+from tandem.core.operations import CrawlReport
+from tandem.core.reply import Side
+from tests.sim.faults import Link
+from tests.sim.history import History
+from tests.sim.host import POLICIES, Host, Worker
+from tests.sim.loop import SeededEntropy, VirtualLoop
+
+RULE: Final = CrawlRule(page_names=7, settle_s=0.5, range_names=10, deadline_s=5.0)
+QUEUED_MAX: Final = 100
+_ASK_S: Final = 0.005
+
+
+class NearGateways:
+    """See `crawler.gateways.RemoteGateways`: what it would learn from all machines."""
+
+    def __init__(self, hosts: Sequence[Host]) -> None:
+        self._hosts = hosts
+
+    async def enabled(self) -> bool:
+        """Whether a machine answers and none that does has a home switched off."""
+        await asyncio.sleep(_ASK_S)
+        answers = [_uses_both(worker) for worker in self._answering()]
+        return bool(answers) and all(answers)
+
+    async def trouble(self) -> Trouble:
+        """Where those that answer know of drift."""
+        await asyncio.sleep(_ASK_S)
+        behind: set[str] = set()
+        keys: list[Key] = []
+        unsure = len(self._answering()) < len(self._hosts)
+        for worker in self._answering():
+            queue = worker.host.disk.queue
+            behind.update(n for side in Side for n in worker.trust.open_marks(side))
+            unsure |= (await queue.stats()).dirty_marks > 0
+            keys += [queued.task.key for queued in await queue.sample(QUEUED_MAX)]
+        return Trouble(frozenset(behind), tuple(keys), unsure)
+
+    async def is_dirty(self, namespace: str) -> bool:
+        """Whether nothing of the namespace may be collected, for what the gateways say."""
+        return not await self.enabled() or (await self.trouble()).is_dirty(namespace)
+
+    async def tell(self, report: CrawlReport) -> None:
+        """As `kvgateway.operations` takes it: one worker of each machine hears it."""
+        await asyncio.sleep(_ASK_S)
+        for worker in self._answering():
+            if report.equal:
+                worker.trust.crawled(report.namespace, report.began_at_us)
+                queue = worker.host.disk.queue
+                for side in Side:
+                    await queue.clear_dirty(side, report.namespace, report.began_at_us)
+
+    def _answering(self) -> list[Worker]:
+        return [living[0] for host in self._hosts if (living := host.living())]
+
+
+def _uses_both(worker: Worker) -> bool:
+    switches = (guard.switch for guard in worker.guards.values())
+    return all(switch.reads and switch.writes for switch in switches)
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlerGround:
+    """What all crawlers of a universe stand on."""
+
+    loop: VirtualLoop
+    history: History
+    random: Random
+    gateways: NearGateways
+    ways: Callable[[str], tuple[Mapping[Side, Link], Mapping[Side, Backend]]]
+    """Links and homes for a process of this name, over the weather of the storm."""
+    rule: CollectRule
+    pause_s: float
+
+
+class Crawler:
+    """One crawler: `start`, and again after `crash`."""
+
+    def __init__(self, ground: CrawlerGround, name: str, crawler_id: str) -> None:
+        """Two with one `crawler_id` hold every lease together."""
+        self._ground = ground
+        self.name = name
+        self._id = crawler_id
+        self.book = MemoryBook()
+        self.board: Board
+        self.switches: KillSwitches
+        self._links: Sequence[Link] = ()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def runs(self) -> bool:
+        """Whether its process lives."""
+        return bool(self._tasks)
+
+    def start(
+        self, ways: Callable[[str], tuple[Mapping[Side, Link], Mapping[Side, Backend]]] | None = None
+    ) -> None:
+        """The process begins, if it does not run, over the storm's ways or over others."""
+        if self.runs:
+            return
+        ground = self._ground
+        links, homes = (ways or ground.ways)(self.name)
+        self._links = list(links.values())
+        entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
+        self.board = Board(self.book, entropy)
+        self.switches = KillSwitches(ground.gateways)
+        rounds = self._rounds(homes, entropy)
+        for work in (self.switches.run(), rounds.run()):
+            self._tasks.append(ground.loop.create_task(work))
+        ground.history.note(self.name, "starts")
+
+    def crash(self) -> None:
+        """Gone at once, as by SIGKILL; its book stays."""
+        self._ground.history.note(self.name, "dies")
+        for link in self._links:
+            link.cut = True
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+
+    def stop(self, for_s: float) -> None:
+        """It stands still for a while, as by SIGSTOP."""
+        self._ground.history.note(self.name, f"stands still for {for_s:.1f} s")
+        for link in self._links:
+            link.stop(for_s)
+
+    def crawls_of(self, homes: Mapping[Side, Backend]) -> NamespaceCrawls:
+        """What crawls one namespace when it is told to, over these homes."""
+        entropy = SeededEntropy(Random(self._ground.random.getrandbits(64)))
+        return self._crawls(homes, homes, Board(self.book, entropy), entropy)
+
+    def _rounds(self, homes: Mapping[Side, Backend], entropy: SeededEntropy) -> Rounds:
+        ground = self._ground
+        behind_switches = switched(homes, self.switches)
+        return Rounds(
+            homes=behind_switches, enabled=self.switches.look, gateways=ground.gateways,
+            crawls=self._crawls(homes, behind_switches, self.board, entropy), board=self.board,
+            pause_s=ground.pause_s,
+        )  # fmt: skip
+
+    def _crawls(
+        self, homes: Mapping[Side, Backend], used: Mapping[Side, Backend], board: Board,
+        entropy: SeededEntropy,
+    ) -> NamespaceCrawls:  # fmt: skip
+        rows, objects = homes[Side.KVSP], homes[Side.S3]
+        collected = CollectedHomes(
+            cast(CollectableRows, rows), cast(CollectableObjects, objects), entropy, 5.0
+        )
+        gateways = self._ground.gateways
+        collector = Collector(collected, self._ground.rule, MassLimit(), gateways.is_dirty)
+        return NamespaceCrawls(
+            homes=used, plans=Plans(used[Side.KVSP], self._id, entropy), book=self.book,
+            board=board, rule=RULE, pace=Pace(), ranges_at_once=2, collector=collector,
+        )  # fmt: skip
+
+
+def all_equal(crawler: Crawler, since_us: int) -> bool:
+    """Whether its last crawl of every namespace began later than this and found nothing at all."""
+    latest = {one.namespace: one for one in crawler.board.latest}
+    return all(
+        namespace in latest
+        and latest[namespace].began_us > since_us
+        and latest[namespace].equal
+        and not latest[namespace].tally.drifted
+        for namespace in POLICIES
+    )
+
+

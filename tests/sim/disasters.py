@@ -1,0 +1,132 @@
+"""Disasters of homes and disks, each at a moment at which the promises outlive it.
+
+A home may be lost once the other one has all that it holds. Whoever loses it earlier loses what was
+acknowledged by it alone, and no promise says otherwise.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from kvgateway.state.switches import HomeSwitch
+from tandem.backends.memory import MemoryHome
+from tandem.backends.memory_stripes import MemoryStripes
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.reply import Side
+from tandem.core.version import NO_VERSION, Version
+from tests.sim.plan_crawl import Disaster, Misfortune
+from tests.sim.sites import Site
+
+if TYPE_CHECKING:
+    from tests.sim.universe import Universe
+
+_SWITCHED_S: Final = 4.0
+"""By then every worker that is not dead has seen a switch."""
+_TRY_EACH_S: Final = 0.5
+
+
+class Disasters:
+    """Brings them about; each is a task of the universe."""
+
+    def __init__(self, universe: "Universe") -> None:
+        self._universe = universe
+        self._images: dict[Misfortune, object] = {}
+        self._busy = False
+        self.struck = 0
+        self.disks_lost = 0
+
+    def prepare(self, misfortune: Misfortune) -> None:
+        """Copies what is to be restored later, in its time."""
+        if misfortune.what is Disaster.RESTORE:
+            at_s = misfortune.at_s - misfortune.copied_s
+            self._universe.loop.call_at(max(at_s, 0.1), self._copy, misfortune)
+
+    async def strike(self, misfortune: Misfortune, until_s: float) -> None:
+        """Lets it happen, if a moment for it comes before `until_s`."""
+        match misfortune.what:
+            case Disaster.WIPE_KVSP:
+                if await self._moment(self.keys, Side.KVSP, until_s):
+                    self.wipe(Side.KVSP)
+            case Disaster.WIPE_S3:
+                if await self._moment(self.keys, Side.S3, until_s):
+                    self.wipe(Side.S3)
+            case Disaster.RESTORE:
+                await self._restore(misfortune, until_s)
+            case Disaster.DISK:
+                self._lose_disk(misfortune.which)
+
+    @property
+    def keys(self) -> list[Key]:
+        """All keys that were ever written."""
+        return sorted(self._universe.oracles.by_key)
+
+    def wipe(self, side: Side) -> None:
+        """A home loses everything at once."""
+        self._universe.history.note("disaster", f"{side.value} is wiped")
+        self._universe.sites[side].wipe()
+        self._universe.ledger.forgot(side, self.keys)
+        self.struck += 1
+
+    async def _moment(self, keys: Sequence[Key], side: Side, until_s: float) -> bool:
+        """Waits until all that `side` holds of the keys is in the other home too."""
+        while self._universe.loop.time() < until_s:
+            if all(self._is_elsewhere(key, side) for key in keys):
+                return True
+            await asyncio.sleep(_TRY_EACH_S)
+        return False
+
+    def _is_elsewhere(self, key: Key, side: Side) -> bool:
+        sites = self._universe.sites
+        here, there = version_of(sites[side].held(key)), version_of(sites[side.other].held(key))
+        if there >= here:
+            return there == NO_VERSION or not sites[side.other].is_corrupt(key)
+        return side is Side.S3 and here <= self._universe.floor(key)
+
+    async def _restore(self, misfortune: Misfortune, until_s: float) -> None:
+        """As `docs/operations.md` tells: KVSP is switched off on every gateway meanwhile."""
+        cluster, keys = self._cluster(misfortune)
+        if misfortune not in self._images or self._busy:
+            return
+        self._busy = True
+        self._switch(HomeSwitch(reads=False, writes=False))
+        await asyncio.sleep(_SWITCHED_S)
+        if await self._moment(keys, Side.KVSP, until_s):
+            self._universe.history.note("disaster", f"cluster {misfortune.which} is restored")
+            cluster.restore(self._images[misfortune])
+            self._universe.ledger.forgot(Side.KVSP, keys)
+            self.struck += 1
+            await asyncio.sleep(self._universe.random.uniform(1.0, 15.0))
+        self._switch(HomeSwitch())
+        self._busy = False
+
+    def _switch(self, switch: HomeSwitch) -> None:
+        self._universe.history.note("operator", f"kvsp: {switch}")
+        for host in self._universe.hosts:
+            host.switch(Side.KVSP, switch)
+
+    def _copy(self, misfortune: Misfortune) -> None:
+        self._images[misfortune] = self._cluster(misfortune)[0].image()
+
+    def _cluster(self, misfortune: Misfortune) -> tuple[MemoryHome, list[Key]]:
+        site = self._universe.sites[Side.KVSP]
+        assert isinstance(site, Site)
+        home = site.home
+        assert isinstance(home, MemoryStripes)
+        cluster = home.all[misfortune.which % len(home.all)]
+        return cluster, [key for key in self.keys if home.cluster_of(key) is cluster]
+
+    def _lose_disk(self, which: int) -> None:
+        """A machine comes back without its disk: journal, queue, trust and clock bound are gone."""
+        host = self._universe.hosts[which % len(self._universe.hosts)]
+        host.crash()
+        host.lose_disk()
+        self._universe.machines[host.name].forget_all()
+        self.struck += 1
+        self.disks_lost += 1
+        self._universe.loop.call_later(1.0, host.boot)
+
+
+def version_of(held: Record | None) -> Version:
+    """Of what a home holds; NO_VERSION for nothing."""
+    return NO_VERSION if held is None else held.version

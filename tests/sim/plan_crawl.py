@@ -1,0 +1,141 @@
+"""What a universe is like for its crawlers and its operator, drawn from its seed before it begins."""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from tandem.core.collect import CollectRule
+from tandem.core.reply import Side
+from tests.sim.s3_store import Profile
+
+YOUNG_SIGNATURE_S: Final = 65.0
+"""A store in whose universe something is deleted for good refuses older signatures: virtual time
+costs something too."""
+LIFE_AT_STORE_S: Final = 230
+"""No request lives longer there: 95 s until the newest leg lands, 10 s for the read that just missed
+it, 125 s until the heal that rests on that read has landed."""
+LIFE_IN_MEMORY_S: Final = 105
+"""The same over homes that judge a request when it arrives: 30 s, 10 s, 60 s."""
+
+
+class Disaster(enum.Enum):
+    """What befalls a home that the other one survives."""
+
+    WIPE_KVSP = "kvsp loses everything"
+    WIPE_S3 = "s3 loses everything"
+    RESTORE = "a cluster of kvsp is exchanged for an old copy"
+    DISK = "a machine loses its disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Misfortune:
+    """A disaster, as soon after its time as the other home has everything."""
+
+    at_s: float
+    what: Disaster
+    which: int
+    """The cluster or the machine."""
+    copied_s: float
+    """How old the copy is that takes the cluster's place."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlerBlow:
+    """A crawler dies or stands still for a while."""
+
+    at_s: float
+    turns: int
+    crawler: int
+    for_s: float
+    dies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlPlan:
+    """One universe's."""
+
+    clusters: int
+    profile: Profile
+    removes: bool
+    """Whether objects can be removed where S3 is in memory."""
+    pause_s: float
+    same_id: bool
+    """Whether all crawlers believe to be the same one."""
+    blows: tuple[CrawlerBlow, ...]
+    disturbed: int
+    """How many keys are made to differ in calm weather."""
+    collects: CollectRule = CollectRule()
+    misfortunes: tuple[Misfortune, ...] = ()
+    lost_last: Side | None = None
+    """The home that is wiped when all else is over."""
+
+    @property
+    def grave(self) -> bool:
+        """Whether time suffices to delete something for good."""
+        return self.collects.tombstone_grace_s < CollectRule().tombstone_grace_s
+
+
+def draw_crawl(random: Random, storm_s: float) -> CrawlPlan:
+    """The plan of a universe that is too short to delete anything for good."""
+    return CrawlPlan(
+        clusters=random.choice([1, 2, 3]),
+        profile=Profile(
+            etag_quotes=random.random() < 0.6,
+            conditional_delete=random.random() < 0.5,
+            list_lag_s=random.choice([0.0, 0.0, 0.3, 2.0]),
+        ),
+        removes=random.random() < 0.5,
+        pause_s=random.choice([0.5, 2.0, 5.0]),
+        same_id=random.random() < 0.3,
+        blows=tuple(_blows(random, storm_s)),
+        disturbed=random.choice([0, 0, 0, 2, 5]),
+        lost_last=random.choice([None, None, None, *Side]),
+    )
+
+
+def draw_graves(random: Random, *, real_s3_client: bool) -> tuple[float, CrawlPlan]:
+    """How long a storm lasts in which things are deleted for good, and its plan."""
+    life_s = LIFE_AT_STORE_S if real_s3_client else LIFE_IN_MEMORY_S
+    rule = CollectRule(tombstone_grace_s=life_s + 1, request_life_s=life_s)
+    storm_s = life_s * random.uniform(1.5, 3.0)
+    plan = CrawlPlan(
+        clusters=random.choice([1, 2, 3]),
+        profile=Profile(
+            etag_quotes=random.random() < 0.6,
+            conditional_delete=random.random() < 0.6,
+            signature_age_s=YOUNG_SIGNATURE_S if random.random() < 0.8 else float("inf"),
+            list_lag_s=random.choice([0.0, 0.0, 2.0]),
+        ),
+        removes=random.random() < 0.6,
+        pause_s=random.choice([2.0, 10.0, 20.0]),
+        same_id=random.random() < 0.3,
+        blows=tuple(_blows(random, storm_s)),
+        disturbed=random.choice([0, 3]),
+        collects=rule,
+        misfortunes=tuple(_misfortunes(random, storm_s)),
+        lost_last=random.choice([None, *Side]),
+    )
+    return storm_s, plan
+
+
+def _blows(random: Random, storm_s: float) -> Iterator[CrawlerBlow]:
+    for _ in range(random.choice([0, 0, 1, 3])):
+        yield CrawlerBlow(
+            random.uniform(0.0, storm_s),
+            random.randrange(30),
+            random.randrange(2),
+            random.choice([0.01, 1.0, 20.0, 70.0]),
+            random.random() < 0.6,
+        )
+
+
+def _misfortunes(random: Random, storm_s: float) -> Iterator[Misfortune]:
+    for _ in range(random.choice([0, 1, 1, 2])):
+        yield Misfortune(
+            random.uniform(0.3, 0.9) * storm_s,
+            random.choice(list(Disaster)),
+            random.randrange(6),
+            random.uniform(0.1, 0.8) * storm_s,
+        )
