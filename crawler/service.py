@@ -68,7 +68,9 @@ def _answering(
 class CrawlerService(rpc.CrawlerServicer):
     """Shows and changes what the board and the book hold."""
 
-    def __init__(self, board: Board, book: Bookkeeping, pace: Pace, door: Door, crawler_id: str) -> None:
+    def __init__(
+        self, board: Board, book: Bookkeeping, pace: Pace, door: Door, crawler_id: str
+    ) -> None:
         self._board = board
         self._book = book
         self._pace = pace

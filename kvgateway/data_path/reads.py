@@ -41,6 +41,9 @@ class ReadBounds:
     flights_max: int = 20_000
     sample_share: float = 0.01
     """Of the reads that would not ask both homes, so many do all the same."""
+    remembered_s: int = 3600
+    """So long after a home last showed a record, memory answers instead of homes that show less or
+    nothing; below the shortest grace, or a key that was deleted for good could come back."""
 
 
 @dataclass(slots=True)
@@ -251,7 +254,8 @@ class Reader:
         match outcome:
             case Answer(record, unconfirmed=unconfirmed, stale=stale):
                 known = self._remembered(flight, outcome, now_us)
-                if known is not None and known.record is not None and _newer(known, record):
+                if known is not None and self._overrules(known, record, now_us):
+                    assert known.record is not None
                     doubtful = (unconfirmed or stale) and not known.pinned
                     return result_of(known.record, now_us, version=known.version, stale=doubtful)
                 return result_of(record, now_us, unconfirmed=unconfirmed, stale=stale)
@@ -272,7 +276,7 @@ class Reader:
         """Neither home can answer. This machine's own recent write is still the truth; anything
         else that it remembers is stale, and is said to be."""
         known = self._machine.lookup([flight.key], now_us)[0]
-        if known is None or known.version < flight.wanted:
+        if known is None or known.version < flight.wanted or self._is_past(known, now_us):
             self.counters.unavailable += 1
             return Unavailable("; ".join(reasons))
         if known.record is None:
@@ -282,6 +286,17 @@ class Reader:
         return result_of(
             known.record, now_us, version=known.version, cached=True, stale=not known.pinned
         )
+
+    def _overrules(self, known: Known, record: Record | None, now_us: int) -> bool:
+        """Whether what the machine remembers is told instead of what the homes show."""
+        if known.record is None or self._is_past(known, now_us):
+            return False
+        return _newer(known, record)
+
+    def _is_past(self, known: Known, now_us: int) -> bool:
+        """Whether nothing can be said by it any more: it may have been deleted for good since."""
+        heard_us = max(known.seen_at_us, known.version.time_us)
+        return not known.pinned and now_us - heard_us > self._bounds.remembered_s * 1_000_000
 
     def compared(self, flight: _Flight, race: ReadRace) -> None:
         """Both homes have replied: a newer loser moves the cache on, a difference is queued."""

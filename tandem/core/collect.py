@@ -61,7 +61,9 @@ class CollectRule:
     """No request lives as long; less only over a store that refuses younger signatures."""
 
     def __post_init__(self) -> None:
-        assert self.tombstone_grace_s > self.request_life_s, "a late request could outlive the grace"
+        assert self.tombstone_grace_s > self.request_life_s, (
+            "a late request could outlive the grace"
+        )
 
     @property
     def unsettled_us(self) -> int:

@@ -1,5 +1,5 @@
-"""The crawler's book, in its file and in memory: checkpoints, history with its bounds, breakers; and
-what is no such file."""
+"""The crawler's book, in its file and in memory: checkpoints, history with its bounds, breakers;
+and what is no such file."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

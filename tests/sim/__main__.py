@@ -3,6 +3,7 @@
 python -m tests.sim --seeds 10000 [--from 5000]    many universes, on all cores
 python -m tests.sim --seed 4711 --trace            one universe, line by line
 python -m tests.sim --seed 4711 --canary "blind PUT on S3"
+python -m tests.sim --seeds 1000 --sort graves      universes in which things are deleted for good
 """
 
 import argparse

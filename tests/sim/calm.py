@@ -110,27 +110,24 @@ class Calm:
                 if held is None and ledger.gone(key, newest):
                     continue
                 if version_of(held) < newest:
+                    number = self._universe.oracles.by_version[newest].number
                     self._fail(
-                        f"lost ({after}): {side.value} holds {key.name} at {self._named(held)}, but"
-                        f" write {self._universe.oracles.by_version[newest].number} was acknowledged"
+                        f"lost ({after}): {side.value} holds {key.name} at {self._named(held)},"
+                        f" but write {number} was acknowledged"
                     )
                 if held is not None:
                     self._is_sound(side, key, held)
 
     def _is_sound(self, side: Side, key: Key, held: Record) -> None:
         operation = self._universe.oracles.by_version.get(held.version)
-        if operation is None and held.kind is Kind.TOMBSTONE and self._is_gravestone(key, held):
-            return
+        if operation is None and held.kind is Kind.TOMBSTONE and self._universe.plan.crawl.grave:
+            return  # the collector's, in the place of a value that had to go
         if operation is None or operation.key != key or held.kind is not operation.kind:
             self._fail(f"{side.value} holds {key.name} as nobody wrote it: {held.value!r}")
         elif held.value not in {b"", value_of(operation)}:
             self._fail(f"{side.value} holds {key.name} with {held.value!r}")
         elif any(operation.number in m.buried.get(key, ()) for m in self._scopes()):
             self._fail(f"{side.value}: write {operation.number} of {key.name} is back")
-
-    def _is_gravestone(self, key: Key, held: Record) -> bool:
-        """Whether it is a tombstone of the collector's, in the place of what had expired."""
-        return held.version > self._universe.ledger.collected.get(key, held.version)
 
     def _scopes(self) -> list[Scope]:
         return list(self._universe.machines.values())
@@ -164,7 +161,8 @@ class Calm:
                 if held is None and self._universe.ledger.collected.get(key):
                     shows = result.record is None
                 if not shows:
-                    self._fail(f"{worker.name} does not show {self._named(held)} of {key.name}")
+                    self._fail(f"{worker.name} shows {result} instead of"
+                               f" {self._named(held)} of {key.name}")  # fmt: skip
 
     def _nothing_left(self) -> None:
         for worker in self._workers():
@@ -174,4 +172,3 @@ class Calm:
                 self._fail(f"{worker.name}: unexpected exceptions")
             if worker.repair.counters.errors or worker.inbox.queue_errors:
                 self._fail(f"{worker.name}: unexpected exceptions in repair")
-

@@ -12,7 +12,7 @@ from tandem.core.key import Key
 from tandem.core.record import Kind, Record
 from tandem.core.reply import Side
 from tandem.core.version import Version
-from tests.sim.crawlers import Crawler, all_equal
+from tests.sim.crawlers import Crawler, all_equal, troubles
 from tests.sim.host import POLICIES
 
 if TYPE_CHECKING:
@@ -41,23 +41,26 @@ class CrawlerCalm:
         self._crawler.start(universe.fine_ways)
         since_us = universe.loop.true_us() + 500_000
         until_s = universe.loop.time() + EQUAL_MAX_S
-        while not all_equal(self._crawler, since_us):
+        while not all_equal(self._crawler, since_us) or self._distrusting():
             if universe.loop.time() > until_s:
-                latest = self._crawler.board.latest
-                self._fail(f"liveness ({why}): no crawl finds both homes equal: {latest}")
+                what = troubles(self._crawler)
+                self._fail(f"liveness ({why}): no crawl finds both homes equal: {what}")
                 break
             await asyncio.sleep(1.0)
-        await asyncio.sleep(2.5)
-        for host in universe.hosts:
-            for worker in host.living():
-                if any(worker.trust.behind(namespace) for namespace in POLICIES):
-                    self._fail(f"liveness ({why}): {worker.name} still distrusts a home")
         self._compare(why)
+
+    def _distrusting(self) -> bool:
+        """Whether some worker still holds a home to be behind."""
+        workers = (worker for host in self._universe.hosts for worker in host.living())
+        return any(w.trust.behind(namespace) for w in workers for namespace in POLICIES)
 
     def _compare(self, why: str) -> None:
         for key in self._universe.disasters.keys:
             if self._drift(key) not in {None, Drift.RETIRED, Drift.EXPIRED}:
                 self._fail(f"unequal ({why}): {key.name} is {self._drift(key)}")
+            for side in Side:
+                if self._universe.sites[side].is_corrupt(key):
+                    self._fail(f"corrupt ({why}): {side.value} holds {key.name} in bytes gone bad")
 
     def _drift(self, key: Key) -> Drift | None:
         """What the difference of a key truly is; see the table of `tandem.core.drift`."""
@@ -112,7 +115,7 @@ class CrawlerCalm:
             return
         universe.history.note("hand", f"{side.value}: {key.name} is disturbed")
         universe.ledger.forgot(side, [key])
-        if universe.random.random() < 0.5:
+        if universe.random.random() < 0.5 and held.version > universe.floor(key):
             universe.sites[side].drop(key)
         else:
             older = seal(Version.at(held.version.time_us - 1), b"older")
@@ -125,8 +128,8 @@ class CrawlerCalm:
         until_s = universe.loop.time() + grace_s + _LONGEST_EXPIRY_S + COLLECTED_MAX_S
         while left := self._uncollected():
             if universe.loop.time() > until_s:
-                latest = self._crawler.board.latest
-                self._fail(f"liveness: {left[:3]} are not deleted for good: {latest}")
+                what = troubles(self._crawler)
+                self._fail(f"liveness: {left[:3]} are not deleted for good: {what}")
                 return
             await asyncio.sleep(5.0)
 

@@ -97,6 +97,8 @@ class CrawlerGround:
     """Links and homes for a process of this name, over the weather of the storm."""
     rule: CollectRule
     pause_s: float
+    deep: bool
+    """Whether every crawl reads the bytes of all keys."""
 
 
 class Crawler:
@@ -119,7 +121,8 @@ class Crawler:
         return bool(self._tasks)
 
     def start(
-        self, ways: Callable[[str], tuple[Mapping[Side, Link], Mapping[Side, Backend]]] | None = None
+        self,
+        ways: Callable[[str], tuple[Mapping[Side, Link], Mapping[Side, Backend]]] | None = None,
     ) -> None:
         """The process begins, if it does not run, over the storm's ways or over others."""
         if self.runs:
@@ -177,7 +180,16 @@ class Crawler:
         return NamespaceCrawls(
             homes=used, plans=Plans(used[Side.KVSP], self._id, entropy), book=self.book,
             board=board, rule=RULE, pace=Pace(), ranges_at_once=2, collector=collector,
+            deep_parts=int(self._ground.deep),
         )  # fmt: skip
+
+
+def troubles(crawler: Crawler) -> str:
+    """What its last crawls of the namespaces have against them."""
+    return "; ".join(
+        f"{one.namespace[0]}: {one.failure or one.stopped or one.tally.unhealed or one.withheld}"
+        for one in crawler.board.latest
+    )
 
 
 def all_equal(crawler: Crawler, since_us: int) -> bool:
@@ -190,5 +202,3 @@ def all_equal(crawler: Crawler, since_us: int) -> bool:
         and not latest[namespace].tally.drifted
         for namespace in POLICIES
     )
-
-

@@ -44,6 +44,9 @@ READ_DEADLINE_S: Final = 5.0
 PIN_US: Final = 2 * int(READ_DEADLINE_S * 1e6)
 CACHE_TTL_S: Final = 8
 SAMPLE_SHARE: Final = 0.1
+READ_BOUNDS: Final = ReadBounds(
+    READ_DEADLINE_S, CACHE_TTL_S, sample_share=SAMPLE_SHARE, remembered_s=60
+)
 CLOCK_SPARE_S: Final = 0.05
 LISTEN_S: Final = 1.0
 REPLACE_S: Final = 0.05
@@ -111,7 +114,7 @@ class Worker:
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=queue, inbox=self.inbox, time=self.time,
             trust=self.trust, mode_of=ground.read_mode_of, entropy=entropy,
-            bounds=ReadBounds(READ_DEADLINE_S, CACHE_TTL_S, sample_share=SAMPLE_SHARE),
+            bounds=READ_BOUNDS,
         )  # fmt: skip
         self.writer = Writer(
             homes=self.guards, machine=machine, journal=journal, inbox=self.inbox,

@@ -4,6 +4,7 @@ Every universe draws which faults it has at all (swarm testing: Groce et al., 20
 have one fault only, often, and others many at once.
 """
 
+import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -82,16 +83,28 @@ class Plan:
     """Of each namespace."""
 
 
-def draw(random: Random) -> Plan:
-    """The plan of a universe: anything at all, or many writers of one name, or many deaths, or time
-    enough to delete for good."""
+class Sort(enum.Enum):
+    """What universes are about."""
+
+    ANYTHING = "anything"
+    CROWD = "crowd"
+    """Many writers of one name."""
+    DEATHS = "deaths"
+    """Machines die, often."""
+    GRAVES = "graves"
+    """There is time enough to delete for good."""
+
+
+def draw(random: Random, sort: Sort | None = None) -> Plan:
+    """The plan of a universe, of any sort or of this one."""
     plan = _anything(random)
-    match random.choices(["anything", "crowd", "deaths", "graves"], [4, 4, 4, 1])[0]:
-        case "crowd":
+    drawn = random.choices(list(Sort), [4, 4, 4, 1])[0]
+    match sort or drawn:
+        case Sort.CROWD:
             plan = _crowded(random, plan)
-        case "deaths":
+        case Sort.DEATHS:
             plan = _deadly(random, plan)
-        case "graves":
+        case Sort.GRAVES:
             plan = _of_graves(random, plan)
         case _:
             pass

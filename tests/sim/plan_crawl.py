@@ -1,4 +1,4 @@
-"""What a universe is like for its crawlers and its operator, drawn from its seed before it begins."""
+"""What a universe is like for its crawlers and its operator; drawn before it begins."""
 
 import enum
 from collections.abc import Iterator
@@ -14,8 +14,9 @@ YOUNG_SIGNATURE_S: Final = 65.0
 """A store in whose universe something is deleted for good refuses older signatures: virtual time
 costs something too."""
 LIFE_AT_STORE_S: Final = 230
-"""No request lives longer there: 95 s until the newest leg lands, 10 s for the read that just missed
-it, 125 s until the heal that rests on that read has landed."""
+"""No request lives longer there: 95 s until the newest leg lands, 10 s for the read that just
+missed it, 125 s until the heal that rests on that read has landed."""
+_A_DAY: Final = CollectRule()
 LIFE_IN_MEMORY_S: Final = 105
 """The same over homes that judge a request when it arrives: 30 s, 10 s, 60 s."""
 
@@ -66,7 +67,7 @@ class CrawlPlan:
     blows: tuple[CrawlerBlow, ...]
     disturbed: int
     """How many keys are made to differ in calm weather."""
-    collects: CollectRule = CollectRule()
+    collects: CollectRule = _A_DAY
     misfortunes: tuple[Misfortune, ...] = ()
     lost_last: Side | None = None
     """The home that is wiped when all else is over."""
@@ -74,7 +75,7 @@ class CrawlPlan:
     @property
     def grave(self) -> bool:
         """Whether time suffices to delete something for good."""
-        return self.collects.tombstone_grace_s < CollectRule().tombstone_grace_s
+        return self.collects.tombstone_grace_s < _A_DAY.tombstone_grace_s
 
 
 def draw_crawl(random: Random, storm_s: float) -> CrawlPlan:

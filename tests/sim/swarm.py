@@ -8,7 +8,8 @@ from multiprocessing import get_context
 
 import structlog
 
-from tests.sim.universe import Outcome, simulate
+from tests.sim.plan import Plan, Sort
+from tests.sim.universe import Outcome, plan_of, simulate
 
 _AT_ONCE = 8
 """Universes that one process runs between two signs of life."""
@@ -32,11 +33,13 @@ class Tally:
             self.found.append((outcome.seed, outcome.violations[0]))
 
 
-def judged(seed: int, *, tracing: bool = False) -> Outcome:
+def judged(
+    seed: int, sort: Sort | None = None, *, plan: Plan | None = None, tracing: bool = False
+) -> Outcome:
     """As `simulate`; a universe that raises, stands still or has no end is a violation too."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        return simulate(seed, tracing=tracing)
+        return simulate(seed, plan or plan_of(seed, sort), tracing=tracing)
     except Exception as error:
         return Outcome(seed, [f"the universe broke: {error!r}"], 0, 0.0, "", ())
 

@@ -2,14 +2,14 @@
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
-from tandem.backends.port import Backend, Heal
+from tandem.backends.port import Backend
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
@@ -29,7 +29,7 @@ from tests.sim.history import Crashed, History
 from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.oracles import Operation, Oracles, Scope
-from tests.sim.plan import DAWN_S, Blow, Plan, draw
+from tests.sim.plan import DAWN_S, Blow, Plan, Sort, draw
 from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
 from tests.sim.sites import FaultyObjects, FaultyRows, Site
@@ -47,11 +47,16 @@ class Outcome:
     lines: Sequence[str]
 
 
-def simulate(seed: int, *, tracing: bool = False) -> Outcome:
-    """Runs the universe of a seed from beginning to end."""
+def plan_of(seed: int, sort: Sort | None = None) -> Plan:
+    """What the universe of a seed is like."""
+    return draw(Random(seed), sort)
+
+
+def simulate(seed: int, plan: Plan, *, tracing: bool = False) -> Outcome:
+    """Runs a universe from beginning to end: the one of the seed, if the plan is the seed's."""
 
     async def main() -> Outcome:
-        universe = Universe(seed, tracing=tracing)
+        universe = Universe(seed, plan, tracing=tracing)
         await universe.run()
         return universe.outcome()
 
@@ -61,10 +66,10 @@ def simulate(seed: int, *, tracing: bool = False) -> Outcome:
 class Universe:
     """Everything there is, and what befalls it."""
 
-    def __init__(self, seed: int, *, tracing: bool) -> None:
+    def __init__(self, seed: int, plan: Plan, *, tracing: bool) -> None:
         self.seed = seed
         self.random = Random(seed)
-        self.plan: Plan = draw(Random(self.random.getrandbits(64)))
+        self.plan = plan
         self.loop: VirtualLoop = virtual.current()
         self.history = History(self.loop, tracing=tracing)
         self.oracles = Oracles(self.loop, self.history)
@@ -200,6 +205,7 @@ class Universe:
         ground = CrawlerGround(
             self.loop, self.history, Random(self.random.getrandbits(64)),
             NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s,
+            deep=bool(self.plan.corruptions),
         )  # fmt: skip
         ids = ["crawler" if plan.same_id else f"crawler{n}" for n in range(2)]
         return [Crawler(ground, f"w{n}", one) for n, one in enumerate(ids)]
@@ -228,7 +234,7 @@ class Universe:
         for blow_to in plan.crawl.blows:
             self.loop.call_at(blow_to.at_s, self._strike_crawler, blow_to)
         for at_s, host, for_s in plan.stops:
-            self.loop.call_at(at_s, self.hosts[host].stop, for_s)
+            self.loop.call_at(at_s, self.hosts[host % plan.hosts].stop, for_s)
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)

@@ -7,6 +7,7 @@ import pytest
 from kvgateway.data_path.reads import ReadBounds
 from kvgateway.state.ports import RepairTask
 from tandem.core.envelope import seal
+from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.request import Put, Read, ReadResult
@@ -140,6 +141,33 @@ async def test_both_homes_down_answers_from_memory_what_is_stale_or_own() -> Non
         0.2,
         ReadResult(record, record.version, cached=True, stale=True),
     )
+
+
+@in_virtual_time
+@pytest.mark.parametrize("mode", [ReadMode.RACE, ReadMode.KVSP])
+@pytest.mark.parametrize("long_ago", [False, True])
+async def test_memory_overrules_the_homes_only_for_a_while(mode: ReadMode, long_ago: bool) -> None:
+    """A key that was deleted for good is nowhere, and memory may still have its last value."""
+    bounds = ReadBounds(remembered_s=90)
+    gateway = TimedGateway(mode=mode, reads=bounds)
+    record = _value(gateway)
+    gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
+    if long_ago:
+        await asyncio.sleep(bounds.remembered_s + 1)
+    _, result = await _timed(gateway, PAST_CACHE)
+    assert result.record == (None if long_ago else record)
+
+
+@in_virtual_time
+async def test_with_both_homes_down_memory_answers_only_for_a_while() -> None:
+    gateway = TimedGateway(reads=ReadBounds(remembered_s=90))
+    record = _value(gateway)
+    gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
+    await asyncio.sleep(91)
+    for home in (gateway.kvsp, gateway.s3):
+        home.takes(0.1, DOWN)
+    with pytest.raises(Unavailable):
+        await _timed(gateway, PAST_CACHE)
 
 
 @in_virtual_time

@@ -1,0 +1,170 @@
+"""Broken rules of crawling, of deleting for good and of losing a home: see `canaries`."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from unittest.mock import patch
+
+from crawler.kill_switches import SwitchedHome
+from crawler.second_look import SecondLook
+from kvgateway.data_path.reads import Reader
+from kvgateway.homes.trust import Trust
+from tandem.backends import memory
+from tandem.backends.clusters import Clusters
+from tandem.backends.memory import MemoryHome
+from tandem.backends.port import Backend, Heal
+from tandem.backends.s3.bucket import Call
+from tandem.backends.s3.exchange import HttpReply
+from tandem.core import collect
+from tandem.core.cluster_life import ClusterLife
+from tandem.core.drift import Drift, Sighting
+from tandem.core.key import Key
+from tandem.core.record import Record
+from tandem.core.removal import PurgeRow, Removal, Stamp
+from tandem.core.reply import Refusal, Refused, Side, WriteReply
+from tests.sim.s3_store import ObjectStore
+from tests.sim.sites import FaultyHome
+
+Broken = AbstractContextManager[object]
+
+
+def both_sides_only() -> Broken:
+    """A tombstone goes once both homes have it, whatever else may be under way."""
+    return patch.object(collect, "_may_go", lambda one, seen, rule, homes: True)
+
+
+def no_floor() -> Broken:
+    """KVSP inserts below its floors."""
+    put = MemoryHome._put
+
+    def unfenced(self: MemoryHome, key: Key, record: Record, heal: Heal | None) -> WriteReply:
+        reply = put(self, key, record, heal)
+        if isinstance(reply, Refused) and reply.refusal is Refusal.FLOOR:
+            self.place(key, record)
+            return put(self, key, record, heal)
+        return reply
+
+    return patch.object(MemoryHome, "_put", unfenced)
+
+
+def floor_refuses_updates() -> Broken:
+    """KVSP takes nothing at or below its floors, not even over an older row."""
+    put = MemoryHome._put
+
+    def fenced(self: MemoryHome, key: Key, record: Record, heal: Heal | None) -> WriteReply:
+        if record.version <= self.floor_of(key):
+            return Refused(Refusal.FLOOR, self._clock.now_us())
+        return put(self, key, record, heal)
+
+    return patch.object(MemoryHome, "_put", fenced)
+
+
+def late_for_kvsp() -> Broken:
+    """A home in memory takes requests of any age."""
+    return patch.object(
+        memory,
+        "untimely",
+        lambda version, heal, now_us, skew_us: (
+            None if version.time_us <= now_us + skew_us else Refusal.FUTURE
+        ),
+    )
+
+
+def late_for_s3() -> Broken:
+    """The store takes signatures of any age, though it was found to refuse old ones."""
+    answer = ObjectStore.answer
+
+    def patient(self: ObjectStore, call: Call, signed_at_us: int) -> HttpReply:
+        return answer(self, call, self._clock.now_us())
+
+    return patch.object(ObjectStore, "answer", patient)
+
+
+@contextmanager
+def no_compare() -> Iterator[None]:
+    """What was named is removed whatever is there."""
+
+    def purge(self: MemoryHome, namespace: str, row: PurgeRow, named: str | None) -> Removal:
+        held = self._namespace(namespace)
+        if row.raw_name.decode() not in held.records:
+            return Removal.ABSENT
+        held.remove(row.raw_name.decode())
+        return Removal.DONE
+
+    change = MemoryHome._change
+
+    def blind(self: MemoryHome, key: Key, seen: Stamp | None, record: Record | None) -> Removal:
+        held = self._namespace(key.namespace).records.get(key.name)
+        if record is None and held is not None:
+            seen = Stamp(held.version, held.digest)
+        return change(self, key, seen, record)
+
+    with (
+        patch.object(MemoryHome, "_purge", purge),
+        patch.object(MemoryHome, "_change", blind),
+    ):
+        yield
+
+
+def incarnation_not_named() -> Broken:
+    """Every life of a cluster passes for every other."""
+    return patch.object(ClusterLife, "named", property(lambda self: "any"))
+
+
+def old_mirror_ignored() -> Broken:
+    """A cluster that is behind its mirror goes on as it is."""
+    return patch.object(Clusters, "behind", property(lambda self: []))
+
+
+def floors_outlive_a_wipe() -> Broken:
+    """A cluster that was emptied keeps its floors, so that what S3 alone has is swept."""
+    wipe = MemoryHome.wipe
+
+    def keeping(self: MemoryHome) -> None:
+        floors = {name: held.floors for name, held in self._namespaces.items()}
+        wipe(self)
+        for name, ranges in floors.items():
+            self._namespace(name).floors = ranges
+
+    return patch.object(MemoryHome, "wipe", keeping)
+
+
+def symmetric_sweep() -> Broken:
+    """What KVSP has below its floor and S3 has not is taken for deleted."""
+    heal = SecondLook._heal
+
+    async def swept(self: SecondLook, name: str, seen: Sighting) -> None:
+        key, kvsp = Key(self._report.namespace, name), _home(self._homes[Side.KVSP])
+        if seen.drift is Drift.MISSING_IN_S3:
+            held = kvsp._site.held(key)
+            if held is not None and held.version <= kvsp._site.floor(key):
+                kvsp._site.drop(key)
+        await heal(self, name, seen)
+
+    return patch.object(SecondLook, "_heal", swept)
+
+
+def _home(home: Backend) -> FaultyHome:
+    while isinstance(home, SwitchedHome):
+        home = home._home
+    assert isinstance(home, FaultyHome)
+    return home
+
+
+def behind_answers_first() -> Broken:
+    """A home that misses writes is trusted like the other one."""
+    return patch.object(Trust, "behind", lambda self, namespace: ())
+
+
+def memory_outlives_deletion() -> Broken:
+    """What a machine remembers is told however long ago it heard of it."""
+    return patch.object(Reader, "_is_past", lambda self, known, now_us: False)
+
+
+def unhealed_is_equal() -> Broken:
+    """A crawl calls homes equal that it could not see."""
+    return patch("crawler.report.CrawlReport.equal", property(lambda self: True))
+
+
+def renewed_only_in_name() -> Broken:
+    """A cluster that was restored keeps what was deleted since the copy was made."""
+    return patch("tandem.backends.memory._Namespace.remove_below", lambda self, floors: 0)
