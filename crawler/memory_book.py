@@ -33,8 +33,9 @@ class MemoryBook:
         kept = replace(crawled, tally=Tally.of(json.loads(json.dumps(crawled.tally.document()))))
         self._crawls[crawled.namespace, crawled.began_us, crawled.plan] = kept
         if not crawled.failure:
-            for at in [at for at in self._checkpoints if at[0] == crawled.plan]:
-                del self._checkpoints[at]
+            for plan, number in list(self._checkpoints):
+                if plan == crawled.plan:
+                    del self._checkpoints[plan, number]
         of_namespace = sorted(at for at in self._crawls if at[0] == crawled.namespace)
         oldest_us = crawled.began_us - self._history_us
         if len(of_namespace) > CRAWLS_OF_NAMESPACE_MAX:

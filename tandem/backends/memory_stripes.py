@@ -23,6 +23,7 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, Found, ReadReply, Side, WriteReply
 from tandem.core.ring import Ring
+from tandem.core.scan_diff import Entry
 from tandem.runtime.clock import Clock
 
 
@@ -62,7 +63,7 @@ class MemoryStripes:
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
-        entries = []
+        entries: list[Entry] = []
         for cluster in self.all:
             page = await cluster.scan(
                 namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
