@@ -120,8 +120,9 @@ class Calm:
 
     def _is_sound(self, side: Side, key: Key, held: Record) -> None:
         operation = self._universe.oracles.by_version.get(held.version)
-        if operation is None and held.kind is Kind.TOMBSTONE and self._universe.plan.crawl.grave:
-            return  # the collector's, in the place of a value that had to go
+        ours = operation is not None and operation.key == key
+        if not ours and held.kind is Kind.TOMBSTONE and self._universe.plan.crawl.grave:
+            return  # the collector's, at the floor, in the place of a value that had to go
         if operation is None or operation.key != key or held.kind is not operation.kind:
             self._fail(f"{side.value} holds {key.name} as nobody wrote it: {held.value!r}")
         elif held.value not in {b"", value_of(operation)}:

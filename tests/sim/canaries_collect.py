@@ -1,7 +1,8 @@
 """Broken rules of crawling, of deleting for good and of losing a home: see `canaries`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from typing import Final
 from unittest.mock import patch
 
 from crawler.kill_switches import SwitchedHome
@@ -168,3 +169,10 @@ def unhealed_is_equal() -> Broken:
 def renewed_only_in_name() -> Broken:
     """A cluster that was restored keeps what was deleted since the copy was made."""
     return patch("tandem.backends.memory._Namespace.remove_below", lambda self, floors: 0)
+
+
+COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], range]]] = {
+    "tombstones go once both homes have them": (both_sides_only, range(10)),
+    "a floor refuses updates": (floor_refuses_updates, range(20)),
+}
+"""By name: what breaks the rule, and the universes of which one shows it."""

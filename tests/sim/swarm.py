@@ -1,9 +1,11 @@
 """Many universes on all cores, with progress; stops nowhere, tells everything that it finds."""
 
 import logging
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 
 import structlog
@@ -13,6 +15,8 @@ from tests.sim.universe import Outcome, plan_of, simulate
 
 _AT_ONCE = 8
 """Universes that one process runs between two signs of life."""
+_HANDED_OUT = 4096
+"""Universes that are handed to the processes together."""
 
 
 @dataclass(slots=True)
@@ -22,13 +26,16 @@ class Tally:
     universes: int = 0
     operations: int = 0
     virtual_s: float = 0.0
+    cpu_s: float = 0.0
+    """Of all cores, without what they did for others."""
     found: list[tuple[int, str]] = field(default_factory=list)
     """Failing seeds, each with its first violation."""
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome, cpu_s: float) -> None:
         self.universes += 1
         self.operations += outcome.operations
         self.virtual_s += outcome.virtual_s
+        self.cpu_s += cpu_s
         if outcome.violations:
             self.found.append((outcome.seed, outcome.violations[0]))
 
@@ -44,12 +51,19 @@ def judged(
         return Outcome(seed, [f"the universe broke: {error!r}"], 0, 0.0, "", ())
 
 
-def swarm(seeds: Iterable[int], processes: int) -> Iterator[Tally]:
+def _timed(sort: Sort | None, seed: int) -> tuple[Outcome, float]:
+    began_s = time.process_time()
+    return judged(seed, sort), time.process_time() - began_s
+
+
+def swarm(seeds: Sequence[int], processes: int, sort: Sort | None = None) -> Iterator[Tally]:
     """Runs all universes; yields the tally every now and then."""
     tally = Tally()
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for outcome in pool.map(judged, seeds, chunksize=_AT_ONCE):
-            tally.add(outcome)
-            if tally.universes % (_AT_ONCE * processes) == 0:
-                yield tally
+        for start in range(0, len(seeds), _HANDED_OUT):
+            some = seeds[start : start + _HANDED_OUT]
+            for outcome, cpu_s in pool.map(partial(_timed, sort), some, chunksize=_AT_ONCE):
+                tally.add(outcome, cpu_s)
+                if tally.universes % (_AT_ONCE * processes) == 0:
+                    yield tally
     yield tally

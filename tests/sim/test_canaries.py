@@ -13,8 +13,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 def test_a_broken_rule_is_caught(canary: Canary) -> None:
     for seed in canary.seeds:
         with canary.broken():
-            caught = bool(judged(seed).violations)
+            caught = bool(judged(seed, canary.sort).violations)
         if caught:
-            assert not judged(seed).violations, "the unbroken product fails this seed too"
+            assert not judged(seed, canary.sort).violations, (
+                "the unbroken product fails this seed too"
+            )
             return
     pytest.fail(f"nothing was seen in the universes {canary.seeds}")

@@ -234,7 +234,7 @@ class Universe:
         for blow_to in plan.crawl.blows:
             self.loop.call_at(blow_to.at_s, self._strike_crawler, blow_to)
         for at_s, host, for_s in plan.stops:
-            self.loop.call_at(at_s, self.hosts[host % plan.hosts].stop, for_s)
+            self.loop.call_at(at_s, self.hosts[host % len(self.hosts)].stop, for_s)
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
@@ -252,9 +252,9 @@ class Universe:
         self.loop.after_turns(blow.turns, lambda: self._strike(blow))
 
     def _strike(self, blow: Blow) -> None:
-        host = self.hosts[blow.host]
+        host = self.hosts[blow.host % len(self.hosts)]
         if blow.worker is not None:
-            host.kill(blow.worker)
+            host.kill(blow.worker % self.plan.workers)
             return
         host.crash()
         self.machines[host.name].forget_reads()
