@@ -14,6 +14,7 @@ from crawler.metrics import expose
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
+from crawler.renewing import Renewing
 from crawler.report import CrawlRule
 from crawler.rounds import Rounds
 from crawler.service import CrawlerServer, CrawlerService, Door
@@ -155,7 +156,7 @@ def _rounds(
     )
     return Rounds(
         homes=backends, enabled=switches.look, gateways=gateways, crawls=crawls, board=board,
-        pause_s=settings.pause_s,
+        pause_s=settings.pause_s, renewing=Renewing(homes.backends, collector, rule.deadline_s),
     )  # fmt: skip
 
 

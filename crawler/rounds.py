@@ -7,6 +7,7 @@ from typing import Protocol
 
 from crawler.board import Board, Counters
 from crawler.namespace_crawl import NamespaceCrawls
+from crawler.renewing import Renewing
 from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import Backend
@@ -47,6 +48,7 @@ class Rounds:
         crawls: NamespaceCrawls,
         board: Board,
         pause_s: float,
+        renewing: Renewing | None = None,
     ) -> None:
         """`enabled` asks whether both homes may be used now."""
         self._homes = homes
@@ -54,6 +56,7 @@ class Rounds:
         self._gateways = gateways
         self._crawls = crawls
         self._board = board
+        self._renewing = renewing
         self._rule = crawls.rule
         self._pause_s = pause_s
 
@@ -110,7 +113,10 @@ class Rounds:
         return next((one.failure for one in crawls if one.failure), "")
 
     async def round(self) -> None:
-        """One crawl of every namespace, the registry first."""
+        """One crawl of every namespace, the registry first; before it, and even where there can be
+        none, restored clusters begin a new life."""
+        if self._renewing is not None:
+            await self._renewing.look()
         if why := await self._objection():
             self._board.doing = f"waiting: {why}"
             _LOG.warning("round_skipped", why=why)

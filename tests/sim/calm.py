@@ -36,10 +36,6 @@ class Calm:
         """Faults end, then writes; then each check at its time."""
         universe = self._universe
         universe.history.note("calm", "begins")
-        universe.is_calm = True
-        for crawler in universe.crawlers:
-            if crawler.runs:
-                crawler.crash()
         for weather in universe.weather.values():
             weather.clear()
         for host in universe.hosts:
@@ -49,6 +45,10 @@ class Calm:
                 worker.journal.writable = True
         for work in (*clients, *universe.misfortunes):
             await work
+        universe.is_calm = True
+        for crawler in universe.crawlers:
+            if crawler.runs:
+                crawler.crash()
         await self._repaired()
         if not universe.disasters.struck:
             self._both_homes_have_what_was_acknowledged("repair alone")

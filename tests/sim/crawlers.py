@@ -17,6 +17,7 @@ from crawler.memory_book import MemoryBook
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
+from crawler.renewing import Renewing
 from crawler.report import CrawlRule
 from crawler.rounds import Rounds
 from crawler.trouble import Trouble
@@ -112,6 +113,7 @@ class Crawler:
         self.book = MemoryBook()
         self.board: Board
         self.switches: KillSwitches
+        self.renewing: Renewing | None = None
         self._links: Sequence[Link] = ()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -156,29 +158,34 @@ class Crawler:
     def crawls_of(self, homes: Mapping[Side, Backend]) -> NamespaceCrawls:
         """What crawls one namespace when it is told to, over these homes."""
         entropy = SeededEntropy(Random(self._ground.random.getrandbits(64)))
-        return self._crawls(homes, homes, Board(self.book, entropy), entropy)
+        collector = self._collector(homes, entropy)
+        return self._crawls(homes, Board(self.book, entropy), collector, entropy)
 
     def _rounds(self, homes: Mapping[Side, Backend], entropy: SeededEntropy) -> Rounds:
         ground = self._ground
         behind_switches = switched(homes, self.switches)
+        collector = self._collector(homes, entropy)
+        self.renewing = Renewing(homes, collector, RULE.deadline_s)
         return Rounds(
             homes=behind_switches, enabled=self.switches.look, gateways=ground.gateways,
-            crawls=self._crawls(homes, behind_switches, self.board, entropy), board=self.board,
-            pause_s=ground.pause_s,
+            crawls=self._crawls(behind_switches, self.board, collector, entropy),
+            board=self.board, pause_s=ground.pause_s, renewing=self.renewing,
         )  # fmt: skip
 
-    def _crawls(
-        self, homes: Mapping[Side, Backend], used: Mapping[Side, Backend], board: Board,
-        entropy: SeededEntropy,
-    ) -> NamespaceCrawls:  # fmt: skip
+    def _collector(self, homes: Mapping[Side, Backend], entropy: SeededEntropy) -> Collector:
         rows, objects = homes[Side.KVSP], homes[Side.S3]
         collected = CollectedHomes(
             cast(CollectableRows, rows), cast(CollectableObjects, objects), entropy, 5.0
         )
-        gateways = self._ground.gateways
-        collector = Collector(collected, self._ground.rule, MassLimit(), gateways.is_dirty)
+        is_dirty = self._ground.gateways.is_dirty
+        return Collector(collected, self._ground.rule, MassLimit(), is_dirty)
+
+    def _crawls(
+        self, homes: Mapping[Side, Backend], board: Board, collector: Collector,
+        entropy: SeededEntropy,
+    ) -> NamespaceCrawls:  # fmt: skip
         return NamespaceCrawls(
-            homes=used, plans=Plans(used[Side.KVSP], self._id, entropy), book=self.book,
+            homes=homes, plans=Plans(homes[Side.KVSP], self._id, entropy), book=self.book,
             board=board, rule=RULE, pace=Pace(), ranges_at_once=2, collector=collector,
             deep_parts=int(self._ground.deep),
         )  # fmt: skip

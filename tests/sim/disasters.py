@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SWITCHED_S: Final = 4.0
 """By then every worker that is not dead has seen a switch."""
 _TRY_EACH_S: Final = 0.5
+_LOOKED_AT_MAX_S: Final = 300.0
 
 
 class Disasters:
@@ -96,9 +97,22 @@ class Disasters:
             cluster.restore(self._images[misfortune])
             self._universe.ledger.forgot(Side.KVSP, keys)
             self.struck += 1
-            await asyncio.sleep(self._universe.random.uniform(1.0, 15.0))
+            await self._looked_at()
         self._switch(HomeSwitch())
         self._busy = False
+
+    async def _looked_at(self) -> None:
+        """Waits until a crawler has compared the clusters with their mirrors."""
+        crawlers = self._universe.crawlers
+        seen = [(one.renewing, one.renewing.looks + 1 if one.renewing else 0) for one in crawlers]
+        until_s = self._universe.loop.time() + _LOOKED_AT_MAX_S
+        while self._universe.loop.time() < until_s:
+            for crawler, (renewing, looks) in zip(crawlers, seen, strict=True):
+                now = crawler.renewing
+                if now is not None and now.looks > (looks if now is renewing else 0):
+                    return
+            await asyncio.sleep(_TRY_EACH_S)
+        self._universe.oracles.fail("liveness: no crawler has looked at the restored cluster")
 
     def _switch(self, switch: HomeSwitch) -> None:
         self._universe.history.note("operator", f"kvsp: {switch}")

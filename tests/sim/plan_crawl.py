@@ -135,7 +135,7 @@ def _blows(random: Random, storm_s: float) -> Iterator[CrawlerBlow]:
 def _misfortunes(random: Random, storm_s: float) -> Iterator[Misfortune]:
     for _ in range(random.choice([0, 1, 1, 2])):
         yield Misfortune(
-            random.uniform(0.3, 0.9) * storm_s,
+            random.uniform(0.3, 0.97) * storm_s,
             random.choice(list(Disaster)),
             random.randrange(6),
             random.uniform(0.1, 0.8) * storm_s,
