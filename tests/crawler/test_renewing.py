@@ -1,4 +1,4 @@
-"""A restored cluster begins its new life though KVSP is out of use; never by another store's mirror."""
+"""A restored cluster begins its new life though KVSP is out of use; never by a foreign mirror."""
 
 from pathlib import Path
 from random import Random

@@ -224,7 +224,7 @@ CANARIES: Final = (
     Canary("doubtful answers forgotten", _doubt_forgets, range(200), Sort.ANYTHING),
     Canary("whole-second clocks not allowed for", _observes_too_little, range(200), Sort.ANYTHING),
     *(
-        Canary(name, broken, seeds, Sort.GRAVES)
-        for name, (broken, seeds) in COLLECT_CANARIES.items()
+        Canary(name, broken, seeds, sort)
+        for name, (broken, seeds, sort) in COLLECT_CANARIES.items()
     ),
 )  # fmt: skip

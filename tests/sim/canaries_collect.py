@@ -6,23 +6,20 @@ from typing import Final
 from unittest.mock import patch
 
 from crawler.kill_switches import SwitchedHome
+from crawler.renewing import Renewing
 from crawler.second_look import SecondLook
 from kvgateway.data_path.reads import Reader
 from kvgateway.homes.trust import Trust
-from tandem.backends import memory
 from tandem.backends.clusters import Clusters
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal
-from tandem.backends.s3.bucket import Call
-from tandem.backends.s3.exchange import HttpReply
 from tandem.core import collect
-from tandem.core.cluster_life import ClusterLife
 from tandem.core.drift import Drift, Sighting
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.removal import PurgeRow, Removal, Stamp
 from tandem.core.reply import Refusal, Refused, Side, WriteReply
-from tests.sim.s3_store import ObjectStore
+from tests.sim.plan import Sort
 from tests.sim.sites import FaultyHome
 
 Broken = AbstractContextManager[object]
@@ -31,20 +28,6 @@ Broken = AbstractContextManager[object]
 def both_sides_only() -> Broken:
     """A tombstone goes once both homes have it, whatever else may be under way."""
     return patch.object(collect, "_may_go", lambda one, seen, rule, homes: True)
-
-
-def no_floor() -> Broken:
-    """KVSP inserts below its floors."""
-    put = MemoryHome._put
-
-    def unfenced(self: MemoryHome, key: Key, record: Record, heal: Heal | None) -> WriteReply:
-        reply = put(self, key, record, heal)
-        if isinstance(reply, Refused) and reply.refusal is Refusal.FLOOR:
-            self.place(key, record)
-            return put(self, key, record, heal)
-        return reply
-
-    return patch.object(MemoryHome, "_put", unfenced)
 
 
 def floor_refuses_updates() -> Broken:
@@ -59,25 +42,16 @@ def floor_refuses_updates() -> Broken:
     return patch.object(MemoryHome, "_put", fenced)
 
 
-def late_for_kvsp() -> Broken:
-    """A home in memory takes requests of any age."""
-    return patch.object(
-        memory,
-        "untimely",
-        lambda version, heal, now_us, skew_us: (
-            None if version.time_us <= now_us + skew_us else Refusal.FUTURE
-        ),
-    )
+def late_for(side: Side) -> Broken:
+    """One home takes requests of any age."""
+    put = MemoryHome._put
 
+    def patient(self: MemoryHome, key: Key, record: Record, heal: Heal | None) -> WriteReply:
+        if self.side is side:
+            heal = Heal(self._clock.now_us(), over_corrupt=heal is not None and heal.over_corrupt)
+        return put(self, key, record, heal)
 
-def late_for_s3() -> Broken:
-    """The store takes signatures of any age, though it was found to refuse old ones."""
-    answer = ObjectStore.answer
-
-    def patient(self: ObjectStore, call: Call, signed_at_us: int) -> HttpReply:
-        return answer(self, call, self._clock.now_us())
-
-    return patch.object(ObjectStore, "answer", patient)
+    return patch.object(MemoryHome, "_put", patient)
 
 
 @contextmanager
@@ -104,11 +78,6 @@ def no_compare() -> Iterator[None]:
         patch.object(MemoryHome, "_change", blind),
     ):
         yield
-
-
-def incarnation_not_named() -> Broken:
-    """Every life of a cluster passes for every other."""
-    return patch.object(ClusterLife, "named", property(lambda self: "any"))
 
 
 def old_mirror_ignored() -> Broken:
@@ -161,18 +130,38 @@ def memory_outlives_deletion() -> Broken:
     return patch.object(Reader, "_is_past", lambda self, known, now_us: False)
 
 
-def unhealed_is_equal() -> Broken:
-    """A crawl calls homes equal that it could not see."""
-    return patch("crawler.report.CrawlReport.equal", property(lambda self: True))
-
-
 def renewed_only_in_name() -> Broken:
     """A cluster that was restored keeps what was deleted since the copy was made."""
     return patch("tandem.backends.memory._Namespace.remove_below", lambda self, floors: 0)
 
 
-COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], range]]] = {
-    "tombstones go once both homes have them": (both_sides_only, range(10)),
-    "a floor refuses updates": (floor_refuses_updates, range(20)),
+def restored_used_at_once() -> Broken:
+    """A restored cluster is used again before it was compared with its mirror."""
+
+    async def look(self: Renewing) -> None:
+        self.looks += 1
+
+    return patch.object(Renewing, "look", look)
+
+
+def late_for_kvsp() -> Broken:
+    return late_for(Side.KVSP)
+
+
+def late_for_s3() -> Broken:
+    return late_for(Side.S3)
+
+
+COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], range, Sort]]] = {
+    "tombstones go once both homes have them": (both_sides_only, range(10), Sort.GRAVES),
+    "a floor refuses updates": (floor_refuses_updates, range(20), Sort.GRAVES),
+    "symmetric sweep": (symmetric_sweep, range(20), Sort.GRAVES),
+    "removal without comparison": (no_compare, range(12, 40), Sort.RUINS),
+    "old mirror ignored": (old_mirror_ignored, range(10), Sort.RUINS),
+    "a new life keeps what was deleted": (renewed_only_in_name, range(10), Sort.RUINS),
+    "a restored cluster used at once": (restored_used_at_once, range(5, 30), Sort.RUINS),
+    "floors outlive a wipe": (floors_outlive_a_wipe, range(25, 60), Sort.RUINS),
+    "a home that is behind answers first": (behind_answers_first, range(10, 40), Sort.RUINS),
+    "memory outlives deletion": (memory_outlives_deletion, range(5, 30), Sort.RUINS),
 }
 """By name: what breaks the rule, and the universes of which one shows it."""

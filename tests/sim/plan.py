@@ -13,7 +13,7 @@ from typing import Final
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
-from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves
+from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves, ruined
 
 DAWN_S: Final = 0.5
 """Machines boot before this; then trouble begins."""
@@ -93,12 +93,14 @@ class Sort(enum.Enum):
     """Machines die, often."""
     GRAVES = "graves"
     """There is time enough to delete for good."""
+    RUINS = "ruins"
+    """KVSP is lost, or restored from an old copy, after much was deleted for good."""
 
 
 def draw(random: Random, sort: Sort | None = None) -> Plan:
     """The plan of a universe, of any sort or of this one."""
     plan = _anything(random)
-    drawn = random.choices(list(Sort), [4, 4, 4, 1])[0]
+    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1])[0]
     match sort or drawn:
         case Sort.CROWD:
             plan = _crowded(random, plan)
@@ -106,6 +108,8 @@ def draw(random: Random, sort: Sort | None = None) -> Plan:
             plan = _deadly(random, plan)
         case Sort.GRAVES:
             plan = _of_graves(random, plan)
+        case Sort.RUINS:
+            plan = _of_ruins(random, plan)
         case _:
             pass
     if random.random() < 0.5:
@@ -196,6 +200,24 @@ def _of_graves(random: Random, plan: Plan) -> Plan:
         journal_fails=None,
         crawl=crawl,
         late_s=random.choice([AFTER_DEADLINE_S, storm_s]),
+    )
+
+
+def _of_ruins(random: Random, plan: Plan) -> Plan:
+    """Requests are late, some by minutes; else little goes wrong but what is lost."""
+    plan = _of_graves(random, replace(plan, real_s3_client=False))
+    return replace(
+        plan,
+        clients=3,
+        hot_names=3,
+        writes_a_name=6,
+        rates=dict.fromkeys(Side, ((Fault.LATE, 0.05), (Fault.TWICE, 0.1), (Fault.SLOW, 0.1))),
+        late_s=plan.storm_s,
+        windows=dict.fromkeys(Side, ()),
+        blows=(),
+        stops=(),
+        crawls=(1.0,),
+        crawl=ruined(random, plan.crawl, plan.storm_s),
     )
 
 

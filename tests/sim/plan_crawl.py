@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -119,6 +119,20 @@ def draw_graves(random: Random, *, real_s3_client: bool) -> tuple[float, CrawlPl
         lost_last=random.choice([None, *Side]),
     )
     return storm_s, plan
+
+
+def ruined(random: Random, plan: CrawlPlan, storm_s: float) -> CrawlPlan:
+    """The same where a copy of KVSP is made early, and it is lost late."""
+    what = random.choice([Disaster.RESTORE, Disaster.RESTORE, Disaster.WIPE_KVSP])
+    lost = Misfortune(random.uniform(0.8, 0.95) * storm_s, what, 0, 0.65 * storm_s)
+    return replace(
+        plan,
+        clusters=1,
+        removes=random.random() < 0.8,
+        pause_s=random.choice([5.0, 20.0]),
+        blows=(),
+        misfortunes=(lost,),
+    )
 
 
 def _blows(random: Random, storm_s: float) -> Iterator[CrawlerBlow]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sim.plan import Sort
 from tests.sim.regressions import REGRESSIONS
 from tests.sim.swarm import judged, swarm
 
@@ -28,9 +29,9 @@ def test_no_universe_breaks_a_promise() -> None:
     )
 
 
-@pytest.mark.parametrize("seed", REGRESSIONS)
-def test_what_was_found_once_stays_mended(seed: int) -> None:
-    assert not judged(seed).violations
+@pytest.mark.parametrize(("seed", "sort"), REGRESSIONS)
+def test_what_was_found_once_stays_mended(seed: int, sort: Sort) -> None:
+    assert not judged(seed, sort).violations
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
