@@ -4,7 +4,6 @@ answer, and nothing is lost."""
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,7 +15,7 @@ from tests.e2e.history import Mix, more, under_load
 from tests.servers.fault_proxy import PASS, FaultProxy, faults_before
 from tests.servers.rgw import Rgw
 from tests.servers.stream_proxy import StreamProxy, streams_to
-from tests.servers.weather import Storm, Trouble
+from tests.servers.weather import QUICK, Storm, Trouble
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,6 +36,25 @@ class Ways:
             yield
         finally:
             self.to_s3.plan = lambda _: PASS
+
+    @contextmanager
+    def kvsp_stalled(self) -> Iterator[None]:
+        """Nothing passes between gateway and KVSP while the block runs."""
+        self.to_kvsp.stall()
+        try:
+            yield
+        finally:
+            self.to_kvsp.flow()
+
+    @contextmanager
+    def kvsp_refused(self) -> Iterator[None]:
+        """Every connection to KVSP is reset while the block runs."""
+        self.to_kvsp.refusing = True
+        self.to_kvsp.cut()
+        try:
+            yield
+        finally:
+            self.to_kvsp.refusing = False
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -59,6 +77,17 @@ async def _new_namespace(ways: Ways, title: str) -> str:
         return (await client.namespaces.create(title)).id
 
 
+async def test_all_that_a_store_may_do_wrong(ways: Ways) -> None:
+    namespace = await _new_namespace(ways, "s3-all")
+    async with under_load(ways.tandem.grpc, namespace, Mix(clients=2)) as history:
+        with ways.storm(Storm(seed=0, troubles=QUICK)):
+            await more(history, 800)
+        await more(history, 100)
+    assert not history.errors()
+    await check(ways.tandem, namespace, history)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("trouble", [*Trouble], ids=lambda trouble: trouble.name.lower())
 async def test_one_trouble_on_the_way_to_s3(ways: Ways, trouble: Trouble) -> None:
     namespace = await _new_namespace(ways, f"s3-{trouble.name.lower()}")
@@ -67,4 +96,50 @@ async def test_one_trouble_on_the_way_to_s3(ways: Ways, trouble: Trouble) -> Non
             await more(history, 800)
         await more(history, 100)
     assert not history.errors()
+    await check(ways.tandem, namespace, history)
+
+
+async def test_connections_to_kvsp_are_reset_again_and_again(ways: Ways) -> None:
+    namespace = await _new_namespace(ways, "kvsp-resets")
+    async with under_load(ways.tandem.grpc, namespace, Mix(clients=2)) as history:
+        for _ in range(5):
+            await more(history, 100)
+            ways.to_kvsp.cut()
+    assert ways.to_kvsp.cuts
+    assert not history.errors()
+    await check(ways.tandem, namespace, history)
+
+
+async def test_kvsp_cannot_be_reached_for_a_while(ways: Ways) -> None:
+    namespace = await _new_namespace(ways, "kvsp-refused")
+    async with under_load(ways.tandem.grpc, namespace, Mix(clients=2)) as history:
+        await more(history, 100)
+        with ways.kvsp_refused():
+            await more(history, 400)
+        await more(history, 100)
+    assert not history.errors()
+    await check(ways.tandem, namespace, history)
+
+
+async def test_the_way_to_kvsp_stalls_and_then_delivers_what_it_held(ways: Ways) -> None:
+    namespace = await _new_namespace(ways, "kvsp-stalls")
+    async with under_load(ways.tandem.grpc, namespace, Mix(clients=2)) as history:
+        for _ in range(3):
+            await more(history, 100)
+            with ways.kvsp_stalled():
+                await more(history, 200)
+    assert not history.errors()
+    await check(ways.tandem, namespace, history)
+
+
+async def test_both_ways_are_bad_at_once(ways: Ways) -> None:
+    namespace = await _new_namespace(ways, "both")
+    async with under_load(ways.tandem.grpc, namespace, Mix(clients=2)) as history:
+        with ways.storm(Storm(seed=2, troubles=QUICK, share=0.5)):
+            for _ in range(5):
+                await more(history, 50)
+                ways.to_kvsp.cut()
+                await more(history, 20)
+                with ways.kvsp_stalled():
+                    await more(history, 20)
     await check(ways.tandem, namespace, history)

@@ -27,6 +27,10 @@ class Trouble(Enum):
     HANGING = "nothing is ever answered"
 
 
+QUICK = tuple(trouble for trouble in Trouble if trouble is not Trouble.HANGING)
+"""Those that end by themselves; what hangs is waited for until a write's deadline."""
+
+
 @dataclass(frozen=True, slots=True)
 class Storm:
     """Which share of all requests meets which troubles."""
