@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import pytest
 from tests.servers import npm, python_sdks
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import ObjectStore, Rgw
+from tests.servers.small_disk import mounted
 
 _Server = TypeVar("_Server", Rgw, Ministack)
 _MISSING = pytest.StashKey[set[str]]()
@@ -57,6 +58,17 @@ def python_sdk(request: pytest.FixtureRequest) -> Path:
     version: str = request.param
     _require(python_sdks.why_missing(version), f"cloudflare {version}", request.config)
     return python_sdks.python(version)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(tmp_path / "disk", mib=8))
+        except RuntimeError as error:
+            _require(str(error), "a full disk", request.config)
+        yield tmp_path / "disk"
 
 
 @contextmanager

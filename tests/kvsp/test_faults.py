@@ -1,10 +1,8 @@
 """Failing disks and damaged files: what is acknowledged stays, what fails says so, others go on."""
 
 import asyncio
-import os
 import resource
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -54,18 +52,6 @@ async def test_a_failed_commit_fails_all_and_the_file_is_checked(
     assert (await cluster.state()).failure == ""
     found = await cluster.read([get("before"), get("after")])
     assert found == [value().envelope] * 2
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("a file system of a set size can only be mounted by root")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 async def test_a_full_disk_fails_writes_and_serves_reads(small_disk: Path) -> None:
