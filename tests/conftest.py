@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("tandem")
 
 @pytest.fixture(scope="session")
 def rgw(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Rgw]:
-    _require(Rgw.why_missing(), "Ceph RGW", request.config)
+    require(Rgw.why_missing(), "Ceph RGW", request.config)
     with _running(Rgw(tmp_path_factory.mktemp("rgw"))) as server:
         yield server
 
@@ -32,7 +32,7 @@ def rgw(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 @pytest.fixture
 def rgw_on_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rgw]:
     """A cluster of the test's own that survives `stop`; it takes seconds to start."""
-    _require(Rgw.why_missing(), "Ceph RGW", request.config)
+    require(Rgw.why_missing(), "Ceph RGW", request.config)
     with _running(Rgw(tmp_path / "rgw", ObjectStore.BLUESTORE)) as server:
         yield server
 
@@ -41,7 +41,7 @@ def rgw_on_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rgw]
 def ministack(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Ministack]:
-    _require(Ministack.why_missing(), "ministack", request.config)
+    require(Ministack.why_missing(), "ministack", request.config)
     with _running(Ministack(tmp_path_factory.mktemp("ministack"))) as server:
         yield server
 
@@ -49,14 +49,14 @@ def ministack(
 @pytest.fixture(scope="session")
 def npm_packages(request: pytest.FixtureRequest) -> None:
     """Whoever asks for it has workerd, Miniflare, wrangler and the TypeScript SDK."""
-    _require(npm.why_missing(), "workerd, Miniflare, wrangler and npm's cloudflare", request.config)
+    require(npm.why_missing(), "workerd, Miniflare, wrangler and npm's cloudflare", request.config)
 
 
 @pytest.fixture(params=python_sdks.VERSIONS)
 def python_sdk(request: pytest.FixtureRequest) -> Path:
     """The interpreter of one version of the Python SDK."""
     version: str = request.param
-    _require(python_sdks.why_missing(version), f"cloudflare {version}", request.config)
+    require(python_sdks.why_missing(version), f"cloudflare {version}", request.config)
     return python_sdks.python(version)
 
 
@@ -67,7 +67,7 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
         try:
             stack.enter_context(mounted(tmp_path / "disk", mib=8))
         except RuntimeError as error:
-            _require(str(error), "a full disk", request.config)
+            require(str(error), "a full disk", request.config)
         yield tmp_path / "disk"
 
 
@@ -80,7 +80,8 @@ def _running(server: _Server) -> Iterator[_Server]:
         server.stop()
 
 
-def _require(why_missing: str | None, server: str, config: pytest.Config) -> None:
+def require(why_missing: str | None, server: str, config: pytest.Config) -> None:
+    """Skips the test, or fails it where nothing may be missing."""
     if why_missing is None:
         return
     if os.environ.get("CI") == "true":

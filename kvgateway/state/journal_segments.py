@@ -23,9 +23,12 @@ _TRIAL_NAME: Final = "trial"
 
 
 class Segments:
-    """Appends to the newest segment; a segment that has failed once is never written again, since
-    nobody knows what a failed sync has left of it; one in which nothing was ever durable goes. After
-    a failure the disk has to take a trial file first: a full one takes new names and empty files."""
+    """Appends to the newest segment.
+
+    A segment that has failed once is never written again, since nobody knows what a failed sync has
+    left of it; one in which nothing was ever durable goes. After a failure the disk has to take a
+    trial file first: a full one takes new names and empty files.
+    """
 
     def __init__(self, directory: Path, segment_bytes_max: int) -> None:
         self._directory = directory
