@@ -29,8 +29,9 @@ class Offset:
 
     def __init__(self, sample_us: int, now_us: int) -> None:
         self.seen_us = now_us
+        self._first: list[int] = []
         self.step_to(sample_us, now_us)
-        self._first = [sample_us]
+        self._first.append(sample_us)
 
     @property
     def value_us(self) -> int:
@@ -47,7 +48,7 @@ class Offset:
         self._best = self._previous = self._leap = sample_us
         self._began_us = self._leap_began_us = now_us
         self._leaps = 0
-        self._first: list[int] = []
+        self._first = []
 
     def add(self, sample_us: int, now_us: int) -> None:
         """Takes the sample of a reply that has just arrived."""
