@@ -110,6 +110,7 @@ async def test_connections_to_kvsp_are_reset_again_and_again(ways: Ways) -> None
     await check(ways.tandem, namespace, history)
 
 
+@pytest.mark.soak
 async def test_kvsp_cannot_be_reached_for_a_while(ways: Ways) -> None:
     namespace = await _new_namespace(ways, "kvsp-refused")
     async with under_load(ways.tandem.grpc, namespace, Mix(clients=2)) as history:

@@ -148,6 +148,8 @@ def _before(call: _Call) -> Iterator[Step]:
                 yield Written(path, offset, data)
         case "fsync" | "fdatasync":
             yield SyncBegan(call.thread, call.file()[1])
+        case _:
+            pass
 
 
 def _after(call: _Call, result: int) -> Iterator[Step]:
@@ -172,6 +174,8 @@ def _after(call: _Call, result: int) -> Iterator[Step]:
         case "unlink" | "unlinkat" | "rmdir":
             [path] = call.paths()
             yield Removed(path)
+        case _:
+            pass
 
 
 def _bytes(escaped: str) -> bytes:
