@@ -17,7 +17,7 @@ class NewBlob:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = Lock()
-        self._dropped = False
+        self._dropped = self._made = False
         self._out: BinaryIO | None = None
         self._md5 = hashlib.md5(usedforsecurity=False)
 
@@ -26,6 +26,7 @@ class NewBlob:
         with self._lock:
             if not self._dropped:
                 self._out = self.path.open("xb")
+                self._made = True
 
     def add(self, piece: bytes) -> None:
         """Writes the next bytes; nothing after `drop`. Raises OSError."""
@@ -51,7 +52,8 @@ class NewBlob:
         with self._lock:
             self._dropped = True
             out, self._out = self._out, None
-            self.path.unlink(missing_ok=True)
+            if self._made:
+                self.path.unlink(missing_ok=True)
             if out is not None:
                 out.close()
 

@@ -146,13 +146,13 @@ class LargeCalls:
                 if read.needed is not None and not read.needed():
                     return Glimpsed(large.version, large.digest, home_time_us)
                 if len(intake) + len(piece.data) > large.size:
-                    break
+                    return Failed(Reason.CORRUPT, "more came than there should be", home_time_us)
                 await intake.add(piece.data)
         finally:
             call.cancel()
         await intake.whole()
         envelope, digest = intake.end(b"")
-        if len(envelope) != large.size or digest != large.digest:
+        if digest != large.digest:
             return Failed(Reason.CORRUPT, "the bytes do not match their digest", home_time_us)
         try:
             return Found(open_envelope(envelope, digest), home_time_us)
