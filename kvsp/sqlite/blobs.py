@@ -1,16 +1,20 @@
 """Large values as files under names that are never used twice; a file never changes."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
+from typing import Final
 
 from kvsp.sqlite.new_blob import NewBlob, sync_folder
 from kvsp.sqlite.reading import checked
 from tandem.core.limits import PIECE_BYTES
 from tandem.core.reply import Failed
+
+_AT_ONCE: Final = 4
+"""Pieces that go to a thread, or come from it, together."""
 
 
 class BlobDirectory:
@@ -46,10 +50,14 @@ class BlobDirectory:
         adding = run(self._begin, file)
         whole = False
         try:
+            waiting: list[bytes] = []
             async for piece in pieces:
-                await adding
-                adding = run(file.add, piece)
+                waiting.append(piece)
+                if len(waiting) == _AT_ONCE:
+                    await adding
+                    adding, waiting = run(file.add, waiting), []
             await adding
+            await run(file.add, waiting)
             await run(file.finish, digest)
             whole = True
         finally:
@@ -66,9 +74,10 @@ class BlobDirectory:
         """The blob's bytes, unchecked, PIECE_BYTES at most at a time. Raises OSError."""
         run = partial(asyncio.get_running_loop().run_in_executor, self._threads)
         start = 0
-        while piece := await run(self._piece, blob, start):
-            yield piece
-            start += len(piece)
+        while some := await run(self._pieces, blob, start):
+            for piece in some:
+                yield piece
+                start += len(piece)
 
     async def remove(self, blobs: list[str]) -> None:
         """Removes the blobs that are there. Raises OSError."""
@@ -95,13 +104,11 @@ class BlobDirectory:
         except FileNotFoundError:
             return None
 
-    def _piece(self, blob: str, start: int) -> bytes:
-        """Opens the file each time: so none stays open when nobody asks for the next piece."""
-        descriptor = os.open(self._file(blob), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.pread(descriptor, PIECE_BYTES, start)
-        finally:
-            os.close(descriptor)
+    def _pieces(self, blob: str, start: int) -> list[bytes]:
+        """Opens the file each time: so none stays open when nobody asks for the next pieces."""
+        with self._file(blob).open("rb", buffering=0) as file:
+            file.seek(start)
+            return list(takewhile(bool, (file.read(PIECE_BYTES) for _ in range(_AT_ONCE))))
 
     def _remove(self, blobs: list[str]) -> None:
         for blob in blobs:

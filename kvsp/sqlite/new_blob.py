@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -28,12 +29,13 @@ class NewBlob:
                 self._out = self.path.open("xb")
                 self._made = True
 
-    def add(self, piece: bytes) -> None:
+    def add(self, pieces: Sequence[bytes]) -> None:
         """Writes the next bytes; nothing after `drop`. Raises OSError."""
         with self._lock:
             if self._out is not None:
-                self._out.write(piece)
-                self._md5.update(piece)
+                for piece in pieces:
+                    self._out.write(piece)
+                    self._md5.update(piece)
 
     def finish(self, digest: bytes) -> None:
         """Makes it durable. Raises OSError, and OtherBytes unless `digest` is its MD5."""

@@ -31,7 +31,7 @@ def large(size: int = 3 * MIB) -> Record:
     return value(bytes(range(256)) * (size // 256), SystemClock().now_us())
 
 
-def messages(record: Record, *, piece_bytes: int = MIB) -> list[pb.LargePut]:
+def messages(record: Record, *, piece_bytes: int = PIECE_BYTES) -> list[pb.LargePut]:
     body = record.value
     pieces = [body[start : start + piece_bytes] for start in range(0, len(body), piece_bytes)]
     first = large_head(KEY, record, 0, over_corrupt=False)
@@ -78,7 +78,7 @@ async def kvsp(tmp_path: Path) -> AsyncIterator[Kvsp]:
         yield running
 
 
-@pytest.mark.parametrize("piece_bytes", [300 * KIB, PIECE_BYTES])
+@pytest.mark.parametrize("piece_bytes", [100 * KIB, PIECE_BYTES])
 async def test_pieces_of_any_size_make_one_value(
     kvsp: Kvsp, tmp_path: Path, piece_bytes: int
 ) -> None:
@@ -244,8 +244,8 @@ class TestNewBlob:
     def test_only_what_matches_its_digest_is_kept(self, tmp_path: Path) -> None:
         blob = NewBlob(tmp_path / "blob")
         blob.begin()
-        blob.add(b"a")
-        blob.add(b"b")
+        blob.add([b"a"])
+        blob.add([b"b", b""])
         with pytest.raises(OtherBytes):
             blob.finish(digest_of(b"ba"))
         blob.finish(digest_of(b"ab"))
@@ -254,7 +254,7 @@ class TestNewBlob:
     @pytest.mark.parametrize("steps", range(3))
     def test_what_comes_after_a_drop_makes_no_file(self, tmp_path: Path, steps: int) -> None:
         blob = NewBlob(tmp_path / "blob")
-        work = [blob.begin, lambda: blob.add(b"a")]
+        work = [blob.begin, lambda: blob.add([b"a"])]
         for step in work[:steps]:
             step()
         blob.drop()

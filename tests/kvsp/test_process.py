@@ -15,7 +15,7 @@ import pytest
 from tandem.backends.kvsp import KvspBackend
 from tandem.core.envelope import seal
 from tandem.core.key import Key
-from tandem.core.limits import MIB
+from tandem.core.limits import MIB, PIECE_BYTES
 from tandem.core.record import Record
 from tandem.core.reply import Found, Missing, Stored
 from tandem.core.version import Version
@@ -163,7 +163,7 @@ async def test_killed_with_a_large_value_half_way_it_holds_nothing_of_it(tmp_pat
         async with grpc.aio.insecure_channel(address) as channel:
             call = StorageStub(channel).PutLarge()
             await call.write(large_head(key, record, 0, over_corrupt=False))
-            await call.write(large_piece(memoryview(record.value)[:MIB]))
+            await call.write(large_piece(memoryview(record.value)[:PIECE_BYTES]))
             async with asyncio.timeout(30):
                 while not half_written(tmp_path):
                     await asyncio.sleep(0.01)
