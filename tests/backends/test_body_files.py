@@ -97,6 +97,8 @@ async def test_a_file_goes_with_the_row_that_named_it(
             assert done is Removal.DONE
         case "purged":
             assert await home.purge_namespace(NAMESPACE, 10, 20.0) == NamespacePurge(1, more=False)
+        case _:
+            pytest.fail(f"no such case: {after}")
     await write_some(home)
     assert old not in files(path)
     assert len(files(path)) == (after == "large")

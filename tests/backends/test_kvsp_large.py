@@ -182,10 +182,10 @@ async def test_a_kvsp_that_stops_taking_is_a_timeout(takes: int) -> None:
 async def test_what_is_under_way_fails_when_the_home_is_closed() -> None:
     async with scripted() as (storage, backend):
         storage.stops_after = storage.takes = 1
-        under_way = [backend.get(KEY, 60), backend.put_if_newer(KEY, record(), 60)]
+        read, write = backend.get(KEY, 60), backend.put_if_newer(KEY, record(), 60)
         await storage.stopped.wait()
         await backend.aclose()
-        assert [reason(await each) for each in under_way] == [Reason.UNREACHABLE] * 2
+        assert reason(await read) is reason(await write) is Reason.UNREACHABLE
         assert reason(await backend.put_if_newer(KEY, record(), 60)) is Reason.UNREACHABLE
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -254,7 +254,7 @@ class TestNewBlob:
     @pytest.mark.parametrize("steps", range(3))
     def test_what_comes_after_a_drop_makes_no_file(self, tmp_path: Path, steps: int) -> None:
         blob = NewBlob(tmp_path / "blob")
-        work = [blob.begin, lambda: blob.add([b"a"])]
+        work: list[Callable[[], None]] = [blob.begin, lambda: blob.add([b"a"])]
         for step in work[:steps]:
             step()
         blob.drop()
