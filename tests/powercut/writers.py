@@ -13,11 +13,12 @@ from kvgateway.state.queue import SqliteQueue
 from tandem.backends.file import FileHome
 from tandem.core.envelope import seal
 from tandem.core.key import Key
+from tandem.core.limits import MIB
 from tandem.core.record import Record
 from tandem.core.reply import Side, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
-from tests.kvsp.records import NAMESPACE, put
+from tests.kvsp.records import NAMESPACE, pieces_of, put
 from tests.kvsp.serving import open_store
 
 LARGE_BYTES = 6_000
@@ -80,7 +81,8 @@ async def write_kvsp(directory: Path) -> None:
     async def store_record(name: str, record: Record) -> bool:
         asked = put(name, record)
         if store.store.is_large(asked):
-            return await store.store.write_large(asked) == Stored(0)
+            pieces = pieces_of(record)
+            return await store.store.write_large(asked.without_envelope(), pieces) == Stored(0)
         [(_, answers)] = store.store.write([asked])
         return await answers == [Stored(0)]
 
@@ -96,6 +98,11 @@ async def write_file_home(directory: Path) -> None:
         return isinstance(reply, Stored)
 
     await _write_records(store_record)
+    for turn in range(3):
+        version = Version.at(SystemClock().now_us(), bytes(8))
+        record = seal(version, f"{turn} ".encode().ljust(MIB + MIB // 8, b"v"))
+        assert await store_record("in-a-file", record)
+        say("in-a-file", version)
     await home.aclose()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def damage_pages(file: Path, table: str, spared: int = 0) -> None:
-    """Overwrites every page of a SQLite file below the root of a table's tree, but the first so
+    """Overwrites every page of a SQLite file from the root of a table's tree on, but the first so
     many of them. Nobody may have the file open."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("pragma wal_checkpoint(truncate)")
@@ -15,9 +15,10 @@ def damage_pages(file: Path, table: str, spared: int = 0) -> None:
         )
         [(size,)] = connection.execute("pragma page_size")
         [(pages,)] = connection.execute("pragma page_count")
-    assert root + spared < pages, "the table has no page to damage"
+    first = root - 1 + spared  # pages are counted from 1
+    assert first < pages, "the table has no page to damage"
     with file.open("r+b") as raw:
-        for page in range(root + spared, pages):
+        for page in range(first, pages):
             raw.seek(page * size)
             raw.write(b"\xee" * size)
 
