@@ -11,9 +11,9 @@ from tandem.core.envelope import seal
 from tandem.core.key import check_name
 from tandem.core.record import Record
 from tandem.core.reply import Failed
+from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument
-from tandem.core.scan_diff import Entry
 from tandem.wire.storage_codec import Scan, add_rows, parse_entries
 from tandem.wire.v1.storage_pb2 import ScanReply
 from tests.kvsp.conftest import Opening

@@ -72,7 +72,7 @@ async def list_objects(
 
 
 _TEXT: Final = rb"[^<>&\x00-\x08\x0b-\x1f\x80-\xff]*+"
-"""Text that means itself: no escapes, nothing that XML forbids or normalizes, no end of a section."""
+"""Text that means itself: no escapes, no end of a section, nothing that XML forbids or changes."""
 
 
 _BLANKS: Final = b" \t\r\n"
@@ -179,8 +179,12 @@ class Listing:
         self._bucket = bucket
         self._directory = directory
         self._prefix = prefix
-        self.foreign = 0
+        self._names = Names(directory)
+
+    @property
+    def foreign(self) -> int:
         """How many objects were left out because no key can have their names."""
+        return self._names.foreign
 
     async def page(self, after: str, limit: int, deadline_s: float) -> ScanPage | Failed:
         """At most `limit` names above `after`; asks on while all that comes is left out."""
@@ -193,7 +197,7 @@ class Listing:
             if isinstance(listed, Failed):
                 return listed
             page, answer = listed
-            named = self._named(page)
+            named = self._names.of(page)
             entries = tuple(entry for entry in named if entry.name.startswith(self._prefix))
             ended = not page.truncated or self._beyond(named)
             if entries or ended:
@@ -214,7 +218,16 @@ class Listing:
         first = encode_name(self._prefix)
         return first and first[:-1] + chr(ord(first[-1]) - 1) + _AFTER_ALL_NAMES
 
-    def _named(self, page: ObjectPage) -> list[Entry]:
+
+class Names:
+    """Reads objects as the keys of one namespace, and counts those that cannot be one."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self.foreign = 0
+
+    def of(self, page: ObjectPage) -> list[Entry]:
+        """An entry for each object but the foreign ones."""
         if not page.objects:
             return []
         objects, etags, sizes = zip(*page.objects, strict=True)
