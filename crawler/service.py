@@ -133,8 +133,8 @@ class CrawlerService(rpc.CrawlerServicer):
         self, request: pb.DriftReportRequest, _context: _Context
     ) -> pb.DriftReportReply:
         """See crawler.proto."""
-        crawls = self._book.history(*codec.report_limits_of(request))
-        return pb.DriftReportReply(crawls=[codec.crawled_message(one) for one in crawls])
+        page = codec.history_page_of(request)
+        return codec.report_reply(self._book.history(page), page.limit)
 
 
 class CrawlerServer:

@@ -1,6 +1,7 @@
 """`kvctl drift`: one crawl now, what crawls have found, and the crawler at work."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -26,6 +27,8 @@ from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled, CrawlerStatus, Run, RunRequest
 from tandem.runtime.settings import DURATION_S
 
+_SHOWN_MAX = 10_000
+"""So many crawls one report holds."""
 _DAY_US = 86_400 * 1_000_000
 
 
@@ -92,9 +95,9 @@ def report_command(
     """
     since_us = max(0, asked.clock.now_us() - int(days * _DAY_US))
     wanted = namespace_id(asked, namespace)
-    crawls = [
-        *ask_crawler(asked, lambda crawler: crawler.report(wanted, since_us=since_us, limit=10_000))
-    ]
+    crawls = ask_crawler(asked, lambda c: c.report(wanted, since_us=since_us, limit=_SHOWN_MAX))
+    if len(crawls) == _SHOWN_MAX:
+        print_line(f"kvctl: only the last {_SHOWN_MAX} crawls; --days or -n narrow it", error=True)
     names = titles(asked)
     if html is not None:
         _write(html, drift_page.page(crawls, names, asked.clock.now_us()))
@@ -118,14 +121,14 @@ def _write(file: Path, page: str) -> None:
     print_line(f"wrote {file}")
 
 
-def _latest(crawls: list[Crawled]) -> list[Crawled]:
+def _latest(crawls: Sequence[Crawled]) -> list[Crawled]:
     latest: dict[str, Crawled] = {}
     for crawled in crawls:
         latest.setdefault(crawled.namespace, crawled)
     return [latest[namespace] for namespace in sorted(latest)]
 
 
-def _show(asked: Asked, crawls: list[Crawled]) -> None:
+def _show(asked: Asked, crawls: Sequence[Crawled]) -> None:
     names = titles(asked)
     if asked.as_json:
         for crawled in crawls:
