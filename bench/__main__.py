@@ -9,7 +9,7 @@ longer than half a minute. `bench.workers` needs what `make servers` installs.
 import subprocess
 import sys
 
-PARTS = ("rates", "client_rate", "kvsp_reads", "http", "workers", "outages", "memory")
+PARTS = ("rates", "client_rate", "kvsp_reads", "http", "workers", "outages", "crawl", "memory")
 
 
 def main() -> int:

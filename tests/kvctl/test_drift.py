@@ -111,6 +111,17 @@ def test_the_report_of_one_namespace_and_of_some_days(crawled: CrawledGateway) -
     assert crawled.kvctl("drift", "report", "-n", "nowhere").exit_code == 1
 
 
+def test_a_report_that_is_cut_off_says_so(
+    crawled: CrawledGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvctl.drift._SHOWN_MAX", 2)
+    crawled.found(*(one(NAMESPACE, at) for at in range(2)))
+    crawled.found(one(OTHER, 7))
+    result = crawled.kvctl("drift", "report", *ALL, "--json")
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr == "kvctl: only the last 2 crawls; --days or -n narrow it\n"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
