@@ -33,7 +33,7 @@ def page(crawls: Sequence[Crawled], names: dict[str, str], made_us: int) -> str:
     by_namespace: dict[str, list[Crawled]] = {}
     for crawled in reversed(crawls):
         by_namespace.setdefault(crawled.namespace, []).append(crawled)
-    by_namespace = dict(sorted(by_namespace.items(), key=lambda one: _worst_first(*one, names)))
+    by_namespace = dict(sorted(by_namespace.items(), key=lambda one: _worst_first(one[1], names)))
     body = _summary(by_namespace, names) if by_namespace else f"<p>{escape(NO_CRAWL)}</p>"
     sections = "".join(_section(shown_name(n, names), c) for n, c in by_namespace.items())
     made = when(made_us // _MICRO)
@@ -47,11 +47,9 @@ def page(crawls: Sequence[Crawled], names: dict[str, str], made_us: int) -> str:
     )
 
 
-def _worst_first(
-    namespace: str, crawls: Sequence[Crawled], names: dict[str, str]
-) -> tuple[bool, int, str]:
+def _worst_first(crawls: Sequence[Crawled], names: dict[str, str]) -> tuple[bool, int, str]:
     last = crawls[-1]
-    return last.equal, -last.tally.drifted, shown_name(namespace, names)
+    return last.equal, -last.tally.drifted, shown_name(last.namespace, names)
 
 
 def _summary(by_namespace: dict[str, list[Crawled]], names: dict[str, str]) -> str:
