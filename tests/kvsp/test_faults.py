@@ -117,7 +117,7 @@ async def test_a_damaged_file_fails_its_cluster_and_no_other(
     listing = await second.store.scan(Scan(NAMESPACE, b"", b"", 10_000))
     assert not isinstance(listing, Failed)
     assert not listing.complete
-    assert 0 < len(listing.entries) < len(names)
+    assert 0 < len(listing.rows) < len(names)
 
 
 async def test_kvsp_does_not_start_when_a_file_cannot_say_what_was_deleted(
