@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from tandem.core.crawl_status import CrawlerStatus
 from tandem.errors import ConfigurationError, TandemError, Unauthenticated
 from tandem.runtime import logs
 from tandem.wire import crawler_codec as codec
+from tandem.wire.malformed import MalformedRequests
 from tandem.wire.status import call_status
 from tandem.wire.v1 import crawler_pb2 as pb
 from tandem.wire.v1 import crawler_pb2_grpc as rpc
@@ -91,17 +92,13 @@ class CrawlerService(rpc.CrawlerServicer):
         """See crawler.proto."""
         return codec.status_message(self.status())
 
-    async def WatchCrawler(
-        self, request: pb.WatchCrawlerRequest, context: _Context
-    ) -> AsyncIterator[pb.CrawlerStatusReply]:
+    @_answering
+    async def WatchCrawler(self, request: pb.WatchCrawlerRequest, context: _Context) -> None:
         """See crawler.proto."""
-        try:
-            self.door.check(context)
-        except TandemError as error:
-            await context.abort(*call_status(error))
+        every_s = codec.every_s_of(request)
         while True:
-            yield codec.status_message(self.status())
-            await asyncio.sleep(codec.every_s_of(request))
+            await context.write(codec.status_message(self.status()))
+            await asyncio.sleep(every_s)
 
     @_answering
     async def PauseCrawler(
@@ -142,7 +139,11 @@ class CrawlerServer:
 
     def __init__(self, service: CrawlerService) -> None:
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_CALLS_MAX)
+        self._server = grpc.aio.server(
+            interceptors=[MalformedRequests()],
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=_CALLS_MAX,
+        )
         rpc.add_CrawlerServicer_to_server(service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)

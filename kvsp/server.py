@@ -10,6 +10,7 @@ from kvsp.service import SERVER_OPTIONS, StorageCounters, StorageService
 from kvsp.store import Store
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
+from tandem.wire.malformed import MalformedRequests
 
 _SERVICE: Final = "tandem.v1.Storage"
 
@@ -20,7 +21,7 @@ class StorageServer:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._storage = StorageService(store, clock)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[MalformedRequests()], options=SERVER_OPTIONS)
         self._storage.add_to(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
