@@ -65,7 +65,8 @@ def methods() -> Iterator[Method]:
 def requests(method: Method, texts: tuple[str, ...]) -> st.SearchStrategy[bytes]:
     """Requests in bytes: wild fields, wild fields with edits, and noise. `texts` are what strings
     are made of besides, such as the id of a namespace."""
-    wild = _messages(method.request.DESCRIPTOR, texts, _DEPTH_MAX).map(
+    descriptor: Any = method.request.DESCRIPTOR
+    wild = _messages(descriptor, texts, _DEPTH_MAX).map(
         lambda fields: method.request(**fields).SerializeToString()
     )
     return wild | wild.flatmap(lambda raw: edited((raw,))) | st.binary(max_size=100)
@@ -95,6 +96,7 @@ def _values(
         case FieldDescriptor.CPPTYPE_MESSAGE:
             if not depth:
                 return None
+            assert field.message_type is not None
             made: type[Message] = GetMessageClass(field.message_type)
             return _messages(field.message_type, texts, depth - 1).map(lambda fs: made(**fs))
         case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
@@ -123,6 +125,7 @@ def errors_within(message: Message) -> Iterator[int]:
         if field.cpp_type != FieldDescriptor.CPPTYPE_MESSAGE:
             continue
         for part in value if field.is_repeated else (value,):
+            assert field.message_type is not None
             if field.message_type.full_name == "tandem.v1.Error":
                 yield part.code
             else:

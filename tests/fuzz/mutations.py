@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-_DEEP = "[" * 50_000
+_DEEP = "[" * 2_000
 WILD_VALUES: Sequence[Any] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, 10**400, 0.5, float("inf"), float("-inf"),
     float("nan"), "", "x", "é", "0" * 32, "\ud800", "\x00", [], [[]], {}, {"a": 1}, [None],

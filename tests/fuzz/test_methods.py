@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -97,7 +98,11 @@ def _ask(
         return error
 
 
-def _replies(channel: grpc.Channel, method: Method, messages: Sequence[bytes]) -> list[bytes]:
+def _replies(
+    channel: Any,  # noqa: ANN401 - no types for raw bytes
+    method: Method,
+    messages: Sequence[bytes],
+) -> list[bytes]:
     timeout = ANSWERED_WITHIN_S
     match method.streams_requests, method.streams_replies:
         case False, False:
