@@ -224,6 +224,15 @@ class LikeADictionary(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.store.advance(seconds)
 
+    @rule(beside_s=st.sampled_from([-0.5, 0, 0.5]))
+    def the_next_expires(self, beside_s: float) -> None:
+        """Time comes to the moment, or to just before or after it; then each key is looked at."""
+        ends_s = [held.expires_at_s for held in self._live().values() if held.expires_at_s]
+        if ends_s:
+            self.store.advance(max(0, min(ends_s) + beside_s - self.store.now_s))
+        for name, entry in self.store.run(self.kv.get_many(NAMES)).items():
+            self._is(name, entry)
+
     @rule(side=st.sampled_from(Side))
     def only_this_home_is_down(self, side: Side) -> None:
         """It stays down, since nobody here repairs what it has missed."""

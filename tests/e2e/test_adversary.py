@@ -25,8 +25,8 @@ async def gateways(rgw: Rgw, tmp_path: Path) -> AsyncIterator[tuple[Deployment, 
         bucket = replace(new_bucket(rgw), endpoint=s3.endpoint)
         async with deployed(tmp_path / "one", bucket, workers=2) as one:
             await one.start()
-            shared = {"TANDEM_KVSP": one.kvsp_address}
-            async with deployed(tmp_path / "two", bucket, **shared) as two:
+            kvsp = one.kvsp_address
+            async with deployed(tmp_path / "two", bucket, TANDEM_KVSP=kvsp) as two:
                 two.gateway.start()
                 await two.serving(two.gateway, two.grpc)
                 await until(lambda: len(one.workers()) == 2, "two workers run", 20.0)
