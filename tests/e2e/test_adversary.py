@@ -58,3 +58,4 @@ async def test_each_machine_keeps_its_promises_while_a_home_fails_half_of_its_ca
     sessions = await _hammered(one, *both, "--operations", "10000", "--sessions")
     assert (sessions["failed"], sessions["ambiguous"]) == (0, 0)
     assert sessions["converged"] == 12
+    assert "worker_died" not in one.gateway.words() + two.gateway.words()
