@@ -15,7 +15,18 @@ from tests.servers.rgw import Rgw
 
 pytestmark = pytest.mark.timeout(240)  # a million operations are for people with time
 
-HAMMER = ("--callers", "256", "--connections", "8", "--keys", "12", "--converge-within", "120s")
+HAMMER = (
+    "--namespace",
+    "n",
+    "--callers",
+    "256",
+    "--connections",
+    "8",
+    "--keys",
+    "12",
+    "--converge-within",
+    "120s",
+)
 
 
 @pytest.fixture
@@ -30,6 +41,8 @@ async def gateways(rgw: Rgw, tmp_path: Path) -> AsyncIterator[tuple[Deployment, 
                 two.gateway.start()
                 await two.serving(two.gateway, two.grpc)
                 await until(lambda: len(one.workers()) == 2, "two workers run", 20.0)
+                async with one.client() as client:
+                    await client.namespaces.create("n")  # which both homes have to confirm
                 await s3.fail(0.5)
                 yield one, two
 
