@@ -17,7 +17,9 @@ from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
 from tandem.wire.storage_codec import Get, Scan
 
-_POINTS: Final = "select name, envelope, digest, blob from record where namespace = ? and name in"
+_POINTS: Final = (
+    "select name, envelope, digest, blob, version, size from record where namespace = ? and name in"
+)
 _LISTED: Final = "name, version, kind, expires_at_s, size, digest, blob, metadata"
 _FROM: Final = f"select {_LISTED} from record where namespace = ? and name >= ? and name < ?"
 _AFTER: Final = f"select {_LISTED} from record where namespace = ? and name > ? and name < ?"
@@ -57,15 +59,15 @@ def _points_of(names: int) -> str:
 
 def _answer(
     get: Get,
-    row: tuple[bytes, bytes, bytes, str | None] | None,
+    row: tuple[bytes, bytes, bytes, str | None, bytes, int] | None,
     floors: Mapping[str, RangeFloors],
 ) -> ReadAnswer:
     namespace = get.key.namespace
     if row is None:
         return Absent(floor_of(floors, namespace, get.raw_name))
-    _, envelope, digest, blob = row
+    _, envelope, digest, blob, version, size = row
     if blob is not None:
-        return InBlob(blob, digest)
+        return InBlob(blob, digest, Version(version), size)
     return checked(envelope, digest)
 
 
