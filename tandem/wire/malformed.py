@@ -45,6 +45,8 @@ class MalformedRequests(grpc.aio.ServerInterceptor):
             return foreign
         decode = checked(method.request_deserializer)
         serializer = method.response_serializer
+        if method.request_streaming and not method.response_streaming:
+            return grpc.stream_unary_rpc_method_handler(method.stream_unary, decode, serializer)
         if method.request_streaming:
             return grpc.stream_stream_rpc_method_handler(method.stream_stream, decode, serializer)
         if method.response_streaming:
