@@ -10,7 +10,7 @@ longer than half a minute, and the last part of `bench.http` alone, `bench.http_
 import subprocess
 import sys
 
-PARTS = ("rates", "client_rate", "kvsp_reads", "http", "workers", "outages", "memory")
+PARTS = ("rates", "client_rate", "kvsp_reads", "http", "workers", "outages", "crawl", "memory")
 
 
 def main() -> int:

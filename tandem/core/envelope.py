@@ -22,6 +22,7 @@ _FOOT: Final = struct.Struct(">HB3s")
 _DEAD: Final = struct.Struct(f">B{VERSION_BYTES}sHB3s")
 _LIVE: Final = struct.Struct(f">B{VERSION_BYTES}sQHB3s")
 
+DIGEST_BYTES: Final = 16
 TOMBSTONE_BYTES: Final = _DEAD.size
 TRAILER_BYTES_MAX: Final = METADATA_BYTES_MAX + _LIVE.size
 """No envelope has more behind its value."""

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/storage.proto\x12\ttandem.v1\"Z\n\x0eStorageRequest\x12#\n\x04gets\x18\x01 \x03(\x0b\x32\x15.tandem.v1.StorageGet\x12#\n\x04puts\x18\x02 \x03(\x0b\x32\x15.tandem.v1.StoragePut\"9\n\nStorageGet\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\"z\n\nStoragePut\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\x12\x10\n\x08\x65nvelope\x18\x04 \x01(\x0c\x12\x17\n\x0fheal_read_at_us\x18\x05 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x06 \x01(\x08\"v\n\x0cStorageReply\x12%\n\x05reads\x18\x01 \x03(\x0b\x32\x16.tandem.v1.StorageRead\x12)\n\x06writes\x18\x02 \x03(\x0b\x32\x19.tandem.v1.StorageWritten\x12\x14\n\x0chome_time_us\x18\x03 \x01(\x03\"\x83\x01\n\x0bStorageRead\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x0f\n\x07\x63orrupt\x18\x05 \x01(\x08\x12%\n\x05large\x18\x06 \x01(\x0b\x32\x16.tandem.v1.LargeRecord\"J\n\x0bLargeRecord\x12\x0c\n\x04\x62lob\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\r\"9\n\x08LargeGet\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0c\n\x04\x62lob\x18\x03 \x01(\t\"\x1a\n\nLargePiece\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"=\n\x08LargePut\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.tandem.v1.LargeHead\x12\r\n\x05piece\x18\x02 \x01(\x0c\"\x8a\x01\n\tLargeHead\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0f\n\x07trailer\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\r\x12\x17\n\x0fheal_read_at_us\x18\x06 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x07 \x01(\x08\"g\n\x0eStorageWritten\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x07outcome\x18\x02 \x01(\x0e\x32\x17.tandem.v1.WriteOutcome\x12\x0e\n\x06newest\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"N\n\x0bScanRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\"i\n\tScanReply\x12%\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x14.tandem.v1.ScanEntry\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x14\n\x0chome_time_us\x18\x04 \x01(\x03\"\x83\x01\n\tScanEntry\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\r\x12\x11\n\ttombstone\x18\x05 \x01(\x08\x12\x14\n\x0c\x65xpires_at_s\x18\x06 \x01(\x04\x12\x10\n\x08metadata\x18\x07 \x01(\x0c\"\x16\n\x14StorageStatusRequest\"V\n\x12StorageStatusReply\x12*\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x18.tandem.v1.ClusterStatus\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"e\n\rClusterStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12\x0f\n\x07records\x18\x04 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\"!\n\x0f\x43lustersRequest\x12\x0e\n\x06\x66loors\x18\x01 \x01(\x08\"O\n\rClustersReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.ClusterLife\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"\x8a\x01\n\x0b\x43lusterLife\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0f\n\x07opening\x18\x06 \x01(\t\"=\n\nRangeFloor\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\"8\n\x10NamedIncarnation\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"\x84\x01\n\x11RaiseFloorRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x0c\x12\r\n\x05\x66loor\x18\x04 \x01(\x0c\x12\x31\n\x0cincarnations\x18\x05 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"[\n\x0bRaisedFloor\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"Q\n\x0fRaiseFloorReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.RaisedFloor\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\":\n\tPurgedRow\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"|\n\x10PurgeRowsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\"\n\x04rows\x18\x02 \x03(\x0b\x32\x14.tandem.v1.PurgedRow\x12\x31\n\x0cincarnations\x18\x03 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"S\n\x0ePurgeRowsReply\x12+\n\x08outcomes\x18\x01 \x03(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"|\n\x13RenewClusterRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x18\n\x10past_incarnation\x18\x03 \x01(\t\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\"{\n\x11RenewClusterReply\x12*\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x14\n\x0crows_removed\x18\x03 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"9\n\x15PurgeNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"[\n\x13PurgeNamespaceReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x12\x14\n\x0crows_removed\x18\x02 \x01(\x04\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t*\xf5\x01\n\x0cWriteOutcome\x12\x1d\n\x19WRITE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14WRITE_OUTCOME_STORED\x10\x01\x12\x1c\n\x18WRITE_OUTCOME_SUPERSEDED\x10\x02\x12\x1d\n\x19WRITE_OUTCOME_BELOW_FLOOR\x10\x03\x12\x16\n\x12WRITE_OUTCOME_LATE\x10\x04\x12\x18\n\x14WRITE_OUTCOME_FUTURE\x10\x05\x12#\n\x1fWRITE_OUTCOME_DELETED_NAMESPACE\x10\x06\x12\x18\n\x14WRITE_OUTCOME_FAILED\x10\x07*\xa9\x02\n\x0e\x43ollectOutcome\x12\x1f\n\x1b\x43OLLECT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OLLECT_OUTCOME_DONE\x10\x01\x12\x1a\n\x16\x43OLLECT_OUTCOME_ABSENT\x10\x02\x12\x1d\n\x19\x43OLLECT_OUTCOME_DIFFERENT\x10\x03\x12\x18\n\x14\x43OLLECT_OUTCOME_LIVE\x10\x04\x12\x1f\n\x1b\x43OLLECT_OUTCOME_ABOVE_FLOOR\x10\x05\x12%\n!COLLECT_OUTCOME_OTHER_INCARNATION\x10\x06\x12#\n\x1f\x43OLLECT_OUTCOME_TOO_MANY_RANGES\x10\x07\x12\x1a\n\x16\x43OLLECT_OUTCOME_FAILED\x10\x08\x32\xbb\x05\n\x07Storage\x12\x42\n\x08\x45xchange\x12\x19.tandem.v1.StorageRequest\x1a\x17.tandem.v1.StorageReply(\x01\x30\x01\x12:\n\x08PutLarge\x12\x13.tandem.v1.LargePut\x1a\x17.tandem.v1.StorageReply(\x01\x12\x38\n\x08GetLarge\x12\x13.tandem.v1.LargeGet\x1a\x15.tandem.v1.LargePiece0\x01\x12\x34\n\x04Scan\x12\x16.tandem.v1.ScanRequest\x1a\x14.tandem.v1.ScanReply\x12O\n\rStorageStatus\x12\x1f.tandem.v1.StorageStatusRequest\x1a\x1d.tandem.v1.StorageStatusReply\x12@\n\x08\x43lusters\x12\x1a.tandem.v1.ClustersRequest\x1a\x18.tandem.v1.ClustersReply\x12\x46\n\nRaiseFloor\x12\x1c.tandem.v1.RaiseFloorRequest\x1a\x1a.tandem.v1.RaiseFloorReply\x12\x43\n\tPurgeRows\x12\x1b.tandem.v1.PurgeRowsRequest\x1a\x19.tandem.v1.PurgeRowsReply\x12L\n\x0cRenewCluster\x12\x1e.tandem.v1.RenewClusterRequest\x1a\x1c.tandem.v1.RenewClusterReply\x12R\n\x0ePurgeNamespace\x12 .tandem.v1.PurgeNamespaceRequest\x1a\x1e.tandem.v1.PurgeNamespaceReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/storage.proto\x12\ttandem.v1\"Z\n\x0eStorageRequest\x12#\n\x04gets\x18\x01 \x03(\x0b\x32\x15.tandem.v1.StorageGet\x12#\n\x04puts\x18\x02 \x03(\x0b\x32\x15.tandem.v1.StoragePut\"9\n\nStorageGet\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\"z\n\nStoragePut\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\x12\x10\n\x08\x65nvelope\x18\x04 \x01(\x0c\x12\x17\n\x0fheal_read_at_us\x18\x05 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x06 \x01(\x08\"v\n\x0cStorageReply\x12%\n\x05reads\x18\x01 \x03(\x0b\x32\x16.tandem.v1.StorageRead\x12)\n\x06writes\x18\x02 \x03(\x0b\x32\x19.tandem.v1.StorageWritten\x12\x14\n\x0chome_time_us\x18\x03 \x01(\x03\"\x83\x01\n\x0bStorageRead\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x0f\n\x07\x63orrupt\x18\x05 \x01(\x08\x12%\n\x05large\x18\x06 \x01(\x0b\x32\x16.tandem.v1.LargeRecord\"J\n\x0bLargeRecord\x12\x0c\n\x04\x62lob\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\r\"9\n\x08LargeGet\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0c\n\x04\x62lob\x18\x03 \x01(\t\"\x1a\n\nLargePiece\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"=\n\x08LargePut\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.tandem.v1.LargeHead\x12\r\n\x05piece\x18\x02 \x01(\x0c\"\x8a\x01\n\tLargeHead\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0f\n\x07trailer\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\r\x12\x17\n\x0fheal_read_at_us\x18\x06 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x07 \x01(\x08\"g\n\x0eStorageWritten\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x07outcome\x18\x02 \x01(\x0e\x32\x17.tandem.v1.WriteOutcome\x12\x0e\n\x06newest\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"N\n\x0bScanRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\"\xc0\x01\n\tScanReply\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x14\n\x0chome_time_us\x18\x04 \x01(\x03\x12\r\n\x05names\x18\x05 \x03(\x0c\x12\x10\n\x08versions\x18\x06 \x01(\x0c\x12\x0f\n\x07\x64igests\x18\x07 \x01(\x0c\x12\r\n\x05sizes\x18\x08 \x03(\r\x12\r\n\x05kinds\x18\t \x01(\x0c\x12\x14\n\x0c\x65xpires_at_s\x18\n \x03(\x04\x12\x10\n\x08metadata\x18\x0b \x03(\x0cJ\x04\x08\x01\x10\x02\"\x16\n\x14StorageStatusRequest\"V\n\x12StorageStatusReply\x12*\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x18.tandem.v1.ClusterStatus\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"e\n\rClusterStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12\x0f\n\x07records\x18\x04 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\"!\n\x0f\x43lustersRequest\x12\x0e\n\x06\x66loors\x18\x01 \x01(\x08\"O\n\rClustersReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.ClusterLife\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"\x8a\x01\n\x0b\x43lusterLife\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0f\n\x07opening\x18\x06 \x01(\t\"=\n\nRangeFloor\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\"8\n\x10NamedIncarnation\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"\x84\x01\n\x11RaiseFloorRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x0c\x12\r\n\x05\x66loor\x18\x04 \x01(\x0c\x12\x31\n\x0cincarnations\x18\x05 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"[\n\x0bRaisedFloor\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"Q\n\x0fRaiseFloorReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.RaisedFloor\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\":\n\tPurgedRow\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"|\n\x10PurgeRowsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\"\n\x04rows\x18\x02 \x03(\x0b\x32\x14.tandem.v1.PurgedRow\x12\x31\n\x0cincarnations\x18\x03 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"S\n\x0ePurgeRowsReply\x12+\n\x08outcomes\x18\x01 \x03(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"|\n\x13RenewClusterRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x18\n\x10past_incarnation\x18\x03 \x01(\t\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\"{\n\x11RenewClusterReply\x12*\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x14\n\x0crows_removed\x18\x03 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"9\n\x15PurgeNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"[\n\x13PurgeNamespaceReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x12\x14\n\x0crows_removed\x18\x02 \x01(\x04\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t*\xf5\x01\n\x0cWriteOutcome\x12\x1d\n\x19WRITE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14WRITE_OUTCOME_STORED\x10\x01\x12\x1c\n\x18WRITE_OUTCOME_SUPERSEDED\x10\x02\x12\x1d\n\x19WRITE_OUTCOME_BELOW_FLOOR\x10\x03\x12\x16\n\x12WRITE_OUTCOME_LATE\x10\x04\x12\x18\n\x14WRITE_OUTCOME_FUTURE\x10\x05\x12#\n\x1fWRITE_OUTCOME_DELETED_NAMESPACE\x10\x06\x12\x18\n\x14WRITE_OUTCOME_FAILED\x10\x07*\xa9\x02\n\x0e\x43ollectOutcome\x12\x1f\n\x1b\x43OLLECT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OLLECT_OUTCOME_DONE\x10\x01\x12\x1a\n\x16\x43OLLECT_OUTCOME_ABSENT\x10\x02\x12\x1d\n\x19\x43OLLECT_OUTCOME_DIFFERENT\x10\x03\x12\x18\n\x14\x43OLLECT_OUTCOME_LIVE\x10\x04\x12\x1f\n\x1b\x43OLLECT_OUTCOME_ABOVE_FLOOR\x10\x05\x12%\n!COLLECT_OUTCOME_OTHER_INCARNATION\x10\x06\x12#\n\x1f\x43OLLECT_OUTCOME_TOO_MANY_RANGES\x10\x07\x12\x1a\n\x16\x43OLLECT_OUTCOME_FAILED\x10\x08\x32\xbb\x05\n\x07Storage\x12\x42\n\x08\x45xchange\x12\x19.tandem.v1.StorageRequest\x1a\x17.tandem.v1.StorageReply(\x01\x30\x01\x12:\n\x08PutLarge\x12\x13.tandem.v1.LargePut\x1a\x17.tandem.v1.StorageReply(\x01\x12\x38\n\x08GetLarge\x12\x13.tandem.v1.LargeGet\x1a\x15.tandem.v1.LargePiece0\x01\x12\x34\n\x04Scan\x12\x16.tandem.v1.ScanRequest\x1a\x14.tandem.v1.ScanReply\x12O\n\rStorageStatus\x12\x1f.tandem.v1.StorageStatusRequest\x1a\x1d.tandem.v1.StorageStatusReply\x12@\n\x08\x43lusters\x12\x1a.tandem.v1.ClustersRequest\x1a\x18.tandem.v1.ClustersReply\x12\x46\n\nRaiseFloor\x12\x1c.tandem.v1.RaiseFloorRequest\x1a\x1a.tandem.v1.RaiseFloorReply\x12\x43\n\tPurgeRows\x12\x1b.tandem.v1.PurgeRowsRequest\x1a\x19.tandem.v1.PurgeRowsReply\x12L\n\x0cRenewCluster\x12\x1e.tandem.v1.RenewClusterRequest\x1a\x1c.tandem.v1.RenewClusterReply\x12R\n\x0ePurgeNamespace\x12 .tandem.v1.PurgeNamespaceRequest\x1a\x1e.tandem.v1.PurgeNamespaceReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.storage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WRITEOUTCOME']._serialized_start=2939
-  _globals['_WRITEOUTCOME']._serialized_end=3184
-  _globals['_COLLECTOUTCOME']._serialized_start=3187
-  _globals['_COLLECTOUTCOME']._serialized_end=3484
+  _globals['_WRITEOUTCOME']._serialized_start=2893
+  _globals['_WRITEOUTCOME']._serialized_end=3138
+  _globals['_COLLECTOUTCOME']._serialized_start=3141
+  _globals['_COLLECTOUTCOME']._serialized_end=3438
   _globals['_STORAGEREQUEST']._serialized_start=38
   _globals['_STORAGEREQUEST']._serialized_end=128
   _globals['_STORAGEGET']._serialized_start=130
@@ -59,46 +59,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STORAGEWRITTEN']._serialized_end=1037
   _globals['_SCANREQUEST']._serialized_start=1039
   _globals['_SCANREQUEST']._serialized_end=1117
-  _globals['_SCANREPLY']._serialized_start=1119
-  _globals['_SCANREPLY']._serialized_end=1224
-  _globals['_SCANENTRY']._serialized_start=1227
-  _globals['_SCANENTRY']._serialized_end=1358
-  _globals['_STORAGESTATUSREQUEST']._serialized_start=1360
-  _globals['_STORAGESTATUSREQUEST']._serialized_end=1382
-  _globals['_STORAGESTATUSREPLY']._serialized_start=1384
-  _globals['_STORAGESTATUSREPLY']._serialized_end=1470
-  _globals['_CLUSTERSTATUS']._serialized_start=1472
-  _globals['_CLUSTERSTATUS']._serialized_end=1573
-  _globals['_CLUSTERSREQUEST']._serialized_start=1575
-  _globals['_CLUSTERSREQUEST']._serialized_end=1608
-  _globals['_CLUSTERSREPLY']._serialized_start=1610
-  _globals['_CLUSTERSREPLY']._serialized_end=1689
-  _globals['_CLUSTERLIFE']._serialized_start=1692
-  _globals['_CLUSTERLIFE']._serialized_end=1830
-  _globals['_RANGEFLOOR']._serialized_start=1832
-  _globals['_RANGEFLOOR']._serialized_end=1893
-  _globals['_NAMEDINCARNATION']._serialized_start=1895
-  _globals['_NAMEDINCARNATION']._serialized_end=1951
-  _globals['_RAISEFLOORREQUEST']._serialized_start=1954
-  _globals['_RAISEFLOORREQUEST']._serialized_end=2086
-  _globals['_RAISEDFLOOR']._serialized_start=2088
-  _globals['_RAISEDFLOOR']._serialized_end=2179
-  _globals['_RAISEFLOORREPLY']._serialized_start=2181
-  _globals['_RAISEFLOORREPLY']._serialized_end=2262
-  _globals['_PURGEDROW']._serialized_start=2264
-  _globals['_PURGEDROW']._serialized_end=2322
-  _globals['_PURGEROWSREQUEST']._serialized_start=2324
-  _globals['_PURGEROWSREQUEST']._serialized_end=2448
-  _globals['_PURGEROWSREPLY']._serialized_start=2450
-  _globals['_PURGEROWSREPLY']._serialized_end=2533
-  _globals['_RENEWCLUSTERREQUEST']._serialized_start=2535
-  _globals['_RENEWCLUSTERREQUEST']._serialized_end=2659
-  _globals['_RENEWCLUSTERREPLY']._serialized_start=2661
-  _globals['_RENEWCLUSTERREPLY']._serialized_end=2784
-  _globals['_PURGENAMESPACEREQUEST']._serialized_start=2786
-  _globals['_PURGENAMESPACEREQUEST']._serialized_end=2843
-  _globals['_PURGENAMESPACEREPLY']._serialized_start=2845
-  _globals['_PURGENAMESPACEREPLY']._serialized_end=2936
-  _globals['_STORAGE']._serialized_start=3487
-  _globals['_STORAGE']._serialized_end=4186
+  _globals['_SCANREPLY']._serialized_start=1120
+  _globals['_SCANREPLY']._serialized_end=1312
+  _globals['_STORAGESTATUSREQUEST']._serialized_start=1314
+  _globals['_STORAGESTATUSREQUEST']._serialized_end=1336
+  _globals['_STORAGESTATUSREPLY']._serialized_start=1338
+  _globals['_STORAGESTATUSREPLY']._serialized_end=1424
+  _globals['_CLUSTERSTATUS']._serialized_start=1426
+  _globals['_CLUSTERSTATUS']._serialized_end=1527
+  _globals['_CLUSTERSREQUEST']._serialized_start=1529
+  _globals['_CLUSTERSREQUEST']._serialized_end=1562
+  _globals['_CLUSTERSREPLY']._serialized_start=1564
+  _globals['_CLUSTERSREPLY']._serialized_end=1643
+  _globals['_CLUSTERLIFE']._serialized_start=1646
+  _globals['_CLUSTERLIFE']._serialized_end=1784
+  _globals['_RANGEFLOOR']._serialized_start=1786
+  _globals['_RANGEFLOOR']._serialized_end=1847
+  _globals['_NAMEDINCARNATION']._serialized_start=1849
+  _globals['_NAMEDINCARNATION']._serialized_end=1905
+  _globals['_RAISEFLOORREQUEST']._serialized_start=1908
+  _globals['_RAISEFLOORREQUEST']._serialized_end=2040
+  _globals['_RAISEDFLOOR']._serialized_start=2042
+  _globals['_RAISEDFLOOR']._serialized_end=2133
+  _globals['_RAISEFLOORREPLY']._serialized_start=2135
+  _globals['_RAISEFLOORREPLY']._serialized_end=2216
+  _globals['_PURGEDROW']._serialized_start=2218
+  _globals['_PURGEDROW']._serialized_end=2276
+  _globals['_PURGEROWSREQUEST']._serialized_start=2278
+  _globals['_PURGEROWSREQUEST']._serialized_end=2402
+  _globals['_PURGEROWSREPLY']._serialized_start=2404
+  _globals['_PURGEROWSREPLY']._serialized_end=2487
+  _globals['_RENEWCLUSTERREQUEST']._serialized_start=2489
+  _globals['_RENEWCLUSTERREQUEST']._serialized_end=2613
+  _globals['_RENEWCLUSTERREPLY']._serialized_start=2615
+  _globals['_RENEWCLUSTERREPLY']._serialized_end=2738
+  _globals['_PURGENAMESPACEREQUEST']._serialized_start=2740
+  _globals['_PURGENAMESPACEREQUEST']._serialized_end=2797
+  _globals['_PURGENAMESPACEREPLY']._serialized_start=2799
+  _globals['_PURGENAMESPACEREPLY']._serialized_end=2890
+  _globals['_STORAGE']._serialized_start=3441
+  _globals['_STORAGE']._serialized_end=4140
 # @@protoc_insertion_point(module_scope)
