@@ -20,7 +20,8 @@ _MISSING = pytest.StashKey[set[str]]()
 
 # A slow machine is not a wrong result.
 hypothesis.settings.register_profile("tandem", deadline=None)
-hypothesis.settings.load_profile("tandem")
+hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tandem"))
 
 
 @pytest.fixture(scope="session")

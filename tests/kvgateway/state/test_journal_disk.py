@@ -5,8 +5,10 @@ import os
 import random
 import resource
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,10 +16,11 @@ import pytest
 
 from kvgateway.state.journal import DiskJournal, JournalBounds
 from kvgateway.state.journal_frames import Mark, frame, frames, left_over
-from kvgateway.state.journal_slots import claim, recover, segments
+from kvgateway.state.journal_slots import SEGMENT_SUFFIX, claim, recover, segments
 from kvgateway.state.ports import Intent
 from tandem.core.key import Key
 from tandem.core.version import Version
+from tandem.errors import ConfigurationError
 from tests.servers.small_disk import fill
 
 NAMESPACE = "cd" * 16
@@ -253,3 +256,15 @@ async def test_a_killed_writer_loses_nothing_that_was_durable(tmp_path: Path, se
     assert {intent(n) for n in durable - done} <= set(left.intents)
     assert len(left.intents) == len(set(left.intents))
     await left.drop()
+
+
+async def test_a_journal_of_a_newer_version_stops_the_start_and_stays(tmp_path: Path) -> None:
+    slot = claim(tmp_path)
+    body = bytes([9]) + b"v" * 16 + b"n" * 16 + b"name"
+    segment = slot.directory / f"{1:016}{SEGMENT_SUFFIX}"
+    segment.write_bytes(struct.pack(">II", len(body), zlib.crc32(body)) + body)
+    slot.release()
+    for _ in range(2):  # the slot is free again for the version that can read it
+        with pytest.raises(ConfigurationError, match="start the version that wrote it"):
+            recover(tmp_path)
+    assert segment.exists()
