@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from crawler.report import Checkpoint
-from tandem.core.crawl_status import Crawled, Stop
+from tandem.core.crawl_status import Crawled, HistoryPage, Stop
 
 
 class Bookkeeping(Protocol):
@@ -26,8 +26,8 @@ class Bookkeeping(Protocol):
         """A crawl has ended; entering it again changes nothing."""
         ...
 
-    def history(self, namespace: str = "", since_us: int = 0, limit: int = 1000) -> list[Crawled]:
-        """The last crawls, the newest first; of all namespaces for ""."""
+    def history(self, page: HistoryPage) -> list[Crawled]:
+        """The last crawls, the newest first."""
         ...
 
     def latest(self) -> list[Crawled]:
@@ -48,6 +48,14 @@ class Bookkeeping(Protocol):
 
     def passed(self, namespace: str) -> None:
         """A crawl has ended without being stopped."""
+        ...
+
+    def forget(self, namespace: str, at_us: int) -> None:
+        """A deleted namespace has ended: nothing is kept but when that was."""
+        ...
+
+    def ended(self) -> Mapping[str, int]:
+        """When the namespaces were last looked at that have ended."""
         ...
 
     def word(self, name: str) -> str:

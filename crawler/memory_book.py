@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from crawler.book import CRAWLS_OF_NAMESPACE_MAX, DAY_US
 from crawler.report import Checkpoint
-from tandem.core.crawl_status import Crawled, Stop
+from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.tally import Tally
 
 
@@ -18,6 +18,7 @@ class MemoryBook:
         self._checkpoints: dict[tuple[str, int], Checkpoint] = {}
         self._crawls: dict[tuple[str, int, str], Crawled] = {}
         self._stops: dict[str, Stop] = {}
+        self._ended: dict[str, int] = {}
         self._words: dict[str, str] = {}
 
     def save(self, plan: str, number: int, at: Checkpoint) -> None:
@@ -44,17 +45,20 @@ class MemoryBook:
             if at[1] < oldest_us:
                 del self._crawls[at]
 
-    def history(self, namespace: str = "", since_us: int = 0, limit: int = 1000) -> list[Crawled]:
+    def history(self, page: HistoryPage) -> list[Crawled]:
         found = [
             crawled
-            for (of, began_us, _), crawled in self._crawls.items()
-            if namespace in {"", of} and began_us >= since_us
+            for at, crawled in self._crawls.items()
+            if page.namespace in {"", at[0]}
+            and crawled.began_us >= page.since_us
+            and (page.after is None or _order(crawled.place) > _order(page.after))
         ]
-        return sorted(found, key=lambda one: (-one.began_us, one.namespace))[:limit]
+        return sorted(found, key=lambda one: _order(one.place))[: page.limit]
 
     def latest(self) -> list[Crawled]:
-        latest = {one.namespace: one for one in reversed(self.history(limit=len(self._crawls)))}
-        return list(latest.values())
+        newest_last = reversed(self.history(HistoryPage(limit=len(self._crawls))))
+        latest = {one.namespace: one for one in newest_last}
+        return [latest[namespace] for namespace in sorted(latest)]
 
     def stop(self, stop: Stop) -> None:
         self._stops[stop.namespace] = stop
@@ -71,8 +75,23 @@ class MemoryBook:
     def passed(self, namespace: str) -> None:
         self._stops.pop(namespace, None)
 
+    def forget(self, namespace: str, at_us: int) -> None:
+        for crawl in [crawl for crawl in self._crawls if crawl[0] == namespace]:
+            del self._crawls[crawl]
+            for at in [at for at in self._checkpoints if at[0] == crawl[2]]:
+                del self._checkpoints[at]
+        self._stops.pop(namespace, None)
+        self._ended[namespace] = at_us
+
+    def ended(self) -> Mapping[str, int]:
+        return dict(self._ended)
+
     def word(self, name: str) -> str:
         return self._words.get(name, "")
 
     def keep(self, name: str, value: str) -> None:
         self._words[name] = value
+
+
+def _order(place: Place) -> tuple[int, str, str]:
+    return -place.began_us, place.namespace, place.plan

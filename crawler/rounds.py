@@ -1,23 +1,22 @@
 """Round after round over all namespaces: when to crawl, and whom to tell."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from crawler.board import Board, Counters
+from crawler.deleted import DeletedNamespaces
 from crawler.namespace_crawl import NamespaceCrawls
+from crawler.registry import registered
 from crawler.renewing import Renewing
 from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import Backend
 from tandem.core.crawl_status import Crawled, Run, RunRequest
-from tandem.core.key import SYSTEM_NAMESPACE, Key
-from tandem.core.limits import LIST_PAGE_MAX
-from tandem.core.namespace import BadNamespaceRecord, decode_namespace
+from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.operations import CrawlReport as Told
-from tandem.core.record import Kind
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Side
 from tandem.runtime import logs
 
 _LOG = logs.get("crawler")
@@ -49,6 +48,7 @@ class Rounds:
         board: Board,
         pause_s: float,
         renewing: Renewing | None = None,
+        deleted: DeletedNamespaces | None = None,
     ) -> None:
         """`enabled` asks whether both homes may be used now."""
         self._homes = homes
@@ -59,6 +59,7 @@ class Rounds:
         self._renewing = renewing
         self._rule = crawls.rule
         self._pause_s = pause_s
+        self._deleted = deleted
 
     @property
     def counters(self) -> Counters:
@@ -101,7 +102,8 @@ class Rounds:
         self._board.ended(run, failure, tuple(crawls))
 
     async def _serve_all(self, request: RunRequest, crawls: list[Crawled]) -> str:
-        known = [SYSTEM_NAMESPACE, *await self._namespaces()]
+        found = await registered(self._homes, self._rule.deadline_s)
+        known = [SYSTEM_NAMESPACE, *found.alive]
         wanted = [request.namespace] if request.namespace else known
         for namespace in wanted:
             if why := await self._objection():
@@ -122,7 +124,8 @@ class Rounds:
             _LOG.warning("round_skipped", why=why)
             return
         trouble = await self._gateways.trouble()
-        for namespace in trouble.order([SYSTEM_NAMESPACE, *await self._namespaces()]):
+        found = await registered(self._homes, self._rule.deadline_s)
+        for namespace in trouble.order([SYSTEM_NAMESPACE, *found.alive]):
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
@@ -131,6 +134,9 @@ class Rounds:
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+        if self._deleted is not None and found.deleted:
+            self._board.doing = "removing what deleted namespaces held"
+            await self._deleted.end(found.deleted, len(found.alive), self._objection)
         self._board.doing = "resting between two rounds"
         self.counters.rounds += 1
 
@@ -148,38 +154,6 @@ class Rounds:
         if crawled.began_us and not crawled.dry_run:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))
         return crawled
-
-    async def _namespaces(self) -> Sequence[str]:
-        """The ids of all namespaces that either home knows and that are not deleted."""
-        found: dict[str, bool] = {}
-        for home in self._homes.values():
-            after: str | None = ""
-            while after is not None:
-                page = await home.scan(
-                    SYSTEM_NAMESPACE, after=after, prefix="ns/", limit=LIST_PAGE_MAX,
-                    deadline_s=self._rule.deadline_s,
-                )  # fmt: skip
-                if isinstance(page, Failed):
-                    break
-                if page.next_after is not None and page.next_after <= after:
-                    _LOG.error("listing_goes_in_circles", home=home.side.value, after=after)
-                    break
-                for entry in page.entries:
-                    if entry.kind is not Kind.TOMBSTONE and not found.get(entry.name):
-                        found[entry.name] = await self._is_namespace(home, entry.name)
-                after = page.next_after
-        return [name.removeprefix("ns/") for name, good in sorted(found.items()) if good]
-
-    async def _is_namespace(self, home: Backend, name: str) -> bool:
-        reply = await home.get(Key(SYSTEM_NAMESPACE, name), self._rule.deadline_s)
-        if not isinstance(reply, Found) or reply.record.kind is Kind.TOMBSTONE:
-            return False
-        try:
-            decode_namespace(reply.record.value)
-        except BadNamespaceRecord as error:
-            _LOG.error("bad_namespace_record", name=name, error=str(error))
-            return False
-        return True
 
     def _note(self, crawled: Crawled) -> None:
         self._board.note(crawled)

@@ -6,7 +6,7 @@ from kvgateway.access.gate import Gate
 from kvgateway.service import Operations
 from tandem.core.access import Permission
 from tandem.core.key import Key
-from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
+from tandem.core.operations import Compared, CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
 
 
@@ -31,6 +31,11 @@ class GatedOperations:
         """See `kvgateway.service.Operations`."""
         self._gate.demand_deployment(Permission.ADMIN)
         return await self._behind.heal(key)
+
+    async def compare(self, namespace: str, prefix: str, after: str) -> Compared:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.compare(namespace, prefix, after)
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         """See `kvgateway.service.Operations`."""

@@ -92,18 +92,74 @@ class StorageReply(_message.Message):
     def __init__(self, reads: _Optional[_Iterable[_Union[StorageRead, _Mapping]]] = ..., writes: _Optional[_Iterable[_Union[StorageWritten, _Mapping]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
 
 class StorageRead(_message.Message):
-    __slots__ = ("id", "envelope", "floor", "failure", "corrupt")
+    __slots__ = ("id", "envelope", "floor", "failure", "corrupt", "large")
     ID_FIELD_NUMBER: _ClassVar[int]
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     FLOOR_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     CORRUPT_FIELD_NUMBER: _ClassVar[int]
+    LARGE_FIELD_NUMBER: _ClassVar[int]
     id: int
     envelope: bytes
     floor: bytes
     failure: str
     corrupt: bool
-    def __init__(self, id: _Optional[int] = ..., envelope: _Optional[bytes] = ..., floor: _Optional[bytes] = ..., failure: _Optional[str] = ..., corrupt: _Optional[bool] = ...) -> None: ...
+    large: LargeRecord
+    def __init__(self, id: _Optional[int] = ..., envelope: _Optional[bytes] = ..., floor: _Optional[bytes] = ..., failure: _Optional[str] = ..., corrupt: _Optional[bool] = ..., large: _Optional[_Union[LargeRecord, _Mapping]] = ...) -> None: ...
+
+class LargeRecord(_message.Message):
+    __slots__ = ("blob", "version", "digest", "size")
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    blob: str
+    version: bytes
+    digest: bytes
+    size: int
+    def __init__(self, blob: _Optional[str] = ..., version: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
+
+class LargeGet(_message.Message):
+    __slots__ = ("namespace", "name", "blob")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    name: bytes
+    blob: str
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[bytes] = ..., blob: _Optional[str] = ...) -> None: ...
+
+class LargePiece(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class LargePut(_message.Message):
+    __slots__ = ("head", "piece")
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    PIECE_FIELD_NUMBER: _ClassVar[int]
+    head: LargeHead
+    piece: bytes
+    def __init__(self, head: _Optional[_Union[LargeHead, _Mapping]] = ..., piece: _Optional[bytes] = ...) -> None: ...
+
+class LargeHead(_message.Message):
+    __slots__ = ("namespace", "name", "trailer", "digest", "size", "heal_read_at_us", "over_corrupt")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TRAILER_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    HEAL_READ_AT_US_FIELD_NUMBER: _ClassVar[int]
+    OVER_CORRUPT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    name: bytes
+    trailer: bytes
+    digest: bytes
+    size: int
+    heal_read_at_us: int
+    over_corrupt: bool
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[bytes] = ..., trailer: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., size: _Optional[int] = ..., heal_read_at_us: _Optional[int] = ..., over_corrupt: _Optional[bool] = ...) -> None: ...
 
 class StorageWritten(_message.Message):
     __slots__ = ("id", "outcome", "newest", "failure")
@@ -130,34 +186,28 @@ class ScanRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., after: _Optional[bytes] = ..., prefix: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class ScanReply(_message.Message):
-    __slots__ = ("entries", "ended", "complete", "home_time_us")
-    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("ended", "complete", "home_time_us", "names", "versions", "digests", "sizes", "kinds", "expires_at_s", "metadata")
     ENDED_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
-    entries: _containers.RepeatedCompositeFieldContainer[ScanEntry]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    SIZES_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_S_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
     ended: bool
     complete: bool
     home_time_us: int
-    def __init__(self, entries: _Optional[_Iterable[_Union[ScanEntry, _Mapping]]] = ..., ended: _Optional[bool] = ..., complete: _Optional[bool] = ..., home_time_us: _Optional[int] = ...) -> None: ...
-
-class ScanEntry(_message.Message):
-    __slots__ = ("name", "version", "digest", "size", "tombstone", "expires_at_s", "metadata")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    VERSION_FIELD_NUMBER: _ClassVar[int]
-    DIGEST_FIELD_NUMBER: _ClassVar[int]
-    SIZE_FIELD_NUMBER: _ClassVar[int]
-    TOMBSTONE_FIELD_NUMBER: _ClassVar[int]
-    EXPIRES_AT_S_FIELD_NUMBER: _ClassVar[int]
-    METADATA_FIELD_NUMBER: _ClassVar[int]
-    name: bytes
-    version: bytes
-    digest: bytes
-    size: int
-    tombstone: bool
-    expires_at_s: int
-    metadata: bytes
-    def __init__(self, name: _Optional[bytes] = ..., version: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., size: _Optional[int] = ..., tombstone: _Optional[bool] = ..., expires_at_s: _Optional[int] = ..., metadata: _Optional[bytes] = ...) -> None: ...
+    names: _containers.RepeatedScalarFieldContainer[bytes]
+    versions: bytes
+    digests: bytes
+    sizes: _containers.RepeatedScalarFieldContainer[int]
+    kinds: bytes
+    expires_at_s: _containers.RepeatedScalarFieldContainer[int]
+    metadata: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, ended: _Optional[bool] = ..., complete: _Optional[bool] = ..., home_time_us: _Optional[int] = ..., names: _Optional[_Iterable[bytes]] = ..., versions: _Optional[bytes] = ..., digests: _Optional[bytes] = ..., sizes: _Optional[_Iterable[int]] = ..., kinds: _Optional[bytes] = ..., expires_at_s: _Optional[_Iterable[int]] = ..., metadata: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class StorageStatusRequest(_message.Message):
     __slots__ = ()

@@ -7,6 +7,7 @@ from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.key import Key
 from tandem.core.namespace import Namespace, Settings, SettingsChange
 from tandem.core.operations import (
+    Compared,
     Copy,
     CrawlReport,
     Healed,
@@ -128,6 +129,7 @@ class MemoryOperations:
 
     def __init__(self) -> None:
         self.reports: list[CrawlReport] = []
+        self.compared: list[tuple[str, str, str]] = []
         self.homes = {
             side: HomeStatus(side, kind, place, "closed", True, True, ("*",), "none", "ok", 7)
             for side, kind, place in (
@@ -147,6 +149,12 @@ class MemoryOperations:
 
     async def heal(self, key: Key) -> Healed:
         return Healed(True, (Side.S3,), (key.name,))
+
+    async def compare(self, namespace: str, prefix: str, after: str) -> Compared:
+        self.compared.append((namespace, prefix, after))
+        if after:
+            return Compared(0, (), None)
+        return Compared(3, (f"{prefix}naïve", "z"), "z")
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         self.homes[home] = replace(
