@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from kvgateway.homes.keeper import LOOK_DEADLINE_S, LOOK_S
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _SWITCHED_S: Final = 4.0
 """By then every worker that is not dead has seen a switch."""
+_NOTICED_S: Final = LOOK_S + 2 * LOOK_DEADLINE_S
 _TRY_EACH_S: Final = 0.5
 _LOOKED_AT_MAX_S: Final = 300.0
 
@@ -35,6 +37,7 @@ class Disasters:
         self._images: dict[Misfortune, object] = {}
         self._busy = False
         self.struck = 0
+        self._wiped_s = float("-inf")
         self.disks_lost = 0
 
     def prepare(self, misfortune: Misfortune) -> None:
@@ -68,6 +71,11 @@ class Disasters:
         self._universe.sites[side].wipe()
         self._universe.ledger.forgot(side, self.keys)
         self.struck += 1
+        self._wiped_s = self._universe.loop.time()
+
+    def is_unnoticed(self) -> bool:
+        """Whether a home was emptied since every machine has looked at it last."""
+        return self._universe.loop.time() - self._wiped_s < _NOTICED_S
 
     async def _moment(self, keys: Sequence[Key], side: Side, until_s: float) -> bool:
         """Waits until all that `side` holds of the keys is in the other home too."""

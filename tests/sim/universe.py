@@ -92,6 +92,7 @@ class Universe:
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
         self.disasters = Disasters(self)
         self.oracles.home_was_lost = lambda: self.disasters.struck > 0
+        self.oracles.loss_is_unnoticed = self.disasters.is_unnoticed
         self.crawlers = self._crawlers()
         self.misfortunes: list[asyncio.Task[None]] = []
         self.is_calm = False
