@@ -113,7 +113,7 @@ class Oracles:
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
         self.loss_is_unnoticed: Callable[[], bool] = lambda: False
-        """Whether a home was lost so lately that no machine need know: a listing may be short then."""
+        """Whether a home was lost so lately that no machine need know: listings may be short."""
         self.list_lag_s = 0.0
         self.on_stamped: Callable[[Operation], None] = lambda _: None
 
