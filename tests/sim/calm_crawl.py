@@ -23,7 +23,7 @@ EQUAL_MAX_S: Final = 200.0
 COLLECTED_MAX_S: Final = 200.0
 """So long after its grace a dead record may stay."""
 _LONGEST_EXPIRY_S: Final = 60.0
-_TOLD: Final = (*sorted(REAL, key=lambda one: one.value), Drift.RETIRED, Drift.EXPIRED)
+_TOLD: Final = (*sorted(REAL, key=lambda one: one.value), Drift.RETIRED)
 """Classes of drift that a report may not be wrong about."""
 
 
