@@ -75,7 +75,12 @@ class Mode:
     @property
     def legs(self) -> tuple[Side, ...]:
         """The homes that a write is sent to."""
-        return (self.home,) if self.stage is Stage.SINGLE else BOTH_SIDES
+        return BOTH_SIDES if self.two else (self.home,)
+
+    @property
+    def two(self) -> bool:
+        """Whether there is a second home at all."""
+        return self.stage is not Stage.SINGLE
 
     @property
     def whole(self) -> bool:
