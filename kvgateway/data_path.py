@@ -134,6 +134,7 @@ async def build_data_path(
         time=time,
         trust=trust,
         mode_of=lambda namespace: registry.mode_of(namespace),
+        namespace_mode_of=lambda namespace: registry.namespace_mode_of(namespace),
         entropy=entropy,
         bounds=_read_bounds(settings),
     )
@@ -152,6 +153,7 @@ async def build_data_path(
         inbox=inbox,
         time=time,
         policy_of=registry.policy_of,
+        mode_of=registry.namespace_mode_of,
         bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
     )
     lister = Lister(
@@ -161,6 +163,7 @@ async def build_data_path(
         time=time,
         trust=trust,
         mode_of=registry.mode_of,
+        namespace_mode_of=registry.namespace_mode_of,
         # A listing that began before both homes had a write must end while it is still pinned.
         bounds=ListBounds(scan_s=settings.read_deadline_s),
     )
@@ -172,6 +175,7 @@ async def build_data_path(
         entropy=entropy,
         rule=RepairRule(at_once_max=settings.repairs_at_once, pin_us=pin_us),
         monotonic_us=clock.monotonic_us,
+        mode_of=registry.namespace_mode_of,
     )
     keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
     lookups = Lookups(registry)
@@ -252,6 +256,7 @@ def _keeper(
         trust=trust,
         trust_file=DiskTrustFile(places.trust),
         namespaces=partial(_namespaces, registry),
+        left=registry.left,
         entropy=entropy,
     )
 

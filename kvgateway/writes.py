@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from kvgateway.home_time import HomeTime
 from kvgateway.inbox import RepairInbox
@@ -27,7 +28,7 @@ from tandem.core.version import Version
 from tandem.errors import Overloaded, TandemError, Unavailable
 
 _INTENT = 1
-_LEGS = (BOTH_SIDES, (Side.KVSP,), (Side.S3,))
+_LEGS: Final[tuple[tuple[Side, ...], ...]] = (BOTH_SIDES, (Side.KVSP,), (Side.S3,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class Mode:
         if self.stage is not Stage.ACTIVE:
             return f"{self.stage.value}({self.home.value})"
         if self.percent == WHOLE_SHARE:
-            return self.stage.value
+            return str(self.stage.value)
         return f"{self.stage.value}({self.home.value}, {self.percent} %)"
 
     @property
