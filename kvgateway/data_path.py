@@ -156,17 +156,7 @@ async def build_data_path(
         mode_of=registry.namespace_mode_of,
         bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
     )
-    lister = Lister(
-        homes=guards,
-        machine=machine,
-        reader=reader,
-        time=time,
-        trust=trust,
-        mode_of=registry.mode_of,
-        namespace_mode_of=registry.namespace_mode_of,
-        # A listing that began before both homes had a write must end while it is still pinned.
-        bounds=ListBounds(scan_s=settings.read_deadline_s),
-    )
+    lister = _lister(guards, machine, reader, time, trust, registry, settings)
     repair = RepairWorker(
         homes=guards,
         queue=queue,
@@ -187,6 +177,28 @@ async def build_data_path(
         stores.switches, trust, inbox, writer, reader, repair, registry, tokens, keeper, lookups,
         gateway,
     )  # fmt: skip
+
+
+def _lister(
+    guards: Mapping[Side, GuardedHome],
+    machine: SharedMachine,
+    reader: Reader,
+    time: HomeTime,
+    trust: Trust,
+    registry: Registry,
+    settings: GatewaySettings,
+) -> Lister:
+    return Lister(
+        homes=guards,
+        machine=machine,
+        reader=reader,
+        time=time,
+        trust=trust,
+        mode_of=registry.mode_of,
+        namespace_mode_of=registry.namespace_mode_of,
+        # A listing that began before both homes had a write must end while it is still pinned.
+        bounds=ListBounds(scan_s=settings.read_deadline_s),
+    )
 
 
 def _read_bounds(settings: GatewaySettings) -> ReadBounds:
