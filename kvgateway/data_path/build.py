@@ -134,6 +134,7 @@ async def build_data_path(
         time=time,
         trust=trust,
         mode_of=lambda namespace: registry.mode_of(namespace),
+        namespace_mode_of=lambda namespace: registry.namespace_mode_of(namespace),
         entropy=entropy,
         bounds=_read_bounds(settings),
     )
@@ -152,18 +153,10 @@ async def build_data_path(
         inbox=inbox,
         time=time,
         policy_of=registry.policy_of,
+        mode_of=registry.namespace_mode_of,
         bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
     )
-    lister = Lister(
-        homes=guards,
-        machine=machine,
-        reader=reader,
-        time=time,
-        trust=trust,
-        mode_of=registry.mode_of,
-        # A listing that began before both homes had a write must end while it is still pinned.
-        bounds=ListBounds(scan_s=settings.read_deadline_s),
-    )
+    lister = _lister(guards, machine, reader, time, trust, registry, settings)
     repair = RepairWorker(
         homes=guards,
         queue=queue,
@@ -172,6 +165,7 @@ async def build_data_path(
         entropy=entropy,
         rule=RepairRule(at_once_max=settings.repairs_at_once, pin_us=pin_us),
         monotonic_us=clock.monotonic_us,
+        mode_of=registry.namespace_mode_of,
     )
     keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
     lookups = Lookups(registry)
@@ -183,6 +177,28 @@ async def build_data_path(
         stores.switches, trust, inbox, writer, reader, repair, registry, tokens, keeper, lookups,
         gateway,
     )  # fmt: skip
+
+
+def _lister(
+    guards: Mapping[Side, GuardedHome],
+    machine: SharedMachine,
+    reader: Reader,
+    time: HomeTime,
+    trust: Trust,
+    registry: Registry,
+    settings: GatewaySettings,
+) -> Lister:
+    return Lister(
+        homes=guards,
+        machine=machine,
+        reader=reader,
+        time=time,
+        trust=trust,
+        mode_of=registry.mode_of,
+        namespace_mode_of=registry.namespace_mode_of,
+        # A listing that began before both homes had a write must end while it is still pinned.
+        bounds=ListBounds(scan_s=settings.read_deadline_s),
+    )
 
 
 def _read_bounds(settings: GatewaySettings) -> ReadBounds:
@@ -252,6 +268,7 @@ def _keeper(
         trust=trust,
         trust_file=DiskTrustFile(places.trust),
         namespaces=partial(_namespaces, registry),
+        left=registry.left,
         entropy=entropy,
     )
 

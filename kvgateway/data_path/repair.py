@@ -7,7 +7,7 @@ switched off or its breaker is open nothing is taken at all.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kvgateway.homes.guard import GuardedHome
@@ -16,6 +16,7 @@ from kvgateway.state.ports import Machine, RepairQueue, Taken
 from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
 from tandem.core.backoff import RetryBudget, delay_s
 from tandem.core.key import Key
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.runtime import logs
@@ -69,6 +70,7 @@ class RepairWorker:
         entropy: Entropy,
         rule: RepairRule,
         monotonic_us: Callable[[], int],
+        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
     ) -> None:
         self._homes = homes
         self._queue = queue
@@ -77,6 +79,7 @@ class RepairWorker:
         self._entropy = entropy
         self._rule = rule
         self._monotonic_us = monotonic_us
+        self._mode_of = mode_of
         self._budget = RetryBudget(
             tokens_max=rule.budget_tokens_max,
             earned_per_success=rule.budget_per_heal,
@@ -129,6 +132,9 @@ class RepairWorker:
 
     async def heal_key(self, key: Key) -> HealOutcome:
         """Heals one key now, for an operator; what is queued or parked for it goes with success."""
+        mode = self._mode_of(key.namespace)
+        if not mode.two:
+            return _alone(mode.home, (mode.home,))
         queued = await self._queue.queued(key)
         outcome = await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
         if _done(outcome) and queued is not None:
@@ -139,6 +145,9 @@ class RepairWorker:
         if one.attempts and not self._budget.spend():
             return NotHealed(("the retry budget is spent",))
         key = one.task.key
+        mode = self._mode_of(key.namespace)
+        if not mode.two:
+            return _alone(mode.home, one.task.missing)
         try:
             outcome = await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
         except Exception as error:
@@ -173,6 +182,15 @@ class RepairWorker:
         )
         now_us = self._time.now_or_none_us() or taken_us
         await self._queue.later(one, now_us + int(pause_s * 1e6), failure)
+
+
+def _alone(home: Side, missing: Sequence[Side]) -> HealOutcome:
+    """In a namespace with one home nothing is healed: what the other one holds may be old. What is
+    owed to the home that was left is done with."""
+    if home not in missing:
+        return Healed()
+    why = f"{home.value} is the namespace's only home: nothing can be copied to it"
+    return NotHealed((why,), needs_person=True)
 
 
 def _done(outcome: HealOutcome) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.key import RESERVED_NAMESPACES
+from tandem.core.mode import Mode, Stage
 from tandem.core.namespace import (
     BadNamespaceRecord,
     Namespace,
@@ -23,6 +24,7 @@ from tandem.core.namespace import (
 from tandem.core.quota import QUOTA_MAX, Quota
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
+from tandem.core.reply import Side
 from tandem.errors import InvalidArgument, NamespaceNotFound
 
 ID = "0123456789abcdef" * 2
@@ -37,6 +39,8 @@ settings = st.builds(
     st.integers(0, 2**31),
     st.builds(Quota, limits, limits, limits),
     st.booleans(),
+    st.builds(Mode, st.sampled_from(Stage), st.sampled_from(Side))
+    | st.builds(Mode, st.just(Stage.ACTIVE), st.sampled_from(Side), st.integers(1, 100)),
 )
 
 
@@ -69,6 +73,27 @@ def test_limits_are_in_the_bytes_where_there_are_any() -> None:
         b'"id":"0123456789abcdef0123456789abcdef","key_write_interval":true,"read_mode":"s3",'
         b'"title":"Sessions"}'
     )
+
+
+def test_the_mode_is_in_the_bytes_where_it_is_not_the_usual_one() -> None:
+    shadow = replace(SAMPLE, settings=replace(SAMPLE.settings, mode=Mode(Stage.SHADOW, Side.S3)))
+    assert encode_namespace(shadow) == (
+        b'{"ack_policy":"both","created_at_s":1700000000,"epoch":3,"format":1,"home":"s3",'
+        b'"id":"0123456789abcdef0123456789abcdef","mode":"shadow","percent":100,"read_mode":"s3",'
+        b'"title":"Sessions"}'
+    )
+
+
+def test_a_mode_changes_by_steps_alone() -> None:
+    shadow, single = Mode(Stage.SHADOW, Side.S3), Mode(Stage.SINGLE, Side.S3)
+    after = SettingsChange(mode=shadow).applied_to(Settings(epoch=4))
+    assert (after.mode, after.epoch) == (shadow, 5)
+    assert SettingsChange(mode=shadow).applied_to(after) == after
+    assert SettingsChange(AckPolicy.BOTH).applied_to(after).mode == shadow
+    other_way = Mode(Stage.ACTIVE, Side.S3)
+    assert SettingsChange(mode=other_way).applied_to(Settings()) == Settings()
+    with pytest.raises(InvalidArgument, match=r"no step leads from active to single\(s3\), only"):
+        SettingsChange(mode=single).applied_to(Settings())
 
 
 def test_each_limit_is_changed_by_itself() -> None:
@@ -106,6 +131,11 @@ def test_each_limit_is_changed_by_itself() -> None:
         _stored(operations_per_s=-1),
         _stored(bytes_per_s=QUOTA_MAX + 1),
         _stored(large_bodies_max="many"),
+        _stored(mode="shadow"),
+        _stored(mode="twin", home="s3", percent=100),
+        _stored(mode="shadow", home="here", percent=100),
+        _stored(mode="shadow", home="s3", percent=50),
+        _stored(mode="active", home="s3", percent=0),
     ],
     ids=lambda raw: repr(raw[:40]),
 )
