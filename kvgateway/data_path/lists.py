@@ -155,6 +155,8 @@ class Lister:
 
     def _behind(self, namespace: str, mode: Mode) -> tuple[Side, ...]:
         """The homes that may lack names."""
+        if not mode.two:
+            return ()
         behind = self._trust.behind(namespace)
         strangers = (s for s in mode.legs if s not in mode.may_answer and s not in behind)
         return (*behind, *strangers)

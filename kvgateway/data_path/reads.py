@@ -12,7 +12,7 @@ from functools import partial
 from itertools import repeat
 from typing import Protocol
 
-from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.inbox import SETTLE_US, RepairInbox
 from kvgateway.data_path.lifetime import fresh
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
@@ -59,6 +59,14 @@ class ReadCounters:
     """Reads that had to ask the second home after the first."""
     sampled: int = 0
     """Reads that asked both homes only because they were drawn by lot."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What reads of a namespace saw in both homes of which not both may answer."""
+
+    compared: int = 0
+    different: int = 0
 
 
 class Trust(Protocol):
@@ -164,6 +172,8 @@ class Reader:
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
         self.counters = ReadCounters()
+        self.tallies: dict[str, Tally] = {}
+        """By namespace; of those in a mode where not both homes answer for every key."""
 
     @property
     def under_way(self) -> int:
@@ -231,6 +241,8 @@ class Reader:
     def _behind(self, flight: _Flight) -> tuple[Side, ...]:
         """The homes that must give no first answer: those that miss writes, and any beside the one
         that answers alone."""
+        if not flight.mode.two:
+            return ()
         behind = self._trust.behind(flight.key.namespace)
         alone = None if flight.mode.whole else flight.alone()
         return behind if alone is None or alone.other in behind else (*behind, alone.other)
@@ -320,6 +332,8 @@ class Reader:
     def compared(self, flight: _Flight, race: ReadRace) -> None:
         """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
         self._racing -= 1
+        if not flight.mode.whole and race.complete() and race.over_both():
+            self._note(flight, race)
         if not race.needs_repair():
             return
         self.counters.drift += 1
@@ -329,6 +343,18 @@ class Reader:
             self._machine.fill(flight.key, newest, flight.began_us, self._time.reckoned_us())
         version = newest.version if isinstance(newest, Record) else newest
         self._inbox.add(RepairTask(flight.key, version, missing))
+
+    def _note(self, flight: _Flight, race: ReadRace) -> None:
+        """Counts what a home that does not answer alone would have said; a write that is just on
+        its way is no difference."""
+        tally = self.tallies.setdefault(flight.key.namespace, Tally())
+        if any(isinstance(race.reply_of(side), Failed) for side in Side):
+            return
+        newest, _ = _difference(flight.wanted, race)
+        version = newest.version if isinstance(newest, Record) else newest
+        settled = self._time.reckoned_us() - version.time_us > SETTLE_US
+        tally.compared += 1
+        tally.different += settled and race.needs_repair()
 
 
 def result_of(

@@ -7,7 +7,7 @@ switched off or its breaker is open nothing is taken at all.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kvgateway.homes.guard import GuardedHome
@@ -132,11 +132,8 @@ class RepairWorker:
 
     async def heal_key(self, key: Key) -> HealOutcome:
         """Heals one key now, for an operator; what is queued or parked for it goes with success."""
-        mode = self._mode_of(key.namespace)
-        if not mode.two:
-            return _alone(mode.home, (mode.home,))
         queued = await self._queue.queued(key)
-        outcome = await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
+        outcome = await self._healed(key)
         if _done(outcome) and queued is not None:
             await self._queue.done([queued])
         return outcome
@@ -145,11 +142,8 @@ class RepairWorker:
         if one.attempts and not self._budget.spend():
             return NotHealed(("the retry budget is spent",))
         key = one.task.key
-        mode = self._mode_of(key.namespace)
-        if not mode.two:
-            return _alone(mode.home, one.task.missing)
         try:
-            outcome = await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
+            outcome = await self._healed(key)
         except Exception as error:
             self.counters.errors += 1
             _LOG.error("heal_broke", key=key.name, error=repr(error), exc_info=True)
@@ -161,6 +155,13 @@ class RepairWorker:
             until_us = self._time.now_us() + self._rule.pin_us
             self._machine.unpin([(key, one.task.version)], until_us)
         return outcome
+
+    async def _healed(self, key: Key) -> HealOutcome:
+        """In a namespace with one home nothing is healed: what the other one holds is old, and a
+        write that the home has not confirmed was not acknowledged."""
+        if not self._mode_of(key.namespace).two:
+            return Healed()
+        return await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
 
     def _recent(self, key: Key) -> Record | None:
         known = self._machine.lookup([key], self._time.now_us())[0]
@@ -182,15 +183,6 @@ class RepairWorker:
         )
         now_us = self._time.now_or_none_us() or taken_us
         await self._queue.later(one, now_us + int(pause_s * 1e6), failure)
-
-
-def _alone(home: Side, missing: Sequence[Side]) -> HealOutcome:
-    """In a namespace with one home nothing is healed: what the other one holds may be old. What is
-    owed to the home that was left is done with."""
-    if home not in missing:
-        return Healed()
-    why = f"{home.value} is the namespace's only home: nothing can be copied to it"
-    return NotHealed((why,), needs_person=True)
 
 
 def _done(outcome: HealOutcome) -> bool:

@@ -232,6 +232,11 @@ class Writer:
         writes, self._unpinned = self._unpinned, []
         self._machine.unpin(writes, self._time.now_us() + self._bounds.pin_us)
 
+    def begun(self, namespace: str) -> Callable[[], bool]:
+        """Tells later whether all writes of a namespace have ended that are under way now."""
+        begun = [one for one in self._flights if one.intent.key.namespace == namespace]
+        return lambda: self._flights.isdisjoint(begun)
+
     async def drained(self) -> None:
         """Returns when no write is under way."""
         await self._idle.wait()

@@ -17,7 +17,6 @@ from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
 from kvgateway.state.ports import Intent, QueueStats, RepairQueue
 from tandem.core.backoff import BreakerState
-from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.reply import Failed, Found, Side
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
@@ -27,7 +26,6 @@ _LOG = logs.get("keeper")
 LOOK_S = 1.0
 LOOK_DEADLINE_S = 2.0
 SWITCHES_S = 0.5
-LEFT_SPARE_US = int((LEG_DEADLINE_S + 2 * LOOK_S) * 1e6)
 
 
 class Spilling(Protocol):
@@ -86,7 +84,6 @@ class Keeper:
         trust: Trust,
         trust_file: TrustFile,
         namespaces: Callable[[], frozenset[str]],
-        left: Callable[[], Sequence[tuple[str, Side]]] = lambda: (),
         entropy: Entropy,
     ) -> None:
         self._store_id = store_id
@@ -102,8 +99,6 @@ class Keeper:
         self._trust = trust
         self._trust_file = trust_file
         self._namespaces = namespaces
-        self._left = left
-        self._left_at_us: dict[tuple[str, Side], int] = {}
         self._entropy = entropy
         self._were_out: frozenset[Side] = frozenset()
         self._were_off: set[Side] = set()
@@ -135,7 +130,6 @@ class Keeper:
         try:
             if self._time.known():
                 self._note_out()
-                self._note_left()
                 await self._note_queued()
         finally:
             await self._trust_file.exchange(self._trust, self._namespaces())
@@ -190,17 +184,6 @@ class Keeper:
             self._trust.missed(side, ALL, self._time.now_us())
         self._were_out, self._openings = out, openings
         self._were_off.clear()
-
-    def _note_left(self) -> None:
-        """A home that a namespace is not written to misses its writes: as long as that is so, and
-        until the last write that began then has come to its end."""
-        now_us = self._time.now_us()
-        self._left_at_us.update(dict.fromkeys(self._left(), now_us))
-        for at, left_us in list(self._left_at_us.items()):
-            namespace, side = at
-            self._trust.missed(side, namespace, now_us)
-            if now_us - left_us > LEFT_SPARE_US:
-                del self._left_at_us[at]
 
     async def _note_queued(self) -> None:
         now_us = self._time.now_us()

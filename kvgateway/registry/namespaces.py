@@ -1,6 +1,6 @@
 """Which namespaces there are and how each is written and read, as this gateway knows it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from kvgateway.data_path.reads import Reader
 from kvgateway.registry.form import NAMESPACES
@@ -63,12 +63,6 @@ class Registry(SystemRecords[Namespace]):
         unknown ones."""
         namespace = self.book.get(namespace_id)
         return ACTIVE if namespace is None else namespace.settings.mode
-
-    def left(self) -> Sequence[tuple[str, Side]]:
-        """The namespaces that one home does not get, and that home."""
-        return [
-            (n.id, n.settings.mode.home.other) for n in self.book.items() if not n.settings.mode.two
-        ]
 
     async def resolve(self, namespace_id: str) -> Namespace:
         """The namespace, asked for in both homes when it is not known here.

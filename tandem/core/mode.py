@@ -18,14 +18,17 @@ A step is taken when every gateway has seen the mode before it, so that at any m
 are in one mode or in two neighbours. That is what makes it safe: of two neighbours, each sends its
 writes to every home that may answer in the other. (Two that are further apart do not: what a
 gateway in `single(A)` writes is never sent to B, which may answer in `active`.) Beyond that a step
-asks three things:
+asks two things (`tandem.core.mode_step`), and does a third:
 
     crawled   these homes may answer from now on and did not before: a crawl that began after every
               gateway had seen the present mode has found them equal to the others
-    whole     these homes answer for what others have confirmed, so they must lack nothing: they
-              are behind on no gateway, and no gateway has a repair queued for them
-    voided    these homes are left: what they hold grows old from now on, so they are behind, and a
-              crawl must pass when they return
+    whole     these homes answer alone from now on for what others have confirmed, so they must
+              lack nothing: they are behind on no gateway, and none has a repair queued for them
+    voided    these homes are left: what they hold grows old from now on, nothing is copied from
+              them, and no step makes them answer again before a crawl has passed
+
+A gateway that cannot say which mode is in force sends its writes to both homes, needs both, and
+waits for both when it reads, which is right in every mode.
 """
 
 import enum
@@ -37,6 +40,7 @@ from typing import Final
 from tandem.core.key import Key
 from tandem.core.race import BOTH_SIDES
 from tandem.core.reply import Side
+from tandem.errors import InvalidArgument
 
 WHOLE_SHARE: Final = 100
 
@@ -142,6 +146,13 @@ def steps_from(now: Mode) -> Iterator[Mode]:
                 mode = Mode(stage, home, percent)
                 if step(now, mode) is not None:
                     yield mode
+
+
+def check_step(now: Mode, wanted: Mode) -> None:
+    """Raises InvalidArgument when no step leads from one mode to the other."""
+    if step(now, wanted) is None:
+        ways = ", ".join(str(mode) for mode in steps_from(now))
+        raise InvalidArgument("mode", f"no step leads from {now} to {wanted}, only to: {ways}")
 
 
 def _neighbours(one: Mode, other: Mode) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 from tandem.core.access import DEFAULT_ACCOUNT, check_account
 from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
-from tandem.core.mode import ACTIVE, Mode, Stage, step, steps_from
+from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.quota import NO_QUOTA, QUOTA_FIELDS, Quota, check_quota
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
@@ -33,6 +33,15 @@ class Settings:
     key_write_interval: bool = False
     """One write a second for each key, as Workers KV has it; more are refused."""
     mode: Mode = ACTIVE
+    mode_epoch: int = 0
+    """Counts the steps from mode to mode."""
+    stepped_at_s: int = 0
+    """When the last of them was taken, by the homes' time."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether no step was ever taken: every gateway has always gone by this mode."""
+        return self.mode_epoch == 0 and self.mode.whole
 
     @property
     def limited(self) -> bool:
@@ -51,13 +60,10 @@ class SettingsChange:
     large_bodies_max: int | None = None
     key_write_interval: bool | None = None
     mode: Mode | None = None
-    """A neighbour of the present one (`tandem.core.mode`)."""
+    """For a new namespace; later it changes by steps alone (`tandem.core.mode_step`)."""
 
     def applied_to(self, settings: Settings) -> Settings:
-        """The settings after the change, one epoch later; the same ones when nothing changes.
-
-        Raises InvalidArgument for a mode that no step leads to.
-        """
+        """The settings after the change, one epoch later; the same ones when nothing changes."""
         quota, interval = settings.quota, self.key_write_interval
         changed = replace(
             settings,
@@ -69,18 +75,9 @@ class SettingsChange:
                 _changed(self.large_bodies_max, quota.large_bodies_max),
             ),
             key_write_interval=settings.key_write_interval if interval is None else interval,
-            mode=_stepped(settings.mode, self.mode),
+            mode=self.mode or settings.mode,
         )
         return settings if changed == settings else replace(changed, epoch=settings.epoch + 1)
-
-
-def _stepped(now: Mode, wanted: Mode | None) -> Mode:
-    if wanted is None or wanted == now or (wanted.whole and now.whole):
-        return now
-    if step(now, wanted) is None:
-        ways = ", ".join(str(mode) for mode in steps_from(now))
-        raise InvalidArgument("mode", f"no step leads from {now} to {wanted}, only to: {ways}")
-    return wanted
 
 
 def _changed(wanted: int | None, now: int) -> int:
@@ -137,6 +134,9 @@ def encode_namespace(namespace: Namespace) -> bytes:
     mode = namespace.settings.mode
     if mode != ACTIVE:
         fields |= {"mode": mode.stage.value, "home": mode.home.value, "percent": mode.percent}
+    if namespace.settings.mode_epoch:
+        fields["mode_epoch"] = namespace.settings.mode_epoch
+        fields["stepped_at_s"] = namespace.settings.stepped_at_s
     return json.dumps(
         fields,
         ensure_ascii=False,
@@ -158,6 +158,8 @@ def decode_namespace(raw: bytes) -> Namespace:
             Quota(*(check_quota(int(fields.get(name, 0)), name) for name in QUOTA_FIELDS)),
             bool(fields.get("key_write_interval", False)),
             _mode(fields),
+            int(fields.get("mode_epoch", 0)),
+            int(fields.get("stepped_at_s", 0)),
         )
         namespace = Namespace(
             id=str(fields["id"]),

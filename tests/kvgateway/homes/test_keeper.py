@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kvgateway.homes.keeper import LEFT_SPARE_US, SWITCHES_S, Keeper
+from kvgateway.homes.keeper import SWITCHES_S, Keeper
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
 from kvgateway.state.memory import MemoryMachine
@@ -76,12 +76,11 @@ class Kept:
         )
         self.journal, self.queue, self.trust = Live(), Queue(), Trust()
         self.file, self.switches = SharedFile(), MemorySwitches()
-        self.left: list[tuple[str, Side]] = []
         self.keeper = Keeper(
             store_id=STORE, guards=self.pair.guards, time=self.pair.time, machine=self.machine,
             journal=self.journal, switches=SwitchBoard(self.switches), queue=self.queue,
             trust=self.trust, trust_file=self.file,
-            namespaces=lambda: frozenset({NAMESPACE}), left=lambda: self.left, entropy=Numbers(),
+            namespaces=lambda: frozenset({NAMESPACE}), entropy=Numbers(),
         )  # fmt: skip
 
     async def begin(self) -> "Kept":
@@ -379,26 +378,3 @@ async def test_heartbeats_of_a_home_that_fails_them_open_its_breaker(here: Kept)
     await asyncio.sleep(3.5)
     assert here.pair.guards[Side.S3].breaker.openings > 0
     running.cancel()
-
-
-@kept
-async def test_a_home_that_a_namespace_has_left_is_behind_until_a_crawl_after_its_last_write(
-    here: Kept,
-) -> None:
-    here.left = [(NAMESPACE, Side.S3)]
-    await here.keeper.round()
-    await here.crawled()
-    await here.keeper.round()
-    assert here.behind() == (Side.S3,), "a crawl changes nothing while it gets no writes"
-    here.left = []
-    for _ in range(LEFT_SPARE_US // 1_000_000):
-        await here.crawled()
-        await here.keeper.round()
-        assert here.behind() == (Side.S3,), "a write that began before may have ended since"
-        await asyncio.sleep(0.99)
-    await asyncio.sleep(2.0)
-    await here.keeper.round()
-    await here.crawled()
-    await here.keeper.round()
-    assert here.behind() == ()
-    assert here.trust.behind("cd" * 16) == ()
