@@ -93,6 +93,7 @@ class DataPath:
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 await self.lookups.drained()
+                self.gateway.flush()
                 await self.writer.drained()
                 await self.inbox.drained()
                 await self.presence.leave()
