@@ -132,6 +132,9 @@ class RepairWorker:
 
     async def heal_key(self, key: Key) -> HealOutcome:
         """Heals one key now, for an operator; what is queued or parked for it goes with success."""
+        mode = self._mode_of(key.namespace)
+        if not mode.two:
+            return NotHealed((f"{mode.home.value} is the namespace's only home",))
         queued = await self._queue.queued(key)
         outcome = await self._healed(key)
         if _done(outcome) and queued is not None:

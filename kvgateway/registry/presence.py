@@ -145,9 +145,10 @@ class Presence:
         """What has ended is looked at first, then what waits: a write that ends in between is
         counted in either."""
         modes = self._courses.seen(now_us)
-        unqueued = self._inbox.waiting
+        waiting = {side: int(self._inbox.lacks(side)) for side in Side}
         stats = await self._queue.stats()
-        waiting = {Side.KVSP: stats.depth_kvsp + unqueued, Side.S3: stats.depth_s3 + unqueued}
+        waiting[Side.KVSP] += stats.depth_kvsp
+        waiting[Side.S3] += stats.depth_s3
         self._steps = {n: until_us for n, until_us in self._steps.items() if until_us > now_us}
         return Registration(
             id=self.id,

@@ -144,7 +144,7 @@ def steps_from(now: Mode) -> Iterator[Mode]:
         for home in Side:
             for percent in (1, WHOLE_SHARE) if stage is Stage.ACTIVE else (WHOLE_SHARE,):
                 mode = Mode(stage, home, percent)
-                if step(now, mode) is not None:
+                if step(now, mode) is not None and (home is now.home or not mode.whole):
                     yield mode
 
 

@@ -41,6 +41,7 @@ settings = st.builds(
     st.booleans(),
     st.builds(Mode, st.sampled_from(Stage), st.sampled_from(Side))
     | st.builds(Mode, st.just(Stage.ACTIVE), st.sampled_from(Side), st.integers(1, 100)),
+    st.just(0),
 )
 
 
@@ -82,18 +83,27 @@ def test_the_mode_is_in_the_bytes_where_it_is_not_the_usual_one() -> None:
         b'"id":"0123456789abcdef0123456789abcdef","mode":"shadow","percent":100,"read_mode":"s3",'
         b'"title":"Sessions"}'
     )
+    stepped = replace(SAMPLE.settings, mode_epoch=2, stepped_at_s=9)
+    assert encode_namespace(replace(SAMPLE, settings=stepped)) == (
+        b'{"ack_policy":"both","created_at_s":1700000000,"epoch":3,"format":1,'
+        b'"id":"0123456789abcdef0123456789abcdef","mode_epoch":2,"read_mode":"s3",'
+        b'"stepped_at_s":9,"title":"Sessions"}'
+    )
+    assert decode_namespace(encode_namespace(replace(SAMPLE, settings=stepped))).settings == stepped
 
 
-def test_a_mode_changes_by_steps_alone() -> None:
-    shadow, single = Mode(Stage.SHADOW, Side.S3), Mode(Stage.SINGLE, Side.S3)
+def test_a_new_namespace_may_be_given_a_mode_and_keeps_it() -> None:
+    shadow = Mode(Stage.SHADOW, Side.S3)
     after = SettingsChange(mode=shadow).applied_to(Settings(epoch=4))
-    assert (after.mode, after.epoch) == (shadow, 5)
-    assert SettingsChange(mode=shadow).applied_to(after) == after
+    assert (after.mode, after.epoch, after.mode_epoch) == (shadow, 5, 0)
     assert SettingsChange(AckPolicy.BOTH).applied_to(after).mode == shadow
-    other_way = Mode(Stage.ACTIVE, Side.S3)
-    assert SettingsChange(mode=other_way).applied_to(Settings()) == Settings()
-    with pytest.raises(InvalidArgument, match=r"no step leads from active to single\(s3\), only"):
-        SettingsChange(mode=single).applied_to(Settings())
+
+
+def test_settled_is_what_was_never_anything_else() -> None:
+    assert Settings().settled
+    assert Settings(mode=Mode(Stage.ACTIVE, Side.S3)).settled
+    assert not Settings(mode_epoch=2).settled
+    assert not Settings(mode=Mode(Stage.SHADOW, Side.S3)).settled
 
 
 def test_each_limit_is_changed_by_itself() -> None:
