@@ -1,22 +1,21 @@
 """Round after round over all namespaces: when to crawl, and whom to tell."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from crawler.board import Board, Counters
+from crawler.deleted import DeletedNamespaces
 from crawler.namespace_crawl import NamespaceCrawls
+from crawler.registry import Registered, registered
 from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import Backend
 from tandem.core.crawl_status import Crawled, Run, RunRequest
-from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
-from tandem.core.limits import LIST_PAGE_MAX
-from tandem.core.namespace import BadNamespaceRecord, Namespace, decode_namespace
+from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.operations import CrawlReport as Told
-from tandem.core.record import Kind
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Side
 from tandem.runtime import logs
 
 _LOG = logs.get("crawler")
@@ -47,6 +46,7 @@ class Rounds:
         crawls: NamespaceCrawls,
         board: Board,
         pause_s: float,
+        deleted: DeletedNamespaces | None = None,
     ) -> None:
         """`enabled` asks whether both homes may be used now."""
         self._homes = homes
@@ -56,6 +56,7 @@ class Rounds:
         self._board = board
         self._rule = crawls.rule
         self._pause_s = pause_s
+        self._deleted = deleted
 
     @property
     def counters(self) -> Counters:
@@ -98,13 +99,14 @@ class Rounds:
         self._board.ended(run, failure, tuple(crawls))
 
     async def _serve_all(self, request: RunRequest, crawls: list[Crawled]) -> str:
-        known = [SYSTEM_NAMESPACE, *await self._namespaces()]
+        found = await registered(self._homes, self._rule.deadline_s)
+        known = [SYSTEM_NAMESPACE, *found.in_both]
         wanted = [request.namespace] if request.namespace else known
         for namespace in wanted:
             if why := await self._objection():
                 return why
             if namespace not in known:
-                return f"no home knows a namespace {namespace} that is kept in both"
+                return _unknown(namespace, found)
             asked = replace(request, namespace=namespace)
             crawls.append(await self._crawl(namespace, asked, NO_TROUBLE))
         return next((one.failure for one in crawls if one.failure), "")
@@ -116,7 +118,8 @@ class Rounds:
             _LOG.warning("round_skipped", why=why)
             return
         trouble = await self._gateways.trouble()
-        for namespace in trouble.order([SYSTEM_NAMESPACE, *await self._namespaces()]):
+        found = await registered(self._homes, self._rule.deadline_s)
+        for namespace in trouble.order([SYSTEM_NAMESPACE, *found.in_both]):
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
@@ -125,6 +128,9 @@ class Rounds:
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+        if self._deleted is not None and found.deleted:
+            self._board.doing = "removing what deleted namespaces held"
+            await self._deleted.end(found.deleted, len(found.alive), self._objection)
         self._board.doing = "resting between two rounds"
         self.counters.rounds += 1
 
@@ -142,56 +148,6 @@ class Rounds:
         if crawled.began_us and not crawled.dry_run:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))
         return crawled
-
-    async def _namespaces(self) -> Sequence[str]:
-        """The ids of all namespaces that either home knows, that are not deleted, and that are kept
-        in both homes: where there is one home alone, what the other one holds proves nothing."""
-        listed: dict[str, dict[Side, bytes]] = {}
-        for side in self._homes:
-            await self._list_namespaces(side, listed)
-        found = [(name, await self._newest(name, listed[name])) for name in sorted(listed)]
-        return [
-            name.removeprefix(NAMESPACE_RECORD)
-            for name, namespace in found
-            if namespace is not None and namespace.settings.mode.two
-        ]
-
-    async def _list_namespaces(self, side: Side, listed: dict[str, dict[Side, bytes]]) -> None:
-        """Enters the digest of each namespace's record in a home."""
-        after: str | None = ""
-        while after is not None:
-            page = await self._homes[side].scan(
-                SYSTEM_NAMESPACE, after=after, prefix=NAMESPACE_RECORD, limit=LIST_PAGE_MAX,
-                deadline_s=self._rule.deadline_s,
-            )  # fmt: skip
-            if isinstance(page, Failed):
-                return
-            if page.next_after is not None and page.next_after <= after:
-                _LOG.error("listing_goes_in_circles", home=side.value, after=after)
-                return
-            for entry in page.entries:
-                listed.setdefault(entry.name, {})[side] = entry.digest
-            after = page.next_after
-
-    async def _newest(self, name: str, digests: Mapping[Side, bytes]) -> Namespace | None:
-        """The namespace as its newest record says; None for a deleted one. Homes that hold the same
-        record are not both asked."""
-        key, records = Key(SYSTEM_NAMESPACE, name), []
-        same = len(set(digests.values())) == 1
-        for side in digests:
-            reply = await self._homes[side].get(key, self._rule.deadline_s)
-            if isinstance(reply, Found):
-                records.append(reply.record)
-                if same:
-                    break
-        newest = max(records, key=lambda record: record.version, default=None)
-        if newest is None or newest.kind is Kind.TOMBSTONE:
-            return None
-        try:
-            return decode_namespace(newest.value)
-        except BadNamespaceRecord as error:
-            _LOG.error("bad_namespace_record", name=name, error=str(error))
-            return None
 
     def _note(self, crawled: Crawled) -> None:
         self._board.note(crawled)
@@ -220,3 +176,9 @@ class Rounds:
             )
         else:
             _LOG.info("crawl_equal", namespace=crawled.namespace, keys=tally.equal)
+
+
+def _unknown(namespace: str, found: Registered) -> str:
+    if (home := found.alone.get(namespace)) is not None:
+        return f"namespace {namespace} is kept in {home.value} alone: there is nothing to compare"
+    return f"no home knows a namespace {namespace}"
