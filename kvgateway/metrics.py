@@ -156,6 +156,14 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
     metrics.counted(
         "tandem_sampled_reads", "reads that asked both homes by lot", lambda: reads.sampled
     )
+    for result, read in (
+        ("equal", lambda: reads.shadow_equal),
+        ("different", lambda: reads.shadow_different),
+    ):
+        metrics.counted(
+            "tandem_shadow_reads", "reads that a home which does not answer alone was compared in",
+            read, result=result,
+        )  # fmt: skip
     metrics.counted("tandem_read_drift", "reads that saw two answers", lambda: reads.drift)
     metrics.counted("tandem_corruption", "equal versions, other bytes", lambda: reads.corrupt)
     metrics.counted(

@@ -59,6 +59,9 @@ class ReadCounters:
     """Reads that had to ask the second home after the first."""
     sampled: int = 0
     """Reads that asked both homes only because they were drawn by lot."""
+    shadow_equal: int = 0
+    """Of namespaces of which not both homes answer for every key."""
+    shadow_different: int = 0
 
 
 @dataclass(slots=True)
@@ -353,8 +356,11 @@ class Reader:
         newest, _ = _difference(flight.wanted, race)
         version = newest.version if isinstance(newest, Record) else newest
         settled = self._time.reckoned_us() - version.time_us > SETTLE_US
+        different = settled and race.needs_repair()
         tally.compared += 1
-        tally.different += settled and race.needs_repair()
+        tally.different += different
+        self.counters.shadow_equal += not different
+        self.counters.shadow_different += different
 
 
 def result_of(
