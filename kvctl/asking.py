@@ -14,6 +14,7 @@ from kvctl.endings import Ended, Ending, ending_of, unreachable
 from kvctl.settings import UpSettings
 from tandem.client import Client
 from tandem.client.channel import check_token
+from tandem.client.client import SESSION_KEYS_MAX
 from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
 from tandem.errors import ConfigurationError, InvalidArgument, NamespaceNotFound, TandemError
@@ -46,6 +47,7 @@ GATEWAYS_HELP: Final = (
 )
 JSON_HELP: Final = "Print JSON: one object, or one object a line."
 
+_RUNNER: Final = "kvctl.runner"
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -102,7 +104,7 @@ class Asked:
             return await work()
 
         try:
-            return asyncio.run(completed())
+            return _runner().run(completed())
         except KeyboardInterrupt:
             raise click.exceptions.Exit(int(Ending.INTERRUPTED)) from None
 
@@ -112,20 +114,22 @@ class Asked:
         """The same as `ask`, for a command that asks several gateways at once."""
         await self._reach()
         try:
-            async with self._client(namespace) as client:
+            async with self.client(namespace) as client:
                 return await work(client)
         except NamespaceNotFound as error:
             raise await self._unknown(namespace or error.namespace) from None
         except TandemError as error:
             raise ending_of(error, self.gateway) from None
 
-    def _client(self, namespace: str | None) -> Client:
+    def client(self, namespace: str | None, session_keys_max: int = SESSION_KEYS_MAX) -> Client:
+        """A client of the gateway, not yet open, for a command that needs several."""
         return Client(
             str(self.gateway),
             namespace,
             token=self.token,
             account=self.account,
             timeout_s=self.timeout_s,
+            session_keys_max=session_keys_max,
         )
 
     async def _reach(self) -> None:
@@ -144,7 +148,7 @@ class Asked:
     async def _unknown(self, namespace: str) -> Ended:
         titles: list[str] = []
         try:
-            async with self._client(None) as client:
+            async with self.client(None) as client:
                 titles = [found.title for found in await client.namespaces.list()]
         except TandemError:
             pass  # the first failure is the one to tell
@@ -164,9 +168,19 @@ class Asked:
         )
 
 
+def _runner() -> asyncio.Runner:
+    """The one loop of a command, however often it asks: gRPC's poller outlives a loop, and would
+    wake up for it in the next one."""
+    context = click.get_current_context()
+    if _RUNNER not in context.meta:
+        context.meta[_RUNNER] = context.find_root().with_resource(asyncio.Runner())
+    runner: asyncio.Runner = context.meta[_RUNNER]
+    return runner
+
+
 def _without_poller(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """gRPC's poller of an earlier loop may wake up in a later one and find nothing to read; a
-    command that asks twice has two loops."""
+    """Where several commands run in one process, each has a loop, and gRPC's poller of an earlier
+    one may wake up and find nothing to read."""
     if not isinstance(context.get("exception"), BlockingIOError):
         loop.default_exception_handler(context)
 

@@ -1,7 +1,7 @@
 """The option that names the crawler, and the way from a command to it."""
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import click
@@ -113,7 +113,7 @@ def shown_name(namespace: str, known: dict[str, str]) -> str:
     return known.get(namespace, namespace)
 
 
-def verdict_status(crawls: list[Crawled]) -> Ending:
+def verdict_status(crawls: Sequence[Crawled]) -> Ending:
     """How a command ends that has shown crawls."""
     if any(crawled.stopped for crawled in crawls):
         return Ending.BREAKER
