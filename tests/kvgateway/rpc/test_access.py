@@ -70,6 +70,7 @@ METHODS: dict[str, tuple[str, Permission]] = {
     "Ops/Status": ("deployment", READ),
     "Ops/Inspect": ("deployment", ADMIN),
     "Ops/HealKey": ("deployment", ADMIN),
+    "Ops/CompareKeys": ("deployment", ADMIN),
     "Ops/SetSwitch": ("deployment", ADMIN),
     "Ops/ListQueue": ("deployment", ADMIN),
     "Ops/ReportCrawl": ("deployment", ADMIN),
@@ -154,6 +155,7 @@ class Guarded:
             "RevokeToken": tokens_pb2.RevokeTokenRequest(id=self.victim),
             "Status": ops_pb2.StatusRequest(),
             "Inspect": ops_pb2.InspectRequest(**about),
+            "CompareKeys": ops_pb2.CompareKeysRequest(namespace=self.namespace),
             "HealKey": ops_pb2.HealKeyRequest(**about),
             "SetSwitch": ops_pb2.SetSwitchRequest(
                 home="HOME_S3", reads_enabled=True, writes_enabled=True
