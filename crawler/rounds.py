@@ -8,7 +8,7 @@ from typing import Protocol
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
 from crawler.namespace_crawl import NamespaceCrawls
-from crawler.registry import registered
+from crawler.registry import Registered, registered
 from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import Backend
@@ -100,13 +100,13 @@ class Rounds:
 
     async def _serve_all(self, request: RunRequest, crawls: list[Crawled]) -> str:
         found = await registered(self._homes, self._rule.deadline_s)
-        known = [SYSTEM_NAMESPACE, *found.alive]
+        known = [SYSTEM_NAMESPACE, *found.in_both]
         wanted = [request.namespace] if request.namespace else known
         for namespace in wanted:
             if why := await self._objection():
                 return why
             if namespace not in known:
-                return f"no home knows a namespace {namespace}"
+                return _unknown(namespace, found)
             asked = replace(request, namespace=namespace)
             crawls.append(await self._crawl(namespace, asked, NO_TROUBLE))
         return next((one.failure for one in crawls if one.failure), "")
@@ -119,7 +119,7 @@ class Rounds:
             return
         trouble = await self._gateways.trouble()
         found = await registered(self._homes, self._rule.deadline_s)
-        for namespace in trouble.order([SYSTEM_NAMESPACE, *found.alive]):
+        for namespace in trouble.order([SYSTEM_NAMESPACE, *found.in_both]):
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
@@ -176,3 +176,9 @@ class Rounds:
             )
         else:
             _LOG.info("crawl_equal", namespace=crawled.namespace, keys=tally.equal)
+
+
+def _unknown(namespace: str, found: Registered) -> str:
+    if (home := found.alone.get(namespace)) is not None:
+        return f"namespace {namespace} is kept in {home.value} alone: there is nothing to compare"
+    return f"no home knows a namespace {namespace}"

@@ -17,6 +17,8 @@ from tandem.backends.heal import LeftToSweep, NotHealed
 from tandem.backends.opening import HomeLabel
 from tandem.core.key import Key, object_name
 from tandem.core.limits import LIST_PAGE_MAX, WHOLE_SECOND_CLOCK_SKEW_MAX_US
+from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
 from tandem.core.operations import (
     Compared,
     Copy,
@@ -49,6 +51,20 @@ class JournalState(Protocol):
         ...
 
 
+class Steps(Protocol):
+    """Shows and takes the steps of namespaces from mode to mode."""
+
+    async def report(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """See `kvgateway.service.Operations.mode`."""
+        ...
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """See `kvgateway.service.Operations.step`."""
+        ...
+
+
 class GatewayOperations:
     """See `kvgateway.service.Operations`."""
 
@@ -65,6 +81,7 @@ class GatewayOperations:
         apply_switches: Callable[[], None],
         journal: JournalState,
         namespaces_equal: Callable[[], bool | None],
+        steps: Steps,
         gateway_id: str,
         workers: int,
         prefix: str,
@@ -79,6 +96,7 @@ class GatewayOperations:
         self._apply_switches = apply_switches
         self._journal = journal
         self._namespaces_equal = namespaces_equal
+        self._steps = steps
         self._gateway_id = gateway_id
         self._workers = workers
         self._prefix = prefix
@@ -209,6 +227,16 @@ class GatewayOperations:
         with _disk_told():
             for side in Side:
                 await self._queue.clear_dirty(side, report.namespace, report.began_at_us)
+
+    async def mode(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """Where a namespace is between one home and both, and what a step would need."""
+        return await self._steps.report(namespace_id, wanted)
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """Takes a step, unless something stands in its way."""
+        return await self._steps.step(namespace_id, wanted, mode_epoch, force=force)
 
 
 @contextmanager
