@@ -105,10 +105,12 @@ class NamespaceCrawls:
         done: Sequence[CrawlReport] | None = None,
     ) -> Plan:  # fmt: skip
         if plan is None:
-            return await self._plans.begin(namespace, 1, (), asked.deep_parts)
+            return await self._plans.begin(namespace, 1, (), asked.deep_parts, asked.rebuild)
         found = [report.splits for report in done or await self._done(plan)]
         splits = next_splits(plan.splits, found)
-        return await self._plans.begin(namespace, plan.number + 1, splits, asked.deep_parts)
+        return await self._plans.begin(
+            namespace, plan.number + 1, splits, asked.deep_parts, asked.rebuild
+        )
 
     async def _done(self, plan: Plan) -> list[CrawlReport]:
         leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
@@ -164,7 +166,9 @@ class NamespaceCrawls:
                     return "another crawler is at the range"
             return ""
 
-        mode = CrawlMode(plan.number, plan.deep_parts, task.request.dry_run, task.accepted)
+        mode = CrawlMode(
+            plan.number, plan.deep_parts, task.request.dry_run, task.accepted, plan.rebuild
+        )
         crawl = Crawl(
             self._homes, plan.namespace, self.rule, within=within, mode=mode, pace=self._pace,
             resume=book.checkpoint(plan.id, within.number) if task.shared else None,
@@ -197,7 +201,15 @@ class NamespaceCrawls:
             self._book.enter(crawled)
         if stops:
             changes = sum(stop.changes for stop in stops)
-            self._book.stop(Stop(plan.namespace, crawled.ended_us, changes, crawled.stopped))
+            allowed = self._allowed_meanwhile(task)
+            self._book.stop(
+                Stop(plan.namespace, crawled.ended_us, changes, crawled.stopped, allowed)
+            )
         elif not failure and not crawled.dry_run:
             self._book.passed(plan.namespace)
         return crawled
+
+    def _allowed_meanwhile(self, task: _Task) -> int:
+        """What a person has accepted since the crawl began: it is for the next one."""
+        stop = self._book.stops().get(task.plan.namespace)
+        return stop.accepted if stop is not None and stop.accepted > task.accepted else 0

@@ -19,7 +19,7 @@ from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.mass_change import MassWork, NeedsPerson
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Found, Stored, Superseded
+from tandem.core.reply import Failed, Found, Side, Stored, Superseded
 from tandem.core.tally import Tally
 from tandem.core.version import Version
 from tandem.runtime.randomness import Entropy
@@ -42,6 +42,7 @@ class Plan:
     number: int
     splits: tuple[str, ...] = ()
     deep_parts: int = 0
+    rebuild: Side | None = None
 
     @property
     def ranges(self) -> tuple[Range, ...]:
@@ -85,14 +86,22 @@ class Plans:
             return Plan(
                 str(content["id"]), namespace, int(str(content["number"])),
                 tuple(map(str, splits)), int(str(content["deep_parts"])),
+                _rebuilt(content),
             )  # fmt: skip
         except (KeyError, ValueError, AssertionError) as error:
             raise NoPlan(f"not a plan: {error!r}") from error
 
-    async def begin(self, namespace: str, number: int, splits: Sequence[str], deep: int) -> Plan:
+    async def begin(
+        self, namespace: str, number: int, splits: Sequence[str], deep: int,
+        rebuild: Side | None = None,
+    ) -> Plan:  # fmt: skip
         """Makes a new plan; the one that is returned may be another crawler's."""
-        mine = Plan(self._entropy.token(_ID_BYTES).hex(), namespace, number, tuple(splits), deep)
-        content = {"id": mine.id, "number": number, "splits": splits, "deep_parts": deep}
+        plan_id = self._entropy.token(_ID_BYTES).hex()
+        mine = Plan(plan_id, namespace, number, tuple(splits), deep, rebuild)
+        content = {
+            "id": mine.id, "number": number, "splits": splits, "deep_parts": deep,
+            "rebuild": rebuild.value if rebuild else "",
+        }  # fmt: skip
         await self._write(_plan_key(namespace), content, await self._read(_plan_key(namespace)))
         return await self.current(namespace) or mine
 
@@ -154,6 +163,11 @@ class Plans:
         if over.version is not None:
             time_us = max(time_us, over.version.time_us + 1)
         return seal(Version.at(time_us, self._entropy.token(_NONCE_BYTES)), value)
+
+
+def _rebuilt(content: Mapping[str, object]) -> Side | None:
+    home = str(content["rebuild"])
+    return Side(home) if home else None
 
 
 def _plan_key(namespace: str) -> Key:

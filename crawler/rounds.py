@@ -89,7 +89,7 @@ class Rounds:
         crawls: list[Crawled] = []
         before = self._board.doing
         try:
-            failure = await self._serve_all(run.request, crawls)
+            failure = await self._serve_all(run, crawls)
         except Exception as error:
             self.counters.errors += 1
             failure = f"it met a fault of the crawler: {error!r}"
@@ -97,7 +97,8 @@ class Rounds:
         self._board.doing = before
         self._board.ended(run, failure, tuple(crawls))
 
-    async def _serve_all(self, request: RunRequest, crawls: list[Crawled]) -> str:
+    async def _serve_all(self, run: Run, crawls: list[Crawled]) -> str:
+        request = run.request
         known = [SYSTEM_NAMESPACE, *await self._namespaces()]
         wanted = [request.namespace] if request.namespace else known
         for namespace in wanted:
@@ -107,10 +108,12 @@ class Rounds:
                 return f"no home knows a namespace {namespace}"
             asked = replace(request, namespace=namespace)
             crawls.append(await self._crawl(namespace, asked, NO_TROUBLE))
+            self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
     async def round(self) -> None:
-        """One crawl of every namespace, the registry first."""
+        """One crawl of every namespace, the registry first; what somebody asks for comes between
+        two of them."""
         if why := await self._objection():
             self._board.doing = f"waiting: {why}"
             _LOG.warning("round_skipped", why=why)
@@ -125,6 +128,8 @@ class Rounds:
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+            while (run := await self._board.asked(0.0)) is not None:
+                await self._serve(run)
         self._board.doing = "resting between two rounds"
         self.counters.rounds += 1
 

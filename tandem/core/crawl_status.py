@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tandem.core.reply import Side
 from tandem.core.tally import Tally
 
 
@@ -61,6 +62,9 @@ class RunRequest:
     """"" for all of them."""
     deep_parts: int = 0
     dry_run: bool = False
+    rebuild: Side | None = None
+    """A home of which a person has confirmed that it lost its records: in this crawl, copies to it
+    wait for nobody, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Run:
     failure: str = ""
     """Why not everything was crawled."""
     crawls: tuple[Crawled, ...] = ()
+    """Those that have ended so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from crawler.rounds import Rounds
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
+from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.namespace import Namespace, encode_namespace
@@ -322,6 +323,34 @@ async def test_it_rests_between_two_rounds(world: World) -> None:
     await asyncio.sleep(25.0)
     running.cancel()
     assert world.rounds.counters.rounds == 3
+
+
+@in_a_world
+async def test_what_is_asked_for_comes_between_two_crawls_of_a_round(world: World) -> None:
+    run_id = world.board.ask(RunRequest(B)).id
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B, A, B]
+    [ended] = world.board.runs
+    assert (ended.id, ended.ended, [one.namespace for one in ended.crawls]) == (run_id, True, [B])
+
+
+@in_a_world
+async def test_a_run_shows_the_crawls_that_have_ended_while_it_goes_on(world: World) -> None:
+    shown: list[list[str]] = []
+    tell = world.gateways.tell
+
+    async def telling(report: Told) -> None:
+        shown.append([one.namespace for run in world.board.runs for one in run.crawls])
+        await tell(report)
+
+    world.gateways.tell = telling  # type: ignore[method-assign]
+    world.board.ask(RunRequest())
+    running = asyncio.create_task(world.rounds.run())
+    await asyncio.sleep(5.0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [SYSTEM_NAMESPACE] in shown
+    assert [SYSTEM_NAMESPACE, A] in shown
 
 
 def _raise() -> Failed:

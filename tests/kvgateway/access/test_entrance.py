@@ -151,6 +151,7 @@ EVERYTHING: dict[str, Callable[[GatewayCaller, str], Awaitable[object]]] = {
     "inspect": lambda c, n: c.operations.inspect(Key(n, "k")),
     "heal": lambda c, n: c.operations.heal(Key(n, "k")),
     "switch": lambda c, n: c.operations.switch(Side.S3, reads_enabled=True, writes_enabled=True),
+    "mark_behind": lambda c, n: c.operations.mark_behind(Side.S3),
     "queue": lambda c, n: c.operations.queue(1),
     "crawled": lambda c, n: c.operations.crawled(CrawlReport(n, 1, equal=True)),
     "create": lambda c, n: c.namespaces.create("b", NOTHING),

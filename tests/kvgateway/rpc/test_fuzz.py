@@ -55,6 +55,7 @@ METHODS = {
     "/tandem.v1.Namespaces/CreateNamespace": False,
     "/tandem.v1.Namespaces/DeleteNamespace": False,
     "/tandem.v1.Ops/SetSwitch": False,
+    "/tandem.v1.Ops/MarkBehind": False,
     "/tandem.v1.Ops/Inspect": False,
 }
 EXPECTED = {
