@@ -24,6 +24,7 @@ from kvctl.health import health_command
 from kvctl.import_command import import_command
 from kvctl.keys import key_group
 from kvctl.namespaces import namespace_group
+from kvctl.rebuild.command import rebuild_command
 from kvctl.repair import repair_command
 from kvctl.status import status_command
 from kvctl.tokens import token_group
@@ -50,6 +51,8 @@ def cli(**_options: object) -> None:
 
 for key_command in (inspect, heal, locate):
     key_group.add_command(key_command)
+
+backend_group.add_command(rebuild_command)
 
 for command in (
     up_command,
