@@ -22,7 +22,9 @@ YES = ("--yes", "--json")
 EQUAL = crawled(NAMESPACE, tally=Tally(equal=9))
 
 
-def lacking(side: Side, keys: int, also: int = 0, **words: str) -> Crawled:
+def lacking(
+    side: Side, keys: int, also: int = 0, *, failure: str = "", stopped: str = ""
+) -> Crawled:
     """A crawl that found 9 equal keys, so many that a home lacks, and so many that the other one
     does."""
     tally = Tally(equal=9)
@@ -30,7 +32,7 @@ def lacking(side: Side, keys: int, also: int = 0, **words: str) -> Crawled:
         for number in range(count):
             drift = sorted(LACKED[one], key=lambda drift: drift.value)[number % 2]
             tally.saw(Sighting(drift, 1000))
-    return crawled(NAMESPACE, tally=tally, **words)
+    return crawled(NAMESPACE, tally=tally, failure=failure, stopped=stopped)
 
 
 class Scripted:
@@ -223,17 +225,24 @@ def test_without_a_terminal_it_does_not_ask(store: CrawledGateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "told"),
+    ("outcome", "status", "told"),
     [
-        ({"failure": "s3: timeout"}, 3, "not everything was compared: s3: timeout"),
-        ({"stopped": "repairing would touch 9 of 12 records"}, 5, "Copies to s3 pass it"),
+        (
+            lacking(Side.S3, 5, failure="s3: timeout"),
+            3,
+            "not everything was compared: s3: timeout",
+        ),
+        (
+            lacking(Side.S3, 5, stopped="repairing would touch 9 of 12 records"),
+            5,
+            "Copies to s3 pass it",
+        ),
     ],
 )
 def test_a_crawl_that_does_not_come_to_its_end_ends_the_guide(
-    store: CrawledGateway, words: dict[str, str], status: int, told: str
+    store: CrawledGateway, outcome: Crawled, status: int, told: str
 ) -> None:
-    lost = lacking(Side.S3, 5)
-    script(store, lost, lacking(Side.S3, 5, **words))
+    script(store, lacking(Side.S3, 5), outcome)
     heals(store, Side.S3)
     result = store.kvctl(*REBUILD, "s3", *YES)
     assert (result.exit_code, result.stdout) == (status, "")
