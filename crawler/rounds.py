@@ -11,9 +11,9 @@ from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import Backend
 from tandem.core.crawl_status import Crawled, Run, RunRequest
-from tandem.core.key import SYSTEM_NAMESPACE, Key
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.limits import LIST_PAGE_MAX
-from tandem.core.namespace import BadNamespaceRecord, decode_namespace
+from tandem.core.namespace import BadNamespaceRecord, Namespace, decode_namespace
 from tandem.core.operations import CrawlReport as Told
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Found, Side
@@ -105,7 +105,7 @@ class Rounds:
             if why := await self._objection():
                 return why
             if namespace not in known:
-                return f"no home knows a namespace {namespace}"
+                return f"no home knows a namespace {namespace} that is kept in both"
             asked = replace(request, namespace=namespace)
             crawls.append(await self._crawl(namespace, asked, NO_TROUBLE))
             self._board.progressed(run, tuple(crawls))
@@ -149,36 +149,54 @@ class Rounds:
         return crawled
 
     async def _namespaces(self) -> Sequence[str]:
-        """The ids of all namespaces that either home knows and that are not deleted."""
-        found: dict[str, bool] = {}
-        for home in self._homes.values():
-            after: str | None = ""
-            while after is not None:
-                page = await home.scan(
-                    SYSTEM_NAMESPACE, after=after, prefix="ns/", limit=LIST_PAGE_MAX,
-                    deadline_s=self._rule.deadline_s,
-                )  # fmt: skip
-                if isinstance(page, Failed):
-                    break
-                if page.next_after is not None and page.next_after <= after:
-                    _LOG.error("listing_goes_in_circles", home=home.side.value, after=after)
-                    break
-                for entry in page.entries:
-                    if entry.kind is not Kind.TOMBSTONE and not found.get(entry.name):
-                        found[entry.name] = await self._is_namespace(home, entry.name)
-                after = page.next_after
-        return [name.removeprefix("ns/") for name, good in sorted(found.items()) if good]
+        """The ids of all namespaces that either home knows, that are not deleted, and that are kept
+        in both homes: where there is one home alone, what the other one holds proves nothing."""
+        listed: dict[str, dict[Side, bytes]] = {}
+        for side in self._homes:
+            await self._list_namespaces(side, listed)
+        found = [(name, await self._newest(name, listed[name])) for name in sorted(listed)]
+        return [
+            name.removeprefix(NAMESPACE_RECORD)
+            for name, namespace in found
+            if namespace is not None and namespace.settings.mode.two
+        ]
 
-    async def _is_namespace(self, home: Backend, name: str) -> bool:
-        reply = await home.get(Key(SYSTEM_NAMESPACE, name), self._rule.deadline_s)
-        if not isinstance(reply, Found) or reply.record.kind is Kind.TOMBSTONE:
-            return False
+    async def _list_namespaces(self, side: Side, listed: dict[str, dict[Side, bytes]]) -> None:
+        """Enters the digest of each namespace's record in a home."""
+        after: str | None = ""
+        while after is not None:
+            page = await self._homes[side].scan(
+                SYSTEM_NAMESPACE, after=after, prefix=NAMESPACE_RECORD, limit=LIST_PAGE_MAX,
+                deadline_s=self._rule.deadline_s,
+            )  # fmt: skip
+            if isinstance(page, Failed):
+                return
+            if page.next_after is not None and page.next_after <= after:
+                _LOG.error("listing_goes_in_circles", home=side.value, after=after)
+                return
+            for entry in page.entries:
+                listed.setdefault(entry.name, {})[side] = entry.digest
+            after = page.next_after
+
+    async def _newest(self, name: str, digests: Mapping[Side, bytes]) -> Namespace | None:
+        """The namespace as its newest record says; None for a deleted one. Homes that hold the same
+        record are not both asked."""
+        key, records = Key(SYSTEM_NAMESPACE, name), []
+        same = len(set(digests.values())) == 1
+        for side in digests:
+            reply = await self._homes[side].get(key, self._rule.deadline_s)
+            if isinstance(reply, Found):
+                records.append(reply.record)
+                if same:
+                    break
+        newest = max(records, key=lambda record: record.version, default=None)
+        if newest is None or newest.kind is Kind.TOMBSTONE:
+            return None
         try:
-            decode_namespace(reply.record.value)
+            return decode_namespace(newest.value)
         except BadNamespaceRecord as error:
             _LOG.error("bad_namespace_record", name=name, error=str(error))
-            return False
-        return True
+            return None
 
     def _note(self, crawled: Crawled) -> None:
         self._board.note(crawled)

@@ -10,6 +10,7 @@ from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.steps import Steps
 from kvgateway.state.ports import RepairQueue
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed as HealDone
@@ -17,6 +18,8 @@ from tandem.backends.heal import LeftToSweep, NotHealed
 from tandem.backends.opening import HomeLabel
 from tandem.core.key import Key, object_name
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
+from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
 from tandem.core.operations import (
     Copy,
     CrawlReport,
@@ -63,6 +66,7 @@ class GatewayOperations:
         mark_behind: Callable[[Side], Awaitable[None]],
         journal: JournalState,
         namespaces_equal: Callable[[], bool | None],
+        steps: Steps,
         gateway_id: str,
         workers: int,
         prefix: str,
@@ -78,6 +82,7 @@ class GatewayOperations:
         self._mark_behind = mark_behind
         self._journal = journal
         self._namespaces_equal = namespaces_equal
+        self._steps = steps
         self._gateway_id = gateway_id
         self._workers = workers
         self._prefix = prefix
@@ -194,6 +199,16 @@ class GatewayOperations:
         with _disk_told():
             for side in Side:
                 await self._queue.clear_dirty(side, report.namespace, report.began_at_us)
+
+    async def mode(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """Where a namespace is between one home and both, and what a step would need."""
+        return await self._steps.report(namespace_id, wanted)
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """Takes a step, unless something stands in its way."""
+        return await self._steps.step(namespace_id, wanted, mode_epoch, force=force)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from typing import Protocol
 
 from tandem.core.access import DEFAULT_ACCOUNT, Grant
 from tandem.core.key import Key
+from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import Namespace, SettingsChange
 from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
@@ -139,6 +141,20 @@ class Operations(Protocol):
 
     async def crawled(self, report: CrawlReport) -> None:
         """Takes note that one namespace was found equal, or not, in both homes."""
+        ...
+
+    async def mode(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """Where a namespace is between one home and both, and what a step to `wanted` would need.
+
+        Raises NamespaceNotFound, and InvalidArgument for a mode that no step leads to.
+        """
+        ...
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """Takes a step from the mode of this epoch, unless something stands in its way; `force`
+        sets aside what is not lasting. Raises as `mode` does."""
         ...
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
+from kvgateway.data_path.gathering import Gatherer
 from kvgateway.data_path.lists import Lister
 from kvgateway.data_path.lookups import Answer, Lookups
 from kvgateway.data_path.reads import Reader
@@ -33,7 +34,7 @@ class Gateway:
         self._registry = registry
         self._known = registry.book.known
         self._reader = reader
-        self._writer = writer
+        self._waiting = Gatherer(writer.write)
         self._lister = lister
         self._lookups = lookups
 
@@ -55,8 +56,8 @@ class Gateway:
             if not known(write.key.namespace):
                 break
         else:
-            return self._writer.write(writes)
-        begin = self._writer.write
+            return self._waiting.write(writes)
+        begin = self._waiting.write
         return self._lookups.begin(writes, begin, begin)
 
     async def list(self, listing: Listing) -> ListPage:
@@ -64,6 +65,10 @@ class Gateway:
         if not self._known(listing.namespace):
             await self._registry.resolve(listing.namespace)
         return await self._lister.list(listing)
+
+    def flush(self) -> None:
+        """Begins the writes that wait for others; for a gateway that ends."""
+        self._waiting.flush()
 
     def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
         """See `kvgateway.service.KeyValues`; the data path itself admits any."""

@@ -7,18 +7,19 @@ is compared, and drift becomes a repair task.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from typing import Protocol
 
-from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.inbox import SETTLE_US, RepairInbox
 from kvgateway.data_path.lifetime import fresh
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
 from tandem.core.key import Key
 from tandem.core.latency import RecentLatency
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.race import Answer, GiveUp, ReadRace
 from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
 from tandem.core.record import Record
@@ -60,6 +61,14 @@ class ReadCounters:
     """Reads that asked both homes only because they were drawn by lot."""
 
 
+@dataclass(slots=True)
+class Tally:
+    """What reads of a namespace saw in both homes of which not both may answer."""
+
+    compared: int = 0
+    different: int = 0
+
+
 class Trust(Protocol):
     """Says which home must not give a first answer."""
 
@@ -71,17 +80,31 @@ class Trust(Protocol):
 class _Flight:
     """One race for one key, and everyone who waits for it."""
 
-    __slots__ = ("alone", "answer", "began_us", "key", "later", "race", "reader", "timer", "wanted")
+    __slots__ = (
+        "answer",
+        "began_us",
+        "key",
+        "later",
+        "lonely",
+        "mode",
+        "race",
+        "reader",
+        "timer",
+        "wanted",
+    )
 
-    def __init__(self, reader: "Reader", key: Key, wanted: Version, began_us: int) -> None:
+    def __init__(
+        self, reader: "Reader", key: Key, wanted: Version, began_us: int, mode: Mode
+    ) -> None:
         self.reader = reader
         self.key = key
+        self.mode = mode
         self.wanted = wanted
         self.began_us = began_us
         self.race: ReadRace
         self.later: Side | None = None
         """The home that has not been asked yet."""
-        self.alone = False
+        self.lonely = False
         """Whether one home had the answer before the other one's turn came."""
         self.timer: asyncio.TimerHandle | None = None
         self.answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
@@ -99,8 +122,12 @@ class _Flight:
             self.hedge(race)
         if outcome is not None:
             self.reader.decided(self, outcome)
-        if race.complete() or self.alone:
+        if race.complete() or self.lonely:
             self.reader.compared(self, race)
+
+    def alone(self) -> Side | None:
+        """The only home that may answer by itself, where there is one."""
+        return self.mode.home if len(self.mode.answers(self.key)) == 1 else None
 
     def hedge(self, race: ReadRace) -> None:
         """The second home's turn: asked, unless the first one has an answer already."""
@@ -108,8 +135,8 @@ class _Flight:
         assert side is not None
         if self.timer is not None:
             self.timer.cancel()
-        self.alone = race.answered
-        if not self.alone:
+        self.lonely = race.answered
+        if not self.lonely:
             self.reader.hedged(self, side)
 
 
@@ -127,6 +154,7 @@ class Reader:
         trust: Trust,
         mode_of: Callable[[str], ReadMode],
         entropy: Entropy,
+        namespace_mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: ReadBounds = ReadBounds(),
     ) -> None:
         self._homes = homes
@@ -136,6 +164,7 @@ class Reader:
         self._time = time
         self._trust = trust
         self._mode_of = mode_of
+        self._namespace_mode_of = namespace_mode_of
         self._entropy = entropy
         self._bounds = bounds
         self._latency = {side: RecentLatency() for side in Side}
@@ -143,6 +172,8 @@ class Reader:
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
         self.counters = ReadCounters()
+        self.tallies: dict[str, Tally] = {}
+        """By namespace; of those in a mode where not both homes answer for every key."""
 
     @property
     def under_way(self) -> int:
@@ -190,22 +221,35 @@ class Reader:
         flight = self._flights.get(key)
         if flight is not None and flight.wanted >= wanted:
             return flight
-        flight = _Flight(self, key, wanted, self._time.reckoned_us())
+        mode = self._namespace_mode_of(key.namespace)
+        flight = _Flight(self, key, wanted, self._time.reckoned_us(), mode)
         self._flights[key] = flight
-        mode = self._mode_of(key.namespace)
-        self._start(flight, RACE if mode is ReadMode.RACE else self._plan(key.namespace, mode))
+        read_mode = self._mode_of(key.namespace)
+        whole = mode.whole and read_mode is ReadMode.RACE
+        self._start(flight, RACE if whole else self._plan(flight, read_mode))
         return flight
 
-    def _plan(self, namespace: str, mode: ReadMode) -> ReadPlan:
+    def _plan(self, flight: _Flight, mode: ReadMode) -> ReadPlan:
         drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
         self.counters.sampled += drawn
         p95_s = {side: latency.p95_s for side, latency in self._latency.items()}
-        return read_plan(mode, behind=self._trust.behind(namespace), p95_s=p95_s, drawn=drawn)
+        return read_plan(
+            mode, answers=flight.mode.answers(flight.key), legs=flight.mode.legs,
+            behind=self._trust.behind(flight.key.namespace), p95_s=p95_s, drawn=drawn,
+        )  # fmt: skip
+
+    def _behind(self, flight: _Flight) -> tuple[Side, ...]:
+        """The homes that must give no first answer: those that miss writes, and any beside the one
+        that answers alone."""
+        if not flight.mode.two:
+            return ()
+        behind = self._trust.behind(flight.key.namespace)
+        alone = None if flight.mode.whole else flight.alone()
+        return behind if alone is None or alone.other in behind else (*behind, alone.other)
 
     def _start(self, flight: _Flight, plan: ReadPlan) -> None:
         loop = asyncio.get_running_loop()
-        behind = self._trust.behind(flight.key.namespace)
-        race = flight.race = ReadRace(flight.wanted, plan.sides, behind)
+        race = flight.race = ReadRace(flight.wanted, plan.sides, self._behind(flight))
         self._racing += 1
         for side in plan.at_once:
             self._ask(flight, side, loop.time())
@@ -231,8 +275,8 @@ class Reader:
 
     def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
         """The race is decided: nobody joins it any more, and its readers hear. A single home that
-        cannot answer is no reason to give up: both are raced then."""
-        if isinstance(outcome, GiveUp) and not flight.race.over_both():
+        cannot answer is no reason to give up where there is another: both are raced then."""
+        if isinstance(outcome, GiveUp) and not flight.race.over_both() and flight.mode.two:
             self._start(flight, RACE)
             return
         if self._flights.get(flight.key) is flight:
@@ -248,6 +292,8 @@ class Reader:
 
     def _result(self, flight: _Flight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
         now_us = self._time.reckoned_us()
+        if isinstance(outcome, Answer) and outcome.unconfirmed and _misses_all(flight):
+            outcome = replace(outcome, unconfirmed=False)
         match outcome:
             case Answer(record, unconfirmed=unconfirmed, stale=stale):
                 known = self._remembered(flight, outcome, now_us)
@@ -286,6 +332,8 @@ class Reader:
     def compared(self, flight: _Flight, race: ReadRace) -> None:
         """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
         self._racing -= 1
+        if not flight.mode.whole and race.complete() and race.over_both():
+            self._note(flight, race)
         if not race.needs_repair():
             return
         self.counters.drift += 1
@@ -295,6 +343,18 @@ class Reader:
             self._machine.fill(flight.key, newest, flight.began_us, self._time.reckoned_us())
         version = newest.version if isinstance(newest, Record) else newest
         self._inbox.add(RepairTask(flight.key, version, missing))
+
+    def _note(self, flight: _Flight, race: ReadRace) -> None:
+        """Counts what a home that does not answer alone would have said; a write that is just on
+        its way is no difference."""
+        tally = self.tallies.setdefault(flight.key.namespace, Tally())
+        if any(isinstance(race.reply_of(side), Failed) for side in Side):
+            return
+        newest, _ = _difference(flight.wanted, race)
+        version = newest.version if isinstance(newest, Record) else newest
+        settled = self._time.reckoned_us() - version.time_us > SETTLE_US
+        tally.compared += 1
+        tally.different += settled and race.needs_repair()
 
 
 def result_of(
@@ -311,6 +371,12 @@ def result_of(
         return ReadResult(None, version, cached, unconfirmed, stale)
     live = record if record.live_at(now_us / 1_000_000) else None
     return ReadResult(live, record.version, cached, unconfirmed, stale)
+
+
+def _misses_all(flight: _Flight) -> bool:
+    """Whether the home that answers alone has said that there is nothing."""
+    alone = None if flight.mode.whole else flight.alone()
+    return alone is not None and isinstance(flight.race.reply_of(alone), Missing)
 
 
 def _newer(known: Known, record: Record | None) -> bool:

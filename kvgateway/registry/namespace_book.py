@@ -18,6 +18,8 @@ class NamespaceBook(RecordBook[Namespace]):
         self._owners: dict[tuple[str, str], str] = {}
         self.limited: dict[str, Settings] = {}
         """The settings of those that limit what may be done to them. For the hot path."""
+        self.stepped: Mapping[str, Settings] = {}
+        """The settings of those that are not, or were not always, in the mode that most are in."""
 
     def owner_of(self, account: str, title: str) -> Namespace | None:
         """The account's namespace with this title, the oldest one in a conflict."""
@@ -37,6 +39,7 @@ class NamespaceBook(RecordBook[Namespace]):
         self._owners = owners
         self.limited.clear()
         self.limited.update({n.id: n.settings for n in found.values() if n.settings.limited})
+        self.stepped = {n.id: n.settings for n in found.values() if not n.settings.settled}
         return {
             n.id: n if owners[n.account, n.title] == n.id else replace(n, title_conflict=True)
             for n in found.values()

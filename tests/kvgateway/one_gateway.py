@@ -17,6 +17,7 @@ from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
@@ -127,6 +128,7 @@ class OneGateway:
         *,
         number: int = 1,
         policy_of: Callable[[str], AckPolicy] = lambda _: AckPolicy.FIRST_INTENT,
+        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         memory_bytes_max: int = 1 << 28,
     ) -> None:
         self.homes = homes
@@ -152,6 +154,7 @@ class OneGateway:
             time=self.time,
             trust=self.trust,
             mode_of=lambda _: ReadMode.RACE,
+            namespace_mode_of=mode_of,
             entropy=self.entropy,
         )
         self.writer = Writer(
@@ -161,6 +164,7 @@ class OneGateway:
             inbox=self.inbox,
             time=self.time,
             policy_of=policy_of,
+            mode_of=mode_of,
         )
 
 

@@ -1,0 +1,178 @@
+"""Small groups of writes that wait for each other: which begin together, and when."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from kvgateway.data_path.gathering import GATHERED_MAX, SMALL, WAIT_S, Begun, Gatherer
+from tandem.core.key import Key
+from tandem.core.request import Put, Write, Written
+from tandem.core.version import Version
+from tandem.errors import Overloaded
+from tests.kvgateway.one_gateway import NAMESPACE
+from tests.kvgateway.timed import TimedGateway, in_virtual_time
+
+HOME_S = 0.010
+AT_ONCE = 0.0
+
+
+def puts(count: int, name: str = "key") -> list[Put]:
+    return [Put(Key(NAMESPACE, f"{name} {number}"), b"value") for number in range(count)]
+
+
+class Watched:
+    """A gateway whose groups are written down: when each began, and of how many writes."""
+
+    def __init__(self) -> None:
+        self.gateway = TimedGateway()
+        self.began: list[tuple[float, int]] = []
+        self.waiting = Gatherer(self._begin)
+
+    def _begin(self, writes: Sequence[Write]) -> Sequence[Begun]:
+        self.began.append((round(self.gateway.loop.time(), 6), len(writes)))
+        return self.gateway.writer.write(writes)
+
+    def slow(self, home_s: float) -> None:
+        for home in (self.gateway.kvsp, self.gateway.s3):
+            home.takes(home_s)
+
+    async def answered(self, answers: Sequence[Begun]) -> None:
+        for answer in answers:
+            assert isinstance(answer, asyncio.Future)
+            assert isinstance(await answer, Written)
+
+
+@in_virtual_time
+async def test_a_write_on_an_idle_gateway_does_not_wait() -> None:
+    watched = Watched()
+    await watched.answered(watched.waiting.write(puts(1)))
+    await watched.answered(watched.waiting.write(puts(1)))
+    (first, second) = watched.began
+    assert first == (AT_ONCE, 1)
+    assert second[0] == round(watched.gateway.loop.time() - 0.005, 6)
+
+
+@in_virtual_time
+async def test_writes_of_one_turn_begin_together() -> None:
+    watched = Watched()
+    answers = [answer for put in puts(5) for answer in watched.waiting.write([put])]
+    await watched.answered(answers)
+    assert watched.began == [(AT_ONCE, 5)]
+    versions = [answer.result().version for answer in answers if isinstance(answer, asyncio.Future)]
+    assert versions == sorted(versions)
+
+
+@pytest.mark.parametrize("home_s", [0.0005, 0.001, 0.0015])
+@in_virtual_time
+async def test_what_comes_while_a_group_is_under_way_begins_when_it_is_answered(
+    home_s: float,
+) -> None:
+    watched = Watched()
+    watched.slow(home_s)
+    first = watched.waiting.write(puts(1))
+    await asyncio.sleep(home_s / 5)
+    rest = [answer for put in puts(3) for answer in watched.waiting.write([put])]
+    assert len(watched.waiting) == 3
+    await watched.answered([*first, *rest])
+    assert watched.began == [(AT_ONCE, 1), (home_s, 3)]
+
+
+@in_virtual_time
+async def test_nothing_waits_for_a_slow_home() -> None:
+    watched = Watched()
+    watched.slow(3.0)
+    answers = list(watched.waiting.write(puts(1)))
+    await asyncio.sleep(HOME_S)
+    for put in puts(4):
+        answers += watched.waiting.write([put])
+        await asyncio.sleep(WAIT_S / 4)
+    assert [size for _, size in watched.began] == [1, 4]
+    assert watched.began[1][0] == round(HOME_S + WAIT_S, 6)
+    await watched.answered(answers)
+
+
+@in_virtual_time
+async def test_many_that_wait_begin_at_once() -> None:
+    watched = Watched()
+    watched.slow(3.0)
+    answers = list(watched.waiting.write(puts(1)))
+    await asyncio.sleep(HOME_S)
+    for put in puts(GATHERED_MAX + 1):
+        answers += watched.waiting.write([put])
+    assert watched.began[1:] == [(HOME_S, GATHERED_MAX)]
+    assert len(watched.waiting) == 1
+    await watched.answered(answers)
+
+
+@pytest.mark.parametrize(("size", "straight_on"), [(SMALL, False), (SMALL + 1, True)])
+@in_virtual_time
+async def test_a_large_group_goes_straight_on(size: int, straight_on: bool) -> None:
+    watched = Watched()
+    answers = list(watched.waiting.write(puts(size)))
+    assert bool(watched.began) is straight_on
+    await watched.answered(answers)
+
+
+@in_virtual_time
+async def test_a_large_group_does_not_overtake_what_waits() -> None:
+    watched = Watched()
+    watched.slow(3.0)
+    answers = list(watched.waiting.write(puts(1)))
+    await asyncio.sleep(HOME_S)
+    answers += watched.waiting.write(puts(1, "earlier"))
+    answers += watched.waiting.write(puts(SMALL + 1, "later"))
+    assert watched.began[1:] == [(HOME_S, 1), (HOME_S, SMALL + 1)]
+    await watched.answered(answers)
+
+
+@in_virtual_time
+async def test_each_write_has_its_own_answer() -> None:
+    answer: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+    outcomes: Sequence[Begun] = [answer, Overloaded("full")]
+    waiting = Gatherer(lambda writes: outcomes)
+    good, refused = (future for put in puts(2) for future in waiting.write([put]))
+    await asyncio.sleep(0)
+    assert isinstance(refused, asyncio.Future)
+    with pytest.raises(Overloaded):
+        await refused
+    answer.set_result(Written(Version.at(7), None))
+    assert isinstance(good, asyncio.Future)
+    assert (await good).version == Version.at(7)
+    assert len(waiting) == 0
+
+
+@in_virtual_time
+async def test_a_caller_that_goes_away_ends_nobody_elses_wait() -> None:
+    watched = Watched()
+    gone, kept = (answer for put in puts(2) for answer in watched.waiting.write([put]))
+    assert isinstance(gone, asyncio.Future)
+    gone.cancel()
+    await watched.answered([kept])
+    assert watched.began == [(AT_ONCE, 2)]
+
+
+@in_virtual_time
+async def test_a_group_that_cannot_begin_fails_its_callers_and_no_other() -> None:
+    errors = [Overloaded("full"), RuntimeError("cannot begin")]
+
+    def begin(writes: Sequence[Write]) -> Sequence[Begun]:
+        raise errors.pop() if len(errors) > 1 else errors[0]
+
+    waiting = Gatherer(begin)
+    for expected in (RuntimeError, Overloaded):
+        (answer,) = waiting.write(puts(1))
+        assert isinstance(answer, asyncio.Future)
+        with pytest.raises(expected):
+            await answer
+
+
+@in_virtual_time
+async def test_flush_begins_what_waits() -> None:
+    watched = Watched()
+    answers = watched.waiting.write(puts(2))
+    watched.waiting.flush()
+    assert watched.began == [(AT_ONCE, 2)]
+    watched.waiting.flush()
+    assert len(watched.began) == 1
+    await watched.answered(answers)
