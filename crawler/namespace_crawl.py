@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawler.board import Board
 from crawler.book import Book
@@ -33,6 +33,7 @@ class _Task:
     accepted: int
     waiting: list[Range]
     shared: bool
+    pace: Pace
     reports: dict[int, CrawlReport] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     elsewhere: list[Range] = field(default_factory=list)
@@ -65,14 +66,19 @@ class NamespaceCrawls:
         self.rule = rule
 
     async def crawl(
-        self, namespace: str, request: RunRequest | None = None, urgent: Sequence[str] = ()
+        self,
+        namespace: str,
+        request: RunRequest | None = None,
+        urgent: Sequence[str] = (),
+        filled: Side | None = None,
     ) -> Crawled:
         """Crawls all ranges of a namespace, those with `urgent` names first.
 
-        Without a `request` it joins the crawl that is under way or begins the next one.
+        Without a `request` it joins the crawl that is under way or begins the next one. `filled` is
+        a home that is being brought in: what it lacks is copied to it, as in a rebuild.
         """
         try:
-            task = await self._begin(namespace, request)
+            task = await self._begin(namespace, request, filled)
         except NoPlan as error:
             return Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
         task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
@@ -83,34 +89,40 @@ class NamespaceCrawls:
             await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
         return self._enter(task)
 
-    async def _begin(self, namespace: str, request: RunRequest | None) -> _Task:
+    async def _begin(
+        self, namespace: str, request: RunRequest | None, filled: Side | None
+    ) -> _Task:
         stop = self._book.stops().get(namespace)
         accepted = stop.accepted if stop else 0
         plan = await self._plans.current(namespace)
         if request is not None and request.dry_run:
             number, splits = (plan.number, plan.splits) if plan else (0, ())
             alone = Plan(_ALONE, namespace, number, splits, request.deep_parts)
-            return _Task(alone, request, 0, [*alone.ranges], shared=False)
+            return self._task(alone, request, 0, shared=False)
         asked = request or RunRequest(namespace, self._deep_parts)
+        asked = replace(asked, rebuild=asked.rebuild or filled)
         if plan is None or request is not None:
             plan = await self._next(namespace, plan, asked)
         else:
             done = await self._done(plan)
             if len(done) == len(plan.ranges):
                 plan = await self._next(namespace, plan, asked, done)
-        return _Task(plan, asked, accepted, [*plan.ranges], shared=True)
+        return self._task(plan, asked, accepted, shared=True)
+
+    def _task(self, plan: Plan, asked: RunRequest, accepted: int, *, shared: bool) -> _Task:
+        limit = plan.requests_per_s
+        pace = Pace(requests_per_s=limit, within=self._pace) if limit else self._pace
+        return _Task(plan, asked, accepted, [*plan.ranges], shared, pace)
 
     async def _next(
         self, namespace: str, plan: Plan | None, asked: RunRequest,
         done: Sequence[CrawlReport] | None = None,
     ) -> Plan:  # fmt: skip
         if plan is None:
-            return await self._plans.begin(namespace, 1, (), asked.deep_parts, asked.rebuild)
+            return await self._plans.begin(namespace, 1, (), asked)
         found = [report.splits for report in done or await self._done(plan)]
         splits = next_splits(plan.splits, found)
-        return await self._plans.begin(
-            namespace, plan.number + 1, splits, asked.deep_parts, asked.rebuild
-        )
+        return await self._plans.begin(namespace, plan.number + 1, splits, asked)
 
     async def _done(self, plan: Plan) -> list[CrawlReport]:
         leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
@@ -170,7 +182,7 @@ class NamespaceCrawls:
             plan.number, plan.deep_parts, task.request.dry_run, task.accepted, plan.rebuild
         )
         crawl = Crawl(
-            self._homes, plan.namespace, self.rule, within=within, mode=mode, pace=self._pace,
+            self._homes, plan.namespace, self.rule, within=within, mode=mode, pace=task.pace,
             resume=book.checkpoint(plan.id, within.number) if task.shared else None,
             save=(lambda at: book.save(plan.id, within.number, at)) if task.shared else None,
             hold=hold,

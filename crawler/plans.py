@@ -15,6 +15,7 @@ from typing import Final
 from crawler.report import CrawlReport
 from tandem.backends.port import Backend
 from tandem.core.crawl_range import Range, ranges
+from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.mass_change import MassWork, NeedsPerson
@@ -43,6 +44,7 @@ class Plan:
     splits: tuple[str, ...] = ()
     deep_parts: int = 0
     rebuild: Side | None = None
+    requests_per_s: int = 0
 
     @property
     def ranges(self) -> tuple[Range, ...]:
@@ -86,21 +88,23 @@ class Plans:
             return Plan(
                 str(content["id"]), namespace, int(str(content["number"])),
                 tuple(map(str, splits)), int(str(content["deep_parts"])),
-                _rebuilt(content),
+                _rebuilt(content), int(str(content["requests_per_s"])),
             )  # fmt: skip
         except (KeyError, ValueError, AssertionError) as error:
             raise NoPlan(f"not a plan: {error!r}") from error
 
     async def begin(
-        self, namespace: str, number: int, splits: Sequence[str], deep: int,
-        rebuild: Side | None = None,
-    ) -> Plan:  # fmt: skip
+        self, namespace: str, number: int, splits: Sequence[str], asked: RunRequest
+    ) -> Plan:
         """Makes a new plan; the one that is returned may be another crawler's."""
-        plan_id = self._entropy.token(_ID_BYTES).hex()
-        mine = Plan(plan_id, namespace, number, tuple(splits), deep, rebuild)
+        mine = Plan(
+            self._entropy.token(_ID_BYTES).hex(), namespace, number, tuple(splits),
+            asked.deep_parts, asked.rebuild, asked.requests_per_s,
+        )  # fmt: skip
         content = {
-            "id": mine.id, "number": number, "splits": splits, "deep_parts": deep,
-            "rebuild": rebuild.value if rebuild else "",
+            "id": mine.id, "number": number, "splits": splits, "deep_parts": mine.deep_parts,
+            "rebuild": mine.rebuild.value if mine.rebuild else "",
+            "requests_per_s": mine.requests_per_s,
         }  # fmt: skip
         await self._write(_plan_key(namespace), content, await self._read(_plan_key(namespace)))
         return await self.current(namespace) or mine

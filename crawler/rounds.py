@@ -1,7 +1,7 @@
 """Round after round over all namespaces: when to crawl, and whom to tell."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from tandem.backends.port import Backend
 from tandem.core.crawl_status import Crawled, Run, RunRequest
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.namespace import BadNamespaceRecord, Namespace, decode_namespace
 from tandem.core.operations import CrawlReport as Told
 from tandem.core.record import Kind
@@ -99,15 +100,15 @@ class Rounds:
 
     async def _serve_all(self, run: Run, crawls: list[Crawled]) -> str:
         request = run.request
-        known = [SYSTEM_NAMESPACE, *await self._namespaces()]
-        wanted = [request.namespace] if request.namespace else known
+        known = await self._namespaces()
+        wanted = [request.namespace] if request.namespace else [*known]
         for namespace in wanted:
             if why := await self._objection():
                 return why
             if namespace not in known:
                 return f"no home knows a namespace {namespace} that is kept in both"
             asked = replace(request, namespace=namespace)
-            crawls.append(await self._crawl(namespace, asked, NO_TROUBLE))
+            crawls.append(await self._crawl(namespace, known[namespace], asked, NO_TROUBLE))
             self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
@@ -119,12 +120,13 @@ class Rounds:
             _LOG.warning("round_skipped", why=why)
             return
         trouble = await self._gateways.trouble()
-        for namespace in trouble.order([SYSTEM_NAMESPACE, *await self._namespaces()]):
+        known = await self._namespaces()
+        for namespace in trouble.order([*known]):
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
             try:
-                await self._crawl(namespace, None, trouble)
+                await self._crawl(namespace, known[namespace], None, trouble)
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
@@ -140,26 +142,31 @@ class Rounds:
             return "a home is switched off, or no gateway answers"
         return await objection(self._homes, self._rule.deadline_s)
 
-    async def _crawl(self, namespace: str, request: RunRequest | None, trouble: Trouble) -> Crawled:
+    async def _crawl(
+        self, namespace: str, mode: Mode, request: RunRequest | None, trouble: Trouble
+    ) -> Crawled:
         self._board.doing = f"crawling {namespace}"
-        crawled = await self._crawls.crawl(namespace, request, trouble.names(namespace))
+        urgent = trouble.names(namespace)
+        crawled = await self._crawls.crawl(namespace, request, urgent, mode.filled)
         self._note(crawled)
         if crawled.began_us and not crawled.dry_run:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))
         return crawled
 
-    async def _namespaces(self) -> Sequence[str]:
-        """The ids of all namespaces that either home knows, that are not deleted, and that are kept
-        in both homes: where there is one home alone, what the other one holds proves nothing."""
+    async def _namespaces(self) -> Mapping[str, Mode]:
+        """The modes of all namespaces that either home knows, that are not deleted, and that are
+        kept in both homes, the registry first: where there is one home alone, what the other one
+        holds proves nothing."""
         listed: dict[str, dict[Side, bytes]] = {}
         for side in self._homes:
             await self._list_namespaces(side, listed)
         found = [(name, await self._newest(name, listed[name])) for name in sorted(listed)]
-        return [
-            name.removeprefix(NAMESPACE_RECORD)
+        modes = {
+            name.removeprefix(NAMESPACE_RECORD): namespace.settings.mode
             for name, namespace in found
             if namespace is not None and namespace.settings.mode.two
-        ]
+        }
+        return {SYSTEM_NAMESPACE: ACTIVE, **modes}
 
     async def _list_namespaces(self, side: Side, listed: dict[str, dict[Side, bytes]]) -> None:
         """Enters the digest of each namespace's record in a home."""

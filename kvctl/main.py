@@ -15,6 +15,7 @@ from kvctl.asking import (
     form,
 )
 from kvctl.backend import backend_group, queue_command
+from kvctl.backfill_command import backfill_command
 from kvctl.copies import heal, inspect, locate
 from kvctl.crawl import crawl_group, tombstones_command
 from kvctl.drift import drift_group
@@ -62,6 +63,7 @@ for command in (
     import_command,
     export_command,
     workers_command,
+    backfill_command,
     status_command,
     backend_group,
     queue_command,

@@ -65,6 +65,8 @@ class RunRequest:
     rebuild: Side | None = None
     """A home of which a person has confirmed that it lost its records: in this crawl, copies to it
     wait for nobody, however many there are."""
+    requests_per_s: int = 0
+    """At most so many requests a second, within the crawler's own limits; 0 for those alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,16 @@ def run_request_message(request: RunRequest) -> pb.RunCrawlRequest:
     return pb.RunCrawlRequest(
         namespace=request.namespace, deep_parts=request.deep_parts, dry_run=request.dry_run,
         rebuild=home_of(request.rebuild) if request.rebuild else None,
+        requests_per_s=request.requests_per_s,
     )  # fmt: skip
 
 
 def _request_of(message: pb.RunCrawlRequest) -> RunRequest:
     rebuild = side_of(message.rebuild) if message.rebuild else None
     namespace = _namespace(message.namespace)
-    return RunRequest(namespace, message.deep_parts, message.dry_run, rebuild)
+    return RunRequest(
+        namespace, message.deep_parts, message.dry_run, rebuild, message.requests_per_s
+    )
 
 
 def report_limits_of(message: pb.DriftReportRequest) -> tuple[str, int, int]:
