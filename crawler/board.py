@@ -31,6 +31,7 @@ class Counters:
     compared: int = 0
     s3_requests: int = 0
     kvsp_requests: int = 0
+    namespaces_ended: int = 0
 
 
 class Board:
@@ -108,6 +109,10 @@ class Board:
         if crawled.began_us:
             self._latest[crawled.namespace] = crawled
 
+    def forget(self, namespace: str) -> None:
+        """A namespace has ended."""
+        self._latest.pop(namespace, None)
+
     @property
     def latest(self) -> tuple[Crawled, ...]:
         """The last crawl of each namespace."""
@@ -115,8 +120,8 @@ class Board:
 
     @property
     def breakers_open(self) -> int:
-        """For how many namespaces the last crawl stopped repair."""
-        return sum(bool(crawled.stopped) for crawled in self.latest)
+        """How many breakers wait for a person."""
+        return sum(not stop.accepted for stop in self._book.stops().values())
 
     @property
     def runs(self) -> tuple[Run, ...]:

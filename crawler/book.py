@@ -32,6 +32,7 @@ create table if not exists stop (
     namespace text primary key, at_us integer not null, changes integer not null,
     why text not null, accepted integer not null
 ) without rowid;
+create table if not exists ended (namespace text primary key, at_us integer not null) without rowid;
 create table if not exists word (name text primary key, value text not null) without rowid;
 """
 CRAWLS_OF_NAMESPACE_MAX: Final = 2_000
@@ -139,6 +140,21 @@ class Book:
     def passed(self, namespace: str) -> None:
         """A crawl has ended without being stopped."""
         self._db.execute("delete from stop where namespace = ?", (namespace,))
+
+    def forget(self, namespace: str, at_us: int) -> None:
+        """A deleted namespace has ended: nothing is kept but when that was."""
+        with self._transaction():
+            self._db.execute(
+                "delete from checkpoint where plan in (select plan from crawl where namespace = ?)",
+                (namespace,),
+            )
+            for table in ("crawl", "stop"):
+                self._db.execute(f"delete from {table} where namespace = ?", (namespace,))
+            self._db.execute("insert or replace into ended values (?, ?)", (namespace, at_us))
+
+    def ended(self) -> Mapping[str, int]:
+        """When the namespaces were last looked at that have ended."""
+        return dict(self._db.execute("select namespace, at_us from ended"))
 
     def word(self, name: str) -> str:
         """What was kept under a name; "" for nothing."""

@@ -8,6 +8,7 @@ from functools import partial
 from crawler.board import Board
 from crawler.book import Book
 from crawler.collecting import Collector
+from crawler.deleted import DeletedNamespaces
 from crawler.gateways import RemoteGateways
 from crawler.kill_switches import KillSwitches, switched
 from crawler.metrics import expose
@@ -129,6 +130,7 @@ def _rounds(
     switches: KillSwitches,
 ) -> Rounds:
     backends = switched(homes.backends, switches)
+    collects = CollectRule(tombstone_grace_s=int(settings.tombstone_grace_s))
     rule = CrawlRule(
         page_names=settings.page_names,
         settle_s=settings.settle_s,
@@ -138,7 +140,7 @@ def _rounds(
     )
     collector = Collector(
         CollectedHomes(homes.rows, homes.objects, SystemEntropy()),
-        CollectRule(tombstone_grace_s=int(settings.tombstone_grace_s)),
+        collects,
         MassLimit(share=settings.repair_share),
         gateways.is_dirty,
     )
@@ -153,9 +155,13 @@ def _rounds(
         deep_parts=settings.deep_parts,
         collector=collector,
     )
+    deleted = DeletedNamespaces(
+        rows=homes.rows, objects=homes.objects, rule=collects, share=settings.repair_share,
+        book=book, board=board, pace=pace, clock=SystemClock(),
+    )  # fmt: skip
     return Rounds(
         homes=backends, enabled=switches.look, gateways=gateways, crawls=crawls, board=board,
-        pause_s=settings.pause_s,
+        pause_s=settings.pause_s, deleted=deleted,
     )  # fmt: skip
 
 

@@ -32,9 +32,13 @@ def expose(metrics: Metrics, board: Board) -> None:
     metrics.counted("tandem_crawler_compared", "keys compared", count("compared"))
     metrics.counted("tandem_crawler_s3_requests", "requests to S3", count("s3_requests"))
     metrics.counted("tandem_crawler_kvsp_requests", "requests to KVSP", count("kvsp_requests"))
+    metrics.counted(
+        "tandem_crawler_namespaces_ended", "deleted namespaces of which both homes hold no more",
+        count("namespaces_ended"),
+    )  # fmt: skip
     metrics.gauge("tandem_crawler_paused", "1 while a person has paused it", lambda: board.paused)
     metrics.gauge(
-        "tandem_crawler_breakers_open", "namespaces whose repair waits for a person",
+        "tandem_crawler_breakers_open", "how often repair or removal waits for a person",
         lambda: board.breakers_open,
     )  # fmt: skip
     for drift in Drift:

@@ -6,18 +6,16 @@ from dataclasses import replace
 from typing import Protocol
 
 from crawler.board import Board, Counters
+from crawler.deleted import DeletedNamespaces
 from crawler.namespace_crawl import NamespaceCrawls
+from crawler.registry import Registered, registered
 from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import Backend
 from tandem.core.crawl_status import Crawled, Run, RunRequest
-from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
-from tandem.core.limits import LIST_PAGE_MAX
-from tandem.core.mode import ACTIVE, Mode
-from tandem.core.namespace import BadNamespaceRecord, Namespace, decode_namespace
+from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.operations import CrawlReport as Told
-from tandem.core.record import Kind
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Side
 from tandem.runtime import logs
 
 _LOG = logs.get("crawler")
@@ -48,6 +46,7 @@ class Rounds:
         crawls: NamespaceCrawls,
         board: Board,
         pause_s: float,
+        deleted: DeletedNamespaces | None = None,
     ) -> None:
         """`enabled` asks whether both homes may be used now."""
         self._homes = homes
@@ -57,6 +56,7 @@ class Rounds:
         self._board = board
         self._rule = crawls.rule
         self._pause_s = pause_s
+        self._deleted = deleted
 
     @property
     def counters(self) -> Counters:
@@ -100,15 +100,17 @@ class Rounds:
 
     async def _serve_all(self, run: Run, crawls: list[Crawled]) -> str:
         request = run.request
-        known = await self._namespaces()
-        wanted = [request.namespace] if request.namespace else [*known]
+        found = await registered(self._homes, self._rule.deadline_s)
+        known = [SYSTEM_NAMESPACE, *found.in_both]
+        wanted = [request.namespace] if request.namespace else known
         for namespace in wanted:
             if why := await self._objection():
                 return why
             if namespace not in known:
-                return f"no home knows a namespace {namespace} that is kept in both"
+                return _unknown(namespace, found)
             asked = replace(request, namespace=namespace)
-            crawls.append(await self._crawl(namespace, known[namespace], asked, NO_TROUBLE))
+            filled = found.filled.get(namespace)
+            crawls.append(await self._crawl(namespace, filled, asked, NO_TROUBLE))
             self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
@@ -120,18 +122,21 @@ class Rounds:
             _LOG.warning("round_skipped", why=why)
             return
         trouble = await self._gateways.trouble()
-        known = await self._namespaces()
-        for namespace in trouble.order([*known]):
+        found = await registered(self._homes, self._rule.deadline_s)
+        for namespace in trouble.order([SYSTEM_NAMESPACE, *found.in_both]):
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
             try:
-                await self._crawl(namespace, known[namespace], None, trouble)
+                await self._crawl(namespace, found.filled.get(namespace), None, trouble)
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
             while (run := await self._board.asked(0.0)) is not None:
                 await self._serve(run)
+        if self._deleted is not None and found.deleted:
+            self._board.doing = "removing what deleted namespaces held"
+            await self._deleted.end(found.deleted, len(found.alive), self._objection)
         self._board.doing = "resting between two rounds"
         self.counters.rounds += 1
 
@@ -143,67 +148,15 @@ class Rounds:
         return await objection(self._homes, self._rule.deadline_s)
 
     async def _crawl(
-        self, namespace: str, mode: Mode, request: RunRequest | None, trouble: Trouble
+        self, namespace: str, filled: Side | None, request: RunRequest | None, trouble: Trouble
     ) -> Crawled:
         self._board.doing = f"crawling {namespace}"
         urgent = trouble.names(namespace)
-        crawled = await self._crawls.crawl(namespace, request, urgent, mode.filled)
+        crawled = await self._crawls.crawl(namespace, request, urgent, filled)
         self._note(crawled)
         if crawled.began_us and not crawled.dry_run:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))
         return crawled
-
-    async def _namespaces(self) -> Mapping[str, Mode]:
-        """The modes of all namespaces that either home knows, that are not deleted, and that are
-        kept in both homes, the registry first: where there is one home alone, what the other one
-        holds proves nothing."""
-        listed: dict[str, dict[Side, bytes]] = {}
-        for side in self._homes:
-            await self._list_namespaces(side, listed)
-        found = [(name, await self._newest(name, listed[name])) for name in sorted(listed)]
-        modes = {
-            name.removeprefix(NAMESPACE_RECORD): namespace.settings.mode
-            for name, namespace in found
-            if namespace is not None and namespace.settings.mode.two
-        }
-        return {SYSTEM_NAMESPACE: ACTIVE, **modes}
-
-    async def _list_namespaces(self, side: Side, listed: dict[str, dict[Side, bytes]]) -> None:
-        """Enters the digest of each namespace's record in a home."""
-        after: str | None = ""
-        while after is not None:
-            page = await self._homes[side].scan(
-                SYSTEM_NAMESPACE, after=after, prefix=NAMESPACE_RECORD, limit=LIST_PAGE_MAX,
-                deadline_s=self._rule.deadline_s,
-            )  # fmt: skip
-            if isinstance(page, Failed):
-                return
-            if page.next_after is not None and page.next_after <= after:
-                _LOG.error("listing_goes_in_circles", home=side.value, after=after)
-                return
-            for entry in page.entries:
-                listed.setdefault(entry.name, {})[side] = entry.digest
-            after = page.next_after
-
-    async def _newest(self, name: str, digests: Mapping[Side, bytes]) -> Namespace | None:
-        """The namespace as its newest record says; None for a deleted one. Homes that hold the same
-        record are not both asked."""
-        key, records = Key(SYSTEM_NAMESPACE, name), []
-        same = len(set(digests.values())) == 1
-        for side in digests:
-            reply = await self._homes[side].get(key, self._rule.deadline_s)
-            if isinstance(reply, Found):
-                records.append(reply.record)
-                if same:
-                    break
-        newest = max(records, key=lambda record: record.version, default=None)
-        if newest is None or newest.kind is Kind.TOMBSTONE:
-            return None
-        try:
-            return decode_namespace(newest.value)
-        except BadNamespaceRecord as error:
-            _LOG.error("bad_namespace_record", name=name, error=str(error))
-            return None
 
     def _note(self, crawled: Crawled) -> None:
         self._board.note(crawled)
@@ -232,3 +185,9 @@ class Rounds:
             )
         else:
             _LOG.info("crawl_equal", namespace=crawled.namespace, keys=tally.equal)
+
+
+def _unknown(namespace: str, found: Registered) -> str:
+    if (home := found.alone.get(namespace)) is not None:
+        return f"namespace {namespace} is kept in {home.value} alone: there is nothing to compare"
+    return f"no home knows a namespace {namespace}"

@@ -10,7 +10,6 @@ from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import Trust
-from kvgateway.registry.steps import Steps
 from kvgateway.state.ports import RepairQueue
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed as HealDone
@@ -46,6 +45,20 @@ class JournalState(Protocol):
 
     def live(self) -> int:
         """Intents that are not done."""
+        ...
+
+
+class Steps(Protocol):
+    """Shows and takes the steps of namespaces from mode to mode."""
+
+    async def report(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """See `kvgateway.service.Operations.mode`."""
+        ...
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """See `kvgateway.service.Operations.step`."""
         ...
 
 

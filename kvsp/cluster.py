@@ -20,9 +20,8 @@ from tandem.core.removal import (
     Span,
 )
 from tandem.core.reply import Failed, WriteReply
-from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
-from tandem.wire.storage_codec import ClusterState, Get, Put, Scan
+from tandem.wire.storage_codec import ClusterState, Get, Put, Row, Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,9 @@ ReadAnswer = bytes | Absent | InBlob | Failed
 
 @dataclass(frozen=True, slots=True)
 class ScanPart:
-    """One cluster's names in byte order, each with its bytes."""
+    """One cluster's names in byte order."""
 
-    entries: list[tuple[bytes, Entry]]
+    rows: list[Row]
     ended: bool
     last: bytes
     """Continue after this name; it may be one that was left out."""

@@ -101,9 +101,9 @@ class StorageService(rpc.StorageServicer):
         reply = pb.ScanReply(
             ended=listing.ended, complete=listing.complete, home_time_us=self._clock.now_us()
         )
-        self.counters.names += len(listing.entries)
+        self.counters.names += len(listing.rows)
         self.counters.scans_incomplete += not listing.complete
-        codec.add_entries(reply, listing.entries)
+        codec.add_rows(reply, listing.rows)
         return reply
 
     async def StorageStatus(

@@ -1,10 +1,11 @@
 """The ring over the clusters: who answers which key, and one ordered listing of all of them."""
 
 import asyncio
-import heapq
 from asyncio import Future
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 from typing import Final, TypeVar
 
 from kvsp.cluster import Absent, Cluster, InBlob, ReadAnswer, ScanPart
@@ -21,8 +22,7 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.ring import Ring
-from tandem.core.scan_diff import Entry
-from tandem.wire.storage_codec import ClusterState, Get, Put, Scan
+from tandem.wire.storage_codec import ClusterState, Get, Put, Row, Scan
 
 _T = TypeVar("_T", Get, Put)
 
@@ -33,7 +33,7 @@ _SCAN_SPARE: Final = 16
 class Listing:
     """One page over all clusters."""
 
-    entries: list[tuple[bytes, Entry]]
+    rows: list[Row]
     ended: bool
     complete: bool
     """False when a cluster could not be listed."""
@@ -70,27 +70,28 @@ class Store:
         return await self._owner(put).write_large(put)
 
     async def scan(self, scan: Scan) -> Listing | Failed:
-        """The first `scan.limit` names over all clusters."""
+        """The first `scan.limit` names over all clusters.
+
+        Each cluster is asked for a little more than its share. What was listed is one sorted run a
+        cluster, which `sort` merges; it holds up to where the cluster that came least far has come.
+        """
         share = scan.limit * 5 // (4 * len(self._clusters)) + _SCAN_SPARE
         sources = [_Source(cluster, scan, share) for cluster in self._clusters]
-        await asyncio.gather(*(source.fill() for source in sources))
+        await asyncio.gather(*(source.list_on() for source in sources))
         failures = [source.failed for source in sources if source.failed is not None]
         if len(failures) == len(sources):
             return failures[0]
-        heads = [(s.head(), number) for number, s in enumerate(sources) if not s.empty()]
-        heapq.heapify(heads)
-        entries: list[tuple[bytes, Entry]] = []
-        while heads and len(entries) < scan.limit:
-            source = sources[heads[0][1]]
-            entries.append(source.take())
-            if source.empty():
-                await source.fill()
-            if source.empty():
-                heapq.heappop(heads)
-            else:
-                heapq.heapreplace(heads, (source.head(), heads[0][1]))
+        while True:
+            rows = [row for source in sources for row in source.rows]
+            rows.sort(key=_NAME)
+            behind = min((s for s in sources if not s.ended), key=_REACHED, default=None)
+            sure = len(rows) if behind is None else bisect_right(rows, behind.reached, key=_NAME)
+            if sure >= scan.limit or behind is None:
+                break
+            await behind.list_on()
+        ended = behind is None and len(rows) <= scan.limit
         complete = not any(source.failed for source in sources)
-        return Listing(entries, not heads, complete)
+        return Listing(rows[: scan.limit], ended, complete)
 
     async def states(self) -> list[ClusterState]:
         """What an operator wants to know of each cluster."""
@@ -172,32 +173,30 @@ class Store:
 
 
 class _Source:
-    """What was listed of one cluster and not yet merged; asks for more when it runs out."""
+    """What was listed of one cluster so far."""
 
     def __init__(self, cluster: Cluster, scan: Scan, share: int) -> None:
         self._cluster = cluster
         self._next = scan._replace(limit=share)
-        self._entries: list[tuple[bytes, Entry]] = []
-        self._ended = False
+        self.rows: list[Row] = []
+        self.ended = False
         self.failed: Failed | None = None
 
-    def empty(self) -> bool:
-        return not self._entries
+    @property
+    def reached(self) -> bytes:
+        """No name up to this one is missing."""
+        return self._next.after
 
-    def head(self) -> bytes:
-        return self._entries[-1][0]
+    async def list_on(self) -> None:
+        """Lists the next names, if there are any and the cluster does not fail."""
+        match await self._cluster.scan(self._next):
+            case Failed() as failed:
+                self.failed, self.ended = failed, True
+            case ScanPart(rows, ended, last):
+                self.rows += rows
+                self.ended = ended
+                self._next = self._next._replace(after=last)
 
-    def take(self) -> tuple[bytes, Entry]:
-        return self._entries.pop()
 
-    async def fill(self) -> None:
-        """Lists on, unless the cluster has ended or fails; a page may turn out to be empty."""
-        while not self._entries and not self._ended:
-            part = await self._cluster.scan(self._next)
-            match part:
-                case Failed():
-                    self.failed, self._ended = part, True
-                case ScanPart(entries, ended, last):
-                    self._entries = entries[::-1]
-                    self._ended = ended
-                    self._next = self._next._replace(after=last)
+_NAME: Final = itemgetter(0)
+_REACHED: Final = attrgetter("reached")

@@ -11,14 +11,11 @@ from kvsp.sqlite.transaction import is_damage
 from tandem.backends.sqlite_rows import together
 from tandem.core.envelope import digest_of
 from tandem.core.floors import RangeFloors
-from tandem.core.record import Kind
 from tandem.core.reply import Failed, Reason
-from tandem.core.scan_diff import Entry
-from tandem.core.version import Version
 from tandem.wire.storage_codec import Get, Scan
 
 _POINTS: Final = "select name, envelope, digest, blob from record where namespace = ? and name in"
-_LISTED: Final = "name, version, kind, expires_at_s, size, digest, blob, metadata"
+_LISTED: Final = "name, version, digest, size, kind, expires_at_s, metadata, blob"
 _FROM: Final = f"select {_LISTED} from record where namespace = ? and name >= ? and name < ?"
 _AFTER: Final = f"select {_LISTED} from record where namespace = ? and name > ? and name < ?"
 _ABOVE_ALL_NAMES: Final = b"\xff"
@@ -86,23 +83,14 @@ def scan_names(
     else:
         bounds, sql = (scan.namespace, scan.prefix, end), _FROM
     rows = connection.execute(f"{sql} order by name limit ?", (*bounds, scan.limit)).fetchall()
-    entries = [_entry(row) for row in rows if row[6] is None or blob_exists(row[6])]
-    return ScanPart(entries, len(rows) < scan.limit, rows[-1][0] if rows else scan.after)
+    whole = [row for row in rows if row[7] is None or blob_exists(row[7])]
+    return ScanPart(whole, len(rows) < scan.limit, rows[-1][0] if rows else scan.after)
 
 
 def _end_of(prefix: bytes) -> bytes:
     """The first name above every name that begins with `prefix`."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else _ABOVE_ALL_NAMES
-
-
-def _entry(
-    row: tuple[bytes, bytes, int, int, int, bytes, str | None, bytes],
-) -> tuple[bytes, Entry]:
-    raw_name, version, kind, expires_at_s, size, digest, _, metadata = row
-    return raw_name, Entry(
-        raw_name.decode(), digest, size, Version(version), Kind(kind), expires_at_s, metadata
-    )
 
 
 def estimate_records(connection: sqlite3.Connection) -> int:

@@ -117,7 +117,10 @@ class KvspBackend:
         reply = await self._answer(lambda: self._stub.Scan(request, timeout=deadline_s))
         if isinstance(reply, Failed):
             return reply
-        entries = codec.parse_entries(reply)
+        try:
+            entries = codec.parse_entries(reply)
+        except (ValueError, KeyError) as error:
+            return Failed(Reason.ERROR, f"not a listing: {error!r}", reply.home_time_us)
         next_after = None if reply.ended else entries[-1].name
         return ScanPage(entries, next_after, reply.home_time_us, reply.complete)
 

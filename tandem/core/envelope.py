@@ -22,6 +22,7 @@ _TOMBSTONE_HEADER: Final = struct.Struct(f">B{VERSION_BYTES}s")
 _VALUE_HEADER: Final = struct.Struct(f">B{VERSION_BYTES}sQ")
 _VALUE_HEAD: Final = struct.Struct(f">3sBHB{VERSION_BYTES}sQ")
 
+DIGEST_BYTES: Final = 16
 TOMBSTONE_BYTES: Final = _PREFIX.size + _TOMBSTONE_HEADER.size
 HEAD_BYTES_MAX: Final = _VALUE_HEAD.size + METADATA_BYTES_MAX
 """No envelope's prefix and header together are longer."""

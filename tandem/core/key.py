@@ -6,6 +6,7 @@ point), SQLite's BLOB order and the order of an S3 listing agree on it, and base
 """
 
 import base64
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tandem.core.limits import KEY_NAME_BYTES_MAX
@@ -23,7 +24,9 @@ NAMESPACE_RECORD: Final = "ns/"
 RESERVED_NAMESPACES: Final = frozenset({SYSTEM_NAMESPACE, IDENTITY_NAMESPACE})
 
 _HEX: Final = frozenset("0123456789abcdef")
-_BASE32HEX: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUV")
+_DIGITS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUV"
+_BASE32HEX: Final = frozenset(_DIGITS.decode())
+_NO_NAMES: Final = frozenset({"", ".", ".."})
 
 
 class Key(NamedTuple):
@@ -37,7 +40,7 @@ def check_name(name: str, field: str = "key") -> None:
     """Raises InvalidArgument unless `name` can be the name of a key."""
     if not name:
         raise InvalidArgument(field, "must not be empty", Breach.EMPTY)
-    if name in {".", ".."}:
+    if name in _NO_NAMES:
         raise InvalidArgument(field, f'"{name}" is not allowed as a name', Breach.RESERVED, name)
     check_name_length(name, field)
 
@@ -94,6 +97,36 @@ def decode_object_name(encoded: str) -> str | None:
         return decode_name((number >> spare_bits).to_bytes(len(encoded) * 5 // 8, "big"))
     except InvalidArgument:
         return None
+
+
+def decode_object_names(encoded: Sequence[str]) -> list[str | None]:
+    """`decode_object_name` of a page of names, in a third of the time while none is foreign."""
+    names = _decode_together(encoded)
+    if names is None:
+        return [decode_object_name(one) for one in encoded]
+    return [*names]
+
+
+def _decode_together(encoded: Sequence[str]) -> list[str] | None:
+    """The names read as one number, each in a field that is wider than the longest; None when any
+    of them is foreign."""
+    lengths = {len(one) for one in encoded}
+    if not lengths or any(length * 5 % 8 >= 5 for length in lengths):
+        return None
+    field = max(lengths) // 8 * 8 + 8
+    width, digits = field * 5 // 8, "".join([one.ljust(field, "0") for one in encoded])
+    if digits.encode().translate(None, _DIGITS):
+        return None
+    raw = int(digits, 32).to_bytes(len(encoded) * width, "big")
+    raw_names = [raw[at * width : at * width + len(one) * 5 // 8] for at, one in enumerate(encoded)]
+    spare_bits_are_zero = b"".join([name.ljust(width, b"\0") for name in raw_names]) == raw
+    if not spare_bits_are_zero or max(map(len, raw_names)) > KEY_NAME_BYTES_MAX:
+        return None
+    try:
+        names = [name.decode() for name in raw_names]
+    except UnicodeDecodeError:
+        return None
+    return names if _NO_NAMES.isdisjoint(names) else None
 
 
 def encoded_prefix(prefix: str) -> str:

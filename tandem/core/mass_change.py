@@ -18,6 +18,12 @@ class MassWork(enum.Enum):
     COLLECT = "removing dead records"
     SWEEP = "sweeping objects"
     REPAIR = "repairing"
+    END = "ending deleted namespaces"
+
+    @property
+    def touches(self) -> str:
+        """What its numbers count."""
+        return "namespaces" if self is MassWork.END else "records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class NeedsPerson:
     records: int
 
     def __str__(self) -> str:
-        return f"{self.work.value} would touch {self.changes} of {self.records} records"
+        touched = f"{self.changes} of {self.records} {self.work.touches}"
+        return f"{self.work.value} would touch {touched}"
 
 
 def mass_change(

@@ -4,8 +4,9 @@ KVSP lists name, version and digest; S3 lists name and ETag, which is the digest
 Equal digests mean equal records, because the version is inside the envelope.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from tandem.core.record import Kind
@@ -27,6 +28,10 @@ class Entry(NamedTuple):
     kind: Kind | None = None
     expires_at_s: int | None = None
     metadata: bytes | None = None
+
+
+entry_of: Callable[[tuple[object, ...]], Entry] = partial(tuple.__new__, Entry)
+"""Makes an entry of its seven fields, in half of the constructor's time: for pages of them."""
 
 
 @dataclass(frozen=True, slots=True)

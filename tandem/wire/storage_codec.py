@@ -6,9 +6,9 @@ A failure crosses the wire as the text of its `Failed`, whose first word names t
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple, assert_never
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
-from tandem.core.envelope import BadEnvelope, open_envelope
+from tandem.core.envelope import DIGEST_BYTES, BadEnvelope, open_envelope
 from tandem.core.key import Key, decode_name, is_namespace_id
 from tandem.core.limits import BATCH_BYTES_MAX, KEY_NAME_BYTES_MAX, MIB
 from tandem.core.record import Kind, Record
@@ -24,8 +24,8 @@ from tandem.core.reply import (
     Superseded,
     WriteReply,
 )
-from tandem.core.scan_diff import Entry
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.scan_diff import Entry, entry_of
+from tandem.core.version import NO_VERSION, VERSION_BYTES, Version
 from tandem.errors import InvalidArgument
 from tandem.wire.v1 import storage_pb2 as pb
 
@@ -65,6 +65,12 @@ class Put(NamedTuple):
     record: Record
     heal_read_at_us: int = 0
     over_corrupt: bool = False
+
+
+Row: TypeAlias = tuple[bytes, bytes, bytes, int, int, int, bytes, str | None]
+"""One name as a cluster lists it: name, version, digest, size of the envelope, kind, expires_at_s,
+metadata, and where the envelope is if not in its row. A plain tuple, as SQLite gives it: a crawl
+makes one for every key."""
 
 
 class Scan(NamedTuple):
@@ -242,34 +248,40 @@ def _parse_failure(text: str, home_time_us: int) -> Failed:
     return Failed(Reason.ERROR, text, home_time_us)
 
 
-def add_entries(reply: pb.ScanReply, entries: Sequence[tuple[bytes, Entry]]) -> None:
-    """Appends lines of a listing, each with its name in bytes."""
-    for raw_name, entry in entries:
-        reply.entries.add(
-            name=raw_name,
-            version=entry.version or b"",
-            digest=entry.digest,
-            size=entry.size,
-            tombstone=entry.kind is Kind.TOMBSTONE,
-            expires_at_s=entry.expires_at_s or 0,
-            metadata=entry.metadata or b"",
-        )
+def add_rows(reply: pb.ScanReply, rows: Sequence[Row]) -> None:
+    """Fills in the lines of a listing."""
+    if not rows:
+        return
+    names, versions, digests, sizes, kinds, expiries, metadata, _ = zip(*rows, strict=True)
+    reply.names.extend(names)
+    reply.versions = b"".join(versions)
+    reply.digests = b"".join(digests)
+    reply.sizes.extend(sizes)
+    reply.kinds = bytes(kinds)
+    reply.expires_at_s.extend(expiries)
+    reply.metadata.extend(metadata)
 
 
 def parse_entries(reply: pb.ScanReply) -> tuple[Entry, ...]:
-    """The lines of a listing."""
-    return tuple(
-        Entry(
-            name=entry.name.decode(),
-            digest=entry.digest,
-            size=entry.size,
-            version=Version.parse(entry.version),
-            kind=Kind.TOMBSTONE if entry.tombstone else Kind.VALUE,
-            expires_at_s=entry.expires_at_s,
-            metadata=entry.metadata,
-        )
-        for entry in reply.entries
+    """The lines of a listing; ValueError or KeyError when its columns cannot be those of one."""
+    columns = (
+        map(bytes.decode, reply.names),
+        _cut(reply.digests, DIGEST_BYTES),
+        reply.sizes,
+        map(Version, _cut(reply.versions, VERSION_BYTES)),
+        map(_KINDS.__getitem__, reply.kinds),
+        reply.expires_at_s,
+        reply.metadata,
     )
+    return tuple(map(entry_of, zip(*columns, strict=True)))
+
+
+_KINDS: Final = {int(kind): kind for kind in Kind}
+
+
+def _cut(column: bytes, size: int) -> Iterator[bytes]:
+    """The values of a column of so many bytes each."""
+    return (column[at : at + size] for at in range(0, len(column), size))
 
 
 def status_reply(states: Sequence[ClusterState], home_time_us: int) -> pb.StorageStatusReply:

@@ -12,10 +12,11 @@ import pytest
 from tandem.backends.clusters import Clusters, look_at_clusters, renew_behind
 from tandem.backends.collect import Allowance, Collected, CollectedHomes, Stopped, collect, sweep
 from tandem.backends.file import FileHome
-from tandem.backends.port import CollectableObjects, Heal
+from tandem.backends.namespace_end import NamespaceEnd, end_namespace
+from tandem.backends.port import CollectableObjects, Heal, ScanPage
 from tandem.core.collect import Collection, CollectRule, CrawlSeen, DeadRecord, collection
 from tandem.core.envelope import seal, seal_tombstone
-from tandem.core.key import Key
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.record import Kind, Record
 from tandem.core.removal import Renewed, Span
 from tandem.core.reply import Failed, Found, Missing, Stored, WriteReply
@@ -42,11 +43,26 @@ class Homes:
     objects: CollectableObjects
 
     async def write(self, name: str, record: Record, *, sql: bool = True, s3: bool = True) -> None:
+        await self.write_key(Key(NAMESPACE, name), record, sql=sql, s3=s3)
+
+    async def write_key(
+        self, key: Key, record: Record, *, sql: bool = True, s3: bool = True
+    ) -> None:
         for home in [self.homes.rows] * sql + [self.objects] * s3:
-            reply = await home.get(Key(NAMESPACE, name), DEADLINE_S)
-            heal = Heal(reply.home_time_us)
-            written = await home.put_if_newer(Key(NAMESPACE, name), record, DEADLINE_S, heal)
+            reply = await home.get(key, DEADLINE_S)
+            written = await home.put_if_newer(key, record, DEADLINE_S, Heal(reply.home_time_us))
             assert isinstance(written, Stored), written
+
+    async def names(self, namespace: str) -> list[list[str]]:
+        """What each home lists of a namespace."""
+        listed = []
+        for home in (self.homes.rows, self.objects):
+            page = await home.scan(
+                namespace, after="", prefix="", limit=1000, deadline_s=DEADLINE_S
+            )
+            assert isinstance(page, ScanPage), page
+            listed.append([entry.name for entry in page.entries])
+        return listed
 
     async def held(self, name: str) -> list[Record | None]:
         replies = [
@@ -140,6 +156,26 @@ async def test_what_is_dead_goes_and_stays_away(homes: Homes) -> None:
     assert isinstance(swept, Collected)
     assert swept.objects + swept.replaced == 1
     await assert_gone(homes, {**gone, "came back": zombie})
+
+
+async def test_a_deleted_namespace_goes_as_a_whole_and_nothing_else_does(homes: Homes) -> None:
+    registered = f"{NAMESPACE_RECORD}{NAMESPACE}"
+    for name in NAMES:
+        await homes.write(name, seal(days_ago(3), b"x" * 100_000))
+    await homes.write_key(Key(ELSEWHERE, "kept"), seal(days_ago(3), b"kept"))
+    await homes.write_key(Key(SYSTEM_NAMESPACE, registered), seal_tombstone(days_ago(2)))
+    patient = CollectRule(tombstone_grace_s=3 * 86_400)
+    assert await ended(homes, patient) is None
+    assert await homes.names(NAMESPACE) == [sorted(NAMES)] * 2
+
+    assert await ended(homes, CollectRule()) == NamespaceEnd(len(NAMES), len(NAMES), more=False)
+    assert await homes.names(NAMESPACE) == [[], []]
+    assert await homes.names(SYSTEM_NAMESPACE) == [[registered]] * 2
+    assert await homes.names(ELSEWHERE) == [["kept"]] * 2
+
+
+async def ended(homes: Homes, rule: CollectRule) -> NamespaceEnd | Failed | None:
+    return await end_namespace(homes.homes.rows, homes.objects, NAMESPACE, rule, DEADLINE_S)
 
 
 async def test_collectors_at_once_do_it_once(homes: Homes) -> None:

@@ -13,6 +13,7 @@ from tandem.core.key import (
     check_name_length,
     decode_name,
     decode_object_name,
+    decode_object_names,
     encode_name,
     encoded_prefix,
     is_namespace_id,
@@ -197,6 +198,26 @@ def test_an_object_has_a_key_only_if_it_is_the_object_of_that_key(encoded: str) 
     if name is not None:
         check_name(name)
         assert encode_name(name) == encoded
+
+
+LIKE_OBJECTS = st.one_of(
+    names.map(encode_name),
+    st.text("0123456789ABCDEFGHIJKLMNOPQRSTUV", max_size=9),
+    st.text("0V=ac. \n\u00c9_", max_size=4),
+    st.sampled_from(
+        ["", "C5", "VVVG", encode_name("."), encode_name(".."), encode_name("x" * 513)]
+    ),
+)
+
+
+@given(st.lists(LIKE_OBJECTS, max_size=5))
+def test_names_decoded_together_are_those_decoded_one_by_one(encoded: list[str]) -> None:
+    assert decode_object_names(encoded) == [decode_object_name(one) for one in encoded]
+
+
+@given(st.lists(names, min_size=1, max_size=5))
+def test_a_page_of_objects_gives_its_keys_back(some_names: list[str]) -> None:
+    assert decode_object_names([encode_name(name) for name in some_names]) == some_names
 
 
 def test_namespace_ids_are_32_lower_case_hex_digits() -> None:

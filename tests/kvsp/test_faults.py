@@ -143,4 +143,4 @@ async def test_a_damaged_file_fails_its_cluster_and_no_other(
     listing = await second.store.scan(Scan(NAMESPACE, b"", b"", 10_000))
     assert not isinstance(listing, Failed)
     assert not listing.complete
-    assert 0 < len(listing.entries) < len(names)
+    assert 0 < len(listing.rows) < len(names)

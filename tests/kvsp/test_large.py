@@ -49,7 +49,7 @@ async def read(cluster: SqliteCluster, name: str = "key") -> ReadAnswer:
 async def listed(cluster: SqliteCluster) -> list[str]:
     part = await cluster.scan(Scan(NAMESPACE, b"", b"", 100))
     assert not isinstance(part, Failed)
-    return [entry.name for _, entry in part.entries]
+    return [row[0].decode() for row in part.rows]
 
 
 async def test_a_large_value_lies_outside_its_row(cluster: SqliteCluster, tmp_path: Path) -> None:

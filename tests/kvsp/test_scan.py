@@ -7,13 +7,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvsp.store import Listing, Store
+from tandem.core.envelope import seal
 from tandem.core.key import check_name
-from tandem.core.record import Kind, Record
+from tandem.core.record import Record
 from tandem.core.reply import Failed
+from tandem.core.scan_diff import Entry
+from tandem.core.version import Version
 from tandem.errors import InvalidArgument
-from tandem.wire.storage_codec import Scan
+from tandem.wire.storage_codec import Scan, add_rows, parse_entries
+from tandem.wire.v1.storage_pb2 import ScanReply
 from tests.kvsp.conftest import Opening
-from tests.kvsp.records import NAMESPACE, put, tombstone, value
+from tests.kvsp.records import NAMESPACE, START_US, put, tombstone, value
 from tests.kvsp.serving import open_store
 
 
@@ -38,8 +42,8 @@ async def pages(store: Store, prefix: str, after: str, limit: int) -> list[Listi
         assert listing.complete
         found.append(listing)
         if not listing.ended:
-            assert len(listing.entries) == limit
-            start = listing.entries[-1][0]
+            assert len(listing.rows) == limit
+            start = listing.rows[-1][0]
     return found
 
 
@@ -65,7 +69,7 @@ async def test_pages_are_a_sorted_model_cut_up(
         for _, written in store.store.write([put(name, value(at_us=now_us)) for name in names]):
             await written
         found = await pages(store.store, prefix, after, limit)
-        listed = [entry.name for page in found for _, entry in page.entries]
+        listed = [row[0].decode() for page in found for row in page.rows]
         model = sorted(names, key=str.encode)
         assert listed == [n for n in model if n.startswith(prefix) and n.encode() > after.encode()]
     finally:
@@ -82,9 +86,41 @@ async def test_an_entry_shows_what_the_row_holds(opening: Opening, tmp_path: Pat
     for _, written in store.store.write([put(name, r) for name, r in records.items()]):
         await written
     [page] = await pages(store.store, "", "", 10)
-    assert [entry.name for _, entry in page.entries] == list(records)
-    for (_, entry), record in zip(page.entries, records.values(), strict=True):
-        assert (entry.version, entry.digest) == (record.version, record.digest)
-        assert entry.size == len(record.envelope)
-        assert (entry.kind is Kind.TOMBSTONE) == (record.kind is Kind.TOMBSTONE)
-        assert entry.expires_at_s == record.expires_at_s
+    assert page.rows == [
+        (name.encode(), r.version, r.digest, len(r.envelope), r.kind, r.expires_at_s, b"", None)
+        for name, r in records.items()
+    ]
+
+
+async def test_a_listing_crosses_the_wire_as_it_was(opening: Opening) -> None:
+    store = await opening(2)
+    records = {
+        "dead": tombstone(),
+        "described": seal(Version.at(START_US), b"abc", metadata=b'{"a":1}'),
+        "dying": value(b"abc", expires_at_s=1_900_000_000),
+        "\u00e9": value(b"abcdef"),
+    }
+    for _, written in store.store.write([put(name, r) for name, r in records.items()]):
+        await written
+    [page] = await pages(store.store, "", "", 10)
+    reply = ScanReply()
+    add_rows(reply, page.rows)
+    assert parse_entries(ScanReply.FromString(reply.SerializeToString())) == tuple(
+        Entry(name, r.digest, len(r.envelope), r.version, r.kind, r.expires_at_s, r.metadata)
+        for name, r in records.items()
+    )
+
+
+def test_columns_of_unequal_length_are_no_listing() -> None:
+    reply = ScanReply(names=[b"a", b"b"], digests=bytes(32), versions=bytes(32), kinds=b"\1\1")
+    with pytest.raises(ValueError, match="shorter"):
+        parse_entries(reply)
+
+
+def test_an_unknown_kind_is_no_listing() -> None:
+    reply = ScanReply(
+        names=[b"a"], digests=bytes(16), versions=bytes(16), kinds=b"\7", sizes=[1],
+        expires_at_s=[0], metadata=[b""],
+    )  # fmt: skip
+    with pytest.raises(KeyError):
+        parse_entries(reply)

@@ -8,6 +8,8 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -16,7 +18,7 @@ from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.replies import (
     BadXml,
-    digest_in,
+    digests_in,
     failed,
     no_reply,
     parse_xml,
@@ -24,11 +26,11 @@ from tandem.backends.s3.replies import (
     unquoted,
 )
 from tandem.core.envelope import TOMBSTONE_BYTES
-from tandem.core.key import decode_object_name, encode_name, encoded_prefix
+from tandem.core.key import decode_object_names, encode_name, encoded_prefix
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Reason
-from tandem.core.scan_diff import Entry
+from tandem.core.scan_diff import Entry, entry_of
 
 _AFTER_ALL_NAMES: Final = "~"
 """Sorts above every character of an encoded name."""
@@ -69,26 +71,44 @@ async def list_objects(
         return Failed(Reason.ERROR, f"not a listing: {error}", answer.time_us)
 
 
-_CHECKSUMS: Final = (
-    rb"\s*<ChecksumAlgorithm>[^<&]*</ChecksumAlgorithm>|\s*<ChecksumType>[^<&]*</ChecksumType>"
-)
+_TEXT: Final = rb"[^<>&\x00-\x08\x0b-\x1f\x80-\xff]*+"
+"""Text that means itself: no escapes, no end of a section, nothing that XML forbids or changes."""
+
+
+_BLANKS: Final = b" \t\r\n"
+_GAP: Final = rb"[ \t\r\n]*+"
+
+
+def _element(tag: bytes, text: bytes = _TEXT) -> bytes:
+    return rb"%b<%b>%b</%b>" % (_GAP, tag, text, tag)
+
+
+def _any_of(*elements: bytes) -> bytes:
+    return b"(?:%b)*+" % b"|".join(elements)
+
+
+_CHECKSUMS: Final = (_element(b"ChecksumAlgorithm"), _element(b"ChecksumType"))
 _CONTENTS: Final = re.compile(
-    rb"<Contents>\s*<Key>([^<&]+)</Key>"
-    rb"(?:\s*<LastModified>[^<&]*</LastModified>|" + _CHECKSUMS + rb")*"
-    rb"\s*<ETag>(?:\"|&quot;)?([^<&\"]*)(?:\"|&quot;)?</ETag>"
-    rb"(?:" + _CHECKSUMS + rb")*"
-    rb"\s*<Size>([0-9]{1,15})</Size>"
-    rb"(?:\s*<StorageClass>[^<&]*</StorageClass>|\s*<Type>[^<&]*</Type>"
-    rb"|\s*<Owner>(?:\s*<ID>[^<&]*</ID>|\s*<DisplayName>[^<&]*</DisplayName>)*\s*</Owner>)*"
-    rb"\s*</Contents>"
-)
-"""One object as stores really send it. The element tree costs about twice as much, most of it
-in the garbage collector, so it reads the frame alone; a page with an object of any other form is
-read by it as a whole."""
+    b"".join(
+        (
+            b"<Contents>", _element(b"Key", b"(?!<)(%b)" % _TEXT),
+            _any_of(_element(b"LastModified"), *_CHECKSUMS),
+            _element(b"ETag", rb"(?:\"|&quot;)?+([^<>&\"\x00-\x1f\x80-\xff]*+)(?:\"|&quot;)?+"),
+            _any_of(*_CHECKSUMS),
+            _element(b"Size", b"([0-9]{1,15}+)"),
+            _any_of(
+                _element(b"StorageClass"), _element(b"Type"),
+                _element(b"Owner", _any_of(_element(b"ID"), _element(b"DisplayName")) + _GAP),
+            ),
+            _GAP, b"</Contents>",
+        )
+    )
+)  # fmt: skip
+"""One object as stores really send it. The element tree costs more than twice as much, so it reads
+the frame alone; a page with an object of any other form is read by it as a whole."""
 _GROUPS: Final = 3
 _PLACE: Final = "TandemObjects"
-_UNUSUAL: Final = bytes(byte for byte in range(32) if byte not in b"\t\n")
-"""What XML forbids, and the carriage return, which it reads as a line feed."""
+_listed = partial(tuple.__new__, Listed)
 
 
 def parse_page(body: bytes) -> ObjectPage:
@@ -105,21 +125,17 @@ def _usual_page(body: bytes) -> ObjectPage | None:
 
     One element takes the place of the row, so that the frame shows where the row stood.
     """
-    if not body.isascii() or b"<!" in body or b"]]>" in body:  # no comment, no CDATA
-        return None
-    if len(body.translate(None, _UNUSUAL)) < len(body):
-        return None
     parts = _CONTENTS.split(body)
     step = _GROUPS + 1
-    if len(parts) == 1 or b"".join(parts[step:-1:step]).strip():
+    begins_aside = b"<!" in parts[0]  # a comment or a section, which could hold the row
+    if len(parts) == 1 or begins_aside or b"".join(parts[step:-1:step]).strip(_BLANKS):
         return None
     root = _listing(b"%b<%b/>%b" % (parts[0], _PLACE.encode(), parts[-1]))
     if root.find(f"{_within(root)}{_PLACE}") is None or root.find("{*}Contents") is not None:
         return None
-    names, etags, sizes = (b"\n".join(parts[at::step]).decode().split("\n") for at in (1, 2, 3))
-    if not len(names) == len(etags) == len(sizes) == len(parts) // step:
-        return None
-    return ObjectPage(tuple(map(Listed, names, etags, map(int, sizes))), _is_truncated(root))
+    names, etags, sizes = parts[1::step], parts[2::step], parts[3::step]
+    objects = zip(map(bytes.decode, names), map(bytes.decode, etags), map(int, sizes), strict=True)
+    return ObjectPage(tuple(map(_listed, objects)), _is_truncated(root))
 
 
 def _is_truncated(root: Element) -> bool:
@@ -163,8 +179,12 @@ class Listing:
         self._bucket = bucket
         self._directory = directory
         self._prefix = prefix
-        self.foreign = 0
+        self._names = Names(directory)
+
+    @property
+    def foreign(self) -> int:
         """How many objects were left out because no key can have their names."""
+        return self._names.foreign
 
     async def page(self, after: str, limit: int, deadline_s: float) -> ScanPage | Failed:
         """At most `limit` names above `after`; asks on while all that comes is left out."""
@@ -177,7 +197,7 @@ class Listing:
             if isinstance(listed, Failed):
                 return listed
             page, answer = listed
-            named = self._named(page)
+            named = self._names.of(page)
             entries = tuple(entry for entry in named if entry.name.startswith(self._prefix))
             ended = not page.truncated or self._beyond(named)
             if entries or ended:
@@ -198,13 +218,24 @@ class Listing:
         first = encode_name(self._prefix)
         return first and first[:-1] + chr(ord(first[-1]) - 1) + _AFTER_ALL_NAMES
 
-    def _named(self, page: ObjectPage) -> list[Entry]:
-        entries = []
-        for listed in page.objects:
-            name = decode_object_name(listed.name.removeprefix(self._directory))
-            if name is None:
-                self.foreign += 1
-                continue
-            kind = Kind.TOMBSTONE if listed.size == TOMBSTONE_BYTES else None
-            entries.append(Entry(name, digest_in(listed.etag), listed.size, kind=kind))
-        return entries
+
+class Names:
+    """Reads objects as the keys of one namespace, and counts those that cannot be one."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self.foreign = 0
+
+    def of(self, page: ObjectPage) -> list[Entry]:
+        """An entry for each object but the foreign ones."""
+        if not page.objects:
+            return []
+        objects, etags, sizes = zip(*page.objects, strict=True)
+        names = decode_object_names([one.removeprefix(self._directory) for one in objects])
+        self.foreign += names.count(None)
+        rest, kinds = repeat(None), map(_KIND_BY_SIZE.get, sizes)
+        columns = zip(names, digests_in(etags), sizes, rest, kinds, rest, rest)  # noqa: B905
+        return [entry_of(fields) for fields in columns if fields[0] is not None]
+
+
+_KIND_BY_SIZE: Final = {TOMBSTONE_BYTES: Kind.TOMBSTONE}

@@ -1,17 +1,18 @@
 """What a reply of the store means: the error it names, the object it shows, the failure it is."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tandem.backends.s3.exchange import FailureKind, HttpReply, TransportError
+from tandem.core.envelope import DIGEST_BYTES
 from tandem.core.reply import Failed, Reason
 from tandem.core.version import VERSION_BYTES, Version
 
 VERSION_HEADER: Final = "x-amz-meta-tandem-version"
 _DETAIL_CHARS_MAX: Final = 300
-_MD5_HEX_CHARS: Final = 32
+_MD5_HEX_CHARS: Final = 2 * DIGEST_BYTES
 _REASONS: Final = {
     FailureKind.BUSY: Reason.OVERLOADED,
     FailureKind.REFUSED: Reason.UNREACHABLE,
@@ -98,6 +99,18 @@ def digest_in(etag: str) -> bytes:
         except ValueError:
             pass
     return etag.encode()
+
+
+def digests_in(etags: Sequence[str]) -> list[bytes]:
+    """`digest_in` of many at once."""
+    if {len(etag) for etag in etags} == {_MD5_HEX_CHARS}:
+        try:
+            digests = bytes.fromhex("".join(etags))
+        except ValueError:
+            digests = b""
+        if len(digests) == len(etags) * DIGEST_BYTES:  # fromhex passes over blanks
+            return [digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)]
+    return [digest_in(etag) for etag in etags]
 
 
 def failed(reply: HttpReply, time_us: int) -> Failed:

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/storage.proto\x12\ttandem.v1\"Z\n\x0eStorageRequest\x12#\n\x04gets\x18\x01 \x03(\x0b\x32\x15.tandem.v1.StorageGet\x12#\n\x04puts\x18\x02 \x03(\x0b\x32\x15.tandem.v1.StoragePut\"9\n\nStorageGet\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\"z\n\nStoragePut\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\x12\x10\n\x08\x65nvelope\x18\x04 \x01(\x0c\x12\x17\n\x0fheal_read_at_us\x18\x05 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x06 \x01(\x08\"v\n\x0cStorageReply\x12%\n\x05reads\x18\x01 \x03(\x0b\x32\x16.tandem.v1.StorageRead\x12)\n\x06writes\x18\x02 \x03(\x0b\x32\x19.tandem.v1.StorageWritten\x12\x14\n\x0chome_time_us\x18\x03 \x01(\x03\"\\\n\x0bStorageRead\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x0f\n\x07\x63orrupt\x18\x05 \x01(\x08\"g\n\x0eStorageWritten\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x07outcome\x18\x02 \x01(\x0e\x32\x17.tandem.v1.WriteOutcome\x12\x0e\n\x06newest\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"N\n\x0bScanRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\"i\n\tScanReply\x12%\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x14.tandem.v1.ScanEntry\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x14\n\x0chome_time_us\x18\x04 \x01(\x03\"\x83\x01\n\tScanEntry\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\r\x12\x11\n\ttombstone\x18\x05 \x01(\x08\x12\x14\n\x0c\x65xpires_at_s\x18\x06 \x01(\x04\x12\x10\n\x08metadata\x18\x07 \x01(\x0c\"\x16\n\x14StorageStatusRequest\"V\n\x12StorageStatusReply\x12*\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x18.tandem.v1.ClusterStatus\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"e\n\rClusterStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12\x0f\n\x07records\x18\x04 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\"!\n\x0f\x43lustersRequest\x12\x0e\n\x06\x66loors\x18\x01 \x01(\x08\"O\n\rClustersReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.ClusterLife\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"\x8a\x01\n\x0b\x43lusterLife\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0f\n\x07opening\x18\x06 \x01(\t\"=\n\nRangeFloor\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\"8\n\x10NamedIncarnation\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"\x84\x01\n\x11RaiseFloorRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x0c\x12\r\n\x05\x66loor\x18\x04 \x01(\x0c\x12\x31\n\x0cincarnations\x18\x05 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"[\n\x0bRaisedFloor\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"Q\n\x0fRaiseFloorReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.RaisedFloor\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\":\n\tPurgedRow\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"|\n\x10PurgeRowsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\"\n\x04rows\x18\x02 \x03(\x0b\x32\x14.tandem.v1.PurgedRow\x12\x31\n\x0cincarnations\x18\x03 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"S\n\x0ePurgeRowsReply\x12+\n\x08outcomes\x18\x01 \x03(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"|\n\x13RenewClusterRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x18\n\x10past_incarnation\x18\x03 \x01(\t\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\"{\n\x11RenewClusterReply\x12*\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x14\n\x0crows_removed\x18\x03 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"9\n\x15PurgeNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"[\n\x13PurgeNamespaceReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x12\x14\n\x0crows_removed\x18\x02 \x01(\x04\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t*\xf5\x01\n\x0cWriteOutcome\x12\x1d\n\x19WRITE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14WRITE_OUTCOME_STORED\x10\x01\x12\x1c\n\x18WRITE_OUTCOME_SUPERSEDED\x10\x02\x12\x1d\n\x19WRITE_OUTCOME_BELOW_FLOOR\x10\x03\x12\x16\n\x12WRITE_OUTCOME_LATE\x10\x04\x12\x18\n\x14WRITE_OUTCOME_FUTURE\x10\x05\x12#\n\x1fWRITE_OUTCOME_DELETED_NAMESPACE\x10\x06\x12\x18\n\x14WRITE_OUTCOME_FAILED\x10\x07*\xa9\x02\n\x0e\x43ollectOutcome\x12\x1f\n\x1b\x43OLLECT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OLLECT_OUTCOME_DONE\x10\x01\x12\x1a\n\x16\x43OLLECT_OUTCOME_ABSENT\x10\x02\x12\x1d\n\x19\x43OLLECT_OUTCOME_DIFFERENT\x10\x03\x12\x18\n\x14\x43OLLECT_OUTCOME_LIVE\x10\x04\x12\x1f\n\x1b\x43OLLECT_OUTCOME_ABOVE_FLOOR\x10\x05\x12%\n!COLLECT_OUTCOME_OTHER_INCARNATION\x10\x06\x12#\n\x1f\x43OLLECT_OUTCOME_TOO_MANY_RANGES\x10\x07\x12\x1a\n\x16\x43OLLECT_OUTCOME_FAILED\x10\x08\x32\xc5\x04\n\x07Storage\x12\x42\n\x08\x45xchange\x12\x19.tandem.v1.StorageRequest\x1a\x17.tandem.v1.StorageReply(\x01\x30\x01\x12\x34\n\x04Scan\x12\x16.tandem.v1.ScanRequest\x1a\x14.tandem.v1.ScanReply\x12O\n\rStorageStatus\x12\x1f.tandem.v1.StorageStatusRequest\x1a\x1d.tandem.v1.StorageStatusReply\x12@\n\x08\x43lusters\x12\x1a.tandem.v1.ClustersRequest\x1a\x18.tandem.v1.ClustersReply\x12\x46\n\nRaiseFloor\x12\x1c.tandem.v1.RaiseFloorRequest\x1a\x1a.tandem.v1.RaiseFloorReply\x12\x43\n\tPurgeRows\x12\x1b.tandem.v1.PurgeRowsRequest\x1a\x19.tandem.v1.PurgeRowsReply\x12L\n\x0cRenewCluster\x12\x1e.tandem.v1.RenewClusterRequest\x1a\x1c.tandem.v1.RenewClusterReply\x12R\n\x0ePurgeNamespace\x12 .tandem.v1.PurgeNamespaceRequest\x1a\x1e.tandem.v1.PurgeNamespaceReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/storage.proto\x12\ttandem.v1\"Z\n\x0eStorageRequest\x12#\n\x04gets\x18\x01 \x03(\x0b\x32\x15.tandem.v1.StorageGet\x12#\n\x04puts\x18\x02 \x03(\x0b\x32\x15.tandem.v1.StoragePut\"9\n\nStorageGet\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\"z\n\nStoragePut\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\x12\x10\n\x08\x65nvelope\x18\x04 \x01(\x0c\x12\x17\n\x0fheal_read_at_us\x18\x05 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x06 \x01(\x08\"v\n\x0cStorageReply\x12%\n\x05reads\x18\x01 \x03(\x0b\x32\x16.tandem.v1.StorageRead\x12)\n\x06writes\x18\x02 \x03(\x0b\x32\x19.tandem.v1.StorageWritten\x12\x14\n\x0chome_time_us\x18\x03 \x01(\x03\"\\\n\x0bStorageRead\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x0f\n\x07\x63orrupt\x18\x05 \x01(\x08\"g\n\x0eStorageWritten\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x07outcome\x18\x02 \x01(\x0e\x32\x17.tandem.v1.WriteOutcome\x12\x0e\n\x06newest\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"N\n\x0bScanRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\"\xc0\x01\n\tScanReply\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x14\n\x0chome_time_us\x18\x04 \x01(\x03\x12\r\n\x05names\x18\x05 \x03(\x0c\x12\x10\n\x08versions\x18\x06 \x01(\x0c\x12\x0f\n\x07\x64igests\x18\x07 \x01(\x0c\x12\r\n\x05sizes\x18\x08 \x03(\r\x12\r\n\x05kinds\x18\t \x01(\x0c\x12\x14\n\x0c\x65xpires_at_s\x18\n \x03(\x04\x12\x10\n\x08metadata\x18\x0b \x03(\x0cJ\x04\x08\x01\x10\x02\"\x16\n\x14StorageStatusRequest\"V\n\x12StorageStatusReply\x12*\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x18.tandem.v1.ClusterStatus\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"e\n\rClusterStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12\x0f\n\x07records\x18\x04 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\"!\n\x0f\x43lustersRequest\x12\x0e\n\x06\x66loors\x18\x01 \x01(\x08\"O\n\rClustersReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.ClusterLife\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"\x8a\x01\n\x0b\x43lusterLife\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0f\n\x07opening\x18\x06 \x01(\t\"=\n\nRangeFloor\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\"8\n\x10NamedIncarnation\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"\x84\x01\n\x11RaiseFloorRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x0c\x12\r\n\x05\x66loor\x18\x04 \x01(\x0c\x12\x31\n\x0cincarnations\x18\x05 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"[\n\x0bRaisedFloor\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"Q\n\x0fRaiseFloorReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.RaisedFloor\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\":\n\tPurgedRow\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"|\n\x10PurgeRowsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\"\n\x04rows\x18\x02 \x03(\x0b\x32\x14.tandem.v1.PurgedRow\x12\x31\n\x0cincarnations\x18\x03 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"S\n\x0ePurgeRowsReply\x12+\n\x08outcomes\x18\x01 \x03(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"|\n\x13RenewClusterRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x18\n\x10past_incarnation\x18\x03 \x01(\t\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\"{\n\x11RenewClusterReply\x12*\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x14\n\x0crows_removed\x18\x03 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"9\n\x15PurgeNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"[\n\x13PurgeNamespaceReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x12\x14\n\x0crows_removed\x18\x02 \x01(\x04\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t*\xf5\x01\n\x0cWriteOutcome\x12\x1d\n\x19WRITE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14WRITE_OUTCOME_STORED\x10\x01\x12\x1c\n\x18WRITE_OUTCOME_SUPERSEDED\x10\x02\x12\x1d\n\x19WRITE_OUTCOME_BELOW_FLOOR\x10\x03\x12\x16\n\x12WRITE_OUTCOME_LATE\x10\x04\x12\x18\n\x14WRITE_OUTCOME_FUTURE\x10\x05\x12#\n\x1fWRITE_OUTCOME_DELETED_NAMESPACE\x10\x06\x12\x18\n\x14WRITE_OUTCOME_FAILED\x10\x07*\xa9\x02\n\x0e\x43ollectOutcome\x12\x1f\n\x1b\x43OLLECT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OLLECT_OUTCOME_DONE\x10\x01\x12\x1a\n\x16\x43OLLECT_OUTCOME_ABSENT\x10\x02\x12\x1d\n\x19\x43OLLECT_OUTCOME_DIFFERENT\x10\x03\x12\x18\n\x14\x43OLLECT_OUTCOME_LIVE\x10\x04\x12\x1f\n\x1b\x43OLLECT_OUTCOME_ABOVE_FLOOR\x10\x05\x12%\n!COLLECT_OUTCOME_OTHER_INCARNATION\x10\x06\x12#\n\x1f\x43OLLECT_OUTCOME_TOO_MANY_RANGES\x10\x07\x12\x1a\n\x16\x43OLLECT_OUTCOME_FAILED\x10\x08\x32\xc5\x04\n\x07Storage\x12\x42\n\x08\x45xchange\x12\x19.tandem.v1.StorageRequest\x1a\x17.tandem.v1.StorageReply(\x01\x30\x01\x12\x34\n\x04Scan\x12\x16.tandem.v1.ScanRequest\x1a\x14.tandem.v1.ScanReply\x12O\n\rStorageStatus\x12\x1f.tandem.v1.StorageStatusRequest\x1a\x1d.tandem.v1.StorageStatusReply\x12@\n\x08\x43lusters\x12\x1a.tandem.v1.ClustersRequest\x1a\x18.tandem.v1.ClustersReply\x12\x46\n\nRaiseFloor\x12\x1c.tandem.v1.RaiseFloorRequest\x1a\x1a.tandem.v1.RaiseFloorReply\x12\x43\n\tPurgeRows\x12\x1b.tandem.v1.PurgeRowsRequest\x1a\x19.tandem.v1.PurgeRowsReply\x12L\n\x0cRenewCluster\x12\x1e.tandem.v1.RenewClusterRequest\x1a\x1c.tandem.v1.RenewClusterReply\x12R\n\x0ePurgeNamespace\x12 .tandem.v1.PurgeNamespaceRequest\x1a\x1e.tandem.v1.PurgeNamespaceReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.storage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WRITEOUTCOME']._serialized_start=2532
-  _globals['_WRITEOUTCOME']._serialized_end=2777
-  _globals['_COLLECTOUTCOME']._serialized_start=2780
-  _globals['_COLLECTOUTCOME']._serialized_end=3077
+  _globals['_WRITEOUTCOME']._serialized_start=2486
+  _globals['_WRITEOUTCOME']._serialized_end=2731
+  _globals['_COLLECTOUTCOME']._serialized_start=2734
+  _globals['_COLLECTOUTCOME']._serialized_end=3031
   _globals['_STORAGEREQUEST']._serialized_start=38
   _globals['_STORAGEREQUEST']._serialized_end=128
   _globals['_STORAGEGET']._serialized_start=130
@@ -49,46 +49,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STORAGEWRITTEN']._serialized_end=630
   _globals['_SCANREQUEST']._serialized_start=632
   _globals['_SCANREQUEST']._serialized_end=710
-  _globals['_SCANREPLY']._serialized_start=712
-  _globals['_SCANREPLY']._serialized_end=817
-  _globals['_SCANENTRY']._serialized_start=820
-  _globals['_SCANENTRY']._serialized_end=951
-  _globals['_STORAGESTATUSREQUEST']._serialized_start=953
-  _globals['_STORAGESTATUSREQUEST']._serialized_end=975
-  _globals['_STORAGESTATUSREPLY']._serialized_start=977
-  _globals['_STORAGESTATUSREPLY']._serialized_end=1063
-  _globals['_CLUSTERSTATUS']._serialized_start=1065
-  _globals['_CLUSTERSTATUS']._serialized_end=1166
-  _globals['_CLUSTERSREQUEST']._serialized_start=1168
-  _globals['_CLUSTERSREQUEST']._serialized_end=1201
-  _globals['_CLUSTERSREPLY']._serialized_start=1203
-  _globals['_CLUSTERSREPLY']._serialized_end=1282
-  _globals['_CLUSTERLIFE']._serialized_start=1285
-  _globals['_CLUSTERLIFE']._serialized_end=1423
-  _globals['_RANGEFLOOR']._serialized_start=1425
-  _globals['_RANGEFLOOR']._serialized_end=1486
-  _globals['_NAMEDINCARNATION']._serialized_start=1488
-  _globals['_NAMEDINCARNATION']._serialized_end=1544
-  _globals['_RAISEFLOORREQUEST']._serialized_start=1547
-  _globals['_RAISEFLOORREQUEST']._serialized_end=1679
-  _globals['_RAISEDFLOOR']._serialized_start=1681
-  _globals['_RAISEDFLOOR']._serialized_end=1772
-  _globals['_RAISEFLOORREPLY']._serialized_start=1774
-  _globals['_RAISEFLOORREPLY']._serialized_end=1855
-  _globals['_PURGEDROW']._serialized_start=1857
-  _globals['_PURGEDROW']._serialized_end=1915
-  _globals['_PURGEROWSREQUEST']._serialized_start=1917
-  _globals['_PURGEROWSREQUEST']._serialized_end=2041
-  _globals['_PURGEROWSREPLY']._serialized_start=2043
-  _globals['_PURGEROWSREPLY']._serialized_end=2126
-  _globals['_RENEWCLUSTERREQUEST']._serialized_start=2128
-  _globals['_RENEWCLUSTERREQUEST']._serialized_end=2252
-  _globals['_RENEWCLUSTERREPLY']._serialized_start=2254
-  _globals['_RENEWCLUSTERREPLY']._serialized_end=2377
-  _globals['_PURGENAMESPACEREQUEST']._serialized_start=2379
-  _globals['_PURGENAMESPACEREQUEST']._serialized_end=2436
-  _globals['_PURGENAMESPACEREPLY']._serialized_start=2438
-  _globals['_PURGENAMESPACEREPLY']._serialized_end=2529
-  _globals['_STORAGE']._serialized_start=3080
-  _globals['_STORAGE']._serialized_end=3661
+  _globals['_SCANREPLY']._serialized_start=713
+  _globals['_SCANREPLY']._serialized_end=905
+  _globals['_STORAGESTATUSREQUEST']._serialized_start=907
+  _globals['_STORAGESTATUSREQUEST']._serialized_end=929
+  _globals['_STORAGESTATUSREPLY']._serialized_start=931
+  _globals['_STORAGESTATUSREPLY']._serialized_end=1017
+  _globals['_CLUSTERSTATUS']._serialized_start=1019
+  _globals['_CLUSTERSTATUS']._serialized_end=1120
+  _globals['_CLUSTERSREQUEST']._serialized_start=1122
+  _globals['_CLUSTERSREQUEST']._serialized_end=1155
+  _globals['_CLUSTERSREPLY']._serialized_start=1157
+  _globals['_CLUSTERSREPLY']._serialized_end=1236
+  _globals['_CLUSTERLIFE']._serialized_start=1239
+  _globals['_CLUSTERLIFE']._serialized_end=1377
+  _globals['_RANGEFLOOR']._serialized_start=1379
+  _globals['_RANGEFLOOR']._serialized_end=1440
+  _globals['_NAMEDINCARNATION']._serialized_start=1442
+  _globals['_NAMEDINCARNATION']._serialized_end=1498
+  _globals['_RAISEFLOORREQUEST']._serialized_start=1501
+  _globals['_RAISEFLOORREQUEST']._serialized_end=1633
+  _globals['_RAISEDFLOOR']._serialized_start=1635
+  _globals['_RAISEDFLOOR']._serialized_end=1726
+  _globals['_RAISEFLOORREPLY']._serialized_start=1728
+  _globals['_RAISEFLOORREPLY']._serialized_end=1809
+  _globals['_PURGEDROW']._serialized_start=1811
+  _globals['_PURGEDROW']._serialized_end=1869
+  _globals['_PURGEROWSREQUEST']._serialized_start=1871
+  _globals['_PURGEROWSREQUEST']._serialized_end=1995
+  _globals['_PURGEROWSREPLY']._serialized_start=1997
+  _globals['_PURGEROWSREPLY']._serialized_end=2080
+  _globals['_RENEWCLUSTERREQUEST']._serialized_start=2082
+  _globals['_RENEWCLUSTERREQUEST']._serialized_end=2206
+  _globals['_RENEWCLUSTERREPLY']._serialized_start=2208
+  _globals['_RENEWCLUSTERREPLY']._serialized_end=2331
+  _globals['_PURGENAMESPACEREQUEST']._serialized_start=2333
+  _globals['_PURGENAMESPACEREQUEST']._serialized_end=2390
+  _globals['_PURGENAMESPACEREPLY']._serialized_start=2392
+  _globals['_PURGENAMESPACEREPLY']._serialized_end=2483
+  _globals['_STORAGE']._serialized_start=3034
+  _globals['_STORAGE']._serialized_end=3615
 # @@protoc_insertion_point(module_scope)

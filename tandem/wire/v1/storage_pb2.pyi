@@ -130,34 +130,28 @@ class ScanRequest(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., after: _Optional[bytes] = ..., prefix: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class ScanReply(_message.Message):
-    __slots__ = ("entries", "ended", "complete", "home_time_us")
-    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("ended", "complete", "home_time_us", "names", "versions", "digests", "sizes", "kinds", "expires_at_s", "metadata")
     ENDED_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
-    entries: _containers.RepeatedCompositeFieldContainer[ScanEntry]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    SIZES_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_S_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
     ended: bool
     complete: bool
     home_time_us: int
-    def __init__(self, entries: _Optional[_Iterable[_Union[ScanEntry, _Mapping]]] = ..., ended: _Optional[bool] = ..., complete: _Optional[bool] = ..., home_time_us: _Optional[int] = ...) -> None: ...
-
-class ScanEntry(_message.Message):
-    __slots__ = ("name", "version", "digest", "size", "tombstone", "expires_at_s", "metadata")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    VERSION_FIELD_NUMBER: _ClassVar[int]
-    DIGEST_FIELD_NUMBER: _ClassVar[int]
-    SIZE_FIELD_NUMBER: _ClassVar[int]
-    TOMBSTONE_FIELD_NUMBER: _ClassVar[int]
-    EXPIRES_AT_S_FIELD_NUMBER: _ClassVar[int]
-    METADATA_FIELD_NUMBER: _ClassVar[int]
-    name: bytes
-    version: bytes
-    digest: bytes
-    size: int
-    tombstone: bool
-    expires_at_s: int
-    metadata: bytes
-    def __init__(self, name: _Optional[bytes] = ..., version: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., size: _Optional[int] = ..., tombstone: _Optional[bool] = ..., expires_at_s: _Optional[int] = ..., metadata: _Optional[bytes] = ...) -> None: ...
+    names: _containers.RepeatedScalarFieldContainer[bytes]
+    versions: bytes
+    digests: bytes
+    sizes: _containers.RepeatedScalarFieldContainer[int]
+    kinds: bytes
+    expires_at_s: _containers.RepeatedScalarFieldContainer[int]
+    metadata: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, ended: _Optional[bool] = ..., complete: _Optional[bool] = ..., home_time_us: _Optional[int] = ..., names: _Optional[_Iterable[bytes]] = ..., versions: _Optional[bytes] = ..., digests: _Optional[bytes] = ..., sizes: _Optional[_Iterable[int]] = ..., kinds: _Optional[bytes] = ..., expires_at_s: _Optional[_Iterable[int]] = ..., metadata: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class StorageStatusRequest(_message.Message):
     __slots__ = ()

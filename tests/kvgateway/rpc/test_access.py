@@ -15,7 +15,9 @@ from kvgateway.rpc.server import RpcServer
 from tandem import Client
 from tandem.core.access import Permission
 from tandem.core.key import Key
+from tandem.core.mode import Mode, Stage
 from tandem.core.namespace import SettingsChange
+from tandem.core.reply import Side
 from tandem.errors import (
     InvalidArgument,
     NamespaceNotFound,
@@ -24,6 +26,7 @@ from tandem.errors import (
     Unauthenticated,
 )
 from tandem.runtime.clock import SystemClock
+from tandem.wire.mode_codec import mode_message
 from tandem.wire.v1 import (
     kv_pb2,
     kv_pb2_grpc,
@@ -59,6 +62,8 @@ METHODS: dict[str, tuple[str, Permission]] = {
     "Namespaces/RenameNamespace": ("account", ADMIN),
     "Namespaces/ConfigureNamespace": ("account", ADMIN),
     "Namespaces/DeleteNamespace": ("account", ADMIN),
+    "Namespaces/GetNamespaceMode": ("deployment", READ),
+    "Namespaces/StepNamespaceMode": ("deployment", ADMIN),
     "Tokens/CreateToken": ("account", ADMIN),
     "Tokens/ListTokens": ("account", ADMIN),
     "Tokens/RevokeToken": ("account", ADMIN),
@@ -96,6 +101,8 @@ class Guarded:
         if "a" not in {namespace.title for namespace in found}:
             made = await self.gateway.namespaces.create("a", NOTHING, "mine")
             self.namespace = made.id
+        namespace = await self.gateway.namespaces.get(self.namespace)
+        self.gateway.operations.registry.changed(namespace)
         if not any(token.id == self.victim for token in await self.gateway.tokens.list()):
             self.victim = (await self.gateway.token(account="mine")).token.id
 
@@ -137,6 +144,10 @@ class Guarded:
             "RenameNamespace": namespaces_pb2.RenameNamespaceRequest(id=self.namespace, title="a"),
             "ConfigureNamespace": namespaces_pb2.ConfigureNamespaceRequest(id=self.namespace),
             "DeleteNamespace": namespaces_pb2.DeleteNamespaceRequest(id=self.namespace),
+            "GetNamespaceMode": namespaces_pb2.GetNamespaceModeRequest(id=self.namespace),
+            "StepNamespaceMode": namespaces_pb2.StepNamespaceModeRequest(
+                id=self.namespace, wanted=mode_message(Mode(Stage.SHADOW, Side.S3))
+            ),
             "CreateToken": tokens_pb2.CreateTokenRequest(
                 name="x", permission="PERMISSION_READ", account="mine"
             ),
@@ -207,6 +218,8 @@ FOREIGN_REFUSALS = {
     "KV/Batch": "NOT_FOUND",
     "Namespaces/ListNamespaces": "OK",
     "Namespaces/CreateNamespace": "PERMISSION_DENIED",
+    "Namespaces/GetNamespaceMode": "PERMISSION_DENIED",
+    "Namespaces/StepNamespaceMode": "PERMISSION_DENIED",
     "Tokens/CreateToken": "PERMISSION_DENIED",
     "Tokens/ListTokens": "PERMISSION_DENIED",
 }
