@@ -89,6 +89,14 @@ class NamespaceCrawls:
             await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
         return self._enter(task)
 
+    async def is_filling(self, namespace: str, home: Side) -> bool:
+        """Whether somebody has asked that this home be filled: the last crawl was for that."""
+        try:
+            plan = await self._plans.current(namespace)
+        except NoPlan:
+            return False
+        return plan is not None and plan.rebuild is home
+
     async def _begin(
         self, namespace: str, request: RunRequest | None, filled: Side | None
     ) -> _Task:

@@ -116,7 +116,7 @@ class Rounds:
 
     async def round(self) -> None:
         """One crawl of every namespace, the registry first; what somebody asks for comes between
-        two of them."""
+        two of them. A home that is brought in is filled when somebody says so, and kept full."""
         if why := await self._objection():
             self._board.doing = f"waiting: {why}"
             _LOG.warning("round_skipped", why=why)
@@ -127,8 +127,10 @@ class Rounds:
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
+            filled = found.filled.get(namespace)
             try:
-                await self._crawl(namespace, found.filled.get(namespace), None, trouble)
+                if filled is None or await self._crawls.is_filling(namespace, filled):
+                    await self._crawl(namespace, filled, None, trouble)
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)

@@ -246,6 +246,44 @@ def test_a_rebuild_holds_for_one_crawl_which_others_and_the_next_run_of_the_craw
     run(main())
 
 
+def test_a_crawl_keeps_to_the_rate_that_was_asked_for_after_a_restart_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await lost(Side.S3)
+        request = RunRequest(NAMESPACE, rebuild=Side.S3, requests_per_s=4)
+        first = asyncio.create_task(world.crawler(tmp_path / "book").crawl(NAMESPACE, request))
+        await asyncio.sleep(5.0)
+        assert not first.done()
+        _cancel(first)
+        await asyncio.gather(first, return_exceptions=True)
+        began_s = current().time()
+        assert (await world.crawler(tmp_path / "book").crawl(NAMESPACE)).equal
+        assert current().time() - began_s > 60 / 4, "a second look and a copy of each key"
+        began_s = current().time()
+        assert (await world.crawler(tmp_path / "book").crawl(NAMESPACE)).equal
+        assert current().time() - began_s < 5.0, "the next crawl goes as fast as ever"
+
+    run(main())
+
+
+@pytest.mark.parametrize("side", Side)
+def test_what_a_home_lacks_that_is_brought_in_is_copied_whoever_asks(
+    side: Side, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = await lost(side)
+        crawls = world.crawler(tmp_path / "book", rule=FEW)
+        assert not await crawls.is_filling(NAMESPACE, side)
+        assert (await crawls.crawl(NAMESPACE, filled=side.other)).stopped
+        assert not await crawls.is_filling(NAMESPACE, side)
+        assert (await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE), filled=side)).equal
+        assert world.equal()
+        assert await crawls.is_filling(NAMESPACE, side)
+        world.kvsp.fails = lambda: True
+        assert not await crawls.is_filling(NAMESPACE, side)
+
+    run(main())
+
+
 def test_what_is_accepted_while_a_crawl_is_under_way_is_for_the_next_one(tmp_path: Path) -> None:
     async def main() -> None:
         world, book = await lost(Side.S3), Book(tmp_path / "book")

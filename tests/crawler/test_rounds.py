@@ -20,7 +20,8 @@ from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE, Key
-from tandem.core.namespace import Namespace, encode_namespace
+from tandem.core.mode import ACTIVE, Mode, Stage
+from tandem.core.namespace import Namespace, Settings, encode_namespace
 from tandem.core.operations import CrawlReport as Told
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
@@ -90,9 +91,11 @@ class World:
             await self.namespace(namespace)
         return self
 
-    async def namespace(self, namespace: str, *sides: Side) -> None:
-        value = encode_namespace(Namespace(namespace, f"title of {namespace[0]}", created_at_s=1))
-        await self.hold(_record_key(namespace), seal(Version.at(EPOCH_US), value), *sides)
+    async def namespace(self, namespace: str, *sides: Side, mode: Mode = ACTIVE) -> None:
+        title, settings = f"title of {namespace[0]}", Settings(mode=mode)
+        value = encode_namespace(Namespace(namespace, title, settings, created_at_s=1))
+        at = Version.at(EPOCH_US + (mode != ACTIVE))
+        await self.hold(_record_key(namespace), seal(at, value), *sides)
 
 
 class Circling(ScriptedHome):
@@ -351,6 +354,24 @@ async def test_a_run_shows_the_crawls_that_have_ended_while_it_goes_on(world: Wo
     await asyncio.gather(running, return_exceptions=True)
     assert [SYSTEM_NAMESPACE] in shown
     assert [SYSTEM_NAMESPACE, A] in shown
+
+
+@in_a_world
+async def test_a_home_that_is_brought_in_is_filled_when_asked_for_and_then_kept_full(
+    world: World,
+) -> None:
+    await world.namespace(A, mode=Mode(Stage.SHADOW, Side.S3))
+    key, late = Key(A, "key"), Key(A, "late")
+    await world.hold(key, seal(Version.at(EPOCH_US), b"value"), Side.S3)
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+    world.board.ask(RunRequest(A, rebuild=Side.KVSP))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B, SYSTEM_NAMESPACE, A, A, B]
+    await world.hold(late, seal(Version.at(EPOCH_US), b"value"), Side.S3)
+    await world.rounds.round()
+    for reply in [*(await world.pair.held(key)).values(), *(await world.pair.held(late)).values()]:
+        assert isinstance(reply, Found)
 
 
 def _raise() -> Failed:
