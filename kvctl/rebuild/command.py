@@ -10,7 +10,7 @@ import click
 
 from kvctl.asking import Asked
 from kvctl.crawl_runs import ended_run
-from kvctl.crawler_asking import asks_crawler_and_each, shown_name, titles
+from kvctl.crawler_asking import asks_crawler_and_each, shown_name
 from kvctl.endings import Ended, Ending
 from kvctl.output import columns, counted, print_json, print_line, size
 from kvctl.rebuild.evidence import (
@@ -22,9 +22,11 @@ from kvctl.rebuild.evidence import (
     is_behind,
     is_marked,
     lacks,
+    lost_for_good,
     seen,
 )
 from tandem.core.crawl_status import Crawled, RunRequest
+from tandem.core.namespace import Namespace
 from tandem.core.operations import Status
 from tandem.core.reply import Side
 
@@ -74,13 +76,21 @@ def rebuild_command(asked: Sequence[Asked], home: str, yes: bool, force: bool) -
         _show(asked[0], side, lost, Rebuilt(Lacks(), total, 0, drifted(look.crawls)))
         return
     if not asked[0].as_json:
-        print_line(_plan(side, look.crawls, titles(asked[0])))
+        print_line(_plan(side, look.crawls, _namespaces(asked[0])))
     if not yes:
         click.confirm(f"Fill {home} from {side.other.value}?", abort=True, err=True)
     for one, status in zip(asked, statuses, strict=True):
         if not is_marked(status, side):
             one.ask(lambda client: client.ops.mark_behind(side))
     _show(asked[0], side, lost, _filled(asked, side, total))
+
+
+def _namespaces(asked: Asked) -> Sequence[Namespace]:
+    """Those that the caller may see; none where the gateway does not tell."""
+    try:
+        return asked.ask(lambda client: client.namespaces.list())
+    except Ended:
+        return ()
 
 
 def _statuses(asked: Sequence[Asked]) -> list[Status]:
@@ -114,9 +124,10 @@ async def _trusted(asked: Sequence[Asked], side: Side) -> bool:
     return False
 
 
-def _plan(side: Side, crawls: Sequence[Crawled], names: dict[str, str]) -> str:
+def _plan(side: Side, crawls: Sequence[Crawled], namespaces: Sequence[Namespace]) -> str:
     """What was found, and what will happen."""
     home, other = side.value, side.other.value
+    names = {one.id: one.title for one in namespaces}
     rows = [("NAMESPACE", "RECORDS", f"{home.upper()} LACKS", "BYTES", f"{other.upper()} LACKS")]
     rows += [
         (
@@ -133,6 +144,7 @@ def _plan(side: Side, crawls: Sequence[Crawled], names: dict[str, str]) -> str:
         " deletions too, so nothing deleted returns.\n"
         f"Reads and writes go on. Until it is done, {home} answers only what {other} cannot.\n"
         f"The breaker of mass repair lets copies to {home} pass, in these crawls only."
+        + "".join(f"\n{text}" for text in lost_for_good(namespaces, side))
     )
 
 

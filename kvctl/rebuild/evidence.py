@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvctl.endings import Ended, Ending
-from kvctl.output import counted
+from kvctl.output import counted, printable
 from tandem.core.crawl_status import Crawled, Run
 from tandem.core.drift import LACKED
+from tandem.core.namespace import Namespace
 from tandem.core.operations import HomeStatus, Status
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
@@ -102,6 +103,16 @@ def check_which(crawls: Sequence[Crawled], side: Side) -> None:
         f"it is {other} that lacks {counted(others, 'record')}; {side.value} lacks {mine}."
         f" {_UNCHANGED}\nFill that one with `kvctl backend rebuild {other}`.",
     )
+
+
+def lost_for_good(namespaces: Sequence[Namespace], side: Side) -> Sequence[str]:
+    """What no crawl brings back: namespaces that were kept in `side` alone."""
+    return [
+        f"{printable(one.title)} is kept in {side.value} alone: nothing brings back what that lost of"
+        " it."
+        for one in namespaces
+        if one.settings.mode.legs == (side,)
+    ]
 
 
 def seen(crawls: Sequence[Crawled]) -> Tally:

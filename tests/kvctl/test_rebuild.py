@@ -9,6 +9,7 @@ import pytest
 
 from tandem.core.crawl_status import Crawled, Run, RunRequest
 from tandem.core.drift import LACKED, Drift, Sighting
+from tandem.core.mode import Mode, Stage
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tests.crawler.served import Served, crawled
@@ -112,6 +113,17 @@ def test_the_guide_looks_marks_fills_and_looks_again(store: CrawledGateway, side
         f"{home} is rebuilt: 40 records (39.1 KiB) copied; a second look at 9 records found no"
         " difference"
     )
+
+
+@pytest.mark.parametrize("side", Side)
+def test_it_tells_what_was_kept_in_the_home_alone(store: CrawledGateway, side: Side) -> None:
+    namespace = store.registry._found[NAMESPACE]
+    alone = replace(namespace.settings, mode=Mode(Stage.SINGLE, Side.S3))
+    store.registry.changed(replace(namespace, settings=alone))
+    script(store, lacking(side, 4), lacking(side, 4), EQUAL)
+    heals(store, side)
+    told = store.kvctl(*REBUILD, side.value, "--yes").stdout
+    assert ("articles is kept in s3 alone: nothing brings back" in told) == (side is Side.S3)
 
 
 def test_in_json_it_is_one_object(store: CrawledGateway) -> None:
