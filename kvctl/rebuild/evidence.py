@@ -108,8 +108,7 @@ def check_which(crawls: Sequence[Crawled], side: Side) -> None:
 def lost_for_good(namespaces: Sequence[Namespace], side: Side) -> Sequence[str]:
     """What no crawl brings back: namespaces that were kept in `side` alone."""
     return [
-        f"{printable(one.title)} is kept in {side.value} alone: nothing brings back what that lost of"
-        " it."
+        f"{printable(one.title)} is kept in {side.value} alone: nothing brings back what was lost."
         for one in namespaces
         if one.settings.mode.legs == (side,)
     ]
