@@ -24,8 +24,8 @@ asks two things (`tandem.core.mode_step`), and does a third:
               gateway had seen the present mode has found them equal to the others
     whole     these homes answer alone from now on for what others have confirmed, so they must
               lack nothing: they are behind on no gateway, and none has a repair queued for them
-    voided    these homes are left: what they hold grows old from now on, nothing is copied from
-              them, and no step makes them answer again before a crawl has passed
+    voided    these homes are left, after one more crawl: what they hold grows old from now on,
+              nothing is copied from them, and no step makes them answer again before a crawl
 
 A gateway that cannot say which mode is in force sends its writes to both homes, needs both, and
 waits for both when it reads, which is right in every mode.

@@ -1,14 +1,16 @@
 """What stands in the way of a step from mode to mode, by what the gateways say of themselves.
 
-    the step asks                  or else
+    the step asks for              or else
     one epoch everywhere           a gateway two modes behind writes where nobody reads
-    no write of the mode before    a home is left while an acknowledged write is on its way
-    to be under way
-    a crawl since then             a home answers that lacks what was written before it came
-    no home behind, no repair      what only the other home has is lost when that is left
-    waiting
+    a crawl, where a home begins   a home answers that lacks what was written before it came
+    to answer
+    a crawl, where one is left     what a gateway that died had not repaired yet is left with it
+    no write of the mode before    the crawl passes by what lands behind it
+    under way when it began
 
-(`tests/core/test_mode_model.py` leaves each of them out.)
+(`tests/core/test_mode_model.py` leaves each of them out.) Where a home will answer alone, no repair
+may wait for it either, and no gateway may know it to be behind: else its readers would miss writes
+for a while, and lose them if a dead home is left by force, with no crawl.
 """
 
 from collections.abc import Iterator, Sequence
@@ -83,10 +85,9 @@ def objections(
     waits = list(_unready(epoch, views, settled=bool(found.crawled or found.whole)))
     lacks = [one for side in found.whole for one in _lacking(side, views)]
     lacks += [one for side in found.crawled for one in _lacking(side, views)]
-    if found.crawled and not _crawled(views, crawled_us):
-        home = " and ".join(side.value for side in found.crawled)
-        text = f"no crawl has found {home} equal since all gateways go by {now}"
-        lacks.append(Objection(text, passes=False, lasting=True))
+    if (found.crawled or found.voided) and not _crawled(views, crawled_us):
+        text = f"no crawl has found both homes equal since all gateways go by {now}"
+        lacks.append(Objection(text, passes=False, lasting=bool(found.crawled)))
     return [*waits, *lacks]
 
 

@@ -41,6 +41,7 @@ def test_each_step_and_each_thing_that_may_be_amiss(now: Mode, wanted: Mode) -> 
     asks = step(now, wanted)
     assert asks is not None
     touched = asks.crawled + asks.whole
+    wants_crawl = bool(asks.crawled or asks.voided)
     assert _said(now, wanted, _view()) == []
     for epoch in (EPOCH - 1, EPOCH + 1):
         assert len(_said(now, wanted, _view(epoch=epoch))) == 1
@@ -48,8 +49,8 @@ def test_each_step_and_each_thing_that_may_be_amiss(now: Mode, wanted: Mode) -> 
     for side in Side:
         assert bool(_said(now, wanted, _view(behind=(side,)))) == (side in touched)
         assert bool(_said(now, wanted, _view(waiting=(side,)))) == (side in touched)
-    assert bool(_said(now, wanted, _view(), CRAWLED_US - 1)) == bool(asks.crawled)
-    assert bool(_said(now, wanted, _view(since_us=SINCE_US + 1))) == bool(asks.crawled)
+    assert bool(_said(now, wanted, _view(), CRAWLED_US - 1)) == wants_crawl
+    assert bool(_said(now, wanted, _view(since_us=SINCE_US + 1))) == wants_crawl
 
 
 def test_only_a_crawl_that_is_missing_lasts_and_only_a_crawl_does_not_come_by_itself() -> None:
@@ -63,8 +64,10 @@ def test_only_a_crawl_that_is_missing_lasts_and_only_a_crawl_does_not_come_by_it
 
 def test_nobody_there_is_nobody_in_the_way() -> None:
     shadow = Mode(Stage.SHADOW, S)
-    assert objections(shadow, EPOCH, Mode(Stage.SINGLE, S), [], 0) == []
-    assert len(objections(shadow, EPOCH, Mode(Stage.ACTIVE, S), [], 0)) == 1
+    for wanted, lasting in ((Mode(Stage.SINGLE, S), False), (Mode(Stage.ACTIVE, S), True)):
+        [found] = objections(shadow, EPOCH, wanted, [], 0)
+        assert (found.passes, found.lasting) == (False, lasting)
+    assert objections(Mode(Stage.SINGLE, S), EPOCH, shadow, [], 0) == []
 
 
 @pytest.mark.parametrize(("now", "wanted"), STEPS, ids=str)

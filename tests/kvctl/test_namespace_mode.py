@@ -63,6 +63,7 @@ def test_a_step_tells_what_it_changes_and_is_taken(gateway: Gateway) -> None:
         "  Writes go to both homes.",
     ]
     assert "mode      shadow(s3)" in result.stdout
+    gateway.operations.crawled_us = 10**15
     again = gateway.kvctl("namespace", "mode", "articles", "shadow", "--yes")
     assert (again.exit_code, again.stderr) == (0, ""), "it is there already"
     back = gateway.json("namespace", "mode", "articles", "single", "--home", "s3", "--yes")
@@ -95,7 +96,7 @@ def test_what_lasts_is_not_forced(gateway: Gateway) -> None:
     for force in ((), ("--force",)):
         refused = gateway.kvctl("namespace", "mode", "articles", "active", "--yes", *force)
         assert refused.exit_code == 1
-        assert "no crawl has found kvsp equal" in refused.stderr
+        assert "no crawl has found both homes equal" in refused.stderr
 
 
 @pytest.mark.parametrize(

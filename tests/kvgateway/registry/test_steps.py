@@ -55,11 +55,13 @@ async def test_a_step_waits_until_every_gateway_has_seen_the_mode_before(homes: 
     one, two = await _two(homes)
     namespace = await one.create(SINGLE)
     assert "g2.0" not in said(await one.step(namespace, SHADOW)), "not even asked: epoch 0 is new"
+    one.crawled(namespace)
     report = await one.step(namespace, SINGLE)
     assert not report.stepped
     assert said(report) == "gateway g2.0 goes by epoch 0 of the mode, not by 1"
     assert all(objection.passes for objection in report.objections)
     await two.looks()
+    one.crawled(namespace)
     assert (await one.step(namespace, SINGLE)).stepped
 
 
@@ -78,7 +80,8 @@ async def test_a_gateway_that_is_gone_is_waited_for_until_nothing_can_come_of_it
     one, two = await _two(homes)
     namespace = await one.create(SINGLE)
     await one.step(namespace, SHADOW)
-    homes.clock.advance(GONE_US / 1e6)
+    one.crawled(namespace)
+    homes.clock.advance(GONE_US / 1e6 - 5.0)
     await one.looks()
     assert "g2.0" in said(await one.step(namespace, SINGLE))
     homes.clock.advance(1.0)
@@ -92,6 +95,7 @@ async def test_a_gateway_that_takes_its_leave_is_not_waited_for(homes: TwoHomes)
     await one.step(namespace, SHADOW)
     await two.presence.leave()
     assert not two.presence.stands()
+    one.crawled(namespace)
     assert (await one.step(namespace, SINGLE)).stepped
 
 
@@ -106,7 +110,7 @@ async def test_a_home_does_not_answer_before_a_crawl_has_passed_since_not_even_b
     for force in (False, True):
         report = await one.step(namespace, RAMP, force=force)
         assert not report.stepped
-        assert said(report) == "no crawl has found kvsp equal since all gateways go by shadow(s3)"
+        assert said(report).startswith("no crawl has found both homes equal since all gateways")
     one.crawled(namespace)
     assert (await one.step(namespace, RAMP)).stepped
 
@@ -146,10 +150,12 @@ async def test_writes_of_the_mode_before_are_waited_for(homes: TwoHomes) -> None
     await one.looks()
     assert (await one.step(namespace, SHADOW)).stepped
     await two.looks()
+    one.crawled(namespace)
     report = await one.step(namespace, SINGLE)
     assert said(report) == "gateway g2.0 has writes under way that began in the mode before"
     ended = True
     await two.looks()
+    one.crawled(namespace)
     assert (await one.step(namespace, SINGLE)).stepped
 
 
@@ -175,7 +181,10 @@ async def test_a_home_that_is_switched_off_is_not_asked(homes: TwoHomes) -> None
         await each.looks()
     assert (await one.step(namespace, SHADOW)).stepped
     await two.looks()
-    assert (await one.step(namespace, SINGLE)).stepped
+    report = await one.step(namespace, SINGLE)
+    assert [each.lasting for each in report.objections] == [False]
+    assert "no crawl has found both homes equal" in said(report), "nor can any"
+    assert (await one.step(namespace, SINGLE, force=True)).stepped
 
 
 async def test_of_two_steps_at_once_at_most_one_is_taken(homes: TwoHomes) -> None:
@@ -211,6 +220,9 @@ async def test_a_step_from_a_mode_that_is_not_in_force_any_more_is_not_taken(
 ) -> None:
     one, two = await _two(homes)
     namespace = await one.create(SHADOW)
+    for each in (one, two):
+        await each.looks()
+    one.crawled(namespace)
     await one.step(namespace, SINGLE)
     await two.looks()
     await two.step(namespace, SHADOW)
