@@ -16,7 +16,9 @@ from tandem.core.crawl_range import Range, next_splits
 from tandem.core.crawl_status import Crawled, RunRequest, Stop
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
+from tandem.runtime import logs
 
+_LOG = logs.get("crawler")
 _POLL_S = 1.0
 """How often a range is looked at that another crawler is at."""
 _RENEW_S = LEASE_US / 3_000_000
@@ -89,13 +91,20 @@ class NamespaceCrawls:
             await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
         return self._enter(task)
 
-    async def is_filling(self, namespace: str, home: Side) -> bool:
-        """Whether somebody has asked that this home be filled: the last crawl was for that."""
+    async def has_begun(self, namespace: str) -> bool:
+        """Whether there was a crawl since the namespace was kept in one home alone; False when that
+        cannot be known."""
         try:
-            plan = await self._plans.current(namespace)
+            return await self._plans.current(namespace) is not None
         except NoPlan:
             return False
-        return plan is not None and plan.rebuild is home
+
+    async def forget(self, namespace: str) -> None:
+        """The namespace is kept in one home alone: earlier crawls say nothing of it any more."""
+        try:
+            await self._plans.forget(namespace)
+        except NoPlan as error:
+            _LOG.warning("plan_not_forgotten", namespace=namespace, why=str(error))
 
     async def _begin(
         self, namespace: str, request: RunRequest | None, filled: Side | None

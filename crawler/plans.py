@@ -109,6 +109,12 @@ class Plans:
         await self._write(_plan_key(namespace), content, await self._read(_plan_key(namespace)))
         return await self.current(namespace) or mine
 
+    async def forget(self, namespace: str) -> None:
+        """Leaves no plan; the next crawl is the first again."""
+        read = await self._read(_plan_key(namespace))
+        if read.content:
+            await self._write(_plan_key(namespace), {}, read)
+
     async def lease(self, plan: Plan, number: int) -> Lease | None:
         """Who is at a range; None when nobody is."""
         return _lease_in(await self._read(_lease_key(plan, number)), plan)

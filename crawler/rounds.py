@@ -116,20 +116,22 @@ class Rounds:
 
     async def round(self) -> None:
         """One crawl of every namespace, the registry first; what somebody asks for comes between
-        two of them. A home that is brought in is filled when somebody says so, and kept full."""
+        two of them. A home that is brought in is filled once somebody says so, then kept full."""
         if why := await self._objection():
             self._board.doing = f"waiting: {why}"
             _LOG.warning("round_skipped", why=why)
             return
         trouble = await self._gateways.trouble()
         found = await registered(self._homes, self._rule.deadline_s)
+        for namespace in found.alone:
+            await self._crawls.forget(namespace)
         for namespace in trouble.order([SYSTEM_NAMESPACE, *found.in_both]):
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
             filled = found.filled.get(namespace)
             try:
-                if filled is None or await self._crawls.is_filling(namespace, filled):
+                if filled is None or await self._crawls.has_begun(namespace):
                     await self._crawl(namespace, filled, None, trouble)
             except Exception as error:
                 self.counters.errors += 1

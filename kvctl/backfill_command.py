@@ -16,6 +16,7 @@ from kvctl.output import counted, print_json, print_line, size
 from kvctl.rebuild.evidence import Lacks, check_seen, lacks, seen
 from tandem.client import Client
 from tandem.core.crawl_status import RunRequest
+from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.mode import Mode, Stage
 from tandem.core.mode_step import ModeReport
 from tandem.core.reply import Side
@@ -100,6 +101,7 @@ async def _seen_everywhere(client: Client, report: ModeReport, wait_s: float) ->
         epoch = seen.namespace.settings.mode_epoch
         late = [one.id for one in seen.workers if one.epoch != epoch or not one.since_us]
         if not late:
+            await asyncio.sleep(_until_counted_s(seen))
             return
         if loop.time() >= until_s:
             raise Ended(
@@ -107,6 +109,14 @@ async def _seen_everywhere(client: Client, report: ModeReport, wait_s: float) ->
                 f"nothing was copied: not every gateway goes by the mode yet: {', '.join(late)}",
             )
         await asyncio.sleep(_POLL_S)
+
+
+def _until_counted_s(report: ModeReport) -> float:
+    """How long until a crawl that begins counts whatever the clocks of the homes say."""
+    since_us = max((view.since_us for view in report.workers), default=0)
+    looked_us = max((view.looked_us for view in report.workers), default=0)
+    left_us = since_us + 2 * WHOLE_SECOND_CLOCK_SKEW_MAX_US - looked_us
+    return max(0, left_us) / 1_000_000
 
 
 def _filled(asked: Asked, request: RunRequest, side: Side, expected: int | None) -> _Filled:

@@ -272,14 +272,16 @@ def test_what_a_home_lacks_that_is_brought_in_is_copied_whoever_asks(
     async def main() -> None:
         world = await lost(side)
         crawls = world.crawler(tmp_path / "book", rule=FEW)
-        assert not await crawls.is_filling(NAMESPACE, side)
+        assert not await crawls.has_begun(NAMESPACE)
         assert (await crawls.crawl(NAMESPACE, filled=side.other)).stopped
-        assert not await crawls.is_filling(NAMESPACE, side)
         assert (await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE), filled=side)).equal
         assert world.equal()
-        assert await crawls.is_filling(NAMESPACE, side)
-        world.kvsp.fails = lambda: True
-        assert not await crawls.is_filling(NAMESPACE, side)
+        assert await crawls.has_begun(NAMESPACE)
+        for fails in (True, False):
+            world.kvsp.fails = lambda fails=fails: fails  # type: ignore[misc]
+            await crawls.forget(NAMESPACE)
+            assert not await crawls.has_begun(NAMESPACE)
+        assert (await crawls.crawl(NAMESPACE)).number == 1
 
     run(main())
 

@@ -66,6 +66,7 @@ class World:
     def __init__(self) -> None:
         self.pair = Pair(VirtualClock(current()))
         self.gateways = NearGateways()
+        self.written = 0
         self.book = Book(Path(":memory:"))
         self.board = Board(self.book, Numbers())
         self.rounds = self.rounds_for(self.gateways)
@@ -94,7 +95,8 @@ class World:
     async def namespace(self, namespace: str, *sides: Side, mode: Mode = ACTIVE) -> None:
         title, settings = f"title of {namespace[0]}", Settings(mode=mode)
         value = encode_namespace(Namespace(namespace, title, settings, created_at_s=1))
-        at = Version.at(EPOCH_US + (mode != ACTIVE))
+        self.written += 1
+        at = Version.at(EPOCH_US + self.written)
         await self.hold(_record_key(namespace), seal(at, value), *sides)
 
 
@@ -372,6 +374,21 @@ async def test_a_home_that_is_brought_in_is_filled_when_asked_for_and_then_kept_
     await world.rounds.round()
     for reply in [*(await world.pair.held(key)).values(), *(await world.pair.held(late)).values()]:
         assert isinstance(reply, Found)
+
+
+@in_a_world
+async def test_what_was_kept_in_one_home_meanwhile_is_filled_when_asked_for_again(
+    world: World,
+) -> None:
+    await world.rounds.round()
+    await world.namespace(A, mode=Mode(Stage.SHADOW, Side.S3))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B] * 2, "it is left: rounds go on"
+    await world.namespace(A, mode=Mode(Stage.SINGLE, Side.S3))
+    await world.rounds.round()
+    await world.namespace(A, mode=Mode(Stage.SHADOW, Side.S3))
+    await world.rounds.round()
+    assert world.gateways.equal()[6:] == [SYSTEM_NAMESPACE, B] * 2
 
 
 def _raise() -> Failed:

@@ -15,7 +15,7 @@ from tandem.core.mode import Mode, Stage
 from tandem.core.reply import Found, Side
 from tandem.core.version import Version
 from tests.e2e.buckets import new_bucket
-from tests.e2e.deployment import Deployment, deployed
+from tests.e2e.deployment import Deployment, deployed, until_true
 from tests.e2e.history import Event, History, Kind, Mix, Outcome, more, under_load, violations
 from tests.servers.rgw import Rgw
 
@@ -101,6 +101,13 @@ async def _brought_in(deployment: Deployment, side: Side, *, copied: int) -> Non
 async def _left_to(deployment: Deployment, side: Side) -> None:
     """From both homes to one alone."""
     await _step(deployment, "shadow", "--home", side.value)
+    async with deployment.client() as client:
+
+        async def may_leave() -> bool:
+            wanted = Mode(Stage.SINGLE, side)
+            return not (await client.namespaces.mode("n", wanted)).objections
+
+        await until_true(may_leave, "a crawl finds both homes equal", 90.0)
     await _step(deployment, "single")
 
 

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from kvctl.backfill_command import _until_counted_s
 from tandem.core.crawl_status import Crawled, RunRequest
 from tandem.core.mode import Mode, Stage
-from tandem.core.mode_step import WorkerView
+from tandem.core.mode_step import ModeReport, WorkerView
+from tandem.core.namespace import Namespace
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tests.crawler.served import BEGAN_US, crawled
@@ -15,7 +17,7 @@ from tests.kvctl.crawled import CrawledGateway
 from tests.kvctl.test_rebuild import Scripted, lacking, script
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 
-READY = WorkerView("g1.0", 1_000_000, 0, 1)
+READY = WorkerView("g1.0", 9_000_000, 0, 1)
 QUICK = ("--wait", "600ms")
 EQUAL = crawled(NAMESPACE, tally=Tally(equal=49))
 
@@ -115,11 +117,23 @@ def test_no_crawl_begins_before_every_gateway_writes_to_both_homes(
     assert runs.requests == []
 
 
+@pytest.mark.parametrize(
+    ("since_us", "looked_us", "waits_s"),
+    [(1_000_000, 9_000_000, 0.0), (1_000_000, 1_000_000, 3.0), (2_000_000, 4_000_000, 1.0)],
+)
+def test_a_crawl_begins_when_it_counts_whatever_the_homes_clocks_say(
+    since_us: int, looked_us: int, waits_s: float
+) -> None:
+    views = (replace(READY, since_us=since_us, looked_us=looked_us), replace(READY, since_us=1))
+    views = (views[0], replace(views[1], looked_us=looked_us - 1))
+    assert _until_counted_s(ModeReport(Namespace(NAMESPACE, "n"), (), views)) == waits_s
+
+
 def test_what_a_crawl_does_not_take_away_is_told_after_a_few(store: CrawledGateway) -> None:
     runs = script(store, lacking(Side.KVSP, 4))
     result = store.kvctl("backfill", "articles")
     assert result.exit_code == 1
-    assert "kvsp must not answer yet:\n  no crawl has found kvsp equal" in result.stderr
+    assert "kvsp must not answer yet:\n  no crawl has found both" in result.stderr
     assert len(runs.requests) == 5, "a bound holds"
 
 
