@@ -164,18 +164,7 @@ async def build_data_path(
         mode_of=view.mode_of,
         bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
     )
-    presence = Presence(
-        process=f"{post.gateway_id.hex()}.{post.slot}",
-        homes=guards,
-        machine=machine,
-        time=time,
-        clock=clock,
-        registry=registry,
-        courses=Courses(registry.book, writer, reader),
-        inbox=inbox,
-        queue=queue,
-        marks=trust,
-    )
+    presence = _presence(post, guards, stores, time, clock, registry, writer, reader, inbox, trust)
     lister = _lister(guards, machine, reader, time, view, settings)
     repair = RepairWorker(
         homes=guards,
@@ -197,6 +186,32 @@ async def build_data_path(
         stores.switches, trust, inbox, writer, reader, repair, registry, presence, tokens, keeper,
         lookups, gateway,
     )  # fmt: skip
+
+
+def _presence(
+    post: Post,
+    guards: Mapping[Side, GuardedHome],
+    stores: _Stores,
+    time: HomeTime,
+    clock: Clock,
+    registry: Registry,
+    writer: Writer,
+    reader: Reader,
+    inbox: RepairInbox,
+    trust: Trust,
+) -> Presence:
+    return Presence(
+        process=f"{post.gateway_id.hex()}.{post.slot}",
+        homes=guards,
+        machine=stores.machine,
+        time=time,
+        clock=clock,
+        registry=registry,
+        courses=Courses(registry.book, writer, reader.comparisons),
+        inbox=inbox,
+        queue=stores.queue,
+        marks=trust,
+    )
 
 
 def _lister(

@@ -7,7 +7,7 @@ last write that began before it another; the next step may rest on the second on
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.comparing import Comparisons
 from kvgateway.data_path.writes import Writer
 from kvgateway.registry.namespace_book import NamespaceBook
 from tandem.core.registration import MODES_MAX, SeenMode
@@ -26,10 +26,10 @@ class _Course:
 class Courses:
     """Follows the steps of all namespaces."""
 
-    def __init__(self, book: NamespaceBook, writer: Writer, reader: Reader) -> None:
+    def __init__(self, book: NamespaceBook, writer: Writer, comparisons: Comparisons) -> None:
         self._book = book
         self._writer = writer
-        self._reader = reader
+        self._comparisons = comparisons
         self._courses: dict[str, _Course] = {}
 
     def seen(self, now_us: int) -> Mapping[str, SeenMode]:
@@ -45,10 +45,8 @@ class Courses:
         course = self._courses.get(namespace)
         if course is None or course.epoch != epoch:
             course = self._courses[namespace] = _Course(epoch, self._writer.begun(namespace))
-            self._reader.tallies.pop(namespace, None)
+            self._comparisons.begin(namespace)
         if not course.since_us and course.ended():
             course.since_us = now_us
-        tally = self._reader.tallies.get(namespace)
-        if tally is None:
-            return SeenMode(epoch, course.since_us)
+        tally = self._comparisons.tally_of(namespace)
         return SeenMode(epoch, course.since_us, tally.compared, tally.different)

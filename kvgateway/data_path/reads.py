@@ -12,7 +12,8 @@ from functools import partial
 from itertools import repeat
 from typing import Protocol
 
-from kvgateway.data_path.inbox import SETTLE_US, RepairInbox
+from kvgateway.data_path.comparing import Comparisons, difference
+from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.lifetime import fresh
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
@@ -23,7 +24,7 @@ from tandem.core.mode import ACTIVE, Mode
 from tandem.core.race import Answer, GiveUp, ReadRace
 from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+from tandem.core.reply import Failed, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable
@@ -59,14 +60,6 @@ class ReadCounters:
     """Reads that had to ask the second home after the first."""
     sampled: int = 0
     """Reads that asked both homes only because they were drawn by lot."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What reads of a namespace saw in both homes of which not both may answer."""
-
-    compared: int = 0
-    different: int = 0
 
 
 class Trust(Protocol):
@@ -172,8 +165,8 @@ class Reader:
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
         self.counters = ReadCounters()
-        self.tallies: dict[str, Tally] = {}
-        """By namespace; of those in a mode where not both homes answer for every key."""
+        self.comparisons = Comparisons(time)
+        """Of namespaces of which not both homes answer for every key."""
 
     @property
     def under_way(self) -> int:
@@ -332,29 +325,17 @@ class Reader:
     def compared(self, flight: _Flight, race: ReadRace) -> None:
         """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
         self._racing -= 1
-        if not flight.mode.whole and race.complete() and race.over_both():
-            self._note(flight, race)
+        if not flight.mode.whole:
+            self.comparisons.note(flight.key.namespace, flight.wanted, race)
         if not race.needs_repair():
             return
         self.counters.drift += 1
         self.counters.corrupt += race.corrupt()
-        newest, missing = _difference(flight.wanted, race)
+        newest, missing = difference(flight.wanted, race)
         if isinstance(newest, Record):
             self._machine.fill(flight.key, newest, flight.began_us, self._time.reckoned_us())
         version = newest.version if isinstance(newest, Record) else newest
         self._inbox.add(RepairTask(flight.key, version, missing))
-
-    def _note(self, flight: _Flight, race: ReadRace) -> None:
-        """Counts what a home that does not answer alone would have said; a write that is just on
-        its way is no difference."""
-        tally = self.tallies.setdefault(flight.key.namespace, Tally())
-        if any(isinstance(race.reply_of(side), Failed) for side in Side):
-            return
-        newest, _ = _difference(flight.wanted, race)
-        version = newest.version if isinstance(newest, Record) else newest
-        settled = self._time.reckoned_us() - version.time_us > SETTLE_US
-        tally.compared += 1
-        tally.different += settled and race.needs_repair()
 
 
 def result_of(
@@ -381,24 +362,3 @@ def _misses_all(flight: _Flight) -> bool:
 
 def _newer(known: Known, record: Record | None) -> bool:
     return record is None or known.version > record.version
-
-
-def _difference(wanted: Version, race: ReadRace) -> tuple[Record | Version, tuple[Side, ...]]:
-    """The newest record (or its version alone) that the replies show, and who lacks it."""
-    newest: Record | Version = wanted
-    version = wanted
-    held: dict[Side, Version] = {}
-    for side in Side:
-        match race.reply_of(side):
-            case Found(record):
-                held[side] = record.version
-                if record.version >= version:
-                    newest, version = record, record.version
-            case Glimpsed(seen):
-                held[side] = seen
-                if seen > version:
-                    newest, version = seen, seen
-            case Missing() | Failed() | None:
-                pass
-    behind = tuple(side for side in Side if held.get(side, NO_VERSION) < version)
-    return newest, behind or tuple(Side)

@@ -209,6 +209,10 @@ def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.
         "tandem_quota_memory_emptied", "times that the memory of quotas was full",
         lambda: path.quota_memory.emptied,
     )  # fmt: skip
+    metrics.gauge(
+        "tandem_registered", "1 while this process may go by the modes that it has seen",
+        lambda: float(path.presence.stands()),
+    )  # fmt: skip
     path.keeper.show_queue(metrics)
 
 

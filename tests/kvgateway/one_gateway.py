@@ -43,6 +43,8 @@ class FaultyHome:
         self.scan_deadlines_s: list[float] = []
         self.held: asyncio.Event | None = None
         """While set and not signalled, scans hang."""
+        self.puts_held: asyncio.Event | None = None
+        """While set and not signalled, writes hang."""
 
     @property
     def side(self) -> Side:
@@ -66,7 +68,13 @@ class FaultyHome:
     ) -> Awaitable[WriteReply]:
         if self._fails():
             return _done(DOWN)
+        if self.puts_held is not None:
+            return asyncio.ensure_future(self._put_later(self.puts_held, key, record))
         return self.memory.put_if_newer(key, record, deadline_s, heal)
+
+    async def _put_later(self, when: asyncio.Event, key: Key, record: Record) -> WriteReply:
+        await when.wait()
+        return await self.memory.put_if_newer(key, record, 1.0)
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         one_by_one(self.put_if_newer, puts, deadline_s, replied)

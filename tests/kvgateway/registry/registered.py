@@ -41,7 +41,7 @@ class Registered(Administration):
         }
         for guard in self.guards.values():
             guard.barred = ""
-        self.courses = Courses(self.registry.book, gateway.writer, gateway.reader)
+        self.courses = Courses(self.registry.book, gateway.writer, gateway.reader.comparisons)
         self.presence = Presence(
             process=f"g{number}.0", homes=self.guards, machine=gateway.machine, time=gateway.time,
             clock=homes.clock, registry=self.registry, courses=self.courses, inbox=gateway.inbox,

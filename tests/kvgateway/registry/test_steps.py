@@ -143,8 +143,11 @@ async def test_repairs_that_wait_are_waited_for(homes: TwoHomes) -> None:
 async def test_writes_of_the_mode_before_are_waited_for(homes: TwoHomes) -> None:
     one, two = await _two(homes)
     namespace = await one.create(BOTH)
-    two.courses._writer.begun = lambda _: lambda: ended  # type: ignore[method-assign]
-    ended = False
+    homes.s3.puts_held = asyncio.Event()
+    [answer] = two.gateway.writer.write([Put(Key(namespace.id, "a"), b"v")])
+    assert isinstance(answer, asyncio.Future)
+    await answer
+    held, homes.s3.puts_held = homes.s3.puts_held, None
     await two.looks()
     one.crawled(namespace)
     await one.looks()
@@ -153,7 +156,8 @@ async def test_writes_of_the_mode_before_are_waited_for(homes: TwoHomes) -> None
     one.crawled(namespace)
     report = await one.step(namespace, SINGLE)
     assert said(report) == "gateway g2.0 has writes under way that began in the mode before"
-    ended = True
+    held.set()
+    await two.gateway.writer.drained()
     await two.looks()
     one.crawled(namespace)
     assert (await one.step(namespace, SINGLE)).stepped
