@@ -278,7 +278,7 @@ def test_what_a_home_lacks_that_is_brought_in_is_copied_whoever_asks(
         assert world.equal()
         assert await crawls.has_begun(NAMESPACE)
         for fails in (True, False):
-            world.kvsp.fails = lambda fails=fails: fails  # type: ignore[misc]
+            world.kvsp.fails = lambda fails=fails: fails
             await crawls.forget(NAMESPACE)
             assert not await crawls.has_begun(NAMESPACE)
         assert (await crawls.crawl(NAMESPACE)).number == 1

@@ -136,7 +136,7 @@ async def test_resume_with_accept_allows_each_breaker_what_it_named_and_no_more(
 async def test_a_run_is_handed_to_the_rounds_and_its_outcome_is_shown(
     served: Served, crawler: CrawlerClient, rebuild: Side | None
 ) -> None:
-    request = RunRequest(A, deep_parts=3, dry_run=True, rebuild=rebuild)
+    request = RunRequest(A, 3, True, rebuild, 250)
     run_id = await crawler.run(request)
     [waiting] = (await crawler.status()).runs
     assert (waiting.id, waiting.request, waiting.ended) == (run_id, request, False)
