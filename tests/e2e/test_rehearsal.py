@@ -19,7 +19,7 @@ from tests.e2e.deployment import Deployment, deployed, until_true
 from tests.e2e.history import Event, History, Kind, Mix, Outcome, more, under_load, violations
 from tests.servers.rgw import Rgw
 
-pytestmark = pytest.mark.timeout(400)  # twenty thousand keys through a small S3 server, twice
+pytestmark = pytest.mark.timeout(900)  # twenty thousand keys through a small S3 server, twice
 
 _KEYS = 20_000
 _BATCH = 1_000
