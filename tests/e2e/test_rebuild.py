@@ -24,9 +24,10 @@ from tests.servers.rgw import Rgw
 
 pytestmark = pytest.mark.timeout(300)  # kvctl and a crawler of thousands of keys on a busy machine
 
-_KEYS = 1500
+_KEYS = 1300
+_BATCH = 650
 _GONE = range(0, _KEYS, 5)
-_LOAD = Mix(keys=200, clients=1, tasks=3, pause_s=0.02, large=0.0)
+_LOAD = Mix(keys=150, clients=1, tasks=3, pause_s=0.02, large=0.0)
 _EXPIRED = [f"expired/{number:02}" for number in range(20)]
 
 
@@ -52,10 +53,10 @@ async def test_a_home_that_is_wiped_while_serving_is_filled_again(
         on_rgw.crawler.start()
         await _wipe(on_rgw, side)
         await until_true(lambda: _knows(on_rgw, side), "the gateway knows what it lacks", 20.0)
-        await more(history, 200)
+        await more(history, 100)
         status, told = await on_rgw.kvctl("backend", "rebuild", side.value, "--yes", "--json")
         assert status == 0, told
-        await more(history, 200)
+        await more(history, 100)
     assert not history.errors()
     done = json.loads(told)
     assert done["trusted"]
@@ -69,8 +70,10 @@ async def test_a_home_that_is_wiped_while_serving_is_filled_again(
 async def _fill(deployment: Deployment, history: History) -> None:
     """Thousands of keys, some of them deleted, all in the history."""
     async with deployment.client("n") as client:
-        for start in range(0, _KEYS, 500):
-            values = {_name(number): b"first %d" % number for number in range(start, start + 500)}
+        for start in range(0, _KEYS, _BATCH):
+            values = {
+                _name(number): b"first %d" % number for number in range(start, start + _BATCH)
+            }
             events = {key: history.begin(-1, Kind.PUT, key, value) for key, value in values.items()}
             for key, version in (await client.put_many(values)).items():
                 assert isinstance(version, Version)
