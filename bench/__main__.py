@@ -2,14 +2,15 @@
 
     make bench
 
-`bench.s3_clients`, by which the S3 client was chosen, is run by hand; so is `bench.memory` for
-longer than half a minute. `bench.workers` needs what `make servers` installs.
+`bench.s3_clients`, by which the S3 client was chosen, is run by hand; so are `bench.memory` for
+longer than half a minute, and the last part of `bench.http` alone, `bench.http_large`.
+`bench.workers` needs what `make servers` installs.
 """
 
 import subprocess
 import sys
 
-PARTS = ("rates", "client_rate", "kvsp_reads", "http", "workers", "outages", "memory")
+PARTS = ("rates", "client_rate", "kvsp_reads", "http", "workers", "outages", "crawl", "memory")
 
 
 def main() -> int:

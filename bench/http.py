@@ -7,25 +7,20 @@ client, which sends what workerd sends, once without a credential and once with 
 namespace. Uncached hits are asked of a gateway that has just been started, each key once.
 """
 
-import asyncio
-import os
 import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from pathlib import Path
 from typing import NamedTuple
 
 import uvloop
 
 from bench.bare_http import BareServer, bare_server
-from bench.http_client import HttpClient
-from bench.http_load import answers, connected, whole_answer
+from bench.http_client import HttpClient, http_port, request_for
+from bench.http_large import large
+from bench.http_load import answers
 from bench.load import cpu_s, measured, on_last_core, paced
 from bench.report import Report
 from bench.system import TITLE, VALUE, filled, running
 from tandem.core.access import Permission
-from tandem.core.limits import MIB
 from tests.e2e.deployment import Deployment
 
 CONNECTIONS = 32
@@ -37,20 +32,6 @@ SHARE_TARGET = 0.6
 UNCACHED_KEYS = 40_000
 WARM_S, SATURATION_S, HALF_S = 1.0, 1.5, 4.0
 P99_TARGET_MS = 5.0
-
-LARGE_BYTES = 25 * MIB
-LARGE_ROUNDS = 8
-LARGE_TARGET = 300
-COPIES_TARGET = 2
-
-
-def request_for(namespace: str, key: str, token: str = "", method: str = "GET") -> bytes:
-    """A request as workerd sends it."""
-    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-    return (
-        f"{method} /{key}?urlencoded=true HTTP/1.1\r\nHost: kv\r\n"
-        f"CF-KV-Namespace-ID: {namespace}\r\n{authorization}"
-    ).encode()
 
 
 class Round(NamedTuple):
@@ -77,7 +58,7 @@ async def cached(report: Report, deployment: Deployment, bare: BareServer) -> No
         plain, with_token = (
             request_for(namespace, "key-%d", token) + b"\r\n" for token in ("", made.text)
         )
-        gateway = _port(deployment), deployment.workers()[0]
+        gateway = http_port(deployment), deployment.workers()[0]
         asked = {
             "bare server": ((bare.port, bare.pid), with_token),
             "gateway, open door": (gateway, plain),
@@ -120,7 +101,7 @@ async def uncached(report: Report, deployment: Deployment) -> None:
     await deployment.restart_gateway()
     numbers = count()
 
-    async with HttpClient(_port(deployment), CONNECTIONS) as client:
+    async with HttpClient(http_port(deployment), CONNECTIONS) as client:
 
         async def get(_: int) -> None:
             number = next(numbers)
@@ -138,65 +119,6 @@ async def uncached(report: Report, deployment: Deployment) -> None:
         f" p50 {half.ms(0.5):.2f} ms, p99 {half.ms(0.99):.2f} ms (target {P99_TARGET_MS:.0f} ms)"
     )
     report.line()
-
-
-async def large(report: Report, deployment: Deployment) -> None:
-    """Part three: a value of 25 MiB, written and read one request at a time."""
-    async with deployment.client(TITLE) as kv:
-        namespace = (await kv.namespaces.get(TITLE)).id
-    (worker,) = deployment.workers()
-    for method, read in (("PUT", False), ("GET", True)):
-        await deployment.settled()
-        head = request_for(namespace, "large", method=method)
-        body = b"" if read else os.urandom(LARGE_BYTES)
-        sent = head + (b"\r\n" if read else b"Content-Length: %d\r\n\r\n" % LARGE_BYTES)
-        call = _large_call(_port(deployment), sent, body)
-        elapsed, grown = await asyncio.to_thread(_watched, worker, call)
-        speed = LARGE_BYTES / 1e6 / statistics.median(elapsed)
-        report.line(
-            f"25 MiB {method}: {speed:.0f} MB/s, median of {LARGE_ROUNDS} (best"
-            f" {LARGE_BYTES / 1e6 / min(elapsed):.0f}; target {LARGE_TARGET}); the worker's peak"
-            f" {grown / LARGE_BYTES:.1f} copies above idle (target {COPIES_TARGET})"
-        )
-
-
-def _large_call(port: int, head: bytes, body: bytes) -> Callable[[], None]:
-    connection = connected(port)
-    buffer = bytearray(MIB)
-
-    def call() -> None:
-        connection.sendall(head)
-        connection.sendall(body)
-        whole_answer(connection, buffer)
-
-    return call
-
-
-def _watched(pid: int, call: Callable[[], None]) -> tuple[Sequence[float], float]:
-    """How long each call took, and the greatest growth of a process while one ran."""
-    elapsed, grown = [], []
-    for _ in range(LARGE_ROUNDS):
-        idle = _memory(pid)["RssAnon"]
-        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak starts from here
-        start_s = time.perf_counter()
-        call()
-        elapsed.append(time.perf_counter() - start_s)
-        time.sleep(1.0)  # the slower leg runs on
-        grown.append(
-            _memory(pid)["VmHWM"] - _memory(pid)["RssFile"] - _memory(pid)["RssShmem"] - idle
-        )
-    return elapsed, max(grown)
-
-
-def _memory(pid: int) -> Mapping[str, int]:
-    """The memory of a process, in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    fields = (line.split() for line in lines)
-    return {words[0][:-1]: int(words[1]) * 1024 for words in fields if words[-1] == "kB"}
-
-
-def _port(deployment: Deployment) -> int:
-    return int(deployment.http.rpartition(":")[2])
 
 
 async def run() -> None:

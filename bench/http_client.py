@@ -5,7 +5,23 @@ import re
 from types import TracebackType
 from typing import Self, cast
 
+from tests.e2e.deployment import Deployment
+
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n", re.IGNORECASE)
+
+
+def request_for(namespace: str, key: str, token: str = "", method: str = "GET") -> bytes:
+    """A request as workerd sends it."""
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    return (
+        f"{method} /{key}?urlencoded=true HTTP/1.1\r\nHost: kv\r\n"
+        f"CF-KV-Namespace-ID: {namespace}\r\n{authorization}"
+    ).encode()
+
+
+def http_port(deployment: Deployment) -> int:
+    """Where its gateway serves HTTP."""
+    return int(deployment.http.rpartition(":")[2])
 
 
 class HttpClient:

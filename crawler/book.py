@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crawler.report import Checkpoint
-from tandem.core.crawl_status import Crawled, Stop
+from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
 
@@ -28,6 +28,7 @@ create table if not exists crawl (
     withheld text not null,
     primary key (namespace, began_us, plan)
 ) without rowid;
+create index if not exists crawl_by_time on crawl (began_us, namespace, plan);
 create table if not exists stop (
     namespace text primary key, at_us integer not null, changes integer not null,
     why text not null, accepted integer not null
@@ -36,6 +37,7 @@ create table if not exists ended (namespace text primary key, at_us integer not 
 create table if not exists word (name text primary key, value text not null) without rowid;
 """
 CRAWLS_OF_NAMESPACE_MAX: Final = 2_000
+_NEVER_US: Final = 2**63 - 1
 _DAY_US: Final = 86_400 * 1_000_000
 
 
@@ -105,19 +107,22 @@ class Book:
                 (crawled.namespace, crawled.began_us - self._history_us, CRAWLS_OF_NAMESPACE_MAX),
             )
 
-    def history(self, namespace: str = "", since_us: int = 0, limit: int = 1000) -> list[Crawled]:
-        """The last crawls, the newest first; of all namespaces for ""."""
+    def history(self, page: HistoryPage) -> list[Crawled]:
+        """The last crawls, the newest first."""
+        after = page.after or Place(_NEVER_US, "", "")
         rows = self._db.execute(
-            "select * from crawl where (?1 = '' or namespace = ?1) and began_us >= ?2"
-            " order by began_us desc, namespace limit ?3",
-            (namespace, since_us, limit),
+            "select * from crawl where (?1 = '' or namespace = ?1) and began_us between ?2 and ?3"
+            " and (began_us < ?3 or (namespace, plan) > (?4, ?5))"
+            " order by began_us desc, namespace, plan limit ?6",
+            (page.namespace, page.since_us, *after, page.limit),
         )
         return [_crawled(row) for row in rows]
 
     def latest(self) -> list[Crawled]:
         """The last crawl of each namespace."""
         rows = self._db.execute("select namespace, max(began_us) from crawl group by namespace")
-        return [self.history(namespace, began_us, 1)[0] for namespace, began_us in rows.fetchall()]
+        pages = [HistoryPage(namespace, began_us, 1) for namespace, began_us in rows.fetchall()]
+        return [self.history(page)[0] for page in pages]
 
     def stop(self, stop: Stop) -> None:
         """A breaker has opened, and stays so until a person says otherwise."""

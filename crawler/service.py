@@ -7,22 +7,20 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from crawler.board import Board
 from crawler.book import Book
 from crawler.pace import Pace
 from tandem.core.crawl_status import CrawlerStatus
-from tandem.errors import ConfigurationError, TandemError, Unauthenticated
+from tandem.errors import TandemError, Unauthenticated
 from tandem.runtime import logs
+from tandem.runtime.rpc_health import RpcHealth, listen
 from tandem.wire import crawler_codec as codec
 from tandem.wire.status import call_status
 from tandem.wire.v1 import crawler_pb2 as pb
 from tandem.wire.v1 import crawler_pb2_grpc as rpc
 
 _LOG = logs.get("crawler")
-_SERVICE: Final = "tandem.v1.Crawler"
 _CALLS_MAX: Final = 100
 _OPTIONS: Final = (("grpc.so_reuseport", 0),)
 _BEARER: Final = "Bearer "
@@ -133,32 +131,26 @@ class CrawlerService(rpc.CrawlerServicer):
         self, request: pb.DriftReportRequest, _context: _Context
     ) -> pb.DriftReportReply:
         """See crawler.proto."""
-        crawls = self._book.history(*codec.report_limits_of(request))
-        return pb.DriftReportReply(crawls=[codec.crawled_message(one) for one in crawls])
+        page = codec.history_page_of(request)
+        return codec.report_reply(self._book.history(page), page.limit)
 
 
 class CrawlerServer:
     """Serves one crawler from `start` to `stop`."""
 
     def __init__(self, service: CrawlerService) -> None:
-        self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_CALLS_MAX)
         rpc.add_CrawlerServicer_to_server(service, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        self._health = RpcHealth(self._server, ["tandem.v1.Crawler"])
 
     async def start(self, address: str) -> int:
         """Listens and returns the port; ConfigurationError when the address is taken."""
-        try:
-            port = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise ConfigurationError([f"cannot listen on {address}: {error}"]) from error
+        port = listen(self._server, address)
         await self._server.start()
-        for service in ("", _SERVICE):
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        return int(port)
+        await self._health.set_ready(True)
+        return port
 
     async def stop(self, grace_s: float) -> None:
         """Ends within `grace_s`."""
+        await self._health.stopping()
         await self._server.stop(grace_s)

@@ -46,6 +46,7 @@ GATEWAYS_HELP: Final = (
 )
 JSON_HELP: Final = "Print JSON: one object, or one object a line."
 
+_RUNNER: Final = "kvctl.runner"
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -102,7 +103,7 @@ class Asked:
             return await work()
 
         try:
-            return asyncio.run(completed())
+            return _runner().run(completed())
         except KeyboardInterrupt:
             raise click.exceptions.Exit(int(Ending.INTERRUPTED)) from None
 
@@ -164,9 +165,19 @@ class Asked:
         )
 
 
+def _runner() -> asyncio.Runner:
+    """The one loop of a command, however often it asks: gRPC's poller outlives a loop, and would
+    wake up for it in the next one."""
+    context = click.get_current_context()
+    if _RUNNER not in context.meta:
+        context.meta[_RUNNER] = context.find_root().with_resource(asyncio.Runner())
+    runner: asyncio.Runner = context.meta[_RUNNER]
+    return runner
+
+
 def _without_poller(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """gRPC's poller of an earlier loop may wake up in a later one and find nothing to read; a
-    command that asks twice has two loops."""
+    """Where several commands run in one process, each has a loop, and gRPC's poller of an earlier
+    one may wake up and find nothing to read."""
     if not isinstance(context.get("exception"), BlockingIOError):
         loop.default_exception_handler(context)
 

@@ -125,7 +125,7 @@ def shown_name(namespace: str, known: dict[str, str]) -> str:
     return known.get(namespace, namespace)
 
 
-def verdict_status(crawls: list[Crawled]) -> Ending:
+def verdict_status(crawls: Sequence[Crawled]) -> Ending:
     """How a command ends that has shown crawls."""
     if any(crawled.stopped for crawled in crawls):
         return Ending.BREAKER

@@ -1,6 +1,6 @@
 """`kvctl drift`: one crawl now, what crawls have found, and the crawler at work."""
 
-import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import click
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from kvctl import drift_page
 from kvctl.asking import Asked, form
-from kvctl.crawl import status_text
+from kvctl.crawl import status_document, status_text
 from kvctl.crawl_runs import ended_run
 from kvctl.crawler_asking import (
     ask_crawler,
@@ -26,6 +26,9 @@ from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 from tandem.runtime.settings import DURATION_S
 
+_EVERY_MIN_S = 0.1
+_SHOWN_MAX = 10_000
+"""So many crawls one report holds."""
 _DAY_US = 86_400 * 1_000_000
 
 
@@ -80,9 +83,9 @@ def report_command(
     """
     since_us = max(0, asked.clock.now_us() - int(days * _DAY_US))
     wanted = namespace_id(asked, namespace)
-    crawls = [
-        *ask_crawler(asked, lambda crawler: crawler.report(wanted, since_us=since_us, limit=10_000))
-    ]
+    crawls = ask_crawler(asked, lambda c: c.report(wanted, since_us=since_us, limit=_SHOWN_MAX))
+    if len(crawls) == _SHOWN_MAX:
+        print_line(f"kvctl: only the last {_SHOWN_MAX} crawls; --days or -n narrow it", error=True)
     names = titles(asked)
     if html is not None:
         _write(html, drift_page.page(crawls, names, asked.clock.now_us()))
@@ -106,14 +109,14 @@ def _write(file: Path, page: str) -> None:
     print_line(f"wrote {file}")
 
 
-def _latest(crawls: list[Crawled]) -> list[Crawled]:
+def _latest(crawls: Sequence[Crawled]) -> list[Crawled]:
     latest: dict[str, Crawled] = {}
     for crawled in crawls:
         latest.setdefault(crawled.namespace, crawled)
     return [latest[namespace] for namespace in sorted(latest)]
 
 
-def _show(asked: Asked, crawls: list[Crawled]) -> None:
+def _show(asked: Asked, crawls: Sequence[Crawled]) -> None:
     names = titles(asked)
     if asked.as_json:
         for crawled in crawls:
@@ -129,21 +132,41 @@ def _show(asked: Asked, crawls: list[Crawled]) -> None:
 )  # fmt: skip
 @asks_crawler
 def watch_command(asked: Asked, every_s: float) -> None:
-    """Show the crawler at work and what it finds, until Ctrl-C."""
+    """Show the crawler at work and what it finds, until Ctrl-C; with --json, a status a line."""
+    if every_s < _EVERY_MIN_S:
+        raise click.BadParameter(f"{every_s:g}s is less than {_EVERY_MIN_S}s", param_hint="--every")
     names = titles(asked)
-    ask_crawler(asked, lambda crawler: _watch(crawler, every_s, names))
 
-
-async def _watch(crawler: CrawlerClient, every_s: float, names: dict[str, str]) -> None:
-    def text(status: CrawlerStatus) -> str:
+    def shown(status: CrawlerStatus) -> str:
         latest = [*status.latest]
         found = table(latest, names) if latest else NO_CRAWL
         return f"{status_text(status, names)}\n\n{found}"
 
-    if not on_terminal():
+    if asked.as_json:
+        each = _each(every_s, lambda status: print_json(status_document(status)))
+    elif on_terminal():
+        each = _redrawn(every_s, shown)
+    else:
+        each = _each(every_s, lambda status: print_line(shown(status)))
+    ask_crawler(asked, each)
+
+
+def _each(
+    every_s: float, show: Callable[[CrawlerStatus], None]
+) -> Callable[[CrawlerClient], Awaitable[None]]:
+    async def watching(crawler: CrawlerClient) -> None:
         async for status in crawler.watch(every_s):
-            print_line(text(status))
-            await asyncio.sleep(0)
-    with Live(console=Console(), auto_refresh=False) as live:
-        async for status in crawler.watch(every_s):
-            live.update(Text(text(status)), refresh=True)
+            show(status)
+
+    return watching
+
+
+def _redrawn(
+    every_s: float, shown: Callable[[CrawlerStatus], str]
+) -> Callable[[CrawlerClient], Awaitable[None]]:
+    async def watching(crawler: CrawlerClient) -> None:
+        with Live(console=Console(), auto_refresh=False) as live:
+            async for status in crawler.watch(every_s):
+                live.update(Text(shown(status)), refresh=True)
+
+    return watching

@@ -6,7 +6,7 @@ from typing import Final
 
 from kvctl.crawler_asking import shown_name
 from kvctl.drift_report import NO_CRAWL, findings
-from kvctl.output import duration, when
+from kvctl.output import counted, duration, when
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import REAL, Drift
 
@@ -20,7 +20,8 @@ _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.5rem}h3{font-size:1rem;color:#555}
 table{border-collapse:collapse;width:100%}td,th{padding:.3rem .6rem;text-align:right}
-td:first-child,th:first-child{text-align:left}tr+tr{border-top:1px solid #ddd}
+td,th{white-space:nowrap}td:first-child,th:first-child{text-align:left;white-space:normal;
+overflow-wrap:anywhere;min-width:9rem}.wide{overflow-x:auto}tr+tr{border-top:1px solid #ddd}
 .bad{color:#b00020;font-weight:600}.good{color:#1b7f3b}svg{width:100%;height:auto}
 text{font:11px system-ui,sans-serif;fill:#555}.key{margin-right:1rem;white-space:nowrap}
 .key i{display:inline-block;width:.8em;height:.8em;margin-right:.3em}
@@ -32,16 +33,23 @@ def page(crawls: Sequence[Crawled], names: dict[str, str], made_us: int) -> str:
     by_namespace: dict[str, list[Crawled]] = {}
     for crawled in reversed(crawls):
         by_namespace.setdefault(crawled.namespace, []).append(crawled)
+    by_namespace = dict(sorted(by_namespace.items(), key=lambda one: _worst_first(one[1], names)))
     body = _summary(by_namespace, names) if by_namespace else f"<p>{escape(NO_CRAWL)}</p>"
     sections = "".join(_section(shown_name(n, names), c) for n, c in by_namespace.items())
     made = when(made_us // _MICRO)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Drift between the homes, {made}</title><style>{_STYLE}</style></head>"
         f"<body><h1>Drift between the homes</h1><p>Made {made}. Drift is what differs between"
         " KVSP and S3 though its write is over; times are the homes' own.</p>"
         f"{body}{sections}</body></html>\n"
     )
+
+
+def _worst_first(crawls: Sequence[Crawled], names: dict[str, str]) -> tuple[bool, int, str]:
+    last = crawls[-1]
+    return last.equal, -last.tally.drifted, shown_name(last.namespace, names)
 
 
 def _summary(by_namespace: dict[str, list[Crawled]], names: dict[str, str]) -> str:
@@ -59,7 +67,7 @@ def _summary(by_namespace: dict[str, list[Crawled]], names: dict[str, str]) -> s
         f"<th>{name}</th>"
         for name in ("Namespace", "Keys", "Drifted", "ppm", "Repaired", "Left", "Crawled", "Equal")
     )
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+    return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _section(name: str, crawls: Sequence[Crawled]) -> str:
@@ -86,9 +94,14 @@ def _chart(
     series: Sequence[tuple[str, str, Sequence[int]]],
     shown: Callable[[int], str],
 ) -> str:
-    """Lines over time with the greatest value and both ends of the time written beside them."""
-    top = max((value for _, _, values in series for value in values), default=0)
+    """Lines over time with the greatest value and both ends of the time written beside them; in
+    words where there is nothing to draw."""
+    drawn = [one for one in series if any(one[2])]
     first, last = times[0], times[-1]
+    began, ended = when(first // _MICRO), when(last // _MICRO)
+    if not drawn:
+        return f"<p>none in {counted(len(times), 'crawl')}, the last one at {ended}</p>"
+    top = max(max(values) for _, _, values in drawn)
 
     def x(time: int) -> float:
         inside = (time - first) / (last - first) if last > first else 0.5
@@ -98,7 +111,7 @@ def _chart(
         return _HEIGHT - _BOTTOM - value / max(top, 1) * (_HEIGHT - _BOTTOM - _TOP)
 
     lines = []
-    for label, colour, values in series:
+    for label, colour, values in drawn:
         points = " ".join(f"{x(t):.1f},{y(v):.1f}" for t, v in zip(times, values, strict=True))
         dots = "".join(
             f'<circle cx="{x(t):.1f}" cy="{y(v):.1f}" r="2.5" fill="{colour}">'
@@ -112,14 +125,15 @@ def _chart(
     floor = _HEIGHT - _BOTTOM
     keys = "".join(
         f'<span class="key"><i style="background:{colour}"></i>{escape(label)}</span>'
-        for label, colour, _ in series
+        for label, colour, _ in drawn
     )
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"'
+        f' aria-label="from {began} to {ended}, at most {escape(shown(top))}">'
         f'<path d="M{_LEFT} {_TOP}V{floor}H{_WIDTH}" fill="none" stroke="#999"/>'
         f'<text x="{_LEFT - 6}" y="{_TOP + 8}" text-anchor="end">{escape(shown(top))}</text>'
         f'<text x="{_LEFT - 6}" y="{floor}" text-anchor="end">0</text>'
-        f'<text x="{_LEFT}" y="{_HEIGHT - 8}">{when(first // _MICRO)}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT - 8}" text-anchor="end">{when(last // _MICRO)}</text>'
+        f'<text x="{_LEFT}" y="{_HEIGHT - 8}">{began}</text>'
+        f'<text x="{_WIDTH}" y="{_HEIGHT - 8}" text-anchor="end">{ended}</text>'
         f"{''.join(lines)}</svg><p>{keys}</p>"
     )

@@ -1,6 +1,7 @@
 """`kvctl repair`: make both homes equal for one key, or for all keys with a prefix, now."""
 
 import asyncio
+from dataclasses import dataclass, field
 
 import click
 
@@ -11,9 +12,11 @@ from kvctl.output import counted, on_terminal, print_json, print_line, printable
 from kvctl.progress import Display
 from tandem.client import Client
 from tandem.core.key import Key
+from tandem.core.operations import Healed
 
 _AT_ONCE = 16
 _SHOWN_MAX = 20
+_REASONS_MAX = 1_000
 
 
 @click.command("repair")
@@ -27,8 +30,9 @@ def repair_command(
 ) -> None:
     """Make both homes hold the newest record of NAME, or of every key that --prefix or --all names.
 
-    It finds keys through the gateway's listing, which shows live keys; deleted ones are the
-    crawler's (`kvctl drift scan`). Exits 1 when a key stays unequal.
+    The gateway compares what both homes list, deleted keys too, and only what differs is read. A
+    record whose bytes have rotted is listed alike: name it, or have the crawler read them all
+    (`kvctl drift scan --deep`). Exits 1 when a key stays unequal.
     """
     given = [name is not None, prefix is not None, everything]
     if sum(given) != 1:
@@ -36,46 +40,61 @@ def repair_command(
     if prefix == "":
         raise click.UsageError("an empty --prefix never stands for all keys; spell out --all")
     shown = on_terminal() and not asked.as_json
-    equal, copied, failed = asked.ask(
-        lambda client: _repair(client, namespace, name, prefix or "", shown), namespace
+    repairs = asked.ask(
+        lambda client: _repaired(client, namespace, name, prefix or "", shown), namespace
     )
     if asked.as_json:
-        print_json({"equal": equal, "copied": copied, "failed": failed})
+        print_json({
+            "equal": repairs.equal, "copied": repairs.copied, "unequal": repairs.unequal,
+            "failed": repairs.reasons,
+        })  # fmt: skip
     else:
-        print_line(f"{counted(equal, 'key')} equal now, {copied} of them repaired")
-        for line in failed[:_SHOWN_MAX]:
+        print_line(f"{counted(repairs.equal, 'key')} equal now, {repairs.copied} of them repaired")
+        for line in repairs.reasons[:_SHOWN_MAX]:
             print_line(f"not repaired {printable(line)}")
-        if len(failed) > _SHOWN_MAX:
-            print_line(f"and {len(failed) - _SHOWN_MAX} more")
-    if failed:
+        if repairs.unequal > _SHOWN_MAX:
+            print_line(f"and {repairs.unequal - _SHOWN_MAX} more")
+    if repairs.unequal:
         raise negative()
 
 
-async def _repair(
+@dataclass(slots=True)
+class _Repairs:
+    """What became of the keys so far."""
+
+    equal: int = 0
+    copied: int = 0
+    unequal: int = 0
+    reasons: list[str] = field(default_factory=list)
+    """Of those that stay unequal, `_REASONS_MAX` at most."""
+
+    def add(self, name: str, healed: Healed) -> None:
+        self.equal += healed.equal
+        self.copied += healed.equal and bool(healed.copied)
+        self.unequal += not healed.equal
+        if not healed.equal and len(self.reasons) < _REASONS_MAX:
+            self.reasons.append(f"{name}: {'; '.join(healed.reasons)}")
+
+
+async def _repaired(
     client: Client, namespace: str, name: str | None, prefix: str, shown: bool
-) -> tuple[int, int, list[str]]:
+) -> _Repairs:
     namespace_id = await client.namespaces.id_of(namespace)
-    gate, failed, done = asyncio.Semaphore(_AT_ONCE), list[str](), [0, 0]
+    gate, repairs = asyncio.Semaphore(_AT_ONCE), _Repairs()
 
     async def heal(one: str) -> None:
         async with gate:
-            healed = await client.ops.heal(Key(namespace_id, one))
-        if healed.equal:
-            done[0] += 1
-            done[1] += bool(healed.copied)
-        else:
-            failed.append(f"{one}: {'; '.join(healed.reasons)}")
+            repairs.add(one, await client.ops.heal(Key(namespace_id, one)))
 
     if name is not None:
         await heal(name)
-        return done[0], done[1], failed
+        return repairs
+    after: str | None = ""
     with Display("repairing", shown=shown) as display:
-        names: list[str] = []
-        async for entry in client.list(prefix):
-            names.append(entry.name)
-            if len(names) >= _AT_ONCE * 8:
-                await asyncio.gather(*(heal(one) for one in names))
-                names = []
-                display.advance(done[0], 0)
-        await asyncio.gather(*(heal(one) for one in names))
-    return done[0], done[1], failed
+        while after is not None:
+            page = await client.ops.compare(namespace_id, prefix, after)
+            repairs.equal += page.equal
+            await asyncio.gather(*(heal(one) for one in page.differing))
+            display.advance(repairs.equal, 0)
+            after = page.next_after
+    return repairs

@@ -16,10 +16,11 @@ from tandem.backends.heal import Healed as HealDone
 from tandem.backends.heal import LeftToSweep, NotHealed
 from tandem.backends.opening import HomeLabel
 from tandem.core.key import Key, object_name
-from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
+from tandem.core.limits import LIST_PAGE_MAX, WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.mode import Mode
 from tandem.core.mode_step import ModeReport
 from tandem.core.operations import (
+    Compared,
     Copy,
     CrawlReport,
     Healed,
@@ -33,9 +34,11 @@ from tandem.core.race import in_sync
 from tandem.core.record import Kind
 from tandem.core.repair import repair_plan
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+from tandem.core.scan_diff import ScanDiff
 from tandem.errors import ConfigurationError, InvalidArgument, Unavailable
 
 INSPECT_DEADLINE_S = 5.0
+COMPARE_DEADLINE_S = 5.0
 
 
 class JournalState(Protocol):
@@ -166,6 +169,27 @@ class GatewayOperations:
                 return Healed(False, reasons=(why,))
             case NotHealed(reasons):
                 return Healed(False, reasons=reasons)
+
+    async def compare(self, namespace: str, prefix: str, after: str) -> Compared:
+        """A page of what both homes list above `after`, tombstones too."""
+        pages = await asyncio.gather(
+            *(
+                guard.scan(
+                    namespace, after=after, prefix=prefix, limit=LIST_PAGE_MAX,
+                    deadline_s=COMPARE_DEADLINE_S,
+                )
+                for guard in self._guards.values()
+            )
+        )  # fmt: skip
+        diff, differing = ScanDiff(), list[str]()
+        for side, page in zip(self._guards, pages, strict=True):
+            if isinstance(page, Failed):
+                raise Unavailable(f"{side.value}: {page}")
+            if not page.complete:
+                raise Unavailable(f"{side.value}: the listing is incomplete")
+            ended = page.next_after is None
+            differing += [one.name for one in diff.feed(side, page.entries, ended=ended)]
+        return Compared(diff.equal, tuple(differing), diff.judged if diff.wants() else None)
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         """Takes a home out or back in: in this worker at once, in the others within a second."""

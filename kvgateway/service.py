@@ -19,7 +19,7 @@ from tandem.core.key import Key
 from tandem.core.mode import Mode
 from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import Namespace, SettingsChange
-from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
+from tandem.core.operations import Compared, CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
 from tandem.core.token import CreatedToken, Token, TokenWish
@@ -124,6 +124,10 @@ class Operations(Protocol):
 
     async def heal(self, key: Key) -> Healed:
         """Makes both homes hold the newest record of a key, now."""
+        ...
+
+    async def compare(self, namespace: str, prefix: str, after: str) -> Compared:
+        """A page of what both homes list above `after`, tombstones too."""
         ...
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:

@@ -5,7 +5,7 @@ Outcomes of writes carry no time of their own: the message that takes them to th
 """
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.version import Version
-from tandem.wire.storage_codec import ClusterState, Get, Put, Row, Scan
+from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put, Row, Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,9 @@ class InBlob:
 
     blob: str
     digest: bytes
+    version: Version
+    size: int
+    """Of the envelope, in bytes."""
 
 
 ReadAnswer = bytes | Absent | InBlob | Failed
@@ -71,8 +74,17 @@ class Cluster(Protocol):
         """The envelope of a large record; a row without its blob is a missing record."""
         ...
 
-    async def write_large(self, put: Put) -> WriteReply:
-        """Like `write`, with the envelope outside the row."""
+    async def holds(self, blob: str) -> bool:
+        """Whether the blob of a large record is there."""
+        ...
+
+    def pieces(self, blob: str) -> AsyncGenerator[bytes, None]:
+        """The blob's bytes, unchecked, PIECE_BYTES at most at a time. Raises OSError."""
+        ...
+
+    async def write_large(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+        """Like `write`, with the envelope outside the row: `pieces`, which are not all asked for
+        when the outcome is known before. What they raise is raised, and nothing is stored."""
         ...
 
     async def scan(self, scan: Scan) -> ScanPart | Failed:

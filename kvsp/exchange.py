@@ -7,24 +7,26 @@ read any further, so that the gateway feels it.
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer
 from kvsp.store import Store
-from tandem.core.limits import KIB, MIB
+from tandem.core.limits import MIB, WHOLE_BYTES_MAX
 from tandem.core.reply import Failed, Reason, WriteReply
+from tandem.core.version import NO_VERSION
 from tandem.errors import InvalidArgument
 from tandem.runtime.clock import Clock
 from tandem.wire import storage_codec as codec
-from tandem.wire.storage_codec import Get, Put
+from tandem.wire.storage_codec import Get, LargeRecord, Put
 
 OPERATIONS_MAX: Final = 16_384
 _LARGE_MAX: Final = 8
 _MESSAGE_BYTES: Final = MIB
 _MESSAGE_OPEN_US: Final = 20_000
-_PARSED_ASIDE_BYTES: Final = 128 * KIB
+
+_Answer: TypeAlias = bytes | Absent | LargeRecord | Failed
 
 
 class Exchange:
@@ -95,11 +97,7 @@ class Exchange:
 
     async def _accept_puts(self, request: codec.Request) -> None:
         puts = []
-        has_large = request.ByteSize() > _PARSED_ASIDE_BYTES
         for message in request.puts:
-            if has_large and message.ByteSize() > _PARSED_ASIDE_BYTES:
-                await self._start_large(self._parse_large(message))
-                continue
             try:
                 puts.append(codec.parse_put(message))
             except InvalidArgument as error:
@@ -124,7 +122,7 @@ class Exchange:
                 outgoing = self._open(now_us)
             outgoing.add_read(get.id, answer)
 
-    def _answer_read(self, number: int, answer: bytes | Absent | Failed) -> "_Outgoing":
+    def _answer_read(self, number: int, answer: _Answer) -> "_Outgoing":
         outgoing = self._open(self._clock.now_us())
         outgoing.add_read(number, answer)
         return outgoing
@@ -141,29 +139,27 @@ class Exchange:
 
     async def _get_large(self, get: Get, large: InBlob) -> None:
         async with self._large:
-            outgoing = self._answer_read(get.id, await self._store.load(get, large))
+            outgoing = self._answer_read(get.id, await self._large_answer(get, large))
             await outgoing.sent.wait()
+
+    async def _large_answer(self, get: Get, large: InBlob) -> _Answer:
+        """The record, or where it is to be had piece by piece; without its blob it is missing, but
+        not below any floor: there is a row, so nobody deleted the key for good."""
+        if large.size <= WHOLE_BYTES_MAX:
+            return await self._store.load(get, large)
+        if await self._store.holds(get, large):
+            return LargeRecord(large.blob, large.version, large.digest, large.size)
+        return Absent(NO_VERSION)
 
     async def _start_large(self, work: Coroutine[object, object, None]) -> None:
         """Waits for a turn before the stream is read further: that bounds the bytes held here."""
         await self._large.acquire()
         self._tasks.create_task(work).add_done_callback(lambda _: self._large.release())
 
-    async def _parse_large(self, message: codec.PutMessage) -> None:
-        try:
-            put = await asyncio.to_thread(codec.parse_put, message)
-        except InvalidArgument as error:
-            self._answer_put(message.id, _invalid(error))
-            return
-        if self._store.is_large(put):
-            await self._put_large(put)
-        else:
-            [(_, written)] = self._store.write([put])
-            [outcome] = await written
-            self._answer_put(put.id, outcome)
-
     async def _put_large(self, put: Put) -> None:
-        self._answer_put(put.id, await self._store.write_large(put))
+        whole = _pieces_of(put.record.envelope)
+        outcome = await self._store.write_large(put.without_envelope(), whole)
+        self._answer_put(put.id, outcome)
 
     def _open(self, now_us: int) -> "_Outgoing":
         """The message that answers of this moment go into, dated `now_us`.
@@ -194,19 +190,25 @@ class _Outgoing:
         self.size = 0
         self.sent = asyncio.Event()
 
-    def add_read(self, number: int, answer: bytes | Absent | Failed) -> None:
+    def add_read(self, number: int, answer: _Answer) -> None:
         self.operations += 1
         if isinstance(answer, bytes):
             self.size += len(answer)
             codec.add_envelope(self.reply, number, answer)
         elif isinstance(answer, Absent):
             codec.add_missing(self.reply, number, answer.floor)
+        elif isinstance(answer, LargeRecord):
+            codec.add_large(self.reply, number, answer)
         else:
             codec.add_failed_read(self.reply, number, answer)
 
     def add_written(self, number: int, answer: WriteReply) -> None:
         self.operations += 1
         codec.add_written(self.reply, number, answer)
+
+
+async def _pieces_of(envelope: bytes) -> AsyncIterator[bytes]:
+    yield envelope
 
 
 def _invalid(error: InvalidArgument) -> Failed:

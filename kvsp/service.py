@@ -11,12 +11,14 @@ import grpc
 import grpc.aio
 
 from kvsp.exchange import Exchange
+from kvsp.pieces import write_pieces
 from kvsp.store import Store
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.reply import Failed
 from tandem.errors import InvalidArgument
 from tandem.runtime.clock import Clock
 from tandem.wire import collect_codec as collecting
+from tandem.wire import large_codec
 from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
@@ -31,8 +33,12 @@ SERVER_OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
 
+_LARGE_READS_MAX: Final = 32
+"""Each holds one piece; what is asked above waits, up to its own deadline."""
+
 _Request = TypeVar("_Request")
 _Parsed = TypeVar("_Parsed")
+_Message = TypeVar("_Message", pb.StorageReply, pb.LargePiece)
 _Context = grpc.aio.ServicerContext[pb.StorageRequest, pb.StorageReply]
 
 
@@ -55,6 +61,7 @@ class StorageService(rpc.StorageServicer):
         self._store = store
         self._clock = clock
         self._draining = asyncio.Event()
+        self._large_reads = asyncio.Semaphore(_LARGE_READS_MAX)
         self.counters = StorageCounters()
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -82,6 +89,36 @@ class StorageService(rpc.StorageServicer):
                 drain.cancel()
                 await exchange.drained()
                 sender.cancel()
+
+    async def PutLarge(
+        self,
+        _: AsyncIterator[pb.LargePut],
+        context: grpc.aio.ServicerContext[pb.LargePut, pb.StorageReply],
+    ) -> pb.StorageReply:
+        """See storage.proto."""
+        try:
+            outcome = await write_pieces(self._store, partial(_next_piece, context))
+        except InvalidArgument as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        reply = codec.new_reply(self._clock.now_us())
+        codec.add_written(reply, 0, outcome)
+        return reply
+
+    async def GetLarge(
+        self,
+        request: pb.LargeGet,
+        context: grpc.aio.ServicerContext[pb.LargeGet, pb.LargePiece],
+    ) -> None:
+        """See storage.proto."""
+        get = await _parsed(large_codec.parse_large_get, request, context)
+        try:
+            async with self._large_reads:
+                async for piece in self._store.pieces(get):
+                    await _write(context, pb.LargePiece(data=piece))
+        except FileNotFoundError:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "the record was replaced long ago")
+        except OSError as error:
+            await context.abort(grpc.StatusCode.INTERNAL, f"the value cannot be read: {error}")
 
     async def Scan(
         self,
@@ -189,9 +226,16 @@ async def _next(context: _Context) -> pb.StorageRequest | None:
     return request if isinstance(request, pb.StorageRequest) else None
 
 
-async def _write(context: _Context, reply: pb.StorageReply) -> None:
+async def _next_piece(
+    context: grpc.aio.ServicerContext[pb.LargePut, pb.StorageReply],
+) -> pb.LargePut | None:
+    message: object = await context.read()
+    return message if isinstance(message, pb.LargePut) else None
+
+
+async def _write(context: grpc.aio.ServicerContext[Any, _Message], message: _Message) -> None:
     try:
-        await context.write(reply)
+        await context.write(message)
     except grpc.aio.BaseError:
         # The gateway is gone, and gRPC is about to cancel the whole stream for it.
         await asyncio.Event().wait()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.core.limits import KIB, VALUE_BYTES_MAX
+from tandem.core.limits import KIB, WHOLE_BYTES_MAX
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import (
     DURATION_S,
@@ -38,7 +38,7 @@ class KvspSettings:
     )
     large_value_bytes: int = setting(
         SIZE, 128 * KIB, "records longer than this are kept in files of their own",
-        low=4 * KIB, high=VALUE_BYTES_MAX,
+        low=4 * KIB, high=WHOLE_BYTES_MAX,
     )  # fmt: skip
     writes_waiting_max: int = setting(
         WHOLE, 16_384, "writes that may wait for one cluster; above, they are refused", low=64

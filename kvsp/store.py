@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import Future
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Final, TypeVar
@@ -22,7 +22,8 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.ring import Ring
-from tandem.wire.storage_codec import ClusterState, Get, Put, Row, Scan
+from tandem.wire.large_codec import LargeGet
+from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put, Row, Scan
 
 _T = TypeVar("_T", Get, Put)
 
@@ -65,9 +66,17 @@ class Store:
         """The envelope of a large record."""
         return await self._owner(get).load(large)
 
-    async def write_large(self, put: Put) -> WriteReply:
-        """Stores a put that `is_large`."""
-        return await self._owner(put).write_large(put)
+    async def holds(self, get: Get, large: InBlob) -> bool:
+        """Whether the blob of a large record is there."""
+        return await self._owner(get).holds(large.blob)
+
+    def pieces(self, get: LargeGet) -> AsyncGenerator[bytes, None]:
+        """The envelope of a large record, unchecked. Raises OSError."""
+        return self._owner(get).pieces(get.blob)
+
+    async def write_large(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+        """Stores a put that `is_large`; see `Cluster.write_large`."""
+        return await self._owner(put).write_large(put, pieces)
 
     async def scan(self, scan: Scan) -> Listing | Failed:
         """The first `scan.limit` names over all clusters.
@@ -159,7 +168,7 @@ class Store:
         for cluster in self._clusters:
             await cluster.aclose()
 
-    def _owner(self, operation: Get | Put) -> Cluster:
+    def _owner(self, operation: Get | LargeGet | LargePut) -> Cluster:
         return self._clusters[self._ring.owner(operation.key)]
 
     def _by_owner(self, operations: Sequence[_T]) -> dict[int, list[_T]]:

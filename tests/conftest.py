@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import hypothesis
 import pytest
+from xdist.workermanage import WorkerController
 
 from tests.servers import npm, python_sdks
 from tests.servers.ministack import Ministack
@@ -75,6 +76,19 @@ def _require(why_missing: str | None, server: str, config: pytest.Config) -> Non
         pytest.fail(f"{server}: {why_missing}; CI must have it")
     config.stash.setdefault(_MISSING, set()).add(f"{server} ({why_missing})")
     pytest.skip(f"{server}: {why_missing}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several test processes tells the first one what it missed."""
+    told: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["missing"] = sorted(session.config.stash.get(_MISSING, ()))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    missing = node.config.stash.setdefault(_MISSING, set())
+    missing.update(getattr(node, "workeroutput", {}).get("missing", ()))
 
 
 def pytest_terminal_summary(

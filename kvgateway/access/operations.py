@@ -8,7 +8,7 @@ from tandem.core.access import Permission
 from tandem.core.key import Key
 from tandem.core.mode import Mode
 from tandem.core.mode_step import ModeReport
-from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
+from tandem.core.operations import Compared, CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
 
 
@@ -33,6 +33,11 @@ class GatedOperations:
         """See `kvgateway.service.Operations`."""
         self._gate.demand_deployment(Permission.ADMIN)
         return await self._behind.heal(key)
+
+    async def compare(self, namespace: str, prefix: str, after: str) -> Compared:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.compare(namespace, prefix, after)
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         """See `kvgateway.service.Operations`."""

@@ -2,21 +2,25 @@
 
 from typing import Final
 
+from tandem.core.envelope import TRAILER_BYTES_MAX, Value
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.request import check_value_size
 from tandem.errors import Overloaded
 from tandem.runtime.httpd import Request
+from tandem.runtime.intake import Intake
 
 COUNTED_BYTES_MAX: Final = 4 * VALUE_BYTES_MAX
 """So much of a value that is too large is read and dropped, to say in the end how long it was."""
 UNCOUNTED_BYTES: Final = 64 << 10
 """The beginning of each body takes no room: small values always find their way."""
+_SMALL_BYTES_MAX: Final = 1 * MIB
 
 
 class BodyRoom:
     """How much the bodies under way in one process may hold together.
 
     It fills as bytes arrive, not by what a client announces: whoever sends nothing takes nothing.
+    Only who has sent a mebibyte of a large value takes the room for the rest of it at once.
     """
 
     def __init__(self, bytes_max: int = 256 * MIB) -> None:
@@ -56,33 +60,73 @@ class Share:
             self._held += size
 
 
-async def value_of(request: Request, room: BodyRoom) -> bytes | bytearray:
+async def value_of(request: Request, room: BodyRoom) -> Value:
     """The body of a put.
 
     Raises InvalidArgument when it is too long, which is then told to the byte if the body has an
     end within bounds; Overloaded; HttpError when the client breaks it off.
     """
-    if request.content_length is not None:
-        check_value_size(request.content_length)
-    taken = 0
-    size = 0
-    value: bytes | bytearray = b""
-    try:
+    length = request.content_length
+    if length is not None:
+        check_value_size(length)
+    with Share(room) as share:
+        arriving = _Arriving(share, length or 0)
+        size = 0
         async for chunk in request.body:
             size += len(chunk)
-            if size > VALUE_BYTES_MAX:
-                value = b""
-                if size > COUNTED_BYTES_MAX:
-                    break
+            if size <= VALUE_BYTES_MAX:
+                await arriving.add(chunk)
                 continue
-            if size > UNCOUNTED_BYTES:
-                room.take(len(chunk))
-                taken += len(chunk)
-            value = _extended(value, chunk)
-    finally:
-        room.give_back(taken)
-    check_value_size(size)
-    return value
+            arriving.drop()
+            if size > COUNTED_BYTES_MAX:
+                break
+        check_value_size(size)
+        return await arriving.value()
+
+
+class _Arriving:
+    """A value on its way: small ones as they came, or joined; a large one in an `Intake`."""
+
+    def __init__(self, share: Share, announced: int) -> None:
+        self._share = share
+        self._announced = announced
+        self._size = 0
+        self._small: bytes | bytearray = b""
+        self._large: Intake | None = None
+
+    async def add(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._large is not None:
+            if self._size > self._announced:
+                self._share.count(len(chunk))
+            await self._large.add(chunk)
+            return
+        self._share.count(len(chunk))
+        if self._size <= _SMALL_BYTES_MAX:
+            self._small = _extended(self._small, chunk)
+        else:
+            await self._become_large(chunk)
+
+    async def _become_large(self, chunk: bytes) -> None:
+        """A client that has sent so much means it: the room for all that it announced is taken."""
+        if self._announced > self._size:
+            self._share.count(self._announced - self._size)
+        small, self._small = self._small, b""
+        self._large = Intake(max(self._announced, self._size) + TRAILER_BYTES_MAX)
+        await self._large.add(bytes(small))
+        await self._large.add(chunk)
+
+    def drop(self) -> None:
+        """It is too large: what came is forgotten, what still comes is only counted."""
+        self._small = b""
+        self._large = None
+
+    async def value(self) -> Value:
+        """All of it."""
+        if self._large is None:
+            return self._small
+        await self._large.whole()
+        return self._large
 
 
 def _extended(value: bytes | bytearray, chunk: bytes) -> bytes | bytearray:

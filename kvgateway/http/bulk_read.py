@@ -138,7 +138,7 @@ def _no_constant(text: str) -> NoReturn:
 
 
 def _text_of(record: Record) -> str:
-    return str(memoryview(record.envelope)[record.value_start :], "utf-8", "replace")
+    return str(memoryview(record.envelope)[: record.value_size], "utf-8", "replace")
 
 
 def _pieces(entries: Sequence[_Entry], bulk: BulkRead) -> Iterator[bytes]:

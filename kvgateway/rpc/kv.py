@@ -15,6 +15,7 @@ from tandem.core.limits import BATCH_BYTES_MAX, MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult, Write, Written, check_value_size
 from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.clock import Clock
+from tandem.runtime.intake import Intake
 from tandem.wire import codec
 from tandem.wire.status import fill_error
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
@@ -97,19 +98,22 @@ class KvService(kv_pb2_grpc.KVServicer):
 
     async def _put_in_pieces(self, chunk: Any, context: _Context) -> Write:  # noqa: ANN401
         head = chunk.head
-        pieces = [head.value, chunk.data]
-        size = len(head.value) + len(chunk.data)
+        intake = Intake(len(head.value) + len(chunk.data))
+        await intake.add(head.value)
+        await intake.add(chunk.data)
+        size = len(intake)
         while not chunk.last and size <= DISCARDED_BYTES_MAX:
             chunk = await context.read()
             if chunk is grpc.aio.EOF:
                 raise InvalidArgument("last", "the stream ended before its last piece")
             size += len(chunk.data)
             if size <= VALUE_BYTES_MAX:
-                pieces.append(chunk.data)
+                await intake.add(chunk.data)
             else:
-                pieces.clear()
+                intake = Intake(0)
         check_value_size(size)
-        return codec.put_of(head, int(self._now_s()), b"".join(pieces))
+        await intake.whole()
+        return codec.put_of(head, int(self._now_s()), intake)
 
     async def GetStream(self, request: kv_pb2.GetRequest, context: _Context) -> None:
         """Reads one value in pieces."""

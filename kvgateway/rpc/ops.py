@@ -39,6 +39,14 @@ class OpsService(ops_pb2_grpc.OpsServicer):
         caller = await self._callers.of(context)
         return ops_codec.healed_message(await caller.operations.heal(ops_codec.key_of(request)))
 
+    async def CompareKeys(
+        self, request: ops_pb2.CompareKeysRequest, context: _Context
+    ) -> ops_pb2.CompareKeysReply:
+        """Compares a page of what both homes list."""
+        caller = await self._callers.of(context)
+        compared = await caller.operations.compare(*ops_codec.comparison_of(request))
+        return ops_codec.compared_message(compared)
+
     async def SetSwitch(
         self, request: ops_pb2.SetSwitchRequest, context: _Context
     ) -> ops_pb2.StatusReply:

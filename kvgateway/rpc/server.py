@@ -3,9 +3,6 @@
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
 
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import FailureInterceptor, Failures
@@ -16,6 +13,7 @@ from kvgateway.rpc.tokens import TokensService
 from kvgateway.service import Entrance
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.runtime.clock import Clock
+from tandem.runtime.rpc_health import RpcHealth
 from tandem.wire.v1 import (
     kv_pb2,
     kv_pb2_grpc,
@@ -63,7 +61,6 @@ class RpcServer:
     def __init__(self, entrance: Entrance, clock: Clock, failures: Failures) -> None:
         callers = Callers(entrance)
         self._kv = KvService(callers, clock, failures)
-        self._health = HealthServicer()
         self._server = grpc_server(failures)
         kv_pb2_grpc.add_KVServicer_to_server(self._kv, self._server)
         namespaces_pb2_grpc.add_NamespacesServicer_to_server(
@@ -71,21 +68,13 @@ class RpcServer:
         )
         tokens_pb2_grpc.add_TokensServicer_to_server(TokensService(callers), self._server)
         ops_pb2_grpc.add_OpsServicer_to_server(OpsService(callers), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._health = RpcHealth(self._server, _SERVICES)
 
     async def start(self, address: str) -> int:
         """Listens on `address` (host:port, port 0 for any) and returns the port.
 
         Raises RuntimeError when the address cannot be bound.
         """
-        reflection.enable_server_reflection(
-            [
-                *_SERVICES,
-                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-                reflection.SERVICE_NAME,
-            ],
-            self._server,
-        )
         port = self._server.add_insecure_port(address)
         await self.set_ready(False)
         await self._server.start()
@@ -93,12 +82,10 @@ class RpcServer:
 
     async def set_ready(self, ready: bool) -> None:
         """Says to health checks whether the gateway serves; until then it does not."""
-        status = health_pb2.HealthCheckResponse
-        for service in ("", *_SERVICES):
-            await self._health.set(service, status.SERVING if ready else status.NOT_SERVING)
+        await self._health.set_ready(ready)
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, answers what has been read, and ends within `grace_s`."""
-        await self._health.enter_graceful_shutdown()
+        await self._health.stopping()
         self._kv.drain()
         await self._server.stop(grace_s)

@@ -1,12 +1,20 @@
 """Large values as files under names that are never used twice; a file never changes."""
 
 import asyncio
-import os
+from collections.abc import AsyncGenerator, AsyncIterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
+from typing import Final
 
+from kvsp.sqlite.new_blob import NewBlob, sync_folder
 from kvsp.sqlite.reading import checked
+from tandem.core.limits import PIECE_BYTES
 from tandem.core.reply import Failed
+
+_AT_ONCE: Final = 4
+"""Pieces that go to a thread, or come from it, together."""
 
 
 class BlobDirectory:
@@ -21,20 +29,55 @@ class BlobDirectory:
         """Makes the directory, durably."""
         self._path.mkdir(parents=True, exist_ok=True)
         for folder in (self._path.parent, self._path.parent.parent):
-            _sync_folder(folder)
+            sync_folder(folder)
 
     def exists(self, blob: str) -> bool:
         """Whether the blob is there."""
         return self._file(blob).exists()
 
-    async def write(self, blob: str, data: bytes) -> None:
-        """Makes the blob; it is on stable storage afterwards. Raises OSError."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._write, blob, data)
+    async def holds(self, blob: str) -> bool:
+        """Whether the blob is there; does not block."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.exists, blob)
+
+    async def write(self, blob: str, pieces: AsyncIterable[bytes], digest: bytes) -> None:
+        """Makes the blob, each piece as it comes; it is on stable storage afterwards.
+
+        Raises OSError, OtherBytes when they do not match `digest`, and what `pieces` raises: no
+        blob is left then.
+        """
+        run = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+        file = NewBlob(self._file(blob))
+        adding = run(self._begin, file)
+        whole = False
+        try:
+            waiting: list[bytes] = []
+            async for piece in pieces:
+                waiting.append(piece)
+                if len(waiting) == _AT_ONCE:
+                    await adding
+                    adding, waiting = run(file.add, waiting), []
+            await adding
+            await run(file.add, waiting)
+            await run(file.finish, digest)
+            whole = True
+        finally:
+            if not whole:
+                adding.cancel()  # what it raises, nobody asks any more
+                self._threads.submit(file.drop)
 
     async def read(self, blob: str, digest: bytes) -> bytes | Failed | None:
         """The blob's bytes, if they are those of `digest`; None without one. Raises OSError."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._read, blob, digest)
+
+    async def pieces(self, blob: str) -> AsyncGenerator[bytes, None]:
+        """The blob's bytes, unchecked, PIECE_BYTES at most at a time. Raises OSError."""
+        run = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+        start = 0
+        while some := await run(self._pieces, blob, start):
+            for piece in some:
+                yield piece
+                start += len(piece)
 
     async def remove(self, blobs: list[str]) -> None:
         """Removes the blobs that are there. Raises OSError."""
@@ -47,24 +90,13 @@ class BlobDirectory:
     def _file(self, blob: str) -> Path:
         return self._path / blob[:2] / blob
 
-    def _write(self, blob: str, data: bytes) -> None:
-        file = self._file(blob)
-        self._make_folder(file.parent)
-        try:
-            with file.open("xb") as out:
-                out.write(data)
-                out.flush()
-                os.fsync(out.fileno())
-            _sync_folder(file.parent)
-        except OSError:
-            file.unlink(missing_ok=True)  # a full disk needs the space at once
-            raise
-
-    def _make_folder(self, folder: Path) -> None:
+    def _begin(self, file: NewBlob) -> None:
+        folder = file.path.parent
         if folder not in self._made:
             folder.mkdir(exist_ok=True)
-            _sync_folder(self._path)
+            sync_folder(self._path)
             self._made.add(folder)
+        file.begin()
 
     def _read(self, blob: str, digest: bytes) -> bytes | Failed | None:
         try:
@@ -72,14 +104,12 @@ class BlobDirectory:
         except FileNotFoundError:
             return None
 
+    def _pieces(self, blob: str, start: int) -> list[bytes]:
+        """Opens the file each time: so none stays open when nobody asks for the next pieces."""
+        with self._file(blob).open("rb", buffering=0) as file:
+            file.seek(start)
+            return list(takewhile(bool, (file.read(PIECE_BYTES) for _ in range(_AT_ONCE))))
+
     def _remove(self, blobs: list[str]) -> None:
         for blob in blobs:
             self._file(blob).unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

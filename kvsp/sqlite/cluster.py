@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import sqlite3
 from asyncio import Future, Task
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar, cast
@@ -42,7 +42,7 @@ from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
-from tandem.wire.storage_codec import ClusterState, Get, Put, Scan
+from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put, Scan
 
 _REOPEN_FIRST_S = 0.05
 _REOPEN_MOST_S = 2.0
@@ -59,7 +59,8 @@ class ClusterLimits:
     reads_waiting_max: int = 65_536
     at_once_max: int = 4_096
     """Rows of one transaction; reads of one hop."""
-    large_at_once_max: int = 4
+    large_at_once_max: int = 16
+    """A large value under way holds two pieces, a thread now and then, and no more."""
     large_waiting_max: int = 64
 
 
@@ -133,9 +134,17 @@ class SqliteCluster:
         """The envelope of a large record."""
         return await self._large.load(large)
 
-    async def write_large(self, put: Put) -> WriteReply:
+    async def holds(self, blob: str) -> bool:
+        """Whether the blob of a large record is there."""
+        return await self._blobs.holds(blob)
+
+    def pieces(self, blob: str) -> AsyncGenerator[bytes, None]:
+        """The blob's bytes, unchecked."""
+        return self._blobs.pieces(blob)
+
+    async def write_large(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
         """Like `write`, with the envelope outside the row."""
-        return await self._large.write(put)
+        return await self._large.write(put, pieces)
 
     async def collect(self) -> None:
         """Removes blobs that have been unused for an hour; done by itself from time to time."""

@@ -9,19 +9,20 @@ replaced blob lives an hour longer, for readers that hold its name.
 import asyncio
 import sqlite3
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from functools import partial
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob
 from kvsp.sqlite.blobs import BlobDirectory
+from kvsp.sqlite.new_blob import OtherBytes
 from kvsp.sqlite.transaction import LargeRow, Work
 from tandem.core.reply import Failed, Reason, Stored, Superseded, WriteReply
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
-from tandem.wire.storage_codec import Put
+from tandem.wire.storage_codec import LargePut
 
 UNUSED_LIFE_US: Final = 3_600_000_000
 _COLLECT_EVERY_S: Final = 60.0
@@ -51,24 +52,26 @@ class LargeValues:
         self._waiting = 0
         self._waiting_max = waiting_max
 
-    async def write(self, put: Put) -> WriteReply:
+    async def write(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
         """Stores the put with its envelope in a blob, unless its row is newer already."""
         if self._waiting >= self._waiting_max:
             return Failed(Reason.OVERLOADED, "too many large values wait")
         self._waiting += 1
         try:
             async with self._at_once:
-                return await self._write(put)
+                return await self._write(put, pieces)
         finally:
             self._waiting -= 1
 
-    async def _write(self, put: Put) -> WriteReply:
+    async def _write(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
         blob = self._entropy.token(16).hex()
         entered = await self._one(partial(self._enter, blob, put))
         if entered is not None:
             return entered
         try:
-            await self._blobs.write(blob, put.record.envelope)
+            await self._blobs.write(blob, pieces, put.record.digest)
+        except OtherBytes:
+            return Failed(Reason.ERROR, "the bytes that came do not match their digest")
         except OSError as error:
             return Failed(Reason.ERROR, f"the value could not be written: {error}")
         outcome = await self._one(LargeRow(put, blob))
@@ -80,7 +83,7 @@ class LargeValues:
         assert outcome is None or isinstance(outcome, WriteReply)
         return outcome
 
-    def _enter(self, blob: str, put: Put, connection: sqlite3.Connection) -> WriteReply | None:
+    def _enter(self, blob: str, put: LargePut, connection: sqlite3.Connection) -> WriteReply | None:
         row = connection.execute(
             "select version, digest, blob from record where namespace = ? and name = ?",
             (put.key.namespace, put.raw_name),

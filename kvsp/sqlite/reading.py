@@ -12,9 +12,12 @@ from tandem.backends.sqlite_rows import together
 from tandem.core.envelope import digest_of
 from tandem.core.floors import RangeFloors
 from tandem.core.reply import Failed, Reason
+from tandem.core.version import Version
 from tandem.wire.storage_codec import Get, Scan
 
-_POINTS: Final = "select name, envelope, digest, blob from record where namespace = ? and name in"
+_POINTS: Final = (
+    "select name, envelope, digest, blob, version, size from record where namespace = ? and name in"
+)
 _LISTED: Final = "name, version, digest, size, kind, expires_at_s, metadata, blob"
 _FROM: Final = f"select {_LISTED} from record where namespace = ? and name >= ? and name < ?"
 _AFTER: Final = f"select {_LISTED} from record where namespace = ? and name > ? and name < ?"
@@ -54,15 +57,15 @@ def _points_of(names: int) -> str:
 
 def _answer(
     get: Get,
-    row: tuple[bytes, bytes, bytes, str | None] | None,
+    row: tuple[bytes, bytes, bytes, str | None, bytes, int] | None,
     floors: Mapping[str, RangeFloors],
 ) -> ReadAnswer:
     namespace = get.key.namespace
     if row is None:
         return Absent(floor_of(floors, namespace, get.raw_name))
-    _, envelope, digest, blob = row
+    _, envelope, digest, blob, version, size = row
     if blob is not None:
-        return InBlob(blob, digest)
+        return InBlob(blob, digest, Version(version), size)
     return checked(envelope, digest)
 
 

@@ -17,7 +17,7 @@ from kvsp.sqlite.floors import Floors
 from tandem.backends.sqlite_rows import marks, together
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
 from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
-from tandem.core.record import Kind
+from tandem.core.record import Kind, Record
 from tandem.core.reply import (
     Failed,
     Reason,
@@ -29,7 +29,7 @@ from tandem.core.reply import (
 )
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import Clock
-from tandem.wire.storage_codec import Put
+from tandem.wire.storage_codec import LargePut, Put
 
 _LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
 _HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
@@ -60,7 +60,7 @@ _COLUMNS: Final = 10
 class LargeRow:
     """A put whose envelope lies in `blob`, under a name entered into blob_pending before."""
 
-    put: Put
+    put: LargePut
     blob: str
 
 
@@ -203,7 +203,7 @@ class Transactions:
         ).fetchone()
         return held is not None and held[0] == row.blob
 
-    def _put(self, put: Put, blob: str | None) -> WriteReply:
+    def _put(self, put: Put | LargePut, blob: str | None) -> WriteReply:
         refusal = self._refusal(put)
         if refusal is not None:
             return Refused(refusal, 0)
@@ -216,7 +216,7 @@ class Transactions:
             self._note_deleted(put.key.name)
         return _STORED
 
-    def _refusal(self, put: Put) -> Refusal | None:
+    def _refusal(self, put: Put | LargePut) -> Refusal | None:
         """Why this home will never take the write, by its own clock."""
         if put.key.namespace in self._deleted:
             return Refusal.DELETED_NAMESPACE
@@ -229,12 +229,12 @@ class Transactions:
             return Refusal.LATE
         return Refusal.FUTURE if time_us - self._now_us > CLOCK_SKEW_MAX_US else None
 
-    def _upsert(self, put: Put, blob: str | None, floor: Version) -> bool:
+    def _upsert(self, put: Put | LargePut, blob: str | None, floor: Version) -> bool:
         row = _row_of(put, blob)
         cursor = self._connection.execute(_UPSERT, (*row, floor, put.over_corrupt))
         return cursor.rowcount > 0
 
-    def _why_not(self, put: Put, blob: str | None) -> WriteReply | None:
+    def _why_not(self, put: Put | LargePut, blob: str | None) -> WriteReply | None:
         """Why the statement changed nothing; None when it did after all.
 
         A row without its blob is a missing record: it goes, and the put takes its place. The floor
@@ -263,12 +263,16 @@ class Transactions:
             self._newly_deleted.append(namespace)
 
 
-def _row_of(put: Put, blob: str | None) -> tuple[bytes | str | int | None, ...]:
+def _row_of(put: Put | LargePut, blob: str | None) -> tuple[bytes | str | int | None, ...]:
     record = put.record
-    envelope = record.envelope
+    envelope, size = (
+        (record.envelope, len(record.envelope))
+        if isinstance(record, Record)
+        else (None, record.size)
+    )
     return (
         put.key.namespace, put.raw_name, record.version, record.kind, record.expires_at_s,
-        len(envelope), record.digest, blob, record.metadata, envelope if blob is None else None,
+        size, record.digest, blob, record.metadata, envelope,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The SQL home as its gateways see it: KVSP behind two streams of batches and a unary scan.
 
-Large envelopes travel on a stream of their own, so that small messages do not wait behind them.
+Longer envelopes travel on a stream of their own, so that small messages do not wait behind them;
+those above WHOLE_BYTES_MAX in pieces, each in a call of its own (`kvsp_large`).
 """
 
 import asyncio
@@ -9,14 +10,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
-import grpc
 import grpc.aio
 
-from tandem.backends.kvsp_lane import CLOSED, Lane, LaneLimits
+from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled
+from tandem.backends.kvsp_lane import Lane, LaneLimits
+from tandem.backends.kvsp_large import LargeCalls, LargeLimits
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.cluster_life import ClusterLife, shown_lives
 from tandem.core.key import Key
-from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
+from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, WHOLE_BYTES_MAX
 from tandem.core.record import Record
 from tandem.core.removal import (
     FloorRaise,
@@ -36,9 +38,10 @@ from tandem.wire.v1 import storage_pb2_grpc as rpc
 
 _Reply = TypeVar("_Reply")
 
-_LARGE_BYTES: Final = 64 * KIB
+_LONGER_BYTES: Final = 64 * KIB
 _SMALL: Final = LaneLimits()
-_LARGE: Final = LaneLimits(operations_max=1_024, bytes_max=256 * MIB)
+_LARGE: Final = LargeLimits()
+_LONGER: Final = LaneLimits(operations_max=1_024)
 
 _CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", codec.MESSAGE_BYTES_MAX),
@@ -64,48 +67,59 @@ class KvspBackend:
         entropy: Entropy,
         *,
         small: LaneLimits = _SMALL,
-        large: LaneLimits = _LARGE,
+        large: LargeLimits = _LARGE,
     ) -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._stub = rpc.StorageStub(self._channel)
 
         def lane(limits: LaneLimits) -> Lane:
-            return Lane(self._stub.Exchange, lambda: entropy.uniform(0.0, 1.0), limits)
+            random = lambda: entropy.uniform(0.0, 1.0)  # noqa: E731
+            return Lane(self._stub.Exchange, random, limits, self._large.fetch)
 
         self._closed = False
+        self._large = LargeCalls(self._stub.PutLarge, self._stub.GetLarge, large)
         self._small = lane(small)
-        self._large = lane(large)
+        self._longer = lane(_LONGER)
 
     def start(self) -> None:
         """Begins to connect; what is asked before the first connection waits for it."""
         self._small.start()
-        self._large.start()
+        self._longer.start()
 
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> "Future[ReadReply]":
-        """Reads one record. KVSP sends a record whole, so `needed` is never asked."""
-        return self._small.get(key, deadline_s)
+        """Reads one record."""
+        return self._small.get(key, deadline_s, needed)
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> "Future[WriteReply]":
         """Stores `record` unless KVSP holds a newer one."""
-        lane = self._small if len(record.envelope) <= _LARGE_BYTES else self._large
+        size = len(record.envelope)
+        if size > WHOLE_BYTES_MAX:
+            return self._large.put(key, record, deadline_s, heal)
+        lane = self._small if size <= _LONGER_BYTES else self._longer
         future: Future[WriteReply] = asyncio.get_running_loop().create_future()
         lane.put([(key, record)], deadline_s, heal, partial(_resolve, future))
         return future
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         """Stores a group of records."""
-        large = [at for at, (_, record) in enumerate(puts) if len(record.envelope) > _LARGE_BYTES]
-        if not large:
+        sizes = [len(record.envelope) for _, record in puts]
+        if max(sizes, default=0) <= _LONGER_BYTES:
             self._small.put(puts, deadline_s, None, replied)
             return
-        small = sorted(set(range(len(puts))) - set(large))
-        for lane, positions in ((self._small, small), (self._large, large)):
-            part = [puts[position] for position in positions]
-            lane.put(part, deadline_s, None, partial(_replaced, positions, replied))
+        large = [at for at, size in enumerate(sizes) if size > WHOLE_BYTES_MAX]
+        longer = [at for at, size in enumerate(sizes) if _LONGER_BYTES < size <= WHOLE_BYTES_MAX]
+        small = [at for at, size in enumerate(sizes) if size <= _LONGER_BYTES]
+        for lane, positions in ((self._small, small), (self._longer, longer)):
+            if positions:
+                part = [puts[position] for position in positions]
+                lane.put(part, deadline_s, None, partial(_replaced, positions, replied))
+        for position in large:
+            stored = self._large.put(*puts[position], deadline_s, None)
+            stored.add_done_callback(partial(_replied_alone, position, replied))
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
@@ -176,16 +190,17 @@ class KvspBackend:
             return await call()
         except asyncio.CancelledError:
             # gRPC cancels its calls when the channel is closed; our own cancellation goes on.
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             return CLOSED
         except grpc.aio.AioRpcError as error:
-            return _failed(error)
+            return failed_call(error)
 
     async def aclose(self) -> None:
         """Closes the streams; what is under way fails."""
         self._closed = True
         await self._small.aclose()
+        await self._longer.aclose()
         await self._large.aclose()
         await self._channel.close()
 
@@ -201,17 +216,7 @@ def _replaced(
     replied([(positions[at], reply) for at, reply in replies])
 
 
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _failed(error: grpc.aio.AioRpcError) -> Failed:
-    text = error.details() or error.code().name
-    match error.code():
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return Failed(Reason.TIMEOUT, text)
-        case grpc.StatusCode.UNAVAILABLE:
-            return Failed(Reason.UNREACHABLE, text)
-        case _:
-            return Failed(Reason.ERROR, text)
+def _replied_alone(position: int, replied: Replied, stored: "Future[WriteReply]") -> None:
+    """When the loop ends, nobody waits for the reply any more."""
+    if not stored.cancelled():
+        replied([(position, stored.result())])

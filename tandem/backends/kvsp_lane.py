@@ -9,28 +9,45 @@ import asyncio
 from asyncio import Future, TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import grpc
 import grpc.aio
 
+from tandem.backends.kvsp_call import CLOSED
 from tandem.backends.port import Heal, Puts, Replied
 from tandem.core.backoff import delay_s
 from tandem.core.key import Key
-from tandem.core.limits import KIB, MIB
+from tandem.core.limits import MIB
 from tandem.core.reply import Failed, ReadReply, Reason, WriteReply
 from tandem.wire import storage_codec as codec
+from tandem.wire.storage_codec import LargeRecord
 
 Stream = grpc.aio.StreamStreamCall[codec.Request, codec.Reply]
-
-CLOSED: Final = Failed(Reason.UNREACHABLE, "the connection to KVSP was closed")
 
 _CONNECT_S: Final = 2.0
 _RECONNECT_FIRST_S: Final = 0.05
 _RECONNECT_MOST_S: Final = 0.5
 _SWEEP_PAUSE_S: Final = 0.02
-_PARSED_ASIDE_BYTES: Final = 256 * KIB
 _OPERATION_BYTES: Final = 256
+
+
+Needed: TypeAlias = Callable[[], bool] | None
+"""Whether a large body is still of use; see `tandem.backends.port`."""
+
+
+class LargeRead(NamedTuple):
+    """A read that has found a record which comes in pieces."""
+
+    key: Key
+    large: LargeRecord
+    home_time_us: int
+    deadline_s: float
+    needed: Needed
+
+
+Fetch: TypeAlias = "Callable[[LargeRead, Future[ReadReply]], None]"
+"""Brings a large record into a future, by its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +64,21 @@ class LaneLimits:
 class _Get:
     """A read under way."""
 
-    __slots__ = ("_key", "deadline_s", "future")
+    __slots__ = ("deadline_s", "future", "key", "needed")
 
-    def __init__(self, key: Key, deadline_s: float, future: "Future[ReadReply]") -> None:
-        self._key = key
+    def __init__(
+        self, key: Key, deadline_s: float, future: "Future[ReadReply]", needed: Needed
+    ) -> None:
+        self.key = key
         self.deadline_s = deadline_s
         self.future = future
+        self.needed = needed
 
     def size(self, _number: int) -> int:
         return _OPERATION_BYTES
 
     def add_to(self, request: codec.Request, number: int) -> None:
-        codec.add_get(request, number, self._key)
+        codec.add_get(request, number, self.key)
 
     def resolve(self, _number: int, reply: ReadReply | WriteReply) -> None:
         if not self.future.done():
@@ -109,9 +129,14 @@ class Lane:
     """Keeps one stream open from `start` to `aclose`, in a task of its own."""
 
     def __init__(
-        self, connect: Callable[[], Stream], unit_random: Callable[[], float], limits: LaneLimits
+        self,
+        connect: Callable[[], Stream],
+        unit_random: Callable[[], float],
+        limits: LaneLimits,
+        fetch: Fetch,
     ) -> None:
         self._connect = connect
+        self._fetch = fetch
         self._unit_random = unit_random
         self._limits = limits
         self._under_way: dict[int, _Get | _Group] = {}
@@ -138,15 +163,15 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
 
-    def get(self, key: Key, deadline_s: float) -> "Future[ReadReply]":
-        """Reads one record."""
+    def get(self, key: Key, deadline_s: float, needed: Needed = None) -> "Future[ReadReply]":
+        """Reads one record; a large one goes on at `fetch`, with the time that is left."""
         loop = asyncio.get_running_loop()
         future: Future[ReadReply] = loop.create_future()
         refusal = self._failure or self._overload(1, _OPERATION_BYTES)
         if refusal is not None:
             future.set_result(refusal)
         else:
-            self._start(_Get(key, loop.time() + deadline_s, future), 1, _OPERATION_BYTES)
+            self._start(_Get(key, loop.time() + deadline_s, future, needed), 1, _OPERATION_BYTES)
         return future
 
     def put(self, puts: Puts, deadline_s: float, heal: Heal | None, replied: Replied) -> None:
@@ -250,23 +275,25 @@ class Lane:
 
     def _take(self, reply: codec.Reply) -> None:
         now_us = reply.home_time_us
-        has_large = reply.ByteSize() > _PARSED_ASIDE_BYTES
         for read in reply.reads:
             if read.id not in self._under_way:
                 continue
-            if has_large and read.ByteSize() > _PARSED_ASIDE_BYTES:
-                self._parse_aside(read, now_us)
+            found = codec.read_reply(read, now_us)
+            if isinstance(found, LargeRecord):
+                self._hand_on(read.id, found, now_us)
             else:
-                self._resolve(read.id, codec.read_reply(read, now_us))
+                self._resolve(read.id, found)
         for number, written in codec.write_replies(reply):
             self._resolve(number, written)
 
-    def _parse_aside(self, read: codec.ReadMessage, home_time_us: int) -> None:
-        """Checks a large value in a thread, since its digest takes milliseconds."""
-        number = read.id
-        loop = asyncio.get_running_loop()
-        parsed = loop.run_in_executor(None, codec.read_reply, read, home_time_us)
-        parsed.add_done_callback(lambda done: self._resolve(number, done.result()))
+    def _hand_on(self, number: int, large: LargeRecord, home_time_us: int) -> None:
+        """The record comes in pieces, in a call of its own."""
+        operation = self._under_way.pop(number)
+        self._bytes -= operation.size(number)
+        if isinstance(operation, _Get) and not operation.future.done():
+            left_s = operation.deadline_s - asyncio.get_running_loop().time()
+            wanted = LargeRead(operation.key, large, home_time_us, left_s, operation.needed)
+            self._fetch(wanted, operation.future)
 
     def _resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
         operation = self._under_way.pop(number, None)

@@ -77,12 +77,19 @@ class CrawlerClient:
         return str(reply.run_id)
 
     async def report(
-        self, namespace: str = "", *, since_us: int = 0, limit: int = 0
+        self, namespace: str = "", *, since_us: int = 0, limit: int = 1_000
     ) -> Sequence[Crawled]:
-        """The crawls that have ended, the newest first."""
-        request = pb.DriftReportRequest(namespace=namespace, since_us=since_us, limit=limit)
-        reply = await self._retries.call(
-            lambda left_s: self._stub.DriftReport(request, timeout=left_s),
-            namespace, timeout_s=self._timeout_s, repeatable=True,
-        )  # fmt: skip
-        return [codec.crawled_of(one) for one in reply.crawls]
+        """The crawls that have ended, the newest first, `limit` at most; asks page by page."""
+        crawls: list[Crawled] = []
+        request = pb.DriftReportRequest(namespace=namespace, since_us=since_us)
+        while len(crawls) < limit:
+            request.limit = min(limit - len(crawls), codec.REPORT_PAGE_MAX)
+            reply = await self._retries.call(
+                lambda left_s: self._stub.DriftReport(request, timeout=left_s),
+                namespace, timeout_s=self._timeout_s, repeatable=True,
+            )  # fmt: skip
+            crawls += map(codec.crawled_of, reply.crawls)
+            if not reply.next:
+                break
+            request.after = reply.next
+        return crawls

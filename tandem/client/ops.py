@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Retries
 from tandem.core.key import Key
-from tandem.core.operations import CrawlReport, Healed, Inspection, QueuedRepair, Status
+from tandem.core.operations import Compared, CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
 from tandem.wire import ops_codec
 from tandem.wire.v1 import ops_pb2, ops_pb2_grpc
@@ -55,6 +55,19 @@ class Ops:
             repeatable=True,
         )
         return ops_codec.healed_of(reply)
+
+    async def compare(self, namespace: str, prefix: str = "", after: str = "") -> Compared:
+        """A page of what both homes list above `after`, tombstones too."""
+        request = ops_pb2.CompareKeysRequest(
+            namespace=namespace, prefix=prefix.encode(), after=after.encode()
+        )
+        reply = await self._retries.call(
+            lambda left_s: self._stub.CompareKeys(request, timeout=left_s),
+            namespace,
+            timeout_s=self._timeout_s,
+            repeatable=True,
+        )
+        return ops_codec.compared_of(reply)
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         """Takes a home out of reads, of writes, or both, or back in; kept over restarts."""

@@ -1,9 +1,18 @@
 """What an operator sees of a crawler: plain values that its service and `kvctl` share."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
+
+
+class Place(NamedTuple):
+    """Where a crawl stands in the history, which has the newest first."""
+
+    began_us: int
+    namespace: str
+    plan: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +34,25 @@ class Crawled:
     """Why dead records were not collected, where that was so."""
 
     @property
+    def place(self) -> Place:
+        """Where it stands in the history."""
+        return Place(self.began_us, self.namespace, self.plan)
+
+    @property
     def equal(self) -> bool:
         """Whether it found, or made, both homes equal."""
         return not (self.failure or self.stopped or self.tally.unhealed_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """A page of the history that is asked for."""
+
+    namespace: str = ""
+    """Of all namespaces when it is empty."""
+    since_us: int = 0
+    limit: int = 50
+    after: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,55 +1,87 @@
 """The one byte form of a record: built once, stored verbatim by both homes.
 
-    magic "TKV" | format 1 | header length (2 bytes) | header | value
+    value | metadata | kind (1 byte) | version (16) | expires_at_s (8, values only) | foot
+    foot: length of all behind the value (2 bytes) | format 2 | magic "TKV"
 
-Header, format 1: kind (1 byte) | version (16) | and, for values only, expires_at_s (8) | metadata.
-All numbers are big-endian. A tombstone is exactly TOMBSTONE_BYTES long, which no value can be, so a
-listing that shows sizes alone tells them apart.
+The value comes first, so its MD5 is begun while it arrives, before its version exists. All numbers
+are big-endian. A tombstone is exactly TOMBSTONE_BYTES long, which no value can be, so a listing
+that shows sizes alone tells them apart.
 """
 
 import hashlib
 import struct
-from typing import Final
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from tandem.core.limits import METADATA_BYTES_MAX
 from tandem.core.record import Kind, Record
 from tandem.core.version import VERSION_BYTES, Version
 
 MAGIC: Final = b"TKV"
-FORMAT: Final = 1
-_PREFIX: Final = struct.Struct(">3sBH")
-_TOMBSTONE_HEADER: Final = struct.Struct(f">B{VERSION_BYTES}s")
-_VALUE_HEADER: Final = struct.Struct(f">B{VERSION_BYTES}sQ")
-_VALUE_HEAD: Final = struct.Struct(f">3sBHB{VERSION_BYTES}sQ")
+FORMAT: Final = 2
+_FOOT: Final = struct.Struct(">HB3s")
+_DEAD: Final = struct.Struct(f">B{VERSION_BYTES}sHB3s")
+_LIVE: Final = struct.Struct(f">B{VERSION_BYTES}sQHB3s")
 
 DIGEST_BYTES: Final = 16
-TOMBSTONE_BYTES: Final = _PREFIX.size + _TOMBSTONE_HEADER.size
-HEAD_BYTES_MAX: Final = _VALUE_HEAD.size + METADATA_BYTES_MAX
-"""No envelope's prefix and header together are longer."""
+TOMBSTONE_BYTES: Final = _DEAD.size
+TRAILER_BYTES_MAX: Final = METADATA_BYTES_MAX + _LIVE.size
+"""No envelope has more behind its value."""
 
 
 class BadEnvelope(ValueError):
     """Bytes that are not an envelope of a format that this program knows."""
 
 
+class Draft(Protocol):
+    """A value that lies in the buffer of its envelope already, its MD5 begun."""
+
+    def __len__(self) -> int:
+        """The value's length in bytes."""
+        ...
+
+    def end(self, trailer: bytes) -> tuple[bytes, bytes]:
+        """The envelope that ends with `trailer`, and its digest; to be asked once."""
+        ...
+
+
+Value: TypeAlias = bytes | bytearray | Draft
+"""What is to be stored; not changed by anyone any more."""
+
+
+class Trailer(NamedTuple):
+    """What stands behind a value, `size` bytes of it."""
+
+    version: Version
+    kind: Kind
+    expires_at_s: int
+    metadata: bytes
+    size: int
+
+
 def seal(
-    version: Version, value: bytes | bytearray, *, metadata: bytes = b"", expires_at_s: int = 0
+    version: Version,
+    value: Value,
+    *,
+    metadata: bytes = b"",
+    expires_at_s: int = 0,
 ) -> Record:
-    """The record of a value with its envelope; `value` is copied once, into the envelope."""
+    """The record of a value with its envelope; a value that is no draft is copied into it."""
     assert len(metadata) <= METADATA_BYTES_MAX, "no reader would open it"
-    head = _VALUE_HEAD.pack(
-        MAGIC, FORMAT, _VALUE_HEADER.size + len(metadata), Kind.VALUE, version, expires_at_s
-    )
-    envelope = b"".join((head, metadata, value))
-    start = len(head) + len(metadata)
-    return Record(version, Kind.VALUE, expires_at_s, metadata, envelope, digest_of(envelope), start)
+    size = len(metadata) + _LIVE.size
+    trailer = metadata + _LIVE.pack(Kind.VALUE, version, expires_at_s, size, FORMAT, MAGIC)
+    value_size = len(value)
+    if isinstance(value, (bytes, bytearray)):
+        envelope = b"".join((value, trailer))
+        digest = digest_of(envelope)
+    else:
+        envelope, digest = value.end(trailer)
+    return Record(version, Kind.VALUE, expires_at_s, metadata, envelope, digest, value_size)
 
 
 def seal_tombstone(version: Version) -> Record:
     """The record of a deletion with its envelope."""
-    header = _TOMBSTONE_HEADER.pack(Kind.TOMBSTONE, version)
-    envelope = _PREFIX.pack(MAGIC, FORMAT, len(header)) + header
-    return Record(version, Kind.TOMBSTONE, 0, b"", envelope, digest_of(envelope), len(envelope))
+    envelope = _DEAD.pack(Kind.TOMBSTONE, version, TOMBSTONE_BYTES, FORMAT, MAGIC)
+    return Record(version, Kind.TOMBSTONE, 0, b"", envelope, digest_of(envelope), 0)
 
 
 def open_envelope(envelope: bytes, digest: bytes | None = None) -> Record:
@@ -57,38 +89,51 @@ def open_envelope(envelope: bytes, digest: bytes | None = None) -> Record:
 
     `digest` is its MD5 where the caller has just computed or verified it.
     """
-    if len(envelope) < TOMBSTONE_BYTES:
-        raise BadEnvelope(f"{len(envelope)} bytes are too few for an envelope")
-    magic, form, header_size = _PREFIX.unpack_from(envelope)
-    if magic != MAGIC:
-        raise BadEnvelope("not an envelope: the magic is missing")
-    if form != FORMAT:
-        raise BadEnvelope(f"envelope format {form} is not known here")
-    start = _PREFIX.size + header_size
-    if len(envelope) < start:
-        raise BadEnvelope(f"the header says {header_size} bytes, more than there are")
-    match envelope[_PREFIX.size]:
-        case Kind.TOMBSTONE:
-            if len(envelope) != TOMBSTONE_BYTES or header_size != _TOMBSTONE_HEADER.size:
-                raise BadEnvelope("a tombstone of the wrong length")
-            _, version = _TOMBSTONE_HEADER.unpack_from(envelope, _PREFIX.size)
-            kind, expires_at_s, metadata = Kind.TOMBSTONE, 0, b""
-        case Kind.VALUE:
-            if not 0 <= header_size - _VALUE_HEADER.size <= METADATA_BYTES_MAX:
-                raise BadEnvelope(f"a header of {header_size} bytes")
-            _, version, expires_at_s = _VALUE_HEADER.unpack_from(envelope, _PREFIX.size)
-            kind, metadata = Kind.VALUE, envelope[_PREFIX.size + _VALUE_HEADER.size : start]
-        case other:
-            raise BadEnvelope(f"unknown kind {other}")
+    version, kind, expires_at_s, metadata, size = read_trailer(envelope, len(envelope))
     return Record(
-        Version(version),
+        version,
         kind,
         expires_at_s,
         metadata,
         envelope,
         digest or digest_of(envelope),
-        start,
+        len(envelope) - size,
     )
+
+
+def read_trailer(end: bytes, envelope_size: int) -> Trailer:
+    """What stands at the end of an envelope of this size; `end` is its last bytes, or all of it.
+
+    Raises BadEnvelope.
+    """
+    if len(end) < TOMBSTONE_BYTES:
+        raise BadEnvelope(f"{len(end)} bytes are too few for an envelope")
+    size, form, magic = _FOOT.unpack_from(end, len(end) - _FOOT.size)
+    if magic != MAGIC:
+        raise BadEnvelope("not an envelope: the magic is missing")
+    if form != FORMAT:
+        raise BadEnvelope(f"envelope format {form} is not known here")
+    if len(end) < size:
+        raise BadEnvelope(f"the trailer says {size} bytes, more than there are")
+    if size == TOMBSTONE_BYTES:
+        return _dead(end, envelope_size)
+    metadata_size = size - _LIVE.size
+    if not 0 <= metadata_size <= METADATA_BYTES_MAX:
+        raise BadEnvelope(f"a trailer of {size} bytes")
+    at = len(end) - _LIVE.size
+    kind, version, expires_at_s, *_ = _LIVE.unpack_from(end, at)
+    if kind != Kind.VALUE:
+        raise BadEnvelope(f"a value of kind {kind}")
+    return Trailer(Version(version), Kind.VALUE, expires_at_s, end[at - metadata_size : at], size)
+
+
+def _dead(end: bytes, envelope_size: int) -> Trailer:
+    kind, version, *_ = _DEAD.unpack_from(end, len(end) - _DEAD.size)
+    if envelope_size != TOMBSTONE_BYTES:
+        raise BadEnvelope("a tombstone of the wrong length")
+    if kind != Kind.TOMBSTONE:
+        raise BadEnvelope(f"a tombstone of kind {kind}")
+    return Trailer(Version(version), Kind.TOMBSTONE, 0, b"", TOMBSTONE_BYTES)
 
 
 def digest_of(envelope: bytes) -> bytes:

@@ -13,6 +13,11 @@ CACHE_TTL_S_MIN: Final = 30
 
 LIST_PAGE_DEFAULT: Final = 1000
 LIST_PAGE_MAX: Final = 1000
+WHOLE_BYTES_MAX: Final = 256 * KIB
+"""Longer envelopes travel between a gateway and KVSP in pieces."""
+PIECE_BYTES: Final = 256 * KIB
+"""Of one message; four times as large ones cost twice the CPU, as memory is mapped for each."""
+
 BATCH_OPERATIONS_MAX: Final = 1000
 BATCH_BYTES_MAX: Final = 32 * MIB
 """A batch, and so any one message, holds at least one value of full size."""

@@ -80,6 +80,18 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """A page of what both homes list."""
+
+    equal: int
+    """How many keys both list alike."""
+    differing: tuple[str, ...]
+    """The others, in order: what one home lacks or holds otherwise, or a write on its way."""
+    next_after: str | None
+    """The next page begins after this name; None at the end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Healed:
     """What a heal did."""
 

@@ -17,6 +17,18 @@ class Kind(enum.IntEnum):
     TOMBSTONE = 2
 
 
+class RecordHead(NamedTuple):
+    """What is known of a record without its envelope; a field means what it means there."""
+
+    version: Version
+    kind: Kind
+    expires_at_s: int
+    metadata: bytes
+    digest: bytes
+    size: int
+    """Of the envelope, in bytes."""
+
+
 class Record(NamedTuple):
     """One version of one key. Two records are the same exactly if their envelopes are."""
 
@@ -29,17 +41,21 @@ class Record(NamedTuple):
     envelope: bytes
     digest: bytes
     """MD5 of the envelope: what an S3 listing shows as the ETag of a single PUT."""
-    value_start: int
+    value_size: int
+    """The value's length in bytes; it stands at the beginning of its envelope."""
 
     @property
     def value(self) -> bytes:
-        """The value's bytes (a copy: send large ones from `envelope` and `value_start`)."""
-        return self.envelope[self.value_start :]
+        """The value's bytes (a copy: send large ones from `envelope` and `value_size`)."""
+        return self.envelope[: self.value_size]
 
     @property
-    def value_size(self) -> int:
-        """The value's length in bytes."""
-        return len(self.envelope) - self.value_start
+    def head(self) -> RecordHead:
+        """All but the envelope."""
+        size = len(self.envelope)
+        return RecordHead(
+            self.version, self.kind, self.expires_at_s, self.metadata, self.digest, size
+        )
 
     def live_at(self, now_s: float) -> bool:
         """Whether a reader at `now_s` sees a value."""

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
+from tandem.core.envelope import Value
 from tandem.core.key import Key
 from tandem.core.limits import (
     CACHE_TTL_S_MIN,
@@ -37,8 +38,7 @@ class Put(NamedTuple):
     """Store a value."""
 
     key: Key
-    value: bytes | bytearray
-    """Not changed by anyone any more."""
+    value: Value
     metadata: bytes = b""
     expires_at_s: int = 0
     above: Version = NO_VERSION

@@ -7,6 +7,7 @@ function of a request raises InvalidArgument or NamespaceNotFound.
 import json
 from typing import Final
 
+from tandem.core.envelope import Value
 from tandem.core.key import Key, check_name_length, decode_name
 from tandem.core.limits import BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX
 from tandem.core.namespace import check_namespace_id
@@ -45,7 +46,7 @@ def read_of(message: kv_pb2.GetRequest) -> Read:
     )
 
 
-def put_of(message: kv_pb2.PutRequest, now_s: int, value: bytes | None = None) -> Put:
+def put_of(message: kv_pb2.PutRequest, now_s: int, value: Value | None = None) -> Put:
     """The put that a message asks for at `now_s` (seconds since the epoch).
 
     A `value` that came in pieces stands for the message's own.

@@ -1,10 +1,13 @@
 """Messages of the Crawler service <-> the values of `tandem.core.crawl_status`, both ways."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from tandem.core.crawl_status import (
     Crawled,
     CrawlerStatus,
+    HistoryPage,
+    Place,
     RangeProgress,
     Run,
     RunRequest,
@@ -18,9 +21,10 @@ from tandem.errors import InvalidArgument
 from tandem.wire.ops_codec import home_of, side_of
 from tandem.wire.v1 import crawler_pb2 as pb
 
-REPORT_MAX: Final = 10_000
+REPORT_PAGE_MAX: Final = 50
+"""A crawl with 20 keys that it could not repair takes up to 25 KiB; a message takes 4 MiB."""
 DEEP_PARTS_MAX: Final = 1_000_000
-_REPORT_DEFAULT: Final = 1_000
+_DIGITS_MAX: Final = 18
 _EVERY_MS_MIN: Final = 100
 _EVERY_MS_DEFAULT: Final = 1_000
 _SAME: Final = (
@@ -55,11 +59,30 @@ def _request_of(message: pb.RunCrawlRequest) -> RunRequest:
     )
 
 
-def report_limits_of(message: pb.DriftReportRequest) -> tuple[str, int, int]:
-    """Namespace, earliest time and number of the crawls that are asked for."""
-    if message.limit > REPORT_MAX:
-        raise InvalidArgument("limit", f"must be at most {REPORT_MAX}")
-    return _namespace(message.namespace), message.since_us, message.limit or _REPORT_DEFAULT
+def history_page_of(message: pb.DriftReportRequest) -> HistoryPage:
+    """The page that is asked for; InvalidArgument when there is none such."""
+    if message.limit > REPORT_PAGE_MAX:
+        raise InvalidArgument("limit", f"must be at most {REPORT_PAGE_MAX}")
+    after = _place(message.after) if message.after else None
+    limit = message.limit or REPORT_PAGE_MAX
+    return HistoryPage(_namespace(message.namespace), message.since_us, limit, after)
+
+
+def report_reply(crawls: Sequence[Crawled], limit: int) -> pb.DriftReportReply:
+    """A page of at most `limit` crawls; with so many of them, more may follow."""
+    last = crawls[-1].place if len(crawls) == limit else None
+    return pb.DriftReportReply(
+        crawls=[crawled_message(one) for one in crawls],
+        next="/".join(map(str, last)) if last else "",
+    )
+
+
+def _place(text: str) -> Place:
+    began_us, _, rest = text.partition("/")
+    namespace, _, plan = rest.partition("/")
+    if not began_us.isdecimal() or len(began_us) > _DIGITS_MAX or not _namespace(namespace):
+        raise InvalidArgument("after", "is no place in the history")
+    return Place(int(began_us), namespace, plan)
 
 
 def every_s_of(message: pb.WatchCrawlerRequest) -> float:

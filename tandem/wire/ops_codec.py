@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from tandem.core.key import Key, decode_name
+from tandem.core.key import Key, check_name_length, decode_name
 from tandem.core.namespace import check_namespace_id
 from tandem.core.operations import (
+    Compared,
     Copy,
     CrawlReport,
     Healed,
@@ -41,6 +42,36 @@ def home_of(side: Side) -> ops_pb2.Home:
 def key_of(message: ops_pb2.InspectRequest | ops_pb2.HealKeyRequest) -> Key:
     """The key that a message names, checked."""
     return Key(check_namespace_id(message.namespace), decode_name(message.key))
+
+
+def comparison_of(message: ops_pb2.CompareKeysRequest) -> tuple[str, str, str]:
+    """Namespace, prefix and last name of what is to be compared, checked."""
+    prefix, after = _text(message.prefix, "prefix"), _text(message.after, "after")
+    return check_namespace_id(message.namespace), prefix, after
+
+
+def _text(raw: bytes, field: str) -> str:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(field, f"is not valid UTF-8 at byte {error.start}") from None
+    check_name_length(text, field)
+    return text
+
+
+def compared_message(compared: Compared) -> ops_pb2.CompareKeysReply:
+    """The message that shows a comparison."""
+    return ops_pb2.CompareKeysReply(
+        equal=compared.equal,
+        differing=[name.encode() for name in compared.differing],
+        next_after=(compared.next_after or "").encode(),
+    )
+
+
+def compared_of(message: ops_pb2.CompareKeysReply) -> Compared:
+    """The comparison that a message shows."""
+    names = tuple(name.decode() for name in message.differing)
+    return Compared(message.equal, names, message.next_after.decode() or None)
 
 
 def queue_limit_of(message: ops_pb2.ListQueueRequest) -> int:

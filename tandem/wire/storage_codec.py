@@ -10,8 +10,13 @@ from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from tandem.core.envelope import DIGEST_BYTES, BadEnvelope, open_envelope
 from tandem.core.key import Key, decode_name, is_namespace_id
-from tandem.core.limits import BATCH_BYTES_MAX, KEY_NAME_BYTES_MAX, MIB
-from tandem.core.record import Kind, Record
+from tandem.core.limits import (
+    BATCH_BYTES_MAX,
+    KEY_NAME_BYTES_MAX,
+    MIB,
+    WHOLE_BYTES_MAX,
+)
+from tandem.core.record import Kind, Record, RecordHead
 from tandem.core.reply import (
     Failed,
     Found,
@@ -31,12 +36,10 @@ from tandem.wire.v1 import storage_pb2 as pb
 
 Request = pb.StorageRequest
 Reply = pb.StorageReply
-PutMessage = pb.StoragePut
-ReadMessage = pb.StorageRead
 
 SCAN_LIMIT_MAX: Final = 10_000
 MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + MIB
-"""What either side of the stream accepts: a batch's bytes and what is around them."""
+"""What either side accepts: more than a page of 10,000 names of full length takes."""
 
 _REASONS: Final = {reason.value: reason for reason in Reason}
 _OUTCOMES: Final = {
@@ -65,6 +68,31 @@ class Put(NamedTuple):
     record: Record
     heal_read_at_us: int = 0
     over_corrupt: bool = False
+
+    def without_envelope(self) -> "LargePut":
+        """The same write, its envelope apart."""
+        return LargePut(
+            self.key, self.raw_name, self.record.head, self.heal_read_at_us, self.over_corrupt
+        )
+
+
+class LargePut(NamedTuple):
+    """A write whose envelope comes in pieces, or is written piece by piece."""
+
+    key: Key
+    raw_name: bytes
+    record: RecordHead
+    heal_read_at_us: int = 0
+    over_corrupt: bool = False
+
+
+class LargeRecord(NamedTuple):
+    """What KVSP answers in the place of a record that has to be asked for in pieces."""
+
+    blob: str
+    version: Version
+    digest: bytes
+    size: int
 
 
 Row: TypeAlias = tuple[bytes, bytes, bytes, int, int, int, bytes, str | None]
@@ -128,13 +156,15 @@ def add_heal(
 def parse_get(get: pb.StorageGet) -> Get:
     """What the message asks for; InvalidArgument unless it can be answered."""
     name = get.name
-    return Get(get.id, _parse_key(get.namespace, name), name)
+    return Get(get.id, parse_key(get.namespace, name), name)
 
 
 def parse_put(put: pb.StoragePut) -> Put:
     """What the message asks for; InvalidArgument unless it holds a whole envelope."""
     name = put.name
-    key = _parse_key(put.namespace, name)
+    key = parse_key(put.namespace, name)
+    if len(put.envelope) > WHOLE_BYTES_MAX:
+        raise InvalidArgument("envelope", f"of {len(put.envelope)} bytes has to come in pieces")
     try:
         record = open_envelope(put.envelope)
     except BadEnvelope as error:
@@ -159,7 +189,8 @@ def scan_request(scan: Scan) -> pb.ScanRequest:
     )
 
 
-def _parse_key(namespace: str, name: bytes) -> Key:
+def parse_key(namespace: str, name: bytes) -> Key:
+    """The key of an operation; InvalidArgument unless there can be such a one."""
     _check_namespace(namespace)
     return Key(namespace, decode_name(name))
 
@@ -179,6 +210,14 @@ def new_reply(home_time_us: int) -> pb.StorageReply:
 def add_envelope(reply: pb.StorageReply, number: int, envelope: bytes) -> None:
     """Appends the answer to a read that found a record."""
     reply.reads.add(id=number, envelope=envelope)
+
+
+def add_large(reply: pb.StorageReply, number: int, large: LargeRecord) -> None:
+    """Appends the answer to a read whose record has to be asked for in pieces."""
+    record = pb.LargeRecord(
+        blob=large.blob, version=large.version, digest=large.digest, size=large.size
+    )
+    reply.reads.add(id=number, large=record)
 
 
 def add_missing(reply: pb.StorageReply, number: int, floor: Version) -> None:
@@ -207,7 +246,7 @@ def add_written(reply: pb.StorageReply, number: int, outcome: WriteReply) -> Non
             assert_never(outcome)
 
 
-def read_reply(read: pb.StorageRead, home_time_us: int) -> ReadReply:
+def read_reply(read: pb.StorageRead, home_time_us: int) -> ReadReply | LargeRecord:
     """The core's reply in one line of a message that was sealed at `home_time_us`."""
     envelope = read.envelope
     if envelope:
@@ -215,6 +254,9 @@ def read_reply(read: pb.StorageRead, home_time_us: int) -> ReadReply:
             return Found(open_envelope(envelope), home_time_us)
         except BadEnvelope as error:
             return Failed(Reason.CORRUPT, str(error), home_time_us)
+    if read.HasField("large"):
+        large = read.large
+        return LargeRecord(large.blob, Version.parse(large.version), large.digest, large.size)
     if read.corrupt:
         return Failed(Reason.CORRUPT, read.failure, home_time_us)
     if read.failure:

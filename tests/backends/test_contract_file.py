@@ -30,6 +30,9 @@ class TestFileHome(GroupContract, HomeContract, ObjectsContract):
             return home
 
         async def corrupt(key: Key) -> None:
+            for file in tmp_path.glob("objects.db-bodies/*"):
+                file.write_bytes(file.read_bytes()[:-1] + b"\0")
+                return
             with closing(sqlite3.connect(path)) as connection, connection:
                 changed = connection.execute(
                     "update objects set body = cast(substr(body, 1, length(body) - 1) || x'00'"

@@ -134,7 +134,7 @@ async def test_a_full_disk_fails_the_write_and_nothing_else(home: FileHome) -> N
     await home.put_if_newer(KEY, small, 20.0)
     connection = await home._writes.connect()
     await connection.execute("pragma max_page_count = 10")
-    large = await home.put_if_newer(Key(NAMESPACE, "large"), record(b"x" * MIB), 20.0)
+    large = await home.put_if_newer(Key(NAMESPACE, "large"), record(b"x" * (MIB // 2)), 20.0)
     assert isinstance(large, Failed)
     assert "full" in large.detail
     assert await home.get(KEY, 20.0) != large
@@ -180,8 +180,8 @@ async def test_a_foreign_file_is_refused_and_left_alone(
 async def test_a_later_format_is_refused(home: FileHome, path: Path) -> None:
     await home.aclose()
     with closing(sqlite3.connect(path)) as later:
-        later.execute("pragma user_version = 2")
-    with pytest.raises(ConfigurationError, match="format 2"):
+        later.execute("pragma user_version = 3")
+    with pytest.raises(ConfigurationError, match="format 3"):
         await FileHome.open(path, CLOCK)
 
 
@@ -226,7 +226,7 @@ async def test_the_log_does_not_grow_without_end(
     log = path.with_name("objects.db-wal")
     for n in range(20):
         key = Key(NAMESPACE, f"{n}")
-        assert isinstance(await home.put_if_newer(key, record(b"x" * MIB), 20.0), Stored)
+        assert isinstance(await home.put_if_newer(key, record(b"x" * (MIB - 99)), 20.0), Stored)
     assert log.stat().st_size < 6 * MIB
 
 

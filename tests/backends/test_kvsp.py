@@ -39,6 +39,11 @@ async def next_of(context: Context) -> object:
 class ScriptedStorage(rpc.StorageServicer):
     """Counts messages; answers none of them until `answers` is set."""
 
+    listing = pb.ScanReply()
+
+    async def Scan(self, _: object, context: object) -> pb.ScanReply:
+        return self.listing
+
     def __init__(self) -> None:
         self.messages: list[pb.StorageRequest] = []
         self.answers = False
@@ -79,6 +84,28 @@ async def backend_of(address: str, small: LaneLimits | None = None) -> AsyncIter
 def reason(reply: object) -> Reason:
     assert isinstance(reply, Failed), reply
     return reply.reason
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        pb.ScanReply(names=[b"a", b"b"], digests=bytes(16), versions=bytes(32), kinds=b"\1\1"),
+        pb.ScanReply(
+            names=[b"\xff"], digests=bytes(16), versions=bytes(16), sizes=[1], kinds=b"\1",
+            expires_at_s=[0], metadata=[b""],
+        ),
+        pb.ScanReply(
+            names=[b"a"], digests=bytes(16), versions=bytes(16), sizes=[1], kinds=b"\7",
+            expires_at_s=[0], metadata=[b""],
+        ),
+    ],
+)  # fmt: skip
+async def test_a_listing_that_is_none_is_a_failure(listing: pb.ScanReply) -> None:
+    async with scripted() as (storage, address), backend_of(address) as backend:
+        storage.listing = listing
+        reply = await backend.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=10.0)
+    assert reason(reply) is Reason.ERROR
+    assert "not a listing" in str(reply)
 
 
 async def test_all_that_waits_in_a_turn_is_one_message() -> None:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from tandem.core.envelope import (
     FORMAT,
-    HEAD_BYTES_MAX,
     TOMBSTONE_BYTES,
+    TRAILER_BYTES_MAX,
     BadEnvelope,
     open_envelope,
+    read_trailer,
     seal,
     seal_tombstone,
 )
@@ -34,17 +35,47 @@ tombstones = st.builds(seal_tombstone, versions)
 SAMPLES = {
     "value": seal(VERSION, b"value", metadata=b'{"a":1}', expires_at_s=0x0102030405060708),
     "empty value": seal(VERSION, b""),
-    "fullest header": seal(VERSION, b"v", metadata=b"m" * METADATA_BYTES_MAX),
+    "fullest trailer": seal(VERSION, b"v", metadata=b"m" * METADATA_BYTES_MAX),
     "tombstone": seal_tombstone(VERSION),
 }
 
 
-def test_the_bytes_of_format_1_never_change() -> None:
+def test_the_bytes_of_format_2_never_change() -> None:
     sealed = seal(VERSION, b"value", metadata=b"{}", expires_at_s=258)
     assert sealed.envelope == (
-        b"TKV\x01" + b"\x00\x1b" + b"\x01" + VERSION + b"\x00\x00\x00\x00\x00\x00\x01\x02{}value"
+        b"value{}" + b"\x01" + VERSION + b"\x00\x00\x00\x00\x00\x00\x01\x02" + b"\x00\x21\x02TKV"
     )
-    assert seal_tombstone(VERSION).envelope == b"TKV\x01" + b"\x00\x11" + b"\x02" + VERSION
+    assert seal_tombstone(VERSION).envelope == b"\x02" + VERSION + b"\x00\x17\x02TKV"
+
+
+class _Draft:
+    """A value that is in place already."""
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def end(self, trailer: bytes) -> tuple[bytes, bytes]:
+        envelope = self._value + trailer
+        return envelope, hashlib.md5(envelope, usedforsecurity=False).digest()
+
+
+@pytest.mark.parametrize("value", [b"", b"value"])
+def test_a_draft_is_sealed_into_the_same_record_as_its_value(value: bytes) -> None:
+    sealed = seal(VERSION, _Draft(value), metadata=b"{}", expires_at_s=258)
+    assert sealed == seal(VERSION, value, metadata=b"{}", expires_at_s=258)
+    assert open_envelope(sealed.envelope) == sealed
+
+
+@pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
+def test_the_last_bytes_tell_what_the_whole_envelope_does(sample: Record) -> None:
+    end = sample.envelope[sample.value_size :]
+    trailer = read_trailer(end, len(sample.envelope))
+    assert trailer == read_trailer(sample.envelope, len(sample.envelope))
+    assert trailer[:4] == (sample.version, sample.kind, sample.expires_at_s, sample.metadata)
+    assert trailer.size == len(end)
 
 
 @given(
@@ -83,33 +114,35 @@ def test_no_value_is_as_long_as_a_tombstone() -> None:
     assert len(seal_tombstone(VERSION).envelope) == TOMBSTONE_BYTES
 
 
-def test_no_head_is_longer_than_the_longest() -> None:
-    fullest = SAMPLES["fullest header"]
-    assert fullest.value_start == HEAD_BYTES_MAX
+def test_no_trailer_is_longer_than_the_longest() -> None:
+    fullest = SAMPLES["fullest trailer"]
+    assert len(fullest.envelope) - fullest.value_size == TRAILER_BYTES_MAX
     with pytest.raises(AssertionError, match="no reader would open it"):
         seal(VERSION, b"", metadata=bytes(METADATA_BYTES_MAX + 1))
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
-def test_a_truncated_head_is_refused_and_a_truncated_value_is_another_record(
+def test_a_truncated_envelope_is_refused_and_one_without_its_beginning_is_another_record(
     sample: Record,
 ) -> None:
-    for size in range(sample.value_start):
+    for size in range(len(sample.envelope)):
         with pytest.raises(BadEnvelope):
             open_envelope(sample.envelope[:size])
-    for size in range(sample.value_start, len(sample.envelope)):
-        opened = open_envelope(sample.envelope[:size])
-        assert opened.value == sample.value[: size - sample.value_start]
+    for lost in range(1, sample.value_size + 1):
+        opened = open_envelope(sample.envelope[lost:])
+        assert opened.value == sample.value[lost:]
         assert opened.digest != sample.digest
 
 
 @pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
-def test_a_flipped_bit_of_the_head_is_refused_or_makes_another_record(sample: Record) -> None:
-    for bit in range(sample.value_start * 8):
+def test_a_flipped_bit_of_the_trailer_is_refused_or_makes_another_record(sample: Record) -> None:
+    kind_at = -23 if sample.kind is Kind.TOMBSTONE else -31
+    for bit in range(sample.value_size * 8, len(sample.envelope) * 8):
         flipped = bytearray(sample.envelope)
         flipped[bit // 8] ^= 1 << bit % 8
         _opens_to_itself_or_is_refused(bytes(flipped))
-        if bit // 8 < 4 or bit // 8 == 6:  # the magic, the format, the kind
+        at = bit // 8 - len(flipped)
+        if at >= -4 or at == kind_at:  # the format, the magic, the kind
             with pytest.raises(BadEnvelope):
                 open_envelope(bytes(flipped))
 
@@ -118,23 +151,23 @@ def test_a_flipped_bit_of_the_head_is_refused_or_makes_another_record(sample: Re
 def test_an_unknown_format_is_refused(form: int) -> None:
     for sample in SAMPLES.values():
         with pytest.raises(BadEnvelope, match=f"format {form} is not known"):
-            open_envelope(b"TKV" + bytes([form]) + sample.envelope[4:])
+            open_envelope(sample.envelope[:-4] + bytes([form]) + b"TKV")
 
 
-def test_a_tombstone_with_anything_behind_it_is_refused() -> None:
+def test_a_tombstone_with_anything_before_it_is_refused() -> None:
     with pytest.raises(BadEnvelope, match="wrong length"):
-        open_envelope(seal_tombstone(VERSION).envelope + b"v")
+        open_envelope(b"v" + seal_tombstone(VERSION).envelope)
 
 
-def test_a_header_with_more_metadata_than_allowed_is_refused() -> None:
-    fullest = SAMPLES["fullest header"].envelope
-    longer = (int.from_bytes(fullest[4:6], "big") + 1).to_bytes(2, "big")
-    with pytest.raises(BadEnvelope, match="a header of"):
-        open_envelope(fullest[:4] + longer + fullest[6:])
+def test_a_trailer_with_more_metadata_than_allowed_is_refused() -> None:
+    fullest = SAMPLES["fullest trailer"].envelope
+    longer = (int.from_bytes(fullest[-6:-4], "big") + 1).to_bytes(2, "big")
+    with pytest.raises(BadEnvelope, match="a trailer of"):
+        open_envelope(fullest[:-6] + longer + fullest[-4:])
 
 
 @given(
-    st.one_of(st.binary(max_size=80), st.binary(max_size=80).map(lambda tail: b"TKV\x01" + tail))
+    st.one_of(st.binary(max_size=80), st.binary(max_size=80).map(lambda head: head + b"\x02TKV"))
 )
 def test_no_bytes_raise_anything_but_bad_envelope(garbage: bytes) -> None:
     _opens_to_itself_or_is_refused(garbage)

@@ -6,7 +6,7 @@ import pytest
 
 from crawler.book import CRAWLS_OF_NAMESPACE_MAX, Book
 from crawler.report import Checkpoint
-from tandem.core.crawl_status import Crawled, Stop
+from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.drift import Drift, Sighting
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
@@ -47,9 +47,9 @@ def test_a_crawl_enters_the_history_once_and_its_checkpoints_go(tmp_path: Path) 
     for _ in range(2):
         book.enter(crawled(A, 10))
     book.enter(crawled(B, 20))
-    assert book.history() == [crawled(B, 20), crawled(A, 10)]
-    assert book.history(A) == [crawled(A, 10)]
-    assert book.history(since_us=11, limit=1) == book.history(B)
+    assert book.history(HistoryPage()) == [crawled(B, 20), crawled(A, 10)]
+    assert book.history(HistoryPage(A)) == [crawled(A, 10)]
+    assert book.history(HistoryPage(since_us=11, limit=1)) == book.history(HistoryPage(B))
     assert book.checkpoint("p", 0) is None
 
 
@@ -58,11 +58,36 @@ def test_history_is_bounded_by_time_and_by_number(tmp_path: Path) -> None:
     for began_us in (1 * DAY_US, 2 * DAY_US, int(3.5 * DAY_US)):
         book.enter(crawled(A, began_us))
         book.enter(crawled(B, 1 * DAY_US))
-    assert [one.began_us for one in book.history(A)] == [int(3.5 * DAY_US), 2 * DAY_US]
+    assert [one.began_us for one in book.history(HistoryPage(A))] == [int(3.5 * DAY_US), 2 * DAY_US]
     for number in range(CRAWLS_OF_NAMESPACE_MAX + 3):
         book.enter(crawled(B, 2 * DAY_US + number))
-    assert len(book.history(B, limit=10_000)) == CRAWLS_OF_NAMESPACE_MAX
+    assert len(book.history(HistoryPage(B, limit=10_000))) == CRAWLS_OF_NAMESPACE_MAX
     assert [one.namespace for one in book.latest()] == [A, B]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+@pytest.mark.parametrize("namespace", ["", A, B])
+def test_pages_of_the_history_are_the_whole_cut_up(
+    tmp_path: Path, limit: int, namespace: str
+) -> None:
+    """Crawls that began at once stand in order of namespace and plan, whatever the page."""
+    book = Book(tmp_path / "book")
+    entered = [crawled(n, at, plan=plan) for at in (10, 20) for n in (A, B) for plan in ("p", "q")]
+    for one in entered:
+        book.enter(one)
+    whole = [one for one in sorted(entered, key=_newest_first) if namespace in {"", one.namespace}]
+    seen: list[Crawled] = []
+    after: Place | None = None
+    while page := book.history(HistoryPage(namespace, limit=limit, after=after)):
+        assert len(page) <= limit
+        seen += page
+        after = page[-1].place
+        book.enter(crawled(A, 30 + len(seen)))  # what is newer does not move the pages
+    assert seen == whole
+
+
+def _newest_first(one: Crawled) -> tuple[int, str, str]:
+    return -one.began_us, one.namespace, one.plan
 
 
 def test_a_breaker_stays_open_until_a_person_accepts_just_what_it_named(tmp_path: Path) -> None:

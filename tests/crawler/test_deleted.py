@@ -17,7 +17,7 @@ from crawler.plans import Plans
 from crawler.rounds import Rounds
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.collect import CollectRule
-from tandem.core.crawl_status import Crawled, RunRequest, Stop
+from tandem.core.crawl_status import Crawled, HistoryPage, RunRequest, Stop
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.namespace import Namespace, encode_namespace
@@ -184,8 +184,8 @@ async def test_its_history_and_its_breaker_are_forgotten(world: World) -> None:
         world.book.stop(Stop(namespace, EPOCH_US, 5_000, "too much"))
     world.register(GONE, OLD)
     await world.round()
-    assert world.book.history(GONE) == []
-    assert world.book.history(ALIVE)
+    assert world.book.history(HistoryPage(GONE)) == []
+    assert world.book.history(HistoryPage(ALIVE))
     assert GONE not in world.book.stops()
     assert GONE not in {one.namespace for one in world.board.latest}
 

@@ -95,8 +95,8 @@ class World:
     async def namespace(self, namespace: str, *sides: Side, mode: Mode = ACTIVE) -> None:
         title, settings = f"title of {namespace[0]}", Settings(mode=mode)
         value = encode_namespace(Namespace(namespace, title, settings, created_at_s=1))
-        self.written += 1
         at = Version.at(EPOCH_US + self.written)
+        self.written += 1
         await self.hold(_record_key(namespace), seal(at, value), *sides)
 
 

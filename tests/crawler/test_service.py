@@ -29,11 +29,12 @@ from tandem.core.namespace import Namespace, encode_namespace
 from tandem.core.operations import CrawlReport
 from tandem.core.record import Record
 from tandem.core.reply import Side
-from tandem.core.tally import Tally
+from tandem.core.tally import UNHEALED_MAX, Tally
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError, InvalidArgument, Overloaded, Unauthenticated
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.wire.crawler_codec import REPORT_PAGE_MAX
 from tandem.wire.v1 import crawler_pb2 as pb
 from tandem.wire.v1 import crawler_pb2_grpc as rpc
 from tests.crawler.served import BEGAN_US, A, B, Served, crawled, drifted
@@ -195,9 +196,48 @@ async def test_a_report_holds_the_newest_first_within_its_limits(
     assert await crawler.report(since_us=second.began_us) == [third, second]
     assert await crawler.report(limit=1) == [third]
     assert await crawler.report("c" * 32) == []
-    for wrong in (crawler.report("articles"), crawler.report(limit=10_001)):
-        with pytest.raises(InvalidArgument):
-            await wrong
+    with pytest.raises(InvalidArgument):
+        await crawler.report("articles")
+
+
+async def test_a_long_report_comes_page_by_page(served: Served, crawler: CrawlerClient) -> None:
+    crawls = [crawled(A, at) for at in range(2 * REPORT_PAGE_MAX + 3)]
+    served.found(*crawls)
+    assert await crawler.report(limit=10_000) == crawls[::-1]
+    for limit in (1, REPORT_PAGE_MAX, REPORT_PAGE_MAX + 1):
+        assert await crawler.report(limit=limit) == crawls[::-1][:limit]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pb.DriftReportRequest(limit=REPORT_PAGE_MAX + 1),
+        pb.DriftReportRequest(after="soon"),
+        pb.DriftReportRequest(after=f"-1/{A}/p"),
+        pb.DriftReportRequest(after=f"{'9' * 40}/{A}/p"),
+        pb.DriftReportRequest(after="1//p"),
+        pb.DriftReportRequest(after="1/articles/p"),
+    ],
+)
+async def test_a_page_that_cannot_be_is_refused(
+    served: Served, asked: pb.DriftReportRequest
+) -> None:
+    async with grpc.aio.insecure_channel(served.address) as channel:
+        stub: Any = rpc.CrawlerStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.DriftReport(asked, timeout=10)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_page_of_the_largest_crawls_fits_a_message(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    tally, longest, reasons = Tally(), "\x00" * 508, "s3: timeout " * 40
+    for number in range(UNHEALED_MAX):
+        tally.not_healed(f"{number:04}{longest}: {reasons}")
+    crawls = [crawled(A, at, tally=tally) for at in range(REPORT_PAGE_MAX)]
+    served.found(*crawls)
+    assert len(await crawler.report(limit=REPORT_PAGE_MAX)) == REPORT_PAGE_MAX
 
 
 async def test_all_that_a_tally_counts_arrives(served: Served, crawler: CrawlerClient) -> None:

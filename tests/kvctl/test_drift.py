@@ -111,6 +111,17 @@ def test_the_report_of_one_namespace_and_of_some_days(crawled: CrawledGateway) -
     assert crawled.kvctl("drift", "report", "-n", "nowhere").exit_code == 1
 
 
+def test_a_report_that_is_cut_off_says_so(
+    crawled: CrawledGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvctl.drift._SHOWN_MAX", 2)
+    crawled.found(*(one(NAMESPACE, at) for at in range(2)))
+    crawled.found(one(OTHER, 7))
+    result = crawled.kvctl("drift", "report", *ALL, "--json")
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr == "kvctl: only the last 2 crawls; --days or -n narrow it\n"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -232,7 +243,10 @@ def test_html_is_one_file_that_holds_the_numbers_and_needs_nothing(
         "both homes were equal",
     ):
         assert line in shown
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == 2, "there is nothing to draw of the other one"
+    assert "none in 1 crawl, the last one at 2023-11-14T22:13:25Z" in shown
+    assert shown.index("articles 1,236") < shown.index(f"{OTHER} 4"), "the worst comes first"
+    assert "older in s3" not in shown, "a key without a line"
 
 
 def test_html_of_no_crawl_says_so(crawled: CrawledGateway, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tandem.core.key import Key, object_name
 from tandem.core.mode import Mode, Stage
 from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import Namespace
-from tandem.core.operations import Copy, CrawlReport, Healed, QueuedRepair
+from tandem.core.operations import Compared, Copy, CrawlReport, Healed, QueuedRepair
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side
 from tandem.core.version import Version
@@ -243,6 +243,60 @@ async def test_a_heal_that_cannot_be_says_why_and_leaves_the_repair_queued(here:
     assert not healed.equal
     assert "it is down" in " ".join(healed.reasons)
     assert (await here.queue.stats()).depth == 1
+
+
+async def place(here: Operated, name: str, record: Record, *sides: Side) -> None:
+    for side in sides or tuple(Side):
+        here.pair.homes[side].memory.place(Key(NAMESPACE, name), record)
+
+
+async def test_a_comparison_finds_what_no_listing_of_live_keys_shows(here: Operated) -> None:
+    live, gone = seal(here.version(9_000_000), b"v"), seal_tombstone(here.version(8_000_000))
+    for name in ("a equal", "b equal"):
+        await place(here, name, live)
+    await place(here, "b deleted in both", gone)
+    await place(here, "b only in s3", live, Side.S3)
+    await place(here, "b only in kvsp", live, Side.KVSP)
+    await place(here, "b deleted in one", live, Side.S3)
+    await place(here, "b deleted in one", gone, Side.KVSP)
+    await place(here, "c only in s3", live, Side.S3)
+    compared = await here.operations.compare(NAMESPACE, "b", "")
+    assert compared == Compared(2, ("b deleted in one", "b only in kvsp", "b only in s3"), None)
+    for name in compared.differing:
+        assert (await here.operations.heal(Key(NAMESPACE, name))).equal
+    assert await here.operations.compare(NAMESPACE, "b", "") == Compared(5, (), None)
+    assert (await here.operations.compare(NAMESPACE, "", "")).differing == ("c only in s3",)
+    assert (await here.operations.compare(NAMESPACE, "", "c only in s3")) == Compared(0, (), None)
+
+
+async def test_a_comparison_goes_on_page_by_page_to_the_end(
+    here: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The homes' pages end at other names; what one is ahead is listed again."""
+    monkeypatch.setattr("kvgateway.operations.LIST_PAGE_MAX", 3)
+    record, differing = seal(here.version(9_000_000), b"v"), []
+    for number in range(40):
+        only = {0: (Side.KVSP,), 3: (Side.S3,), 5: (Side.S3,)}.get(number % 7, ())
+        await place(here, f"{number:02}", record, *only)
+        differing += [f"{number:02}"] * bool(only)
+    found: list[str] = []
+    equal, after = 0, ""
+    while True:
+        page = await here.operations.compare(NAMESPACE, "", after)
+        found += page.differing
+        equal += page.equal
+        if page.next_after is None:
+            break
+        assert page.next_after > after
+        after = page.next_after
+    assert (found, equal) == (differing, 40 - len(differing))
+
+
+@pytest.mark.parametrize("side", list(Side))
+async def test_a_comparison_needs_both_homes(here: Operated, side: Side) -> None:
+    here.pair.homes[side].down()
+    with pytest.raises(Unavailable, match=f"{side.value}: unreachable: it is down"):
+        await here.operations.compare(NAMESPACE, "", "")
 
 
 async def test_a_switch_is_in_force_here_at_once_and_on_disk(here: Operated) -> None:

@@ -1,10 +1,13 @@
 """Operations as a gateway would ask for them, and a clock that a test sets."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from kvsp.cluster import Cluster
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record
+from tandem.core.reply import WriteReply
 from tandem.core.version import Version
 from tandem.wire.storage_codec import Get, Put
 
@@ -32,6 +35,16 @@ def value(text: bytes = b"value", at_us: int = START_US, expires_at_s: int = 0) 
 
 def tombstone(at_us: int = START_US) -> Record:
     return seal_tombstone(Version.at(at_us))
+
+
+async def pieces_of(record: Record, size: int = 300_000) -> AsyncIterator[bytes]:
+    for start in range(0, len(record.envelope), size):
+        yield record.envelope[start : start + size]
+
+
+async def write_large(cluster: Cluster, wanted: Put) -> WriteReply:
+    """Stores a put whose envelope comes in pieces."""
+    return await cluster.write_large(wanted.without_envelope(), pieces_of(wanted.record))
 
 
 def put(

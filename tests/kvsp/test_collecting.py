@@ -24,7 +24,17 @@ from tandem.core.removal import (
 from tandem.core.reply import Failed, Refusal, Refused, Stored
 from tandem.core.version import NO_VERSION, Version
 from tests.kvsp.conftest import Opening
-from tests.kvsp.records import HOUR_US, NAMESPACE, START_US, SetClock, get, put, tombstone, value
+from tests.kvsp.records import (
+    HOUR_US,
+    NAMESPACE,
+    START_US,
+    SetClock,
+    get,
+    put,
+    tombstone,
+    value,
+    write_large,
+)
 from tests.kvsp.serving import Clusters
 from tests.kvsp.test_writes import sql
 
@@ -131,7 +141,7 @@ async def test_a_purged_large_value_leaves_its_blob_to_the_collector(
 ) -> None:
     cluster = await only(opening)
     large = value(LARGE, expires_at_s=1)
-    assert await cluster.write_large(put("large", large)) == Stored(0)
+    assert await write_large(cluster, put("large", large)) == Stored(0)
     [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
     await raised(cluster)
     assert await purged(cluster, row("large", large)) == [Removal.DONE]
@@ -146,7 +156,7 @@ async def test_a_row_without_its_blob_has_no_floor(opening: Opening, tmp_path: P
     """Else a value whose blob was lost would count as deleted, and be swept from S3."""
     cluster = await only(opening)
     large = value(LARGE)
-    await cluster.write_large(put("large", large))
+    await write_large(cluster, put("large", large))
     await raised(cluster)
     [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
     blob.unlink()
@@ -154,7 +164,7 @@ async def test_a_row_without_its_blob_has_no_floor(opening: Opening, tmp_path: P
     assert isinstance(found, InBlob)
     assert await cluster.load(found) == Absent(NO_VERSION)
     again = put("large", large, read_at_us=START_US)
-    assert await cluster.write_large(again) == Stored(0), "the floor refuses to bring it back"
+    assert await write_large(cluster, again) == Stored(0), "the floor refuses to bring it back"
     [found] = await cluster.read([get("large")])
     assert isinstance(found, InBlob)
     assert await cluster.load(found) == large.envelope
@@ -183,7 +193,7 @@ async def test_a_new_life_retires_the_blobs_that_it_drops(
     opening: Opening, clock: SetClock, tmp_path: Path
 ) -> None:
     cluster = await only(opening)
-    await cluster.write_large(put("large", value(LARGE)))
+    await write_large(cluster, put("large", value(LARGE)))
     [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
     await raised(cluster)
     await renewed(cluster)

@@ -15,7 +15,7 @@ from kvsp.sqlite.cluster import SqliteCluster
 from tandem.core.reply import Failed, Stored
 from tandem.wire.storage_codec import Scan
 from tests.kvsp.conftest import Opening
-from tests.kvsp.records import NAMESPACE, get, put, value
+from tests.kvsp.records import NAMESPACE, get, put, value, write_large
 from tests.kvsp.serving import open_store
 
 STORED = Stored(0)
@@ -99,7 +99,7 @@ async def test_a_large_value_on_a_full_disk_fails_clearly(small_disk: Path) -> N
     [cluster] = store.clusters
     try:
         record = value(bytes(16 << 20), cluster._opener.clock.now_us())
-        failed = await cluster.write_large(put("key", record))
+        failed = await write_large(cluster, put("key", record))
         assert isinstance(failed, Failed)
         assert "No space left" in failed.detail
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tandem.core.reply import Failed, Reason, Stored, Superseded
 from tandem.core.version import NO_VERSION
 from tandem.wire.storage_codec import Put, Scan
 from tests.kvsp.conftest import Opening
-from tests.kvsp.records import NAMESPACE, START_US, SetClock, get, put, value
+from tests.kvsp.records import NAMESPACE, START_US, SetClock, get, put, value, write_large
 
 STORED = Stored(0)
 LARGE = MIB
@@ -54,7 +55,7 @@ async def listed(cluster: SqliteCluster) -> list[str]:
 
 async def test_a_large_value_lies_outside_its_row(cluster: SqliteCluster, tmp_path: Path) -> None:
     record = large()
-    assert await cluster.write_large(put("key", record)) == STORED
+    assert await write_large(cluster, put("key", record)) == STORED
     assert await read(cluster) == record.envelope
     assert [file.read_bytes() for file in files(tmp_path)] == [record.envelope]
     assert pending(tmp_path) == 0
@@ -64,12 +65,12 @@ async def test_a_large_value_lies_outside_its_row(cluster: SqliteCluster, tmp_pa
 async def test_the_newest_wins_whatever_the_sizes(cluster: SqliteCluster, tmp_path: Path) -> None:
     newer, older = large(START_US), large(START_US - 2)
     between = value(at_us=START_US - 1)
-    assert await cluster.write_large(put("key", older)) == STORED
+    assert await write_large(cluster, put("key", older)) == STORED
     assert await cluster.write([put("key", between)]) == [STORED]
-    assert await cluster.write_large(put("key", newer)) == STORED
-    assert await cluster.write_large(put("key", older)) == Superseded(newer.version, 0)
+    assert await write_large(cluster, put("key", newer)) == STORED
+    assert await write_large(cluster, put("key", older)) == Superseded(newer.version, 0)
     assert await cluster.write([put("key", between)]) == [Superseded(newer.version, 0)]
-    assert await cluster.write_large(put("key", newer)) == STORED
+    assert await write_large(cluster, put("key", newer)) == STORED
     assert await read(cluster) == newer.envelope
     assert len(files(tmp_path)) == 2
 
@@ -78,7 +79,7 @@ async def test_a_replaced_blob_lives_an_hour_longer(
     cluster: SqliteCluster, tmp_path: Path, clock: SetClock
 ) -> None:
     old = large(START_US - 1)
-    await cluster.write_large(put("key", old))
+    await write_large(cluster, put("key", old))
     [held] = await cluster.read([get("key")])
     assert isinstance(held, InBlob)
     await cluster.write([put("key", value())])
@@ -100,14 +101,14 @@ async def test_an_orphan_is_collected_and_its_row_refused(
     blobs = cluster._blobs
     write = blobs.write
 
-    async def write_slowly(blob: str, data: bytes) -> None:
-        await write(blob, data)
+    async def write_slowly(blob: str, pieces: AsyncIterable[bytes], digest: bytes) -> None:
+        await write(blob, pieces, digest)
         clock.time_us += UNUSED_LIFE_US
         await cluster.collect()
 
     monkeypatch.setattr(blobs, "write", write_slowly)
     record = large(START_US + UNUSED_LIFE_US)
-    refused = await cluster.write_large(put("key", record))
+    refused = await write_large(cluster, put("key", record))
     assert isinstance(refused, Failed)
     assert "collected" in refused.detail
     assert await read(cluster) == Absent(NO_VERSION)
@@ -135,7 +136,7 @@ async def test_a_crash_before_the_row_leaves_no_blob_for_ever(
 async def test_a_row_without_its_blob_is_a_missing_record(
     cluster: SqliteCluster, tmp_path: Path, again: Record
 ) -> None:
-    await cluster.write_large(put("key", large()))
+    await write_large(cluster, put("key", large()))
     [file] = files(tmp_path)
     file.unlink()
     assert await read(cluster) == Absent(NO_VERSION)
@@ -147,7 +148,7 @@ async def test_a_row_without_its_blob_is_a_missing_record(
 
 async def stored(cluster: SqliteCluster, wanted: Put) -> object:
     if len(wanted.record.envelope) >= LARGE:
-        return await cluster.write_large(wanted)
+        return await write_large(cluster, wanted)
     [answer] = await cluster.write([wanted])
     return answer
 
@@ -156,13 +157,13 @@ async def test_a_corrupt_blob_is_replaced_by_the_same_version(
     cluster: SqliteCluster, tmp_path: Path
 ) -> None:
     record = large()
-    await cluster.write_large(put("key", record))
+    await write_large(cluster, put("key", record))
     [file] = files(tmp_path)
     file.write_bytes(record.envelope[:-1] + b"y")
     corrupt = await read(cluster)
     assert isinstance(corrupt, Failed)
     assert corrupt.reason is Reason.CORRUPT
-    assert await cluster.write_large(put("key", record, over_corrupt=True)) == STORED
+    assert await write_large(cluster, put("key", record, over_corrupt=True)) == STORED
     assert await read(cluster) == record.envelope
 
 
@@ -171,7 +172,7 @@ async def test_racing_large_writes_leave_one_value(
 ) -> None:
     records = [large(START_US + n, bytes([65 + n])) for n in range(8)]
     answers = await asyncio.gather(
-        *(cluster.write_large(put("key", record)) for record in reversed(records))
+        *(write_large(cluster, put("key", record)) for record in reversed(records))
     )
     assert all(isinstance(answer, Stored | Superseded) for answer in answers)
     assert await read(cluster) == records[-1].envelope

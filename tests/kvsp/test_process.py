@@ -9,14 +9,20 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import grpc.aio
+import pytest
+
 from tandem.backends.kvsp import KvspBackend
 from tandem.core.envelope import seal
 from tandem.core.key import Key
+from tandem.core.limits import MIB, PIECE_BYTES
 from tandem.core.record import Record
-from tandem.core.reply import Found, Stored
+from tandem.core.reply import Found, Missing, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.wire.large_codec import large_head, large_piece
+from tandem.wire.v1.storage_pb2_grpc import StorageStub
 from tests.kvsp.records import NAMESPACE
 
 
@@ -148,3 +154,35 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             assert other.process.wait(20) == 2
         finally:
             other.end()
+
+
+async def test_killed_with_a_large_value_half_way_it_holds_nothing_of_it(tmp_path: Path) -> None:
+    """What is left of the value is a file that no row names, which its collector takes."""
+    key, record = Key(NAMESPACE, "large"), sealed(b"x" * 4 * MIB)
+    with running(tmp_path) as (program, address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            call = StorageStub(channel).PutLarge()
+            await call.write(large_head(key, record, 0, over_corrupt=False))
+            await call.write(large_piece(memoryview(record.value)[:PIECE_BYTES]))
+            async with asyncio.timeout(30):
+                while not half_written(tmp_path):
+                    await asyncio.sleep(0.01)
+            program.process.kill()
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+    with running(tmp_path) as (_, address):
+        async with client(address) as backend:
+            assert isinstance(await backend.get(key, 30), Missing)
+            again = sealed(b"y" * 4 * MIB)
+            assert isinstance(await backend.put_if_newer(key, again, 30), Stored)
+            found = await backend.get(key, 30)
+            assert isinstance(found, Found)
+            assert found.record == again
+
+
+def half_written(data: Path) -> list[Path]:
+    return [file for file in (data / "kvsp" / "blobs").rglob("*") if file.is_file()]
+
+
+def sealed(value: bytes) -> Record:
+    return seal(Version.at(SystemClock().now_us()), value)

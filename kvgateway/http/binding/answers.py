@@ -114,4 +114,4 @@ def _on_one_line(metadata: bytes) -> bytes:
 def _value_of(record: Record) -> bytes | memoryview:
     if record.value_size <= _COPIED_BYTES_MAX:
         return record.value
-    return memoryview(record.envelope)[record.value_start :]
+    return memoryview(record.envelope)[: record.value_size]

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from kvgateway.http.session import min_version_of
 from kvgateway.http.target import decoded, query_parameters, split_target, whole_number
+from tandem.core.envelope import Value
 from tandem.core.key import Key, check_name, check_name_length
 from tandem.core.namespace import check_namespace_id
 from tandem.core.request import (
@@ -49,7 +50,7 @@ class Upload(NamedTuple):
     ttl_s: int | None
     above: Version
 
-    def put(self, value: bytes | bytearray, now_s: int) -> Put:
+    def put(self, value: Value, now_s: int) -> Put:
         """The put with its value, which came in whole at `now_s`: a ttl counts from then."""
         expires_at_s = check_expiration(self.expires_at_s, self.ttl_s, now_s)
         return Put(self.key, value, self.metadata, expires_at_s, self.above)

@@ -12,6 +12,7 @@ from multipart import (
 from kvgateway.http.bodies import Share
 from kvgateway.http.rest.envelope import RestError
 from kvgateway.http.rest.failures import MALFORMED
+from tandem.core.envelope import Value
 from tandem.core.limits import KIB
 from tandem.core.request import check_value_size
 from tandem.runtime.httpd import Body, Request
@@ -26,7 +27,7 @@ _SIDE_BYTES_MAX: Final = 64 * KIB
 class Content(NamedTuple):
     """What a put brings."""
 
-    value: bytes | bytearray
+    value: Value
     metadata: bytes = b""
 
 

@@ -45,7 +45,7 @@ class Values:
         headers = [(b"Content-Type", b"application/octet-stream"), *found.headers]
         if record.expires_at_s:
             headers.append((b"expiration", b"%d" % record.expires_at_s))
-        return Response(200, memoryview(record.envelope)[record.value_start :], headers)
+        return Response(200, memoryview(record.envelope)[: record.value_size], headers)
 
     async def metadata(self, call: Call) -> Response:
         """The metadata of a value; null when it has none."""

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tandem.backends.file.body_files import BodyFiles
 from tandem.backends.port import Heal
 from tandem.backends.timeliness import untimely
 from tandem.core.limits import CLOCK_SKEW_MAX_US
@@ -70,11 +71,15 @@ Outcome = Removal | NamespacePurge | Failed
 
 
 def change(
-    connection: sqlite3.Connection, asked: Sequence[Change | Purge], clock: Clock
+    connection: sqlite3.Connection,
+    asked: Sequence[Change | Purge],
+    files: BodyFiles,
+    clock: Clock,
 ) -> list[Outcome]:
     """Does all of them in one durable transaction, in order."""
     connection.execute("begin immediate")
     try:
+        files.remove_retired(connection)
         outcomes: list[Outcome] = [one.run(connection, clock) for one in asked]
     except BaseException:
         connection.rollback()

@@ -1,7 +1,8 @@
 """The embedded object home: stands on the S3 side where no S3 store is to be had.
 
 Any number of processes of one machine may have the file open. Small reads, large bodies, listings
-and writes each have a connection, so none waits for another kind.
+and writes each have a connection, so none waits for another kind. Bodies of full size lie in files
+of their own (`body_files`).
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from typing import Final, NamedTuple, cast
 
 import aiosqlite
 
+from tandem.backends.file.body_files import FILED_ABOVE_BYTES, BodyFiles
 from tandem.backends.file.exact_changes import Change, Outcome, Purge, change
 from tandem.backends.file.lane import Call, Lane, LaneBounds
 from tandem.backends.file.objects import (
@@ -45,6 +47,7 @@ _CHANGES: Final = LaneBounds(waiting_max=10_000, group_max=256)
 _WRITES: Final = LaneBounds(
     waiting_max=50_000, group_max=1_000, waiting_bytes_max=256 * MIB, group_bytes_max=4 * MIB
 )
+_FILED: Final = LaneBounds(waiting_max=1_000, group_max=1, waiting_bytes_max=256 * MIB)
 _PUT_BYTES: Final = 4 * KIB
 """What a put weighs beside its envelope, since each one writes a page: so a thousand small ones
 make a group, however they were asked."""
@@ -72,6 +75,7 @@ class FileHome:
         self._turn = turn
         self._clock = clock
         self._closed = False
+        self._files = BodyFiles(path, clock)
         reader = partial(self._connected, prepare_reader)
         self._reads = Lane(reader, self._read, self._settle_read, _READS)
         self._bodies = Lane(reader, self._read_large, Call[_Read, ReadReply].answer, _BODIES)
@@ -79,6 +83,8 @@ class FileHome:
         writer = partial(self._connected, self._prepare_writer)
         answer = Call[Sequence[Put], Sequence[WriteReply]].answer
         self._writes = Lane(writer, self._write, answer, _WRITES)
+        filed = Call[Put, WriteReply].answer
+        self._filed = Lane(writer, self._write_filed, filed, _FILED)
         settle = Call[Change | Purge, Outcome].answer
         self._changes = Lane(writer, self._change, settle, _CHANGES)
 
@@ -92,7 +98,7 @@ class FileHome:
             _check_place(path)
             home = cls(path, Turn(path), clock)
             try:
-                await home._writes.connect()
+                await on_thread(await home._writes.connect(), home._files.remove_unnamed)
             except BaseException:
                 await home.aclose()
                 raise
@@ -117,12 +123,25 @@ class FileHome:
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> asyncio.Future[WriteReply]:
         future: asyncio.Future[WriteReply] = asyncio.get_running_loop().create_future()
-        self._put([Put(_name_of(key), record, heal)], deadline_s, partial(_resolve, future))
+        put = Put(_name_of(key), record, heal)
+        if len(record.envelope) > FILED_ABOVE_BYTES:
+            return self._filed.ask(put, deadline_s, len(record.envelope))
+        self._put([put], deadline_s, partial(_resolve, future))
         return future
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         group = [Put(_name_of(key), record, None) for key, record in puts]
-        self._put(group, deadline_s, replied)
+        large = [at for at, put in enumerate(group) if len(put.record.envelope) > FILED_ABOVE_BYTES]
+        if not large:
+            self._put(group, deadline_s, replied)
+            return
+        for at in large:
+            written = self._filed.ask(group[at], deadline_s, len(group[at].record.envelope))
+            written.add_done_callback(partial(_hand_over_one, at, replied))
+        small = sorted(set(range(len(group))) - set(large))
+        if small:
+            part = [group[at] for at in small]
+            self._put(part, deadline_s, partial(_replaced, small, replied))
 
     def _put(self, puts: Sequence[Put], deadline_s: float, replied: Replied) -> None:
         size = sum(len(put.record.envelope) for put in puts) + _PUT_BYTES * len(puts)
@@ -160,7 +179,8 @@ class FileHome:
         if self._closed:
             return
         self._closed = True
-        for lane in (self._reads, self._bodies, self._listings, self._writes, self._changes):
+        lanes = (self._reads, self._bodies, self._listings, self._writes, self._filed)
+        for lane in (*lanes, self._changes):
             await lane.aclose()
         self._turn.close()
 
@@ -191,7 +211,7 @@ class FileHome:
             self._bodies.submit(call)
 
     def _read_large(self, connection: sqlite3.Connection, asks: Sequence[_Read]) -> list[ReadReply]:
-        return [read_large(connection, ask.name, self._clock) for ask in asks]
+        return [read_large(connection, ask.name, self._files, self._clock) for ask in asks]
 
     def _scan(self, connection: sqlite3.Connection, asks: Sequence[_Listing]) -> list[ScanPage]:
         return [
@@ -204,14 +224,26 @@ class FileHome:
     ) -> list[Sequence[WriteReply]]:
         puts = [put for ask in asks for put in ask]
         with self._turn.taken():
-            replies = iter(write(connection, puts, self._path, self._clock))
+            replies = iter(write(connection, puts, self._path, self._files, self._clock))
         return [list(islice(replies, len(ask))) for ask in asks]
+
+    def _write_filed(
+        self, connection: sqlite3.Connection, puts: Sequence[Put]
+    ) -> Sequence[WriteReply]:
+        """Writes the files first: other processes have their turn meanwhile."""
+        filed = [put._replace(file=self._files.write(put.record.envelope)) for put in puts]
+        try:
+            with self._turn.taken():
+                return write(connection, filed, self._path, self._files, self._clock)
+        except BaseException:
+            self._files.doubt(put.file for put in filed if put.file is not None)
+            raise
 
     def _change(
         self, connection: sqlite3.Connection, asked: Sequence[Change | Purge]
     ) -> list[Outcome]:
         with self._turn.taken():
-            return change(connection, asked, self._clock)
+            return change(connection, asked, self._files, self._clock)
 
     def _prepare_writer(self, connection: sqlite3.Connection) -> None:
         with self._turn.taken():
@@ -231,6 +263,19 @@ def _hand_over(
         return
     replies = written.result()
     replied(list(enumerate([replies] * count if isinstance(replies, Failed) else replies)))
+
+
+def _hand_over_one(
+    position: int, replied: Replied, written: asyncio.Future[WriteReply | Failed]
+) -> None:
+    if not written.cancelled():
+        replied([(position, written.result())])
+
+
+def _replaced(
+    positions: Sequence[int], replied: Replied, replies: Sequence[tuple[int, WriteReply]]
+) -> None:
+    replied([(positions[at], reply) for at, reply in replies])
 
 
 def _check_place(path: Path) -> None:

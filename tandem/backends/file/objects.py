@@ -2,17 +2,19 @@
 
 An object is named as on S3 and holds the envelope verbatim, with its MD5 as ETag. The conditions of
 the S3 home (create only, replace only what is older) are one upsert here. The table has row ids,
-because rows in the order of their names would cost a page write for each random name.
+because rows in the order of their names would cost a page write for each random name. A row whose
+body lies in a file (`body_files`) has none of its own, but the file's name and its length.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tandem.backends.file.bodies import body_at, write_body
+from tandem.backends.file.body_files import BodyFiles
 from tandem.backends.port import Heal, ScanPage
 from tandem.backends.sqlite_rows import marks, together
 from tandem.backends.timeliness import untimely
@@ -38,7 +40,7 @@ from tandem.runtime.clock import Clock
 
 APPLICATION_ID: Final = 0x544B564F
 """Marks the file as ours ("TKVO") in SQLite's header."""
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 SMALL_BYTES_MAX: Final = 64 * KIB
 """Larger bodies are not read together with others, which would have to wait for them."""
@@ -52,12 +54,34 @@ _WAL_BYTES_MAX: Final = 256 * MIB
 size a writer waits for them."""
 _CACHE_KIB: Final = 32 * KIB
 
+_SCHEMA: Final = """
+create table objects (name blob not null unique, version blob not null, etag blob not null,
+    body blob not null, file text, size integer) strict;
+create index objects_by_file on objects (file) where file is not null;
+create table retired_file (file text primary key) without rowid, strict;
+create trigger retire_replaced after update of file on objects
+when old.file is not null and old.file is not new.file
+begin insert or ignore into retired_file values (old.file); end;
+create trigger retire_removed after delete on objects when old.file is not null
+begin insert or ignore into retired_file values (old.file); end;
+"""
 _PUT: Final = """
-insert into objects (name, version, etag, body) values {}
+insert into objects ({}) values {}
 on conflict (name) do update
-set version = excluded.version, etag = excluded.etag, body = excluded.body
+set version = excluded.version, etag = excluded.etag, body = excluded.body, file = excluded.file,
+    size = excluded.size
 where (excluded.version, excluded.etag) > (version, etag) or (excluded.version = version and ?)
 """
+
+
+_COLUMNS: Final = "name, version, etag, body"
+_PUT_ROOM: Final = _PUT.format(_COLUMNS, "(?, ?, ?, zeroblob(?))")
+_PUT_FILED: Final = _PUT.format(f"{_COLUMNS}, file, size", "(?, ?, ?, x'', ?, ?)")
+_RETIRE_UNNAMED: Final = """
+insert into retired_file select ? where not exists (select 1 from objects where file = ?)
+"""
+_READS_OF_A_FILE_MAX: Final = 3
+"""Between a row's reading and its file's opening the row may have been given another file."""
 
 
 class Put(NamedTuple):
@@ -66,6 +90,8 @@ class Put(NamedTuple):
     name: bytes
     record: Record
     heal: Heal | None
+    file: str | None = None
+    """Where its body lies already; None when it goes into the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +139,26 @@ def _claim(connection: sqlite3.Connection) -> None:
     if (application_id, form, tables) == (0, 0, 0):
         connection.execute(f"pragma application_id = {APPLICATION_ID}")
         connection.execute(f"pragma user_version = {FORMAT}")
-        connection.execute(
-            "create table objects (name blob not null unique, version blob not null,"
-            " etag blob not null, body blob not null) strict"
-        )
+        for statement in _statements(_SCHEMA):
+            connection.execute(statement)
     elif application_id != APPLICATION_ID:
         raise ForeignFile("it is another program's file")
     elif form != FORMAT:
         raise ForeignFile(f"it has format {form}; this program knows format {FORMAT}")
 
 
+def _statements(script: str) -> Iterator[str]:
+    """One by one, since `executescript` would commit first."""
+    statement = ""
+    for line in script.splitlines():
+        statement += f"{line}\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
 def write(
-    connection: sqlite3.Connection, puts: Sequence[Put], path: Path, clock: Clock
+    connection: sqlite3.Connection, puts: Sequence[Put], path: Path, files: BodyFiles, clock: Clock
 ) -> list[WriteReply]:
     """Writes all of `puts` in one durable transaction, in order.
 
@@ -134,7 +168,11 @@ def write(
     try:
         now_us = clock.now_us()
         cursor = connection.cursor()
+        files.remove_retired(connection)
         outcomes = [each for part in together(puts) for each in _put_part(cursor, part, now_us)]
+        for put in puts:
+            if put.file is not None:
+                cursor.execute(_RETIRE_UNNAMED, (put.file, put.file))
     except BaseException:
         connection.rollback()
         raise
@@ -177,10 +215,14 @@ def _upserted(cursor: sqlite3.Cursor, puts: Sequence[Put], *, over_corrupt: bool
 
 
 def _upserted_large(cursor: sqlite3.Cursor, put: Put, *, over_corrupt: bool) -> int:
-    """The same for one large body: its room is made by the statement, and then filled."""
+    """The same for one large body: in its file already, or its room is made and then filled."""
     record = put.record
-    values = (put.name, record.version, record.digest, len(record.envelope), over_corrupt)
-    cursor.execute(_PUT.format("(?, ?, ?, zeroblob(?))"), values)
+    stamp = (put.name, record.version, record.digest)
+    size = len(record.envelope)
+    if put.file is not None:
+        cursor.execute(_PUT_FILED, (*stamp, put.file, size, over_corrupt))
+        return cursor.rowcount
+    cursor.execute(_PUT_ROOM, (*stamp, size, over_corrupt))
     if stored := cursor.rowcount:
         write_body(cursor.connection, put.name, record.envelope)
     return stored
@@ -188,7 +230,7 @@ def _upserted_large(cursor: sqlite3.Cursor, put: Put, *, over_corrupt: bool) -> 
 
 @cache
 def _put_text(rows: int) -> str:
-    return _PUT.format(marks(columns=4, rows=rows))
+    return _PUT.format(_COLUMNS, marks(columns=4, rows=rows))
 
 
 def _put(cursor: sqlite3.Cursor, put: Put) -> Version | None:
@@ -221,7 +263,7 @@ def read(
     marks = ",".join("?" * len(names))
     rows = connection.execute(
         "select name, version, etag,"
-        f" case when length(body) <= {SMALL_BYTES_MAX} then body end"
+        f" case when file is null and length(body) <= {SMALL_BYTES_MAX} then body end"
         f" from objects where name in ({marks})",
         names,
     ).fetchall()
@@ -237,20 +279,26 @@ def _small(version: bytes, etag: bytes, body: bytes | None, now_us: int) -> Read
     return _checked(version, etag, body, now_us)
 
 
-def read_large(connection: sqlite3.Connection, name: bytes, clock: Clock) -> ReadReply:
-    """One object of any size."""
-    connection.execute("begin")
-    try:
-        row = connection.execute(
-            "select version, etag, rowid from objects where name = ?", (name,)
-        ).fetchone()
-        if row is None:
-            return Missing(clock.now_us())
-        version, etag, row_id = row
-        body = body_at(connection, row_id)
-    finally:
-        connection.execute("commit")
-    return _checked(version, etag, body, clock.now_us())
+def read_large(
+    connection: sqlite3.Connection, name: bytes, files: BodyFiles, clock: Clock
+) -> ReadReply:
+    """One object of any size. Raises OSError when its file cannot be read."""
+    for _ in range(_READS_OF_A_FILE_MAX):
+        connection.execute("begin")
+        try:
+            row = connection.execute(
+                "select version, etag, rowid, file from objects where name = ?", (name,)
+            ).fetchone()
+            if row is None:
+                return Missing(clock.now_us())
+            version, etag, row_id, file = row
+            body = body_at(connection, row_id) if file is None else files.read(file)
+        except FileNotFoundError:
+            continue
+        finally:
+            connection.execute("commit")
+        return _checked(version, etag, body, clock.now_us())
+    return Failed(Reason.CORRUPT, "the file of the body is gone", clock.now_us())
 
 
 def _checked(version: bytes, etag: bytes, body: bytes, now_us: int) -> Found | Failed:
@@ -278,7 +326,7 @@ def scan(
     folder = f"{namespace}/"
     first = max(f"{encode_name(after)}\0" if after else "", encode_name(prefix))
     rows = connection.execute(
-        "select name, version, etag, length(body) from objects"
+        "select name, version, etag, coalesce(size, length(body)) from objects"
         " where name >= ? and name < ? order by name limit ?",
         ((folder + first).encode(), f"{namespace}0".encode(), limit),
     ).fetchall()

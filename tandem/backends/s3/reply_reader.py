@@ -1,5 +1,6 @@
 """Turns the bytes of one connection into replies: framing, bounds, and when a reply is whole."""
 
+from io import BytesIO
 from typing import Final
 
 import httptools
@@ -7,6 +8,8 @@ import httptools
 from tandem.backends.s3.exchange import FailureKind, HttpReply
 
 HEAD_BYTES_MAX: Final = 64 * 1024
+_ROOM_FROM_BYTES: Final = 64 * 1024
+"""A body of known length has its room at once, and is put together there without a copy."""
 
 
 class BadReply(Exception):
@@ -35,7 +38,7 @@ class ReplyReader:
         self._expect_body = expect_body
         self._status = 0
         self._headers: dict[str, str] = {}
-        self._chunks: list[bytes] = []
+        self._body = BytesIO()
         self._body_bytes = 0
         self._head_bytes = 0
         self._length: int | None = None
@@ -74,16 +77,15 @@ class ReplyReader:
         return self.complete or (self.head_complete and unframed)
 
     def take(self, *, cut: bool = False) -> HttpReply:
-        chunks = self._chunks
-        self._chunks = []
+        body, self._body = self._body, BytesIO()
         if cut:
             return HttpReply(self._status, self._headers, b"", cut=True)
-        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return HttpReply(self._status, self._headers, body)
+        body.truncate()
+        return HttpReply(self._status, self._headers, body.getvalue())
 
     def close(self) -> None:
         """No more bytes will come. Without it a half-read body lives until a garbage collection."""
-        self._chunks = []
+        self._body = BytesIO()
         del self._parser  # it holds this reader's methods, and the reader holds it
 
     def on_message_begin(self) -> None:
@@ -107,6 +109,9 @@ class ReplyReader:
         if self._expect_body:
             length = self._headers.get("content-length")
             self._length = int(length) if length is not None else None
+            if _ROOM_FROM_BYTES <= (self._length or 0) <= self._body_bytes_max:
+                # BytesIO writes in place into bytes that nobody else holds, and gives them away.
+                self._body = BytesIO(bytes(self._length or 0))
         else:
             self.complete = True
             self.reusable = self._headers.get("connection", "").lower() != "close"
@@ -117,7 +122,7 @@ class ReplyReader:
             return
         self._body_bytes += len(data)
         if self._body_bytes <= self._body_bytes_max:
-            self._chunks.append(data)
+            self._body.write(data)
 
     def on_message_complete(self) -> None:
         if self._status < 200:

@@ -48,20 +48,24 @@ class RunCrawlReply(_message.Message):
     def __init__(self, run_id: _Optional[str] = ...) -> None: ...
 
 class DriftReportRequest(_message.Message):
-    __slots__ = ("namespace", "since_us", "limit")
+    __slots__ = ("namespace", "since_us", "limit", "after")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     SINCE_US_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     since_us: int
     limit: int
-    def __init__(self, namespace: _Optional[str] = ..., since_us: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    after: str
+    def __init__(self, namespace: _Optional[str] = ..., since_us: _Optional[int] = ..., limit: _Optional[int] = ..., after: _Optional[str] = ...) -> None: ...
 
 class DriftReportReply(_message.Message):
-    __slots__ = ("crawls",)
+    __slots__ = ("crawls", "next")
     CRAWLS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     crawls: _containers.RepeatedCompositeFieldContainer[EndedCrawl]
-    def __init__(self, crawls: _Optional[_Iterable[_Union[EndedCrawl, _Mapping]]] = ...) -> None: ...
+    next: str
+    def __init__(self, crawls: _Optional[_Iterable[_Union[EndedCrawl, _Mapping]]] = ..., next: _Optional[str] = ...) -> None: ...
 
 class CrawlerStatusReply(_message.Message):
     __slots__ = ("crawler_id", "paused", "doing", "rounds", "crawls", "errors", "waited_s", "ranges", "stops", "latest", "runs")

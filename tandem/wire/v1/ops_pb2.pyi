@@ -104,6 +104,26 @@ class InspectReply(_message.Message):
     plan: str
     def __init__(self, copies: _Optional[_Iterable[_Union[Copy, _Mapping]]] = ..., equal: _Optional[bool] = ..., object_name: _Optional[str] = ..., plan: _Optional[str] = ...) -> None: ...
 
+class CompareKeysRequest(_message.Message):
+    __slots__ = ("namespace", "prefix", "after")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    prefix: bytes
+    after: bytes
+    def __init__(self, namespace: _Optional[str] = ..., prefix: _Optional[bytes] = ..., after: _Optional[bytes] = ...) -> None: ...
+
+class CompareKeysReply(_message.Message):
+    __slots__ = ("equal", "differing", "next_after")
+    EQUAL_FIELD_NUMBER: _ClassVar[int]
+    DIFFERING_FIELD_NUMBER: _ClassVar[int]
+    NEXT_AFTER_FIELD_NUMBER: _ClassVar[int]
+    equal: int
+    differing: _containers.RepeatedScalarFieldContainer[bytes]
+    next_after: bytes
+    def __init__(self, equal: _Optional[int] = ..., differing: _Optional[_Iterable[bytes]] = ..., next_after: _Optional[bytes] = ...) -> None: ...
+
 class Copy(_message.Message):
     __slots__ = ("home", "found", "version", "digest", "tombstone", "expires_at_s", "value_bytes", "metadata", "failure")
     HOME_FIELD_NUMBER: _ClassVar[int]

@@ -49,6 +49,11 @@ class OpsStub:
                 request_serializer=tandem_dot_v1_dot_ops__pb2.HealKeyRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_ops__pb2.HealKeyReply.FromString,
                 _registered_method=True)
+        self.CompareKeys = channel.unary_unary(
+                '/tandem.v1.Ops/CompareKeys',
+                request_serializer=tandem_dot_v1_dot_ops__pb2.CompareKeysRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_ops__pb2.CompareKeysReply.FromString,
+                _registered_method=True)
         self.SetSwitch = channel.unary_unary(
                 '/tandem.v1.Ops/SetSwitch',
                 request_serializer=tandem_dot_v1_dot_ops__pb2.SetSwitchRequest.SerializeToString,
@@ -89,6 +94,13 @@ class OpsServicer:
 
     def HealKey(self, request, context):
         """Makes both homes hold the newest record of a key, now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareKeys(self, request, context):
+        """Compares a page of what both homes list, tombstones too, without a request for each key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,6 +150,11 @@ def add_OpsServicer_to_server(servicer, server):
                     servicer.HealKey,
                     request_deserializer=tandem_dot_v1_dot_ops__pb2.HealKeyRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_ops__pb2.HealKeyReply.SerializeToString,
+            ),
+            'CompareKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareKeys,
+                    request_deserializer=tandem_dot_v1_dot_ops__pb2.CompareKeysRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_ops__pb2.CompareKeysReply.SerializeToString,
             ),
             'SetSwitch': grpc.unary_unary_rpc_method_handler(
                     servicer.SetSwitch,
@@ -241,6 +258,33 @@ class Ops:
             '/tandem.v1.Ops/HealKey',
             tandem_dot_v1_dot_ops__pb2.HealKeyRequest.SerializeToString,
             tandem_dot_v1_dot_ops__pb2.HealKeyReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Ops/CompareKeys',
+            tandem_dot_v1_dot_ops__pb2.CompareKeysRequest.SerializeToString,
+            tandem_dot_v1_dot_ops__pb2.CompareKeysReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -92,18 +92,74 @@ class StorageReply(_message.Message):
     def __init__(self, reads: _Optional[_Iterable[_Union[StorageRead, _Mapping]]] = ..., writes: _Optional[_Iterable[_Union[StorageWritten, _Mapping]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
 
 class StorageRead(_message.Message):
-    __slots__ = ("id", "envelope", "floor", "failure", "corrupt")
+    __slots__ = ("id", "envelope", "floor", "failure", "corrupt", "large")
     ID_FIELD_NUMBER: _ClassVar[int]
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     FLOOR_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     CORRUPT_FIELD_NUMBER: _ClassVar[int]
+    LARGE_FIELD_NUMBER: _ClassVar[int]
     id: int
     envelope: bytes
     floor: bytes
     failure: str
     corrupt: bool
-    def __init__(self, id: _Optional[int] = ..., envelope: _Optional[bytes] = ..., floor: _Optional[bytes] = ..., failure: _Optional[str] = ..., corrupt: _Optional[bool] = ...) -> None: ...
+    large: LargeRecord
+    def __init__(self, id: _Optional[int] = ..., envelope: _Optional[bytes] = ..., floor: _Optional[bytes] = ..., failure: _Optional[str] = ..., corrupt: _Optional[bool] = ..., large: _Optional[_Union[LargeRecord, _Mapping]] = ...) -> None: ...
+
+class LargeRecord(_message.Message):
+    __slots__ = ("blob", "version", "digest", "size")
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    blob: str
+    version: bytes
+    digest: bytes
+    size: int
+    def __init__(self, blob: _Optional[str] = ..., version: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
+
+class LargeGet(_message.Message):
+    __slots__ = ("namespace", "name", "blob")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    name: bytes
+    blob: str
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[bytes] = ..., blob: _Optional[str] = ...) -> None: ...
+
+class LargePiece(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class LargePut(_message.Message):
+    __slots__ = ("head", "piece")
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    PIECE_FIELD_NUMBER: _ClassVar[int]
+    head: LargeHead
+    piece: bytes
+    def __init__(self, head: _Optional[_Union[LargeHead, _Mapping]] = ..., piece: _Optional[bytes] = ...) -> None: ...
+
+class LargeHead(_message.Message):
+    __slots__ = ("namespace", "name", "trailer", "digest", "size", "heal_read_at_us", "over_corrupt")
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TRAILER_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    HEAL_READ_AT_US_FIELD_NUMBER: _ClassVar[int]
+    OVER_CORRUPT_FIELD_NUMBER: _ClassVar[int]
+    namespace: str
+    name: bytes
+    trailer: bytes
+    digest: bytes
+    size: int
+    heal_read_at_us: int
+    over_corrupt: bool
+    def __init__(self, namespace: _Optional[str] = ..., name: _Optional[bytes] = ..., trailer: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., size: _Optional[int] = ..., heal_read_at_us: _Optional[int] = ..., over_corrupt: _Optional[bool] = ...) -> None: ...
 
 class StorageWritten(_message.Message):
     __slots__ = ("id", "outcome", "newest", "failure")

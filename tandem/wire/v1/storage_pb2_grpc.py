@@ -39,6 +39,16 @@ class StorageStub:
                 request_serializer=tandem_dot_v1_dot_storage__pb2.StorageRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_storage__pb2.StorageReply.FromString,
                 _registered_method=True)
+        self.PutLarge = channel.stream_unary(
+                '/tandem.v1.Storage/PutLarge',
+                request_serializer=tandem_dot_v1_dot_storage__pb2.LargePut.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_storage__pb2.StorageReply.FromString,
+                _registered_method=True)
+        self.GetLarge = channel.unary_stream(
+                '/tandem.v1.Storage/GetLarge',
+                request_serializer=tandem_dot_v1_dot_storage__pb2.LargeGet.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_storage__pb2.LargePiece.FromString,
+                _registered_method=True)
         self.Scan = channel.unary_unary(
                 '/tandem.v1.Storage/Scan',
                 request_serializer=tandem_dot_v1_dot_storage__pb2.ScanRequest.SerializeToString,
@@ -81,6 +91,23 @@ class StorageServicer:
 
     def Exchange(self, request_iterator, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutLarge(self, request_iterator, context):
+        """Envelopes longer than 256 KiB travel in pieces, each in a call of its own. One is stored when
+        all of it has come and its digest is the announced one; a stream that ends early stores
+        nothing. The answer may come before the last piece, when a newer record is there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLarge(self, request, context):
+        """The pieces of a record that a read has answered with `large`, unchecked: whoever puts them
+        together compares the digest. NOT_FOUND when it was replaced an hour ago.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -148,6 +175,16 @@ def add_StorageServicer_to_server(servicer, server):
                     request_deserializer=tandem_dot_v1_dot_storage__pb2.StorageRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_storage__pb2.StorageReply.SerializeToString,
             ),
+            'PutLarge': grpc.stream_unary_rpc_method_handler(
+                    servicer.PutLarge,
+                    request_deserializer=tandem_dot_v1_dot_storage__pb2.LargePut.FromString,
+                    response_serializer=tandem_dot_v1_dot_storage__pb2.StorageReply.SerializeToString,
+            ),
+            'GetLarge': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetLarge,
+                    request_deserializer=tandem_dot_v1_dot_storage__pb2.LargeGet.FromString,
+                    response_serializer=tandem_dot_v1_dot_storage__pb2.LargePiece.SerializeToString,
+            ),
             'Scan': grpc.unary_unary_rpc_method_handler(
                     servicer.Scan,
                     request_deserializer=tandem_dot_v1_dot_storage__pb2.ScanRequest.FromString,
@@ -211,6 +248,60 @@ class Storage:
             '/tandem.v1.Storage/Exchange',
             tandem_dot_v1_dot_storage__pb2.StorageRequest.SerializeToString,
             tandem_dot_v1_dot_storage__pb2.StorageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutLarge(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/tandem.v1.Storage/PutLarge',
+            tandem_dot_v1_dot_storage__pb2.LargePut.SerializeToString,
+            tandem_dot_v1_dot_storage__pb2.StorageReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLarge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tandem.v1.Storage/GetLarge',
+            tandem_dot_v1_dot_storage__pb2.LargeGet.SerializeToString,
+            tandem_dot_v1_dot_storage__pb2.LargePiece.FromString,
             options,
             channel_credentials,
             insecure,

@@ -214,6 +214,7 @@ OPERATIONS: dict[str, tuple[Permission, Callable[[GatewayCaller], Awaitable[obje
     "status": (READ, lambda c: c.operations.status()),
     "inspect": (ADMIN, lambda c: c.operations.inspect(Key(UNKNOWN, "k"))),
     "heal": (ADMIN, lambda c: c.operations.heal(Key(UNKNOWN, "k"))),
+    "compare": (ADMIN, lambda c: c.operations.compare(UNKNOWN, "", "")),
     "switch": (
         ADMIN,
         lambda c: c.operations.switch(Side.S3, reads_enabled=True, writes_enabled=True),

@@ -150,6 +150,7 @@ EVERYTHING: dict[str, Callable[[GatewayCaller, str], Awaitable[object]]] = {
     "status": lambda c, n: c.operations.status(),
     "inspect": lambda c, n: c.operations.inspect(Key(n, "k")),
     "heal": lambda c, n: c.operations.heal(Key(n, "k")),
+    "compare": lambda c, n: c.operations.compare(n, "", ""),
     "switch": lambda c, n: c.operations.switch(Side.S3, reads_enabled=True, writes_enabled=True),
     "mark_behind": lambda c, n: c.operations.mark_behind(Side.S3),
     "queue": lambda c, n: c.operations.queue(1),

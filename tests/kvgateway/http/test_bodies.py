@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from kvgateway.http.bodies import UNCOUNTED_BYTES, BodyRoom, value_of
+from tandem.core.envelope import seal
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
+from tandem.core.version import Version
 from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.httpd import Body, BodyMalformed, Request
 from tests.kvgateway.http.doors import HEADER, opened, request
 
 CHUNK = 64 << 10
+VERSION = Version.at(1_800_000_000_000_000)
 
 
 def _request(*chunks: bytes, length: int | None = None, ends: bool = True) -> Request:
@@ -33,6 +36,35 @@ async def test_a_value_is_what_came(chunks: tuple[bytes, ...]) -> None:
 async def test_a_value_of_one_piece_is_not_copied() -> None:
     chunk = b"x" * CHUNK
     assert await value_of(_request(chunk), BodyRoom()) is chunk
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("pieces", [4, 5, 40, 100])
+async def test_a_large_value_is_sealed_as_its_bytes_would_be(pieces: int, announced: bool) -> None:
+    chunk = bytes(range(256)) * 1024
+    size = pieces * len(chunk)
+    sent = _request(*[chunk] * pieces, length=size if announced else None)
+    value = await value_of(sent, BodyRoom())
+    assert len(value) == size
+    assert seal(VERSION, value, metadata=b"{}") == seal(VERSION, chunk * pieces, metadata=b"{}")
+
+
+async def test_who_has_sent_a_mebibyte_takes_the_room_for_the_rest() -> None:
+    room = BodyRoom(24 * MIB)
+    reading = []
+    for mebibytes in (0, 1, 2):
+        sent = _request(*[b"x" * CHUNK] * (16 * mebibytes), length=20 * MIB, ends=False)
+        reading.append(asyncio.ensure_future(value_of(sent, room)))
+        while sent.body.buffered:
+            await asyncio.sleep(0)
+        assert room.taken == (0, MIB - CHUNK, 21 * MIB - 2 * CHUNK)[mebibytes]
+    refused = _request(*[b"x" * CHUNK] * 17, length=20 * MIB, ends=False)
+    with pytest.raises(Overloaded):
+        await value_of(refused, room)
+    for each in reading:
+        each.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+    assert room.taken == 0
 
 
 async def test_an_announced_length_that_is_too_much_is_refused_before_a_byte() -> None:

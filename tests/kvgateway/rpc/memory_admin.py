@@ -9,6 +9,7 @@ from tandem.core.mode import Mode, check_step, steps_from
 from tandem.core.mode_step import ModeReport, Objection, WorkerView, effects, objections
 from tandem.core.namespace import Namespace, Settings, SettingsChange
 from tandem.core.operations import (
+    Compared,
     Copy,
     CrawlReport,
     Healed,
@@ -137,6 +138,7 @@ class MemoryOperations:
         self.views: list[WorkerView] = []
         self.crawled_us = 0
         self.reports: list[CrawlReport] = []
+        self.compared: list[tuple[str, str, str]] = []
         self.homes = {
             side: HomeStatus(side, kind, place, "closed", True, True, ("*",), "none", "ok", 7)
             for side, kind, place in (
@@ -156,6 +158,12 @@ class MemoryOperations:
 
     async def heal(self, key: Key) -> Healed:
         return Healed(True, (Side.S3,), (key.name,))
+
+    async def compare(self, namespace: str, prefix: str, after: str) -> Compared:
+        self.compared.append((namespace, prefix, after))
+        if after:
+            return Compared(0, (), None)
+        return Compared(3, (f"{prefix}naïve", "z"), "z")
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         self.homes[home] = replace(

@@ -181,6 +181,9 @@ async def test_what_an_operator_sees_arrives_unchanged(gateway: Running, client:
     assert await client.ops.status() == await operations.status()
     assert await client.ops.inspect(key) == await operations.inspect(key)
     assert await client.ops.heal(key) == await operations.heal(key)
+    for asked in ((NAMESPACE, "a", ""), (NAMESPACE, "a", "naïve"), (NAMESPACE, "", "")):
+        assert await client.ops.compare(*asked) == await operations.compare(*asked)
+        assert operations.compared[-2:] == [asked, asked]
     assert await client.ops.queue() == await operations.queue(100)
     assert len(await client.ops.queue(1)) == 1
     status = await client.ops.switch(Side.S3, reads_enabled=False, writes_enabled=True)
@@ -201,6 +204,10 @@ async def test_bad_input_of_an_operator(gateway: Running, client: Client) -> Non
         await client.ops.heal(Key(NAMESPACE, ""))
     with pytest.raises(InvalidArgument, match=r"namespace: 'x' is not"):
         await client.ops.inspect(Key("x", "k"))
+    with pytest.raises(InvalidArgument, match=r"namespace: 'x' is not"):
+        await client.ops.compare("x")
+    with pytest.raises(InvalidArgument, match=r"prefix: .* exceeds the limit"):
+        await client.ops.compare(NAMESPACE, "x" * 513)
     with pytest.raises(InvalidArgument, match=r"limit: 1001 is not between 1 and 1000"):
         await client.ops.queue(1001)
     async with gateway.channel() as channel:

@@ -1,0 +1,27 @@
+"""What a call to KVSP that ended without an answer means."""
+
+import asyncio
+from typing import Final
+
+import grpc
+import grpc.aio
+
+from tandem.core.reply import Failed, Reason
+
+CLOSED: Final = Failed(Reason.UNREACHABLE, "the connection to KVSP was closed")
+
+_REASONS: Final = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: Reason.TIMEOUT,
+    grpc.StatusCode.UNAVAILABLE: Reason.UNREACHABLE,
+}
+
+
+def failed_call(error: grpc.aio.AioRpcError) -> Failed:
+    """The failure that a status stands for."""
+    return Failed(_REASONS.get(error.code(), Reason.ERROR), error.details() or error.code().name)
+
+
+def is_cancelled() -> bool:
+    """Whether this task itself is to end; gRPC cancels its calls when their channel is closed."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

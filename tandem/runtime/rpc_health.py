@@ -1,0 +1,40 @@
+"""What a gRPC server says of itself to whoever looks: its health, its services, and its port."""
+
+from collections.abc import Sequence
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tandem.errors import ConfigurationError
+
+_STATUS = health_pb2.HealthCheckResponse
+
+
+class RpcHealth:
+    """Adds health checks and reflection to a server that offers `services`."""
+
+    def __init__(self, server: grpc.aio.Server, services: Sequence[str]) -> None:
+        self._services = services
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+
+    async def set_ready(self, ready: bool) -> None:
+        """Says to health checks whether the services answer; before, they are unknown."""
+        for service in ("", *self._services):
+            await self._health.set(service, _STATUS.SERVING if ready else _STATUS.NOT_SERVING)
+
+    async def stopping(self) -> None:
+        """From now on everything is said to serve no more, for good."""
+        await self._health.enter_graceful_shutdown()
+
+
+def listen(server: grpc.aio.Server, address: str) -> int:
+    """Binds `address` (host:port, port 0 for any) and returns the port; ConfigurationError when it
+    is taken."""
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ConfigurationError([f"cannot listen on {address}: {error}"]) from error

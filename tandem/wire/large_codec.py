@@ -1,0 +1,82 @@
+"""Messages of values in pieces <-> the core's types: KVSP's side and its client's side."""
+
+import re
+from typing import Final, NamedTuple
+
+from tandem.core.envelope import TRAILER_BYTES_MAX, BadEnvelope, read_trailer
+from tandem.core.key import Key
+from tandem.core.limits import VALUE_BYTES_MAX
+from tandem.core.record import Record, RecordHead
+from tandem.errors import InvalidArgument
+from tandem.wire.storage_codec import LargePut, parse_key
+from tandem.wire.v1 import storage_pb2 as pb
+
+LargePutMessage = pb.LargePut
+LargeGetMessage = pb.LargeGet
+LargePiece = pb.LargePiece
+
+DIGEST_BYTES: Final = 16
+_BLOB: Final = re.compile("[0-9a-f]{32}")
+
+
+class LargeGet(NamedTuple):
+    """A read of a record in pieces."""
+
+    key: Key
+    blob: str
+
+
+def large_head(key: Key, record: Record, read_at_us: int, over_corrupt: bool) -> pb.LargePut:
+    """The message that begins a write in pieces; `read_at_us` is 0 for a client's leg."""
+    head = pb.LargeHead(
+        namespace=key.namespace,
+        name=key.name.encode(),
+        trailer=record.envelope[record.value_size :],
+        digest=record.digest,
+        size=len(record.envelope),
+        heal_read_at_us=read_at_us,
+        over_corrupt=over_corrupt,
+    )
+    return pb.LargePut(head=head)
+
+
+def large_piece(data: memoryview) -> pb.LargePut:
+    """The message with the next bytes of a value."""
+    return pb.LargePut(piece=bytes(data))
+
+
+def parse_large_head(head: pb.LargeHead) -> tuple[LargePut, bytes]:
+    """The write that the message begins, and the trailer of its envelope; InvalidArgument."""
+    key = parse_key(head.namespace, head.name)
+    if len(head.digest) != DIGEST_BYTES:
+        raise InvalidArgument("digest", f"must have {DIGEST_BYTES} bytes")
+    if head.size > VALUE_BYTES_MAX + TRAILER_BYTES_MAX:
+        raise InvalidArgument("size", f"no envelope has {head.size} bytes")
+    try:
+        trailer = read_trailer(head.trailer, head.size)
+    except BadEnvelope as error:
+        raise InvalidArgument("trailer", str(error)) from None
+    if trailer.size != len(head.trailer) or trailer.size > head.size:
+        raise InvalidArgument("trailer", "is not that of an envelope of this size")
+    record = RecordHead(
+        trailer.version,
+        trailer.kind,
+        trailer.expires_at_s,
+        trailer.metadata,
+        head.digest,
+        head.size,
+    )
+    put = LargePut(key, head.name, record, head.heal_read_at_us, head.over_corrupt)
+    return put, head.trailer
+
+
+def large_get(key: Key, blob: str) -> pb.LargeGet:
+    """The message that asks for the pieces of a record."""
+    return pb.LargeGet(namespace=key.namespace, name=key.name.encode(), blob=blob)
+
+
+def parse_large_get(get: pb.LargeGet) -> LargeGet:
+    """What the message asks for; InvalidArgument."""
+    if not _BLOB.fullmatch(get.blob):
+        raise InvalidArgument("blob", "is no name of a blob")
+    return LargeGet(parse_key(get.namespace, get.name), get.blob)

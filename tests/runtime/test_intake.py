@@ -1,0 +1,100 @@
+"""A large value as it arrives: what comes out is what came in, hashed, and held once."""
+
+import asyncio
+import gc
+import hashlib
+import tracemalloc
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem.core.envelope import TRAILER_BYTES_MAX, open_envelope, seal
+from tandem.core.limits import KIB, MIB
+from tandem.core.version import Version
+from tandem.runtime.intake import Intake
+
+VERSION = Version.at(1_800_000_000_000_000)
+PIECE = bytes(range(256)) * KIB
+
+
+def md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+async def taken_in(pieces: Sequence[bytes], room: int) -> Intake:
+    intake = Intake(room)
+    for piece in pieces:
+        await intake.add(piece)
+    await intake.whole()
+    return intake
+
+
+@given(st.lists(st.binary(max_size=300), max_size=8), st.integers(0, 3000), st.binary(max_size=40))
+def test_pieces_and_trailer_are_joined_and_hashed_whatever_the_room(
+    pieces: list[bytes], room: int, trailer: bytes
+) -> None:
+    intake = asyncio.run(taken_in(pieces, room))
+    whole = b"".join(pieces)
+    assert len(intake) == len(whole)
+    assert intake.end(trailer) == (whole + trailer, md5(whole + trailer))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 41])
+@pytest.mark.parametrize("spare", [-MIB, 0, MIB])
+async def test_it_is_sealed_into_the_same_record_as_its_bytes(count: int, spare: int) -> None:
+    value = PIECE * count
+    intake = await taken_in([PIECE] * count, max(0, len(value) + spare))
+    sealed = seal(VERSION, intake, metadata=b"{}", expires_at_s=9)
+    assert sealed == seal(VERSION, value, metadata=b"{}", expires_at_s=9)
+    assert open_envelope(sealed.envelope) == sealed
+
+
+async def test_what_is_not_whole_cannot_be_ended() -> None:
+    intake = Intake(100)
+    await intake.add(b"x")
+    with pytest.raises(AssertionError, match="not whole"):
+        intake.end(b"")
+    await intake.whole()
+    assert intake.end(b"") == (b"x", md5(b"x"))
+
+
+async def test_a_value_is_held_once_from_its_first_piece_to_its_envelope() -> None:
+    size = 16 * MIB
+    gc.collect()
+    tracemalloc.start()
+    try:
+        intake = Intake(size + TRAILER_BYTES_MAX)
+        for _ in range(size // len(PIECE)):
+            await intake.add(bytes(PIECE))
+        await intake.whole()
+        sealed = seal(VERSION, intake)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sealed.value_size == size
+    assert peak < size + 4 * MIB
+
+
+async def test_hashing_that_lags_holds_its_sender_back() -> None:
+    """At most what is hashed now and what is to be hashed next is held beside the buffer."""
+    intake = Intake(64 * MIB)
+    most = 0
+    for _ in range(64):
+        await intake.add(PIECE)
+        most = max(most, intake._unhashed_bytes)
+    await intake.whole()
+    assert most <= MIB
+
+
+async def test_a_sender_that_gives_up_disturbs_nobody() -> None:
+    async def endless() -> None:
+        intake = Intake(0)
+        while True:
+            await intake.add(PIECE)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await endless()
+    assert (await taken_in([b"next"], 0)).end(b"")[0] == b"next"
