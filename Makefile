@@ -8,7 +8,7 @@ ALONE := tests/e2e tests/workers tests/examples
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run example test check format sim bench proto docs servers constraints clean
+.PHONY: help setup dev run example test check format sim soak bench proto docs servers constraints clean
 
 help:  ## Show this list.
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ format: dev  ## Rewrite the source as `check` wants it.
 
 sim: dev  ## Look for trouble in many simulated universes: make sim SEEDS=10000.
 	$(BIN)/python -m tests.sim --seeds $(SEEDS)
+
+soak: dev servers  ## The tests that take long: storms of every kind, a thousand power cuts each.
+	$(BIN)/pytest -m soak
 
 bench: dev  ## Measure; results go to the terminal and to bench/results.
 	$(BIN)/python -m bench

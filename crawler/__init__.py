@@ -1,5 +1,5 @@
 """The crawler program: finds the drift that nobody reported and collects tombstones."""
 
-from tandem.runtime.grpc_silence import silence_grpc
+from tandem.runtime.grpc_core import prepare_grpc
 
-silence_grpc()
+prepare_grpc()

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ from tandem.errors import TandemError, Unauthenticated
 from tandem.runtime import logs
 from tandem.runtime.rpc_health import RpcHealth, listen
 from tandem.wire import crawler_codec as codec
+from tandem.wire.malformed import MalformedRequests
 from tandem.wire.status import call_status
 from tandem.wire.v1 import crawler_pb2 as pb
 from tandem.wire.v1 import crawler_pb2_grpc as rpc
@@ -89,17 +90,13 @@ class CrawlerService(rpc.CrawlerServicer):
         """See crawler.proto."""
         return codec.status_message(self.status())
 
-    async def WatchCrawler(
-        self, request: pb.WatchCrawlerRequest, context: _Context
-    ) -> AsyncIterator[pb.CrawlerStatusReply]:
+    @_answering
+    async def WatchCrawler(self, request: pb.WatchCrawlerRequest, context: _Context) -> None:
         """See crawler.proto."""
-        try:
-            self.door.check(context)
-        except TandemError as error:
-            await context.abort(*call_status(error))
+        every_s = codec.every_s_of(request)
         while True:
-            yield codec.status_message(self.status())
-            await asyncio.sleep(codec.every_s_of(request))
+            await context.write(codec.status_message(self.status()))
+            await asyncio.sleep(every_s)
 
     @_answering
     async def PauseCrawler(
@@ -139,7 +136,11 @@ class CrawlerServer:
     """Serves one crawler from `start` to `stop`."""
 
     def __init__(self, service: CrawlerService) -> None:
-        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_CALLS_MAX)
+        self._server = grpc.aio.server(
+            interceptors=[MalformedRequests()],
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=_CALLS_MAX,
+        )
         rpc.add_CrawlerServicer_to_server(service, self._server)
         self._health = RpcHealth(self._server, ["tandem.v1.Crawler"])
 

@@ -1,5 +1,5 @@
 """The operator's command line, and the whole store on one machine."""
 
-from tandem.runtime.grpc_silence import silence_grpc
+from tandem.runtime.grpc_core import prepare_grpc
 
-silence_grpc()
+prepare_grpc()

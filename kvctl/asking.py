@@ -14,6 +14,7 @@ from kvctl.endings import Ended, Ending, ending_of, unreachable
 from kvctl.settings import UpSettings
 from tandem.client import Client
 from tandem.client.channel import check_token
+from tandem.client.client import SESSION_KEYS_MAX
 from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
 from tandem.errors import ConfigurationError, InvalidArgument, NamespaceNotFound, TandemError
@@ -113,20 +114,22 @@ class Asked:
         """The same as `ask`, for a command that asks several gateways at once."""
         await self._reach()
         try:
-            async with self._client(namespace) as client:
+            async with self.client(namespace) as client:
                 return await work(client)
         except NamespaceNotFound as error:
             raise await self._unknown(namespace or error.namespace) from None
         except TandemError as error:
             raise ending_of(error, self.gateway) from None
 
-    def _client(self, namespace: str | None) -> Client:
+    def client(self, namespace: str | None, session_keys_max: int = SESSION_KEYS_MAX) -> Client:
+        """A client of the gateway, not yet open, for a command that needs several."""
         return Client(
             str(self.gateway),
             namespace,
             token=self.token,
             account=self.account,
             timeout_s=self.timeout_s,
+            session_keys_max=session_keys_max,
         )
 
     async def _reach(self) -> None:
@@ -145,7 +148,7 @@ class Asked:
     async def _unknown(self, namespace: str) -> Ended:
         titles: list[str] = []
         try:
-            async with self._client(None) as client:
+            async with self.client(None) as client:
                 titles = [found.title for found in await client.namespaces.list()]
         except TandemError:
             pass  # the first failure is the one to tell

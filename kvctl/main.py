@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from kvctl.adversary_command import adversary_command
 from kvctl.asking import (
     ACCOUNT_HELP,
     GATEWAY_HELP,
@@ -72,6 +73,7 @@ for command in (
     tombstones_command,
     repair_command,
     health_command,
+    adversary_command,
 ):
     cli.add_command(command)
 

@@ -1,5 +1,5 @@
 """The gateway program: races both homes and repairs what a race leaves unequal."""
 
-from tandem.runtime.grpc_silence import silence_grpc
+from tandem.runtime.grpc_core import prepare_grpc
 
-silence_grpc()
+prepare_grpc()

@@ -13,7 +13,7 @@ from typing import TypeVar
 from kvgateway.access.configured import check_enterable, prepared_policy
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
-from kvgateway.homes.trust import Trust
+from kvgateway.homes.trust import ALL, Trust
 from kvgateway.homes.trust_file import DiskTrustFile
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
@@ -22,14 +22,16 @@ from kvgateway.process.supervisor import Supervisor
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import TOKENS
 from kvgateway.settings import GatewaySettings
-from kvgateway.state import journal_slots
+from kvgateway.state import journal_slots, queue_damage
 from kvgateway.state.clock_bound import ClockBound
 from kvgateway.state.ports import Intent
 from kvgateway.state.queue import SqliteQueue
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
+from kvgateway.state.switches import SwitchFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
+from tandem.core.reply import Side
 from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
@@ -92,14 +94,17 @@ class _Gateway:
         self._recovering = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Prepares, then supervises until `stop` is set."""
+        """Prepares, then supervises until `stop` is set. ConfigurationError when nothing can be
+        prepared, or when the kill switches cannot be read: they might be off."""
         places, settings = self._places, self._settings
         _check_free(("--grpc", settings.grpc_address), ("--http", settings.http_address))
+        await asyncio.to_thread(SwitchFile(places.switches).load)
         async with contextlib.AsyncExitStack() as held:
             place = Place.make(places.gateway, settings.shared_memory_bytes)
             held.callback(_leave, place)
             bound = ClockBound.open(places.clock_bound, self._entropy.token)
             held.callback(lambda: bound.close(self._minted_us))
+            await asyncio.to_thread(queue_damage.set_aside, places.queue)
             queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
             held.push_async_callback(queue.aclose)
             policy = prepared_policy(settings, self._entropy)
@@ -150,7 +155,13 @@ class _Gateway:
         trust, file = Trust(), DiskTrustFile(self._places.trust)
         await file.exchange(trust)
         store_id = await agree_on_store(homes.backends, text, self._entropy, self._time, trust)
+        queue_missed = queue_damage.is_missed(self._places.queue)
+        if queue_missed:
+            for side in Side:
+                trust.missed(side, ALL, self._time.now_us())
         await file.exchange(trust)
+        if queue_missed:
+            await asyncio.to_thread(queue_damage.note, self._places.queue)
         await asyncio.to_thread(kept.write_text, f"{store_id}\n")
         await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
         await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)

@@ -1,5 +1,5 @@
 """The storage proxy program: stripes every namespace over SQL clusters."""
 
-from tandem.runtime.grpc_silence import silence_grpc
+from tandem.runtime.grpc_core import prepare_grpc
 
-silence_grpc()
+prepare_grpc()

@@ -6,6 +6,7 @@ from kvsp.service import SERVER_OPTIONS, StorageCounters, StorageService
 from kvsp.store import Store
 from tandem.runtime.clock import Clock
 from tandem.runtime.rpc_health import RpcHealth, listen
+from tandem.wire.malformed import MalformedRequests
 
 
 class StorageServer:
@@ -13,7 +14,7 @@ class StorageServer:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._storage = StorageService(store, clock)
-        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[MalformedRequests()], options=SERVER_OPTIONS)
         self._storage.add_to(self._server)
         self._health = RpcHealth(self._server, ["tandem.v1.Storage"])
 

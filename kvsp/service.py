@@ -89,6 +89,8 @@ class StorageService(rpc.StorageServicer):
                 drain.cancel()
                 await exchange.drained()
                 sender.cancel()
+        if not reader.cancelled() and (refused := reader.result()) is not None:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(refused))
 
     async def PutLarge(
         self,
@@ -214,11 +216,17 @@ async def _parsed(
 
 async def _read_on(
     context: _Context, exchange: Exchange, ended: asyncio.Event, counters: StorageCounters
-) -> None:
-    while (request := await _next(context)) is not None:
-        counters.messages += 1
-        await exchange.accept(request)
-    ended.set()
+) -> InvalidArgument | None:
+    """What is wrong with the message at which the reading stopped; None at the stream's end."""
+    try:
+        while (request := await _next(context)) is not None:
+            counters.messages += 1
+            await exchange.accept(request)
+    except InvalidArgument as error:
+        return error
+    finally:
+        ended.set()
+    return None
 
 
 async def _next(context: _Context) -> pb.StorageRequest | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,18 +13,20 @@ from xdist.workermanage import WorkerController
 from tests.servers import npm, python_sdks
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import ObjectStore, Rgw
+from tests.servers.small_disk import mounted
 
 _Server = TypeVar("_Server", Rgw, Ministack)
 _MISSING = pytest.StashKey[set[str]]()
 
 # A slow machine is not a wrong result.
 hypothesis.settings.register_profile("tandem", deadline=None)
-hypothesis.settings.load_profile("tandem")
+hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tandem"))
 
 
 @pytest.fixture(scope="session")
 def rgw(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Rgw]:
-    _require(Rgw.why_missing(), "Ceph RGW", request.config)
+    require(Rgw.why_missing(), "Ceph RGW", request.config)
     with _running(Rgw(tmp_path_factory.mktemp("rgw"))) as server:
         yield server
 
@@ -32,7 +34,7 @@ def rgw(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 @pytest.fixture
 def rgw_on_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rgw]:
     """A cluster of the test's own that survives `stop`; it takes seconds to start."""
-    _require(Rgw.why_missing(), "Ceph RGW", request.config)
+    require(Rgw.why_missing(), "Ceph RGW", request.config)
     with _running(Rgw(tmp_path / "rgw", ObjectStore.BLUESTORE)) as server:
         yield server
 
@@ -41,7 +43,7 @@ def rgw_on_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rgw]
 def ministack(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Ministack]:
-    _require(Ministack.why_missing(), "ministack", request.config)
+    require(Ministack.why_missing(), "ministack", request.config)
     with _running(Ministack(tmp_path_factory.mktemp("ministack"))) as server:
         yield server
 
@@ -49,15 +51,26 @@ def ministack(
 @pytest.fixture(scope="session")
 def npm_packages(request: pytest.FixtureRequest) -> None:
     """Whoever asks for it has workerd, Miniflare, wrangler and the TypeScript SDK."""
-    _require(npm.why_missing(), "workerd, Miniflare, wrangler and npm's cloudflare", request.config)
+    require(npm.why_missing(), "workerd, Miniflare, wrangler and npm's cloudflare", request.config)
 
 
 @pytest.fixture(params=python_sdks.VERSIONS)
 def python_sdk(request: pytest.FixtureRequest) -> Path:
     """The interpreter of one version of the Python SDK."""
     version: str = request.param
-    _require(python_sdks.why_missing(version), f"cloudflare {version}", request.config)
+    require(python_sdks.why_missing(version), f"cloudflare {version}", request.config)
     return python_sdks.python(version)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(tmp_path / "disk", mib=8))
+        except RuntimeError as error:
+            require(str(error), "a full disk", request.config)
+        yield tmp_path / "disk"
 
 
 @contextmanager
@@ -69,7 +82,8 @@ def _running(server: _Server) -> Iterator[_Server]:
         server.stop()
 
 
-def _require(why_missing: str | None, server: str, config: pytest.Config) -> None:
+def require(why_missing: str | None, server: str, config: pytest.Config) -> None:
+    """Skips the test, or fails it where nothing may be missing."""
     if why_missing is None:
         return
     if os.environ.get("CI") == "true":

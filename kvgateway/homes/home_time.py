@@ -1,38 +1,16 @@
 """The homes' time as this machine knows it: its monotonic clock plus a learned offset.
 
-Each reply gives a sample `home time - arrival`, which is at most the true offset and short of it by
-the way back; so the greatest sample of the last minute is the best one (the minimum filter of NTP,
-one-sided). The result is never ahead of the homes, and follows them when they drift.
+How one home's offset is learned is in `tandem.core.offset`. The home that is ahead counts. When
+both homes have leapt alike, this machine has slept, and that is believed at once.
 """
 
+from tandem.core.offset import LEAP_US, Offset
 from tandem.core.reply import Side
 from tandem.errors import Unavailable
 from tandem.runtime.clock import Clock
 
-WINDOW_US = 30_000_000
 FRESH_US = 60_000_000
 DISAGREEMENT_MAX_US = 1_500_000
-
-
-class _Offset:
-    """The greatest sample of the last one to two windows."""
-
-    __slots__ = ("_began_us", "_best", "_previous", "seen_us", "value_us")
-
-    def __init__(self, sample_us: int, now_us: int) -> None:
-        self._best = self._previous = self.value_us = sample_us
-        self._began_us = self.seen_us = now_us
-
-    def add(self, sample_us: int, now_us: int) -> None:
-        self.seen_us = now_us
-        age_us = now_us - self._began_us
-        if age_us >= WINDOW_US:
-            self._previous = self._best if age_us < 2 * WINDOW_US else sample_us
-            self._best, self._began_us = sample_us, now_us
-            self.value_us = max(self._best, self._previous)
-        elif sample_us > self._best:
-            self._best = sample_us
-            self.value_us = max(self._best, self._previous)
 
 
 class HomeTime:
@@ -40,7 +18,7 @@ class HomeTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offsets: dict[Side, _Offset] = {}
+        self._offsets: dict[Side, Offset] = {}
         self._best_us: int | None = None
         """The greatest offset of any home that was ever heard."""
 
@@ -49,10 +27,18 @@ class HomeTime:
         now_us = self._clock.monotonic_us()
         offset = self._offsets.get(side)
         if offset is None:
-            self._offsets[side] = _Offset(home_time_us - now_us, now_us)
+            self._offsets[side] = Offset(home_time_us - now_us, now_us)
         else:
             offset.add(home_time_us - now_us, now_us)
+            if offset.leap_us is not None:
+                self._leap_together(now_us)
         self._best_us = max([offset.value_us for offset in self._offsets.values()])
+
+    def _leap_together(self, now_us: int) -> None:
+        leaps = [offset.leap_us for offset in self._offsets.values() if offset.leap_us is not None]
+        if len(leaps) == len(Side) and max(leaps) - min(leaps) <= LEAP_US:
+            for offset in self._offsets.values():
+                offset.step_to(offset.leap_us or offset.value_us, now_us)
 
     def known(self) -> bool:
         """Whether any home was heard within the last minute."""

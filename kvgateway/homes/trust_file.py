@@ -6,12 +6,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from kvgateway.homes.trust import Trust
 from kvgateway.state.journal_slots import sync_directory
 from tandem.runtime import logs
 
 _LOG = logs.get("trust_file")
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,  # an infinite time
+    RecursionError,  # too deep for JSON
+)
 
 
 class DiskTrustFile:
@@ -51,7 +61,7 @@ class DiskTrustFile:
             return text
         except FileNotFoundError:
             return ""
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _UNREADABLE as error:
             _LOG.error("trust_file_unreadable", path=str(self._path), error=repr(error))
             return ""
 

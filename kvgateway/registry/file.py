@@ -76,7 +76,7 @@ def from_json(form: RecordForm[T], content: bytes) -> Sequence[Kept[T]]:
         if document["format"] != FORMAT:
             raise ValueError(f"format {document['format']!r} is not known here")
         return [_kept(form, record) for record in document["records"]]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a copy of the {form.noun}s: {error!r}") from error
 
 

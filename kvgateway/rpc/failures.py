@@ -2,19 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from kvgateway.access.quotas import REFUSAL_PAUSE_S
-from tandem.errors import InvalidArgument, QuotaExceeded, TandemError
+from tandem.errors import QuotaExceeded, TandemError
 from tandem.runtime.logs import Logger
+from tandem.wire.malformed import OUR_METHODS, checked
 from tandem.wire.status import call_status
-
-OUR_METHODS: Final = "/tandem.v1."
-
-_Message = TypeVar("_Message")
 
 
 class Failures:
@@ -48,7 +44,7 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         if method is None or not name.startswith(OUR_METHODS):
             foreign: grpc.RpcMethodHandler[Any, Any] | None = method
             return foreign
-        decode = _checked(method.request_deserializer)
+        decode = checked(method.request_deserializer)
         if method.request_streaming and method.response_streaming:
             make, behavior = grpc.stream_stream_rpc_method_handler, method.stream_stream
         elif method.request_streaming:
@@ -87,13 +83,3 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             return await context.abort(code, text, metadata)
 
         return guarded
-
-
-def _checked(decode: Callable[[bytes], _Message]) -> Callable[[bytes], _Message]:
-    def checked(raw: bytes) -> _Message:
-        try:
-            return decode(raw)
-        except DecodeError:
-            raise InvalidArgument("request", "is not a message of this method") from None
-
-    return checked

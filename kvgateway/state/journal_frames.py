@@ -26,6 +26,10 @@ class Mark(enum.IntEnum):
     DONE = 2
 
 
+class UnknownFrame(ValueError):
+    """A frame that is whole, and says what this program does not know."""
+
+
 def frame(mark: Mark, intent: Intent) -> bytes:
     """One frame."""
     key = intent.key
@@ -34,7 +38,11 @@ def frame(mark: Mark, intent: Intent) -> bytes:
 
 
 def frames(data: bytes) -> Iterator[tuple[Mark, Intent]]:
-    """The whole frames of a segment, up to the first that is torn."""
+    """The whole frames of a segment, up to the first that is torn.
+
+    Raises UnknownFrame at one that is not torn and cannot be understood: to leave it out would be
+    to forget an intent.
+    """
     at = 0
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
@@ -44,9 +52,16 @@ def frames(data: bytes) -> Iterator[tuple[Mark, Intent]]:
         sound = _BODY.size < length <= _BODY_BYTES_MAX and length == len(body)
         if not sound or zlib.crc32(body) != crc:
             return
-        mark, version, namespace = _BODY.unpack_from(body)
+        yield _opened(body)
+
+
+def _opened(body: bytes) -> tuple[Mark, Intent]:
+    mark, version, namespace = _BODY.unpack_from(body)
+    try:
         name = body[_BODY.size :].decode()
-        yield Mark(mark), Intent(Key(namespace.hex(), name), Version(version))
+        return Mark(mark), Intent(Key(namespace.hex(), name), Version(version))
+    except ValueError as error:
+        raise UnknownFrame(f"a frame that this version does not know: {error}") from error
 
 
 def left_over(segments: Iterable[bytes]) -> list[Intent]:

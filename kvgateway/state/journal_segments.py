@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from kvgateway.state.journal_slots import SEGMENT_SUFFIX, sync_directory
 
@@ -16,9 +18,17 @@ class Written:
     segment_bytes: int
 
 
+_TRIAL_BYTES: Final = 64 * 1024
+_TRIAL_NAME: Final = "trial"
+
+
 class Segments:
-    """Appends to the newest segment; a segment that has failed once is never written again, since
-    nobody knows what a failed sync has left of it."""
+    """Appends to the newest segment.
+
+    A segment that has failed once is never written again, since nobody knows what a failed sync has
+    left of it; one in which nothing was ever durable goes. After a failure the disk has to take a
+    trial file first: a full one takes new names and empty files.
+    """
 
     def __init__(self, directory: Path, segment_bytes_max: int) -> None:
         self._directory = directory
@@ -26,21 +36,25 @@ class Segments:
         self._descriptor: int | None = None
         self._number = 0
         self._bytes = 0
+        self._durable = False
+        self._failed = False
 
     def write(self, data: bytes, doomed: Sequence[int]) -> Written:
         """Appends `data`, syncs it, and removes the segments in `doomed`; OSError if not."""
         try:
+            if self._failed:
+                self._try_out()
             if self._descriptor is None or self._bytes >= self._segment_bytes_max:
                 self._begin()
             assert self._descriptor is not None
             self._bytes += len(data)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            _write_whole(self._descriptor, data)
             os.fdatasync(self._descriptor)
         except OSError:
-            self.close()
+            self._give_up()
             raise
+        self._durable = True
+        self._failed = False
         for number in doomed:
             self._path(number).unlink(missing_ok=True)
         return Written(self._number, self._bytes)
@@ -51,10 +65,27 @@ class Segments:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def _give_up(self) -> None:
+        self._failed = True
+        self.close()
+        if not self._durable:
+            with suppress(OSError):
+                self._path(self._number).unlink(missing_ok=True)
+
+    def _try_out(self) -> None:
+        path = self._directory / _TRIAL_NAME
+        try:
+            with path.open("wb", buffering=0) as file:
+                _write_whole(file.fileno(), bytes(_TRIAL_BYTES))
+                os.fdatasync(file.fileno())
+        finally:
+            path.unlink(missing_ok=True)
+
     def _begin(self) -> None:
         self.close()
         self._number += 1
         self._bytes = 0
+        self._durable = False
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(self._path(self._number), flags, 0o600)
         os.fsync(self._descriptor)
@@ -62,3 +93,9 @@ class Segments:
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:016}{SEGMENT_SUFFIX}"
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvgateway.state.journal_frames import left_over
+from kvgateway.state.journal_frames import UnknownFrame, left_over
 from kvgateway.state.ports import Intent
+from tandem.errors import ConfigurationError
 
 _LOCK = "lock"
 SEGMENT_SUFFIX = ".log"
@@ -73,7 +74,10 @@ def claim(journal: Path) -> Slot:
 
 
 def recover(journal: Path) -> list[Leftover]:
-    """Takes over the slots of all dead workers. Reads files: not for the event loop's thread."""
+    """Takes over the slots of all dead workers. Reads files: not for the event loop's thread.
+
+    Raises ConfigurationError when a newer version left what this one cannot read.
+    """
     if not journal.is_dir():
         return []
     with _all_slots(journal):
@@ -96,7 +100,15 @@ def sync_directory(directory: Path) -> None:
 
 
 def _read(slot: Slot) -> Leftover:
-    return Leftover(tuple(left_over(path.read_bytes() for path in segments(slot.directory))), slot)
+    try:
+        intents = left_over(path.read_bytes() for path in segments(slot.directory))
+    except UnknownFrame as error:
+        slot.release()
+        advice = "start the version that wrote it, which brings its writes to both homes"
+        raise ConfigurationError(
+            [f"{slot.directory}: the journal has {error}; {advice}"]
+        ) from error
+    return Leftover(tuple(intents), slot)
 
 
 def _slots(journal: Path) -> list[Path]:

@@ -41,9 +41,16 @@ async def open_clusters(
 
 
 def _deleted_namespaces(files: Sequence[Path]) -> set[str]:
-    """All of them, for all clusters: only the owner of a namespace's record has it written down."""
+    """All of them, for all clusters: only the owner of a namespace's record has it written down.
+
+    ConfigurationError when a file does not say: what was deleted must not be taken again.
+    """
     deleted: set[str] = set()
     for file in files:
-        with closing(sqlite3.connect(file)) as connection:
-            deleted.update(row[0] for row in connection.execute("select id from deleted_namespace"))
+        try:
+            with closing(sqlite3.connect(file)) as connection:
+                rows = connection.execute("select id from deleted_namespace")
+                deleted.update(row[0] for row in rows)
+        except sqlite3.Error as error:
+            raise ConfigurationError([f"{file} cannot be read: {error}"]) from error
     return deleted

@@ -111,15 +111,16 @@ class DataDirectory:
             return read_meta(connection)
 
     def _mark_complete(self, names: Sequence[str]) -> None:
-        for name in names:
-            with closing(sqlite3.connect(self.file(name), isolation_level=None)) as connection:
-                connection.execute("pragma synchronous = full")
-                connection.execute("update meta set ring_complete = 1")
+        """A file that says so must not be there without the others, so their names go first."""
         descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        for name in names:
+            with closing(sqlite3.connect(self.file(name), isolation_level=None)) as connection:
+                connection.execute("pragma synchronous = full")
+                connection.execute("update meta set ring_complete = 1")
 
 
 def _ring_mistakes(wanted: Sequence[Identity], metas: dict[str, Meta | None]) -> list[str]:

@@ -61,6 +61,8 @@ create trigger retire_removed after delete on record when old.blob is not null
 begin insert or ignore into blob_retired values (old.blob, null); end;
 """
 
+_BESIDE: Final = ("-journal", "-shm", "-wal")
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -85,9 +87,11 @@ class Meta:
 
 
 def create(path: Path, identity: Identity, incarnation: str) -> None:
-    """Makes a new file; one that was left half-made is made again."""
-    path.unlink(missing_ok=True)
-    connection = sqlite3.connect(path, isolation_level=None)
+    """Makes a new file, which has its name once it is whole; the name is not stable yet."""
+    unfinished = path.with_name(f"{path.name}.new")
+    for left in (unfinished, *(unfinished.with_name(unfinished.name + s) for s in _BESIDE)):
+        left.unlink(missing_ok=True)
+    connection = sqlite3.connect(unfinished, isolation_level=None)
     try:
         prepare(connection)
         connection.execute("begin")
@@ -102,6 +106,7 @@ def create(path: Path, identity: Identity, incarnation: str) -> None:
         connection.execute("commit")
     finally:
         connection.close()
+    unfinished.replace(path)
 
 
 def prepare(connection: sqlite3.Connection) -> None:

@@ -222,7 +222,8 @@ class Transactions:
             return Refusal.DELETED_NAMESPACE
         time_us = put.record.version.time_us
         if put.heal_read_at_us:
-            late = self._now_us - put.heal_read_at_us > _HEAL_AGE_MAX_US
+            age_us = self._now_us - put.heal_read_at_us
+            late = not -CLOCK_SKEW_MAX_US <= age_us <= _HEAL_AGE_MAX_US
         else:
             late = self._now_us - time_us > _LEG_AGE_MAX_US
         if late:

@@ -18,12 +18,14 @@ _HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
 def untimely(version: Version, heal: Heal | None, now_us: int, skew_max_us: int) -> Refusal | None:
     """Why a write is refused at the home's time `now_us`; None when it is in time.
 
-    A client's leg is as old as its version; a heal is as old as the read that it rests on.
+    A client's leg is as old as its version; a heal is as old as the read that it rests on. Nobody
+    knows how old a read is that lies ahead of the home's clock: its answer had a wrong time.
     """
     if not observable(version, now_us, skew_max_us):
         return Refusal.FUTURE
     if heal is None:
         late = now_us - version.time_us > _LEG_AGE_MAX_US
     else:
-        late = now_us - heal.read_at_us > _HEAL_AGE_MAX_US
+        age_us = now_us - heal.read_at_us
+        late = not -skew_max_us <= age_us <= _HEAL_AGE_MAX_US
     return Refusal.LATE if late else None

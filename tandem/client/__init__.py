@@ -3,6 +3,6 @@
 from tandem.client.calls import BatchResult
 from tandem.client.client import Client
 from tandem.client.large import StreamedEntry
-from tandem.client.values import Entry, Item, ListedKey
+from tandem.client.values import Entry, Item, ListedKey, Seen
 
-__all__ = ["BatchResult", "Client", "Entry", "Item", "ListedKey", "StreamedEntry"]
+__all__ = ["BatchResult", "Client", "Entry", "Item", "ListedKey", "Seen", "StreamedEntry"]

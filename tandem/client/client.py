@@ -14,7 +14,7 @@ from tandem.client.ops import Ops
 from tandem.client.retries import Retries
 from tandem.client.session import Session
 from tandem.client.tokens import Tokens
-from tandem.client.values import Entry, Item, ListedKey, entry_of, listed_key_of
+from tandem.client.values import Entry, Item, ListedKey, Seen, entry_of, listed_key_of, seen_of
 from tandem.core.access import check_account
 from tandem.core.key import check_name_length
 from tandem.core.limits import LIST_PAGE_MAX
@@ -142,6 +142,19 @@ class Client:
     ) -> Entry | None:
         """The value of a key with metadata, expiration and version; None when there is none."""
         return entry_of(
+            await self._calls.read(self._calls.get(key, cache_ttl_s, min_version, timeout_s), key)
+        )
+
+    async def look(
+        self,
+        key: str,
+        *,
+        cache_ttl_s: int = 0,
+        min_version: Version | None = None,
+        timeout_s: float | None = None,
+    ) -> Seen:
+        """The same with the version of a miss too, which another client can demand to see."""
+        return seen_of(
             await self._calls.read(self._calls.get(key, cache_ttl_s, min_version, timeout_s), key)
         )
 

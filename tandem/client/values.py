@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tandem.core.limits import EXPIRATION_TTL_S_MIN
-from tandem.core.version import Version
+from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument
 from tandem.wire.codec import JsonValue, decode_metadata
 from tandem.wire.v1 import kv_pb2
@@ -23,6 +23,17 @@ class Entry:
     """Whether the gateway answered from memory."""
     stale: bool = False
     """Whether it comes from a home, or a cache, that may lack newer writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a read saw, also where there is no value."""
+
+    entry: Entry | None
+    version: Version
+    """Of the value or of the tombstone; NO_VERSION when nothing is known of the key."""
+    unconfirmed: bool
+    """Whether it is a miss that one home alone has seen, the other one being down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,12 @@ def entry_of(reply: kv_pb2.GetReply) -> Entry | None:
         cached=reply.cache_status != kv_pb2.CACHE_STATUS_MISS,
         stale=reply.stale,
     )
+
+
+def seen_of(reply: kv_pb2.GetReply) -> Seen:
+    """What a reply says that was seen."""
+    version = Version(reply.version) if reply.version else NO_VERSION
+    return Seen(entry_of(reply), version, reply.unconfirmed)
 
 
 def listed_key_of(message: kv_pb2.ListedKey) -> ListedKey:

@@ -127,6 +127,16 @@ class BadMirror(ValueError):
     """Bytes that are not a mirror of a format that this program knows."""
 
 
+_NO_MIRROR: Final = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,  # an infinite number of commits
+    RecursionError,  # too deep for JSON
+)
+
+
 def decode_mirror(value: bytes) -> ClusterLife:
     """The mirror in the value of its record; BadMirror when it is none."""
     try:
@@ -143,7 +153,7 @@ def decode_mirror(value: bytes) -> ClusterLife:
         return ClusterLife(
             str(content["cluster"]), str(content["incarnation"]), int(content["commits"]), floors
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NO_MIRROR as error:
         raise BadMirror(f"not a mirror: {error}") from error
 
 

@@ -26,3 +26,18 @@ class SystemEntropy:
 
     def uniform(self, low: float, high: float) -> float:
         return self._jitter.uniform(low, high)
+
+
+class SeededEntropy:
+    """The same bytes and numbers for the same seed; not for secrets."""
+
+    __slots__ = ("_random",)
+
+    def __init__(self, seed: str) -> None:
+        self._random = random.Random(seed)
+
+    def token(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._random.uniform(low, high)

@@ -242,9 +242,12 @@ class TimeContract:
         assert reply.refusal is Refusal.LATE
         assert await held(under.home) is None
 
-    async def test_a_heal_on_a_stale_read_is_refused(self, under: HomeUnderTest) -> None:
-        stale_us = under.now_us() - int(HEAL_AGE_MAX_S * 1_000_000) - 5_000_000
-        reply = await put(under.home, under.value(), heal=Heal(stale_us))
+    @pytest.mark.parametrize("age_s", [HEAL_AGE_MAX_S + 5, -5, -3600])
+    async def test_a_heal_on_a_read_that_is_stale_or_ahead_is_refused(
+        self, under: HomeUnderTest, age_s: float
+    ) -> None:
+        read_at_us = under.now_us() - int(age_s * 1_000_000)
+        reply = await put(under.home, under.value(), heal=Heal(read_at_us))
         assert isinstance(reply, Refused)
         assert reply.refusal is Refusal.LATE
         assert await held(under.home) is None

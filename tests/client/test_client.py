@@ -8,10 +8,10 @@ import pytest
 import uvloop
 
 from tandem import Client
-from tandem.client import Entry, Item, ListedKey
+from tandem.client import Entry, Item, ListedKey, Seen
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
-from tandem.core.version import Version
-from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError
+from tandem.core.version import NO_VERSION, Version
+from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError, Unavailable
 from tandem.wire.codec import JsonValue
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running, running
@@ -224,3 +224,16 @@ def test_it_works_under_uvloop() -> None:
             assert await asyncio.gather(*(kv.get("k") for _ in range(100))) == [b"v"] * 100
 
     uvloop.run(scenario())
+
+
+async def test_a_look_shows_the_version_of_a_miss_too(gateway: Running, kv: Client) -> None:
+    assert await kv.look("k") == Seen(None, NO_VERSION, unconfirmed=False)
+    written = await kv.put("k", "v")
+    seen = await kv.look("k")
+    assert (seen.version, seen.entry and seen.entry.value) == (written, b"v")
+    gone = await kv.delete("k")
+    assert await kv.look("k") == Seen(None, gone, unconfirmed=False)
+    async with Client(gateway.address, NAMESPACE) as other:
+        assert (await other.look("k", min_version=gone)).version == gone
+        with pytest.raises(Unavailable):
+            await other.look("k", min_version=Version.at(gone.time_us + 1), timeout_s=0.2)

@@ -1,22 +1,21 @@
 """Failing disks and damaged files: what is acknowledged stays, what fails says so, others go on."""
 
 import asyncio
-import os
 import resource
-import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kvsp.sqlite.cluster import SqliteCluster
 from tandem.core.reply import Failed, Stored
+from tandem.errors import ConfigurationError
 from tandem.wire.storage_codec import Scan
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import NAMESPACE, get, put, value, write_large
 from tests.kvsp.serving import open_store
+from tests.servers.damage import damage_pages
 
 STORED = Stored(0)
 
@@ -54,18 +53,6 @@ async def test_a_failed_commit_fails_all_and_the_file_is_checked(
     assert (await cluster.state()).failure == ""
     found = await cluster.read([get("before"), get("after")])
     assert found == [value().envelope] * 2
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(path)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("a file system of a set size can only be mounted by root")
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 async def test_a_full_disk_fails_writes_and_serves_reads(small_disk: Path) -> None:
@@ -106,19 +93,6 @@ async def test_a_large_value_on_a_full_disk_fails_clearly(small_disk: Path) -> N
         await store.aclose()
 
 
-def damage_rows(file: Path) -> None:
-    """Overwrites every page below the root of the records' tree."""
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("pragma wal_checkpoint(truncate)")
-        [(root,)] = connection.execute("select rootpage from sqlite_master where name = 'record'")
-        [(size,)] = connection.execute("pragma page_size")
-        [(pages,)] = connection.execute("pragma page_count")
-    with file.open("r+b") as raw:
-        for page in range(root + 20, pages):
-            raw.seek(page * size)
-            raw.write(b"\xee" * size)
-
-
 async def test_a_damaged_file_fails_its_cluster_and_no_other(
     opening: Opening, tmp_path: Path
 ) -> None:
@@ -127,7 +101,7 @@ async def test_a_damaged_file_fails_its_cluster_and_no_other(
     for _, written in first.store.write([put(name, value(b"x" * 300)) for name in names]):
         assert set(await written) == {STORED}
     await first.aclose()
-    damage_rows(tmp_path / "cluster-0.sqlite")
+    damage_pages(tmp_path / "cluster-0.sqlite", "record", spared=20)
 
     second = await opening(2)
     owners = {}
@@ -144,3 +118,16 @@ async def test_a_damaged_file_fails_its_cluster_and_no_other(
     assert not isinstance(listing, Failed)
     assert not listing.complete
     assert 0 < len(listing.rows) < len(names)
+
+
+async def test_kvsp_does_not_start_when_a_file_cannot_say_what_was_deleted(
+    opening: Opening, tmp_path: Path
+) -> None:
+    first = await opening(2)
+    names = [f"key-{n:05}" for n in range(500)]
+    for _, written in first.store.write([put(name, value(b"x" * 300)) for name in names]):
+        assert set(await written) == {STORED}
+    await first.aclose()
+    damage_pages(tmp_path / "cluster-1.sqlite", "deleted_namespace")
+    with pytest.raises(ConfigurationError, match=r"cluster-1\.sqlite.* cannot be read: "):
+        await opening(2)

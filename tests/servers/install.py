@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.servers import ministack, npm, python_sdks
+from tests.powercut import system_calls
+from tests.servers import faketime, ministack, npm, python_sdks
 from tests.servers.rgw import Rgw
 
 RGW_PACKAGES = ("ceph-mon", "ceph-osd", "radosgw")
@@ -25,6 +26,8 @@ def main() -> int:
 def _installed() -> Iterator[str | None]:
     """Why each thing is missing after all; None where it is there."""
     yield _install_rgw()
+    yield _install_package("strace", system_calls.why_missing)
+    yield _install_package(faketime.PACKAGE, faketime.why_missing)
     yield _install_in_venv("ministack", ministack.VERSION, ministack.VENV)
     for version in python_sdks.VERSIONS:
         yield _install_in_venv("cloudflare", version, python_sdks.venv(version))
@@ -37,6 +40,14 @@ def _install_rgw() -> str | None:
     print("Installing Ceph RGW")
     failure = _apt_get(RGW_PACKAGES)
     return f"Ceph RGW: {failure}" if failure else Rgw.why_missing()
+
+
+def _install_package(package: str, why_missing: Callable[[], str | None]) -> str | None:
+    if why_missing() is None:
+        return None
+    print(f"Installing {package}")
+    failure = _apt_get((package,))
+    return f"{package}: {failure}" if failure else why_missing()
 
 
 def _install_in_venv(package: str, version: str, venv: Path) -> str | None:

@@ -87,8 +87,7 @@ class _Trial:
     async def _create_only(self) -> Answer:
         body = b"first"
         answer = await self._put("one", body, {"if-none-match": "*"})
-        if answer.http.status != 200:
-            raise Unfit(_no_conditions("If-None-Match", answer))
+        self._must_succeed(answer, "If-None-Match")
         if "date" not in answer.http.headers or not self._bucket.clock.known:
             raise Unfit("its replies have no Date header: a proxy in front of it may drop it")
         seen = await self._ask("HEAD", "one")
@@ -113,8 +112,7 @@ class _Trial:
             if bare.http.status in _REFUSED:
                 raise Unfit(f"If-Match with the right ETag is refused ({bare.http.status})")
             quoted = bare
-        if quoted.http.status != 200:
-            raise Unfit(_no_conditions("If-Match", quoted))
+        self._must_succeed(quoted, "If-Match")
         stale = await self._put("one", b"fourth", self._matching(first))
         if stale.http.status == 200:
             raise Unfit(_ignored("If-Match with the ETag of an older object replaced a newer one"))
@@ -124,6 +122,14 @@ class _Trial:
                 "If-Match made an object that was not there. MinIO before 2025-08 behaves so:"
                 " upgrade it"
             )
+
+    def _must_succeed(self, answer: Answer, header: str) -> None:
+        """Without a competitor a conditional write has no reason to fail: 500 is a store in
+        trouble, which says nothing of what it can do."""
+        if answer.http.status in {429, 500}:
+            raise Unavailable(f"s3: {answer.http.status} while probing")
+        if answer.http.status != 200:
+            raise Unfit(_no_conditions(header, answer))
 
     async def _one_winner(self) -> None:
         """Racers that create, then racers that replace what was created."""

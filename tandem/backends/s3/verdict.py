@@ -42,7 +42,7 @@ class Verdict:
         return self.server == server and abs(now_us - self.probed_at_us) < VALID_US
 
 
-_FIELDS: Final = {field.name for field in fields(Verdict)}
+_FIELDS: Final = {field.name: field.type for field in fields(Verdict)}
 
 
 class VerdictFile:
@@ -54,7 +54,7 @@ class VerdictFile:
     def load(self, url: str) -> Verdict | None:
         """The verdict on a bucket; None when there is none that can be read. Blocks."""
         stored = self._read().get(url)
-        if not isinstance(stored, dict) or stored.keys() != _FIELDS:
+        if not isinstance(stored, dict) or {n: type(v) for n, v in stored.items()} != _FIELDS:
             return None
         return Verdict(**stored)
 
@@ -71,7 +71,7 @@ class VerdictFile:
             verdicts = content["verdicts"] if content["format"] == FORMAT else {}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             _LOG.warning("s3_verdicts_unreadable", path=str(self._path), error=str(error))
             return {}
         return verdicts if isinstance(verdicts, dict) else {}

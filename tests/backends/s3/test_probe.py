@@ -234,3 +234,22 @@ def test_a_verdict_file_that_cannot_be_read_counts_as_none(tmp_path: Path, conte
     file.save("http://two/", replace(verdict, server="two"))
     assert file.load("http://one/") == verdict
     assert json.loads(path.read_text())["format"] == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "code", "forward"),
+    [("if-none-match", 500, True), ("if-none-match", 429, False), ("if-match", 500, False)],
+)
+async def test_a_store_in_trouble_is_no_unfit_one(
+    header: str, code: int, forward: bool, ministack: Ministack, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The start waits for it, instead of ending with advice to take another store."""
+    use_keys_of(ministack, monkeypatch)
+    async with opened(options(ministack.endpoint, tmp_path)):  # makes the bucket
+        pass
+    async with faults_before(ministack.endpoint) as proxy:
+        proxy.plan = for_puts_with(header, Fault(forward=forward, answer=status(code)))
+        with pytest.raises(Unavailable, match=f"{code} while probing"):
+            async with opened(options(proxy.endpoint, tmp_path)):
+                pass

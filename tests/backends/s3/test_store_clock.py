@@ -63,6 +63,15 @@ def test_it_follows_a_store_that_is_set_anew(step_us: int) -> None:
     assert 0 <= off_us <= SECOND_US
 
 
+def test_a_wrong_date_is_the_time_of_its_reply_and_no_more() -> None:
+    machine = Machine()
+    clock = StoreClock(machine)
+    for _ in range(3):
+        clock.heard(date(STORE_US))
+    assert clock.heard(date(STORE_US + 3600 * SECOND_US)) == STORE_US + 3600 * SECOND_US
+    assert clock.now_us() == STORE_US
+
+
 def test_a_refusal_sets_it_at_once() -> None:
     machine = Machine()
     clock = StoreClock(machine)

@@ -77,3 +77,36 @@ def test_a_home_whose_clock_was_set_back_is_followed_within_two_windows() -> Non
         clocks.at_us += 1_000_000
         time.observe(Side.KVSP, clocks.at_us)
     assert time.now_us() == clocks.at_us
+
+
+@pytest.mark.parametrize("side", Side)
+def test_one_wrong_answer_of_a_home_is_not_believed(side: Side) -> None:
+    clocks, time = _heard_for_a_while()
+    time.observe(side, clocks.at_us + HOME_AHEAD_US + 3_600_000_000)
+    assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+    assert not time.alarm()
+
+
+def test_a_machine_that_has_slept_believes_both_homes_at_once() -> None:
+    clocks, time = _heard_for_a_while()
+    slept_us = 20_000_000
+    for side in Side:
+        time.observe(side, clocks.at_us + HOME_AHEAD_US + slept_us)
+    assert time.now_us() == clocks.at_us + HOME_AHEAD_US + slept_us
+
+
+def test_homes_that_leap_differently_are_not_believed_at_once() -> None:
+    clocks, time = _heard_for_a_while()
+    for side, leap_us in zip(Side, (20_000_000, 40_000_000), strict=True):
+        time.observe(side, clocks.at_us + HOME_AHEAD_US + leap_us)
+    assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+def _heard_for_a_while() -> tuple[Clocks, HomeTime]:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    for _ in range(3):
+        clocks.at_us += 1_000_000
+        for side in Side:
+            time.observe(side, clocks.at_us + HOME_AHEAD_US)
+    return clocks, time

@@ -5,8 +5,10 @@ import os
 import random
 import resource
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,10 +16,12 @@ import pytest
 
 from kvgateway.state.journal import DiskJournal, JournalBounds
 from kvgateway.state.journal_frames import Mark, frame, frames, left_over
-from kvgateway.state.journal_slots import claim, recover, segments
+from kvgateway.state.journal_slots import SEGMENT_SUFFIX, claim, recover, segments
 from kvgateway.state.ports import Intent
 from tandem.core.key import Key
 from tandem.core.version import Version
+from tandem.errors import ConfigurationError
+from tests.servers.small_disk import fill
 
 NAMESPACE = "cd" * 16
 SMALL = JournalBounds(segment_bytes_max=2000, carried_above_bytes=6000, bytes_max=40_000)
@@ -171,6 +175,32 @@ async def test_a_write_that_is_cut_short_is_not_durable_and_harms_nothing(tmp_pa
     assert recovered(tmp_path) == {*(intent(d) for d in range(n)), intent(500)}
 
 
+async def test_a_full_disk_is_unwritable_until_it_has_room_and_is_not_filled_with_segments(
+    small_disk: Path,
+) -> None:
+    journal = DiskJournal(claim(small_disk), retry_s=0.001)
+    assert await journal.append([intent(1)])
+    ballast = fill(small_disk)
+    n = 2
+    while await journal.append([intent(n)]):
+        n += 1
+    for _ in range(50):
+        failures = journal.failures
+        while journal.failures == failures:
+            await asyncio.sleep(0.001)
+        assert not journal.writable
+        assert not await journal.append([intent(n)])
+    assert len(segments(small_disk / "0")) == 1
+    ballast.unlink()
+    while not await journal.append([intent(500)]):
+        await asyncio.sleep(0.001)
+    await journal.aclose()
+    assert {*(intent(d) for d in range(1, n)), intent(500)} == recovered(small_disk)
+    assert sorted(path.name for path in (small_disk / "0").iterdir()) == [
+        f"{number:016}.log" for number in (1, 2)
+    ] + ["lock"]
+
+
 async def test_appends_that_wait_behind_a_refused_write_are_refused(tmp_path: Path) -> None:
     slot = claim(tmp_path)
     journal = DiskJournal(slot, retry_s=0.01)
@@ -226,3 +256,15 @@ async def test_a_killed_writer_loses_nothing_that_was_durable(tmp_path: Path, se
     assert {intent(n) for n in durable - done} <= set(left.intents)
     assert len(left.intents) == len(set(left.intents))
     await left.drop()
+
+
+async def test_a_journal_of_a_newer_version_stops_the_start_and_stays(tmp_path: Path) -> None:
+    slot = claim(tmp_path)
+    body = bytes([9]) + b"v" * 16 + b"n" * 16 + b"name"
+    segment = slot.directory / f"{1:016}{SEGMENT_SUFFIX}"
+    segment.write_bytes(struct.pack(">II", len(body), zlib.crc32(body)) + body)
+    slot.release()
+    for _ in range(2):  # the slot is free again for the version that can read it
+        with pytest.raises(ConfigurationError, match="start the version that wrote it"):
+            recover(tmp_path)
+    assert segment.exists()

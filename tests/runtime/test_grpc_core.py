@@ -1,4 +1,4 @@
-"""What a program writes to its standard error when its peer goes away: nothing of gRPC's."""
+"""What the programs tell gRPC's core: to be silent when a peer goes away, and not to crash."""
 
 import os
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tandem.runtime.grpc_core import STEADY
 
 LOSES_ITS_PEER = """
 import {program}
@@ -44,3 +46,15 @@ def test_a_program_does_not_pass_on_what_grpc_says(program: str) -> None:
 def test_grpc_would_say_it_otherwise_and_does_to_whoever_asks() -> None:
     assert "goaway" in _said("os")
     assert "goaway" in _said("kvctl", GRPC_VERBOSITY="INFO")
+
+
+@pytest.mark.parametrize("given", ["", "-event_engine_dns"])
+def test_a_program_goes_without_the_engine_that_crashes_unless_told_otherwise(given: str) -> None:
+    told = {"GRPC_EXPERIMENTS": given} if given else {}
+    inherited = {name: text for name, text in os.environ.items() if name != "GRPC_EXPERIMENTS"}
+    done = subprocess.run(
+        (sys.executable, "-c", "import kvgateway, os; print(os.environ['GRPC_EXPERIMENTS'])"),
+        env={**inherited, **told}, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == (given or STEADY)

@@ -1,0 +1,1 @@
+"""`kvctl adversary`: hammers a few keys, and checks every answer against what is promised."""

@@ -1,0 +1,88 @@
+"""How far a home's clock is ahead of this machine's monotonic one, learned from its replies.
+
+Each reply gives a sample `home time - arrival`, which is at most the true offset and short of it by
+the way back; so the greatest sample of the last minute is the best one (the minimum filter of NTP,
+one-sided). The result is never ahead of the home, and follows it when it drifts.
+
+One sample far above the others is a leap. It may be that this machine was suspended, or that the
+home's clock was set; or some answer came with a wrong time, and whoever believed it would stamp
+versions that no home takes. So a leap counts when every sample has shown it for a while; and of
+the first three samples, those far above the middle one do not count.
+"""
+
+from typing import Final
+
+WINDOW_US: Final = 30_000_000
+LEAP_US: Final = 1_500_000
+"""What is further above the offset than this is a leap: whole seconds and drift stay below."""
+LEAP_LASTS_US: Final = 2_000_000
+LEAP_SAMPLES_MIN: Final = 3
+_FIRST: Final = 3
+
+
+class Offset:
+    """The greatest sample of the last one to two windows; times are of the monotonic clock."""
+
+    __slots__ = (
+        "_began_us", "_best", "_first", "_leap", "_leap_began_us", "_leaps", "_previous", "seen_us",
+    )  # fmt: skip
+
+    def __init__(self, sample_us: int, now_us: int) -> None:
+        self.seen_us = now_us
+        self._first: list[int] = []
+        self.step_to(sample_us, now_us)
+        self._first.append(sample_us)
+
+    @property
+    def value_us(self) -> int:
+        """The offset."""
+        return max(self._best, self._previous)
+
+    @property
+    def leap_us(self) -> int | None:
+        """The offset that the home may have leapt to; None when there is no doubt."""
+        return self._leap if self._leaps else None
+
+    def step_to(self, sample_us: int, now_us: int) -> None:
+        """Forgets what was learned before this sample, which counts."""
+        self._best = self._previous = self._leap = sample_us
+        self._began_us = self._leap_began_us = now_us
+        self._leaps = 0
+        self._first = []
+
+    def add(self, sample_us: int, now_us: int) -> None:
+        """Takes the sample of a reply that has just arrived."""
+        self.seen_us = now_us
+        if self._first:
+            self._begin(sample_us)
+        elif sample_us - self.value_us > LEAP_US:
+            self._doubt(sample_us, now_us)
+        else:
+            self._learn(sample_us, now_us)
+
+    def _begin(self, sample_us: int) -> None:
+        self._first.append(sample_us)
+        middle = sorted(self._first)[(len(self._first) - 1) // 2]
+        self._best = max(sample for sample in self._first if sample - middle <= LEAP_US)
+        self._previous = self._best
+        if len(self._first) == _FIRST:
+            self._first = []
+
+    def _learn(self, sample_us: int, now_us: int) -> None:
+        self._leaps = 0
+        age_us = now_us - self._began_us
+        if age_us >= WINDOW_US:
+            self._previous = self._best if age_us < 2 * WINDOW_US else sample_us
+            self._best, self._began_us = sample_us, now_us
+        else:
+            self._best = max(self._best, sample_us)
+
+    def _doubt(self, sample_us: int, now_us: int) -> None:
+        if not self._leaps or abs(sample_us - self._leap) > LEAP_US:
+            self._leap, self._leap_began_us, self._leaps = sample_us, now_us, 1
+            return
+        self._leap = max(self._leap, sample_us)
+        self._leaps += 1
+        lasted_us = now_us - self._leap_began_us
+        if self._leaps >= LEAP_SAMPLES_MIN and lasted_us >= LEAP_LASTS_US:
+            self.step_to(self._leap, now_us)

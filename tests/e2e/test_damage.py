@@ -1,0 +1,171 @@
+"""Damaged files and objects: every answer is right, what is damaged says so, and it is mended from
+the other home."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kvgateway.homes.trust import ALL
+from tandem import Client
+from tandem.errors import TandemError
+from tests.e2e.comparison import equal_records
+from tests.e2e.deployment import Deployment, deployed, kill_process, until
+from tests.servers.damage import damage_pages, flip_byte
+
+_SMALL = {f"small-{number:04}": b"%d" % number * 50 for number in range(600)}
+_LARGE = {f"large-{number}": b"%d" % number * 200_000 for number in range(4)}
+_ALL = {**_SMALL, **_LARGE}
+
+
+@pytest.fixture
+async def filled(tmp_path: Path) -> AsyncIterator[Deployment]:
+    """A deployment whose homes hold the same; its processes run."""
+    async with deployed(tmp_path / "tandem", TANDEM_CLUSTERS="2") as tandem:
+        await tandem.start()
+        async with tandem.client() as client:
+            await client.namespaces.create("n")
+        await _put_all(tandem)
+        await tandem.settled()
+        yield tandem
+
+
+async def _put_all(tandem: Deployment) -> None:
+    async with tandem.client("n") as client:
+        written = await client.put_many(_ALL)
+    assert not [one for one in written.values() if isinstance(one, TandemError)]
+
+
+async def _stop_both(tandem: Deployment) -> None:
+    """So that nobody has a file open, and no gateway remembers a value."""
+    assert await tandem.gateway.stop() == 0
+    assert await tandem.kvsp.stop() == 0
+
+
+async def _start_both(tandem: Deployment) -> None:
+    await tandem.restart_kvsp()
+    await tandem.restart_gateway()
+
+
+async def _wrong(client: Client) -> Sequence[str]:
+    """The keys that are not answered as they were written."""
+    read = {}
+    for some in (_SMALL, _LARGE):
+        read.update(await client.get_many(some))
+    return [key for key, value in _ALL.items() if getattr(read[key], "value", None) != value]
+
+
+async def _mended(tandem: Deployment) -> None:
+    """Reads everything, and waits until both homes hold the same, whole."""
+    async with tandem.client("n", session_keys_max=0) as client:
+        assert await _wrong(client) == []
+        namespace_id = await client.namespaces.id_of("n")
+    await tandem.settled()
+    held = await equal_records(tandem, namespace_id)
+    assert {name: record.value for name, record in held.items()} == _ALL
+
+
+async def test_rotten_rows_and_objects_are_mended_from_the_other_home(filled: Deployment) -> None:
+    await _stop_both(filled)
+    for cluster in filled.data.glob("kvsp/cluster-*.sqlite"):
+        _execute(
+            cluster,
+            "update record set envelope = zeroblob(length(envelope))"
+            " where cast(name as text) between 'small-0100' and 'small-0200'",
+        )
+    _execute(
+        filled.data / "objects.sqlite",
+        "update objects set body = zeroblob(length(body)) where rowid in"
+        " (select rowid from objects where length(body) between 120 and 400"
+        " order by name desc limit 50)",
+    )
+    await _start_both(filled)
+    await _mended(filled)
+
+
+async def test_rotten_and_missing_large_values_are_mended(filled: Deployment) -> None:
+    await _stop_both(filled)
+    blobs = sorted(path for path in filled.data.glob("kvsp/blobs/*/*/*") if path.is_file())
+    assert len(blobs) == len(_LARGE)
+    flip_byte(blobs[0], 100)
+    flip_byte(blobs[1], blobs[1].stat().st_size - 1)
+    blobs[2].unlink()
+    await _start_both(filled)
+    await _mended(filled)
+
+
+@pytest.mark.timeout(180)  # five starts of processes, and a crawl
+async def test_a_damaged_cluster_answers_nothing_and_kvsp_is_filled_anew(
+    filled: Deployment,
+) -> None:
+    await _stop_both(filled)
+    damage_pages(filled.data / "kvsp" / "cluster-0.sqlite", "record", spared=20)
+    await _start_both(filled)
+    async with filled.client("n", session_keys_max=0) as client:
+        assert await _wrong(client) == []
+        assert [key.name async for key in client.list()] == sorted(_ALL)
+    await _put_all(filled)
+    await filled.kvsp.says("cluster_damaged")
+    assert (await filled.kvctl("backend", "disable", "kvsp"))[0] == 0
+    filled.kvsp.kill()
+    (filled.data / "kvsp").rename(filled.data / "kvsp-damaged")
+    await filled.restart_kvsp()
+    assert (await filled.kvctl("backend", "enable", "kvsp"))[0] == 0
+    filled.crawler.start()
+    await filled.trusted()
+    await _mended(filled)
+
+
+@pytest.mark.timeout(180)  # four starts of processes, and a crawl
+async def test_a_damaged_repair_queue_is_replaced_and_a_crawl_finds_what_it_held(
+    filled: Deployment,
+) -> None:
+    filled.kvsp.kill()
+    await _put_all(filled)
+    async with filled.client() as client:
+        assert (await client.ops.status()).queue.depth > 0
+    workers = filled.workers()
+    filled.gateway.kill()
+    for worker in workers:
+        kill_process(worker)
+    await until(lambda: not filled.workers(), "the workers are gone", 10.0)
+    damage_pages(filled.data / "gateway" / "repair.sqlite", "repair")
+    await _start_both(filled)
+    assert "repair_queue_damaged" in filled.gateway.words()
+    async with filled.client("n", session_keys_max=0) as client:
+        assert await _wrong(client) == []
+        homes = (await client.ops.status()).homes
+        assert [home.behind for home in homes] == [(ALL,), (ALL,)]
+    filled.crawler.start()
+    await filled.trusted()
+    await _mended(filled)
+
+
+async def test_damaged_copies_are_said_and_written_anew(tandem: Deployment) -> None:
+    async with tandem.client("n") as client:
+        await client.put("k", b"v")
+    assert await tandem.gateway.stop() == 0
+    for name in ("namespaces.json", "tokens.json", "trust.json"):
+        (tandem.data / "gateway" / name).write_bytes(b"\xee" * 1000)
+    await tandem.restart_gateway()
+    async with tandem.client("n", session_keys_max=0) as client:
+        assert await client.get("k") == b"v"
+    await tandem.gateway.says("trust_file_unreadable")
+    await until(lambda: tandem.gateway.words().count("registry_file_unreadable") >= 2, "said", 20.0)
+
+
+async def test_a_gateway_that_cannot_read_its_kill_switches_does_not_start(
+    tandem: Deployment,
+) -> None:
+    assert await tandem.gateway.stop() == 0
+    (tandem.data / "gateway" / "switches.json").write_bytes(b"\xee" * 1000)
+    tandem.gateway.start()
+    assert await tandem.gateway.ended() == 2
+    assert "remove the file and set them again" in tandem.gateway.words()
+
+
+def _execute(file: Path, sql: str) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        assert connection.execute(sql).rowcount > 0

@@ -1,0 +1,108 @@
+"""A disk that is full under load: what is acknowledged stays, what is refused says so, and all goes
+on when there is room again."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require
+from tests.e2e.comparison import check
+from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
+from tests.e2e.history import Mix, more, under_load
+from tests.servers.small_disk import fill, mounted
+
+_MIX = Mix(clients=2, large=0.02)
+_DISK_MIB = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Cramped:
+    """A deployment whose gateway and KVSP have a small disk each."""
+
+    tandem: Deployment
+    gateway: Path
+    kvsp: Path
+
+
+@pytest.fixture
+async def cramped(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Cramped]:
+    data = tmp_path / "tandem" / "data"
+    disks = [data / "gateway", data / "kvsp"]
+    with ExitStack() as stack:
+        try:
+            for disk in disks:
+                stack.enter_context(mounted(disk, _DISK_MIB))
+        except RuntimeError as error:
+            require(str(error), "a full disk", request.config)
+        async with deployed(tmp_path / "tandem") as tandem:
+            await tandem.start()
+            async with tandem.client() as client:
+                await client.namespaces.create("n")
+            yield Cramped(tandem, *disks)
+
+
+async def _writable(tandem: Deployment) -> bool:
+    return (await tandem.status()).journal_writable
+
+
+async def _unwritable(tandem: Deployment) -> bool:
+    return not await _writable(tandem)
+
+
+async def test_the_gateways_disk_is_full_while_kvsp_dies(cramped: Cramped) -> None:
+    tandem = cramped.tandem
+    async with under_load(tandem.grpc, "n", _MIX) as history:
+        await more(history, 300)
+        ballast = fill(cramped.gateway)
+        await until_true(lambda: _unwritable(tandem), "the journal is unwritable", 20.0)
+        await more(history, 500)
+        assert not history.errors()
+        assert "journal_unwritable" in tandem.gateway.words()
+        tandem.kvsp.kill()
+        await tandem.gateway.says("repair_queue_failed")
+        await until(lambda: len(history.errors()) > 10, "writes are refused", 20.0)
+        await tandem.restart_kvsp()
+        await more(history, 100)
+        ballast.unlink()
+        await until_true(lambda: _writable(tandem), "the journal is writable", 20.0)
+        await more(history, 300)
+    assert all("outcome unknown: " in error for error in history.errors()), history.errors()[:5]
+    await check(tandem, "n", history)
+
+
+async def test_kvsps_disk_is_full(cramped: Cramped) -> None:
+    tandem = cramped.tandem
+    async with under_load(tandem.grpc, "n", _MIX) as history:
+        await more(history, 300)
+        ballast = fill(cramped.kvsp)
+        await more(history, 800)
+
+        async def said() -> bool:
+            return any("full" in home.last_failure for home in (await tandem.status()).homes)
+
+        await until_true(said, "the status says why", 20.0)
+        ballast.unlink()
+        await more(history, 300)
+    assert not history.errors()
+    await check(tandem, "n", history)
+
+
+async def test_everything_is_killed_on_full_disks(cramped: Cramped) -> None:
+    tandem = cramped.tandem
+    async with under_load(tandem.grpc, "n", _MIX) as history:
+        await more(history, 300)
+        ballast = [fill(cramped.gateway), fill(cramped.kvsp)]
+        await more(history, 300)
+        tandem.gateway.kill()
+        for worker in tandem.workers():
+            kill_process(worker)
+        tandem.kvsp.kill()
+        for each in ballast:
+            each.unlink()
+        await tandem.restart_kvsp()
+        await tandem.restart_gateway()
+        await more(history, 100)
+    await check(tandem, "n", history)
