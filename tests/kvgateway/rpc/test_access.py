@@ -69,6 +69,7 @@ METHODS: dict[str, tuple[str, Permission]] = {
     "Tokens/RevokeToken": ("account", ADMIN),
     "Ops/Status": ("deployment", READ),
     "Ops/Inspect": ("deployment", ADMIN),
+    "Ops/CompareKeys": ("deployment", ADMIN),
     "Ops/HealKey": ("deployment", ADMIN),
     "Ops/SetSwitch": ("deployment", ADMIN),
     "Ops/MarkBehind": ("deployment", ADMIN),
@@ -155,6 +156,7 @@ class Guarded:
             "RevokeToken": tokens_pb2.RevokeTokenRequest(id=self.victim),
             "Status": ops_pb2.StatusRequest(),
             "Inspect": ops_pb2.InspectRequest(**about),
+            "CompareKeys": ops_pb2.CompareKeysRequest(namespace=self.namespace),
             "HealKey": ops_pb2.HealKeyRequest(**about),
             "SetSwitch": ops_pb2.SetSwitchRequest(
                 home="HOME_S3", reads_enabled=True, writes_enabled=True
