@@ -34,6 +34,9 @@ class Registered:
     alone: Mapping[str, Side]
     """Of those alive, the ones that are kept in one home alone, and in which: what the other one
     holds of them proves nothing."""
+    filled: Mapping[str, Side]
+    """Of those alive, the ones into which a home is being brought that nobody reads yet, and
+    which."""
 
     @property
     def in_both(self) -> tuple[str, ...]:
@@ -69,7 +72,8 @@ async def registered(homes: Mapping[Side, Backend], deadline_s: float) -> Regist
     gone = {name: at_us for name, at_us in sorted(deleted.items()) if name not in alive}
     modes = {name: alive[name].namespace.settings.mode for name in sorted(alive)}
     alone = {name: mode.home for name, mode in modes.items() if not mode.two}
-    return Registered(tuple(modes), gone, alone)
+    filled = {name: side for name, mode in modes.items() if (side := mode.filled) is not None}
+    return Registered(tuple(modes), gone, alone, filled)
 
 
 async def _records(home: Backend, deadline_s: float) -> list[Entry]:

@@ -90,7 +90,7 @@ class Rounds:
         crawls: list[Crawled] = []
         before = self._board.doing
         try:
-            failure = await self._serve_all(run.request, crawls)
+            failure = await self._serve_all(run, crawls)
         except Exception as error:
             self.counters.errors += 1
             failure = f"it met a fault of the crawler: {error!r}"
@@ -98,7 +98,8 @@ class Rounds:
         self._board.doing = before
         self._board.ended(run, failure, tuple(crawls))
 
-    async def _serve_all(self, request: RunRequest, crawls: list[Crawled]) -> str:
+    async def _serve_all(self, run: Run, crawls: list[Crawled]) -> str:
+        request = run.request
         found = await registered(self._homes, self._rule.deadline_s)
         known = [SYSTEM_NAMESPACE, *found.in_both]
         wanted = [request.namespace] if request.namespace else known
@@ -108,26 +109,35 @@ class Rounds:
             if namespace not in known:
                 return _unknown(namespace, found)
             asked = replace(request, namespace=namespace)
-            crawls.append(await self._crawl(namespace, asked, NO_TROUBLE))
+            filled = found.filled.get(namespace)
+            crawls.append(await self._crawl(namespace, filled, asked, NO_TROUBLE))
+            self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
     async def round(self) -> None:
-        """One crawl of every namespace, the registry first."""
+        """One crawl of every namespace, the registry first; what somebody asks for comes between
+        two of them. A home that is brought in is filled once somebody says so, then kept full."""
         if why := await self._objection():
             self._board.doing = f"waiting: {why}"
             _LOG.warning("round_skipped", why=why)
             return
         trouble = await self._gateways.trouble()
         found = await registered(self._homes, self._rule.deadline_s)
+        for namespace in found.alone:
+            await self._crawls.forget(namespace)
         for namespace in trouble.order([SYSTEM_NAMESPACE, *found.in_both]):
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
+            filled = found.filled.get(namespace)
             try:
-                await self._crawl(namespace, None, trouble)
+                if filled is None or await self._crawls.has_begun(namespace):
+                    await self._crawl(namespace, filled, None, trouble)
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+            while (run := await self._board.asked(0.0)) is not None:
+                await self._serve(run)
         if self._deleted is not None and found.deleted:
             self._board.doing = "removing what deleted namespaces held"
             await self._deleted.end(found.deleted, len(found.alive), self._objection)
@@ -141,9 +151,12 @@ class Rounds:
             return "a home is switched off, or no gateway answers"
         return await objection(self._homes, self._rule.deadline_s)
 
-    async def _crawl(self, namespace: str, request: RunRequest | None, trouble: Trouble) -> Crawled:
+    async def _crawl(
+        self, namespace: str, filled: Side | None, request: RunRequest | None, trouble: Trouble
+    ) -> Crawled:
         self._board.doing = f"crawling {namespace}"
-        crawled = await self._crawls.crawl(namespace, request, trouble.names(namespace))
+        urgent = trouble.names(namespace)
+        crawled = await self._crawls.crawl(namespace, request, urgent, filled)
         self._note(crawled)
         if crawled.began_us and not crawled.dry_run:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))

@@ -1,7 +1,7 @@
 """What an operator may see and do: the `Operations` behind the Ops service."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -79,6 +79,7 @@ class GatewayOperations:
         repair: RepairWorker,
         switches: SwitchBoard,
         apply_switches: Callable[[], None],
+        mark_behind: Callable[[Side], Awaitable[None]],
         journal: JournalState,
         namespaces_equal: Callable[[], bool | None],
         steps: Steps,
@@ -94,6 +95,7 @@ class GatewayOperations:
         self._repair = repair
         self._switches = switches
         self._apply_switches = apply_switches
+        self._mark_behind = mark_behind
         self._journal = journal
         self._namespaces_equal = namespaces_equal
         self._steps = steps
@@ -194,6 +196,13 @@ class GatewayOperations:
         with _disk_told():
             await self._switches.change(home, HomeSwitch(reads_enabled, writes_enabled))
         self._apply_switches()
+        return await self.status()
+
+    async def mark_behind(self, home: Side) -> Status:
+        """Takes an operator's word that a home lost records: in this worker at once, in the others
+        within a second."""
+        with _disk_told():
+            await self._mark_behind(home)
         return await self.status()
 
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:

@@ -134,6 +134,11 @@ class Operations(Protocol):
         """Takes a home out of reads, of writes, or both, or back in; kept over restarts."""
         ...
 
+    async def mark_behind(self, home: Side) -> Status:
+        """Takes an operator's word that a home lost records: it gives no first answers until crawls
+        have passed."""
+        ...
+
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         """The next repairs, at most `limit`."""
         ...

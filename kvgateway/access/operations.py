@@ -46,6 +46,11 @@ class GatedOperations:
             home, reads_enabled=reads_enabled, writes_enabled=writes_enabled
         )
 
+    async def mark_behind(self, home: Side) -> Status:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.mark_behind(home)
+
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         """See `kvgateway.service.Operations`."""
         self._gate.demand_deployment(Permission.ADMIN)

@@ -307,10 +307,10 @@ def _keeper(
 
 
 def _namespaces(registry: Registry) -> frozenset[str]:
-    """All that there are; none while that is not known."""
+    """All that crawls compare; none while they are not known."""
     if not registry.ready:
         return frozenset()
-    return frozenset(n.id for n in registry.book.live()) | {SYSTEM_NAMESPACE}
+    return registry.book.in_both_homes() | {SYSTEM_NAMESPACE}
 
 
 def _journal_refused(reason: str) -> None:

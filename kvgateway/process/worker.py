@@ -171,6 +171,7 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
         repair=path.repair,
         switches=path.switches,
         apply_switches=path.keeper.apply_switches,
+        mark_behind=path.keeper.mark_behind,
         journal=path.journal,
         namespaces_equal=path.registry.equal,
         steps=Steps(

@@ -32,6 +32,10 @@ class NamespaceBook(RecordBook[Namespace]):
         wanted = [n for n in self._live.values() if account in (None, n.account)]
         return sorted(wanted, key=lambda n: (n.title, n.created_at_s, n.id))
 
+    def in_both_homes(self) -> frozenset[str]:
+        """Those that are kept in both homes, in whatever mode; others are never crawled."""
+        return frozenset(n.id for n in self._live.values() if n.settings.mode.two)
+
     def _served(self, found: Mapping[str, Namespace]) -> Mapping[str, Namespace]:
         owners: dict[tuple[str, str], str] = {}
         for namespace in sorted(found.values(), key=lambda n: (n.created_at_s, n.id)):

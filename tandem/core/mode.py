@@ -101,6 +101,12 @@ class Mode:
         """The homes that answer for at least some keys."""
         return BOTH_SIDES if self.stage is Stage.ACTIVE else (self.home,)
 
+    @property
+    def filled(self) -> Side | None:
+        """The home that is brought in and that nobody reads yet: what it lacks is copied to it,
+        however much it is."""
+        return self.home.other if self.stage is Stage.SHADOW else None
+
     def answers(self, key: Key) -> tuple[Side, ...]:
         """The homes that may answer a read of this key, and of which one must confirm a write."""
         if self.whole or (self.stage is Stage.ACTIVE and lot_of(key) < self.percent):

@@ -118,6 +118,7 @@ class Operated:
             repair=repair,
             switches=self.switches,
             apply_switches=self._applied,
+            mark_behind=self._marked,
             journal=self.journal,
             namespaces_equal=lambda: self.namespaces_equal,
             steps=self.steps,
@@ -129,6 +130,11 @@ class Operated:
     def _applied(self) -> None:
         for side, guard in self.pair.guards.items():
             guard.switch = self.switches.current.of(side)
+
+    async def _marked(self, side: Side) -> None:
+        if self.disk.failure is not None:
+            raise self.disk.failure
+        self.trust.missed(side, ALL, self.now_us())
 
     def now_us(self) -> int:
         return self.pair.time.now_us()
@@ -312,6 +318,17 @@ async def test_a_switch_that_the_disk_refuses_is_not_in_force_and_says_why(
     with pytest.raises(Unavailable, match=str(failure)):
         await here.operations.switch(Side.S3, reads_enabled=False, writes_enabled=False)
     assert here.pair.guards[Side.S3].switch == HomeSwitch()
+
+
+async def test_a_home_is_behind_on_an_operators_word(here: Operated) -> None:
+    status = await here.operations.mark_behind(Side.S3)
+    assert [home.behind for home in status.homes] == [(), (ALL,)]
+
+
+async def test_a_mark_that_the_disk_refuses_says_why(here: Operated) -> None:
+    here.disk.failure = OSError("no space is left")
+    with pytest.raises(Unavailable, match="no space is left"):
+        await here.operations.mark_behind(Side.S3)
 
 
 async def test_the_queue_is_shown_in_the_order_in_which_it_is_due(here: Operated) -> None:

@@ -171,6 +171,10 @@ class MemoryOperations:
         )
         return await self.status()
 
+    async def mark_behind(self, home: Side) -> Status:
+        self.homes[home] = replace(self.homes[home], behind=("*",))
+        return await self.status()
+
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         row = QueuedRepair(Key(NAMESPACE, "naïve"), Version.at(5), 1, 2, -3, "timeout")
         return [row, QueuedRepair(Key(NAMESPACE, "b"), None, 0, 0, 0)][:limit]

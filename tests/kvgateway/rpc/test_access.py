@@ -69,9 +69,11 @@ METHODS: dict[str, tuple[str, Permission]] = {
     "Tokens/RevokeToken": ("account", ADMIN),
     "Ops/Status": ("deployment", READ),
     "Ops/Inspect": ("deployment", ADMIN),
+    "Ops/CompareKeys": ("deployment", ADMIN),
     "Ops/HealKey": ("deployment", ADMIN),
     "Ops/CompareKeys": ("deployment", ADMIN),
     "Ops/SetSwitch": ("deployment", ADMIN),
+    "Ops/MarkBehind": ("deployment", ADMIN),
     "Ops/ListQueue": ("deployment", ADMIN),
     "Ops/ReportCrawl": ("deployment", ADMIN),
 }
@@ -160,6 +162,7 @@ class Guarded:
             "SetSwitch": ops_pb2.SetSwitchRequest(
                 home="HOME_S3", reads_enabled=True, writes_enabled=True
             ),
+            "MarkBehind": ops_pb2.MarkBehindRequest(home="HOME_S3"),
             "ListQueue": ops_pb2.ListQueueRequest(limit=1),
             "ReportCrawl": ops_pb2.ReportCrawlRequest(namespace=self.namespace),
         }

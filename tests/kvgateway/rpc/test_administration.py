@@ -1,6 +1,7 @@
 """Namespaces, operations, health and reflection through a real server and the client library."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -190,6 +191,9 @@ async def test_what_an_operator_sees_arrives_unchanged(gateway: Running, client:
         (True, True),
         (False, True),
     ]
+    operations.homes[Side.S3] = replace(operations.homes[Side.S3], behind=())
+    marked = await client.ops.mark_behind(Side.S3)
+    assert [home.behind for home in marked.homes] == [("*",), ("*",)]
     report = CrawlReport("0" * 32, 12, equal=True)
     await client.ops.report_crawl(report)
     assert operations.reports == [report]
