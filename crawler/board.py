@@ -100,6 +100,10 @@ class Board:
         """A run is over."""
         self._runs[run.id] = replace(run, ended=True, failure=failure, crawls=crawls)
 
+    def progressed(self, run: Run, crawls: tuple[Crawled, ...]) -> None:
+        """So many of a run's crawls have ended."""
+        self._runs[run.id] = replace(run, crawls=crawls)
+
     def note(self, crawled: Crawled) -> None:
         """A crawl of a namespace has ended."""
         if crawled.began_us:

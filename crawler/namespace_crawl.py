@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crawler.board import Board
 from crawler.bookkeeping import Bookkeeping
@@ -16,7 +16,9 @@ from tandem.core.crawl_range import Range, next_splits
 from tandem.core.crawl_status import Crawled, RunRequest, Stop
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
+from tandem.runtime import logs
 
+_LOG = logs.get("crawler")
 _POLL_S = 1.0
 """How often a range is looked at that another crawler is at."""
 _RENEW_S = LEASE_US / 3_000_000
@@ -33,6 +35,7 @@ class _Task:
     accepted: int
     waiting: list[Range]
     shared: bool
+    pace: Pace
     reports: dict[int, CrawlReport] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     elsewhere: list[Range] = field(default_factory=list)
@@ -65,14 +68,19 @@ class NamespaceCrawls:
         self.rule = rule
 
     async def crawl(
-        self, namespace: str, request: RunRequest | None = None, urgent: Sequence[str] = ()
+        self,
+        namespace: str,
+        request: RunRequest | None = None,
+        urgent: Sequence[str] = (),
+        filled: Side | None = None,
     ) -> Crawled:
         """Crawls all ranges of a namespace, those with `urgent` names first.
 
-        Without a `request` it joins the crawl that is under way or begins the next one.
+        Without a `request` it joins the crawl that is under way or begins the next one. `filled` is
+        a home that is being brought in: what it lacks is copied to it, as in a rebuild.
         """
         try:
-            task = await self._begin(namespace, request)
+            task = await self._begin(namespace, request, filled)
         except NoPlan as error:
             return Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
         task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
@@ -83,32 +91,55 @@ class NamespaceCrawls:
             await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
         return self._enter(task)
 
-    async def _begin(self, namespace: str, request: RunRequest | None) -> _Task:
+    async def has_begun(self, namespace: str) -> bool:
+        """Whether there was a crawl since the namespace was kept in one home alone; False when that
+        cannot be known."""
+        try:
+            return await self._plans.current(namespace) is not None
+        except NoPlan:
+            return False
+
+    async def forget(self, namespace: str) -> None:
+        """The namespace is kept in one home alone: earlier crawls say nothing of it any more."""
+        try:
+            await self._plans.forget(namespace)
+        except NoPlan as error:
+            _LOG.warning("plan_not_forgotten", namespace=namespace, why=str(error))
+
+    async def _begin(
+        self, namespace: str, request: RunRequest | None, filled: Side | None
+    ) -> _Task:
         stop = self._book.stops().get(namespace)
         accepted = stop.accepted if stop else 0
         plan = await self._plans.current(namespace)
         if request is not None and request.dry_run:
             number, splits = (plan.number, plan.splits) if plan else (0, ())
             alone = Plan(_ALONE, namespace, number, splits, request.deep_parts)
-            return _Task(alone, request, 0, [*alone.ranges], shared=False)
+            return self._task(alone, request, 0, shared=False)
         asked = request or RunRequest(namespace, self._deep_parts)
+        asked = replace(asked, rebuild=asked.rebuild or filled)
         if plan is None or request is not None:
             plan = await self._next(namespace, plan, asked)
         else:
             done = await self._done(plan)
             if len(done) == len(plan.ranges):
                 plan = await self._next(namespace, plan, asked, done)
-        return _Task(plan, asked, accepted, [*plan.ranges], shared=True)
+        return self._task(plan, asked, accepted, shared=True)
+
+    def _task(self, plan: Plan, asked: RunRequest, accepted: int, *, shared: bool) -> _Task:
+        limit = plan.requests_per_s
+        pace = Pace(requests_per_s=limit, within=self._pace) if limit else self._pace
+        return _Task(plan, asked, accepted, [*plan.ranges], shared, pace)
 
     async def _next(
         self, namespace: str, plan: Plan | None, asked: RunRequest,
         done: Sequence[CrawlReport] | None = None,
     ) -> Plan:  # fmt: skip
         if plan is None:
-            return await self._plans.begin(namespace, 1, (), asked.deep_parts)
+            return await self._plans.begin(namespace, 1, (), asked)
         found = [report.splits for report in done or await self._done(plan)]
         splits = next_splits(plan.splits, found)
-        return await self._plans.begin(namespace, plan.number + 1, splits, asked.deep_parts)
+        return await self._plans.begin(namespace, plan.number + 1, splits, asked)
 
     async def _done(self, plan: Plan) -> list[CrawlReport]:
         leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
@@ -164,9 +195,11 @@ class NamespaceCrawls:
                     return "another crawler is at the range"
             return ""
 
-        mode = CrawlMode(plan.number, plan.deep_parts, task.request.dry_run, task.accepted)
+        mode = CrawlMode(
+            plan.number, plan.deep_parts, task.request.dry_run, task.accepted, plan.rebuild
+        )
         crawl = Crawl(
-            self._homes, plan.namespace, self.rule, within=within, mode=mode, pace=self._pace,
+            self._homes, plan.namespace, self.rule, within=within, mode=mode, pace=task.pace,
             resume=book.checkpoint(plan.id, within.number) if task.shared else None,
             save=(lambda at: book.save(plan.id, within.number, at)) if task.shared else None,
             hold=hold,
@@ -197,7 +230,15 @@ class NamespaceCrawls:
             self._book.enter(crawled)
         if stops:
             changes = sum(stop.changes for stop in stops)
-            self._book.stop(Stop(plan.namespace, crawled.ended_us, changes, crawled.stopped))
+            allowed = self._allowed_meanwhile(task)
+            self._book.stop(
+                Stop(plan.namespace, crawled.ended_us, changes, crawled.stopped, allowed)
+            )
         elif not failure and not crawled.dry_run:
             self._book.passed(plan.namespace)
         return crawled
+
+    def _allowed_meanwhile(self, task: _Task) -> int:
+        """What a person has accepted since the crawl began: it is for the next one."""
+        stop = self._book.stops().get(task.plan.namespace)
+        return stop.accepted if stop is not None and stop.accepted > task.accepted else 0

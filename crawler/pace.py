@@ -2,6 +2,7 @@
 after each piece of work in proportion to how long it took (Garage's tranquilizer)."""
 
 import asyncio
+from typing import Self
 
 from tandem.core.quota import Bucket, Drawn, Rate, bytes_rate, drawn, full, operations_rate, owing
 
@@ -14,11 +15,18 @@ class Pace:
     """Two token buckets. It reads the loop's monotonic clock, never the wall's."""
 
     def __init__(
-        self, *, requests_per_s: int = 0, bytes_per_s: int = 0, breathe_ratio: float = 0.0
+        self,
+        *,
+        requests_per_s: int = 0,
+        bytes_per_s: int = 0,
+        breathe_ratio: float = 0.0,
+        within: Self | None = None,
     ) -> None:
+        """`within` is a pace whose limits hold too."""
         self._requests = _Limit(operations_rate(requests_per_s))
         self._bytes = _Limit(bytes_rate(bytes_per_s))
         self._breathe_ratio = breathe_ratio
+        self._within = within
         self.waited_s = 0.0
         """How long all ranges have waited, breaths included."""
 
@@ -26,20 +34,28 @@ class Pace:
         """Waits until one more request may be sent."""
         while (wait_us := self._requests.draw(_now_us())) > 0:
             await self._wait(wait_us / _MICRO)
+        if self._within is not None:
+            await self._within.request()
 
     async def carried(self, size: int) -> None:
         """Accounts for bytes that have come; waits until the rate has caught up with them."""
         wait_us = self._bytes.owe(size, _now_us())
         if wait_us:
             await self._wait(wait_us / _MICRO)
+        if self._within is not None:
+            await self._within.carried(size)
 
     async def breathe(self, took_s: float) -> None:
         """Rests after a piece of work."""
         if self._breathe_ratio and took_s > 0:
             await self._wait(took_s * self._breathe_ratio)
+        if self._within is not None:
+            await self._within.breathe(took_s)
 
     async def _wait(self, seconds: float) -> None:
         self.waited_s += seconds
+        if self._within is not None:
+            self._within.waited_s += seconds
         await asyncio.sleep(seconds)
 
 

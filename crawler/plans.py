@@ -15,11 +15,12 @@ from typing import Final
 from crawler.report import CrawlReport
 from tandem.backends.port import Backend
 from tandem.core.crawl_range import Range, ranges
+from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.mass_change import MassWork, NeedsPerson
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Found, Stored, Superseded
+from tandem.core.reply import Failed, Found, Side, Stored, Superseded
 from tandem.core.tally import Tally
 from tandem.core.version import Version
 from tandem.runtime.randomness import Entropy
@@ -42,6 +43,8 @@ class Plan:
     number: int
     splits: tuple[str, ...] = ()
     deep_parts: int = 0
+    rebuild: Side | None = None
+    requests_per_s: int = 0
 
     @property
     def ranges(self) -> tuple[Range, ...]:
@@ -85,16 +88,32 @@ class Plans:
             return Plan(
                 str(content["id"]), namespace, int(str(content["number"])),
                 tuple(map(str, splits)), int(str(content["deep_parts"])),
+                _rebuilt(content), int(str(content["requests_per_s"])),
             )  # fmt: skip
         except (KeyError, ValueError, AssertionError) as error:
             raise NoPlan(f"not a plan: {error!r}") from error
 
-    async def begin(self, namespace: str, number: int, splits: Sequence[str], deep: int) -> Plan:
+    async def begin(
+        self, namespace: str, number: int, splits: Sequence[str], asked: RunRequest
+    ) -> Plan:
         """Makes a new plan; the one that is returned may be another crawler's."""
-        mine = Plan(self._entropy.token(_ID_BYTES).hex(), namespace, number, tuple(splits), deep)
-        content = {"id": mine.id, "number": number, "splits": splits, "deep_parts": deep}
+        mine = Plan(
+            self._entropy.token(_ID_BYTES).hex(), namespace, number, tuple(splits),
+            asked.deep_parts, asked.rebuild, asked.requests_per_s,
+        )  # fmt: skip
+        content = {
+            "id": mine.id, "number": number, "splits": splits, "deep_parts": mine.deep_parts,
+            "rebuild": mine.rebuild.value if mine.rebuild else "",
+            "requests_per_s": mine.requests_per_s,
+        }  # fmt: skip
         await self._write(_plan_key(namespace), content, await self._read(_plan_key(namespace)))
         return await self.current(namespace) or mine
+
+    async def forget(self, namespace: str) -> None:
+        """Leaves no plan; the next crawl is the first again."""
+        read = await self._read(_plan_key(namespace))
+        if read.content:
+            await self._write(_plan_key(namespace), {}, read)
 
     async def lease(self, plan: Plan, number: int) -> Lease | None:
         """Who is at a range; None when nobody is."""
@@ -154,6 +173,11 @@ class Plans:
         if over.version is not None:
             time_us = max(time_us, over.version.time_us + 1)
         return seal(Version.at(time_us, self._entropy.token(_NONCE_BYTES)), value)
+
+
+def _rebuilt(content: Mapping[str, object]) -> Side | None:
+    home = str(content["rebuild"])
+    return Side(home) if home else None
 
 
 def _plan_key(namespace: str) -> Key:

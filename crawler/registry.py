@@ -13,10 +13,11 @@ from tandem.core.key import (
     is_namespace_id,
 )
 from tandem.core.limits import LIST_PAGE_MAX
-from tandem.core.namespace import BadNamespaceRecord, decode_namespace
+from tandem.core.namespace import BadNamespaceRecord, Namespace, decode_namespace
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Found, Side
 from tandem.core.scan_diff import Entry
+from tandem.core.version import Version
 from tandem.runtime import logs
 
 _LOG: Final = logs.get("crawler")
@@ -30,11 +31,31 @@ class Registered:
     """Known to either home as a namespace."""
     deleted: Mapping[str, int]
     """Known to KVSP as deleted, and to neither as alive; with the time of that, in microseconds."""
+    alone: Mapping[str, Side]
+    """Of those alive, the ones that are kept in one home alone, and in which: what the other one
+    holds of them proves nothing."""
+    filled: Mapping[str, Side]
+    """Of those alive, the ones into which a home is being brought that nobody reads yet, and
+    which."""
+
+    @property
+    def in_both(self) -> tuple[str, ...]:
+        """Those alive that are kept in both homes."""
+        return tuple(name for name in self.alive if name not in self.alone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A namespace as its record in one home says."""
+
+    version: Version
+    digest: bytes
+    namespace: Namespace
 
 
 async def registered(homes: Mapping[Side, Backend], deadline_s: float) -> Registered:
     """What is registered now; a home that fails is passed over, for the other one may know."""
-    alive: dict[str, bool] = {}
+    alive: dict[str, _Seen] = {}
     deleted: dict[str, int] = {}
     for home in homes.values():
         for entry in await _records(home, deadline_s):
@@ -42,10 +63,17 @@ async def registered(homes: Mapping[Side, Backend], deadline_s: float) -> Regist
             if entry.kind is Kind.TOMBSTONE:
                 if entry.version is not None and _may_be_deleted(namespace):
                     deleted[namespace] = entry.version.time_us
-            elif not alive.get(namespace):
-                alive[namespace] = await _is_namespace(home, namespace, deadline_s)
-    gone = {name: at_us for name, at_us in sorted(deleted.items()) if not alive.get(name)}
-    return Registered(tuple(sorted(n for n, good in alive.items() if good)), gone)
+                continue
+            known = alive.get(namespace)
+            if known is None or known.digest != entry.digest:
+                seen = await _seen(home, namespace, deadline_s)
+                if seen is not None and (known is None or seen.version > known.version):
+                    alive[namespace] = seen
+    gone = {name: at_us for name, at_us in sorted(deleted.items()) if name not in alive}
+    modes = {name: alive[name].namespace.settings.mode for name in sorted(alive)}
+    alone = {name: mode.home for name, mode in modes.items() if not mode.two}
+    filled = {name: side for name, mode in modes.items() if (side := mode.filled) is not None}
+    return Registered(tuple(modes), gone, alone, filled)
 
 
 async def _records(home: Backend, deadline_s: float) -> list[Entry]:
@@ -67,17 +95,18 @@ async def _records(home: Backend, deadline_s: float) -> list[Entry]:
     return entries
 
 
-async def _is_namespace(home: Backend, namespace: str, deadline_s: float) -> bool:
+async def _seen(home: Backend, namespace: str, deadline_s: float) -> _Seen | None:
+    """What a home holds of a namespace; None when that is none, or cannot be had."""
     name = f"{NAMESPACE_RECORD}{namespace}"
     reply = await home.get(Key(SYSTEM_NAMESPACE, name), deadline_s)
     if not isinstance(reply, Found) or reply.record.kind is Kind.TOMBSTONE:
-        return False
+        return None
+    record = reply.record
     try:
-        decode_namespace(reply.record.value)
+        return _Seen(record.version, record.digest, decode_namespace(record.value))
     except BadNamespaceRecord as error:
         _LOG.error("bad_namespace_record", name=name, error=str(error))
-        return False
-    return True
+        return None
 
 
 def _may_be_deleted(namespace: str) -> bool:

@@ -39,6 +39,8 @@ class CrawlMode:
     """Counts, and changes nothing."""
     accepted: int = 0
     """How many repairs a person has allowed beyond the limit."""
+    rebuild: Side | None = None
+    """A home to which so much may be copied as it lacks; see `RunRequest`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Protocol
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
 from crawler.namespace_crawl import NamespaceCrawls
-from crawler.registry import registered
+from crawler.registry import Registered, registered
 from crawler.renewing import Renewing
 from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
@@ -93,7 +93,7 @@ class Rounds:
         crawls: list[Crawled] = []
         before = self._board.doing
         try:
-            failure = await self._serve_all(run.request, crawls)
+            failure = await self._serve_all(run, crawls)
         except Exception as error:
             self.counters.errors += 1
             failure = f"it met a fault of the crawler: {error!r}"
@@ -101,22 +101,28 @@ class Rounds:
         self._board.doing = before
         self._board.ended(run, failure, tuple(crawls))
 
-    async def _serve_all(self, request: RunRequest, crawls: list[Crawled]) -> str:
+    async def _serve_all(self, run: Run, crawls: list[Crawled]) -> str:
+        request = run.request
         found = await registered(self._homes, self._rule.deadline_s)
-        known = [SYSTEM_NAMESPACE, *found.alive]
+        known = [SYSTEM_NAMESPACE, *found.in_both]
         wanted = [request.namespace] if request.namespace else known
         for namespace in wanted:
             if why := await self._objection():
                 return why
             if namespace not in known:
-                return f"no home knows a namespace {namespace}"
+                return _unknown(namespace, found)
             asked = replace(request, namespace=namespace)
-            crawls.append(await self._crawl(namespace, asked, NO_TROUBLE))
+            filled = found.filled.get(namespace)
+            crawls.append(await self._crawl(namespace, filled, asked, NO_TROUBLE))
+            self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
     async def round(self) -> None:
-        """One crawl of every namespace, the registry first; before it, and even where there can be
-        none, restored clusters begin a new life."""
+        """One crawl of every namespace, the registry first; what somebody asks for comes between
+        two of them. A home that is brought in is filled once somebody says so, then kept full.
+
+        Before it, and even where there can be none, restored clusters begin a new life.
+        """
         if self._renewing is not None:
             await self._renewing.look()
         if why := await self._objection():
@@ -125,15 +131,21 @@ class Rounds:
             return
         trouble = await self._gateways.trouble()
         found = await registered(self._homes, self._rule.deadline_s)
-        for namespace in trouble.order([SYSTEM_NAMESPACE, *found.alive]):
+        for namespace in found.alone:
+            await self._crawls.forget(namespace)
+        for namespace in trouble.order([SYSTEM_NAMESPACE, *found.in_both]):
             if why := await self._objection():
                 self._board.doing = f"waiting: {why}"
                 return
+            filled = found.filled.get(namespace)
             try:
-                await self._crawl(namespace, None, trouble)
+                if filled is None or await self._crawls.has_begun(namespace):
+                    await self._crawl(namespace, filled, None, trouble)
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+            while (run := await self._board.asked(0.0)) is not None:
+                await self._serve(run)
         if self._deleted is not None and found.deleted:
             self._board.doing = "removing what deleted namespaces held"
             await self._deleted.end(found.deleted, len(found.alive), self._objection)
@@ -147,9 +159,12 @@ class Rounds:
             return "a home is switched off, or no gateway answers"
         return await objection(self._homes, self._rule.deadline_s)
 
-    async def _crawl(self, namespace: str, request: RunRequest | None, trouble: Trouble) -> Crawled:
+    async def _crawl(
+        self, namespace: str, filled: Side | None, request: RunRequest | None, trouble: Trouble
+    ) -> Crawled:
         self._board.doing = f"crawling {namespace}"
-        crawled = await self._crawls.crawl(namespace, request, trouble.names(namespace))
+        urgent = trouble.names(namespace)
+        crawled = await self._crawls.crawl(namespace, request, urgent, filled)
         self._note(crawled)
         if crawled.began_us and not crawled.dry_run:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))
@@ -182,3 +197,9 @@ class Rounds:
             )
         else:
             _LOG.info("crawl_equal", namespace=crawled.namespace, keys=tally.equal)
+
+
+def _unknown(namespace: str, found: Registered) -> str:
+    if (home := found.alone.get(namespace)) is not None:
+        return f"namespace {namespace} is kept in {home.value} alone: there is nothing to compare"
+    return f"no home knows a namespace {namespace}"

@@ -8,7 +8,7 @@ from crawler.pace import Pace
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
 from tandem.backends.heal import Healed, LeftToSweep, NotHealed, heal
 from tandem.backends.port import Backend
-from tandem.core.drift import HEALABLE, Drift, Sighting, sighting
+from tandem.core.drift import HEALABLE, LACKED, Drift, Sighting, sighting
 from tandem.core.key import Key
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.mass_change import MassWork, mass_change
@@ -50,7 +50,7 @@ class SecondLook:
                 to_heal.append((name, seen))
             else:
                 self._count(name, seen)
-        if self._may_heal(len(to_heal)):
+        if self._may_heal([seen for _, seen in to_heal]):
             await asyncio.gather(*(self._heal(name, seen) for name, seen in to_heal))
         else:
             for name, seen in to_heal:
@@ -98,16 +98,21 @@ class SecondLook:
         if len(self._report.remains) < self._rule.dead_max:
             self._report.remains.append(name)
 
-    def _may_heal(self, count: int) -> bool:
+    def _may_heal(self, found: Sequence[Sighting]) -> bool:
         """Whether so many more repairs are allowed; the breaker stays open for the whole crawl."""
-        if not count or self._mode.dry_run or self._report.stopped is not None:
+        if not found or self._mode.dry_run or self._report.stopped is not None:
             return False
-        records = self._report.tally.records + count
-        self._changes += count
+        records = self._report.tally.records + len(found)
+        self._changes += sum(not self._is_rebuilt(seen) for seen in found)
         self._report.stopped = mass_change(
             MassWork.REPAIR, self._changes, records, self._rule.limit, self._mode.accepted
         )
         return self._report.stopped is None
+
+    def _is_rebuilt(self, seen: Sighting) -> bool:
+        """Whether it is what a home lacks of which a person knows that it lost its records."""
+        home = self._mode.rebuild
+        return home is not None and seen.drift in LACKED[home]
 
     async def _heal(self, name: str, seen: Sighting) -> None:
         tally = self._report.tally

@@ -6,7 +6,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
-from kvctl.asking import Asked, asks, configured, form
+from kvctl.asking import Asked, asks, asks_each, configured, form
 from kvctl.endings import Ended, Ending, ending_of
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled
@@ -31,15 +31,27 @@ def asks_crawler(
 ) -> Callable[_P, None]:
     """Gives a command --crawler beside the common options; `Asked.gateway` is the gateway still,
     and `crawler_of` tells where the crawler is."""
+    return asks(_with_crawler(command))
 
+
+def asks_crawler_and_each(
+    command: Callable[Concatenate[Sequence[Asked], _P], None],
+) -> Callable[_P, None]:
+    """The same for a command that asks several gateways: --gateway may be given again and again."""
+    return asks_each(_with_crawler(command))
+
+
+def _with_crawler(
+    command: Callable[Concatenate[_T, _P], None],
+) -> Callable[Concatenate[_T, _P], None]:
     @click.option("--crawler", type=form(ADDRESS), help=CRAWLER_HELP)
     @functools.wraps(command)
-    def asking(asked: Asked, *args: _P.args, **given: _P.kwargs) -> None:
+    def asking(asked: _T, /, *args: _P.args, **given: _P.kwargs) -> None:
         crawler = given.pop("crawler", None)
         click.get_current_context().meta[_AT] = crawler
         command(asked, *args, **given)
 
-    return asks(asking)  # type: ignore[arg-type]  # the option is taken out again
+    return asking
 
 
 _AT: Final = "kvctl.crawler"

@@ -11,6 +11,7 @@ from rich.text import Text
 from kvctl import drift_page
 from kvctl.asking import Asked, form
 from kvctl.crawl import status_document, status_text
+from kvctl.crawl_runs import ended_run
 from kvctl.crawler_asking import (
     ask_crawler,
     asks_crawler,
@@ -21,9 +22,8 @@ from kvctl.crawler_asking import (
 from kvctl.drift_report import NO_CRAWL, as_csv, document, table
 from kvctl.endings import Ended, Ending
 from kvctl.output import on_terminal, print_json, print_line
-from kvctl.progress import Display
 from tandem.client.crawler import CrawlerClient
-from tandem.core.crawl_status import Crawled, CrawlerStatus, Run, RunRequest
+from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 from tandem.runtime.settings import DURATION_S
 
 _EVERY_MIN_S = 0.1
@@ -56,24 +56,12 @@ def scan_command(
     everything could be seen.
     """
     request = RunRequest(namespace_id(asked, namespace), deep_parts or int(deep), dry_run)
-    shown = on_terminal() and not asked.as_json
-    run = ask_crawler(asked, lambda crawler: _scanned(crawler, request, shown))
+    run = ended_run(asked, request, "comparing")
     crawls = [*run.crawls]
     _show(asked, crawls)
     if run.failure:
         raise Ended(Ending.UNAVAILABLE, f"not everything was compared: {run.failure}")
     raise click.exceptions.Exit(int(verdict_status(crawls)))
-
-
-async def _scanned(crawler: CrawlerClient, request: RunRequest, shown: bool) -> Run:
-    run_id = await crawler.run(request)
-    with Display("comparing", shown=shown) as display:
-        async for status in crawler.watch(0.2):
-            for run in status.runs:
-                if run.id == run_id and run.ended:
-                    return run
-            display.advance(sum(one.compared for one in status.ranges), 0)
-    raise Ended(Ending.UNAVAILABLE, "the crawler ended before the crawl did")
 
 
 @drift_group.command("report")

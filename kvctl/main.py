@@ -16,6 +16,7 @@ from kvctl.asking import (
     form,
 )
 from kvctl.backend import backend_group, queue_command
+from kvctl.backfill_command import backfill_command
 from kvctl.copies import heal, inspect, locate
 from kvctl.crawl import crawl_group, tombstones_command
 from kvctl.drift import drift_group
@@ -25,6 +26,7 @@ from kvctl.health import health_command
 from kvctl.import_command import import_command
 from kvctl.keys import key_group
 from kvctl.namespaces import namespace_group
+from kvctl.rebuild.command import rebuild_command
 from kvctl.repair import repair_command
 from kvctl.status import status_command
 from kvctl.tokens import token_group
@@ -52,6 +54,8 @@ def cli(**_options: object) -> None:
 for key_command in (inspect, heal, locate):
     key_group.add_command(key_command)
 
+backend_group.add_command(rebuild_command)
+
 for command in (
     up_command,
     key_group,
@@ -60,6 +64,7 @@ for command in (
     import_command,
     export_command,
     workers_command,
+    backfill_command,
     status_command,
     backend_group,
     queue_command,

@@ -9,14 +9,17 @@ from typing import Any, Final, TypeVar, Unpack
 import click
 
 from kvctl.asking import Asked, asks
+from kvctl.namespace_mode import mode_command, mode_fields
 from kvctl.output import columns, print_json, print_line, when
 from kvctl.quotas import QUOTA_OPTIONS, shown_quota
 from tandem.client import Client
 from tandem.client.namespaces import Changes
 from tandem.core.access import DEFAULT_ACCOUNT
+from tandem.core.mode import Mode, Stage
 from tandem.core.namespace import Namespace, Settings
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
+from tandem.core.reply import Side
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Chosen = TypeVar("_Chosen", bound=enum.Enum)
@@ -56,13 +59,18 @@ def namespace_group() -> None:
     """Create, find, change and delete namespaces."""
 
 
+namespace_group.add_command(mode_command)
+
+
 @namespace_group.command("create")
 @click.argument("title")
+@click.option("--alone", **_one_of(Side), help="Keep it in this home alone, at first.")
 @_settings
 @asks
-def create(asked: Asked, title: str, **settings: Unpack[Changes]) -> None:
+def create(asked: Asked, title: str, alone: Side | None, **settings: Unpack[Changes]) -> None:
     """Create a namespace called TITLE."""
-    _show(asked, asked.ask(lambda client: client.namespaces.create(title, **settings)))
+    mode = None if alone is None else Mode(Stage.SINGLE, alone)
+    _show(asked, asked.ask(lambda client: client.namespaces.create(title, mode=mode, **settings)))
 
 
 @namespace_group.command("list")
@@ -152,7 +160,8 @@ def _row(namespace: Namespace, with_account: bool) -> tuple[str, ...]:
 
 def _limits(settings: Settings) -> Sequence[tuple[str, str]]:
     interval = [("key writes", "1 a second for each key")] if settings.key_write_interval else []
-    return [*shown_quota(settings.quota), *interval]
+    mode = [] if settings.mode.whole else [("mode", str(settings.mode))]
+    return [*mode, *shown_quota(settings.quota), *interval]
 
 
 def _show(asked: Asked, namespace: Namespace) -> None:
@@ -178,4 +187,6 @@ def _document(namespace: Namespace) -> dict[str, object]:
         "title_conflict": namespace.title_conflict,
         **asdict(settings.quota),
         "key_write_interval": settings.key_write_interval,
+        "mode": mode_fields(settings.mode),
+        "mode_epoch": settings.mode_epoch,
     }

@@ -120,7 +120,7 @@ def _writes_enabled(guard: GuardedHome) -> float:
 
 def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: RepairInbox) -> None:
     """Acknowledgements, cache results and what is under way."""
-    writes, reads = writer.counters, reader.counters
+    writes, reads, compared = writer.counters, reader.counters, reader.comparisons.total
     for side in Side:
         metrics.counted(
             "tandem_acks", "writes acknowledged, by the home that confirmed first",
@@ -156,6 +156,14 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
     metrics.counted(
         "tandem_sampled_reads", "reads that asked both homes by lot", lambda: reads.sampled
     )
+    for result, read in (
+        ("equal", lambda: compared.compared - compared.different),
+        ("different", lambda: compared.different),
+    ):
+        metrics.counted(
+            "tandem_shadow_reads", "reads that a home which does not answer alone was compared in",
+            read, result=result,
+        )  # fmt: skip
     metrics.counted("tandem_read_drift", "reads that saw two answers", lambda: reads.drift)
     metrics.counted("tandem_corruption", "equal versions, other bytes", lambda: reads.corrupt)
     metrics.counted(

@@ -1,7 +1,7 @@
 """What an operator may see and do: the `Operations` behind the Ops service."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,6 +17,8 @@ from tandem.backends.heal import LeftToSweep, NotHealed
 from tandem.backends.opening import HomeLabel
 from tandem.core.key import Key, object_name
 from tandem.core.limits import LIST_PAGE_MAX, WHOLE_SECOND_CLOCK_SKEW_MAX_US
+from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
 from tandem.core.operations import (
     Compared,
     Copy,
@@ -49,6 +51,20 @@ class JournalState(Protocol):
         ...
 
 
+class Steps(Protocol):
+    """Shows and takes the steps of namespaces from mode to mode."""
+
+    async def report(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """See `kvgateway.service.Operations.mode`."""
+        ...
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """See `kvgateway.service.Operations.step`."""
+        ...
+
+
 class GatewayOperations:
     """See `kvgateway.service.Operations`."""
 
@@ -63,8 +79,10 @@ class GatewayOperations:
         repair: RepairWorker,
         switches: SwitchBoard,
         apply_switches: Callable[[], None],
+        mark_behind: Callable[[Side], Awaitable[None]],
         journal: JournalState,
         namespaces_equal: Callable[[], bool | None],
+        steps: Steps,
         gateway_id: str,
         workers: int,
         prefix: str,
@@ -77,8 +95,10 @@ class GatewayOperations:
         self._repair = repair
         self._switches = switches
         self._apply_switches = apply_switches
+        self._mark_behind = mark_behind
         self._journal = journal
         self._namespaces_equal = namespaces_equal
+        self._steps = steps
         self._gateway_id = gateway_id
         self._workers = workers
         self._prefix = prefix
@@ -178,6 +198,13 @@ class GatewayOperations:
         self._apply_switches()
         return await self.status()
 
+    async def mark_behind(self, home: Side) -> Status:
+        """Takes an operator's word that a home lost records: in this worker at once, in the others
+        within a second."""
+        with _disk_told():
+            await self._mark_behind(home)
+        return await self.status()
+
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         """The next repairs, at most `limit`."""
         now_us = self._time.reckoned_us()
@@ -209,6 +236,16 @@ class GatewayOperations:
         with _disk_told():
             for side in Side:
                 await self._queue.clear_dirty(side, report.namespace, report.began_at_us)
+
+    async def mode(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """Where a namespace is between one home and both, and what a step would need."""
+        return await self._steps.report(namespace_id, wanted)
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """Takes a step, unless something stands in its way."""
+        return await self._steps.step(namespace_id, wanted, mode_epoch, force=force)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from typing import Protocol
 
 from tandem.core.access import DEFAULT_ACCOUNT, Grant
 from tandem.core.key import Key
+from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import Namespace, SettingsChange
 from tandem.core.operations import Compared, CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
@@ -132,12 +134,31 @@ class Operations(Protocol):
         """Takes a home out of reads, of writes, or both, or back in; kept over restarts."""
         ...
 
+    async def mark_behind(self, home: Side) -> Status:
+        """Takes an operator's word that a home lost records: it gives no first answers until crawls
+        have passed."""
+        ...
+
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         """The next repairs, at most `limit`."""
         ...
 
     async def crawled(self, report: CrawlReport) -> None:
         """Takes note that one namespace was found equal, or not, in both homes."""
+        ...
+
+    async def mode(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """Where a namespace is between one home and both, and what a step to `wanted` would need.
+
+        Raises NamespaceNotFound, and InvalidArgument for a mode that no step leads to.
+        """
+        ...
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """Takes a step from the mode of this epoch, unless something stands in its way; `force`
+        sets aside what is not lasting. Raises as `mode` does."""
         ...
 
 

@@ -18,8 +18,8 @@ from tests.servers.small_disk import mounted
 _Server = TypeVar("_Server", Rgw, Ministack)
 _MISSING = pytest.StashKey[set[str]]()
 
-# A slow machine is not a wrong result.
-hypothesis.settings.register_profile("tandem", deadline=None)
+# A slow machine is not a wrong result, and one run is like the other: new examples are for `long`.
+hypothesis.settings.register_profile("tandem", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tandem"))
 

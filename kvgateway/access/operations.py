@@ -6,6 +6,8 @@ from kvgateway.access.gate import Gate
 from kvgateway.service import Operations
 from tandem.core.access import Permission
 from tandem.core.key import Key
+from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
 from tandem.core.operations import Compared, CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
 
@@ -44,6 +46,11 @@ class GatedOperations:
             home, reads_enabled=reads_enabled, writes_enabled=writes_enabled
         )
 
+    async def mark_behind(self, home: Side) -> Status:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.mark_behind(home)
+
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         """See `kvgateway.service.Operations`."""
         self._gate.demand_deployment(Permission.ADMIN)
@@ -53,3 +60,15 @@ class GatedOperations:
         """See `kvgateway.service.Operations`."""
         self._gate.demand_deployment(Permission.ADMIN)
         await self._behind.crawled(report)
+
+    async def mode(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.READ)
+        return await self._behind.mode(namespace_id, wanted)
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        """See `kvgateway.service.Operations`."""
+        self._gate.demand_deployment(Permission.ADMIN)
+        return await self._behind.step(namespace_id, wanted, mode_epoch, force=force)

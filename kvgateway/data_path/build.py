@@ -6,12 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from kvgateway.data_path.courses import Courses
 from kvgateway.data_path.gateway import Gateway
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.lists import ListBounds, Lister
 from kvgateway.data_path.lookups import Lookups
 from kvgateway.data_path.reads import ReadBounds, Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.data_path.view import View
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.guard import GuardedHome, LegBounds
 from kvgateway.homes.home_time import HomeTime
@@ -26,6 +28,7 @@ from kvgateway.registry.book import RecordBook
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import NAMESPACES, TOKENS
 from kvgateway.registry.namespaces import Registry
+from kvgateway.registry.presence import Presence
 from kvgateway.registry.records import SystemRecords
 from kvgateway.settings import GatewaySettings
 from kvgateway.state import journal_slots
@@ -67,6 +70,7 @@ class DataPath:
     reader: Reader
     repair: RepairWorker
     registry: Registry
+    presence: Presence
     tokens: SystemRecords[Token]
     keeper: Keeper
     lookups: Lookups
@@ -78,6 +82,7 @@ class DataPath:
             "inbox": self.inbox.run(),
             "repair": self.repair.run(),
             "registry": self.registry.run(),
+            "presence": self.presence.run(),
             "tokens": self.tokens.run(),
             "keeper": self.keeper.run(),
             "switches": self.keeper.follow_switches(),
@@ -91,6 +96,7 @@ class DataPath:
                 self.gateway.flush()
                 await self.writer.drained()
                 await self.inbox.drained()
+                await self.presence.leave()
 
     async def aclose(self) -> None:
         """Closes files and connections; the loops must have ended."""
@@ -125,6 +131,7 @@ async def build_data_path(
     stores = await _opened(post, settings, places, entropy)
     machine, queue = stores.machine, stores.queue
     trust = Trust()
+    view = View(lambda: registry, trust, lambda: presence.stands())
     inbox = RepairInbox(queue, time)
     pin_us = 2 * int(settings.read_deadline_s * 1e6)
     reader = Reader(
@@ -133,8 +140,9 @@ async def build_data_path(
         queue=queue,
         inbox=inbox,
         time=time,
-        trust=trust,
-        mode_of=lambda namespace: registry.mode_of(namespace),
+        trust=view,
+        mode_of=view.read_mode_of,
+        namespace_mode_of=view.mode_of,
         entropy=entropy,
         bounds=_read_bounds(settings),
     )
@@ -152,19 +160,12 @@ async def build_data_path(
         journal=stores.journal,
         inbox=inbox,
         time=time,
-        policy_of=registry.policy_of,
+        policy_of=view.policy_of,
+        mode_of=view.mode_of,
         bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
     )
-    lister = Lister(
-        homes=guards,
-        machine=machine,
-        reader=reader,
-        time=time,
-        trust=trust,
-        mode_of=registry.mode_of,
-        # A listing that began before both homes had a write must end while it is still pinned.
-        bounds=ListBounds(scan_s=settings.read_deadline_s),
-    )
+    presence = _presence(post, guards, stores, time, clock, registry, writer, reader, inbox, trust)
+    lister = _lister(guards, machine, reader, time, view, settings)
     repair = RepairWorker(
         homes=guards,
         queue=queue,
@@ -173,6 +174,7 @@ async def build_data_path(
         entropy=entropy,
         rule=RepairRule(at_once_max=settings.repairs_at_once, pin_us=pin_us),
         monotonic_us=clock.monotonic_us,
+        mode_of=view.mode_of,
     )
     keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
     lookups = Lookups(registry)
@@ -181,9 +183,56 @@ async def build_data_path(
     )
     return DataPath(
         homes, guards, time, entropy, stores.place, machine, stores.quotas, stores.journal, queue,
-        stores.switches, trust, inbox, writer, reader, repair, registry, tokens, keeper, lookups,
-        gateway,
+        stores.switches, trust, inbox, writer, reader, repair, registry, presence, tokens, keeper,
+        lookups, gateway,
     )  # fmt: skip
+
+
+def _presence(
+    post: Post,
+    guards: Mapping[Side, GuardedHome],
+    stores: _Stores,
+    time: HomeTime,
+    clock: Clock,
+    registry: Registry,
+    writer: Writer,
+    reader: Reader,
+    inbox: RepairInbox,
+    trust: Trust,
+) -> Presence:
+    return Presence(
+        process=f"{post.gateway_id.hex()}.{post.slot}",
+        homes=guards,
+        machine=stores.machine,
+        time=time,
+        clock=clock,
+        registry=registry,
+        courses=Courses(registry.book, writer, reader.comparisons),
+        inbox=inbox,
+        queue=stores.queue,
+        marks=trust,
+    )
+
+
+def _lister(
+    guards: Mapping[Side, GuardedHome],
+    machine: SharedMachine,
+    reader: Reader,
+    time: HomeTime,
+    view: View,
+    settings: GatewaySettings,
+) -> Lister:
+    return Lister(
+        homes=guards,
+        machine=machine,
+        reader=reader,
+        time=time,
+        trust=view,
+        mode_of=view.read_mode_of,
+        namespace_mode_of=view.mode_of,
+        # A listing that began before both homes had a write must end while it is still pinned.
+        bounds=ListBounds(scan_s=settings.read_deadline_s),
+    )
 
 
 def _read_bounds(settings: GatewaySettings) -> ReadBounds:
@@ -258,10 +307,10 @@ def _keeper(
 
 
 def _namespaces(registry: Registry) -> frozenset[str]:
-    """All that there are; none while that is not known."""
+    """All that crawls compare; none while they are not known."""
     if not registry.ready:
         return frozenset()
-    return frozenset(n.id for n in registry.book.live()) | {SYSTEM_NAMESPACE}
+    return registry.book.in_both_homes() | {SYSTEM_NAMESPACE}
 
 
 def _journal_refused(reason: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import RepairQueue, RepairTask
+from tandem.core.reply import Side
 from tandem.runtime import logs
 
 _LOG = logs.get("inbox")
@@ -50,6 +51,10 @@ class RepairInbox:
     def waiting(self) -> int:
         """How many tasks are not durable yet."""
         return len(self._waiting)
+
+    def lacks(self, side: Side) -> bool:
+        """Whether a home has to be repaired by a task that is not durable yet."""
+        return any(side in task.missing for task, _ in self._waiting)
 
     def add(self, task: RepairTask, queued: Callable[[], None] | None = None) -> None:
         """Enters a task; `queued` is called once it is durable, and never if there is no room."""

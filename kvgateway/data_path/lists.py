@@ -33,6 +33,7 @@ from kvgateway.state.ports import Known, Machine
 from tandem.backends.port import Backend, ScanPage
 from tandem.core.key import Key
 from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.reading import SIDES, ReadMode
 from tandem.core.reply import Failed, Side
 from tandem.core.request import ListedName, Listing, ListPage, Read, ReadResult
@@ -75,6 +76,9 @@ class _Draft:
     after: str
     """All names up to this one are done with."""
     sides: tuple[Side, ...]
+    """The homes that the namespace is listed from."""
+    legs: tuple[Side, ...]
+    """The homes that it is written to: those that may stand in."""
     behind: tuple[Side, ...]
     names: list[ListedName] = field(default_factory=list)
     passed: int = 0
@@ -113,6 +117,7 @@ class Lister:
         time: HomeTime,
         trust: Trust,
         mode_of: Callable[[str], ReadMode],
+        namespace_mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: ListBounds = ListBounds(),
     ) -> None:
         self._homes = homes
@@ -121,6 +126,7 @@ class Lister:
         self._time = time
         self._trust = trust
         self._mode_of = mode_of
+        self._namespace_mode_of = namespace_mode_of
         self._bounds = bounds
         self._avoided_until_us: dict[Side, int] = {}
         self.counters = ListCounters()
@@ -133,8 +139,10 @@ class Lister:
         first one.
         """
         namespace = listing.namespace
-        sides = SIDES[self._mode_of(namespace)]
-        draft = _Draft(listing, listing.after, sides, self._trust.behind(namespace))
+        mode = self._namespace_mode_of(namespace)
+        sides = SIDES[self._mode_of(namespace)] if mode.whole else mode.listed
+        behind = self._behind(namespace, mode)
+        draft = _Draft(listing, listing.after, sides, mode.legs, behind)
         try:
             while not self._done(draft):
                 await self._extend(draft, await self._stretch(draft))
@@ -144,6 +152,14 @@ class Lister:
                 raise
         self.counters.stale += draft.stale
         return draft.page()
+
+    def _behind(self, namespace: str, mode: Mode) -> tuple[Side, ...]:
+        """The homes that may lack names."""
+        if not mode.two:
+            return ()
+        behind = self._trust.behind(namespace)
+        strangers = (s for s in mode.legs if s not in mode.may_answer and s not in behind)
+        return (*behind, *strangers)
 
     def _done(self, draft: _Draft) -> bool:
         return (
@@ -197,7 +213,7 @@ class Lister:
                 break
         if not pages:
             raise Unavailable("; ".join(failures))
-        both = len(pages) == len(self._homes)
+        both = len(pages) == len(draft.legs)
         every = both and all(page.complete for page in pages.values())
         draft.stale = draft.stale or not (whole or every) or (spilled and not both)
         if whole and not spilled:
@@ -209,7 +225,7 @@ class Lister:
         """Both homes, the best one first. Where a namespace is read from one home alone, the other
         comes last: it is asked only when that one cannot answer."""
         return sorted(
-            self._homes,
+            draft.legs,
             key=lambda side: (
                 side not in draft.sides, self._avoided(side), side in draft.behind
             ),

@@ -7,11 +7,12 @@ is compared, and drift becomes a repair task.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 from typing import Protocol
 
+from kvgateway.data_path.comparing import Comparisons, difference
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.lifetime import fresh
 from kvgateway.homes.home_time import HomeTime
@@ -19,10 +20,11 @@ from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
 from tandem.core.key import Key
 from tandem.core.latency import RecentLatency
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.race import Answer, GiveUp, ReadRace
 from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
+from tandem.core.reply import Failed, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable
@@ -74,17 +76,31 @@ class Trust(Protocol):
 class _Flight:
     """One race for one key, and everyone who waits for it."""
 
-    __slots__ = ("alone", "answer", "began_us", "key", "later", "race", "reader", "timer", "wanted")
+    __slots__ = (
+        "answer",
+        "began_us",
+        "key",
+        "later",
+        "lonely",
+        "mode",
+        "race",
+        "reader",
+        "timer",
+        "wanted",
+    )
 
-    def __init__(self, reader: "Reader", key: Key, wanted: Version, began_us: int) -> None:
+    def __init__(
+        self, reader: "Reader", key: Key, wanted: Version, began_us: int, mode: Mode
+    ) -> None:
         self.reader = reader
         self.key = key
+        self.mode = mode
         self.wanted = wanted
         self.began_us = began_us
         self.race: ReadRace
         self.later: Side | None = None
         """The home that has not been asked yet."""
-        self.alone = False
+        self.lonely = False
         """Whether one home had the answer before the other one's turn came."""
         self.timer: asyncio.TimerHandle | None = None
         self.answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
@@ -102,8 +118,12 @@ class _Flight:
             self.hedge(race)
         if outcome is not None:
             self.reader.decided(self, outcome)
-        if race.complete() or self.alone:
+        if race.complete() or self.lonely:
             self.reader.compared(self, race)
+
+    def alone(self) -> Side | None:
+        """The only home that may answer by itself, where there is one."""
+        return self.mode.home if len(self.mode.answers(self.key)) == 1 else None
 
     def hedge(self, race: ReadRace) -> None:
         """The second home's turn: asked, unless the first one has an answer already."""
@@ -111,8 +131,8 @@ class _Flight:
         assert side is not None
         if self.timer is not None:
             self.timer.cancel()
-        self.alone = race.answered
-        if not self.alone:
+        self.lonely = race.answered
+        if not self.lonely:
             self.reader.hedged(self, side)
 
 
@@ -130,6 +150,7 @@ class Reader:
         trust: Trust,
         mode_of: Callable[[str], ReadMode],
         entropy: Entropy,
+        namespace_mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: ReadBounds = ReadBounds(),
     ) -> None:
         self._homes = homes
@@ -139,6 +160,7 @@ class Reader:
         self._time = time
         self._trust = trust
         self._mode_of = mode_of
+        self._namespace_mode_of = namespace_mode_of
         self._entropy = entropy
         self._bounds = bounds
         self._latency = {side: RecentLatency() for side in Side}
@@ -146,6 +168,8 @@ class Reader:
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
         self.counters = ReadCounters()
+        self.comparisons = Comparisons(time)
+        """Of namespaces of which not both homes answer for every key."""
 
     @property
     def under_way(self) -> int:
@@ -193,22 +217,35 @@ class Reader:
         flight = self._flights.get(key)
         if flight is not None and flight.wanted >= wanted:
             return flight
-        flight = _Flight(self, key, wanted, self._time.reckoned_us())
+        mode = self._namespace_mode_of(key.namespace)
+        flight = _Flight(self, key, wanted, self._time.reckoned_us(), mode)
         self._flights[key] = flight
-        mode = self._mode_of(key.namespace)
-        self._start(flight, RACE if mode is ReadMode.RACE else self._plan(key.namespace, mode))
+        read_mode = self._mode_of(key.namespace)
+        whole = mode.whole and read_mode is ReadMode.RACE
+        self._start(flight, RACE if whole else self._plan(flight, read_mode))
         return flight
 
-    def _plan(self, namespace: str, mode: ReadMode) -> ReadPlan:
+    def _plan(self, flight: _Flight, mode: ReadMode) -> ReadPlan:
         drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
         self.counters.sampled += drawn
         p95_s = {side: latency.p95_s for side, latency in self._latency.items()}
-        return read_plan(mode, behind=self._trust.behind(namespace), p95_s=p95_s, drawn=drawn)
+        return read_plan(
+            mode, answers=flight.mode.answers(flight.key), legs=flight.mode.legs,
+            behind=self._trust.behind(flight.key.namespace), p95_s=p95_s, drawn=drawn,
+        )  # fmt: skip
+
+    def _behind(self, flight: _Flight) -> tuple[Side, ...]:
+        """The homes that must give no first answer: those that miss writes, and any beside the one
+        that answers alone."""
+        if not flight.mode.two:
+            return ()
+        behind = self._trust.behind(flight.key.namespace)
+        alone = None if flight.mode.whole else flight.alone()
+        return behind if alone is None or alone.other in behind else (*behind, alone.other)
 
     def _start(self, flight: _Flight, plan: ReadPlan) -> None:
         loop = asyncio.get_running_loop()
-        behind = self._trust.behind(flight.key.namespace)
-        race = flight.race = ReadRace(flight.wanted, plan.sides, behind)
+        race = flight.race = ReadRace(flight.wanted, plan.sides, self._behind(flight))
         self._racing += 1
         for side in plan.at_once:
             self._ask(flight, side, loop.time())
@@ -234,8 +271,8 @@ class Reader:
 
     def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
         """The race is decided: nobody joins it any more, and its readers hear. A single home that
-        cannot answer is no reason to give up: both are raced then."""
-        if isinstance(outcome, GiveUp) and not flight.race.over_both():
+        cannot answer is no reason to give up where there is another: both are raced then."""
+        if isinstance(outcome, GiveUp) and not flight.race.over_both() and flight.mode.two:
             self._start(flight, RACE)
             return
         if self._flights.get(flight.key) is flight:
@@ -251,6 +288,8 @@ class Reader:
 
     def _result(self, flight: _Flight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
         now_us = self._time.reckoned_us()
+        if isinstance(outcome, Answer) and outcome.unconfirmed and _misses_all(flight):
+            outcome = replace(outcome, unconfirmed=False)
         match outcome:
             case Answer(record, unconfirmed=unconfirmed, stale=stale):
                 known = self._remembered(flight, outcome, now_us)
@@ -301,11 +340,13 @@ class Reader:
     def compared(self, flight: _Flight, race: ReadRace) -> None:
         """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
         self._racing -= 1
+        if not flight.mode.whole:
+            self.comparisons.note(flight.key.namespace, flight.wanted, race)
         if not race.needs_repair():
             return
         self.counters.drift += 1
         self.counters.corrupt += race.corrupt()
-        newest, missing = _difference(flight.wanted, race)
+        newest, missing = difference(flight.wanted, race)
         if isinstance(newest, Record):
             self._machine.fill(flight.key, newest, flight.began_us, self._time.reckoned_us())
         version = newest.version if isinstance(newest, Record) else newest
@@ -328,26 +369,11 @@ def result_of(
     return ReadResult(live, record.version, cached, unconfirmed, stale)
 
 
+def _misses_all(flight: _Flight) -> bool:
+    """Whether the home that answers alone has said that there is nothing."""
+    alone = None if flight.mode.whole else flight.alone()
+    return alone is not None and isinstance(flight.race.reply_of(alone), Missing)
+
+
 def _newer(known: Known, record: Record | None) -> bool:
     return record is None or known.version > record.version
-
-
-def _difference(wanted: Version, race: ReadRace) -> tuple[Record | Version, tuple[Side, ...]]:
-    """The newest record (or its version alone) that the replies show, and who lacks it."""
-    newest: Record | Version = wanted
-    version = wanted
-    held: dict[Side, Version] = {}
-    for side in Side:
-        match race.reply_of(side):
-            case Found(record):
-                held[side] = record.version
-                if record.version >= version:
-                    newest, version = record, record.version
-            case Glimpsed(seen):
-                held[side] = seen
-                if seen > version:
-                    newest, version = seen, seen
-            case Missing() | Failed() | None:
-                pass
-    behind = tuple(side for side in Side if held.get(side, NO_VERSION) < version)
-    return newest, behind or tuple(Side)

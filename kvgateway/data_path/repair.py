@@ -16,6 +16,7 @@ from kvgateway.state.ports import Machine, RepairQueue, Taken
 from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
 from tandem.core.backoff import RetryBudget, delay_s
 from tandem.core.key import Key
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.runtime import logs
@@ -69,6 +70,7 @@ class RepairWorker:
         entropy: Entropy,
         rule: RepairRule,
         monotonic_us: Callable[[], int],
+        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
     ) -> None:
         self._homes = homes
         self._queue = queue
@@ -77,6 +79,7 @@ class RepairWorker:
         self._entropy = entropy
         self._rule = rule
         self._monotonic_us = monotonic_us
+        self._mode_of = mode_of
         self._budget = RetryBudget(
             tokens_max=rule.budget_tokens_max,
             earned_per_success=rule.budget_per_heal,
@@ -129,8 +132,11 @@ class RepairWorker:
 
     async def heal_key(self, key: Key) -> HealOutcome:
         """Heals one key now, for an operator; what is queued or parked for it goes with success."""
+        mode = self._mode_of(key.namespace)
+        if not mode.two:
+            return NotHealed((f"{mode.home.value} is the namespace's only home",))
         queued = await self._queue.queued(key)
-        outcome = await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
+        outcome = await self._healed(key)
         if _done(outcome) and queued is not None:
             await self._queue.done([queued])
         return outcome
@@ -140,7 +146,7 @@ class RepairWorker:
             return NotHealed(("the retry budget is spent",))
         key = one.task.key
         try:
-            outcome = await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
+            outcome = await self._healed(key)
         except Exception as error:
             self.counters.errors += 1
             _LOG.error("heal_broke", key=key.name, error=repr(error), exc_info=True)
@@ -152,6 +158,13 @@ class RepairWorker:
             until_us = self._time.now_us() + self._rule.pin_us
             self._machine.unpin([(key, one.task.version)], until_us)
         return outcome
+
+    async def _healed(self, key: Key) -> HealOutcome:
+        """In a namespace with one home nothing is healed: what the other one holds is old, and a
+        write that the home has not confirmed was not acknowledged."""
+        if not self._mode_of(key.namespace).two:
+            return Healed()
+        return await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
 
     def _recent(self, key: Key) -> Record | None:
         known = self._machine.lookup([key], self._time.now_us())[0]

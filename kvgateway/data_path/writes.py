@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.homes.home_time import HomeTime
@@ -18,7 +19,8 @@ from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
-from tandem.core.race import Ack, AckPolicy, GiveUp, WriteRace
+from tandem.core.mode import ACTIVE, Mode
+from tandem.core.race import BOTH_SIDES, Ack, AckPolicy, GiveUp, WriteRace
 from tandem.core.record import Record
 from tandem.core.reply import Side, WriteReply
 from tandem.core.request import Delete, Put, Write, Written
@@ -26,6 +28,7 @@ from tandem.core.version import Version
 from tandem.errors import Overloaded, TandemError, Unavailable
 
 _INTENT = 1
+_LEGS: Final[tuple[tuple[Side, ...], ...]] = (BOTH_SIDES, (Side.KVSP,), (Side.S3,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class WriteCounters:
 class _Flight:
     """One write on its way, until its legs and its intent have answered."""
 
-    __slots__ = ("acked", "answer", "intent", "pending", "race", "record")
+    __slots__ = ("acked", "answer", "intent", "pending", "race", "record", "sides")
 
     def __init__(
         self,
@@ -62,14 +65,15 @@ class _Flight:
         record: Record,
         race: WriteRace,
         answer: "asyncio.Future[Written]",
-        legs: int,
+        sides: tuple[Side, ...],
     ) -> None:
         self.intent = intent
         self.record = record
         self.race = race
         self.answer = answer
         self.acked = False
-        self.pending = legs + _INTENT
+        self.sides = sides
+        self.pending = len(sides) + _INTENT
 
 
 class Writer:
@@ -84,15 +88,19 @@ class Writer:
         inbox: RepairInbox,
         time: HomeTime,
         policy_of: Callable[[str], AckPolicy],
+        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: WriteBounds = WriteBounds(),
     ) -> None:
         self._homes = homes
-        self._skews = {side: home.clock_skew_max_us for side, home in homes.items()}
+        self._skews = {
+            sides: {side: homes[side].clock_skew_max_us for side in sides} for sides in _LEGS
+        }
         self._machine = machine
         self._journal = journal
         self._inbox = inbox
         self._time = time
         self._policy_of = policy_of
+        self._mode_of = mode_of
         self._bounds = bounds
         self._flights: set[_Flight] = set()
         self._bytes = 0
@@ -122,9 +130,11 @@ class Writer:
             return [error] * len(writes)
         self._idle.clear()
         flights = [self._flight(w, v) for w, v in zip(writes, versions, strict=True)]
-        puts = [(flight.intent.key, flight.record) for flight in flights]
         for side, home in self._homes.items():
-            home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, flights))
+            mine = [flight for flight in flights if side in flight.sides]
+            puts = [(flight.intent.key, flight.record) for flight in mine]
+            if puts:
+                home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, mine))
         journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
         journaled.add_done_callback(partial(self._journaled, flights))
         return [flight.answer for flight in flights]
@@ -132,12 +142,14 @@ class Writer:
     def _flight(self, write: Write, version: Version) -> _Flight:
         record = _sealed(write, version)
         key = write.key
+        mode = self._mode_of(key.namespace)
+        alone = None if len(mode.answers(key)) > 1 else mode.home
         flight = _Flight(
             Intent(key, version),
             record,
-            WriteRace(version, self._policy_of(key.namespace), self._skews),
+            WriteRace(version, self._policy_of(key.namespace), self._skews[mode.legs], alone),
             asyncio.get_running_loop().create_future(),
-            len(self._homes),
+            mode.legs,
         )
         self._flights.add(flight)
         self._bytes += len(record.envelope)
@@ -219,6 +231,11 @@ class Writer:
     def _unpin(self) -> None:
         writes, self._unpinned = self._unpinned, []
         self._machine.unpin(writes, self._time.now_us() + self._bounds.pin_us)
+
+    def begun(self, namespace: str) -> Callable[[], bool]:
+        """Tells later whether all writes of a namespace have ended that are under way now."""
+        begun = [one for one in self._flights if one.intent.key.namespace == namespace]
+        return lambda: self._flights.isdisjoint(begun)
 
     async def drained(self) -> None:
         """Returns when no write is under way."""

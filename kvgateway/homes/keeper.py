@@ -145,6 +145,12 @@ class Keeper:
             if not guard.switch.writes:
                 self._were_off.add(side)
 
+    async def mark_behind(self, side: Side) -> None:
+        """An operator says that a home lost records. Raises Unavailable while the time of the
+        homes is not known, OSError when the disk refuses."""
+        self._trust.missed(side, ALL, self._time.now_us())
+        await self._trust_file.exchange(self._trust, self._namespaces())
+
     async def _identify(self) -> None:
         replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
         for side, reply in replies.items():

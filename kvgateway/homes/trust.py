@@ -45,6 +45,10 @@ class Trust:
         """A crawl that began then found the namespace equal in both homes."""
         self._crawled[namespace] = max(began_us, self._crawled.get(namespace, 0))
 
+    def crawled_us(self, namespace: str) -> int:
+        """When the last crawl began that found the namespace equal in both homes; 0 for never."""
+        return self._crawled.get(namespace, 0)
+
     def behind(self, namespace: str) -> tuple[Side, ...]:
         """The homes that may lack writes of `namespace`."""
         if not self._missed:

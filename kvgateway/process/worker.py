@@ -29,6 +29,7 @@ from kvgateway.process.heartbeat import beat
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
 from kvgateway.registry.namespace_changes import Namespaces
+from kvgateway.registry.steps import Steps
 from kvgateway.registry.tokens import Tokens
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
@@ -76,6 +77,7 @@ async def _work(
     _show(metrics, path, failures, log_state)
     await path.keeper.round()
     await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
+    await path.presence.renew()
     for name, work in path.loops().items():
         tasks.start(name, work)
     snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
@@ -169,8 +171,17 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
         repair=path.repair,
         switches=path.switches,
         apply_switches=path.keeper.apply_switches,
+        mark_behind=path.keeper.mark_behind,
         journal=path.journal,
         namespaces_equal=path.registry.equal,
+        steps=Steps(
+            registry=path.registry,
+            writer=path.writer,
+            homes=path.guards,
+            time=path.time,
+            presence=path.presence,
+            crawled_us=path.trust.crawled_us,
+        ),
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
         prefix=settings.s3_prefix,
@@ -197,6 +208,10 @@ def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.
     metrics.counted(
         "tandem_quota_memory_emptied", "times that the memory of quotas was full",
         lambda: path.quota_memory.emptied,
+    )  # fmt: skip
+    metrics.gauge(
+        "tandem_registered", "1 while this process may go by the modes that it has seen",
+        lambda: float(path.presence.stands()),
     )  # fmt: skip
     path.keeper.show_queue(metrics)
 

@@ -20,6 +20,7 @@ from tandem.core.limits import NAMESPACES_MAX
 from tandem.core.namespace import Namespace, Settings, SettingsChange, check_title
 from tandem.core.version import Version
 from tandem.errors import (
+    InvalidArgument,
     NamespaceExists,
     NamespaceNotFound,
     Overloaded,
@@ -101,7 +102,12 @@ class Namespaces:
             return await self._put(replace(namespace, title=title, title_conflict=False), version)
 
     async def configure(self, namespace_id: str, change: SettingsChange) -> Namespace:
-        """Changes its settings, one epoch on; nothing is written when nothing changes."""
+        """Changes its settings, one epoch on; nothing is written when nothing changes.
+
+        Raises InvalidArgument for another mode, which only a step leads to.
+        """
+        if change.mode is not None:
+            raise InvalidArgument("settings.mode", "changes by steps: `kvctl namespace mode`")
         async with self._changes.turn():
             namespace, version = await self._current(namespace_id)
             settings = change.applied_to(namespace.settings)

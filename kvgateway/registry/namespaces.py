@@ -8,6 +8,7 @@ from kvgateway.registry.namespace_book import NamespaceBook
 from kvgateway.registry.records import CopyFile, SystemRecords
 from tandem.backends.port import Backend
 from tandem.core.key import RESERVED_NAMESPACES
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.namespace import Namespace, check_namespace_id
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
@@ -56,6 +57,12 @@ class Registry(SystemRecords[Namespace]):
         """Which homes answer reads of a namespace; both for reserved and unknown ones."""
         namespace = self.book.get(namespace_id)
         return ReadMode.RACE if namespace is None else namespace.settings.read_mode
+
+    def namespace_mode_of(self, namespace_id: str) -> Mode:
+        """Which homes a namespace is written to, and which of them answer; both for reserved and
+        unknown ones."""
+        namespace = self.book.get(namespace_id)
+        return ACTIVE if namespace is None else namespace.settings.mode
 
     async def resolve(self, namespace_id: str) -> Namespace:
         """The namespace, asked for in both homes when it is not known here.

@@ -96,6 +96,8 @@ class SystemRecords(Generic[T]):
         self._unsaved = False
         self.counters = RecordCounters()
         self.book = book
+        self.looked_us = 0
+        """When the last look began that saw all of a home, by the machine's monotonic clock."""
         self.ready = book.learn(file.load())
         """Whether the records are known at all: from disk, or from one home that listed all."""
 
@@ -191,6 +193,7 @@ class SystemRecords(Generic[T]):
         await asyncio.gather(*(self._look(side) for side in self._homes))
 
     async def _look(self, side: Side) -> None:
+        began_us = self._clock.monotonic_us()
         digests: dict[str, bytes] = {}
         whole, after = True, ""
         for _ in range(_PAGES_MAX):
@@ -217,6 +220,8 @@ class SystemRecords(Generic[T]):
         judged = self._judged[side]
         self._judged[side] = {name: judged[name] for name in digests if name in judged}
         self.ready = self.ready or whole
+        if whole:
+            self.looked_us = max(began_us, self.looked_us)
         await self._save()
 
     async def _take(self, side: Side, entries: Sequence[Entry]) -> bool:

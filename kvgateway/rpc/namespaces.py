@@ -7,6 +7,8 @@ import grpc
 from kvgateway.rpc.callers import Callers, account_of
 from tandem.core.namespace import check_namespace_id, check_title
 from tandem.errors import InvalidArgument
+from tandem.wire.mode_codec import wanted_mode
+from tandem.wire.mode_report_codec import mode_report_message
 from tandem.wire.namespace_codec import change_of, namespace_message
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc
 
@@ -74,6 +76,26 @@ class NamespacesService(namespaces_pb2_grpc.NamespacesServicer):
         caller = await self._callers.of(context)
         await caller.namespaces.delete(_id_of(request.id))
         return namespaces_pb2.DeleteNamespaceReply()
+
+    async def GetNamespaceMode(
+        self, request: namespaces_pb2.GetNamespaceModeRequest, context: _Context
+    ) -> namespaces_pb2.NamespaceModeReply:
+        """Shows the mode of a namespace, and what stands in the way of a step."""
+        caller = await self._callers.of(context)
+        asked = request.HasField("wanted")
+        wanted = wanted_mode(request.wanted, "wanted") if asked else None
+        return mode_report_message(await caller.operations.mode(_id_of(request.id), wanted))
+
+    async def StepNamespaceMode(
+        self, request: namespaces_pb2.StepNamespaceModeRequest, context: _Context
+    ) -> namespaces_pb2.NamespaceModeReply:
+        """Takes one step."""
+        caller = await self._callers.of(context)
+        report = await caller.operations.step(
+            _id_of(request.id), wanted_mode(request.wanted, "wanted"), request.mode_epoch,
+            force=request.force,
+        )  # fmt: skip
+        return mode_report_message(report)
 
 
 def _id_of(text: str) -> str:

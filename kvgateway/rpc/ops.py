@@ -59,6 +59,14 @@ class OpsService(ops_pb2_grpc.OpsServicer):
         )
         return ops_codec.status_message(status)
 
+    async def MarkBehind(
+        self, request: ops_pb2.MarkBehindRequest, context: _Context
+    ) -> ops_pb2.StatusReply:
+        """Takes an operator's word that a home lost records."""
+        caller = await self._callers.of(context)
+        status = await caller.operations.mark_behind(ops_codec.side_of(request.home))
+        return ops_codec.status_message(status)
+
     async def ListQueue(
         self, request: ops_pb2.ListQueueRequest, context: _Context
     ) -> ops_pb2.ListQueueReply:

@@ -8,6 +8,8 @@ from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Retries
 from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
+from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import (
     Namespace,
     SettingsChange,
@@ -17,6 +19,8 @@ from tandem.core.namespace import (
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.errors import NamespaceExists, NamespaceNotFound
+from tandem.wire.mode_codec import mode_message
+from tandem.wire.mode_report_codec import mode_report_of
 from tandem.wire.namespace_codec import change_message, namespace_of
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc
 
@@ -34,6 +38,13 @@ class Changes(TypedDict, total=False):
     """Values above 1 MiB that are sent at the same time."""
     key_write_interval: bool | None
     """One write a second for each key, as Workers KV has it."""
+
+
+class FirstSettings(Changes, total=False):
+    """The same for a new namespace, whose mode may be given too."""
+
+    mode: Mode | None
+    """Which homes it is kept in; later it changes by steps."""
 
 
 class Namespaces:
@@ -54,7 +65,7 @@ class Namespaces:
         self._account = account
 
     async def create(
-        self, title: str, *, account: str | None = None, **settings: Unpack[Changes]
+        self, title: str, *, account: str | None = None, **settings: Unpack[FirstSettings]
     ) -> Namespace:
         """Creates a namespace; NamespaceExists when another one of the account has the title."""
         request = namespaces_pb2.CreateNamespaceRequest(
@@ -145,6 +156,43 @@ class Namespaces:
                 timeout_s=self._timeout_s,
                 repeatable=True,
             )
+
+    async def mode(self, namespace: str, wanted: Mode | None = None) -> ModeReport:
+        """Where it is between one home and both, what each gateway says of it, and what a step to
+        `wanted` would need and change; InvalidArgument for one that no step leads to."""
+        request = namespaces_pb2.GetNamespaceModeRequest(
+            id=await self.id_of(namespace),
+            wanted=None if wanted is None else mode_message(wanted),
+        )
+        reply = await self._retries.call(
+            lambda left_s: self._stub.GetNamespaceMode(request, timeout=left_s),
+            namespace,
+            timeout_s=self._timeout_s,
+            repeatable=True,
+        )
+        return mode_report_of(reply)
+
+    async def step(
+        self, namespace: str, wanted: Mode, *, mode_epoch: int, force: bool = False
+    ) -> ModeReport:
+        """Takes one step from the mode of this epoch, if nothing stands in its way: the report
+        says whether, and what does. `force` sets aside whatever is not lasting.
+
+        After Unavailable the step may have been taken.
+        """
+        request = namespaces_pb2.StepNamespaceModeRequest(
+            id=await self.id_of(namespace),
+            wanted=mode_message(wanted),
+            mode_epoch=mode_epoch,
+            force=force,
+        )
+        reply = await self._retries.call(
+            lambda left_s: self._stub.StepNamespaceMode(request, timeout=left_s),
+            namespace,
+            timeout_s=self._timeout_s,
+            repeatable=False,
+        )
+        return mode_report_of(reply)
 
     async def id_of(self, namespace: str) -> str:
         """The id behind an id or a title; an id is not looked up."""

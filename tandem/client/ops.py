@@ -84,6 +84,17 @@ class Ops:
         )
         return ops_codec.status_of(reply)
 
+    async def mark_behind(self, home: Side) -> Status:
+        """Says that a home lost records: it gives no first answers until crawls have passed."""
+        request = ops_pb2.MarkBehindRequest(home=ops_codec.home_of(home))
+        reply = await self._retries.call(
+            lambda left_s: self._stub.MarkBehind(request, timeout=left_s),
+            "",
+            timeout_s=self._timeout_s,
+            repeatable=True,
+        )
+        return ops_codec.status_of(reply)
+
     async def queue(self, limit: int = 100) -> Sequence[QueuedRepair]:
         """The next repairs, at most `limit`."""
         request = ops_pb2.ListQueueRequest(limit=limit)

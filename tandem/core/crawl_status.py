@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tandem.core.reply import Side
 from tandem.core.tally import Tally
 
 
@@ -86,6 +87,11 @@ class RunRequest:
     """"" for all of them."""
     deep_parts: int = 0
     dry_run: bool = False
+    rebuild: Side | None = None
+    """A home of which a person has confirmed that it lost its records: in this crawl, copies to it
+    wait for nobody, however many there are."""
+    requests_per_s: int = 0
+    """At most so many requests a second, within the crawler's own limits; 0 for those alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class Run:
     failure: str = ""
     """Why not everything was crawled."""
     crawls: tuple[Crawled, ...] = ()
+    """Those that have ended so far."""
 
 
 @dataclass(frozen=True, slots=True)

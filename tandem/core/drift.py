@@ -52,6 +52,12 @@ HEALABLE: Final = frozenset(
 REAL: Final = HEALABLE | {Drift.ZOMBIE}
 """What makes the homes differ for a reader: this is what counts as drift."""
 
+LACKED: Final = {
+    Side.KVSP: frozenset({Drift.MISSING_IN_KVSP, Drift.OLDER_IN_KVSP}),
+    Side.S3: frozenset({Drift.MISSING_IN_S3, Drift.OLDER_IN_S3}),
+}
+"""What a home shows that has lost records, and what a copy to it repairs."""
+
 _SETTLING: Final = HEALABLE - {Drift.OTHER_BYTES}
 """What a write in flight looks like."""
 

@@ -6,6 +6,7 @@ its floor, a floor only rises, and ranges never merge: what was ever said of a n
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Final
 
 from tandem.core.version import NO_VERSION, Version
@@ -20,11 +21,13 @@ class RangeFloors:
     __slots__ = ("_starts", "_versions")
 
     def __init__(self, floors: Iterable[tuple[bytes, Version]] = ()) -> None:
-        """`floors` are starts in ascending order, each with the floor from there on."""
+        """`floors` are starts in ascending order, each with the floor from there on; ValueError
+        when they are not."""
         pairs = tuple(floors)
         self._starts = tuple(start for start, _ in pairs)
         self._versions = tuple(version for _, version in pairs)
-        assert all(a < b for a, b in zip(self._starts, self._starts[1:], strict=False))
+        if not all(a < b for a, b in pairwise(self._starts)):
+            raise ValueError("the starts of ranges do not ascend")
 
     def __iter__(self) -> Iterator[tuple[bytes, Version]]:
         return zip(self._starts, self._versions, strict=True)

@@ -4,6 +4,7 @@ The id never changes and is never used again; the title is what people use and m
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Final
@@ -11,9 +12,11 @@ from typing import Final
 from tandem.core.access import DEFAULT_ACCOUNT, check_account
 from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
+from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.quota import NO_QUOTA, QUOTA_FIELDS, Quota, check_quota
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
+from tandem.core.reply import Side
 from tandem.errors import Breach, InvalidArgument, NamespaceNotFound
 
 FORMAT: Final = 1
@@ -29,6 +32,16 @@ class Settings:
     quota: Quota = NO_QUOTA
     key_write_interval: bool = False
     """One write a second for each key, as Workers KV has it; more are refused."""
+    mode: Mode = ACTIVE
+    mode_epoch: int = 0
+    """Counts the steps from mode to mode."""
+    stepped_at_s: int = 0
+    """When the last of them was taken, by the homes' time."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether no step was ever taken: every gateway has always gone by this mode."""
+        return self.mode_epoch == 0 and self.mode.whole
 
     @property
     def limited(self) -> bool:
@@ -46,6 +59,8 @@ class SettingsChange:
     bytes_per_s: int | None = None
     large_bodies_max: int | None = None
     key_write_interval: bool | None = None
+    mode: Mode | None = None
+    """For a new namespace; later it changes by steps alone (`tandem.core.mode_step`)."""
 
     def applied_to(self, settings: Settings) -> Settings:
         """The settings after the change, one epoch later; the same ones when nothing changes."""
@@ -60,6 +75,7 @@ class SettingsChange:
                 _changed(self.large_bodies_max, quota.large_bodies_max),
             ),
             key_write_interval=settings.key_write_interval if interval is None else interval,
+            mode=self.mode or settings.mode,
         )
         return settings if changed == settings else replace(changed, epoch=settings.epoch + 1)
 
@@ -115,6 +131,12 @@ def encode_namespace(namespace: Namespace) -> bytes:
     fields.update({name: limit for name, limit in limits.items() if limit})
     if namespace.settings.key_write_interval:
         fields["key_write_interval"] = True
+    mode = namespace.settings.mode
+    if mode != ACTIVE:
+        fields |= {"mode": mode.stage.value, "home": mode.home.value, "percent": mode.percent}
+    if namespace.settings.mode_epoch:
+        fields["mode_epoch"] = namespace.settings.mode_epoch
+        fields["stepped_at_s"] = namespace.settings.stepped_at_s
     return json.dumps(
         fields,
         ensure_ascii=False,
@@ -135,6 +157,9 @@ def decode_namespace(raw: bytes) -> Namespace:
             int(fields["epoch"]),
             Quota(*(check_quota(int(fields.get(name, 0)), name) for name in QUOTA_FIELDS)),
             bool(fields.get("key_write_interval", False)),
+            _mode(fields),
+            int(fields.get("mode_epoch", 0)),
+            int(fields.get("stepped_at_s", 0)),
         )
         namespace = Namespace(
             id=str(fields["id"]),
@@ -148,6 +173,12 @@ def decode_namespace(raw: bytes) -> Namespace:
     except _NO_NAMESPACE as error:
         raise BadNamespaceRecord(f"not a namespace: {error!r}") from error
     return namespace
+
+
+def _mode(fields: Mapping[str, str | int]) -> Mode:
+    if "mode" not in fields:
+        return ACTIVE
+    return Mode(Stage(fields["mode"]), Side(fields["home"]), int(fields["percent"]))
 
 
 @lru_cache(maxsize=4096)

@@ -35,7 +35,8 @@ clock, the version was neither too old nor too far ahead (`ACK_WINDOW_US`, the h
     first+intent      one leg has confirmed and the intent is durable, or all legs have confirmed
     both              all legs have confirmed
 
-An intent that cannot be made durable turns `first+intent` into `both`.
+An intent that cannot be made durable turns `first+intent` into `both`. Where one home answers alone
+(`tandem.core.mode`), its leg is the one, and `both` is as `first+intent`.
 """
 
 import enum
@@ -306,16 +307,17 @@ class Ack:
 
 class WriteRace:
     """One write over the homes in `skew_max_us`, which says how far ahead of each home's clock
-    a version may be for its confirmation to count."""
+    a version may be for its confirmation to count. Where there is a home `alone`, nothing but its
+    confirmation counts as the first; the other's leg goes in the background."""
 
-    __slots__ = ("_confirmed", "_first", "_holding", "_intent", "_newest", "_policy", "_replies",
-                 "_skew_max_us", "_time_us", "answered")  # fmt: skip
+    __slots__ = ("_alone", "_confirmed", "_first", "_holding", "_intent", "_newest", "_policy",
+                 "_replies", "_skew_max_us", "_time_us", "answered")  # fmt: skip
 
-    def __init__(
-        self, version: Version, policy: AckPolicy, skew_max_us: Mapping[Side, int]
-    ) -> None:
+    def __init__(self, version: Version, policy: AckPolicy, skew_max_us: Mapping[Side, int],
+                 alone: Side | None = None) -> None:  # fmt: skip
         self._time_us = version.time_us
-        self._policy = policy
+        self._alone = alone
+        self._policy = AckPolicy.FIRST_INTENT if alone and policy is AckPolicy.BOTH else policy
         self._skew_max_us = skew_max_us
         self._replies: dict[Side, WriteReply] = {}
         self._intent: bool | None = None
@@ -333,7 +335,8 @@ class WriteRace:
             self._holding += 1
             if self._in_time(side, reply):
                 self._confirmed += 1
-                self._first = self._first or side
+                if self._alone in (None, side):
+                    self._first = self._first or side
         if isinstance(reply, Superseded) and (self._newest is None or reply.newest > self._newest):
             self._newest = reply.newest
         return self._outcome()
@@ -365,13 +368,11 @@ class WriteRace:
 
     def _decide(self) -> Ack | GiveUp | None:
         if self._first is not None:
-            if self._confirmed == len(self._skew_max_us):
-                return Ack(self._first, self._newest)
-            if self._policy is AckPolicy.FIRST:
+            if self._confirmed == len(self._skew_max_us) or self._policy is AckPolicy.FIRST:
                 return Ack(self._first, self._newest)
             if self._policy is AckPolicy.FIRST_INTENT and self._intent:
                 return Ack(self._first, self._newest)
-        if not self.complete():
+        if not self.complete() and (self._first or self._alone not in self._replies):
             return None
         if self._first is not None and self._policy is AckPolicy.FIRST_INTENT:
             if self._intent is None:

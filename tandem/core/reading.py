@@ -62,15 +62,21 @@ SIDES: Final[Mapping[ReadMode, tuple[Side, ...]]] = {
 def read_plan(
     mode: ReadMode,
     *,
+    answers: tuple[Side, ...] = BOTH_SIDES,
+    legs: tuple[Side, ...] = BOTH_SIDES,
     behind: Sequence[Side] = (),
     p95_s: Mapping[Side, float | None],
     drawn: bool,
 ) -> ReadPlan:
     """How to read a key of a namespace in this mode.
 
+    `answers` and `legs` are as the namespace's mode says of the key: where one home answers alone,
+    it is asked whatever the read mode, and the sample shows what the other would have said.
     `behind` are the homes that may lack its writes, `p95_s` tells how long 95 of 100 recent replies
     took at most, and `drawn` says that this read is one of the sample.
     """
+    if len(answers) == 1:
+        return ReadPlan(legs if drawn else answers)
     if mode is ReadMode.RACE or drawn:
         return RACE
     if mode is not ReadMode.HEDGED:

@@ -18,6 +18,7 @@ from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import InvalidArgument
+from tandem.wire.ops_codec import home_of, side_of
 from tandem.wire.v1 import crawler_pb2 as pb
 
 REPORT_PAGE_MAX: Final = 50
@@ -38,14 +39,23 @@ def run_request_of(message: pb.RunCrawlRequest) -> RunRequest:
     """What is asked for; InvalidArgument when it makes no sense."""
     if message.deep_parts > DEEP_PARTS_MAX:
         raise InvalidArgument("deep_parts", f"must be at most {DEEP_PARTS_MAX}")
-    namespace = _namespace(message.namespace)
-    return RunRequest(namespace, message.deep_parts, message.dry_run)
+    return _request_of(message)
 
 
 def run_request_message(request: RunRequest) -> pb.RunCrawlRequest:
     """The message that asks for it."""
     return pb.RunCrawlRequest(
-        namespace=request.namespace, deep_parts=request.deep_parts, dry_run=request.dry_run
+        namespace=request.namespace, deep_parts=request.deep_parts, dry_run=request.dry_run,
+        rebuild=home_of(request.rebuild) if request.rebuild else None,
+        requests_per_s=request.requests_per_s,
+    )  # fmt: skip
+
+
+def _request_of(message: pb.RunCrawlRequest) -> RunRequest:
+    rebuild = side_of(message.rebuild) if message.rebuild else None
+    namespace = _namespace(message.namespace)
+    return RunRequest(
+        namespace, message.deep_parts, message.dry_run, rebuild, message.requests_per_s
     )
 
 
@@ -152,10 +162,9 @@ def _run_message(run: Run) -> pb.CrawlRun:
 
 
 def _run_of(message: pb.CrawlRun) -> Run:
-    asked = message.request
     return Run(
         message.id,
-        RunRequest(asked.namespace, asked.deep_parts, asked.dry_run),
+        _request_of(message.request),
         message.ended,
         message.failure,
         tuple(crawled_of(one) for one in message.crawls),

@@ -3,11 +3,13 @@
 from typing import Final, Literal, TypeAlias
 
 from tandem.core.access import DEFAULT_ACCOUNT
+from tandem.core.mode import Mode
 from tandem.core.namespace import Namespace, Settings, SettingsChange
 from tandem.core.quota import Quota, check_quota
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.errors import InvalidArgument
+from tandem.wire.mode_codec import mode_message, mode_of, wanted_mode
 from tandem.wire.v1 import namespaces_pb2
 
 _Limit: TypeAlias = Literal["operations_per_s", "bytes_per_s", "large_bodies_max"]
@@ -41,6 +43,9 @@ def namespace_message(namespace: Namespace) -> namespaces_pb2.Namespace:
             bytes_per_s=quota.bytes_per_s or None,
             large_bodies_max=quota.large_bodies_max or None,
             key_write_interval=namespace.settings.key_write_interval or None,
+            mode=mode_message(namespace.settings.mode),
+            mode_epoch=namespace.settings.mode_epoch,
+            stepped_at_s=namespace.settings.stepped_at_s,
         ),
         created_at_s=namespace.created_at_s,
         title_conflict=namespace.title_conflict,
@@ -57,6 +62,9 @@ def namespace_of(message: namespaces_pb2.Namespace) -> Namespace:
         shown.epoch,
         Quota(shown.operations_per_s, shown.bytes_per_s, shown.large_bodies_max),
         shown.key_write_interval,
+        mode_of(shown.mode),
+        shown.mode_epoch,
+        shown.stepped_at_s,
     )
     return Namespace(
         message.id,
@@ -79,6 +87,7 @@ def change_message(change: SettingsChange) -> namespaces_pb2.NamespaceSettings:
         bytes_per_s=change.bytes_per_s,
         large_bodies_max=change.large_bodies_max,
         key_write_interval=change.key_write_interval,
+        mode=None if change.mode is None else mode_message(change.mode),
     )
 
 
@@ -96,7 +105,13 @@ def change_of(message: namespaces_pb2.NamespaceSettings) -> SettingsChange:
         _limit(message, "bytes_per_s", message.bytes_per_s),
         _limit(message, "large_bodies_max", message.large_bodies_max),
         message.key_write_interval if message.HasField("key_write_interval") else None,
+        _mode(message),
     )
+
+
+def _mode(message: namespaces_pb2.NamespaceSettings) -> Mode | None:
+    given = message.HasField("mode") and message.mode.stage
+    return wanted_mode(message.mode, "settings.mode") if given else None
 
 
 def _limit(message: namespaces_pb2.NamespaceSettings, field: _Limit, number: int) -> int | None:

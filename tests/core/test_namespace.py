@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.key import RESERVED_NAMESPACES
+from tandem.core.mode import Mode, Stage
 from tandem.core.namespace import (
     BadNamespaceRecord,
     Namespace,
@@ -23,6 +24,7 @@ from tandem.core.namespace import (
 from tandem.core.quota import QUOTA_MAX, Quota
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
+from tandem.core.reply import Side
 from tandem.errors import InvalidArgument, NamespaceNotFound
 
 ID = "0123456789abcdef" * 2
@@ -37,6 +39,9 @@ settings = st.builds(
     st.integers(0, 2**31),
     st.builds(Quota, limits, limits, limits),
     st.booleans(),
+    st.builds(Mode, st.sampled_from(Stage), st.sampled_from(Side))
+    | st.builds(Mode, st.just(Stage.ACTIVE), st.sampled_from(Side), st.integers(1, 100)),
+    st.just(0),
 )
 
 
@@ -69,6 +74,36 @@ def test_limits_are_in_the_bytes_where_there_are_any() -> None:
         b'"id":"0123456789abcdef0123456789abcdef","key_write_interval":true,"read_mode":"s3",'
         b'"title":"Sessions"}'
     )
+
+
+def test_the_mode_is_in_the_bytes_where_it_is_not_the_usual_one() -> None:
+    shadow = replace(SAMPLE, settings=replace(SAMPLE.settings, mode=Mode(Stage.SHADOW, Side.S3)))
+    assert encode_namespace(shadow) == (
+        b'{"ack_policy":"both","created_at_s":1700000000,"epoch":3,"format":1,"home":"s3",'
+        b'"id":"0123456789abcdef0123456789abcdef","mode":"shadow","percent":100,"read_mode":"s3",'
+        b'"title":"Sessions"}'
+    )
+    stepped = replace(SAMPLE.settings, mode_epoch=2, stepped_at_s=9)
+    assert encode_namespace(replace(SAMPLE, settings=stepped)) == (
+        b'{"ack_policy":"both","created_at_s":1700000000,"epoch":3,"format":1,'
+        b'"id":"0123456789abcdef0123456789abcdef","mode_epoch":2,"read_mode":"s3",'
+        b'"stepped_at_s":9,"title":"Sessions"}'
+    )
+    assert decode_namespace(encode_namespace(replace(SAMPLE, settings=stepped))).settings == stepped
+
+
+def test_a_new_namespace_may_be_given_a_mode_and_keeps_it() -> None:
+    shadow = Mode(Stage.SHADOW, Side.S3)
+    after = SettingsChange(mode=shadow).applied_to(Settings(epoch=4))
+    assert (after.mode, after.epoch, after.mode_epoch) == (shadow, 5, 0)
+    assert SettingsChange(AckPolicy.BOTH).applied_to(after).mode == shadow
+
+
+def test_settled_is_what_was_never_anything_else() -> None:
+    assert Settings().settled
+    assert Settings(mode=Mode(Stage.ACTIVE, Side.S3)).settled
+    assert not Settings(mode_epoch=2).settled
+    assert not Settings(mode=Mode(Stage.SHADOW, Side.S3)).settled
 
 
 def test_each_limit_is_changed_by_itself() -> None:
@@ -106,6 +141,11 @@ def test_each_limit_is_changed_by_itself() -> None:
         _stored(operations_per_s=-1),
         _stored(bytes_per_s=QUOTA_MAX + 1),
         _stored(large_bodies_max="many"),
+        _stored(mode="shadow"),
+        _stored(mode="twin", home="s3", percent=100),
+        _stored(mode="shadow", home="here", percent=100),
+        _stored(mode="shadow", home="s3", percent=50),
+        _stored(mode="active", home="s3", percent=0),
     ],
     ids=lambda raw: repr(raw[:40]),
 )

@@ -104,8 +104,8 @@ class Seen:
         return self.all_replied and not self.acknowledged(policy, intent_durable=best)
 
 
-def _start(sides: Sequence[Side], policy: AckPolicy) -> WriteRace:
-    return WriteRace(VERSION, policy, {side: SKEW_MAX_US[side] for side in sides})
+def _start(sides: Sequence[Side], policy: AckPolicy, alone: Side | None = None) -> WriteRace:
+    return WriteRace(VERSION, policy, {side: SKEW_MAX_US[side] for side in sides}, alone)
 
 
 def _feed(race: WriteRace, event: Event) -> Ack | GiveUp | None:
@@ -193,3 +193,31 @@ def test_a_leg_and_the_journal_speak_once() -> None:
         race.on_leg(Side.KVSP, Stored(MINTED_US))
     with pytest.raises(AssertionError):
         race.on_intent(True)
+
+
+@pytest.mark.parametrize("alone", Side)
+@pytest.mark.parametrize("policy", AckPolicy)
+def test_where_one_home_answers_alone_no_write_is_acknowledged_without_it(
+    policy: AckPolicy, alone: Side
+) -> None:
+    """The other's leg counts only where it makes the second copy that an intent stands for."""
+    for sides, events in WRITES:
+        if len(sides) < 2:
+            continue
+        race = _start(sides, policy, alone)
+        told = None
+        for count, event in enumerate(events, 1):
+            outcome = _feed(race, event)
+            assert told is None or outcome is None, "a client is told once"
+            told = told or outcome
+            seen = Seen(sides, events[:count])
+            own = alone in seen.confirmed
+            durable = seen.intent_durable or seen.all_confirmed or policy is AckPolicy.FIRST
+            assert isinstance(told, Ack) == (own and durable)
+            if isinstance(told, Ack):
+                assert told.first is alone
+            failed = any(event[0] is alone for event in events[:count] if isinstance(event, tuple))
+            if failed and not own:
+                assert isinstance(told, GiveUp), "nobody waits for the home that has no say"
+        if len(events) == 3:
+            assert told is not None

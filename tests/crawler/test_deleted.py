@@ -171,7 +171,7 @@ async def test_a_run_that_somebody_asks_for_removes_nothing(world: World) -> Non
     world.register(GONE, OLD)
     run = world.board.ask(RunRequest(dry_run=True))
     crawls: list[Crawled] = []
-    assert await world.rounds._serve_all(run.request, crawls) == ""
+    assert await world.rounds._serve_all(run, crawls) == ""
     assert world.held(GONE) == (30, 30)
 
 

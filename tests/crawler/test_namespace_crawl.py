@@ -12,6 +12,8 @@ from crawler.report import CrawlRule
 from tandem.core.crawl_status import Crawled, RunRequest
 from tandem.core.drift import Drift
 from tandem.core.mass_change import MassLimit
+from tandem.core.record import Record
+from tandem.core.reply import Side
 from tests.crawler.crawling import NAMESPACE, RULE, Ground, record
 from tests.sim.loop import current, run
 
@@ -166,6 +168,136 @@ def test_mass_repair_waits_for_a_person_and_is_accepted_once(tmp_path: Path) -> 
 
     async def missing_count(world: Ground) -> int:
         return sum(world.copies(f"{n:04}")[1] is None for n in range(60))
+
+    run(main())
+
+
+FEW = CrawlRule(page_names=10, deadline_s=1.0, limit=MassLimit(0.3, always=5))
+"""A rule whose breaker opens at six repairs."""
+
+
+async def lost(side: Side, also: int = 0) -> Ground:
+    """60 keys, of which a home lacks 30 and holds 10 in an older version; and the other one lacks
+    so many of the rest."""
+    made = Ground()
+    for n in range(60):
+        copies: dict[Side, Record | None] = {one: record(n + 500) for one in Side}
+        if n < 40:
+            copies[side] = record(n) if n < 10 else None
+        elif n < 40 + also:
+            copies[side.other] = None
+        await made.hold(f"{n:04}", copies[Side.KVSP], copies[Side.S3])
+    return made
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_home_that_is_rebuilt_gets_all_that_it_lacks_and_nobody_need_accept(
+    side: Side, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world, book = await lost(side, also=5), Book(tmp_path / "book")
+        crawls = world.crawler(book, rule=FEW)
+        assert (await crawls.crawl(NAMESPACE)).stopped
+        crawled = await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, rebuild=side))
+        assert (crawled.equal, crawled.stopped) == (True, "")
+        assert crawled.tally.copied == {side: 40, side.other: 5}
+        assert world.equal()
+        assert book.stops() == {}
+
+    run(main())
+
+
+@pytest.mark.parametrize("side", Side)
+def test_in_a_rebuild_the_breaker_holds_for_all_other_repairs(side: Side, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await lost(side, also=19)
+        crawls = world.crawler(tmp_path / "book", rule=FEW)
+        crawled = await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, rebuild=side))
+        assert crawled.stopped == "repairing would touch 19 of 60 records"
+        assert crawled.tally.repaired == 0
+        named_wrongly = await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, rebuild=side.other))
+        assert named_wrongly.stopped == "repairing would touch 40 of 60 records"
+        assert named_wrongly.tally.repaired == 0
+
+    run(main())
+
+
+def test_a_rebuild_holds_for_one_crawl_which_others_and_the_next_run_of_the_crawler_finish(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        world = await lost(Side.S3)
+        request = RunRequest(NAMESPACE, rebuild=Side.S3)
+        first = asyncio.create_task(
+            world.crawler(tmp_path / "book", rule=FEW).crawl(NAMESPACE, request)
+        )
+        current().after_turns(60, partial(_cancel, first))
+        await asyncio.gather(first, return_exceptions=True)
+        assert not world.equal(), "it was killed in the middle"
+        crawled = await world.crawler(tmp_path / "book", rule=FEW).crawl(NAMESPACE)
+        assert (crawled.equal, crawled.stopped) == (True, "")
+        assert world.equal()
+        for n in range(60):
+            world.s3._namespace(NAMESPACE).records.pop(f"{n:04}")
+            world.s3._namespace(NAMESPACE)._names.remove(f"{n:04}")
+        again = await world.crawler(tmp_path / "book", rule=FEW).crawl(NAMESPACE)
+        assert again.stopped == "repairing would touch 60 of 60 records"
+
+    run(main())
+
+
+def test_a_crawl_keeps_to_the_rate_that_was_asked_for_after_a_restart_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await lost(Side.S3)
+        request = RunRequest(NAMESPACE, rebuild=Side.S3, requests_per_s=4)
+        first = asyncio.create_task(world.crawler(tmp_path / "book").crawl(NAMESPACE, request))
+        await asyncio.sleep(5.0)
+        assert not first.done()
+        _cancel(first)
+        await asyncio.gather(first, return_exceptions=True)
+        began_s = current().time()
+        assert (await world.crawler(tmp_path / "book").crawl(NAMESPACE)).equal
+        assert current().time() - began_s > 60 / 4, "a second look and a copy of each key"
+        began_s = current().time()
+        assert (await world.crawler(tmp_path / "book").crawl(NAMESPACE)).equal
+        assert current().time() - began_s < 5.0, "the next crawl goes as fast as ever"
+
+    run(main())
+
+
+@pytest.mark.parametrize("side", Side)
+def test_what_a_home_lacks_that_is_brought_in_is_copied_whoever_asks(
+    side: Side, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = await lost(side)
+        crawls = world.crawler(tmp_path / "book", rule=FEW)
+        assert not await crawls.has_begun(NAMESPACE)
+        assert (await crawls.crawl(NAMESPACE, filled=side.other)).stopped
+        assert (await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE), filled=side)).equal
+        assert world.equal()
+        assert await crawls.has_begun(NAMESPACE)
+        for fails in (True, False):
+            world.kvsp.fails = lambda fails=fails: fails
+            await crawls.forget(NAMESPACE)
+            assert not await crawls.has_begun(NAMESPACE)
+        assert (await crawls.crawl(NAMESPACE)).number == 1
+
+    run(main())
+
+
+def test_what_is_accepted_while_a_crawl_is_under_way_is_for_the_next_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        world, book = await lost(Side.S3), Book(tmp_path / "book")
+        crawls = world.crawler(book, rule=FEW)
+        await crawls.crawl(NAMESPACE)
+        second = asyncio.create_task(crawls.crawl(NAMESPACE))
+        await asyncio.sleep(0.1)
+        assert [stop.changes for stop in book.accept()] == [40]
+        assert (await second).stopped
+        assert book.stops()[NAMESPACE].accepted == 40
+        assert (await crawls.crawl(NAMESPACE)).tally.repaired == 40
+        assert book.stops() == {}
 
     run(main())
 

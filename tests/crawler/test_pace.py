@@ -50,3 +50,24 @@ def test_without_limits_nothing_waits() -> None:
         assert current().time() == 0
 
     run(main())
+
+
+def test_within_another_pace_the_limits_of_both_hold() -> None:
+    async def main() -> None:
+        outer = Pace(requests_per_s=10, breathe_ratio=2.0)
+        slower, quicker = (
+            Pace(requests_per_s=5, within=outer),
+            Pace(requests_per_s=99, within=outer),
+        )
+        for pace, takes_s in ((slower, 2.0), (quicker, 0.5)):
+            await asyncio.sleep(10.0)  # a second's worth has come together again
+            began_s = current().time()
+            for _ in range(15):
+                await pace.request()
+            assert abs(current().time() - began_s - takes_s) < 0.01
+        waited_s = outer.waited_s
+        assert abs(waited_s - 2.5) < 0.02, "all waiting is the crawler's"
+        await slower.breathe(1.0)
+        assert abs(outer.waited_s - waited_s - 2.0) < 0.001
+
+    run(main())

@@ -17,9 +17,11 @@ from crawler.rounds import Rounds
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
+from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE, Key
-from tandem.core.namespace import Namespace, encode_namespace
+from tandem.core.mode import ACTIVE, Mode, Stage
+from tandem.core.namespace import Namespace, Settings, encode_namespace
 from tandem.core.operations import CrawlReport as Told
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
@@ -64,6 +66,7 @@ class World:
     def __init__(self) -> None:
         self.pair = Pair(VirtualClock(current()))
         self.gateways = NearGateways()
+        self.written = 0
         self.book = Book(Path(":memory:"))
         self.board = Board(self.book, Numbers())
         self.rounds = self.rounds_for(self.gateways)
@@ -89,9 +92,12 @@ class World:
             await self.namespace(namespace)
         return self
 
-    async def namespace(self, namespace: str, *sides: Side) -> None:
-        value = encode_namespace(Namespace(namespace, f"title of {namespace[0]}", created_at_s=1))
-        await self.hold(_record_key(namespace), seal(Version.at(EPOCH_US), value), *sides)
+    async def namespace(self, namespace: str, *sides: Side, mode: Mode = ACTIVE) -> None:
+        title, settings = f"title of {namespace[0]}", Settings(mode=mode)
+        value = encode_namespace(Namespace(namespace, title, settings, created_at_s=1))
+        at = Version.at(EPOCH_US + self.written)
+        self.written += 1
+        await self.hold(_record_key(namespace), seal(at, value), *sides)
 
 
 class Circling(ScriptedHome):
@@ -322,6 +328,67 @@ async def test_it_rests_between_two_rounds(world: World) -> None:
     await asyncio.sleep(25.0)
     running.cancel()
     assert world.rounds.counters.rounds == 3
+
+
+@in_a_world
+async def test_what_is_asked_for_comes_between_two_crawls_of_a_round(world: World) -> None:
+    run_id = world.board.ask(RunRequest(B)).id
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B, A, B]
+    [ended] = world.board.runs
+    assert (ended.id, ended.ended, [one.namespace for one in ended.crawls]) == (run_id, True, [B])
+
+
+@in_a_world
+async def test_a_run_shows_the_crawls_that_have_ended_while_it_goes_on(world: World) -> None:
+    shown: list[list[str]] = []
+    tell = world.gateways.tell
+
+    async def telling(report: Told) -> None:
+        shown.append([one.namespace for run in world.board.runs for one in run.crawls])
+        await tell(report)
+
+    world.gateways.tell = telling  # type: ignore[method-assign]
+    world.board.ask(RunRequest())
+    running = asyncio.create_task(world.rounds.run())
+    await asyncio.sleep(5.0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [SYSTEM_NAMESPACE] in shown
+    assert [SYSTEM_NAMESPACE, A] in shown
+
+
+@in_a_world
+async def test_a_home_that_is_brought_in_is_filled_when_asked_for_and_then_kept_full(
+    world: World,
+) -> None:
+    await world.namespace(A, mode=Mode(Stage.SHADOW, Side.S3))
+    key, late = Key(A, "key"), Key(A, "late")
+    await world.hold(key, seal(Version.at(EPOCH_US), b"value"), Side.S3)
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+    world.board.ask(RunRequest(A, rebuild=Side.KVSP))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B, SYSTEM_NAMESPACE, A, A, B]
+    await world.hold(late, seal(Version.at(EPOCH_US), b"value"), Side.S3)
+    await world.rounds.round()
+    for reply in [*(await world.pair.held(key)).values(), *(await world.pair.held(late)).values()]:
+        assert isinstance(reply, Found)
+
+
+@in_a_world
+async def test_what_was_kept_in_one_home_meanwhile_is_filled_when_asked_for_again(
+    world: World,
+) -> None:
+    await world.rounds.round()
+    await world.namespace(A, mode=Mode(Stage.SHADOW, Side.S3))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B] * 2, "it is left: rounds go on"
+    await world.namespace(A, mode=Mode(Stage.SINGLE, Side.S3))
+    await world.rounds.round()
+    await world.namespace(A, mode=Mode(Stage.SHADOW, Side.S3))
+    await world.rounds.round()
+    assert world.gateways.equal()[6:] == [SYSTEM_NAMESPACE, B] * 2
 
 
 def _raise() -> Failed:

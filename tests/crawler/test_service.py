@@ -133,15 +133,19 @@ async def test_resume_with_accept_allows_each_breaker_what_it_named_and_no_more(
         assert set(stops) == {replace(STOP, accepted=5000), accepted}
 
 
+@pytest.mark.parametrize("rebuild", [None, *Side])
 async def test_a_run_is_handed_to_the_rounds_and_its_outcome_is_shown(
-    served: Served, crawler: CrawlerClient
+    served: Served, crawler: CrawlerClient, rebuild: Side | None
 ) -> None:
-    request = RunRequest(A, deep_parts=3, dry_run=True)
+    request = RunRequest(A, 3, True, rebuild, 250)
     run_id = await crawler.run(request)
     [waiting] = (await crawler.status()).runs
     assert (waiting.id, waiting.request, waiting.ended) == (run_id, request, False)
     run = await served.board.asked(10)
     assert run == waiting
+    served.board.progressed(run, (crawled(B),))
+    [under_way] = (await crawler.status()).runs
+    assert (under_way.ended, under_way.crawls) == (False, (crawled(B),))
     served.board.ended(run, "s3: timeout", (crawled(tally=drifted()),))
     [ended] = (await crawler.status()).runs
     assert (ended.id, ended.ended, ended.failure) == (run_id, True, "s3: timeout")

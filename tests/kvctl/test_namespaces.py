@@ -14,6 +14,7 @@ def test_a_namespace_lives_through_all_commands(gateway: Gateway) -> None:
         "id": made["id"], "title": "my drafts", "account": "default", "ack": "both",
         "read_mode": "s3", "epoch": 1, "created_at_s": 2, "title_conflict": False,
         "operations_per_s": 0, "bytes_per_s": 0, "large_bodies_max": 0, "key_write_interval": False,
+        "mode": {"stage": "active", "home": "kvsp", "percent": 100}, "mode_epoch": 0,
     }  # fmt: skip
     assert gateway.json("namespace", "get", "my drafts") == made
     changed = gateway.json("namespace", "configure", made["id"], "--ack", "first")

@@ -17,6 +17,7 @@ from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
@@ -42,6 +43,8 @@ class FaultyHome:
         self.scan_deadlines_s: list[float] = []
         self.held: asyncio.Event | None = None
         """While set and not signalled, scans hang."""
+        self.puts_held: asyncio.Event | None = None
+        """While set and not signalled, writes hang."""
 
     @property
     def side(self) -> Side:
@@ -65,7 +68,13 @@ class FaultyHome:
     ) -> Awaitable[WriteReply]:
         if self._fails():
             return _done(DOWN)
+        if self.puts_held is not None:
+            return asyncio.ensure_future(self._put_later(self.puts_held, key, record))
         return self.memory.put_if_newer(key, record, deadline_s, heal)
+
+    async def _put_later(self, when: asyncio.Event, key: Key, record: Record) -> WriteReply:
+        await when.wait()
+        return await self.memory.put_if_newer(key, record, 1.0)
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         one_by_one(self.put_if_newer, puts, deadline_s, replied)
@@ -127,6 +136,7 @@ class OneGateway:
         *,
         number: int = 1,
         policy_of: Callable[[str], AckPolicy] = lambda _: AckPolicy.FIRST_INTENT,
+        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         memory_bytes_max: int = 1 << 28,
     ) -> None:
         self.homes = homes
@@ -152,6 +162,7 @@ class OneGateway:
             time=self.time,
             trust=self.trust,
             mode_of=lambda _: ReadMode.RACE,
+            namespace_mode_of=mode_of,
             entropy=self.entropy,
         )
         self.writer = Writer(
@@ -161,6 +172,7 @@ class OneGateway:
             inbox=self.inbox,
             time=self.time,
             policy_of=policy_of,
+            mode_of=mode_of,
         )
 
 

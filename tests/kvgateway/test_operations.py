@@ -13,6 +13,9 @@ from kvgateway.state.switches import HomeSwitch, MemorySwitches, Switches
 from tandem.backends.opening import HomeLabel
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key, object_name
+from tandem.core.mode import Mode, Stage
+from tandem.core.mode_step import ModeReport
+from tandem.core.namespace import Namespace
 from tandem.core.operations import Compared, Copy, CrawlReport, Healed, QueuedRepair
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side
@@ -51,6 +54,23 @@ class Queue(MemoryQueue):
             raise OSError("the repair queue: disk I/O error")
 
 
+class Steps:
+    """Notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    async def report(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        self.asked.append((namespace_id, wanted))
+        return ModeReport(Namespace(namespace_id, "a"))
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        self.asked.append((namespace_id, wanted, mode_epoch, force))
+        return ModeReport(Namespace(namespace_id, "a"), stepped=True)
+
+
 class SwitchDisk(MemorySwitches):
     """A disk that may refuse a switch, or hold one that cannot be understood."""
 
@@ -79,7 +99,7 @@ class Operated:
         self.pair = Pair(self.clock)
         self.pair.admit()
         self.queue, self.trust, self.journal = Queue(), Trust(), Journal()
-        self.disk = SwitchDisk()
+        self.disk, self.steps = SwitchDisk(), Steps()
         self.switches = SwitchBoard(self.disk)
         self.namespaces_equal: bool | None = True
         repair = RepairWorker(
@@ -98,8 +118,10 @@ class Operated:
             repair=repair,
             switches=self.switches,
             apply_switches=self._applied,
+            mark_behind=self._marked,
             journal=self.journal,
             namespaces_equal=lambda: self.namespaces_equal,
+            steps=self.steps,
             gateway_id="67617465",
             workers=2,
             prefix=PREFIX,
@@ -108,6 +130,11 @@ class Operated:
     def _applied(self) -> None:
         for side, guard in self.pair.guards.items():
             guard.switch = self.switches.current.of(side)
+
+    async def _marked(self, side: Side) -> None:
+        if self.disk.failure is not None:
+            raise self.disk.failure
+        self.trust.missed(side, ALL, self.now_us())
 
     def now_us(self) -> int:
         return self.pair.time.now_us()
@@ -293,6 +320,17 @@ async def test_a_switch_that_the_disk_refuses_is_not_in_force_and_says_why(
     assert here.pair.guards[Side.S3].switch == HomeSwitch()
 
 
+async def test_a_home_is_behind_on_an_operators_word(here: Operated) -> None:
+    status = await here.operations.mark_behind(Side.S3)
+    assert [home.behind for home in status.homes] == [(), (ALL,)]
+
+
+async def test_a_mark_that_the_disk_refuses_says_why(here: Operated) -> None:
+    here.disk.failure = OSError("no space is left")
+    with pytest.raises(Unavailable, match="no space is left"):
+        await here.operations.mark_behind(Side.S3)
+
+
 async def test_the_queue_is_shown_in_the_order_in_which_it_is_due(here: Operated) -> None:
     await here.queued("late", 5_000_000)
     here.clock.advance(-1)
@@ -349,3 +387,10 @@ async def test_a_disk_that_refuses_is_told_to_the_operator(here: Operated) -> No
         await here.operations.queue(1)
     with pytest.raises(Unavailable, match="disk I/O error"):
         await here.operations.crawled(CrawlReport(NAMESPACE, here.now_us(), equal=True))
+
+
+async def test_steps_are_asked_for_and_taken(here: Operated) -> None:
+    shadow = Mode(Stage.SHADOW, Side.S3)
+    assert not (await here.operations.mode(NAMESPACE, shadow)).stepped
+    assert (await here.operations.step(NAMESPACE, shadow, 3, force=True)).stepped
+    assert here.steps.asked == [(NAMESPACE, shadow), (NAMESPACE, shadow, 3, True)]

@@ -18,6 +18,7 @@ from kvgateway.state.ports import RepairTask
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
@@ -139,7 +140,9 @@ class TimedGateway:
         writes: WriteBounds = WRITE_BOUNDS,
         reads: ReadBounds = READ_BOUNDS,
         mode: ReadMode = ReadMode.RACE,
+        namespace_mode: Mode = ACTIVE,
     ) -> None:
+        self.namespace_mode = namespace_mode
         self.loop = virtual.current()
         self.clock = VirtualClock(self.loop)
         self.kvsp = TimedHome(Side.KVSP, self.loop, self.clock)
@@ -157,11 +160,13 @@ class TimedGateway:
         self.inbox = RepairInbox(self.queue, self.time)
         self.writer = Writer(
             homes=self.homes, machine=self.machine, journal=self.journal, inbox=self.inbox,
-            time=self.time, policy_of=lambda _: policy, bounds=writes,
+            time=self.time, policy_of=lambda _: policy,
+            mode_of=lambda _: self.namespace_mode, bounds=writes,
         )  # fmt: skip
         self.reader = Reader(
             homes=self.homes, machine=self.machine, queue=self.queue, inbox=self.inbox,
             time=self.time, trust=self.trust, mode_of=lambda _: mode, entropy=self.draws,
+            namespace_mode_of=lambda _: self.namespace_mode,
             bounds=reads,
         )  # fmt: skip
         self._moving = self.loop.create_task(self.inbox.run())

@@ -25,6 +25,7 @@ from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.ports import Intent, Machine, RepairQueue
 from kvgateway.state.switches import HomeSwitch, Switches
 from tandem.backends.port import Backend
+from tandem.core.mode import Mode
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Reason, Side
@@ -66,6 +67,7 @@ class Ground:
     queue_s: float
     """The longest time that a change of a repair queue takes."""
     read_mode_of: Callable[[str], ReadMode]
+    mode_of: Callable[[str], Mode]
 
 
 class _Observer:
@@ -113,16 +115,17 @@ class Worker:
         self.inbox = RepairInbox(queue, self.time)
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=queue, inbox=self.inbox, time=self.time,
-            trust=self.trust, mode_of=ground.read_mode_of, entropy=entropy,
-            bounds=READ_BOUNDS,
+            trust=self.trust, mode_of=ground.read_mode_of, namespace_mode_of=ground.mode_of,
+            entropy=entropy, bounds=READ_BOUNDS,
         )  # fmt: skip
         self.writer = Writer(
             homes=self.guards, machine=machine, journal=journal, inbox=self.inbox,
-            time=self.time, policy_of=POLICIES.__getitem__, bounds=WriteBounds(pin_us=PIN_US),
+            time=self.time, policy_of=POLICIES.__getitem__, mode_of=ground.mode_of,
+            bounds=WriteBounds(pin_us=PIN_US),
         )  # fmt: skip
         self.lister = Lister(
             homes=self.guards, machine=machine, reader=self.reader, time=self.time,
-            trust=self.trust, mode_of=ground.read_mode_of,
+            trust=self.trust, mode_of=ground.read_mode_of, namespace_mode_of=ground.mode_of,
         )  # fmt: skip
         self.keeper = Keeper(
             store_id=STORE_ID, guards=self.guards, time=self.time,
@@ -132,7 +135,7 @@ class Worker:
         )  # fmt: skip
         self.repair = RepairWorker(
             homes=self.guards, queue=queue, machine=machine, time=self.time, entropy=entropy,
-            rule=REPAIR, monotonic_us=host.clock.monotonic_us,
+            rule=REPAIR, monotonic_us=host.clock.monotonic_us, mode_of=ground.mode_of,
         )  # fmt: skip
 
     def start(self) -> None:

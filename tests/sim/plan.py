@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
@@ -81,6 +82,8 @@ class Plan:
     """How long after its deadline a request may arrive."""
     read_modes: tuple[ReadMode, ...] = (ReadMode.RACE, ReadMode.RACE)
     """Of each namespace."""
+    modes: tuple[Mode, ...] = (ACTIVE, ACTIVE)
+    """Of each namespace; a home that answers alone is not the sick one."""
 
 
 class Sort(enum.Enum):
@@ -114,7 +117,17 @@ def draw(random: Random, sort: Sort | None = None) -> Plan:
             pass
     if random.random() < 0.5:
         return plan
-    return replace(plan, read_modes=tuple(random.choice(list(ReadMode)) for _ in range(2)))
+    well = plan.sick.other if plan.sick else random.choice(list(Side))
+    modes = [
+        ACTIVE,
+        Mode(Stage.SHADOW, well),
+        Mode(Stage.ACTIVE, well, 50),
+    ]
+    return replace(
+        plan,
+        read_modes=tuple(random.choice(list(ReadMode)) for _ in range(2)),
+        modes=tuple(random.choice(modes) for _ in range(2)),
+    )
 
 
 def _crowded(random: Random, plan: Plan) -> Plan:

@@ -13,6 +13,7 @@ from tandem.backends.port import Backend
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
+from tandem.core.mode import Mode
 from tandem.core.namespace import Namespace, encode_namespace
 from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
@@ -83,7 +84,7 @@ class Universe:
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
             self.loop, self.history, Random(self.random.getrandbits(64)), self.home_of,
-            self.link_of, self.plan.queue_s, self.read_mode_of,
+            self.link_of, self.plan.queue_s, self.read_mode_of, self.mode_of,
         )  # fmt: skip
         self.hosts = [
             Host(ground, f"m{n}", n + 1, self._clock(24 * 3600), self.plan.workers)
@@ -129,6 +130,10 @@ class Universe:
     def read_mode_of(self, namespace: str) -> ReadMode:
         """How a namespace is read in this universe."""
         return self.plan.read_modes[sorted(POLICIES).index(namespace)]
+
+    def mode_of(self, namespace: str) -> Mode:
+        """Which homes a namespace is written to and read from in this universe."""
+        return self.plan.modes[sorted(POLICIES).index(namespace)]
 
     def link_of(self, worker: str, machine: str, side: Side) -> Link:
         """A way from a worker to a home."""

@@ -22,45 +22,46 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from tandem.wire.v1 import ops_pb2 as tandem_dot_v1_dot_ops__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/crawler.proto\x12\ttandem.v1\"\x16\n\x14\x43rawlerStatusRequest\"\'\n\x13WatchCrawlerRequest\x12\x10\n\x08\x65very_ms\x18\x01 \x01(\r\"\x15\n\x13PauseCrawlerRequest\"&\n\x14ResumeCrawlerRequest\x12\x0e\n\x06\x61\x63\x63\x65pt\x18\x01 \x01(\x08\"I\n\x0fRunCrawlRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\ndeep_parts\x18\x02 \x01(\r\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"\x1f\n\rRunCrawlReply\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"W\n\x12\x44riftReportRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08since_us\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\"G\n\x10\x44riftReportReply\x12%\n\x06\x63rawls\x18\x01 \x03(\x0b\x32\x15.tandem.v1.EndedCrawl\x12\x0c\n\x04next\x18\x02 \x01(\t\"\xa2\x02\n\x12\x43rawlerStatusReply\x12\x12\n\ncrawler_id\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\x12\r\n\x05\x64oing\x18\x03 \x01(\t\x12\x0e\n\x06rounds\x18\x04 \x01(\x04\x12\x0e\n\x06\x63rawls\x18\x05 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x06 \x01(\x04\x12\x10\n\x08waited_s\x18\x07 \x01(\x01\x12(\n\x06ranges\x18\x08 \x03(\x0b\x32\x18.tandem.v1.RangeProgress\x12#\n\x05stops\x18\t \x03(\x0b\x32\x14.tandem.v1.CrawlStop\x12%\n\x06latest\x18\n \x03(\x0b\x32\x15.tandem.v1.EndedCrawl\x12!\n\x04runs\x18\x0b \x03(\x0b\x32\x13.tandem.v1.CrawlRun\"w\n\rRangeProgress\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x0e\n\x06ranges\x18\x03 \x01(\r\x12\x10\n\x08position\x18\x04 \x01(\x0c\x12\x10\n\x08\x63ompared\x18\x05 \x01(\x04\x12\x0f\n\x07\x64rifted\x18\x06 \x01(\x04\"]\n\tCrawlStop\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\x12\x0f\n\x07\x63hanges\x18\x03 \x01(\x04\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x04\"\x8a\x01\n\x08\x43rawlRun\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.tandem.v1.RunCrawlRequest\x12\r\n\x05\x65nded\x18\x03 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12%\n\x06\x63rawls\x18\x05 \x03(\x0b\x32\x15.tandem.v1.EndedCrawl\"\xf0\x01\n\nEndedCrawl\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12\x10\n\x08\x62\x65gan_us\x18\x04 \x01(\x03\x12\x10\n\x08\x65nded_us\x18\x05 \x01(\x03\x12\x12\n\ndeep_parts\x18\x06 \x01(\r\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\x12\x0e\n\x06ranges\x18\x08 \x01(\r\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\x12\x0f\n\x07stopped\x18\n \x01(\t\x12\x10\n\x08withheld\x18\x0c \x01(\t\x12$\n\x05tally\x18\x0b \x01(\x0b\x32\x15.tandem.v1.DriftTally\"\x86\x03\n\nDriftTally\x12\r\n\x05\x65qual\x18\x01 \x01(\x04\x12\x12\n\ntombstones\x18\x02 \x01(\x04\x12\x1b\n\x13oldest_tombstone_us\x18\x03 \x01(\x03\x12\x0c\n\x04\x64\x65\x65p\x18\x04 \x01(\x04\x12$\n\x05\x64rift\x18\x05 \x03(\x0b\x32\x15.tandem.v1.DriftCount\x12\x16\n\x0e\x63opied_to_kvsp\x18\x06 \x01(\x04\x12\x14\n\x0c\x63opied_to_s3\x18\x07 \x01(\x04\x12\x10\n\x08repaired\x18\x08 \x01(\x04\x12\x15\n\rrepair_sum_us\x18\t \x01(\x03\x12\x15\n\rrepair_max_us\x18\n \x01(\x03\x12\x15\n\runhealed_keys\x18\x0b \x01(\x04\x12\x10\n\x08unhealed\x18\x0c \x03(\t\x12\x15\n\rkvsp_requests\x18\r \x01(\x04\x12\x13\n\x0bs3_requests\x18\x0e \x01(\x04\x12\x12\n\nbytes_read\x18\x0f \x01(\x04\x12\x14\n\x0crows_removed\x18\x10 \x01(\x04\x12\x17\n\x0fobjects_removed\x18\x11 \x01(\x04\"K\n\nDriftCount\x12\r\n\x05\x64rift\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x11\n\toldest_us\x18\x04 \x01(\x03\x32\xd8\x03\n\x07\x43rawler\x12O\n\rCrawlerStatus\x12\x1f.tandem.v1.CrawlerStatusRequest\x1a\x1d.tandem.v1.CrawlerStatusReply\x12O\n\x0cWatchCrawler\x12\x1e.tandem.v1.WatchCrawlerRequest\x1a\x1d.tandem.v1.CrawlerStatusReply0\x01\x12M\n\x0cPauseCrawler\x12\x1e.tandem.v1.PauseCrawlerRequest\x1a\x1d.tandem.v1.CrawlerStatusReply\x12O\n\rResumeCrawler\x12\x1f.tandem.v1.ResumeCrawlerRequest\x1a\x1d.tandem.v1.CrawlerStatusReply\x12@\n\x08RunCrawl\x12\x1a.tandem.v1.RunCrawlRequest\x1a\x18.tandem.v1.RunCrawlReply\x12I\n\x0b\x44riftReport\x12\x1d.tandem.v1.DriftReportRequest\x1a\x1b.tandem.v1.DriftReportReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/crawler.proto\x12\ttandem.v1\x1a\x13tandem/v1/ops.proto\"\x16\n\x14\x43rawlerStatusRequest\"\'\n\x13WatchCrawlerRequest\x12\x10\n\x08\x65very_ms\x18\x01 \x01(\r\"\x15\n\x13PauseCrawlerRequest\"&\n\x14ResumeCrawlerRequest\x12\x0e\n\x06\x61\x63\x63\x65pt\x18\x01 \x01(\x08\"\x83\x01\n\x0fRunCrawlRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x12\n\ndeep_parts\x18\x02 \x01(\r\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12 \n\x07rebuild\x18\x04 \x01(\x0e\x32\x0f.tandem.v1.Home\x12\x16\n\x0erequests_per_s\x18\x05 \x01(\r\"\x1f\n\rRunCrawlReply\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"W\n\x12\x44riftReportRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x10\n\x08since_us\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\"G\n\x10\x44riftReportReply\x12%\n\x06\x63rawls\x18\x01 \x03(\x0b\x32\x15.tandem.v1.EndedCrawl\x12\x0c\n\x04next\x18\x02 \x01(\t\"\xa2\x02\n\x12\x43rawlerStatusReply\x12\x12\n\ncrawler_id\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\x12\r\n\x05\x64oing\x18\x03 \x01(\t\x12\x0e\n\x06rounds\x18\x04 \x01(\x04\x12\x0e\n\x06\x63rawls\x18\x05 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x06 \x01(\x04\x12\x10\n\x08waited_s\x18\x07 \x01(\x01\x12(\n\x06ranges\x18\x08 \x03(\x0b\x32\x18.tandem.v1.RangeProgress\x12#\n\x05stops\x18\t \x03(\x0b\x32\x14.tandem.v1.CrawlStop\x12%\n\x06latest\x18\n \x03(\x0b\x32\x15.tandem.v1.EndedCrawl\x12!\n\x04runs\x18\x0b \x03(\x0b\x32\x13.tandem.v1.CrawlRun\"w\n\rRangeProgress\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x0e\n\x06ranges\x18\x03 \x01(\r\x12\x10\n\x08position\x18\x04 \x01(\x0c\x12\x10\n\x08\x63ompared\x18\x05 \x01(\x04\x12\x0f\n\x07\x64rifted\x18\x06 \x01(\x04\"]\n\tCrawlStop\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\x12\x0f\n\x07\x63hanges\x18\x03 \x01(\x04\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x04\"\x8a\x01\n\x08\x43rawlRun\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.tandem.v1.RunCrawlRequest\x12\r\n\x05\x65nded\x18\x03 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12%\n\x06\x63rawls\x18\x05 \x03(\x0b\x32\x15.tandem.v1.EndedCrawl\"\xf0\x01\n\nEndedCrawl\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12\x10\n\x08\x62\x65gan_us\x18\x04 \x01(\x03\x12\x10\n\x08\x65nded_us\x18\x05 \x01(\x03\x12\x12\n\ndeep_parts\x18\x06 \x01(\r\x12\x0f\n\x07\x64ry_run\x18\x07 \x01(\x08\x12\x0e\n\x06ranges\x18\x08 \x01(\r\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\x12\x0f\n\x07stopped\x18\n \x01(\t\x12\x10\n\x08withheld\x18\x0c \x01(\t\x12$\n\x05tally\x18\x0b \x01(\x0b\x32\x15.tandem.v1.DriftTally\"\x86\x03\n\nDriftTally\x12\r\n\x05\x65qual\x18\x01 \x01(\x04\x12\x12\n\ntombstones\x18\x02 \x01(\x04\x12\x1b\n\x13oldest_tombstone_us\x18\x03 \x01(\x03\x12\x0c\n\x04\x64\x65\x65p\x18\x04 \x01(\x04\x12$\n\x05\x64rift\x18\x05 \x03(\x0b\x32\x15.tandem.v1.DriftCount\x12\x16\n\x0e\x63opied_to_kvsp\x18\x06 \x01(\x04\x12\x14\n\x0c\x63opied_to_s3\x18\x07 \x01(\x04\x12\x10\n\x08repaired\x18\x08 \x01(\x04\x12\x15\n\rrepair_sum_us\x18\t \x01(\x03\x12\x15\n\rrepair_max_us\x18\n \x01(\x03\x12\x15\n\runhealed_keys\x18\x0b \x01(\x04\x12\x10\n\x08unhealed\x18\x0c \x03(\t\x12\x15\n\rkvsp_requests\x18\r \x01(\x04\x12\x13\n\x0bs3_requests\x18\x0e \x01(\x04\x12\x12\n\nbytes_read\x18\x0f \x01(\x04\x12\x14\n\x0crows_removed\x18\x10 \x01(\x04\x12\x17\n\x0fobjects_removed\x18\x11 \x01(\x04\"K\n\nDriftCount\x12\r\n\x05\x64rift\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x12\x11\n\toldest_us\x18\x04 \x01(\x03\x32\xd8\x03\n\x07\x43rawler\x12O\n\rCrawlerStatus\x12\x1f.tandem.v1.CrawlerStatusRequest\x1a\x1d.tandem.v1.CrawlerStatusReply\x12O\n\x0cWatchCrawler\x12\x1e.tandem.v1.WatchCrawlerRequest\x1a\x1d.tandem.v1.CrawlerStatusReply0\x01\x12M\n\x0cPauseCrawler\x12\x1e.tandem.v1.PauseCrawlerRequest\x1a\x1d.tandem.v1.CrawlerStatusReply\x12O\n\rResumeCrawler\x12\x1f.tandem.v1.ResumeCrawlerRequest\x1a\x1d.tandem.v1.CrawlerStatusReply\x12@\n\x08RunCrawl\x12\x1a.tandem.v1.RunCrawlRequest\x1a\x18.tandem.v1.RunCrawlReply\x12I\n\x0b\x44riftReport\x12\x1d.tandem.v1.DriftReportRequest\x1a\x1b.tandem.v1.DriftReportReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.crawler_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CRAWLERSTATUSREQUEST']._serialized_start=38
-  _globals['_CRAWLERSTATUSREQUEST']._serialized_end=60
-  _globals['_WATCHCRAWLERREQUEST']._serialized_start=62
-  _globals['_WATCHCRAWLERREQUEST']._serialized_end=101
-  _globals['_PAUSECRAWLERREQUEST']._serialized_start=103
-  _globals['_PAUSECRAWLERREQUEST']._serialized_end=124
-  _globals['_RESUMECRAWLERREQUEST']._serialized_start=126
-  _globals['_RESUMECRAWLERREQUEST']._serialized_end=164
-  _globals['_RUNCRAWLREQUEST']._serialized_start=166
-  _globals['_RUNCRAWLREQUEST']._serialized_end=239
-  _globals['_RUNCRAWLREPLY']._serialized_start=241
-  _globals['_RUNCRAWLREPLY']._serialized_end=272
-  _globals['_DRIFTREPORTREQUEST']._serialized_start=274
-  _globals['_DRIFTREPORTREQUEST']._serialized_end=361
-  _globals['_DRIFTREPORTREPLY']._serialized_start=363
-  _globals['_DRIFTREPORTREPLY']._serialized_end=434
-  _globals['_CRAWLERSTATUSREPLY']._serialized_start=437
-  _globals['_CRAWLERSTATUSREPLY']._serialized_end=727
-  _globals['_RANGEPROGRESS']._serialized_start=729
-  _globals['_RANGEPROGRESS']._serialized_end=848
-  _globals['_CRAWLSTOP']._serialized_start=850
-  _globals['_CRAWLSTOP']._serialized_end=943
-  _globals['_CRAWLRUN']._serialized_start=946
-  _globals['_CRAWLRUN']._serialized_end=1084
-  _globals['_ENDEDCRAWL']._serialized_start=1087
-  _globals['_ENDEDCRAWL']._serialized_end=1327
-  _globals['_DRIFTTALLY']._serialized_start=1330
-  _globals['_DRIFTTALLY']._serialized_end=1720
-  _globals['_DRIFTCOUNT']._serialized_start=1722
-  _globals['_DRIFTCOUNT']._serialized_end=1797
-  _globals['_CRAWLER']._serialized_start=1800
-  _globals['_CRAWLER']._serialized_end=2272
+  _globals['_CRAWLERSTATUSREQUEST']._serialized_start=59
+  _globals['_CRAWLERSTATUSREQUEST']._serialized_end=81
+  _globals['_WATCHCRAWLERREQUEST']._serialized_start=83
+  _globals['_WATCHCRAWLERREQUEST']._serialized_end=122
+  _globals['_PAUSECRAWLERREQUEST']._serialized_start=124
+  _globals['_PAUSECRAWLERREQUEST']._serialized_end=145
+  _globals['_RESUMECRAWLERREQUEST']._serialized_start=147
+  _globals['_RESUMECRAWLERREQUEST']._serialized_end=185
+  _globals['_RUNCRAWLREQUEST']._serialized_start=188
+  _globals['_RUNCRAWLREQUEST']._serialized_end=319
+  _globals['_RUNCRAWLREPLY']._serialized_start=321
+  _globals['_RUNCRAWLREPLY']._serialized_end=352
+  _globals['_DRIFTREPORTREQUEST']._serialized_start=354
+  _globals['_DRIFTREPORTREQUEST']._serialized_end=441
+  _globals['_DRIFTREPORTREPLY']._serialized_start=443
+  _globals['_DRIFTREPORTREPLY']._serialized_end=514
+  _globals['_CRAWLERSTATUSREPLY']._serialized_start=517
+  _globals['_CRAWLERSTATUSREPLY']._serialized_end=807
+  _globals['_RANGEPROGRESS']._serialized_start=809
+  _globals['_RANGEPROGRESS']._serialized_end=928
+  _globals['_CRAWLSTOP']._serialized_start=930
+  _globals['_CRAWLSTOP']._serialized_end=1023
+  _globals['_CRAWLRUN']._serialized_start=1026
+  _globals['_CRAWLRUN']._serialized_end=1164
+  _globals['_ENDEDCRAWL']._serialized_start=1167
+  _globals['_ENDEDCRAWL']._serialized_end=1407
+  _globals['_DRIFTTALLY']._serialized_start=1410
+  _globals['_DRIFTTALLY']._serialized_end=1800
+  _globals['_DRIFTCOUNT']._serialized_start=1802
+  _globals['_DRIFTCOUNT']._serialized_end=1877
+  _globals['_CRAWLER']._serialized_start=1880
+  _globals['_CRAWLER']._serialized_end=2352
 # @@protoc_insertion_point(module_scope)

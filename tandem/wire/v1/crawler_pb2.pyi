@@ -1,3 +1,4 @@
+from tandem.wire.v1 import ops_pb2 as _ops_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -27,14 +28,18 @@ class ResumeCrawlerRequest(_message.Message):
     def __init__(self, accept: _Optional[bool] = ...) -> None: ...
 
 class RunCrawlRequest(_message.Message):
-    __slots__ = ("namespace", "deep_parts", "dry_run")
+    __slots__ = ("namespace", "deep_parts", "dry_run", "rebuild", "requests_per_s")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     DEEP_PARTS_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    REBUILD_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_S_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     deep_parts: int
     dry_run: bool
-    def __init__(self, namespace: _Optional[str] = ..., deep_parts: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    rebuild: _ops_pb2.Home
+    requests_per_s: int
+    def __init__(self, namespace: _Optional[str] = ..., deep_parts: _Optional[int] = ..., dry_run: _Optional[bool] = ..., rebuild: _Optional[_Union[_ops_pb2.Home, str]] = ..., requests_per_s: _Optional[int] = ...) -> None: ...
 
 class RunCrawlReply(_message.Message):
     __slots__ = ("run_id",)

@@ -22,39 +22,54 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from tandem.wire.v1 import ops_pb2 as tandem_dot_v1_dot_ops__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atandem/v1/namespaces.proto\x12\ttandem.v1\"\x95\x01\n\tNamespace\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\x08settings\x18\x03 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\x12\x14\n\x0c\x63reated_at_s\x18\x04 \x01(\x04\x12\x16\n\x0etitle_conflict\x18\x05 \x01(\x08\x12\x0f\n\x07\x61\x63\x63ount\x18\x06 \x01(\t\"\xbe\x02\n\x11NamespaceSettings\x12(\n\nack_policy\x18\x01 \x01(\x0e\x32\x14.tandem.v1.AckPolicy\x12&\n\tread_mode\x18\x02 \x01(\x0e\x32\x13.tandem.v1.ReadMode\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x1d\n\x10operations_per_s\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0b\x62ytes_per_s\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x1d\n\x10large_bodies_max\x18\x06 \x01(\x04H\x02\x88\x01\x01\x12\x1f\n\x12key_write_interval\x18\x07 \x01(\x08H\x03\x88\x01\x01\x42\x13\n\x11_operations_per_sB\x0e\n\x0c_bytes_per_sB\x13\n\x11_large_bodies_maxB\x15\n\x13_key_write_interval\"h\n\x16\x43reateNamespaceRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12.\n\x08settings\x18\x02 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\">\n\x15ListNamespacesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x14\n\x0c\x61ll_accounts\x18\x02 \x01(\x08\"?\n\x13ListNamespacesReply\x12(\n\nnamespaces\x18\x01 \x03(\x0b\x32\x14.tandem.v1.Namespace\"A\n\x13GetNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\"3\n\x16RenameNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"W\n\x19\x43onfigureNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x08settings\x18\x02 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\"$\n\x16\x44\x65leteNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteNamespaceReply*o\n\tAckPolicy\x12\x1a\n\x16\x41\x43K_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x43K_POLICY_FIRST\x10\x01\x12\x1b\n\x17\x41\x43K_POLICY_FIRST_INTENT\x10\x02\x12\x13\n\x0f\x41\x43K_POLICY_BOTH\x10\x03*u\n\x08ReadMode\x12\x19\n\x15READ_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eREAD_MODE_RACE\x10\x01\x12\x12\n\x0eREAD_MODE_KVSP\x10\x02\x12\x10\n\x0cREAD_MODE_S3\x10\x03\x12\x14\n\x10READ_MODE_HEDGED\x10\x04\x32\xe7\x03\n\nNamespaces\x12J\n\x0f\x43reateNamespace\x12!.tandem.v1.CreateNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12R\n\x0eListNamespaces\x12 .tandem.v1.ListNamespacesRequest\x1a\x1e.tandem.v1.ListNamespacesReply\x12\x44\n\x0cGetNamespace\x12\x1e.tandem.v1.GetNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12J\n\x0fRenameNamespace\x12!.tandem.v1.RenameNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12P\n\x12\x43onfigureNamespace\x12$.tandem.v1.ConfigureNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12U\n\x0f\x44\x65leteNamespace\x12!.tandem.v1.DeleteNamespaceRequest\x1a\x1f.tandem.v1.DeleteNamespaceReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atandem/v1/namespaces.proto\x12\ttandem.v1\x1a\x13tandem/v1/ops.proto\"\x95\x01\n\tNamespace\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\x08settings\x18\x03 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\x12\x14\n\x0c\x63reated_at_s\x18\x04 \x01(\x04\x12\x16\n\x0etitle_conflict\x18\x05 \x01(\x08\x12\x0f\n\x07\x61\x63\x63ount\x18\x06 \x01(\t\"`\n\rNamespaceMode\x12\x1f\n\x05stage\x18\x01 \x01(\x0e\x32\x10.tandem.v1.Stage\x12\x1d\n\x04home\x18\x02 \x01(\x0e\x32\x0f.tandem.v1.Home\x12\x0f\n\x07percent\x18\x03 \x01(\r\"\x90\x03\n\x11NamespaceSettings\x12(\n\nack_policy\x18\x01 \x01(\x0e\x32\x14.tandem.v1.AckPolicy\x12&\n\tread_mode\x18\x02 \x01(\x0e\x32\x13.tandem.v1.ReadMode\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x1d\n\x10operations_per_s\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x18\n\x0b\x62ytes_per_s\x18\x05 \x01(\x04H\x01\x88\x01\x01\x12\x1d\n\x10large_bodies_max\x18\x06 \x01(\x04H\x02\x88\x01\x01\x12\x1f\n\x12key_write_interval\x18\x07 \x01(\x08H\x03\x88\x01\x01\x12&\n\x04mode\x18\x08 \x01(\x0b\x32\x18.tandem.v1.NamespaceMode\x12\x12\n\nmode_epoch\x18\t \x01(\x04\x12\x14\n\x0cstepped_at_s\x18\n \x01(\x04\x42\x13\n\x11_operations_per_sB\x0e\n\x0c_bytes_per_sB\x13\n\x11_large_bodies_maxB\x15\n\x13_key_write_interval\"h\n\x16\x43reateNamespaceRequest\x12\r\n\x05title\x18\x01 \x01(\t\x12.\n\x08settings\x18\x02 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\">\n\x15ListNamespacesRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x14\n\x0c\x61ll_accounts\x18\x02 \x01(\x08\"?\n\x13ListNamespacesReply\x12(\n\nnamespaces\x18\x01 \x03(\x0b\x32\x14.tandem.v1.Namespace\"A\n\x13GetNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\"3\n\x16RenameNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"W\n\x19\x43onfigureNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x08settings\x18\x02 \x01(\x0b\x32\x1c.tandem.v1.NamespaceSettings\"$\n\x16\x44\x65leteNamespaceRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteNamespaceReply\"O\n\x17GetNamespaceModeRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x06wanted\x18\x02 \x01(\x0b\x32\x18.tandem.v1.NamespaceMode\"s\n\x18StepNamespaceModeRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x06wanted\x18\x02 \x01(\x0b\x32\x18.tandem.v1.NamespaceMode\x12\x12\n\nmode_epoch\x18\x03 \x01(\x04\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"\xf0\x01\n\x12NamespaceModeReply\x12\'\n\tnamespace\x18\x01 \x01(\x0b\x32\x14.tandem.v1.Namespace\x12&\n\x04next\x18\x02 \x03(\x0b\x32\x18.tandem.v1.NamespaceMode\x12&\n\x07workers\x18\x03 \x03(\x0b\x32\x15.tandem.v1.WorkerView\x12\x15\n\rcrawled_at_us\x18\x04 \x01(\x03\x12\x0f\n\x07\x65\x66\x66\x65\x63ts\x18\x05 \x03(\t\x12(\n\nobjections\x18\x06 \x03(\x0b\x32\x14.tandem.v1.Objection\x12\x0f\n\x07stepped\x18\x07 \x01(\x08\"\xbc\x01\n\nWorkerView\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0clooked_at_us\x18\x02 \x01(\x03\x12\x12\n\nmode_epoch\x18\x03 \x01(\x04\x12\x10\n\x08since_us\x18\x04 \x01(\x03\x12\x1f\n\x06\x62\x65hind\x18\x05 \x03(\x0e\x32\x0f.tandem.v1.Home\x12 \n\x07waiting\x18\x06 \x03(\x0e\x32\x0f.tandem.v1.Home\x12\x10\n\x08\x63ompared\x18\x07 \x01(\x04\x12\x11\n\tdifferent\x18\x08 \x01(\x04\":\n\tObjection\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06passes\x18\x02 \x01(\x08\x12\x0f\n\x07lasting\x18\x03 \x01(\x08*o\n\tAckPolicy\x12\x1a\n\x16\x41\x43K_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x43K_POLICY_FIRST\x10\x01\x12\x1b\n\x17\x41\x43K_POLICY_FIRST_INTENT\x10\x02\x12\x13\n\x0f\x41\x43K_POLICY_BOTH\x10\x03*u\n\x08ReadMode\x12\x19\n\x15READ_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eREAD_MODE_RACE\x10\x01\x12\x12\n\x0eREAD_MODE_KVSP\x10\x02\x12\x10\n\x0cREAD_MODE_S3\x10\x03\x12\x14\n\x10READ_MODE_HEDGED\x10\x04*T\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTAGE_SINGLE\x10\x01\x12\x10\n\x0cSTAGE_SHADOW\x10\x02\x12\x10\n\x0cSTAGE_ACTIVE\x10\x03\x32\x97\x05\n\nNamespaces\x12J\n\x0f\x43reateNamespace\x12!.tandem.v1.CreateNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12R\n\x0eListNamespaces\x12 .tandem.v1.ListNamespacesRequest\x1a\x1e.tandem.v1.ListNamespacesReply\x12\x44\n\x0cGetNamespace\x12\x1e.tandem.v1.GetNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12J\n\x0fRenameNamespace\x12!.tandem.v1.RenameNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12P\n\x12\x43onfigureNamespace\x12$.tandem.v1.ConfigureNamespaceRequest\x1a\x14.tandem.v1.Namespace\x12U\n\x0f\x44\x65leteNamespace\x12!.tandem.v1.DeleteNamespaceRequest\x1a\x1f.tandem.v1.DeleteNamespaceReply\x12U\n\x10GetNamespaceMode\x12\".tandem.v1.GetNamespaceModeRequest\x1a\x1d.tandem.v1.NamespaceModeReply\x12W\n\x11StepNamespaceMode\x12#.tandem.v1.StepNamespaceModeRequest\x1a\x1d.tandem.v1.NamespaceModeReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.namespaces_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACKPOLICY']._serialized_start=1020
-  _globals['_ACKPOLICY']._serialized_end=1131
-  _globals['_READMODE']._serialized_start=1133
-  _globals['_READMODE']._serialized_end=1250
-  _globals['_NAMESPACE']._serialized_start=42
-  _globals['_NAMESPACE']._serialized_end=191
-  _globals['_NAMESPACESETTINGS']._serialized_start=194
-  _globals['_NAMESPACESETTINGS']._serialized_end=512
-  _globals['_CREATENAMESPACEREQUEST']._serialized_start=514
-  _globals['_CREATENAMESPACEREQUEST']._serialized_end=618
-  _globals['_LISTNAMESPACESREQUEST']._serialized_start=620
-  _globals['_LISTNAMESPACESREQUEST']._serialized_end=682
-  _globals['_LISTNAMESPACESREPLY']._serialized_start=684
-  _globals['_LISTNAMESPACESREPLY']._serialized_end=747
-  _globals['_GETNAMESPACEREQUEST']._serialized_start=749
-  _globals['_GETNAMESPACEREQUEST']._serialized_end=814
-  _globals['_RENAMENAMESPACEREQUEST']._serialized_start=816
-  _globals['_RENAMENAMESPACEREQUEST']._serialized_end=867
-  _globals['_CONFIGURENAMESPACEREQUEST']._serialized_start=869
-  _globals['_CONFIGURENAMESPACEREQUEST']._serialized_end=956
-  _globals['_DELETENAMESPACEREQUEST']._serialized_start=958
-  _globals['_DELETENAMESPACEREQUEST']._serialized_end=994
-  _globals['_DELETENAMESPACEREPLY']._serialized_start=996
-  _globals['_DELETENAMESPACEREPLY']._serialized_end=1018
-  _globals['_NAMESPACES']._serialized_start=1253
-  _globals['_NAMESPACES']._serialized_end=1740
+  _globals['_ACKPOLICY']._serialized_start=1913
+  _globals['_ACKPOLICY']._serialized_end=2024
+  _globals['_READMODE']._serialized_start=2026
+  _globals['_READMODE']._serialized_end=2143
+  _globals['_STAGE']._serialized_start=2145
+  _globals['_STAGE']._serialized_end=2229
+  _globals['_NAMESPACE']._serialized_start=63
+  _globals['_NAMESPACE']._serialized_end=212
+  _globals['_NAMESPACEMODE']._serialized_start=214
+  _globals['_NAMESPACEMODE']._serialized_end=310
+  _globals['_NAMESPACESETTINGS']._serialized_start=313
+  _globals['_NAMESPACESETTINGS']._serialized_end=713
+  _globals['_CREATENAMESPACEREQUEST']._serialized_start=715
+  _globals['_CREATENAMESPACEREQUEST']._serialized_end=819
+  _globals['_LISTNAMESPACESREQUEST']._serialized_start=821
+  _globals['_LISTNAMESPACESREQUEST']._serialized_end=883
+  _globals['_LISTNAMESPACESREPLY']._serialized_start=885
+  _globals['_LISTNAMESPACESREPLY']._serialized_end=948
+  _globals['_GETNAMESPACEREQUEST']._serialized_start=950
+  _globals['_GETNAMESPACEREQUEST']._serialized_end=1015
+  _globals['_RENAMENAMESPACEREQUEST']._serialized_start=1017
+  _globals['_RENAMENAMESPACEREQUEST']._serialized_end=1068
+  _globals['_CONFIGURENAMESPACEREQUEST']._serialized_start=1070
+  _globals['_CONFIGURENAMESPACEREQUEST']._serialized_end=1157
+  _globals['_DELETENAMESPACEREQUEST']._serialized_start=1159
+  _globals['_DELETENAMESPACEREQUEST']._serialized_end=1195
+  _globals['_DELETENAMESPACEREPLY']._serialized_start=1197
+  _globals['_DELETENAMESPACEREPLY']._serialized_end=1219
+  _globals['_GETNAMESPACEMODEREQUEST']._serialized_start=1221
+  _globals['_GETNAMESPACEMODEREQUEST']._serialized_end=1300
+  _globals['_STEPNAMESPACEMODEREQUEST']._serialized_start=1302
+  _globals['_STEPNAMESPACEMODEREQUEST']._serialized_end=1417
+  _globals['_NAMESPACEMODEREPLY']._serialized_start=1420
+  _globals['_NAMESPACEMODEREPLY']._serialized_end=1660
+  _globals['_WORKERVIEW']._serialized_start=1663
+  _globals['_WORKERVIEW']._serialized_end=1851
+  _globals['_OBJECTION']._serialized_start=1853
+  _globals['_OBJECTION']._serialized_end=1911
+  _globals['_NAMESPACES']._serialized_start=2232
+  _globals['_NAMESPACES']._serialized_end=2895
 # @@protoc_insertion_point(module_scope)

@@ -64,6 +64,16 @@ class NamespacesStub:
                 request_serializer=tandem_dot_v1_dot_namespaces__pb2.DeleteNamespaceRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_namespaces__pb2.DeleteNamespaceReply.FromString,
                 _registered_method=True)
+        self.GetNamespaceMode = channel.unary_unary(
+                '/tandem.v1.Namespaces/GetNamespaceMode',
+                request_serializer=tandem_dot_v1_dot_namespaces__pb2.GetNamespaceModeRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_namespaces__pb2.NamespaceModeReply.FromString,
+                _registered_method=True)
+        self.StepNamespaceMode = channel.unary_unary(
+                '/tandem.v1.Namespaces/StepNamespaceMode',
+                request_serializer=tandem_dot_v1_dot_namespaces__pb2.StepNamespaceModeRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_namespaces__pb2.NamespaceModeReply.FromString,
+                _registered_method=True)
 
 
 class NamespacesServicer:
@@ -106,6 +116,21 @@ class NamespacesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetNamespaceMode(self, request, context):
+        """Where a namespace is between one home and both, what each gateway says of it, and what stands
+        in the way of a step. Needs a token that may read all accounts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StepNamespaceMode(self, request, context):
+        """Takes one step, if nothing stands in its way. Needs a token that may administer all accounts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NamespacesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -138,6 +163,16 @@ def add_NamespacesServicer_to_server(servicer, server):
                     servicer.DeleteNamespace,
                     request_deserializer=tandem_dot_v1_dot_namespaces__pb2.DeleteNamespaceRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_namespaces__pb2.DeleteNamespaceReply.SerializeToString,
+            ),
+            'GetNamespaceMode': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNamespaceMode,
+                    request_deserializer=tandem_dot_v1_dot_namespaces__pb2.GetNamespaceModeRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_namespaces__pb2.NamespaceModeReply.SerializeToString,
+            ),
+            'StepNamespaceMode': grpc.unary_unary_rpc_method_handler(
+                    servicer.StepNamespaceMode,
+                    request_deserializer=tandem_dot_v1_dot_namespaces__pb2.StepNamespaceModeRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_namespaces__pb2.NamespaceModeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -302,6 +337,60 @@ class Namespaces:
             '/tandem.v1.Namespaces/DeleteNamespace',
             tandem_dot_v1_dot_namespaces__pb2.DeleteNamespaceRequest.SerializeToString,
             tandem_dot_v1_dot_namespaces__pb2.DeleteNamespaceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNamespaceMode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Namespaces/GetNamespaceMode',
+            tandem_dot_v1_dot_namespaces__pb2.GetNamespaceModeRequest.SerializeToString,
+            tandem_dot_v1_dot_namespaces__pb2.NamespaceModeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StepNamespaceMode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Namespaces/StepNamespaceMode',
+            tandem_dot_v1_dot_namespaces__pb2.StepNamespaceModeRequest.SerializeToString,
+            tandem_dot_v1_dot_namespaces__pb2.NamespaceModeReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -174,6 +174,12 @@ class SetSwitchRequest(_message.Message):
     writes_enabled: bool
     def __init__(self, home: _Optional[_Union[Home, str]] = ..., reads_enabled: _Optional[bool] = ..., writes_enabled: _Optional[bool] = ...) -> None: ...
 
+class MarkBehindRequest(_message.Message):
+    __slots__ = ("home",)
+    HOME_FIELD_NUMBER: _ClassVar[int]
+    home: Home
+    def __init__(self, home: _Optional[_Union[Home, str]] = ...) -> None: ...
+
 class ListQueueRequest(_message.Message):
     __slots__ = ("limit",)
     LIMIT_FIELD_NUMBER: _ClassVar[int]

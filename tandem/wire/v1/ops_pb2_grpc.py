@@ -59,6 +59,11 @@ class OpsStub:
                 request_serializer=tandem_dot_v1_dot_ops__pb2.SetSwitchRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_ops__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.MarkBehind = channel.unary_unary(
+                '/tandem.v1.Ops/MarkBehind',
+                request_serializer=tandem_dot_v1_dot_ops__pb2.MarkBehindRequest.SerializeToString,
+                response_deserializer=tandem_dot_v1_dot_ops__pb2.StatusReply.FromString,
+                _registered_method=True)
         self.ListQueue = channel.unary_unary(
                 '/tandem.v1.Ops/ListQueue',
                 request_serializer=tandem_dot_v1_dot_ops__pb2.ListQueueRequest.SerializeToString,
@@ -108,6 +113,13 @@ class OpsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MarkBehind(self, request, context):
+        """Says that a home lost records: it is behind for all namespaces until crawls have passed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListQueue(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -147,6 +159,11 @@ def add_OpsServicer_to_server(servicer, server):
             'SetSwitch': grpc.unary_unary_rpc_method_handler(
                     servicer.SetSwitch,
                     request_deserializer=tandem_dot_v1_dot_ops__pb2.SetSwitchRequest.FromString,
+                    response_serializer=tandem_dot_v1_dot_ops__pb2.StatusReply.SerializeToString,
+            ),
+            'MarkBehind': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkBehind,
+                    request_deserializer=tandem_dot_v1_dot_ops__pb2.MarkBehindRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_ops__pb2.StatusReply.SerializeToString,
             ),
             'ListQueue': grpc.unary_unary_rpc_method_handler(
@@ -294,6 +311,33 @@ class Ops:
             target,
             '/tandem.v1.Ops/SetSwitch',
             tandem_dot_v1_dot_ops__pb2.SetSwitchRequest.SerializeToString,
+            tandem_dot_v1_dot_ops__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkBehind(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.v1.Ops/MarkBehind',
+            tandem_dot_v1_dot_ops__pb2.MarkBehindRequest.SerializeToString,
             tandem_dot_v1_dot_ops__pb2.StatusReply.FromString,
             options,
             channel_credentials,

@@ -22,11 +22,12 @@ class Entered(Served):
         super().__init__(homes, number)
         self.homes = homes
         self.charged: list[Grant] = []
+        self.operations = MemoryOperations()
         self.inside = Inside(
             keyvalues_of=self._charging,
             namespaces=self.namespaces,
             tokens=self.tokens,
-            operations=MemoryOperations(),
+            operations=self.operations,
             registry=self.registry,
             lookups=self.lookups,
         )

@@ -219,6 +219,7 @@ OPERATIONS: dict[str, tuple[Permission, Callable[[GatewayCaller], Awaitable[obje
         ADMIN,
         lambda c: c.operations.switch(Side.S3, reads_enabled=True, writes_enabled=True),
     ),
+    "mark_behind": (ADMIN, lambda c: c.operations.mark_behind(Side.S3)),
     "queue": (ADMIN, lambda c: c.operations.queue(1)),
     "crawled": (ADMIN, lambda c: c.operations.crawled(CrawlReport(UNKNOWN, 1, equal=True))),
 }

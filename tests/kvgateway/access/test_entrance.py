@@ -152,6 +152,7 @@ EVERYTHING: dict[str, Callable[[GatewayCaller, str], Awaitable[object]]] = {
     "heal": lambda c, n: c.operations.heal(Key(n, "k")),
     "compare": lambda c, n: c.operations.compare(n, "", ""),
     "switch": lambda c, n: c.operations.switch(Side.S3, reads_enabled=True, writes_enabled=True),
+    "mark_behind": lambda c, n: c.operations.mark_behind(Side.S3),
     "queue": lambda c, n: c.operations.queue(1),
     "crawled": lambda c, n: c.operations.crawled(CrawlReport(n, 1, equal=True)),
     "create": lambda c, n: c.namespaces.create("b", NOTHING),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kvgateway.data_path.lists import ListBounds, Lister
 from kvgateway.state.ports import Intent, RepairTask
 from tandem.core.key import Key
+from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Side
@@ -27,6 +28,7 @@ class Listings(TwoHomes):
     def __init__(self, bounds: ListBounds = BOUNDS, memory_bytes_max: int = 1 << 28) -> None:
         super().__init__()
         self.mode = ReadMode.RACE
+        self.namespace_mode = ACTIVE
         self.gateway = OneGateway(self.by_side, self.clock, memory_bytes_max=memory_bytes_max)
         self.lister = Lister(
             homes=self.by_side,
@@ -35,6 +37,7 @@ class Listings(TwoHomes):
             time=self.gateway.time,
             trust=self.gateway.trust,
             mode_of=lambda _: self.mode,
+            namespace_mode_of=lambda _: self.namespace_mode,
             bounds=bounds,
         )
 
@@ -289,6 +292,37 @@ async def test_where_that_home_cannot_answer_the_other_one_is_listed(
     homes.by_side[only.other].down = True
     with pytest.raises(Unavailable):
         await homes.names()
+
+
+@pytest.mark.parametrize("read_mode", ReadMode)
+@pytest.mark.parametrize(
+    ("mode", "stands_in"),
+    [
+        (Mode(Stage.SINGLE, Side.S3), None),
+        (Mode(Stage.SHADOW, Side.S3), True),
+        (Mode(Stage.ACTIVE, Side.S3, 50), False),
+    ],
+    ids=str,
+)
+async def test_a_namespace_with_one_home_for_some_keys_is_listed_from_that_one(
+    mode: Mode, stands_in: bool | None, read_mode: ReadMode
+) -> None:
+    """`stands_in` is whether what the other one lists in its place is stale; None where it must
+    not."""
+    homes = Listings()
+    homes.mode, homes.namespace_mode = read_mode, mode
+    await homes.hold("a", homes.value(), Side.S3)
+    await homes.hold("b", homes.value(), Side.KVSP)
+    assert await homes.names() == ["a"]
+    homes.s3.down = True
+    if stands_in is None:
+        with pytest.raises(Unavailable, match="s3"):
+            await homes.names()
+        assert homes.kvsp.scan_deadlines_s == []
+        return
+    page = await homes.lister.list(_listing())
+    assert page.stale == stands_in
+    assert [name.name for name in page.names] == ["b"]
 
 
 async def test_when_recent_writes_were_dropped_both_homes_are_merged() -> None:

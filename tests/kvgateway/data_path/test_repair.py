@@ -7,9 +7,10 @@ from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairTask
 from kvgateway.state.switches import HomeSwitch
-from tandem.backends.heal import Healed, LeftToSweep
+from tandem.backends.heal import Healed, LeftToSweep, NotHealed
 from tandem.core.envelope import seal
 from tandem.core.key import Key
+from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reply import Failed, Found, Missing, Reason, Side
 from tandem.core.version import Version
 from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
@@ -22,13 +23,13 @@ class Repairing:
     def __init__(self, rule: RepairRule = RepairRule()) -> None:  # noqa: B008
         self.pair = Pair(VirtualClock(current()))
         self.pair.admit()
-        self.queue = MemoryQueue()
+        self.queue, self.mode = MemoryQueue(), ACTIVE
         self.worker = RepairWorker(
             homes=self.pair.guards, queue=self.queue, time=self.pair.time, entropy=Numbers(),
             machine=MemoryMachine(
                 gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51
             ),
-            rule=rule, monotonic_us=self.pair.clock.monotonic_us,
+            rule=rule, monotonic_us=self.pair.clock.monotonic_us, mode_of=lambda _: self.mode,
         )  # fmt: skip
 
     async def lack(self, *names: str) -> None:
@@ -64,6 +65,25 @@ def test_a_round_heals_what_is_due() -> None:
             held = await repairing.pair.held(Key(NAMESPACE, name))
             assert isinstance(held[Side.S3], Found)
         assert repairing.worker.counters.copied == 2
+
+    run(heal())
+
+
+def test_in_a_namespace_with_one_home_nothing_is_healed() -> None:
+    """What is owed to either is done with: the one holds all that was acknowledged, and nobody
+    reads the other."""
+
+    async def heal() -> None:
+        for home in Side:
+            repairing = Repairing()
+            repairing.mode = Mode(Stage.SINGLE, home)
+            await repairing.lack("a")
+            assert await repairing.worker.round()
+            assert await repairing.depth() == 0
+            held = await repairing.pair.held(Key(NAMESPACE, "a"))
+            assert isinstance(held[Side.S3], Missing)
+            assert isinstance(await repairing.worker.heal_key(Key(NAMESPACE, "a")), NotHealed)
+            assert "get" not in repairing.pair.s3.calls
 
     run(heal())
 

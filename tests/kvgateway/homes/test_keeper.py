@@ -21,6 +21,7 @@ from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.reply import Failed, Missing, Reason, Side
 from tandem.core.version import NO_VERSION, Version
+from tandem.errors import Unavailable
 from tests.kvgateway.two_homes import DOWN, NAMESPACE, Numbers, Pair
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
@@ -294,6 +295,30 @@ async def test_a_queue_that_fails_hides_no_home_that_misses_writes(here: Kept) -
         await here.keeper.round()
     assert here.behind() == (Side.KVSP,)
     assert here.file.trust.behind(NAMESPACE) == (Side.KVSP,), "the other workers hear of it"
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_home_lacks_everything_on_an_operators_word_until_a_crawl(side: Side) -> None:
+    @kept
+    async def scenario(here: Kept) -> None:
+        assert here.behind() == ()
+        await here.keeper.mark_behind(side)
+        assert here.behind() == (side,)
+        assert here.file.trust.behind(NAMESPACE) == (side,), "the other workers hear of it"
+        await here.keeper.round()
+        assert here.behind() == (side,)
+        await here.crawled()
+        assert here.behind() == ()
+
+    scenario()
+
+
+@kept
+async def test_without_the_homes_time_nothing_is_marked(here: Kept) -> None:
+    await asyncio.sleep(120.0)
+    with pytest.raises(Unavailable):
+        await here.keeper.mark_behind(Side.S3)
+    assert here.file.trust.behind(NAMESPACE) == ()
 
 
 @kept

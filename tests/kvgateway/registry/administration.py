@@ -8,6 +8,7 @@ from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.records import SystemRecords
 from kvgateway.registry.tokens import Tokens
+from tandem.core.mode import Mode
 from tandem.core.namespace import Namespace
 from tandem.core.race import AckPolicy
 from tandem.core.token import Token
@@ -28,7 +29,11 @@ class Administration:
         self.file = file or MemoryCopy(NAMESPACES)
         self.a_home_is_out = False
         self.gateway = OneGateway(
-            homes.by_side, homes.clock, number=number, policy_of=lambda ns: self._policy_of(ns)
+            homes.by_side,
+            homes.clock,
+            number=number,
+            policy_of=lambda ns: self._policy_of(ns),
+            mode_of=lambda ns: self._mode_of(ns),
         )
         self.registry = Registry(
             homes=homes.by_side,
@@ -38,6 +43,7 @@ class Administration:
             home_is_out=lambda: self.a_home_is_out,
         )
         self._policy_of: Callable[[str], AckPolicy] = self.registry.policy_of
+        self._mode_of: Callable[[str], Mode] = self.registry.namespace_mode_of
         self.token_file = token_file or MemoryCopy(TOKENS)
         self.token_records: SystemRecords[Token] = SystemRecords(
             homes=homes.by_side,

@@ -12,6 +12,7 @@ from kvgateway.registry.form import NAMESPACES
 from kvgateway.state.ports import Intent
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE
+from tandem.core.mode import Mode, Stage
 from tandem.core.namespace import (
     Namespace,
     Settings,
@@ -65,6 +66,17 @@ async def test_namespaces_are_listed_by_title(homes: TwoHomes) -> None:
     for title in ("b", "a", "c"):
         await one.namespaces.create(title, NOTHING)
     assert await one.titles() == ["a", "b", "c"]
+
+
+async def test_crawls_compare_the_namespaces_that_are_kept_in_both_homes(homes: TwoHomes) -> None:
+    one = Administration(homes)
+    modes = [Mode(stage, side) for stage in Stage for side in Side]
+    made = {
+        mode: await one.namespaces.create(str(mode), SettingsChange(mode=mode))
+        for mode in modes[:5]
+    }
+    both = {namespace.id for mode, namespace in made.items() if mode.stage is not Stage.SINGLE}
+    assert one.registry.book.in_both_homes() == both
 
 
 @pytest.mark.parametrize("title", ["", "x" * 513, "a\nb", "\ud800"])

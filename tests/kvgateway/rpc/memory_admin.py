@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.key import Key
+from tandem.core.mode import Mode, check_step, steps_from
+from tandem.core.mode_step import ModeReport, Objection, WorkerView, effects, objections
 from tandem.core.namespace import Namespace, Settings, SettingsChange
 from tandem.core.operations import (
     Compared,
@@ -78,6 +80,10 @@ class MemoryRegistry:
         self.served.discard(namespace_id)
         self._fail()
 
+    def changed(self, namespace: Namespace) -> Namespace:
+        """Puts a namespace in the place of what it was."""
+        return self._store(namespace)
+
     def _check_free(self, account: str, title: str, but: str) -> None:
         for other in self._found.values():
             if (other.account, other.title) == (account, title) and other.id != but:
@@ -127,7 +133,10 @@ class MemoryTokens:
 class MemoryOperations:
     """One healthy gateway that remembers what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: MemoryRegistry | None = None) -> None:
+        self.registry = registry or MemoryRegistry()
+        self.views: list[WorkerView] = []
+        self.crawled_us = 0
         self.reports: list[CrawlReport] = []
         self.compared: list[tuple[str, str, str]] = []
         self.homes = {
@@ -162,9 +171,41 @@ class MemoryOperations:
         )
         return await self.status()
 
+    async def mark_behind(self, home: Side) -> Status:
+        self.homes[home] = replace(self.homes[home], behind=("*",))
+        return await self.status()
+
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:
         row = QueuedRepair(Key(NAMESPACE, "naïve"), Version.at(5), 1, 2, -3, "timeout")
         return [row, QueuedRepair(Key(NAMESPACE, "b"), None, 0, 0, 0)][:limit]
 
     async def crawled(self, report: CrawlReport) -> None:
         self.reports.append(report)
+
+    async def mode(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        namespace = await self.registry.get(namespace_id)
+        settings = namespace.settings
+        found: list[Objection] = []
+        changes: list[str] = []
+        if wanted is not None:
+            check_step(settings.mode, wanted)
+            found += objections(
+                settings.mode, settings.mode_epoch, wanted, self.views, self.crawled_us
+            )
+            changes += effects(settings.mode, wanted)
+        return ModeReport(
+            namespace, tuple(steps_from(settings.mode)), tuple(self.views), self.crawled_us,
+            tuple(changes), tuple(found),
+        )  # fmt: skip
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        report = await self.mode(namespace_id, wanted)
+        if any(one.lasting or not force for one in report.objections):
+            return report
+        settings = replace(report.namespace.settings, mode=wanted, mode_epoch=mode_epoch + 1)
+        stepped = self.registry.changed(replace(report.namespace, settings=settings))
+        for at, view in enumerate(self.views):
+            self.views[at] = replace(view, epoch=mode_epoch + 1)
+        return replace(report, namespace=stepped, stepped=True)

@@ -43,6 +43,7 @@ class Running:
     def __post_init__(self) -> None:
         self.failures = Failures(self.log)
         self.registry.served = self.store.namespaces
+        self.operations.registry = self.registry
 
     @property
     def address(self) -> str:

@@ -15,7 +15,9 @@ from kvgateway.rpc.server import RpcServer
 from tandem import Client
 from tandem.core.access import Permission
 from tandem.core.key import Key
+from tandem.core.mode import Mode, Stage
 from tandem.core.namespace import SettingsChange
+from tandem.core.reply import Side
 from tandem.errors import (
     InvalidArgument,
     NamespaceNotFound,
@@ -24,6 +26,7 @@ from tandem.errors import (
     Unauthenticated,
 )
 from tandem.runtime.clock import SystemClock
+from tandem.wire.mode_codec import mode_message
 from tandem.wire.v1 import (
     kv_pb2,
     kv_pb2_grpc,
@@ -59,13 +62,18 @@ METHODS: dict[str, tuple[str, Permission]] = {
     "Namespaces/RenameNamespace": ("account", ADMIN),
     "Namespaces/ConfigureNamespace": ("account", ADMIN),
     "Namespaces/DeleteNamespace": ("account", ADMIN),
+    "Namespaces/GetNamespaceMode": ("deployment", READ),
+    "Namespaces/StepNamespaceMode": ("deployment", ADMIN),
     "Tokens/CreateToken": ("account", ADMIN),
     "Tokens/ListTokens": ("account", ADMIN),
     "Tokens/RevokeToken": ("account", ADMIN),
     "Ops/Status": ("deployment", READ),
     "Ops/Inspect": ("deployment", ADMIN),
+    "Ops/CompareKeys": ("deployment", ADMIN),
     "Ops/HealKey": ("deployment", ADMIN),
+    "Ops/CompareKeys": ("deployment", ADMIN),
     "Ops/SetSwitch": ("deployment", ADMIN),
+    "Ops/MarkBehind": ("deployment", ADMIN),
     "Ops/ListQueue": ("deployment", ADMIN),
     "Ops/ReportCrawl": ("deployment", ADMIN),
 }
@@ -95,6 +103,8 @@ class Guarded:
         if "a" not in {namespace.title for namespace in found}:
             made = await self.gateway.namespaces.create("a", NOTHING, "mine")
             self.namespace = made.id
+        namespace = await self.gateway.namespaces.get(self.namespace)
+        self.gateway.operations.registry.changed(namespace)
         if not any(token.id == self.victim for token in await self.gateway.tokens.list()):
             self.victim = (await self.gateway.token(account="mine")).token.id
 
@@ -136,6 +146,10 @@ class Guarded:
             "RenameNamespace": namespaces_pb2.RenameNamespaceRequest(id=self.namespace, title="a"),
             "ConfigureNamespace": namespaces_pb2.ConfigureNamespaceRequest(id=self.namespace),
             "DeleteNamespace": namespaces_pb2.DeleteNamespaceRequest(id=self.namespace),
+            "GetNamespaceMode": namespaces_pb2.GetNamespaceModeRequest(id=self.namespace),
+            "StepNamespaceMode": namespaces_pb2.StepNamespaceModeRequest(
+                id=self.namespace, wanted=mode_message(Mode(Stage.SHADOW, Side.S3))
+            ),
             "CreateToken": tokens_pb2.CreateTokenRequest(
                 name="x", permission="PERMISSION_READ", account="mine"
             ),
@@ -143,10 +157,12 @@ class Guarded:
             "RevokeToken": tokens_pb2.RevokeTokenRequest(id=self.victim),
             "Status": ops_pb2.StatusRequest(),
             "Inspect": ops_pb2.InspectRequest(**about),
+            "CompareKeys": ops_pb2.CompareKeysRequest(namespace=self.namespace),
             "HealKey": ops_pb2.HealKeyRequest(**about),
             "SetSwitch": ops_pb2.SetSwitchRequest(
                 home="HOME_S3", reads_enabled=True, writes_enabled=True
             ),
+            "MarkBehind": ops_pb2.MarkBehindRequest(home="HOME_S3"),
             "ListQueue": ops_pb2.ListQueueRequest(limit=1),
             "ReportCrawl": ops_pb2.ReportCrawlRequest(namespace=self.namespace),
         }
@@ -205,6 +221,8 @@ FOREIGN_REFUSALS = {
     "KV/Batch": "NOT_FOUND",
     "Namespaces/ListNamespaces": "OK",
     "Namespaces/CreateNamespace": "PERMISSION_DENIED",
+    "Namespaces/GetNamespaceMode": "PERMISSION_DENIED",
+    "Namespaces/StepNamespaceMode": "PERMISSION_DENIED",
     "Tokens/CreateToken": "PERMISSION_DENIED",
     "Tokens/ListTokens": "PERMISSION_DENIED",
 }

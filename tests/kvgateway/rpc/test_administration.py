@@ -1,6 +1,7 @@
 """Namespaces, operations, health and reflection through a real server and the client library."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -9,6 +10,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from tandem import Client
 from tandem.core.key import Key
+from tandem.core.mode import Mode, Stage
+from tandem.core.mode_step import ModeReport, WorkerView, effects
 from tandem.core.namespace import Settings
 from tandem.core.operations import CrawlReport
 from tandem.core.quota import QUOTA_MAX, Quota
@@ -62,6 +65,57 @@ async def test_limits_travel_and_stay_when_others_change(client: Client) -> None
     for limit in (-1, QUOTA_MAX + 1):
         with pytest.raises(InvalidArgument, match="operations_per_s"):
             await client.namespaces.create("more", operations_per_s=limit)
+
+
+async def test_a_mode_is_given_shown_and_stepped(client: Client, gateway: Running) -> None:
+    single, shadow = Mode(Stage.SINGLE, Side.S3), Mode(Stage.SHADOW, Side.S3)
+    made = await client.namespaces.create("books", mode=single)
+    assert made.settings.mode == single
+    ready = WorkerView("g1.0", 7, 0, 5, (Side.KVSP,), (Side.S3, Side.KVSP), 30, 2)
+    gateway.operations.views = [ready]
+    gateway.operations.crawled_us = 99
+    shown = await client.namespaces.mode("books")
+    assert shown == ModeReport(made, (shadow,), (ready,), 99)
+    asked = await client.namespaces.mode(made.id, shadow)
+    assert asked.effects == tuple(effects(single, shadow))
+    with pytest.raises(InvalidArgument, match="no step leads"):
+        await client.namespaces.mode("books", Mode(Stage.SINGLE, Side.KVSP))
+    done = await client.namespaces.step("books", shadow, mode_epoch=0)
+    assert (done.stepped, done.objections) == (True, ())
+    assert done.namespace == await client.namespaces.get("books")
+    assert (done.namespace.settings.mode, done.namespace.settings.mode_epoch) == (shadow, 1)
+    refused = await client.namespaces.step(
+        "books", Mode(Stage.ACTIVE, Side.S3, 10), mode_epoch=1, force=True
+    )
+    assert not refused.stepped
+    assert [(one.passes, one.lasting) for one in refused.objections] == [
+        (False, False), (False, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        (namespaces_pb2.NamespaceMode(home="HOME_S3"), "wanted.stage: 0 is not a stage"),
+        (namespaces_pb2.NamespaceMode(stage="STAGE_SHADOW"), "wanted.home: 0 is not a home"),
+        (
+            namespaces_pb2.NamespaceMode(stage="STAGE_ACTIVE", home="HOME_S3", percent=101),
+            "wanted.percent: 101 percent of the keys",
+        ),
+        (
+            namespaces_pb2.NamespaceMode(stage="STAGE_SINGLE", home="HOME_S3", percent=5),
+            "wanted.percent: single has no share of keys",
+        ),
+    ],
+)
+async def test_a_mode_that_cannot_be_is_refused(
+    gateway: Running, wanted: namespaces_pb2.NamespaceMode, text: str
+) -> None:
+    request = namespaces_pb2.StepNamespaceModeRequest(id=NAMESPACE, wanted=wanted)
+    async with gateway.channel() as channel:
+        stub = namespaces_pb2_grpc.NamespacesStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError, match=text):
+            await stub.StepNamespaceMode(request)
 
 
 async def test_a_title_is_taken_once(client: Client) -> None:
@@ -137,6 +191,9 @@ async def test_what_an_operator_sees_arrives_unchanged(gateway: Running, client:
         (True, True),
         (False, True),
     ]
+    operations.homes[Side.S3] = replace(operations.homes[Side.S3], behind=())
+    marked = await client.ops.mark_behind(Side.S3)
+    assert [home.behind for home in marked.homes] == [("*",), ("*",)]
     report = CrawlReport("0" * 32, 12, equal=True)
     await client.ops.report_crawl(report)
     assert operations.reports == [report]

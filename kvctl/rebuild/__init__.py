@@ -1,0 +1,1 @@
+"""Filling a home anew that has lost its records."""

@@ -1,0 +1,106 @@
+"""Who is registered: every process that may still serve, as both homes show it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kvgateway.homes.guard import GuardedHome
+from kvgateway.registry.presence import PREFIX
+from tandem.core.key import IDENTITY_NAMESPACE, Key
+from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.mode_step import Objection
+from tandem.core.record import Kind, Record
+from tandem.core.registration import BadRegistration, Registration, decode_registration
+from tandem.core.reply import Failed, Found, Side
+from tandem.core.version import NO_VERSION, Version
+
+DEADLINE_S = 3.0
+READS_MAX = 64
+PAGES_MAX = 10
+"""Of LIST_PAGE_MAX names: there are not more processes than that, gone ones included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """The registrations, and what keeps them from being all."""
+
+    registrations: tuple[Registration, ...] = ()
+    newest: Version = NO_VERSION
+    """The highest version of them: what was written before it came is below."""
+    objections: tuple[Objection, ...] = ()
+
+
+class Homesick(Exception):
+    """A home does not show what it holds; the text says why."""
+
+
+async def look(homes: Mapping[Side, GuardedHome], now_us: int) -> Attendance:
+    """Reads every registration in both homes, the newer of two; those that are gone are left out.
+
+    A home that an operator has switched off is not asked: nobody uses it. One that does not answer
+    is an objection, since who reaches only that one is registered only there.
+    """
+    found: dict[str, Record] = {}
+    objections: list[Objection] = []
+    for side, home in homes.items():
+        if not home.switch.reads:
+            continue
+        try:
+            records = await _all(home)
+        except Homesick as error:
+            text = f"{side.value} does not show which gateways there are: {error}"
+            objections.append(Objection(text, passes=True))
+            continue
+        for name, record in records.items():
+            if name not in found or record.version > found[name].version:
+                found[name] = record
+    registrations, bad = _opened(found)
+    present = tuple(one for one in registrations if not one.gone(now_us))
+    newest = max((record.version for record in found.values()), default=NO_VERSION)
+    return Attendance(present, newest, (*objections, *bad))
+
+
+async def _all(home: GuardedHome) -> Mapping[str, Record]:
+    names: list[str] = []
+    after = ""
+    for _ in range(PAGES_MAX):
+        page = await home.scan(
+            IDENTITY_NAMESPACE, after=after, prefix=PREFIX, limit=LIST_PAGE_MAX,
+            deadline_s=DEADLINE_S,
+        )  # fmt: skip
+        if isinstance(page, Failed):
+            raise Homesick(str(page))
+        if not page.complete:
+            raise Homesick("the listing is incomplete")
+        names += [entry.name for entry in page.entries if entry.kind is not Kind.TOMBSTONE]
+        if page.next_after is None:
+            break
+        after = page.next_after
+    else:
+        raise Homesick(f"more than {PAGES_MAX * LIST_PAGE_MAX} processes were ever registered")
+    return await _read(home, names)
+
+
+async def _read(home: GuardedHome, names: Sequence[str]) -> Mapping[str, Record]:
+    records: dict[str, Record] = {}
+    for start in range(0, len(names), READS_MAX):
+        group = names[start : start + READS_MAX]
+        replies = await asyncio.gather(
+            *(home.get(Key(IDENTITY_NAMESPACE, name), DEADLINE_S) for name in group)
+        )
+        for name, reply in zip(group, replies, strict=True):
+            if not isinstance(reply, Found):
+                raise Homesick(f"{name}: {reply}")
+            records[name] = reply.record
+    return records
+
+
+def _opened(found: Mapping[str, Record]) -> tuple[Sequence[Registration], Sequence[Objection]]:
+    registrations, bad = [], []
+    for name, record in sorted(found.items()):
+        try:
+            registrations.append(decode_registration(record.value))
+        except BadRegistration as error:
+            text = f"{name.removeprefix(PREFIX)} is registered in a form unknown here: {error}"
+            bad.append(Objection(text, passes=False))
+    return registrations, bad

@@ -1,0 +1,179 @@
+"""This process's registration: that it serves, which modes it goes by, and until when it may.
+
+A step from mode to mode waits for everyone who is registered. So a process goes by the registry
+only while its registration stands: it has looked at a whole home within LEASE_US, and a home has
+confirmed since that it said so. Where that ends, both homes being out of reach, nothing could be
+served but what memory holds; should they answer again before the registration is renewed, the
+process takes every namespace for one whose mode it does not know (`kvgateway.data_path.view`).
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+from kvgateway.data_path.courses import Courses
+from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.homes.home_time import HomeTime
+from kvgateway.registry.namespaces import Registry
+from kvgateway.state.ports import Machine, RepairQueue
+from tandem.backends.port import Backend
+from tandem.core.envelope import seal
+from tandem.core.key import IDENTITY_NAMESPACE, Key
+from tandem.core.registration import (
+    ALL,
+    LEASE_US,
+    MODES_MAX,
+    Registration,
+    SeenMode,
+    encode_registration,
+)
+from tandem.core.reply import Side, Stored
+from tandem.core.version import NO_VERSION
+from tandem.errors import TandemError
+from tandem.runtime import logs
+from tandem.runtime.clock import Clock
+
+_LOG = logs.get("presence")
+PREFIX: Final = "gateway/"
+LOOK_S: Final = 1.0
+RENEW_US: Final = 5_000_000
+PUT_DEADLINE_S: Final = 3.0
+STEP_US: Final = 45_000_000
+"""So long after its beginning a step has been taken, or nothing can come of it any more: legs end
+30 s after their version."""
+
+
+class Marks(Protocol):
+    """Which homes may lack writes."""
+
+    def open_marks(self, side: Side) -> Sequence[str]:
+        """The namespaces (or ALL) for which it may."""
+        ...
+
+
+class Presence:
+    """Keeps the registration of this process up to date; `run` is its one task."""
+
+    def __init__(
+        self,
+        *,
+        process: str,
+        homes: Mapping[Side, Backend],
+        machine: Machine,
+        time: HomeTime,
+        clock: Clock,
+        registry: Registry,
+        courses: Courses,
+        inbox: RepairInbox,
+        queue: RepairQueue,
+        marks: Marks,
+    ) -> None:
+        """`process` is the id of its gateway and the number of its slot."""
+        self.id = process
+        self._key = Key(IDENTITY_NAMESPACE, PREFIX + process)
+        self._homes = homes
+        self._machine = machine
+        self._time = time
+        self._clock = clock
+        self._registry = registry
+        self._courses = courses
+        self._inbox = inbox
+        self._queue = queue
+        self._marks = marks
+        self._steps: dict[str, int] = {}
+        self._stands_until_us = 0
+        self._renewed_us = -RENEW_US
+        self._told: Mapping[str, tuple[int, bool]] = {}
+        self._renewing = asyncio.Lock()
+        self.errors = 0
+
+    def stands(self) -> bool:
+        """Whether this process may go by the modes that it has seen. For the hot path."""
+        return self._clock.monotonic_us() < self._stands_until_us
+
+    async def run(self) -> None:
+        """Renews until cancelled: every few seconds, and at once when there is news."""
+        while True:
+            try:
+                if self._is_due():
+                    await self.renew()
+            except Exception as error:
+                self.errors += 1
+                _LOG.error("not_registered", error=repr(error), exc_info=True)
+            await asyncio.sleep(LOOK_S)
+
+    def _is_due(self) -> bool:
+        if self._clock.monotonic_us() - self._renewed_us >= RENEW_US:
+            return True
+        return _news(self._courses.seen(self._time.now_or_zero_us())) != self._told
+
+    async def renew(self) -> Sequence[Side]:
+        """Says anew what this process knows; the homes that have confirmed it."""
+        async with self._renewing:
+            now_us = self._time.now_or_none_us()
+            looked_us = self._registry.looked_us
+            if now_us is None or not looked_us:
+                return ()
+            age_us = self._clock.monotonic_us() - looked_us
+            registration = await self._registration(now_us, now_us - age_us)
+            confirmed = await self._put(registration)
+            if confirmed:
+                self._stands_until_us = looked_us + LEASE_US
+                self._renewed_us = self._clock.monotonic_us()
+                self._told = _news(registration.modes)
+            return confirmed
+
+    async def leave(self) -> None:
+        """Says that this process serves no longer; nobody waits for it then."""
+        self._stands_until_us = 0
+        try:
+            await self._put(Registration(self.id, self._time.now_or_zero_us(), ended=True))
+        except TandemError as error:
+            _LOG.warning("not_unregistered", error=str(error))
+
+    async def begin_step(self, namespace: str) -> Sequence[Side]:
+        """Lets everyone know that a step is being taken here; the homes that have confirmed it."""
+        self._steps[namespace] = self._time.now_us() + STEP_US
+        return await self.renew()
+
+    async def end_step(self, namespace: str) -> None:
+        """The step has been taken, or was not begun."""
+        self._steps.pop(namespace, None)
+        await self.renew()
+
+    async def _registration(self, now_us: int, looked_us: int) -> Registration:
+        """What has ended is looked at first, then what waits: a write that ends in between is
+        counted in either."""
+        modes = self._courses.seen(now_us)
+        waiting = {side: int(self._inbox.lacks(side)) for side in Side}
+        stats = await self._queue.stats()
+        waiting[Side.KVSP] += stats.depth_kvsp
+        waiting[Side.S3] += stats.depth_s3
+        self._steps = {n: until_us for n, until_us in self._steps.items() if until_us > now_us}
+        return Registration(
+            id=self.id,
+            looked_us=looked_us,
+            behind={side: self._behind(side) for side in Side},
+            waiting=waiting,
+            modes=modes,
+            steps=dict(self._steps),
+        )
+
+    def _behind(self, side: Side) -> frozenset[str]:
+        marks = self._marks.open_marks(side)
+        return frozenset(marks if len(marks) <= MODES_MAX else [ALL])
+
+    async def _put(self, registration: Registration) -> Sequence[Side]:
+        [version] = self._machine.mint([(self._key, NO_VERSION)], self._time.now_us())
+        record = seal(version, encode_registration(registration))
+        sides = list(self._homes)
+        replies = await asyncio.gather(
+            *(self._homes[side].put_if_newer(self._key, record, PUT_DEADLINE_S) for side in sides)
+        )
+        pairs = zip(sides, replies, strict=True)
+        return [side for side, reply in pairs if isinstance(reply, Stored)]
+
+
+def _news(modes: Mapping[str, SeenMode]) -> Mapping[str, tuple[int, bool]]:
+    """What others wait for."""
+    return {name: (seen.epoch, bool(seen.since_us)) for name, seen in modes.items()}

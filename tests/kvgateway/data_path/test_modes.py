@@ -1,0 +1,185 @@
+"""Writes and reads of a namespace of which one home confirms and answers alone, in virtual time."""
+
+import asyncio
+from typing import Final
+
+import pytest
+
+from kvgateway.state.ports import RepairTask
+from tandem.core.envelope import seal
+from tandem.core.key import Key
+from tandem.core.mode import Mode, Stage
+from tandem.core.race import AckPolicy
+from tandem.core.reading import ReadMode
+from tandem.core.record import Record
+from tandem.core.reply import Found, Missing, Side
+from tandem.core.request import Put, Read, ReadResult, Written
+from tandem.core.version import Version
+from tandem.errors import TandemError, Unavailable
+from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
+
+PAST_CACHE: Final = Read(KEY, cache_ttl_s=0)
+SINGLE, SHADOW = Mode(Stage.SINGLE, Side.S3), Mode(Stage.SHADOW, Side.S3)
+RAMP: Final = Mode(Stage.ACTIVE, Side.S3, 50)
+
+
+def _key(mode: Mode, drawn: bool) -> Key:
+    """A key that is drawn in this mode, or one that is not."""
+    keys = (KEY._replace(name=f"key/{number}") for number in range(1000))
+    return next(key for key in keys if (len(mode.answers(key)) == 2) == drawn)
+
+
+def _value(gateway: TimedGateway, ms: int = 0) -> Record:
+    return seal(Version.at(gateway.clock.now_us() - 5_000_000 + ms * 1000), b"value")
+
+
+async def _written(gateway: TimedGateway, key: Key = KEY) -> tuple[float, Written]:
+    began_s = gateway.loop.time()
+    answer = gateway.writer.write([Put(key, b"new")])[0]
+    assert isinstance(answer, asyncio.Future)
+    written = await answer
+    return round(gateway.loop.time() - began_s, 6), written
+
+
+async def _read(gateway: TimedGateway, read: Read = PAST_CACHE) -> tuple[float, ReadResult]:
+    began_s = gateway.loop.time()
+    answer = gateway.reader.read([read])[0]
+    if isinstance(answer, TandemError):
+        raise answer
+    result = answer if isinstance(answer, ReadResult) else await answer
+    return round(gateway.loop.time() - began_s, 6), result
+
+
+@pytest.mark.parametrize("policy", AckPolicy)
+@in_virtual_time
+async def test_single_writes_and_asks_one_home_and_owes_the_other_nothing(
+    policy: AckPolicy,
+) -> None:
+    gateway = TimedGateway(namespace_mode=SINGLE, policy=policy)
+    gateway.s3.takes(0.3)
+    assert (await _written(gateway))[0] == 0.3
+    await gateway.writer.drained()
+    await gateway.inbox.drained()
+    await _read(gateway)
+    assert gateway.kvsp.calls == 0
+    assert await gateway.queued() == []
+    assert gateway.journal.live() == 0
+
+
+@in_virtual_time
+async def test_single_says_of_a_miss_that_it_is_sure_and_never_asks_what_was_left() -> None:
+    gateway = TimedGateway(namespace_mode=SINGLE)
+    await gateway.hold(_value(gateway), Side.KVSP)
+    assert (await _read(gateway))[1] == ReadResult(None)
+    gateway.s3.takes(0.1, DOWN)
+    with pytest.raises(Unavailable, match="s3: unreachable"):
+        await _read(gateway)
+    gateway.draws.drawn = True
+    assert (await _read(gateway))[1] == ReadResult(None)
+    assert gateway.kvsp.calls == 0
+
+
+@pytest.mark.parametrize("policy", AckPolicy)
+@in_virtual_time
+async def test_in_shadow_a_write_waits_for_the_home_and_not_for_the_other(
+    policy: AckPolicy,
+) -> None:
+    gateway = TimedGateway(namespace_mode=SHADOW, policy=policy)
+    gateway.kvsp.takes(0.001)
+    gateway.s3.takes(0.3)
+    assert (await _written(gateway))[0] == 0.3
+    gateway.kvsp.takes(3.0, DOWN)
+    gateway.s3.takes(0.3)
+    took_s, written = await _written(gateway)
+    assert took_s == 0.3
+    await gateway.writer.drained()
+    await gateway.inbox.drained()
+    assert await gateway.queued() == [RepairTask(KEY, written.version, (Side.KVSP,))]
+
+
+@in_virtual_time
+async def test_in_shadow_nothing_is_acknowledged_that_the_home_has_not_confirmed() -> None:
+    gateway = TimedGateway(namespace_mode=SHADOW)
+    gateway.kvsp.takes(10.0)
+    gateway.s3.takes(0.3, DOWN)
+    began_s = gateway.loop.time()
+    with pytest.raises(Unavailable, match="outcome unknown: s3: unreachable"):
+        await _written(gateway)
+    assert round(gateway.loop.time() - began_s, 6) == 0.3, "the other leg is not waited for"
+    await gateway.writer.drained()
+    assert isinstance(await gateway.kvsp.memory.get(KEY, 1.0), Found), "but it is not stopped"
+
+
+@in_virtual_time
+async def test_in_shadow_the_home_answers_alone_and_its_misses_are_sure() -> None:
+    gateway = TimedGateway(namespace_mode=SHADOW)
+    newer = _value(gateway, 5)
+    await gateway.hold(newer, Side.KVSP)
+    assert (await _read(gateway))[1] == ReadResult(None)
+    await gateway.hold(_value(gateway), Side.S3)
+    gateway.s3.takes(0.3)
+    assert (await _read(gateway, Read(KEY, cache_ttl_s=0)))[0] == 0.3
+    assert gateway.kvsp.calls == 0
+
+
+@in_virtual_time
+async def test_in_shadow_the_sample_is_answered_by_the_home_and_compared() -> None:
+    gateway = TimedGateway(namespace_mode=SHADOW)
+    gateway.draws.drawn = True
+    record, stranger = _value(gateway), _value(gateway, 5)
+    await gateway.hold(record, Side.S3)
+    await gateway.hold(stranger, Side.KVSP)
+    gateway.s3.takes(0.3)
+    assert (await _read(gateway)) == (0.3, ReadResult(record, record.version))
+    await gateway.inbox.drained()
+    assert gateway.reader.counters.drift == 1
+    assert await gateway.queued() == [RepairTask(KEY, stranger.version, (Side.S3,))]
+
+
+@in_virtual_time
+async def test_in_shadow_the_other_home_stands_in_and_what_it_says_is_stale() -> None:
+    gateway = TimedGateway(namespace_mode=SHADOW)
+    record = _value(gateway)
+    await gateway.hold(record)
+    for _ in range(2):
+        gateway.s3.takes(0.1, DOWN)
+    assert (await _read(gateway))[1] == ReadResult(record, record.version, stale=True)
+
+
+@pytest.mark.parametrize("read_mode", ReadMode)
+@in_virtual_time
+async def test_who_answers_alone_is_asked_whatever_the_read_mode(read_mode: ReadMode) -> None:
+    gateway = TimedGateway(namespace_mode=SHADOW, mode=read_mode)
+    await gateway.hold(_value(gateway))
+    await _read(gateway)
+    assert (gateway.kvsp.calls, gateway.s3.calls) == (0, 1)
+
+
+@in_virtual_time
+async def test_in_the_ramp_a_key_that_is_drawn_is_raced_and_another_is_not() -> None:
+    for drawn, took_s in ((True, 0.005), (False, 0.3)):
+        gateway, key = TimedGateway(namespace_mode=RAMP), _key(RAMP, drawn)
+        for side in Side:
+            await gateway.homes[side].memory.put_if_newer(key, _value(gateway), 1.0)
+        gateway.s3.takes(0.3)
+        assert (await _read(gateway, Read(key, cache_ttl_s=0)))[0] == took_s
+        await asyncio.sleep(1.0)
+        gateway.s3.takes(0.3)
+        assert (await _written(gateway, key))[0] == took_s
+
+
+@in_virtual_time
+async def test_a_group_of_writes_reaches_each_home_with_what_it_gets() -> None:
+    """Of one group, each key is judged by the mode of its own namespace."""
+    gateway = TimedGateway()
+    other = Key("cd" * 16, "key")
+    modes = {KEY.namespace: SINGLE, other.namespace: Mode(Stage.SINGLE, Side.KVSP)}
+    gateway.writer._mode_of = modes.__getitem__
+    answers = gateway.writer.write([Put(KEY, b"a"), Put(other, b"b")])
+    for answer in answers:
+        assert isinstance(answer, asyncio.Future)
+        await answer
+    await gateway.writer.drained()
+    for key, side in ((KEY, Side.S3), (other, Side.KVSP)):
+        assert isinstance(await gateway.homes[side].memory.get(key, 1.0), Found)
+        assert isinstance(await gateway.homes[side.other].memory.get(key, 1.0), Missing)

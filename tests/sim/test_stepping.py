@@ -1,0 +1,61 @@
+"""A namespace in a storm of steps: nothing is lost; each broken rule is seen."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from unittest.mock import patch
+
+import pytest
+
+from kvgateway.registry.presence import Presence
+from tandem.core import mode_step
+from tandem.core.mode_step import Objection, WorkerView
+from tests.sim.stepping import stepped
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+SEEDS = range(4)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_is_lost_and_nobody_goes_back(seed: int) -> None:
+    stepping = stepped(seed)
+    assert not stepping.wrong, "\n".join([*stepping.wrong[:3], *stepping.steps])
+    assert len(stepping.steps) > 5
+    assert len(stepping.acked) > 50
+
+
+def _no_crawl() -> AbstractContextManager[object]:
+    """A home answers first at once when it comes, or comes back."""
+    return patch.object(mode_step, "_crawled", lambda views, crawled_us: True)
+
+
+def _no_wait() -> AbstractContextManager[object]:
+    """A step does not wait for gateways that have not seen the mode before."""
+
+    def unready(epoch: int, views: Sequence[WorkerView], *, settled: bool) -> Sequence[Objection]:
+        return ()
+
+    return patch.object(mode_step, "_unready", unready)
+
+
+def _no_caution() -> AbstractContextManager[object]:
+    """A process that nobody waits for any more goes on by the mode that it saw last."""
+    return patch.object(Presence, "stands", lambda self: True)
+
+
+CANARIES: dict[str, tuple[Callable[[], AbstractContextManager[object]], range]] = {
+    "a home answers before a crawl": (_no_crawl, range(1, 5)),
+    "a step does not wait for the epoch": (_no_wait, range(4)),
+    "who is not waited for goes on as before": (_no_caution, range(4)),
+}
+
+
+@pytest.mark.parametrize("name", CANARIES)
+def test_a_broken_rule_is_seen(name: str) -> None:
+    broken, seeds = CANARIES[name]
+    for seed in seeds:
+        with broken():
+            seen = stepped(seed).wrong
+        if seen:
+            assert not stepped(seed).wrong, "the unbroken product fails this seed too"
+            return
+    pytest.fail(f"nothing was seen in {seeds}")
