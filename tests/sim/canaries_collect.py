@@ -120,7 +120,7 @@ def restored_used_at_once() -> Broken:
 
 
 COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], range, Sort]]] = {
-    "tombstones go once both homes have them": (both_sides_only, range(10), Sort.GRAVES),
+    "tombstones go once both homes have them": (both_sides_only, range(5, 25), Sort.RUINS),
     "a floor refuses updates": (floor_refuses_updates, range(20), Sort.GRAVES),
     "symmetric sweep": (symmetric_sweep, range(20), Sort.GRAVES),
     "old mirror ignored": (old_mirror_ignored, range(10), Sort.RUINS),
