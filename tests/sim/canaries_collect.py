@@ -129,7 +129,6 @@ COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], range, Sort]]] 
     "floors outlive a wipe": (floors_outlive_a_wipe, range(20), Sort.RUINS),
     "a home that is behind answers first": (behind_answers_first, range(20), Sort.RUINS),
     "no lateness bound on S3": (partial(late_for, Side.S3), range(10), Sort.RUINS),
-    "no lateness bound on KVSP": (partial(late_for, Side.KVSP), range(20, 50), Sort.RUINS),
     "memory outlives deletion": (memory_outlives_deletion, range(10), Sort.RUINS),
 }
 """By name: what breaks the rule, and the universes of which one shows it."""
