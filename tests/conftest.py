@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import hypothesis
@@ -71,6 +72,13 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
         except RuntimeError as error:
             require(str(error), "a full disk", request.config)
         yield tmp_path / "disk"
+
+
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """A directory whose path is short, as those of sockets must be; pytest's own grow."""
+    with TemporaryDirectory(prefix="kv-") as directory:
+        yield Path(directory)
 
 
 @contextmanager

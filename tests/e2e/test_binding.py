@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import pytest
 
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.reply import Side
@@ -147,13 +144,6 @@ async def test_a_session_token_of_one_gateway_counts_at_another(rgw: Rgw, tmp_pa
                 after = await there.put("k", b"there", token)
                 assert after.headers[b"tandem-version"] > written.headers[b"tandem-version"]
         assert await other.stop() == 0
-
-
-@pytest.fixture
-def sockets() -> Iterator[Path]:
-    """A directory whose path is short, as those of sockets must be; pytest's own grow."""
-    with TemporaryDirectory(prefix="kv-") as directory:
-        yield Path(directory)
 
 
 async def test_a_namespace_has_its_own_unix_socket(tmp_path: Path, sockets: Path) -> None:

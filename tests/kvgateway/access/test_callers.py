@@ -1,7 +1,7 @@
 """What callers may do: every grant against everything that can be asked of a gateway."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import product
 
 import pytest
@@ -14,6 +14,7 @@ from tandem.core.operations import CrawlReport
 from tandem.core.reply import Side
 from tandem.core.request import Listing, Put, Read
 from tandem.core.token import TokenWish
+from tandem.core.version import Version
 from tandem.errors import (
     NamespaceNotFound,
     PermissionDenied,
@@ -98,13 +99,13 @@ async def test_what_is_allowed_of_a_group_stays_one_group(homes: TwoHomes) -> No
     theirs = await one.namespaces.create("a", NOTHING, "theirs")
     caller = one.caller(Grant("t", WRITE, "mine"))
     groups: list[int] = []
-    started = one.gateway.writer.write
+    mint = one.gateway.machine.mint
 
-    def noted(writes: "list[Put]") -> object:
-        groups.append(len(writes))
-        return started(writes)
+    def noted(wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
+        groups.append(len(wanted))
+        return mint(wanted, now_us)
 
-    one.gateway.writer.write = noted  # type: ignore[method-assign,assignment]
+    one.gateway.machine.mint = noted  # type: ignore[method-assign]
     kinds = await _write(caller, mine.id, theirs.id, mine.id, UNKNOWN, "0" * 32, mine.id)
     assert kinds == [
         "Written", "NamespaceNotFound", "Written", "NamespaceNotFound", "NamespaceNotFound",

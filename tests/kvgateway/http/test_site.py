@@ -69,12 +69,12 @@ async def test_every_way_to_name_a_namespace_reaches_the_same_keys(tmp_path: Pat
             assert (await door.raw(way)).body == b"v", way
 
 
-async def test_a_socket_of_a_namespace_serves_nothing_else(tmp_path: Path) -> None:
+async def test_a_socket_of_a_namespace_serves_nothing_else(tmp_path: Path, sockets: Path) -> None:
     async with opened(tmp_path) as door:
         await door.put("k", b"v")
         await door.put("healthz", b"sick")
         server = Server(door.site, HttpLimits(), StillClock(), Recorded())
-        path = tmp_path / f"{NAMESPACE}.sock"
+        path = sockets / f"{NAMESPACE}.sock"
         await server.listen_unix(path, door.site.of(NAMESPACE))
         wire = Wire(*await asyncio.open_unix_connection(str(path)))
         other = b"CF-KV-Namespace-ID: " + b"cd" * 16

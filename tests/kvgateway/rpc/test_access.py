@@ -71,7 +71,6 @@ METHODS: dict[str, tuple[str, Permission]] = {
     "Ops/Inspect": ("deployment", ADMIN),
     "Ops/CompareKeys": ("deployment", ADMIN),
     "Ops/HealKey": ("deployment", ADMIN),
-    "Ops/CompareKeys": ("deployment", ADMIN),
     "Ops/SetSwitch": ("deployment", ADMIN),
     "Ops/MarkBehind": ("deployment", ADMIN),
     "Ops/ListQueue": ("deployment", ADMIN),
