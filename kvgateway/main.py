@@ -153,10 +153,12 @@ class _Gateway:
         kept = self._places.store_id
         text = await asyncio.to_thread(_text_of, kept)
         trust, file = Trust(), DiskTrustFile(self._places.trust)
-        await file.exchange(trust)
+        trust_damaged = await asyncio.to_thread(file.is_damaged)
+        if not trust_damaged:
+            await file.exchange(trust)
         store_id = await agree_on_store(homes.backends, text, self._entropy, self._time, trust)
         queue_missed = queue_damage.is_missed(self._places.queue)
-        if queue_missed:
+        if queue_missed or trust_damaged:
             for side in Side:
                 trust.missed(side, ALL, self._time.now_us())
         await file.exchange(trust)

@@ -35,8 +35,8 @@ class DiskTrustFile:
         and writes `mine` where that differs. While another worker is at it nothing is written: a
         worker that waits is silent, and this one comes again. Raises OSError when the disk refuses.
 
-        A file that cannot be read is logged and counts as empty: the homes are then trusted until
-        something is missed again, as after a first start.
+        A file that cannot be read is logged and counts as empty: what this worker knows replaces
+        it. Whoever starts a gateway asks `is_damaged` first.
         """
         with self._lock() as locked:
             text = self._read_into(mine)
@@ -44,6 +44,17 @@ class DiskTrustFile:
             merged = mine.to_json()
             if locked and merged != text:
                 await asyncio.to_thread(self._replace, merged)
+
+    def is_damaged(self) -> bool:
+        """Whether there is a file that cannot be read: any home may lack any write then."""
+        try:
+            self._read()
+        except FileNotFoundError:
+            return False
+        except _UNREADABLE as error:
+            _LOG.error("trust_file_unreadable", path=str(self._path), error=repr(error))
+            return True
+        return False
 
     def _replace(self, text: str) -> None:
         new = self._path.with_suffix(".new")
@@ -56,14 +67,18 @@ class DiskTrustFile:
 
     def _read_into(self, mine: Trust) -> str:
         try:
-            text = self._path.read_text()
-            mine.merge(Trust.from_json(text))
+            text, known = self._read()
+            mine.merge(known)
             return text
         except FileNotFoundError:
             return ""
         except _UNREADABLE as error:
             _LOG.error("trust_file_unreadable", path=str(self._path), error=repr(error))
             return ""
+
+    def _read(self) -> tuple[str, Trust]:
+        text = self._path.read_text()
+        return text, Trust.from_json(text)
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:

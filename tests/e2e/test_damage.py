@@ -152,6 +152,8 @@ async def test_damaged_copies_are_said_and_written_anew(tandem: Deployment) -> N
     await tandem.restart_gateway()
     async with tandem.client("n", session_keys_max=0) as client:
         assert await client.get("k") == b"v"
+        homes = (await client.ops.status()).homes
+        assert [home.behind for home in homes] == [(ALL,), (ALL,)]
     await tandem.gateway.says("trust_file_unreadable")
     await until(lambda: tandem.gateway.words().count("registry_file_unreadable") >= 2, "said", 20.0)
 

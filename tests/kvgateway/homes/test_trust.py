@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +123,22 @@ async def test_workers_share_what_they_know_through_the_file(tmp_path: Path) -> 
     await file.exchange(one, NAMESPACES)
     assert one.behind(A) == ()
     assert one.open_marks(Side.S3) == two.open_marks(Side.S3) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "damaged"),
+    [
+        (None, False), (Trust().to_json(), False),
+        ("", True), ("{", True), ('{"missed": 3}', True), ("[" * 100_000, True), ("\x00" * 9, True),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_is_told_from_none(
+    tmp_path: Path, text: str | None, *, damaged: bool
+) -> None:
+    path = tmp_path / "trust.json"
+    if text is not None:
+        path.write_text(text)
+    assert DiskTrustFile(path).is_damaged() is damaged
 
 
 async def test_a_damaged_file_is_replaced_by_what_this_worker_knows(tmp_path: Path) -> None:
