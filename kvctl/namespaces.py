@@ -17,9 +17,9 @@ from tandem.client.namespaces import Changes
 from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.mode import Mode, Stage
 from tandem.core.namespace import Namespace, Settings
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
+from tandem.core.write_race import AckPolicy
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _Chosen = TypeVar("_Chosen", bound=enum.Enum)

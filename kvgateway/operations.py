@@ -30,7 +30,7 @@ from tandem.core.operations import (
     QueueStatus,
     Status,
 )
-from tandem.core.race import in_sync
+from tandem.core.read_race import in_sync
 from tandem.core.record import Kind
 from tandem.core.repair import repair_plan
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side

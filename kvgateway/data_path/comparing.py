@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kvgateway.data_path.inbox import SETTLE_US
 from kvgateway.homes.home_time import HomeTime
-from tandem.core.race import ReadRace
+from tandem.core.read_race import ReadRace
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, Side
 from tandem.core.version import NO_VERSION, Version

@@ -21,10 +21,10 @@ from tandem.backends.port import Backend
 from tandem.core.key import Key
 from tandem.core.latency import RecentLatency
 from tandem.core.mode import ACTIVE, Mode
-from tandem.core.race import Answer, GiveUp, ReadRace
+from tandem.core.read_race import Answer, ReadRace
 from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Missing, ReadReply, Side
+from tandem.core.reply import Failed, GiveUp, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable

@@ -12,9 +12,9 @@ from kvgateway.homes.trust import Trust
 from kvgateway.registry.namespaces import Registry
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.mode import ACTIVE, Mode
-from tandem.core.race import BOTH_SIDES, AckPolicy
 from tandem.core.reading import ReadMode
-from tandem.core.reply import Side
+from tandem.core.reply import BOTH_SIDES, Side
+from tandem.core.write_race import AckPolicy
 
 
 class View:

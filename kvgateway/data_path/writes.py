@@ -20,11 +20,11 @@ from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.mode import ACTIVE, Mode
-from tandem.core.race import BOTH_SIDES, Ack, AckPolicy, GiveUp, WriteRace
 from tandem.core.record import Record
-from tandem.core.reply import Side, WriteReply
+from tandem.core.reply import BOTH_SIDES, GiveUp, Side, WriteReply
 from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version
+from tandem.core.write_race import Ack, AckPolicy, WriteRace
 from tandem.errors import Overloaded, TandemError, Unavailable
 
 _INTENT = 1

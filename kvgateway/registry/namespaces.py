@@ -10,9 +10,9 @@ from tandem.backends.port import Backend
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.namespace import Namespace, check_namespace_id
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
+from tandem.core.write_race import AckPolicy
 from tandem.errors import NamespaceNotFound
 from tandem.runtime.clock import Clock
 

@@ -16,8 +16,8 @@ from tandem.core.namespace import (
     check_namespace_id,
     check_title,
 )
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
+from tandem.core.write_race import AckPolicy
 from tandem.errors import NamespaceExists, NamespaceNotFound
 from tandem.wire.mode_codec import mode_message
 from tandem.wire.mode_report_codec import mode_report_of

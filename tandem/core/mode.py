@@ -38,8 +38,7 @@ from hashlib import blake2s
 from typing import Final
 
 from tandem.core.key import Key
-from tandem.core.race import BOTH_SIDES
-from tandem.core.reply import Side
+from tandem.core.reply import BOTH_SIDES, Side
 from tandem.errors import InvalidArgument
 
 WHOLE_SHARE: Final = 100

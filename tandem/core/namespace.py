@@ -14,9 +14,9 @@ from tandem.core.key import RESERVED_NAMESPACES, is_namespace_id
 from tandem.core.limits import NAMESPACE_TITLE_CHARS_MAX
 from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.quota import NO_QUOTA, QUOTA_FIELDS, Quota, check_quota
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
+from tandem.core.write_race import AckPolicy
 from tandem.errors import Breach, InvalidArgument, NamespaceNotFound
 
 FORMAT: Final = 1

@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.core.race import BOTH_SIDES
-from tandem.core.reply import Side
+from tandem.core.reply import BOTH_SIDES, Side
 
 HEDGE_S_MIN: Final = 0.001
 """Sooner, half of the reads would be races because of nothing but the event loop."""

@@ -25,6 +25,9 @@ class Side(enum.Enum):
         return Side.S3 if self is Side.KVSP else Side.KVSP
 
 
+BOTH_SIDES = (Side.KVSP, Side.S3)
+
+
 class Reason(enum.Enum):
     """Why a home gave no answer."""
 
@@ -114,3 +117,10 @@ class Refused:
 
 
 WriteReply = Stored | Superseded | Refused | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Nothing can be answered; says what each home replied."""
+
+    reasons: tuple[str, ...]

@@ -6,8 +6,8 @@ from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.mode import Mode
 from tandem.core.namespace import Namespace, Settings, SettingsChange
 from tandem.core.quota import Quota, check_quota
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
+from tandem.core.write_race import AckPolicy
 from tandem.errors import InvalidArgument
 from tandem.wire.mode_codec import mode_message, mode_of, wanted_mode
 from tandem.wire.v1 import namespaces_pb2

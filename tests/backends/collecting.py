@@ -20,7 +20,7 @@ from tandem.backends.port import Backend, CollectableObjects, CollectableRows
 from tandem.core.collect import Collection, CollectRule, CrawlSeen, DeadRecord, collection, remains
 from tandem.core.key import Key
 from tandem.core.mass_change import NeedsPerson
-from tandem.core.race import Answer, ReadRace, in_sync
+from tandem.core.read_race import Answer, ReadRace, in_sync
 from tandem.core.record import Record
 from tandem.core.removal import Renewed, Span
 from tandem.core.reply import Failed, Found, Missing, Side

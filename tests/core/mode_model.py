@@ -18,8 +18,7 @@ from functools import cache
 from tandem.core.key import Key
 from tandem.core.mode import Mode, Stage, step
 from tandem.core.mode_step import WorkerView, objections
-from tandem.core.race import BOTH_SIDES
-from tandem.core.reply import Side
+from tandem.core.reply import BOTH_SIDES, Side
 
 NAMESPACE = "ab" * 16
 RAMP_PERCENT = 50

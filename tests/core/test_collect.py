@@ -22,7 +22,7 @@ from tandem.core.collect import (
 )
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE
-from tandem.core.race import in_sync
+from tandem.core.read_race import in_sync
 from tandem.core.record import Kind
 from tandem.core.removal import Span, Stamp
 from tandem.core.repair import Zombie, repair_plan

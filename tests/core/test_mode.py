@@ -9,8 +9,7 @@ import pytest
 
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode, Stage, Step, lot_of, step, steps_from
-from tandem.core.race import BOTH_SIDES
-from tandem.core.reply import Side
+from tandem.core.reply import BOTH_SIDES, Side
 
 NAMESPACE: Final = "ab" * 16
 KEYS: Final = tuple(Key(NAMESPACE, f"user/{number}") for number in range(2000))

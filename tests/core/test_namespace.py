@@ -22,9 +22,9 @@ from tandem.core.namespace import (
     encode_namespace,
 )
 from tandem.core.quota import QUOTA_MAX, Quota
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
+from tandem.core.write_race import AckPolicy
 from tandem.errors import InvalidArgument, NamespaceNotFound
 
 ID = "0123456789abcdef" * 2

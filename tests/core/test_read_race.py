@@ -1,4 +1,4 @@
-"""The read race: every pair of replies, in both orders, against the table of `core/race.py`.
+"""The read race: every pair of replies, in both orders, against the table of `core/read_race.py`.
 
 The oracle knows numbers and words only. The words are those of the table, and each of the two
 tables below reads as it does.
@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tandem.core.race import Answer, GiveUp, ReadRace, in_sync
-from tandem.core.reply import Failed, Missing, Reason, Side
+from tandem.core.read_race import Answer, ReadRace, in_sync
+from tandem.core.reply import Failed, GiveUp, Missing, Reason, Side
 from tests.core.examples import GLIMPSES, VALUES, Said, Saying, record, sayings, version
 
 KVSP, S3 = Side.KVSP, Side.S3

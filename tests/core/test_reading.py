@@ -5,9 +5,8 @@ from typing import Final
 
 import pytest
 
-from tandem.core.race import BOTH_SIDES
 from tandem.core.reading import HEDGE_S_MAX, HEDGE_S_MIN, RACE, SIDES, ReadMode, ReadPlan, read_plan
-from tandem.core.reply import Side
+from tandem.core.reply import BOTH_SIDES, Side
 
 BEHIND: Final = ((), (Side.KVSP,), (Side.S3,), BOTH_SIDES)
 TIMES: Final = (None, 0.0, 0.02, 0.3, 7.0)

@@ -14,9 +14,9 @@ from tandem.core.limits import (
     CLOCK_SKEW_MAX_US,
     WHOLE_SECOND_CLOCK_SKEW_MAX_US,
 )
-from tandem.core.race import Ack, AckPolicy, GiveUp, WriteRace
 from tandem.core.reply import (
     Failed,
+    GiveUp,
     Reason,
     Refusal,
     Refused,
@@ -26,6 +26,7 @@ from tandem.core.reply import (
     WriteReply,
 )
 from tandem.core.version import Version
+from tandem.core.write_race import Ack, AckPolicy, WriteRace
 
 MINTED_US = 1_700_000_000_000_000
 VERSION = Version.at(MINTED_US)

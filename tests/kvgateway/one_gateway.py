@@ -18,11 +18,11 @@ from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
+from tandem.core.write_race import AckPolicy
 from tests.runtime.clocks import StillClock
 
 NAMESPACE: Final = "ab" * 16

@@ -19,10 +19,10 @@ from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
+from tandem.core.write_race import AckPolicy
 from tests.kvgateway.one_gateway import NAMESPACE, Counting, FixedTrust
 from tests.sim import loop as virtual
 from tests.sim.loop import VirtualClock, VirtualLoop

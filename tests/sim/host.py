@@ -26,10 +26,10 @@ from kvgateway.state.ports import Intent, Machine, RepairQueue
 from kvgateway.state.switches import HomeSwitch, Switches
 from tandem.backends.port import Backend
 from tandem.core.mode import Mode
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Reason, Side
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
+from tandem.core.write_race import AckPolicy
 from tandem.errors import TandemError
 from tests.sim.faults import Link
 from tests.sim.history import ConnectionLost, History

@@ -15,11 +15,11 @@ from tandem.core.envelope import seal
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.mode import Mode
 from tandem.core.namespace import Namespace, encode_namespace
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tandem.core.request import Read, Write
 from tandem.core.version import NO_VERSION, Version
+from tandem.core.write_race import AckPolicy
 from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client

@@ -9,12 +9,12 @@ from kvgateway.state.ports import RepairTask
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.mode import Mode, Stage
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Found, Missing, Side
 from tandem.core.request import Put, Read, ReadResult, Written
 from tandem.core.version import Version
+from tandem.core.write_race import AckPolicy
 from tandem.errors import TandemError, Unavailable
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 

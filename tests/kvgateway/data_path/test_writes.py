@@ -8,10 +8,10 @@ from kvgateway.data_path.writes import WriteBounds
 from kvgateway.homes.home_time import FRESH_US
 from kvgateway.state.ports import RepairTask
 from tandem.core.envelope import seal
-from tandem.core.race import AckPolicy
 from tandem.core.reply import Found, Side
 from tandem.core.request import Delete, Put, Written
 from tandem.core.version import Version
+from tandem.core.write_race import AckPolicy
 from tandem.errors import Overloaded, TandemError, Unavailable
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 

@@ -10,8 +10,8 @@ from kvgateway.registry.records import SystemRecords
 from kvgateway.registry.tokens import Tokens
 from tandem.core.mode import Mode
 from tandem.core.namespace import Namespace
-from tandem.core.race import AckPolicy
 from tandem.core.token import Token
+from tandem.core.write_race import AckPolicy
 from tests.kvgateway.one_gateway import OneGateway, TwoHomes
 from tests.kvgateway.registry.memory_copy import MemoryCopy
 

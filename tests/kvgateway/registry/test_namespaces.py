@@ -19,10 +19,10 @@ from tandem.core.namespace import (
     SettingsChange,
     encode_namespace,
 )
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.record import Kind
 from tandem.core.reply import Found, Side
+from tandem.core.write_race import AckPolicy
 from tandem.errors import (
     InvalidArgument,
     NamespaceExists,

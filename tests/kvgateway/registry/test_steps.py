@@ -9,11 +9,11 @@ from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.namespace import SettingsChange
-from tandem.core.race import AckPolicy
 from tandem.core.registration import GONE_US, LEASE_US
 from tandem.core.reply import Found, Side
 from tandem.core.request import Put
 from tandem.core.version import Version
+from tandem.core.write_race import AckPolicy
 from tandem.errors import InvalidArgument, NamespaceNotFound, Unavailable
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.registered import Registered, said

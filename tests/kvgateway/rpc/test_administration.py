@@ -15,9 +15,9 @@ from tandem.core.mode_step import ModeReport, WorkerView, effects
 from tandem.core.namespace import Settings
 from tandem.core.operations import CrawlReport
 from tandem.core.quota import QUOTA_MAX, Quota
-from tandem.core.race import AckPolicy
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
+from tandem.core.write_race import AckPolicy
 from tandem.errors import InvalidArgument, NamespaceExists, NamespaceNotFound
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc, ops_pb2, ops_pb2_grpc
 from tests.kvgateway.rpc.memory_store import NAMESPACE
