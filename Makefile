@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1000
-# Tests that start whole deployments and load them: one at a time.
-ALONE := tests/e2e tests/workers tests/examples
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -24,8 +22,7 @@ example: setup  ## Run a small site on workerd with Tandem behind it (needs npm)
 	examples/site/run
 
 test: dev servers check  ## Everything that must hold: the checks, then every test.
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
-	$(BIN)/pytest $(ALONE)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: dev  ## Format, lint, types, import contracts, Dockerfile.
 	$(BIN)/ruff format --check --quiet
