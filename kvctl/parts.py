@@ -113,7 +113,7 @@ class Part:
             folder.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", self._plan.module,
+                sys.executable, "-P", "-m", self._plan.module,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(self._environment), start_new_session=True,
             )  # fmt: skip

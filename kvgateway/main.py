@@ -190,7 +190,7 @@ class _Gateway:
         self._places.metrics.mkdir(parents=True)
 
         def command(slot: int, pipe: int) -> Sequence[str]:
-            front = (sys.executable, "-m", "kvgateway.process.worker")
+            front = (sys.executable, "-P", "-m", "kvgateway.process.worker")
             return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)
 
         async def recover(_: int) -> None:

@@ -34,10 +34,11 @@ class Machine:
         }
 
     @contextmanager
-    def up(self, *flags: str) -> Iterator[subprocess.Popen[str]]:
+    def up(self, *flags: str, directory: Path | None = None) -> Iterator[subprocess.Popen[str]]:
         """`kvctl up`, which is stopped at the end of the block."""
         with subprocess.Popen(
-            [sys.executable, "-m", "kvctl.main", "up", *flags],
+            [sys.executable, "-P", "-m", "kvctl.main", "up", *flags],
+            cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **self.environment},
@@ -103,6 +104,18 @@ def test_all_parts_run_until_they_are_stopped(machine: Machine) -> None:
         until(again, '"message": "Tandem KV is up.')
         assert machine.kvctl("key", "get", "k", "-n", "articles") == "v"
         assert '"equal": true' in machine.kvctl("key", "inspect", "k", "-n", "articles", "--json")
+
+
+def test_no_file_in_the_working_directory_stands_in_for_a_part(
+    machine: Machine, tmp_path: Path
+) -> None:
+    here = tmp_path / "checkout"
+    for program in ("crawler", "kvgateway", "kvsp", "tandem"):
+        (here / program).mkdir(parents=True)
+        (here / program / "__init__.py").write_text("raise SystemExit('not this one')\n")
+    with machine.up(directory=here) as up:
+        until(up, "Stop it with Ctrl-C.")
+        assert machine.kvctl("health").endswith("SERVING\n")
 
 
 def test_a_part_that_refuses_its_configuration_stops_them_all(
