@@ -198,8 +198,10 @@ class Deployment:
                 samples = await metrics(self.http)
                 pending = [s.value for s in samples if s.name == "tandem_journal_pending"]
                 # The SDK leaves out of a page what its wall clock, jumping, finds late.
-                calm = bool(pending) and not any(pending)
-                return calm and (await client.ops.status()).queue.depth == 0
+                status = await client.ops.status()
+                # A page is a second old, or older where its disk was full; the status is of now.
+                calm = bool(pending) and not any(pending) and not status.journal_pending
+                return calm and status.queue.depth == 0
 
             await self._told(settled, "queue and journal run empty", within_s)
 
