@@ -5,16 +5,15 @@ A file that cannot be read stops the start: switching a home back on by mistake 
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kvgateway.state.journal_slots import sync_directory
 from tandem.core.reply import Side
 from tandem.errors import ConfigurationError
+from tandem.runtime import stable_files
 
 _FILE_BYTES_MAX: Final = 4096
 
@@ -70,17 +69,8 @@ class SwitchFile:
             current = self.load()
             if switches.epoch <= current.epoch:
                 return current
-            self._replace(_text(switches))
+            stable_files.replace(self._path, _text(switches).encode())
             return switches
-
-    def _replace(self, text: str) -> None:
-        new = self._path.with_suffix(".new")
-        with new.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
-        sync_directory(self._path.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
