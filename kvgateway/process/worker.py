@@ -149,10 +149,18 @@ def _entrance(
             path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
         ),
         namespaces=Namespaces(
-            registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+            registry=path.registry,
+            writer=path.writer,
+            time=path.time,
+            entropy=path.entropy,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         tokens=Tokens(
-            records=path.tokens, writer=path.writer, time=path.time, entropy=path.entropy
+            records=path.tokens,
+            writer=path.writer,
+            time=path.time,
+            entropy=path.entropy,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         operations=_operations(post, settings, path),
         registry=path.registry,
@@ -181,6 +189,7 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
             time=path.time,
             presence=path.presence,
             crawled_us=path.trust.crawled_us,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
