@@ -76,6 +76,8 @@ async def _work(
     failures = Failures(_LOG)
     _show(metrics, path, failures, log_state)
     await path.keeper.round()
+    await path.switch_copies.look()
+    path.keeper.look_at_switches()
     await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
     await path.presence.renew()
     for name, work in path.loops().items():
