@@ -76,6 +76,8 @@ async def _work(
     failures = Failures(_LOG)
     _show(metrics, path, failures, log_state)
     await path.keeper.round()
+    await path.switch_copies.look()
+    path.keeper.look_at_switches()
     await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
     await path.presence.renew()
     for name, work in path.loops().items():
@@ -149,10 +151,18 @@ def _entrance(
             path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
         ),
         namespaces=Namespaces(
-            registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+            registry=path.registry,
+            writer=path.writer,
+            time=path.time,
+            entropy=path.entropy,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         tokens=Tokens(
-            records=path.tokens, writer=path.writer, time=path.time, entropy=path.entropy
+            records=path.tokens,
+            writer=path.writer,
+            time=path.time,
+            entropy=path.entropy,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         operations=_operations(post, settings, path),
         registry=path.registry,
@@ -181,6 +191,7 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
             time=path.time,
             presence=path.presence,
             crawled_us=path.trust.crawled_us,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
