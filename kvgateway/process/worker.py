@@ -7,7 +7,7 @@ gateway's own flags.
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,15 @@ from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
 from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
-from kvgateway.metrics import QuotaMetrics, show_data_path, show_entrance, show_homes, show_repair
+from kvgateway.metrics import (
+    QuotaMetrics,
+    show_data_path,
+    show_entrance,
+    show_faults,
+    show_homes,
+    show_http,
+    show_repair,
+)
 from kvgateway.operations import GatewayOperations
 from kvgateway.process.heartbeat import beat
 from kvgateway.process.places import Places
@@ -74,7 +82,7 @@ async def _work(
     tasks.start("heartbeat", beat(post.pipe, process.stop))
     path = await build_data_path(post, settings, places, clock, metrics)
     failures = Failures(_LOG)
-    _show(metrics, path, failures, log_state)
+    _show(metrics, path, log_state)
     await path.keeper.round()
     await path.switch_copies.look()
     path.keeper.look_at_switches()
@@ -95,6 +103,13 @@ async def _work(
         RestApp(entrance, reckoned, room),
     )
     http = Server(site, _http_limits(), clock, _LOG)
+    show_http(metrics, http)
+    bugs = {
+        "rpc": lambda: failures.count,
+        "http": lambda: http.stats.failures,
+        "process": lambda: tasks.failures + process.loop_errors,
+    }
+    show_faults(metrics, bugs, _rounds_failed(path))
     await rpc.start(str(settings.grpc_address))
     await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
     for namespace, socket in _sockets(post, settings).items():
@@ -209,12 +224,24 @@ def _unready(path: DataPath, process: serve.Process) -> str:
     return ""
 
 
-def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.Logs) -> None:
+def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
+    return {
+        "keeper": lambda: path.keeper.counters.errors,
+        "presence": lambda: path.presence.errors,
+        "repair": lambda: path.repair.counters.errors,
+        "inbox": lambda: path.inbox.queue_errors,
+    }
+
+
+def _show(metrics: Metrics, path: DataPath, log_state: logs.Logs) -> None:
     show_homes(metrics, path.guards)
     show_data_path(metrics, path.writer, path.reader, path.inbox)
     show_repair(metrics, path.repair)
     metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
-    metrics.counted("tandem_bugs", "requests that failed unexpectedly", lambda: failures.count)
+    metrics.gauge(
+        "tandem_journal_writable", "0 while the disk refuses intents",
+        lambda: float(path.journal.writable),
+    )  # fmt: skip
     metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
     metrics.counted(
         "tandem_quota_memory_emptied", "times that the memory of quotas was full",
