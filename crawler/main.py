@@ -26,7 +26,7 @@ from tandem.backends.opening import Homes, open_homes
 from tandem.core.collect import CollectRule
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Side
-from tandem.runtime import logs, serve
+from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
@@ -54,6 +54,7 @@ def main() -> int:
 async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
     clock, entropy = SystemClock(), SystemEntropy()
     try:
+        data_directory.prepare(settings.data)
         with closing(_book(settings)) as book:
             board = Board(book, entropy)
             pace = Pace(

@@ -32,7 +32,7 @@ from kvgateway.state.switches import SwitchFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.reply import Side
-from tandem.runtime import logs, serve, stable_files
+from tandem.runtime import data_directory, logs, serve, stable_files
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
@@ -92,6 +92,7 @@ class _Gateway:
         prepared, or when the kill switches cannot be read: they might be off."""
         places, settings = self._places, self._settings
         _check_free(("--grpc", settings.grpc_address), ("--http", settings.http_address))
+        data_directory.prepare(settings.data)
         await asyncio.to_thread(SwitchFile(places.switches).load)
         async with contextlib.AsyncExitStack() as held:
             place = Place.make(places.gateway, settings.shared_memory_bytes)
@@ -254,7 +255,13 @@ def _leave(place: Place) -> None:
 
 
 def _text_of(path: Path) -> str:
-    return path.read_text().strip() if path.exists() else ""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        cure = "remove the file: the homes hold the store id"
+        raise errors.ConfigurationError([f"{path} cannot be read ({error}); {cure}"]) from None
 
 
 if __name__ == "__main__":

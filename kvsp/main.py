@@ -11,7 +11,7 @@ from kvsp.sqlite.clusters import open_clusters
 from kvsp.sqlite.directory import DataDirectory
 from kvsp.store import Store
 from tandem import errors
-from tandem.runtime import logs, serve
+from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
@@ -36,6 +36,7 @@ def main() -> int:
 async def _serve(settings: KvspSettings, process: serve.Process, log: logs.Logger) -> int:
     directory = DataDirectory(settings.data / "kvsp")
     try:
+        data_directory.prepare(settings.data)
         directory.claim()
         return await _serve_directory(settings, directory, process, log)
     except errors.ConfigurationError as error:
