@@ -227,6 +227,7 @@ def _unready(path: DataPath, process: serve.Process) -> str:
 def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
     return {
         "keeper": lambda: path.keeper.counters.errors,
+        "switch copies": lambda: path.switch_copies.counters.errors,
         "presence": lambda: path.presence.errors,
         "repair": lambda: path.repair.counters.errors,
         "inbox": lambda: path.inbox.queue_errors,
