@@ -159,7 +159,10 @@ class Link:
         return max(0.0, self._stopped_until_s - self.loop.now_s)
 
     def late_s(self) -> float:
-        return self.random.uniform(0.0, self.weather.late_s)
+        return self.uniform(0.0, self.weather.late_s)
+
+    def uniform(self, low: float, high: float) -> float:
+        return self.random.uniform(low, high)
 
     def trouble(self) -> Trouble | None:
         return self.weather.trouble(self.loop.now_s, self._machine)
@@ -203,8 +206,8 @@ class _Call(Generic[T]):
         patience_s = self._until_s - now_s
         trouble = link.trouble()
         if fault is Fault.SLOW:
-            up_s += 10 ** random.uniform(-2.7, 0.8)
-            self._down_s += 10 ** random.uniform(-2.7, 0.3)
+            up_s += 10 ** link.uniform(-2.7, 0.8)
+            self._down_s += 10 ** link.uniform(-2.7, 0.3)
         elif fault is Fault.LATE:
             up_s = patience_s + link.late_s()
         if fault is Fault.LOST or trouble is Trouble.NO_REQUESTS:
