@@ -124,7 +124,7 @@ def draw(random: Random, sort: Sort | None = None) -> Plan:
 
 
 def _shortened(random: Random) -> Plan:
-    """Trouble comes as thick as elsewhere; what is late arrives soon enough not to be waited for."""
+    """Trouble comes as thick as elsewhere; most of what is late arrives soon."""
     sort = random.choice([Sort.ANYTHING, Sort.CROWD, Sort.DEATHS])
     plan = _drawn(random, sort, _SHORT)
     return replace(
