@@ -110,6 +110,16 @@ def mirrored(
     return ClusterLife(cluster.name, cluster.incarnation, cluster.commits, floors)
 
 
+def upheld_floors(
+    floors: Mapping[str, RangeFloors], past: ClusterLife
+) -> Mapping[str, RangeFloors]:
+    """The floors that a cluster takes into its new life: those that its past had no higher."""
+    upheld = {
+        namespace: ranges.upheld(past.floors_of(namespace)) for namespace, ranges in floors.items()
+    }
+    return {namespace: ranges for namespace, ranges in upheld.items() if len(ranges)}
+
+
 def encode_mirror(life: ClusterLife) -> bytes:
     """The value of the mirror's record."""
     floors = {

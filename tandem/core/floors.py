@@ -5,7 +5,7 @@ its floor, a floor only rises, and ranges never merge: what was ever said of a n
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -64,3 +64,18 @@ class RangeFloors:
     def reaches(self, other: "RangeFloors") -> bool:
         """Whether no name has a lower floor here than in `other`."""
         return all(self.of(start) >= other.of(start) for start in (*dict(self), *dict(other)))
+
+    def forgotten(self, known: "RangeFloors") -> "RangeFloors":
+        """What `known` says of the ranges for which it has a higher floor; nothing of the others."""
+        return self._where(known, lambda mine, theirs: theirs if theirs > mine else NO_VERSION)
+
+    def upheld(self, known: "RangeFloors") -> "RangeFloors":
+        """These floors of the ranges for which `known` has no higher one; nothing of the others."""
+        return self._where(known, lambda mine, theirs: NO_VERSION if theirs > mine else mine)
+
+    def _where(
+        self, known: "RangeFloors", choose: Callable[[Version, Version], Version]
+    ) -> "RangeFloors":
+        starts = sorted({*dict(self), *dict(known)})
+        chosen = [(start, choose(self.of(start), known.of(start))) for start in starts]
+        return RangeFloors(chosen if any(floor > NO_VERSION for _, floor in chosen) else ())

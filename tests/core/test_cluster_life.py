@@ -17,6 +17,7 @@ from tandem.core.cluster_life import (
     next_incarnation,
     renewed_us,
     shown_lives,
+    upheld_floors,
 )
 from tandem.core.floors import RangeFloors
 from tandem.core.version import NO_VERSION, Version
@@ -160,3 +161,12 @@ def test_a_request_names_the_opening_too() -> None:
 )
 def test_the_youngest_later_life_counts(shown: str, since_us: int) -> None:
     assert renewed_us(shown) == since_us
+
+
+def test_a_new_life_upholds_the_floors_that_its_past_had_no_higher() -> None:
+    cluster = life(floor=HIGH)
+    assert upheld_floors(cluster.floors, life(floor=LOW)) == cluster.floors
+    assert upheld_floors(cluster.floors, cluster) == cluster.floors
+    assert upheld_floors(cluster.floors, life(floor=HIGH, namespace=OTHER)) == cluster.floors
+    assert upheld_floors(life(floor=LOW).floors, cluster) == {}
+    assert upheld_floors({}, cluster) == {}

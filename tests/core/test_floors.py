@@ -74,3 +74,25 @@ def test_no_floors_are_below_every_version() -> None:
     assert hash(RangeFloors()) == hash(RangeFloors([]))
     assert RangeFloors() != "floors"
     assert "RangeFloors" in repr(RangeFloors())
+
+
+@pytest.mark.parametrize("first", RAISES)
+def test_of_two_that_knew_a_name_the_higher_floor_is_forgotten_or_upheld(
+    first: tuple[bytes, bytes, Version],
+) -> None:
+    mine = RangeFloors().raised(*first)
+    for second, third in itertools.product(RAISES, RAISES[::3]):
+        known = RangeFloors().raised(*second).raised(*third)
+        forgotten, upheld = mine.forgotten(known), mine.upheld(known)
+        for name in NAMES:
+            behind = known.of(name) > mine.of(name)
+            assert forgotten.of(name) == (known.of(name) if behind else NO_VERSION)
+            assert upheld.of(name) == (NO_VERSION if behind else mine.of(name))
+
+
+def test_nothing_is_forgotten_by_one_that_reaches_and_all_is_by_one_that_knew_nothing() -> None:
+    nothing, some = RangeFloors(), RangeFloors().raised(b"b", b"c", VERSIONS[1])
+    assert (some.forgotten(nothing), some.upheld(nothing).of(b"b")) == (nothing, VERSIONS[1])
+    assert (some.forgotten(some), some.upheld(some).of(b"b")) == (nothing, VERSIONS[1])
+    assert nothing.upheld(some) == nothing
+    assert nothing.forgotten(some).of(b"b") == VERSIONS[1]
