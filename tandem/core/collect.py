@@ -15,12 +15,12 @@ request brings the key back. So a dead record goes only on the evidence of a who
 
 Where a namespace is kept in KVSP alone, KVSP has confirmed all that was acknowledged, and by its
 floor it takes nothing back: nothing need be equal. What S3 still holds has been left to grow old,
-and comes to light when the namespace is brought back to both homes. Then more is asked
-for, and both end with the first crawl that finds the homes equal:
+and comes to light when the namespace is brought back to both homes. So more is asked for:
 
     the mode was the same before the crawl and after it            an acknowledged write is lost
-    no value on S3 lies below the floor when S3 answers again      a deleted key is back
-    the mirrors have the floors before that, and before the sweep  a restored cluster brings it back
+    S3 answers again only after a crawl that has met no zombie     a deleted key is back
+    the mirrors take over the floors after such a crawl            a restored cluster brings it back
+    and not before                                                 a restored cluster brings it back
 
 (`tests/core/test_alone_model.py` leaves out these.)
 
