@@ -153,7 +153,7 @@ class Withheld(enum.Enum):
     DIRTY = "the range is dirty: some writes to it are not known by name"
     UNHEALTHY = "a home was down or switched off during the crawl"
     OTHER_INCARNATION = "a cluster was wiped or restored during the crawl"
-    STEPPED = "the mode of the namespace changed during the crawl"
+    STEPPED = "the mode of the namespace changed during the crawl, or is not known any more"
 
 
 def collection(

@@ -1,4 +1,4 @@
-"""An explicit-state model of a namespace that leaves S3, is collected in KVSP alone, and comes back.
+"""An explicit-state model of a namespace that leaves S3, is collected in KVSP, and comes back.
 
 Whatever decides is the product's own: `collection` and `remains`. The modes go round:
 

@@ -1,4 +1,4 @@
-"""Deleting for good in KVSP alone, and coming back to both homes: each part of the rule is needed."""
+"""Deleting for good in KVSP alone, then coming back to both homes: each part is needed."""
 
 from dataclasses import replace
 

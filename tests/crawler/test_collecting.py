@@ -17,7 +17,7 @@ from tandem.core.collect import CollectRule, Withheld
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.mass_change import MassLimit
 from tandem.core.version import Version
-from tests.crawler.crawling import NAMESPACE, RULE, Ground, record
+from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, record
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
 
 DAY_US = 86_400 * 1_000_000
@@ -29,19 +29,15 @@ EXPIRED = seal(
 
 
 def collecting(
-    world: Ground, path: Path, *, limit: MassLimit | None = None, dirty: bool = False
+    world: Ground, path: Path, *, limit: MassLimit | None = None, said: Said | None = None
 ) -> NamespaceCrawls:
     """A crawler that collects."""
-
-    async def is_dirty(_: str) -> bool:
-        return dirty
-
     book, entropy = Book(path), SeededEntropy(Random(str(path)))
     homes = CollectedHomes(world.kvsp, world.s3, entropy, 1.0)
     return NamespaceCrawls(
         homes=world.homes, plans=Plans(world.kvsp, "me", entropy), book=book,
         board=Board(book, entropy), rule=RULE, pace=Pace(),
-        collector=Collector(homes, CollectRule(), limit or MassLimit(), is_dirty),
+        collector=Collector(homes, CollectRule(), limit or MassLimit(), said or Said()),
     )  # fmt: skip
 
 
@@ -88,7 +84,7 @@ def test_where_objects_must_stay_tombstones_retire_and_expired_values_go(tmp_pat
 
 
 def _dirty(world: Ground, path: Path) -> NamespaceCrawls:
-    return collecting(world, path, dirty=True)
+    return collecting(world, path, said=Said(dirty=True))
 
 
 def _failing(world: Ground, path: Path) -> NamespaceCrawls:

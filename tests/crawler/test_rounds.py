@@ -40,12 +40,13 @@ class NearGateways:
         self.told: list[Told] = []
         self.looks = 0
         self.off_from_look = 1_000_000
+        self.off_leaves: tuple[Side, ...] = ()
         self.fails_to_tell: Exception | None = None
         self.known = NO_TROUBLE
 
-    async def enabled(self) -> bool:
+    async def enabled(self) -> frozenset[Side]:
         self.looks += 1
-        return self.looks < self.off_from_look
+        return frozenset(Side) if self.looks < self.off_from_look else frozenset(self.off_leaves)
 
     async def tell(self, report: Told) -> None:
         if self.fails_to_tell is not None:

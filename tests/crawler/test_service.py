@@ -342,8 +342,8 @@ async def test_an_address_that_is_taken_is_told(served: Served, tmp_path: Path) 
 class SilentGateways:
     """Gateways in whose eyes all is well."""
 
-    async def enabled(self) -> bool:
-        return True
+    async def enabled(self) -> frozenset[Side]:
+        return frozenset(Side)
 
     async def tell(self, report: CrawlReport) -> None:
         pass

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from crawler.board import Board
 from crawler.collecting import Collector
+from crawler.evidence import StoreEvidence
 from crawler.kill_switches import KillSwitches, switched
 from crawler.memory_book import MemoryBook
 from crawler.namespace_crawl import NamespaceCrawls
@@ -23,7 +24,7 @@ from crawler.rounds import Rounds
 from crawler.trouble import Trouble
 from tandem.backends.collect import CollectedHomes
 from tandem.backends.port import Backend, CollectableObjects, CollectableRows
-from tandem.core.collect import CollectRule
+from tandem.core.collect import CollectRule, Homes
 from tandem.core.key import Key
 from tandem.core.mass_change import MassLimit
 from tandem.core.operations import CrawlReport
@@ -44,11 +45,11 @@ class NearGateways:
     def __init__(self, hosts: Sequence[Host]) -> None:
         self._hosts = hosts
 
-    async def enabled(self) -> bool:
-        """Whether a machine answers and none that does has a home switched off."""
+    async def enabled(self) -> frozenset[Side]:
+        """The homes that no machine that answers has switched off; none when none answers."""
         await asyncio.sleep(_ASK_S)
-        answers = [_uses_both(worker) for worker in self._answering()]
-        return bool(answers) and all(answers)
+        answers = [_uses(worker) for worker in self._answering()]
+        return frozenset.intersection(*answers) if answers else frozenset()
 
     async def trouble(self) -> Trouble:
         """Where those that answer know of drift."""
@@ -63,9 +64,12 @@ class NearGateways:
             keys += [queued.task.key for queued in await queue.sample(QUEUED_MAX)]
         return Trouble(frozenset(behind), tuple(keys), unsure)
 
-    async def is_dirty(self, namespace: str) -> bool:
+    async def is_dirty(self, namespace: str, homes: Homes) -> bool:
         """Whether nothing of the namespace may be collected, for what the gateways say."""
-        return not await self.enabled() or (await self.trouble()).is_dirty(namespace)
+        enabled = await self.enabled()
+        if homes is Homes.KVSP:
+            return Side.KVSP not in enabled
+        return len(enabled) < len(Side) or (await self.trouble()).is_dirty(namespace)
 
     async def tell(self, report: CrawlReport) -> None:
         """As `kvgateway.operations` takes it: one worker of each machine hears it."""
@@ -81,9 +85,9 @@ class NearGateways:
         return [living[0] for host in self._hosts if (living := host.living())]
 
 
-def _uses_both(worker: Worker) -> bool:
-    switches = (guard.switch for guard in worker.guards.values())
-    return all(switch.reads and switch.writes for switch in switches)
+def _uses(worker: Worker) -> frozenset[Side]:
+    switches = {side: guard.switch for side, guard in worker.guards.items()}
+    return frozenset(side for side, switch in switches.items() if switch.reads and switch.writes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +181,8 @@ class Crawler:
         collected = CollectedHomes(
             cast(CollectableRows, rows), cast(CollectableObjects, objects), entropy, 5.0
         )
-        is_dirty = self._ground.gateways.is_dirty
-        return Collector(collected, self._ground.rule, MassLimit(), is_dirty)
+        evidence = StoreEvidence(self._ground.gateways, homes, RULE.deadline_s)
+        return Collector(collected, self._ground.rule, MassLimit(), evidence)
 
     def _crawls(
         self, homes: Mapping[Side, Backend], board: Board, collector: Collector,
