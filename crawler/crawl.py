@@ -55,7 +55,7 @@ class Crawl:
         self._resume = resume
         self._save = save
         self._hold = hold
-        self._diff = ScanDiff() if len(homes) > 1 else OneListing(*homes)
+        self._diff = OneListing(*homes) if len(homes) == 1 else ScanDiff()
         self._after = dict.fromkeys(Side, within.after)
         self._begun_after = within.after
         self._now_us = 0

@@ -96,3 +96,18 @@ def test_nothing_is_forgotten_by_one_that_reaches_and_all_is_by_one_that_knew_no
     assert (some.forgotten(some), some.upheld(some).of(b"b")) == (nothing, VERSIONS[1])
     assert nothing.upheld(some) == nothing
     assert nothing.forgotten(some).of(b"b") == VERSIONS[1]
+
+
+@pytest.mark.parametrize(("start", "end"), list(itertools.product(BOUNDS, [b"", b"c", b"d"])))
+def test_the_parts_of_a_range_cover_it_and_have_one_floor_each(start: bytes, end: bytes) -> None:
+    for first, second in itertools.product(RAISES, RAISES[::3]):
+        floors = RangeFloors().raised(*first).raised(*second)
+        if end and end <= start:
+            continue
+        parts = list(floors.within(start, end))
+        assert (parts[0][0], parts[-1][1]) == (start, end)
+        assert all(one[1] == other[0] for one, other in itertools.pairwise(parts))
+        for name in NAMES:
+            holding = [f for at, to, f in parts if at <= name and (not to or name < to)]
+            inside = start <= name and (not end or name < end)
+            assert holding == ([floors.of(name)] if inside else [])
