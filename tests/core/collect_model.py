@@ -11,10 +11,10 @@ A record is (version, kind): v a value, d a tombstone, e a value that is expired
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tandem.core.collect import (
     Collection,
@@ -31,6 +31,7 @@ from tandem.core.removal import Span
 from tandem.core.reply import Found, Missing
 from tandem.core.version import NO_VERSION, Version
 
+S = TypeVar("S")
 Rec = tuple[int, str]
 Held = tuple[Rec | None, ...]
 RULE = CollectRule()
@@ -450,7 +451,7 @@ class Model:
         return f"LOST: {rec}, there is {stands}" if gone and not unsure else ""
 
 
-def trace(came_by: dict[State, tuple[str, State] | None], state: State) -> list[str]:
+def trace(came_by: Mapping[S, tuple[str, S] | None], state: S) -> list[str]:
     labels = []
     while (by := came_by[state]) is not None:
         label, state = by
