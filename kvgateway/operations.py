@@ -85,6 +85,7 @@ class GatewayOperations:
         steps: Steps,
         gateway_id: str,
         workers: int,
+        process: int,
         prefix: str,
     ) -> None:
         self._guards = guards
@@ -101,6 +102,7 @@ class GatewayOperations:
         self._steps = steps
         self._gateway_id = gateway_id
         self._workers = workers
+        self._process = process
         self._prefix = prefix
 
     async def status(self) -> Status:
@@ -127,6 +129,7 @@ class GatewayOperations:
             journal_pending=self._journal.live(),
             journal_writable=self._journal.writable,
             namespaces_equal=bool(self._namespaces_equal()),
+            process=self._process,
         )
 
     def _home(self, side: Side) -> HomeStatus:
