@@ -17,7 +17,6 @@ from crawler.report import CrawlReport
 from tandem.backends.clusters import Clusters, look_at_clusters, mirror_floors, renew_behind
 from tandem.backends.collect import Allowance, Collected, CollectedHomes, Stopped, collect, sweep
 from tandem.core.collect import (
-    Collection,
     CollectRule,
     CrawlSeen,
     DeadRecord,
@@ -47,9 +46,13 @@ _NEXT: Final = "\x00"
 class Evidence(Protocol):
     """What a collector asks beside the homes."""
 
+    async def in_use(self, homes: Homes) -> bool:
+        """Whether a gateway answers, and none that does has one of these homes switched off."""
+        ...
+
     async def is_dirty(self, namespace: str, homes: Homes) -> bool:
-        """Whether some gateway may have lost track of writes of a namespace, or a home that it is
-        kept in is switched off, or a gateway does not answer."""
+        """Whether some gateway may have lost track of writes of a namespace that is kept so, knows
+        a home to be behind, or does not answer."""
         ...
 
     async def kept_now(self, namespace: str, homes: Homes) -> Kept | None:
@@ -93,35 +96,52 @@ class Collector:
             kept: how the namespace was kept before the crawl.
             accepted: how many removals a person has allowed.
         """
-        span = _span(report.namespace, within)
-        if span is None or not (report.dead or report.remains):
+        if not (report.dead or report.remains):
             return
         after = await self.look(kept.homes)
         if after is None or not report.equal:
             return
-        seen = await self._seen(report, span, (before, after), kept)
+        span = _span(report.namespace, within)
+        whole = span or Span(report.namespace)
+        seen = await self._seen(report, whole, (before, after), kept)
         allowance = Allowance(report.tally.records, self._limit, accepted)
-        dead = [_dead(entry) for entry in report.dead]
-        plan = collection(seen, dead, self._rule, kept.homes)
-        if isinstance(plan, Withheld):
-            report.withheld = plan.value
-            return
-        if plan.dead:
-            self._note(report, await collect(self._at(kept.homes), plan, allowance))
+        if report.dead and span is not None:
+            await self._collect(report, seen, kept, allowance)
         if report.remains and report.stopped is None:
-            await self._sweep(report, seen, plan, allowance)
+            await self._sweep(report, seen, allowance)
 
     async def _seen(
         self, report: CrawlReport, span: Span, clusters: tuple[Clusters, Clusters], kept: Kept
     ) -> CrawlSeen:
-        namespace, (before, after) = report.namespace, clusters
-        dirty = await self._evidence.is_dirty(namespace, kept.homes)
-        now = await self._evidence.kept_now(namespace, kept.homes)
+        namespace, (before, after), evidence = report.namespace, clusters, self._evidence
         return CrawlSeen(
-            span, report.began_at_us, report.ended_at_us, whole=True, equal_through=_EVERYTHING,
-            dirty=dirty, healthy=not dirty, incarnations_begun=before.incarnations,
-            incarnations_ended=after.incarnations, stepped=now != kept,
+            span, report.began_at_us, report.ended_at_us, whole=True,
+            equal_through=_EVERYTHING, dirty=await evidence.is_dirty(namespace, kept.homes),
+            healthy=await evidence.in_use(kept.homes), incarnations_begun=before.incarnations,
+            incarnations_ended=after.incarnations,
+            stepped=await evidence.kept_now(namespace, kept.homes) != kept,
         )  # fmt: skip
+
+    async def _collect(
+        self, report: CrawlReport, seen: CrawlSeen, kept: Kept, allowance: Allowance
+    ) -> None:
+        dead = [_dead(entry) for entry in report.dead]
+        plan = collection(seen, dead, self._rule, kept.homes)
+        if isinstance(plan, Withheld):
+            report.withheld = plan.value
+        elif plan.dead:
+            self._note(report, await collect(self._at(kept.homes), plan, allowance))
+
+    async def _sweep(self, report: CrawlReport, seen: CrawlSeen, allowance: Allowance) -> None:
+        """Though a home may be behind: it stays so until a crawl has met no zombie."""
+        withheld = may_sweep(seen)
+        if withheld is not None:
+            report.withheld = withheld.value
+            return
+        swept = await sweep(
+            self._homes, report.namespace, report.remains, seen.incarnations_ended, allowance
+        )
+        self._note(report, swept)
 
     async def mirror(
         self, report: CrawlReport, within: Range, before: Clusters | None, kept: Kept
@@ -147,18 +167,6 @@ class Collector:
             homes.objects, before, namespace, start, end, homes.entropy, homes.deadline_s
         )
         return str(failed) if failed is not None else ""
-
-    async def _sweep(
-        self, report: CrawlReport, seen: CrawlSeen, plan: Collection, allowance: Allowance
-    ) -> None:
-        withheld = may_sweep(seen)
-        if withheld is not None:
-            report.withheld = withheld.value
-            return
-        swept = await sweep(
-            self._homes, report.namespace, report.remains, plan.incarnations, allowance
-        )
-        self._note(report, swept)
 
     def _note(self, report: CrawlReport, outcome: Collected | Stopped | NeedsPerson) -> None:
         match outcome:

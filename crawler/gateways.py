@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 from crawler.trouble import Trouble
 from tandem import Client
-from tandem.core.collect import Homes
 from tandem.core.key import Key
 from tandem.core.operations import CrawlReport
 from tandem.core.reply import Side
@@ -76,15 +75,6 @@ class RemoteGateways:
                 unsure = True
                 _LOG.warning("gateway_silent", gateway=address, error=str(error))
         return Trouble(frozenset(namespaces), tuple(keys), unsure)
-
-    async def is_dirty(self, namespace: str, homes: Homes) -> bool:
-        """Whether nothing of the namespace may be collected, for what the gateways say. Where KVSP
-        is the only home, it holds all that was acknowledged, whatever a gateway has lost track
-        of."""
-        enabled = await self.enabled()
-        if homes is Homes.KVSP:
-            return Side.KVSP not in enabled
-        return len(enabled) < len(Side) or (await self.trouble()).is_dirty(namespace)
 
     def _client(self, address: str) -> Client:
         return Client(address, token=self._token_for(address), timeout_s=self._timeout_s)

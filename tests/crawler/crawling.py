@@ -81,10 +81,17 @@ class FickleHome(MemoryHome):
 class Said:
     """What a collector is told."""
 
-    def __init__(self, *, dirty: bool = False, kept: Kept | None = IN_BOTH) -> None:
+    def __init__(
+        self, *, dirty: bool = False, off: bool = False, kept: Kept | None = IN_BOTH
+    ) -> None:
         self.dirty = dirty
+        self.off = off
         self.kept = kept
         self.asked: list[Homes] = []
+
+    async def in_use(self, homes: Homes) -> bool:
+        self.asked.append(homes)
+        return not self.off
 
     async def is_dirty(self, namespace: str, homes: Homes) -> bool:
         self.asked.append(homes)

@@ -79,7 +79,7 @@ def test_what_is_dead_goes_and_s3_is_asked_nothing(tmp_path: Path) -> None:
         (Said(kept=FILLING), Withheld.STEPPED),
         (Said(kept=Kept(ALONE.mode, ALONE.epoch + 2)), Withheld.STEPPED),
         (Said(kept=None), Withheld.STEPPED),
-        (Said(kept=ALONE, dirty=True), Withheld.UNHEALTHY),
+        (Said(kept=ALONE, off=True), Withheld.UNHEALTHY),
     ],
 )
 def test_nothing_goes_once_the_mode_was_stepped_or_kvsp_was_switched_off(

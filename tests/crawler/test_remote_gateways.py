@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from crawler.evidence import StoreEvidence
 from crawler.gateways import RemoteGateways
 from tandem.core.collect import Homes
 from tandem.core.operations import CrawlReport, Status
@@ -85,12 +86,15 @@ async def test_what_is_kept_in_kvsp_alone_waits_for_nothing_but_the_switch_of_kv
     two: list[Running],
 ) -> None:
     """KVSP holds all that was acknowledged, whatever a gateway has lost, and wherever S3 is."""
-    gateways = _of(two[0].address, two[1].address, _silent())
+    evidence = StoreEvidence(_of(two[0].address, two[1].address, _silent()), {}, 1.0)
     assert (await two[0].operations.status()).queue.dirty_ranges
-    assert await gateways.is_dirty(NAMESPACE, Homes.BOTH)
-    assert not await gateways.is_dirty(NAMESPACE, Homes.KVSP)
+    assert await evidence.is_dirty(NAMESPACE, Homes.BOTH)
+    assert not await evidence.is_dirty(NAMESPACE, Homes.KVSP)
+    for homes in (Homes.BOTH, Homes.KVSP):
+        assert await evidence.in_use(homes)
     await two[0].operations.switch(Side.S3, reads_enabled=False, writes_enabled=False)
-    assert not await gateways.is_dirty(NAMESPACE, Homes.KVSP)
+    assert not await evidence.in_use(Homes.BOTH)
+    assert await evidence.in_use(Homes.KVSP)
     await two[1].operations.switch(Side.KVSP, reads_enabled=True, writes_enabled=False)
-    assert await gateways.is_dirty(NAMESPACE, Homes.KVSP)
-    assert await _of(_silent()).is_dirty(NAMESPACE, Homes.KVSP)
+    assert not await evidence.in_use(Homes.KVSP)
+    assert not await StoreEvidence(_of(_silent()), {}, 1.0).in_use(Homes.KVSP)

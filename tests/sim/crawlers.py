@@ -24,7 +24,7 @@ from crawler.rounds import Rounds
 from crawler.trouble import Trouble
 from tandem.backends.collect import CollectedHomes
 from tandem.backends.port import Backend, CollectableObjects, CollectableRows
-from tandem.core.collect import CollectRule, Homes
+from tandem.core.collect import CollectRule
 from tandem.core.key import Key
 from tandem.core.mass_change import MassLimit
 from tandem.core.operations import CrawlReport
@@ -65,13 +65,6 @@ class NearGateways:
             unsure |= (await queue.stats()).dirty_marks > 0
             keys += [queued.task.key for queued in await queue.sample(QUEUED_MAX)]
         return Trouble(frozenset(behind), tuple(keys), unsure)
-
-    async def is_dirty(self, namespace: str, homes: Homes) -> bool:
-        """Whether nothing of the namespace may be collected, for what the gateways say."""
-        enabled = await self.enabled()
-        if homes is Homes.KVSP:
-            return Side.KVSP not in enabled
-        return len(enabled) < len(Side) or (await self.trouble()).is_dirty(namespace)
 
     async def tell(self, report: CrawlReport) -> None:
         """As `kvgateway.operations` takes it: one worker of each machine hears it."""
