@@ -16,6 +16,9 @@ from tandem.core.reply import Side
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
 from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves, ruined
 
+MOVED: Final = "a" * 32
+"""The namespace that is taken from mode to mode, where one is."""
+KVSP_ALONE: Final = Mode(Stage.SINGLE, Side.KVSP)
 DAWN_S: Final = 0.5
 """Machines boot before this; then trouble begins."""
 
@@ -84,6 +87,8 @@ class Plan:
     """Of each namespace."""
     modes: tuple[Mode, ...] = (ACTIVE, ACTIVE)
     """Of each namespace; a home that answers alone is not the sick one."""
+    moves: tuple[tuple[float, Mode], ...] = ()
+    """When the mode of MOVED is stepped."""
 
 
 class Sort(enum.Enum):
@@ -100,6 +105,8 @@ class Sort(enum.Enum):
     """KVSP is lost, or restored from an old copy, after much was deleted for good."""
     SHORT = "short"
     """One of the first three, with few machines, clients and operations."""
+    ALONE = "alone"
+    """A namespace leaves S3, and much is deleted for good before it comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,7 @@ def _shortened(random: Random) -> Plan:
 
 def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
     plan = _anything(random, extent)
-    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 0])[0]
+    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 0, 0])[0]
     match sort or drawn:
         case Sort.CROWD:
             plan = _crowded(random, plan)
@@ -149,6 +156,8 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
             plan = _of_graves(random, plan)
         case Sort.RUINS:
             plan = _of_ruins(random, plan)
+        case Sort.ALONE:
+            plan = _of_moves(random, plan)
         case _:
             pass
     if random.random() < 0.5:
@@ -268,6 +277,19 @@ def _of_ruins(random: Random, plan: Plan) -> Plan:
         crawls=(1.0,),
         crawl=ruined(random, plan.crawl, plan.storm_s),
     )
+
+
+def _of_moves(random: Random, plan: Plan) -> Plan:
+    """Graves, in a namespace whose only home must not be lost meanwhile."""
+    plan = _of_graves(random, plan)
+    left_s = random.uniform(0.0, 0.3) * plan.storm_s
+    moves = [(DAWN_S / 2, Mode(Stage.SHADOW, Side.KVSP)), (DAWN_S + left_s, KVSP_ALONE)]
+    if random.random() < 0.4:
+        back_s = random.uniform(0.5, 0.8) * plan.storm_s
+        again_s = back_s + random.uniform(0.05, 0.15) * plan.storm_s
+        moves += [(back_s, Mode(Stage.SHADOW, Side.KVSP)), (again_s, KVSP_ALONE)]
+    crawl = replace(plan.crawl, misfortunes=())
+    return replace(plan, crawls=(1.0, left_s), crawl=crawl, moves=tuple(moves))
 
 
 def _stops(random: Random, storm_s: float, hosts: int) -> Iterator[tuple[float, int, float]]:

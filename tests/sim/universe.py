@@ -30,8 +30,9 @@ from tests.sim.faults import Link, Weather
 from tests.sim.history import Crashed, History
 from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
 from tests.sim.loop import VirtualClock, VirtualLoop
+from tests.sim.moves import Moves
 from tests.sim.oracles import Operation, Oracles, Scope
-from tests.sim.plan import DAWN_S, Blow, Plan, Sort, draw
+from tests.sim.plan import DAWN_S, MOVED, Blow, Plan, Sort, draw
 from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
 from tests.sim.sites import FaultyObjects, FaultyRows, Site, at_once
@@ -95,6 +96,7 @@ class Universe:
         self.disasters = Disasters(self)
         self.oracles.home_was_lost = lambda: self.disasters.struck > 0
         self.oracles.loss_is_unnoticed = self.disasters.is_unnoticed
+        self.moves = Moves(self)
         self.crawlers = self._crawlers()
         self.misfortunes: list[asyncio.Task[None]] = []
         self.is_calm = False
@@ -145,6 +147,8 @@ class Universe:
 
     def mode_of(self, namespace: str) -> Mode:
         """Which homes a namespace is written to and read from in this universe."""
+        if self.plan.moves and namespace == MOVED:
+            return self.moves.mode
         return self.plan.modes[sorted(POLICIES).index(namespace)]
 
     def link_of(self, worker: str, machine: str, side: Side) -> Link:
@@ -245,6 +249,8 @@ class Universe:
         for flip in plan.flips:
             self.loop.call_at(flip.at_s, self._flip, flip.side, HomeSwitch(flip.reads, flip.writes))
             self.loop.call_at(flip.back_s, self._flip, flip.side, HomeSwitch())
+        for at_s, mode in plan.moves:
+            self.loop.call_at(at_s, self.moves.step, mode)
         for at_s, side in plan.corruptions:
             self.loop.call_at(at_s, self._corrupt, side)
         for at_s, crawler in zip(plan.crawls, self.crawlers, strict=False):
