@@ -53,8 +53,10 @@ class FailingDisk:
         return getattr(os, name)
 
     def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
-        if flags & os.O_CREAT and not path.exists() and self._meets(Fault.FULL):
-            raise OSError(errno.ENOSPC, "no space is left")
+        if flags & os.O_CREAT and not path.exists():
+            if self._meets(Fault.FULL):
+                raise OSError(errno.ENOSPC, "no space is left")
+            self._forget(path)
         descriptor = os.open(path, flags, mode)
         self._open[descriptor] = path
         return descriptor
@@ -110,6 +112,12 @@ class FailingDisk:
             return log.read_bytes()
         named = log in self._named and log.parent in self._named
         return log.read_bytes()[: self._stable.get(log, 0)] if named else b""
+
+    def _forget(self, path: Path) -> None:
+        """A new file gets a name that another one had."""
+        self._stable.pop(path, None)
+        self._named.discard(path)
+        self._lost.discard(path)
 
     def _meets(self, fault: Fault) -> bool:
         self.before()
