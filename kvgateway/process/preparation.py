@@ -36,7 +36,8 @@ class Leftover(Protocol):
         ...
 
     async def drop(self) -> None:
-        """Removes them from the journal: they are in the repair queue, durably."""
+        """Removes them from the journal: they are in the repair queue, durably. Should that fail
+        (OSError), they are left for a later try."""
         ...
 
     def release(self) -> None:
@@ -93,8 +94,8 @@ async def recover_intents(leftovers: Sequence[Leftover], queue: RepairQueue, pin
     try:
         while left:
             await _recover(left[0].intents, queue, pin)
-            await left[0].drop()
-            recovered += len(left.pop(0).intents)
+            recovered += len(left[0].intents)
+            await left.pop(0).drop()
     finally:
         for leftover in left:
             leftover.release()

@@ -28,7 +28,7 @@ from tandem.core.reply import Failed, Found, Reason, Side, WriteReply
 from tandem.core.request import Put, Written
 from tandem.core.version import NO_VERSION, Version
 from tandem.core.write_race import AckPolicy
-from tests.kvgateway.data_path.failing_disk import FailingDisk, Fault, Thread
+from tests.kvgateway.state.failing_disk import FailingDisk, Fault, Thread
 from tests.kvgateway.one_gateway import NAMESPACE, Counting
 from tests.sim.loop import VirtualClock, current
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.kvgateway.data_path.failing_disk import Fault, failing
+from tests.kvgateway.state.failing_disk import Fault, failing
 from tests.kvgateway.data_path.owing import Gateway, Leg, QueueFault
 from tests.kvgateway.state.machines import SHARED_MEMORY
 from tests.sim import loop as virtual
@@ -70,7 +70,7 @@ def _lived(steps: Sequence[Step], prepare: Callable[[Gateway], None] = lambda _:
     return gateway
 
 
-_HISTORIES = 150
+_HISTORIES = 100
 _STEPS = 60
 _ONE_HOME = (Leg.DOWN, Leg.DOWN_LATER, Leg.LOST)
 _WAITS_S = (0.0005, 0.0015, 0.003, 0.004, 0.01, 0.3, 1.2)

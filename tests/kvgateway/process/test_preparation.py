@@ -64,6 +64,7 @@ class UndroppableLeft(LeftBehind):
     """A journal on a disk that refuses."""
 
     async def drop(self) -> None:
+        self.release()
         raise OSError("read-only file system")
 
 
