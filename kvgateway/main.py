@@ -186,9 +186,6 @@ class _Gateway:
     def _supervisor(
         self, posts: Callable[..., Post], queue: SqliteQueue, machine: SharedMachine
     ) -> Supervisor:
-        shutil.rmtree(self._places.metrics, ignore_errors=True)
-        self._places.metrics.mkdir(parents=True)
-
         def command(slot: int, pipe: int) -> Sequence[str]:
             front = (sys.executable, "-P", "-m", "kvgateway.process.worker")
             return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)

@@ -21,15 +21,15 @@ from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent, RepairTask
 from tandem.backends.heal import Healed, heal
 from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Heal, Puts, Replied
+from tandem.backends.port import Puts, Replied
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side, WriteReply
 from tandem.core.request import Put, Written
 from tandem.core.version import NO_VERSION, Version
 from tandem.core.write_race import AckPolicy
-from tests.kvgateway.state.failing_disk import FailingDisk, Fault, Thread
 from tests.kvgateway.one_gateway import NAMESPACE, Counting
+from tests.kvgateway.state.failing_disk import FailingDisk, Fault, Thread
 from tests.sim.loop import VirtualClock, current
 
 ROWS_MAX = 4

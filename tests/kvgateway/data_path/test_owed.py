@@ -1,4 +1,4 @@
-"""What was acknowledged by one home is owed to the other, whatever the disk does and whoever dies."""
+"""What one home has acknowledged is owed to the other, whatever the disk does and whoever dies."""
 
 import asyncio
 import tempfile
@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from tests.kvgateway.state.failing_disk import Fault, failing
 from tests.kvgateway.data_path.owing import Gateway, Leg, QueueFault
+from tests.kvgateway.state.failing_disk import Fault, failing
 from tests.kvgateway.state.machines import SHARED_MEMORY
 from tests.sim import loop as virtual
 
@@ -27,7 +27,6 @@ class Write:
 @dataclass(frozen=True, slots=True)
 class Wait:
     for_s: float
-
 
 
 Step = Write | Wait | Fault | QueueFault | bool
