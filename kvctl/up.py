@@ -28,6 +28,7 @@ Tandem KV is up.
 
 {access}
 Stop it with Ctrl-C."""
+_STARTING = "Starting KVSP, the gateway and the crawler; this takes some seconds.\n"
 _DEVELOPMENT = """\
 For wrangler, Cloudflare's SDKs and curl:
 
@@ -79,6 +80,7 @@ async def up(
             )
             for plan in _plans(settings)
         ]
+        say(_STARTING)
         return await _run(parts, settings, stop, say)
 
 

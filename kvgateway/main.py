@@ -32,7 +32,7 @@ from kvgateway.state.switches import SwitchFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.reply import Side
-from tandem.runtime import logs, serve
+from tandem.runtime import logs, serve, stable_files
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
@@ -164,7 +164,8 @@ class _Gateway:
         await file.exchange(trust)
         if queue_missed:
             await asyncio.to_thread(queue_damage.note, self._places.queue)
-        await asyncio.to_thread(kept.write_text, f"{store_id}\n")
+        if store_id != text:
+            await asyncio.to_thread(stable_files.replace, kept, f"{store_id}\n".encode())
         await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
         await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)
         return store_id

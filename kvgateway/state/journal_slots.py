@@ -18,6 +18,7 @@ from pathlib import Path
 from kvgateway.state.journal_frames import UnknownFrame, left_over
 from kvgateway.state.ports import Intent
 from tandem.errors import ConfigurationError
+from tandem.runtime.stable_files import sync_directory
 
 _LOCK = "lock"
 SEGMENT_SUFFIX = ".log"
@@ -105,15 +106,6 @@ def recover(journal: Path) -> list[Leftover]:
 def segments(directory: Path) -> list[Path]:
     """The segments of a slot, oldest first."""
     return sorted(directory.glob(f"*{SEGMENT_SUFFIX}"))
-
-
-def sync_directory(directory: Path) -> None:
-    """Puts the names in a directory on stable storage."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(slot: Slot) -> Leftover:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kvgateway.data_path.reads import result_of
+from kvgateway.data_path.remembered import result_of
 from tandem.core.key import Key
 from tandem.core.operations import Copy, Inspection
 from tandem.core.record import Record
