@@ -230,7 +230,7 @@ def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
         "keeper": lambda: path.keeper.counters.errors,
         "switch copies": lambda: path.switch_copies.counters.errors,
         "presence": lambda: path.presence.errors,
-        "repair": lambda: path.repair.counters.errors,
+        "repair": lambda: path.repair.counters.errors + path.repair.counters.queue_errors,
         "inbox": lambda: path.inbox.queue_errors,
     }
 

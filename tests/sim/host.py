@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, TypeVar, cast
@@ -334,7 +335,13 @@ class Host:
         self.ground.history.note(worker.name, "serves")
 
     async def _recover(self) -> None:
-        await recover_intents(list(self.disk.leftovers), self.disk.queue, self._pinned)
+        """As often as it takes: no worker serves before."""
+        while True:
+            with suppress(OSError):
+                self.disk.check_queue()
+                await recover_intents(list(self.disk.leftovers), self.disk.queue, self._pinned)
+                return
+            await asyncio.sleep(REPLACE_S)
 
     async def _pinned(self, intents: Sequence[Intent]) -> None:
         self.memory.pin(intents)

@@ -17,6 +17,7 @@ from unittest.mock import patch
 from kvgateway.state import journal, journal_segments, journal_slots
 from kvgateway.state.journal_frames import left_over
 from kvgateway.state.ports import Intent
+from tandem.runtime import stable_files
 from tests.sim.loop import current
 
 P = ParamSpec("P")
@@ -154,6 +155,7 @@ def failing(directory: Path) -> Iterator[FailingDisk]:
     with (
         patch.object(journal_segments, "os", disk),
         patch.object(journal_slots, "os", disk),
+        patch.object(stable_files, "os", disk),
         patch.object(journal, "ThreadPoolExecutor", Thread),
     ):
         try:
