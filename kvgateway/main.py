@@ -180,7 +180,7 @@ class _Gateway:
             async def pin(intents: Sequence[Intent]) -> None:
                 await asyncio.to_thread(machine.pin, intents)
 
-            count = await recover_intents(leftovers, queue, pin)
+            count = await recover_intents(leftovers, queue, pin, self._time.now_or_zero_us())
         if count:
             _LOG.info("intents_recovered", count=count)
 

@@ -301,7 +301,7 @@ class Host:
 
     async def _boot(self) -> None:
         entropy = SeededEntropy(Random(self.ground.random.getrandbits(64)))
-        time = HomeTime(self.clock)
+        self._time = time = HomeTime(self.clock)
         self._links, homes = self._way(self.name)
         trust = Trust()
         await self.disk.exchange(trust)
@@ -339,7 +339,12 @@ class Host:
         while True:
             with suppress(OSError):
                 self.disk.check_queue()
-                await recover_intents(list(self.disk.leftovers), self.disk.queue, self._pinned)
+                await recover_intents(
+                    list(self.disk.leftovers),
+                    self.disk.queue,
+                    self._pinned,
+                    self._time.now_or_zero_us(),
+                )
                 return
             await asyncio.sleep(REPLACE_S)
 

@@ -166,7 +166,7 @@ class Gateway:
 
     async def _recover(self) -> None:
         leftovers = await asyncio.to_thread(recover, self.disk.directory)
-        await recover_intents(leftovers, self.queue, self._pin)
+        await recover_intents(leftovers, self.queue, self._pin, self.clock.now_us())
 
     async def _pin(self, intents: Sequence[Intent]) -> None:
         self.machine.pin(intents)
