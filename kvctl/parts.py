@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tandem.core.backoff import delay_s
 from tandem.runtime.clock import Clock
+from tandem.runtime.settings import MISTAKEN_STATUS
 
-REFUSED_STATUS = 2
-"""How a program ends that its configuration keeps from starting; another try changes nothing."""
 STABLE_US = 30_000_000
 """A part that ran this long starts with a clean record."""
 
@@ -84,7 +83,7 @@ class Part:
             if self._stopping:
                 return
             lived_us = self._clock.monotonic_us() - began_us
-            if status == REFUSED_STATUS and not deaths and lived_us < STABLE_US:
+            if status == MISTAKEN_STATUS and not deaths and lived_us < STABLE_US:
                 raise PartFailed(f"{self.name} cannot start:\n{self._log_tail()}")
             deaths = 1 if lived_us >= STABLE_US else deaths + 1
             self._say(f"{self.name} died with status {status}; starting it again")

@@ -32,11 +32,11 @@ from kvgateway.state.switches import SwitchFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.reply import Side
-from tandem.runtime import logs, serve, stable_files
+from tandem.runtime import data_directory, logs, serve, stable_files
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import Address, SettingsError, help_text, load, read_sources
+from tandem.runtime.settings import MISTAKEN_STATUS, Address, settings_or_exit
 
 _LOG = logs.get("gateway")
 _ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
@@ -49,16 +49,10 @@ _T = TypeVar("_T")
 def main() -> int:
     """The console script; returns the exit status."""
     arguments = sys.argv[1:]
-    if "--help" in arguments:
-        sys.stdout.write(help_text(GatewaySettings, "kvgateway", _ABOUT))
-        return 0
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    try:
-        sources = read_sources(arguments, environment, "gateway")
-        settings = load(GatewaySettings, "gateway", sources).settings
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    settings = settings_or_exit(
+        GatewaySettings, "gateway", arguments, environment, program="kvgateway", about=_ABOUT
+    )
     clock = SystemClock()
     log_state = logs.configure(clock, level=settings.log_level.value, form=settings.log_format)
     return serve.run(partial(_supervise, _Gateway(settings, arguments, clock, log_state)), _LOG)
@@ -69,7 +63,7 @@ async def _supervise(gateway: "_Gateway", process: serve.Process) -> int:
         await gateway.run(process.stop)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
-        return 2
+        return MISTAKEN_STATUS
     return 0
 
 
@@ -98,6 +92,7 @@ class _Gateway:
         prepared, or when the kill switches cannot be read: they might be off."""
         places, settings = self._places, self._settings
         _check_free(("--grpc", settings.grpc_address), ("--http", settings.http_address))
+        data_directory.prepare(settings.data)
         await asyncio.to_thread(SwitchFile(places.switches).load)
         async with contextlib.AsyncExitStack() as held:
             place = Place.make(places.gateway, settings.shared_memory_bytes)
@@ -257,7 +252,13 @@ def _leave(place: Place) -> None:
 
 
 def _text_of(path: Path) -> str:
-    return path.read_text().strip() if path.exists() else ""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        cure = "remove the file: the homes hold the store id"
+        raise errors.ConfigurationError([f"{path} cannot be read ({error}); {cure}"]) from None
 
 
 if __name__ == "__main__":

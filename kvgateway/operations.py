@@ -86,6 +86,7 @@ class GatewayOperations:
         steps: Steps,
         gateway_id: str,
         workers: int,
+        process: int,
         prefix: str,
     ) -> None:
         self._guards = guards
@@ -103,6 +104,7 @@ class GatewayOperations:
         self._steps = steps
         self._gateway_id = gateway_id
         self._workers = workers
+        self._process = process
         self._prefix = prefix
 
     async def status(self) -> Status:
@@ -134,6 +136,7 @@ class GatewayOperations:
             journal_pending=pending,
             journal_writable=self._journal.writable,
             namespaces_equal=bool(self._namespaces_equal()),
+            process=self._process,
         )
 
     def _home(self, side: Side) -> HomeStatus:

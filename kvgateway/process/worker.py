@@ -211,6 +211,7 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
         ),
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
+        process=os.getpid(),
         prefix=settings.s3_prefix,
     )
 

@@ -286,7 +286,10 @@ class MemoryHome:
         return Stored(now_us)
 
     def _namespace(self, namespace: str) -> "_Namespace":
-        return self._namespaces.setdefault(namespace, _Namespace())
+        held = self._namespaces.get(namespace)
+        if held is None:
+            held = self._namespaces[namespace] = _Namespace()
+        return held
 
     def _entry(self, name: str, record: Record) -> Entry:
         digest, size = record.digest, len(record.envelope)

@@ -53,6 +53,8 @@ class Status:
     journal_pending: int = 0
     journal_writable: bool = True
     namespaces_equal: bool = True
+    process: int = 0
+    """The id of the worker process that answers; 0 when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ from tests.sim.loop import SeededEntropy, VirtualLoop
 
 RULE: Final = CrawlRule(page_names=7, settle_s=0.5, range_names=10, deadline_s=5.0)
 QUEUED_MAX: Final = 100
+CALM_PAUSE_S: Final = 2.0
+"""In calm weather nothing is gained by a round that begins sooner after the last one."""
 _ASK_S: Final = 0.005
 
 
@@ -126,7 +128,7 @@ class Crawler:
         self,
         ways: Callable[[str], tuple[Mapping[Side, Link], Mapping[Side, Backend]]] | None = None,
     ) -> None:
-        """The process begins, if it does not run, over the storm's ways or over others."""
+        """The process begins, if it does not run, over the storm's ways or over calm ones."""
         if self.runs:
             return
         ground = self._ground
@@ -135,7 +137,8 @@ class Crawler:
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         self.board = Board(self.book, entropy)
         self.switches = KillSwitches(ground.gateways)
-        rounds = self._rounds(homes, entropy)
+        pause_s = max(ground.pause_s, CALM_PAUSE_S) if ways else ground.pause_s
+        rounds = self._rounds(homes, entropy, pause_s)
         for work in (self.switches.run(), rounds.run()):
             self._tasks.append(ground.loop.create_task(work))
         ground.history.note(self.name, "starts")
@@ -161,7 +164,9 @@ class Crawler:
         collector = self._collector(homes, entropy)
         return self._crawls(homes, Board(self.book, entropy), collector, entropy)
 
-    def _rounds(self, homes: Mapping[Side, Backend], entropy: SeededEntropy) -> Rounds:
+    def _rounds(
+        self, homes: Mapping[Side, Backend], entropy: SeededEntropy, pause_s: float
+    ) -> Rounds:
         ground = self._ground
         behind_switches = switched(homes, self.switches)
         collector = self._collector(homes, entropy)
@@ -169,7 +174,7 @@ class Crawler:
         return Rounds(
             homes=behind_switches, enabled=self.switches.look, gateways=ground.gateways,
             crawls=self._crawls(behind_switches, self.board, collector, entropy),
-            board=self.board, pause_s=ground.pause_s, renewing=self.renewing,
+            board=self.board, pause_s=pause_s, renewing=self.renewing,
         )  # fmt: skip
 
     def _collector(self, homes: Mapping[Side, Backend], entropy: SeededEntropy) -> Collector:

@@ -44,6 +44,8 @@ class Disk:
     gateway_id: bytes
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     trust: Trust = field(default_factory=Trust)
+    trust_text: str = ""
+    """What `trust` was read from."""
     switches: Switches = field(default_factory=Switches)
     clock_bound_us: int = 0
     leftovers: list["Leftover"] = field(default_factory=list)
@@ -54,7 +56,9 @@ class Disk:
         """See `kvgateway.homes.keeper.TrustFile`."""
         mine.merge(self.trust)
         mine.settle(namespaces)
-        self.trust = Trust.from_json(mine.to_json())
+        text = mine.to_json()
+        if text != self.trust_text:
+            self.trust, self.trust_text = Trust.from_json(text), text
 
     def load(self) -> Switches:
         """See `kvgateway.homes.switchboard.SwitchStore`."""

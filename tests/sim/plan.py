@@ -100,12 +100,48 @@ class Sort(enum.Enum):
     """There is time enough to delete for good."""
     RUINS = "ruins"
     """KVSP is lost, or restored from an old copy, after much was deleted for good."""
+    SHORT = "short"
+    """One of the first three, with few machines, clients and operations."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """From how little to how much there is in a universe."""
+
+    storm_s: tuple[float, float]
+    operations: tuple[int, int]
+
+
+_USUAL: Final = _Extent((4.0, 14.0), (20, 60))
+_SHORT: Final = _Extent((1.0, 4.0), (5, 20))
+_SHORT_SHARE: Final = 0.5
+"""Of universes of any sort. They end soon, so that there are many."""
 
 
 def draw(random: Random, sort: Sort | None = None) -> Plan:
     """The plan of a universe, of any sort or of this one."""
-    plan = _with_full_disks(_anything(random))
-    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1])[0]
+    if sort is Sort.SHORT or (sort is None and random.random() < _SHORT_SHARE):
+        return _shortened(random)
+    return _drawn(random, sort, _USUAL)
+
+
+def _shortened(random: Random) -> Plan:
+    """Trouble comes as thick as elsewhere; most of what is late arrives soon."""
+    sort = random.choice([Sort.ANYTHING, Sort.CROWD, Sort.DEATHS])
+    plan = _drawn(random, sort, _SHORT)
+    return replace(
+        plan,
+        hosts=random.choice([1, 1, min(2, plan.hosts)]),
+        workers=random.choice([1, plan.workers]),
+        clients=min(plan.clients, random.choice([2, 3])),
+        crawls=plan.crawls[:1],
+        late_s=random.choice([1.0, 1.0, AFTER_DEADLINE_S]),
+    )
+
+
+def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
+    plan = _with_full_disks(_anything(random, extent))
+    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 0])[0]
     match sort or drawn:
         case Sort.CROWD:
             plan = _crowded(random, plan)
@@ -255,12 +291,12 @@ def _stops(random: Random, storm_s: float, hosts: int) -> Iterator[tuple[float, 
         yield at_s, random.randrange(hosts), random.choice([0.2, 3.0, 12.0, 40.0])
 
 
-def _anything(random: Random) -> Plan:
-    storm_s = random.uniform(4.0, 14.0)
+def _anything(random: Random, extent: _Extent) -> Plan:
+    storm_s = random.uniform(*extent.storm_s)
     hosts = random.choice([1, 2, 2, 3])
     workers = random.choice([1, 1, 2])
     sick = random.choice([None, None, *Side])
-    operations = random.randint(20, 60)
+    operations = random.randint(*extent.operations)
     sides = tuple(Side) if sick is None else (sick,)
     return Plan(
         hosts=hosts,

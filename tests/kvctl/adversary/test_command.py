@@ -112,7 +112,7 @@ def test_a_gateway_that_shows_the_past_is_found_with_evidence(
         [read] = [one for one in case["operations"] if one["operation"] == case["operation"]]
         newest = case["why"].split()[3]
         assert (read["version"] or "") < newest
-        assert read["gateway"] == gateway.address
+        assert (read["gateway"], read["process"]) == (gateway.address, 4711)
 
 
 def test_a_session_goes_from_gateway_to_gateway(tmp_path: Path) -> None:

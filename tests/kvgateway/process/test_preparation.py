@@ -262,9 +262,8 @@ def test_intents_of_many_dead_workers_are_recovered_in_bounded_groups() -> None:
             for number in range(2 * QUEUE_GROUP_MAX + 1)
         ]
         lefts = [LeftBehind(many), LeftBehind(), LeftBehind([])]
-        assert await recover_intents(lefts, queue, pinning(machine), EPOCH_US) == len(many) + len(
-            INTENTS
-        )
+        recovered = await recover_intents(lefts, queue, pinning(machine), EPOCH_US)
+        assert recovered == len(many) + len(INTENTS)
         assert queue.groups == [QUEUE_GROUP_MAX, QUEUE_GROUP_MAX, 1, len(INTENTS)]
         assert [left.fate for left in lefts] == ["dropped"] * 3
         assert (await queue.stats()).depth == len(many) + len(INTENTS)
