@@ -266,6 +266,10 @@ class Universe:
             begins_s, ends_s = plan.journal_fails
             self.loop.call_at(begins_s, self._journals, False)
             self.loop.call_at(ends_s, self._journals, True)
+        if plan.queue_fails is not None:
+            begins_s, ends_s = plan.queue_fails
+            self.loop.call_at(begins_s, self._queues, False)
+            self.loop.call_at(ends_s, self._queues, True)
 
     def _stamped(self, operation: Operation) -> None:
         for blow in self.plan.blows:
@@ -320,6 +324,10 @@ class Universe:
         task = self.loop.create_task(self.disasters.strike(misfortune, self.plan.storm_s))
         task.add_done_callback(self.loop.must_not_fail)
         self.misfortunes.append(task)
+
+    def _queues(self, writable: bool) -> None:
+        for host in self.hosts:
+            host.disk.queue_writable = writable
 
     def _journals(self, writable: bool) -> None:
         for host in self.hosts:
