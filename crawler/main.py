@@ -9,6 +9,7 @@ from crawler.board import Board
 from crawler.book import Book
 from crawler.collecting import Collector
 from crawler.deleted import DeletedNamespaces
+from crawler.evidence import StoreEvidence
 from crawler.gateways import RemoteGateways
 from crawler.kill_switches import KillSwitches, switched
 from crawler.metrics import expose
@@ -153,7 +154,7 @@ def _rounds(
         CollectedHomes(homes.rows, homes.objects, SystemEntropy()),
         collects,
         MassLimit(share=settings.repair_share),
-        gateways.is_dirty,
+        StoreEvidence(gateways, backends, rule.deadline_s),
     )
     crawls = NamespaceCrawls(
         homes=backends,

@@ -169,12 +169,11 @@ class MemoryHome:
             return Removal.ABSENT
         if renewal.incarnation != self._life({}).named:
             return Removal.OTHER_INCARNATION
-        removed = sum(
-            self._namespace(namespace).remove_below(ranges)
-            for namespace, ranges in renewal.past.floors.items()
-        )
-        for held in self._namespaces.values():
-            held.floors = RangeFloors()
+        removed = 0
+        for namespace, known in renewal.past.floors.items():
+            held = self._namespace(namespace)
+            removed += held.remove_below(held.floors.forgotten(known))
+            held.floors = held.floors.upheld(known)
         past = renewal.past.incarnation
         self._incarnation = next_incarnation("later", self._clock.now_us(), self._incarnation, past)
         self._commits += 1

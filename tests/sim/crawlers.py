@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from crawler.board import Board
 from crawler.collecting import Collector
+from crawler.evidence import StoreEvidence
 from crawler.kill_switches import KillSwitches, switched
 from crawler.memory_book import MemoryBook
 from crawler.namespace_crawl import NamespaceCrawls
@@ -46,11 +47,11 @@ class NearGateways:
     def __init__(self, hosts: Sequence[Host]) -> None:
         self._hosts = hosts
 
-    async def enabled(self) -> bool:
-        """Whether a machine answers and none that does has a home switched off."""
+    async def enabled(self) -> frozenset[Side]:
+        """The homes that no machine that answers has switched off; none when none answers."""
         await asyncio.sleep(_ASK_S)
-        answers = [_uses_both(worker) for worker in self._answering()]
-        return bool(answers) and all(answers)
+        answers = [_uses(worker) for worker in self._answering()]
+        return frozenset.intersection(*answers) if answers else frozenset()
 
     async def trouble(self) -> Trouble:
         """Where those that answer know of drift."""
@@ -64,10 +65,6 @@ class NearGateways:
             unsure |= (await queue.stats()).dirty_marks > 0
             keys += [queued.task.key for queued in await queue.sample(QUEUED_MAX)]
         return Trouble(frozenset(behind), tuple(keys), unsure)
-
-    async def is_dirty(self, namespace: str) -> bool:
-        """Whether nothing of the namespace may be collected, for what the gateways say."""
-        return not await self.enabled() or (await self.trouble()).is_dirty(namespace)
 
     async def tell(self, report: CrawlReport) -> None:
         """As `kvgateway.operations` takes it: one worker of each machine hears it."""
@@ -83,9 +80,9 @@ class NearGateways:
         return [living[0] for host in self._hosts if (living := host.living())]
 
 
-def _uses_both(worker: Worker) -> bool:
-    switches = (guard.switch for guard in worker.guards.values())
-    return all(switch.reads and switch.writes for switch in switches)
+def _uses(worker: Worker) -> frozenset[Side]:
+    switches = {side: guard.switch for side, guard in worker.guards.items()}
+    return frozenset(side for side, switch in switches.items() if switch.reads and switch.writes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +179,8 @@ class Crawler:
         collected = CollectedHomes(
             cast(CollectableRows, rows), cast(CollectableObjects, objects), entropy, 5.0
         )
-        is_dirty = self._ground.gateways.is_dirty
-        return Collector(collected, self._ground.rule, MassLimit(), is_dirty)
+        evidence = StoreEvidence(self._ground.gateways, homes, RULE.deadline_s)
+        return Collector(collected, self._ground.rule, MassLimit(), evidence)
 
     def _crawls(
         self, homes: Mapping[Side, Backend], board: Board, collector: Collector,

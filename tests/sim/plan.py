@@ -16,6 +16,9 @@ from tandem.core.reply import Side
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
 from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves, ruined
 
+MOVED: Final = "a" * 32
+"""The namespace that is taken from mode to mode, where one is."""
+KVSP_ALONE: Final = Mode(Stage.SINGLE, Side.KVSP)
 DAWN_S: Final = 0.5
 """Machines boot before this; then trouble begins."""
 
@@ -84,6 +87,10 @@ class Plan:
     """Of each namespace."""
     modes: tuple[Mode, ...] = (ACTIVE, ACTIVE)
     """Of each namespace; a home that answers alone is not the sick one."""
+    moves: tuple[tuple[float, Mode], ...] = ()
+    """When the mode of MOVED is stepped."""
+    queue_fails: tuple[float, float] | None = None
+    """When no repair queue takes a change."""
 
 
 class Sort(enum.Enum):
@@ -100,6 +107,8 @@ class Sort(enum.Enum):
     """KVSP is lost, or restored from an old copy, after much was deleted for good."""
     SHORT = "short"
     """One of the first three, with few machines, clients and operations."""
+    ALONE = "alone"
+    """A namespace leaves S3, and much is deleted for good before it comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +147,8 @@ def _shortened(random: Random) -> Plan:
 
 
 def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
-    plan = _anything(random, extent)
-    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 0])[0]
+    plan = _with_full_disks(_anything(random, extent))
+    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 0, 0])[0]
     match sort or drawn:
         case Sort.CROWD:
             plan = _crowded(random, plan)
@@ -149,6 +158,8 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
             plan = _of_graves(random, plan)
         case Sort.RUINS:
             plan = _of_ruins(random, plan)
+        case Sort.ALONE:
+            plan = _of_moves(random, plan)
         case _:
             pass
     if random.random() < 0.5:
@@ -164,6 +175,18 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
         read_modes=tuple(random.choice(list(ReadMode)) for _ in range(2)),
         modes=tuple(random.choice(modes) for _ in range(2)),
     )
+
+
+def _with_full_disks(plan: Plan) -> Plan:
+    """The queue is on the disk of the journal, and may be refused sooner or for longer. It draws
+    apart from the rest: a seed is otherwise what it was before there was this fault."""
+    if plan.journal_fails is None:
+        return plan
+    begins_s, ends_s = plan.journal_fails
+    random = Random(f"{begins_s} {ends_s}")
+    begins_s = max(DAWN_S, begins_s + random.uniform(-1.0, 1.0))
+    ends_s = max(begins_s, ends_s + random.uniform(-1.0, 1.0))
+    return replace(plan, queue_fails=(begins_s, ends_s))
 
 
 def _crowded(random: Random, plan: Plan) -> Plan:
@@ -247,6 +270,7 @@ def _of_graves(random: Random, plan: Plan) -> Plan:
         corruptions=(),
         crawls=tuple(random.uniform(0.0, 0.2) * storm_s for _ in range(random.choice([1, 1, 2]))),
         journal_fails=None,
+        queue_fails=None,
         crawl=crawl,
         late_s=random.choice([AFTER_DEADLINE_S, storm_s]),
     )
@@ -268,6 +292,19 @@ def _of_ruins(random: Random, plan: Plan) -> Plan:
         crawls=(1.0,),
         crawl=ruined(random, plan.crawl, plan.storm_s),
     )
+
+
+def _of_moves(random: Random, plan: Plan) -> Plan:
+    """Graves, in a namespace whose only home must not be lost meanwhile."""
+    plan = _of_graves(random, plan)
+    left_s = random.uniform(0.0, 0.3) * plan.storm_s
+    moves = [(DAWN_S / 2, Mode(Stage.SHADOW, Side.KVSP)), (DAWN_S + left_s, KVSP_ALONE)]
+    if random.random() < 0.4:
+        back_s = random.uniform(0.5, 0.8) * plan.storm_s
+        again_s = back_s + random.uniform(0.05, 0.15) * plan.storm_s
+        moves += [(back_s, Mode(Stage.SHADOW, Side.KVSP)), (again_s, KVSP_ALONE)]
+    crawl = replace(plan.crawl, misfortunes=())
+    return replace(plan, crawls=(1.0, left_s), crawl=crawl, moves=tuple(moves))
 
 
 def _stops(random: Random, storm_s: float, hosts: int) -> Iterator[tuple[float, int, float]]:
