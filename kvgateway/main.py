@@ -175,16 +175,13 @@ class _Gateway:
             async def pin(intents: Sequence[Intent]) -> None:
                 await asyncio.to_thread(machine.pin, intents)
 
-            count = await recover_intents(leftovers, queue, pin)
+            count = await recover_intents(leftovers, queue, pin, self._time.now_or_zero_us())
         if count:
             _LOG.info("intents_recovered", count=count)
 
     def _supervisor(
         self, posts: Callable[..., Post], queue: SqliteQueue, machine: SharedMachine
     ) -> Supervisor:
-        shutil.rmtree(self._places.metrics, ignore_errors=True)
-        self._places.metrics.mkdir(parents=True)
-
         def command(slot: int, pipe: int) -> Sequence[str]:
             front = (sys.executable, "-P", "-m", "kvgateway.process.worker")
             return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)

@@ -174,6 +174,10 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
         "tandem_repairs_left_to_intents", "of writes, but the inbox was full",
         lambda: inbox.left_to_intents,
     )  # fmt: skip
+    metrics.gauge(
+        "tandem_repairs_unqueued", "repairs that the queue's disk has not taken yet",
+        lambda: inbox.waiting,
+    )  # fmt: skip
     metrics.gauge("tandem_writes_under_way", "writes", lambda: writer.under_way)
     metrics.gauge("tandem_reads_under_way", "races of reads", lambda: reader.under_way)
 

@@ -76,6 +76,7 @@ class GatewayOperations:
         time: HomeTime,
         trust: Trust,
         queue: RepairQueue,
+        unqueued: Callable[[], int],
         repair: RepairWorker,
         switches: SwitchBoard,
         apply_switches: Callable[[], None],
@@ -93,6 +94,7 @@ class GatewayOperations:
         self._time = time
         self._trust = trust
         self._queue = queue
+        self._unqueued = unqueued
         self._repair = repair
         self._switches = switches
         self._apply_switches = apply_switches
@@ -106,7 +108,12 @@ class GatewayOperations:
         self._prefix = prefix
 
     async def status(self) -> Status:
-        """The homes, the queue and the journal at this moment."""
+        """The homes, the queue and the journal at this moment.
+
+        A repair goes from the journal through memory to the queue, and they are looked at in this
+        order: one that moves meanwhile is counted twice, and never not at all.
+        """
+        pending, unqueued = self._journal.live(), self._unqueued()
         with _disk_told():
             stats = await self._queue.stats()
         now_us = self._time.reckoned_us()
@@ -114,7 +121,7 @@ class GatewayOperations:
         return Status(
             homes=tuple(self._home(side) for side in self._guards),
             queue=QueueStatus(
-                depth=stats.depth,
+                depth=stats.depth + unqueued,
                 oldest_age_us=max(0, now_us - stats.oldest_us) if stats.oldest_us else 0,
                 dirty_ranges=stats.dirty_marks,
                 healed=counters.healed,
@@ -126,7 +133,7 @@ class GatewayOperations:
             clock_offset_us=self._time.offset_us(),
             clock_alarm=self._time.alarm(),
             workers=self._workers,
-            journal_pending=self._journal.live(),
+            journal_pending=pending,
             journal_writable=self._journal.writable,
             namespaces_equal=bool(self._namespaces_equal()),
             process=self._process,

@@ -9,7 +9,8 @@ from functools import partial
 from kvgateway.data_path.courses import Courses
 from kvgateway.data_path.gateway import Gateway
 from kvgateway.data_path.inbox import RepairInbox
-from kvgateway.data_path.lists import ListBounds, Lister
+from kvgateway.data_path.list_draft import ListBounds
+from kvgateway.data_path.lists import Lister
 from kvgateway.data_path.lookups import Lookups
 from kvgateway.data_path.reads import ReadBounds, Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker

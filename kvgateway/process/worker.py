@@ -90,14 +90,14 @@ async def _work(
     await path.presence.renew()
     for name, work in path.loops().items():
         tasks.start(name, work)
-    snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
+    snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
     entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     rpc = RpcServer(entrance, reckoned, failures)
     site = Site(
-        Pages(lambda: _unready(path, process), places.metrics, clock),
+        Pages(lambda: _unready(path, process), path.place.metrics, clock),
         BindingDoor(entrance, reckoned, room),
         settings.kv_host_suffix,
         RestApp(entrance, reckoned, room),
@@ -193,6 +193,7 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
         time=path.time,
         trust=path.trust,
         queue=path.queue,
+        unqueued=lambda: path.inbox.waiting,
         repair=path.repair,
         switches=path.switches,
         apply_switches=path.keeper.apply_switches,
@@ -230,7 +231,7 @@ def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
         "keeper": lambda: path.keeper.counters.errors,
         "switch copies": lambda: path.switch_copies.counters.errors,
         "presence": lambda: path.presence.errors,
-        "repair": lambda: path.repair.counters.errors,
+        "repair": lambda: path.repair.counters.errors + path.repair.counters.queue_errors,
         "inbox": lambda: path.inbox.queue_errors,
     }
 

@@ -43,14 +43,13 @@ async def look_at_clusters(
 ) -> Clusters | Failed:
     """Asks KVSP for its clusters and, unless it is the only home, for their mirrors.
 
+    A cluster that seems to be behind is asked again: while its mirror was read, another collector
+    may have raised the floor and mirrored it. What it shows now is no older than the mirror.
     `Failed` also when a single cluster does not serve: nothing can be said of the whole then.
     """
-    lives = await rows.clusters(deadline_s, floors=True)
+    lives = await _serving(rows, deadline_s)
     if isinstance(lives, Failed):
         return lives
-    for life in lives:
-        if life.failure:
-            return Failed(Reason.ERROR, f"{life.name}: {life.failure}")
     if objects is None:
         return Clusters(lives, [Mirror(None, None, 0) for _ in lives])
     found = await asyncio.gather(*(read_mirror(objects, life.name, deadline_s) for life in lives))
@@ -58,7 +57,22 @@ async def look_at_clusters(
     for mirror in found:
         if isinstance(mirror, Failed):
             return mirror
-    return Clusters(lives, mirrors)
+    clusters = Clusters(lives, mirrors)
+    if not clusters.behind:
+        return clusters
+    lives = await _serving(rows, deadline_s)
+    return lives if isinstance(lives, Failed) else Clusters(lives, mirrors)
+
+
+async def _serving(rows: CollectableRows, deadline_s: float) -> Sequence[ClusterLife] | Failed:
+    """All clusters with their floors; `Failed` unless every one of them serves."""
+    lives = await rows.clusters(deadline_s, floors=True)
+    if isinstance(lives, Failed):
+        return lives
+    for life in lives:
+        if life.failure:
+            return Failed(Reason.ERROR, f"{life.name}: {life.failure}")
+    return lives
 
 
 async def mirror_floor(

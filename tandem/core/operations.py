@@ -30,6 +30,8 @@ class QueueStatus:
     """The repair queue in numbers."""
 
     depth: int = 0
+    """Those included that are in the memory of the worker which answers, since the queue's disk has
+    not taken them yet."""
     oldest_age_us: int = 0
     dirty_ranges: int = 0
     healed: int = 0

@@ -19,7 +19,7 @@ from tandem.core.cluster_life import ClusterLife
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.removal import Removal, Renewed, Span
-from tandem.core.reply import Failed, Reason
+from tandem.core.reply import Failed, ReadReply, Reason
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.collecting import DEADLINE_S, NAMESPACE, NOW_US, World
@@ -278,3 +278,21 @@ async def test_kvsp_alone_has_no_mirrors() -> None:
     assert isinstance(alone, Clusters)
     assert not alone.behind
     assert set(alone.incarnations) == {CLUSTER}
+
+
+async def test_a_mirror_that_is_written_while_one_looks_is_not_ahead_of_its_cluster() -> None:
+    world = World()
+    await raised(world, LOW)
+    read = world.s3.get
+
+    async def late(key: Key, deadline_s: float) -> ReadReply:
+        world.s3.get = read  # type: ignore[method-assign]
+        await raised(world, HIGH)
+        return await read(key, deadline_s)
+
+    world.s3.get = late  # type: ignore[method-assign,assignment]
+    found = await look_at_clusters(world.sql, world.s3, DEADLINE_S)
+    assert isinstance(found, Clusters)
+    assert found.mirrors == [await mirror_of(world)]
+    assert not found.behind
+    assert list(found.lives) == [await life_of(world)]

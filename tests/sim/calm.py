@@ -179,5 +179,7 @@ class Calm:
                 self._fail(f"left over at {worker.name}: {worker.busy()}")
             if worker.observer.broken or worker.keeper.counters.errors:
                 self._fail(f"{worker.name}: unexpected exceptions")
-            if worker.repair.counters.errors or worker.inbox.queue_errors:
+            refused = self._universe.plan.queue_fails is not None
+            queue_errors = worker.inbox.queue_errors + worker.repair.counters.queue_errors
+            if worker.repair.counters.errors or (queue_errors and not refused):
                 self._fail(f"{worker.name}: unexpected exceptions in repair")

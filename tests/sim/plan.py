@@ -89,6 +89,8 @@ class Plan:
     """Of each namespace; a home that answers alone is not the sick one."""
     moves: tuple[tuple[float, Mode], ...] = ()
     """When the mode of MOVED is stepped."""
+    queue_fails: tuple[float, float] | None = None
+    """When no repair queue takes a change."""
 
 
 class Sort(enum.Enum):
@@ -145,7 +147,7 @@ def _shortened(random: Random) -> Plan:
 
 
 def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
-    plan = _anything(random, extent)
+    plan = _with_full_disks(_anything(random, extent))
     drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 0, 0])[0]
     match sort or drawn:
         case Sort.CROWD:
@@ -173,6 +175,18 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
         read_modes=tuple(random.choice(list(ReadMode)) for _ in range(2)),
         modes=tuple(random.choice(modes) for _ in range(2)),
     )
+
+
+def _with_full_disks(plan: Plan) -> Plan:
+    """The queue is on the disk of the journal, and may be refused sooner or for longer. It draws
+    apart from the rest: a seed is otherwise what it was before there was this fault."""
+    if plan.journal_fails is None:
+        return plan
+    begins_s, ends_s = plan.journal_fails
+    random = Random(f"{begins_s} {ends_s}")
+    begins_s = max(DAWN_S, begins_s + random.uniform(-1.0, 1.0))
+    ends_s = max(begins_s, ends_s + random.uniform(-1.0, 1.0))
+    return replace(plan, queue_fails=(begins_s, ends_s))
 
 
 def _crowded(random: Random, plan: Plan) -> Plan:
@@ -256,6 +270,7 @@ def _of_graves(random: Random, plan: Plan) -> Plan:
         corruptions=(),
         crawls=tuple(random.uniform(0.0, 0.2) * storm_s for _ in range(random.choice([1, 1, 2]))),
         journal_fails=None,
+        queue_fails=None,
         crawl=crawl,
         late_s=random.choice([AFTER_DEADLINE_S, storm_s]),
     )
