@@ -9,6 +9,7 @@ from crawler.board import Board
 from crawler.book import Book
 from crawler.collecting import Collector
 from crawler.deleted import DeletedNamespaces
+from crawler.evidence import StoreEvidence
 from crawler.gateways import RemoteGateways
 from crawler.kill_switches import KillSwitches, switched
 from crawler.metrics import expose
@@ -26,11 +27,11 @@ from tandem.backends.opening import Homes, open_homes
 from tandem.core.collect import CollectRule
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Side
-from tandem.runtime import logs, serve
+from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import SettingsError, help_text, load, read_sources
+from tandem.runtime.settings import MISTAKEN_STATUS, settings_or_exit
 from tandem.runtime.telemetry import Metrics
 
 _LOG = logs.get("crawler")
@@ -43,16 +44,10 @@ _ID_BYTES = 8
 def main() -> int:
     """The console script; returns the exit status."""
     arguments = sys.argv[1:]
-    if "--help" in arguments:
-        sys.stdout.write(help_text(CrawlerSettings, "crawler", _ABOUT))
-        return 0
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    try:
-        sources = read_sources(arguments, environment, "crawler")
-        settings = load(CrawlerSettings, "crawler", sources).settings
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    settings = settings_or_exit(
+        CrawlerSettings, "crawler", arguments, environment, program="crawler", about=_ABOUT
+    )
     logs.configure(SystemClock(), level=settings.log_level.value, form=settings.log_format)
     return serve.run(partial(_crawl, settings), _LOG)
 
@@ -60,6 +55,7 @@ def main() -> int:
 async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
     clock, entropy = SystemClock(), SystemEntropy()
     try:
+        data_directory.prepare(settings.data)
         with closing(_book(settings)) as book:
             board = Board(book, entropy)
             pace = Pace(
@@ -84,7 +80,7 @@ async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
             _LOG.info("stopped", rounds=board.counters.rounds)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
-        return 2
+        return MISTAKEN_STATUS
     return 0
 
 
@@ -143,7 +139,7 @@ def _rounds(
         CollectedHomes(homes.rows, homes.objects, SystemEntropy()),
         collects,
         MassLimit(share=settings.repair_share),
-        gateways.is_dirty,
+        StoreEvidence(gateways, backends, rule.deadline_s),
     )
     crawls = NamespaceCrawls(
         homes=backends,

@@ -9,7 +9,7 @@ from unittest.mock import patch
 from crawler.kill_switches import SwitchedHome
 from crawler.renewing import Renewing
 from crawler.second_look import SecondLook
-from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.remembered import Remembered
 from kvgateway.homes.trust import Trust
 from tandem.backends.clusters import Clusters
 from tandem.backends.memory import MemoryHome
@@ -102,7 +102,7 @@ def behind_answers_first() -> Broken:
 
 def memory_outlives_deletion() -> Broken:
     """What a machine remembers is told however long ago it heard of it."""
-    return patch.object(Reader, "_is_past", lambda self, known, now_us: False)
+    return patch.object(Remembered, "_is_past", lambda self, known, now_us: False)
 
 
 def renewed_only_in_name() -> Broken:

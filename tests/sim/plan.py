@@ -16,6 +16,9 @@ from tandem.core.reply import Side
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
 from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves, ruined
 
+MOVED: Final = "a" * 32
+"""The namespace that is taken from mode to mode, where one is."""
+KVSP_ALONE: Final = Mode(Stage.SINGLE, Side.KVSP)
 DAWN_S: Final = 0.5
 """Machines boot before this; then trouble begins."""
 
@@ -84,6 +87,10 @@ class Plan:
     """Of each namespace."""
     modes: tuple[Mode, ...] = (ACTIVE, ACTIVE)
     """Of each namespace; a home that answers alone is not the sick one."""
+    moves: tuple[tuple[float, Mode], ...] = ()
+    """When the mode of MOVED is stepped."""
+    queue_fails: tuple[float, float] | None = None
+    """When no repair queue takes a change."""
 
 
 class Sort(enum.Enum):
@@ -98,12 +105,50 @@ class Sort(enum.Enum):
     """There is time enough to delete for good."""
     RUINS = "ruins"
     """KVSP is lost, or restored from an old copy, after much was deleted for good."""
+    SHORT = "short"
+    """One of the first three, with few machines, clients and operations."""
+    ALONE = "alone"
+    """A namespace leaves S3, and much is deleted for good before it comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """From how little to how much there is in a universe."""
+
+    storm_s: tuple[float, float]
+    operations: tuple[int, int]
+
+
+_USUAL: Final = _Extent((4.0, 14.0), (20, 60))
+_SHORT: Final = _Extent((1.0, 4.0), (5, 20))
+_SHORT_SHARE: Final = 0.5
+"""Of universes of any sort. They end soon, so that there are many."""
 
 
 def draw(random: Random, sort: Sort | None = None) -> Plan:
     """The plan of a universe, of any sort or of this one."""
-    plan = _anything(random)
-    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1])[0]
+    if sort is Sort.SHORT or (sort is None and random.random() < _SHORT_SHARE):
+        return _shortened(random)
+    return _drawn(random, sort, _USUAL)
+
+
+def _shortened(random: Random) -> Plan:
+    """Trouble comes as thick as elsewhere; most of what is late arrives soon."""
+    sort = random.choice([Sort.ANYTHING, Sort.CROWD, Sort.DEATHS])
+    plan = _drawn(random, sort, _SHORT)
+    return replace(
+        plan,
+        hosts=random.choice([1, 1, min(2, plan.hosts)]),
+        workers=random.choice([1, plan.workers]),
+        clients=min(plan.clients, random.choice([2, 3])),
+        crawls=plan.crawls[:1],
+        late_s=random.choice([1.0, 1.0, AFTER_DEADLINE_S]),
+    )
+
+
+def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
+    plan = _with_full_disks(_anything(random, extent))
+    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 0, 0])[0]
     match sort or drawn:
         case Sort.CROWD:
             plan = _crowded(random, plan)
@@ -113,6 +158,8 @@ def draw(random: Random, sort: Sort | None = None) -> Plan:
             plan = _of_graves(random, plan)
         case Sort.RUINS:
             plan = _of_ruins(random, plan)
+        case Sort.ALONE:
+            plan = _of_moves(random, plan)
         case _:
             pass
     if random.random() < 0.5:
@@ -128,6 +175,18 @@ def draw(random: Random, sort: Sort | None = None) -> Plan:
         read_modes=tuple(random.choice(list(ReadMode)) for _ in range(2)),
         modes=tuple(random.choice(modes) for _ in range(2)),
     )
+
+
+def _with_full_disks(plan: Plan) -> Plan:
+    """The queue is on the disk of the journal, and may be refused sooner or for longer. It draws
+    apart from the rest: a seed is otherwise what it was before there was this fault."""
+    if plan.journal_fails is None:
+        return plan
+    begins_s, ends_s = plan.journal_fails
+    random = Random(f"{begins_s} {ends_s}")
+    begins_s = max(DAWN_S, begins_s + random.uniform(-1.0, 1.0))
+    ends_s = max(begins_s, ends_s + random.uniform(-1.0, 1.0))
+    return replace(plan, queue_fails=(begins_s, ends_s))
 
 
 def _crowded(random: Random, plan: Plan) -> Plan:
@@ -211,6 +270,7 @@ def _of_graves(random: Random, plan: Plan) -> Plan:
         corruptions=(),
         crawls=tuple(random.uniform(0.0, 0.2) * storm_s for _ in range(random.choice([1, 1, 2]))),
         journal_fails=None,
+        queue_fails=None,
         crawl=crawl,
         late_s=random.choice([AFTER_DEADLINE_S, storm_s]),
     )
@@ -234,18 +294,31 @@ def _of_ruins(random: Random, plan: Plan) -> Plan:
     )
 
 
+def _of_moves(random: Random, plan: Plan) -> Plan:
+    """Graves, in a namespace whose only home must not be lost meanwhile."""
+    plan = _of_graves(random, plan)
+    left_s = random.uniform(0.0, 0.3) * plan.storm_s
+    moves = [(DAWN_S / 2, Mode(Stage.SHADOW, Side.KVSP)), (DAWN_S + left_s, KVSP_ALONE)]
+    if random.random() < 0.4:
+        back_s = random.uniform(0.5, 0.8) * plan.storm_s
+        again_s = back_s + random.uniform(0.05, 0.15) * plan.storm_s
+        moves += [(back_s, Mode(Stage.SHADOW, Side.KVSP)), (again_s, KVSP_ALONE)]
+    crawl = replace(plan.crawl, misfortunes=())
+    return replace(plan, crawls=(1.0, left_s), crawl=crawl, moves=tuple(moves))
+
+
 def _stops(random: Random, storm_s: float, hosts: int) -> Iterator[tuple[float, int, float]]:
     for _ in range(random.choice([0, 0, 0, 1, 2])):
         at_s = random.uniform(DAWN_S, storm_s)
         yield at_s, random.randrange(hosts), random.choice([0.2, 3.0, 12.0, 40.0])
 
 
-def _anything(random: Random) -> Plan:
-    storm_s = random.uniform(4.0, 14.0)
+def _anything(random: Random, extent: _Extent) -> Plan:
+    storm_s = random.uniform(*extent.storm_s)
     hosts = random.choice([1, 2, 2, 3])
     workers = random.choice([1, 1, 2])
     sick = random.choice([None, None, *Side])
-    operations = random.randint(20, 60)
+    operations = random.randint(*extent.operations)
     sides = tuple(Side) if sick is None else (sick,)
     return Plan(
         hosts=hosts,

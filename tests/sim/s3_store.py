@@ -5,6 +5,7 @@ Only signing, HTTP and sockets are left out; each request and each reply has its
 
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final, cast
 from xml.sax.saxutils import escape
 
@@ -153,7 +154,7 @@ class ObjectStore:
     def _reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> HttpReply:
         return HttpReply(
             status,
-            {"date": formatdate(self._clock.now_us() // 1_000_000, usegmt=True), **(headers or {})},
+            {"date": _date(self._clock.now_us() // 1_000_000), **(headers or {})},
             body,
         )
 
@@ -242,6 +243,11 @@ def _described(call: Call) -> What:
     condition = call.headers.get("if-match", call.headers.get("if-none-match", ""))[:6]
     stamp = None if version is None else Version(bytes.fromhex(version))
     return f"{call.method} {condition}", name, stamp
+
+
+@lru_cache(16)
+def _date(time_s: int) -> str:
+    return formatdate(time_s, usegmt=True)
 
 
 def _error(code: str) -> bytes:
