@@ -34,7 +34,7 @@ from tests.sim.loop import VirtualClock, current
 
 ROWS_MAX = 4
 SMALL = JournalBounds(
-    segment_bytes_max=300, carried_above_bytes=900, bytes_max=4_000, live_max=1_000
+    segment_bytes_max=160, carried_above_bytes=320, bytes_max=4_000, live_max=1_000
 )
 _DOWN = Failed(Reason.UNREACHABLE, "it is down")
 _TIMEOUT = Failed(Reason.TIMEOUT, "no answer by the deadline")

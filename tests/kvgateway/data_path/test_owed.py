@@ -70,13 +70,13 @@ def _lived(steps: Sequence[Step], prepare: Callable[[Gateway], None] = lambda _:
 
 
 _HISTORIES = 100
-_STEPS = 60
+_STEPS = 80
 _ONE_HOME = (Leg.DOWN, Leg.DOWN_LATER, Leg.LOST)
 _WAITS_S = (0.0005, 0.0015, 0.003, 0.004, 0.01, 0.3, 1.2)
 
 
 def _drawn(random: Random) -> Step:
-    match random.choices(["write", "wait", "disk", "queue", "end"], [9, 9, 2, 2, 1])[0]:
+    match random.choices(["write", "wait", "disk", "queue", "end"], [24, 16, 2, 2, 1])[0]:
         case "write":
             alone = [random.choice(_ONE_HOME), Leg.STORED]
             random.shuffle(alone)
