@@ -207,20 +207,22 @@ class Gateway:
         ]
 
     def check(self) -> None:
-        """Whatever went now, nothing that was acknowledged would be forgotten."""
+        """Whatever went now, nothing that was acknowledged would be forgotten; what would be is noted
+        in `broken`, as those who call this take any exception for the disk's."""
         lacking = [
             (side, key, version)
             for key, version in self.acknowledged()
             for side, home in self.homes.items()
             if home.version(key) < version
         ]
-        if lacking:
-            kept = [self.disk.left(power=power) for power in (True, False)]
-            for side, key, version in lacking:
-                if not self._queued(side, key, version):
-                    owed = [Intent(key, version) in intents for intents in kept]
-                    if not all(owed):
-                        self.broken.append(f"{side.value} {key.name} {version}: {owed}")
+        unqueued = [one for one in lacking if not self._queued(*one)]
+        if unqueued:
+            kept = self.disk.left(power=True) & self.disk.left(power=False)
+            self.broken += [
+                f"{side.value} lacks {key.name} {version}, and nobody knows"
+                for side, key, version in unqueued
+                if Intent(key, version) not in kept
+            ]
 
     def _queued(self, side: Side, key: Key, version: Version) -> bool:
         row = self.queue._rows.get(key)
