@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 from unittest.mock import patch
 
+from crawler.evidence import StoreEvidence
 from crawler.kill_switches import SwitchedHome
 from crawler.renewing import Renewing
 from crawler.second_look import SecondLook
@@ -15,6 +16,7 @@ from tandem.backends.clusters import Clusters
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal
 from tandem.core import collect
+from tandem.core.collect import Homes
 from tandem.core.drift import Drift, Sighting
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -119,6 +121,15 @@ def restored_used_at_once() -> Broken:
     return patch.object(Renewing, "look", look)
 
 
+def sweep_waits_for_trust() -> Broken:
+    """Nothing is swept while a home is behind."""
+    return patch.object(StoreEvidence, "in_use", _all_is_well)
+
+
+async def _all_is_well(self: StoreEvidence, homes: Homes) -> bool:
+    return not await self.is_dirty("a" * 32, homes)
+
+
 COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], range, Sort]]] = {
     "tombstones go once both homes have them": (both_sides_only, range(5, 25), Sort.RUINS),
     "a floor refuses updates": (floor_refuses_updates, range(20), Sort.GRAVES),
@@ -130,5 +141,6 @@ COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], range, Sort]]] 
     "a home that is behind answers first": (behind_answers_first, range(20), Sort.RUINS),
     "no lateness bound on S3": (partial(late_for, Side.S3), range(10), Sort.RUINS),
     "memory outlives deletion": (memory_outlives_deletion, range(10), Sort.RUINS),
+    "the sweep waits for trust": (sweep_waits_for_trust, range(10), Sort.ALONE),
 }
 """By name: what breaks the rule, and the universes of which one shows it."""

@@ -29,6 +29,12 @@ def test_no_universe_breaks_a_promise() -> None:
     )
 
 
+def test_a_namespace_that_leaves_s3_and_comes_back_breaks_no_promise() -> None:
+    """Few others are kept in KVSP alone, so these universes are of a sort of their own."""
+    *_, tally = swarm(range(16), os.cpu_count() or 1, Sort.ALONE)
+    assert not tally.found, tally.found
+
+
 @pytest.mark.parametrize(("seed", "sort"), REGRESSIONS)
 def test_what_was_found_once_stays_mended(seed: int, sort: Sort) -> None:
     assert not judged(seed, sort).violations

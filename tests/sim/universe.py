@@ -94,7 +94,8 @@ class Universe:
         ]
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
         self.disasters = Disasters(self)
-        self.oracles.home_was_lost = lambda: self.disasters.struck > 0
+        # What S3 shows while it is filled, where KVSP fails, is as old as its leaving, and stale.
+        self.oracles.home_was_lost = lambda: self.disasters.struck > 0 or bool(plan.moves)
         self.oracles.loss_is_unnoticed = self.disasters.is_unnoticed
         self.moves = Moves(self)
         self.crawlers = self._crawlers()
