@@ -207,8 +207,8 @@ class Gateway:
         ]
 
     def check(self) -> None:
-        """Whatever went now, nothing that was acknowledged would be forgotten; what would be is noted
-        in `broken`, as those who call this take any exception for the disk's."""
+        """Whatever went now, nothing that was acknowledged would be forgotten. What would be is
+        noted in `broken`: who calls this takes an exception for one of the disk."""
         lacking = [
             (side, key, version)
             for key, version in self.acknowledged()
