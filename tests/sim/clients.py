@@ -23,6 +23,8 @@ from tests.sim.plan import Plan
 PATIENCE_S: Final = 600.0
 """Whatever takes longer than this hangs."""
 NAMESPACES: Final = tuple(POLICIES)
+STILL_S: Final = 0.05
+"""How often a client tries a machine that stands still."""
 QUICK_S: Final = 0.002
 """Between two operations of one breath."""
 
@@ -72,11 +74,17 @@ class Client:
             worker = self._worker()
             if worker is None:
                 await self._read(await self._reconnected())
-            else:
+            elif await self._is_heard(worker):
                 await self._operate(worker)
 
+    async def _is_heard(self, worker: Worker) -> bool:
+        """Waits while its machine stands still; False when it does not outlive that."""
+        while worker.host.stands_still:
+            await asyncio.sleep(STILL_S)
+        return worker in worker.host.living()
+
     async def _reconnected(self) -> Worker:
-        while (worker := self._worker()) is None:
+        while (worker := self._worker()) is None or worker.host.stands_still:
             await asyncio.sleep(0.02)
         return worker
 

@@ -6,7 +6,7 @@ what a gateway's process would: a machine without a living worker is silent.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, cast
 
@@ -32,8 +32,9 @@ from tests.sim.faults import Link
 from tests.sim.history import History
 from tests.sim.host import POLICIES, Host, Worker
 from tests.sim.loop import SeededEntropy, VirtualLoop
+from tests.sim.standstill import context_of
 
-RULE: Final = CrawlRule(page_names=7, settle_s=0.5, range_names=10, deadline_s=5.0)
+RULE: Final = CrawlRule(settle_s=0.5, range_names=10, deadline_s=5.0)
 QUEUED_MAX: Final = 100
 _ASK_S: Final = 0.005
 
@@ -78,7 +79,11 @@ class NearGateways:
                     await queue.clear_dirty(side, report.namespace, report.began_at_us)
 
     def _answering(self) -> list[Worker]:
-        return [living[0] for host in self._hosts if (living := host.living())]
+        return [
+            living[0]
+            for host in self._hosts
+            if not host.stands_still and (living := host.living())
+        ]
 
 
 def _uses_both(worker: Worker) -> bool:
@@ -98,8 +103,34 @@ class CrawlerGround:
     """Links and homes for a process of this name, over the weather of the storm."""
     rule: CollectRule
     pause_s: float
+    page_names: int
+    rest_s: float
+    """How long they rest before each page and each second look."""
     deep: bool
     """Whether every crawl reads the bytes of all keys."""
+
+
+class Restful(Pace):
+    """Rests before each request; before one of them the crawler stands still, if it is to."""
+
+    def __init__(self, rest_s: float, stop: Callable[[float], None]) -> None:
+        super().__init__()
+        self._rest_s = rest_s
+        self._stop = stop
+        self._stops: dict[int, float] = {}
+        self._requests = 0
+
+    def stop_after(self, requests: int, for_s: float) -> None:
+        """The crawler is to stand still when it has sent so many more."""
+        self._stops[self._requests + requests] = for_s
+
+    async def request(self) -> None:
+        self._requests += 1
+        for_s = self._stops.pop(self._requests, 0.0)
+        if for_s:
+            self._stop(for_s)
+        if for_s or self._rest_s:
+            await asyncio.sleep(self._rest_s)
 
 
 class Crawler:
@@ -113,6 +144,7 @@ class Crawler:
         self.book = MemoryBook()
         self.board: Board
         self.switches: KillSwitches
+        self.pace: Restful
         self.renewing: Renewing | None = None
         self._links: Sequence[Link] = ()
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,14 +167,16 @@ class Crawler:
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         self.board = Board(self.book, entropy)
         self.switches = KillSwitches(ground.gateways)
-        rounds = self._rounds(homes, entropy)
+        self.pace = Restful(0.0 if ways else ground.rest_s, self.stop)
+        rounds = self._rounds(homes, entropy, self.pace)
         for work in (self.switches.run(), rounds.run()):
-            self._tasks.append(ground.loop.create_task(work))
+            self._tasks.append(ground.loop.create_task(work, context=context_of(self.name)))
         ground.history.note(self.name, "starts")
 
     def crash(self) -> None:
         """Gone at once, as by SIGKILL; its book stays."""
         self._ground.history.note(self.name, "dies")
+        self._ground.loop.go_on(self.name)
         for link in self._links:
             link.cut = True
         for task in self._tasks:
@@ -152,23 +186,24 @@ class Crawler:
     def stop(self, for_s: float) -> None:
         """It stands still for a while, as by SIGSTOP."""
         self._ground.history.note(self.name, f"stands still for {for_s:.1f} s")
-        for link in self._links:
-            link.stop(for_s)
+        self._ground.loop.hold(self.name, for_s)
 
     def crawls_of(self, homes: Mapping[Side, Backend]) -> NamespaceCrawls:
         """What crawls one namespace when it is told to, over these homes."""
         entropy = SeededEntropy(Random(self._ground.random.getrandbits(64)))
         collector = self._collector(homes, entropy)
-        return self._crawls(homes, Board(self.book, entropy), collector, entropy)
+        return self._crawls(homes, Board(self.book, entropy), collector, entropy, Pace())
 
-    def _rounds(self, homes: Mapping[Side, Backend], entropy: SeededEntropy) -> Rounds:
+    def _rounds(
+        self, homes: Mapping[Side, Backend], entropy: SeededEntropy, pace: Pace
+    ) -> Rounds:
         ground = self._ground
         behind_switches = switched(homes, self.switches)
         collector = self._collector(homes, entropy)
         self.renewing = Renewing(homes, collector, RULE.deadline_s)
         return Rounds(
             homes=behind_switches, enabled=self.switches.look, gateways=ground.gateways,
-            crawls=self._crawls(behind_switches, self.board, collector, entropy),
+            crawls=self._crawls(behind_switches, self.board, collector, entropy, pace),
             board=self.board, pause_s=ground.pause_s, renewing=self.renewing,
         )  # fmt: skip
 
@@ -182,11 +217,11 @@ class Crawler:
 
     def _crawls(
         self, homes: Mapping[Side, Backend], board: Board, collector: Collector,
-        entropy: SeededEntropy,
+        entropy: SeededEntropy, pace: Pace,
     ) -> NamespaceCrawls:  # fmt: skip
         return NamespaceCrawls(
             homes=homes, plans=Plans(homes[Side.KVSP], self._id, entropy), book=self.book,
-            board=board, rule=RULE, pace=Pace(), ranges_at_once=2, collector=collector,
+            board=board, rule=replace(RULE, page_names=self._ground.page_names), pace=pace, ranges_at_once=2, collector=collector,
             deep_parts=int(self._ground.deep),
         )  # fmt: skip
 

@@ -13,9 +13,9 @@ from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
 from tandem.core.key import Key
-from tandem.core.record import Record
 from tandem.core.reply import Side
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import NO_VERSION
+from tests.sim.ledger import version_of
 from tests.sim.plan_crawl import Disaster, Misfortune
 from tests.sim.sites import Site
 
@@ -147,8 +147,3 @@ class Disasters:
         self.struck += 1
         self.disks_lost += 1
         self._universe.loop.call_later(1.0, host.boot)
-
-
-def version_of(held: Record | None) -> Version:
-    """Of what a home holds; NO_VERSION for nothing."""
-    return NO_VERSION if held is None else held.version

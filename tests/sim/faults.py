@@ -15,6 +15,7 @@ from tandem.core.reply import Reason
 from tandem.core.version import Version
 from tests.sim.history import Crashed, History
 from tests.sim.loop import VirtualLoop
+from tests.sim.standstill import NOBODY
 
 T = TypeVar("T")
 What = tuple[str, str, Version | None]
@@ -24,6 +25,8 @@ QUICK_S: Final = 0.001
 """The mean time of one way on a good day."""
 AFTER_DEADLINE_S: Final = 20.0
 """A request that was thought lost arrives up to this long after its deadline, as a rule."""
+TARDY_S: Final = 12.0
+"""A little more than the ack window."""
 
 
 class Fault(enum.Enum):
@@ -36,6 +39,7 @@ class Fault(enum.Enum):
     ERROR = "error, not applied"
     ERROR_APPLIED = "error, but applied"
     SLOW = "slow"
+    TARDY = "seconds on its way"
 
 
 class Trouble(enum.Enum):
@@ -130,7 +134,6 @@ class Link:
         self._history = history
         self.cut = False
         """The process is dead: nothing is sent any more, and no reply finds anyone."""
-        self._stopped_until_s = 0.0
 
     def carry(
         self,
@@ -149,14 +152,6 @@ class Link:
         call.depart(self._weather.fault(self._random))
         return call.reply
 
-    def stop(self, for_s: float) -> None:
-        """The process stands still, as by SIGSTOP: it sends nothing and hears nothing so long."""
-        self._stopped_until_s = max(self._stopped_until_s, self._loop.time() + for_s)
-
-    def stopped_s(self) -> float:
-        """For how long it still stands still."""
-        return max(0.0, self._stopped_until_s - self._loop.time())
-
     def late_s(self) -> float:
         return self.uniform(0.0, self._weather.late_s)
 
@@ -170,7 +165,7 @@ class Link:
         return self._weather.trouble(self._loop.time(), self._machine)
 
     def call_at(self, when_s: float, callback: Callable[[], None]) -> None:
-        self._loop.call_at(when_s, callback)
+        self._loop.call_at(when_s, callback, context=NOBODY)
 
     def under_way(self, change: int) -> None:
         self._weather.under_way += change
@@ -208,12 +203,14 @@ class _Call(Generic[T]):
         link = self._link
         self._fault = fault
         self._down_s = link.pause_s()
-        up_s = link.pause_s() + link.stopped_s()
+        up_s = link.pause_s()
         patience_s = self._until_s - link.now_s()
         trouble = link.trouble()
         if fault is Fault.SLOW:
             up_s += 10 ** link.uniform(-2.7, 0.8)
             self._down_s += 10 ** link.uniform(-2.7, 0.3)
+        elif fault is Fault.TARDY:
+            up_s += link.uniform(0.0, TARDY_S)
         elif fault is Fault.LATE:
             up_s = patience_s + link.late_s()
         if fault is Fault.LOST or trouble is Trouble.NO_REQUESTS:
@@ -267,8 +264,5 @@ class _Call(Generic[T]):
         self._link.call_at(when_s, lambda: self._settle(self._lost(loss)))
 
     def _settle(self, outcome: T) -> None:
-        stopped_s = self._link.stopped_s()
-        if stopped_s:
-            self._link.call_at(self._link.now_s() + stopped_s, lambda: self._settle(outcome))
-        elif not self.reply.done() and not self._link.cut:
+        if not self.reply.done() and not self._link.cut:
             self.reply.set_result(outcome)

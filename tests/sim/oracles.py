@@ -109,7 +109,7 @@ class Oracles:
         self.by_key: dict[Key, list[Operation]] = {}
         self.violations: list[str] = []
         self.reads = 0
-        self.ledger = Ledger(self.fail)
+        self.ledger = Ledger(self.fail, self.by_version.__contains__, self._owed)
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
         self.loss_is_unnoticed: Callable[[], bool] = lambda: False
@@ -186,6 +186,13 @@ class Oracles:
             self._sound(reading, result.record)
         for scope in reading.scopes:
             scope.raise_floor(key, result.version)
+
+    def _owed(self, version: Version) -> bool:
+        """Whether this is an acknowledged value that has not expired."""
+        one = self.by_version.get(version)
+        if one is None or one.acked_s is None or one.kind is Kind.TOMBSTONE:
+            return False
+        return not one.expires_at_s or one.expires_at_s > self._loop.true_us() / 1e6
 
     def _excused(self, key: Key, floor: Version, result: ReadResult) -> bool:
         """Of what was deleted for good, nothing is known any more but that it is not there."""

@@ -14,7 +14,7 @@ from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
-from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves, ruined
+from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves, on_the_brink, ruined
 
 DAWN_S: Final = 0.5
 """Machines boot before this; then trouble begins."""
@@ -98,12 +98,14 @@ class Sort(enum.Enum):
     """There is time enough to delete for good."""
     RUINS = "ruins"
     """KVSP is lost, or restored from an old copy, after much was deleted for good."""
+    BRINK = "brink"
+    """Requests, grace and crawls last equally long: see `brink`."""
 
 
 def draw(random: Random, sort: Sort | None = None) -> Plan:
     """The plan of a universe, of any sort or of this one."""
     plan = _anything(random)
-    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1])[0]
+    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 1])[0]
     match sort or drawn:
         case Sort.CROWD:
             plan = _crowded(random, plan)
@@ -113,6 +115,8 @@ def draw(random: Random, sort: Sort | None = None) -> Plan:
             plan = _of_graves(random, plan)
         case Sort.RUINS:
             plan = _of_ruins(random, plan)
+        case Sort.BRINK:
+            plan = _on_the_brink(random, plan)
         case _:
             pass
     if random.random() < 0.5:
@@ -231,6 +235,38 @@ def _of_ruins(random: Random, plan: Plan) -> Plan:
         stops=(),
         crawls=(1.0,),
         crawl=ruined(random, plan.crawl, plan.storm_s),
+    )
+
+
+def _on_the_brink(random: Random, plan: Plan) -> Plan:
+    """Legs are slow or lost, now in one home, now in the other; everyone writes new names."""
+    storm_s = random.uniform(80.0, 140.0)
+    operations = 60
+    rates = {
+        Side.KVSP: ((Fault.LOST, 0.2), (Fault.LATE, 0.03)),
+        Side.S3: ((Fault.TARDY, 0.3), (Fault.LATE, 0.03)),
+    }
+    return replace(
+        plan,
+        hosts=random.choice([1, 2]),
+        workers=1,
+        real_s3_client=False,
+        sick=None,
+        storm_s=storm_s,
+        clients=4,
+        operations=operations,
+        think_s=storm_s / operations,
+        hot_names=4,
+        writes_a_name=20,
+        rates=rates,
+        windows=dict.fromkeys(Side, ()),
+        blows=(),
+        flips=(),
+        stops=(),
+        corruptions=(),
+        crawls=(1.0,),
+        journal_fails=None,
+        crawl=on_the_brink(random, storm_s),
     )
 
 

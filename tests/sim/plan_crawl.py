@@ -1,13 +1,15 @@
 """What a universe is like for its crawlers and its operator; drawn before it begins."""
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
 from tandem.core.collect import CollectRule
 from tandem.core.reply import Side
+from tests.sim.brink import BRINK, Bounds
+from tests.sim.faults import Fault
 from tests.sim.s3_store import Profile
 
 YOUNG_SIGNATURE_S: Final = 65.0
@@ -51,6 +53,8 @@ class CrawlerBlow:
     crawler: int
     for_s: float
     dies: bool
+    at_page: bool = False
+    """It stands still when it asks for a page or looks again, after so many `turns` of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,14 @@ class CrawlPlan:
     misfortunes: tuple[Misfortune, ...] = ()
     lost_last: Side | None = None
     """The home that is wiped when all else is over."""
+    bounds: Bounds | None = None
+    """Those of production, unless there are others."""
+    rates: Mapping[Side, tuple[tuple[Fault, float], ...]] | None = None
+    """Faults of the crawlers' calls; None for those of everyone's."""
+    page_names: int = 7
+    """How many names a crawler lists at once."""
+    rest_s: float = 0.0
+    """How long a crawler rests before each page and each second look, during the storm."""
 
     @property
     def grave(self) -> bool:
@@ -132,6 +144,42 @@ def ruined(random: Random, plan: CrawlPlan, storm_s: float) -> CrawlPlan:
         pause_s=random.choice([5.0, 20.0]),
         blows=(),
         misfortunes=(lost,),
+    )
+
+
+def on_the_brink(random: Random, storm_s: float) -> CrawlPlan:
+    """A crawler that works without a pause, and takes as long for it as the grace lasts."""
+    wipes = random.choice([0, 0, 1])
+    grace_s = BRINK.rule.tombstone_grace_s
+    return replace(
+        draw_crawl(random, storm_s),
+        clusters=1,
+        removes=random.random() < 0.7,
+        pause_s=0.5,
+        blows=tuple(
+            CrawlerBlow(
+                random.uniform(0.1, 1.0) * storm_s,
+                random.randrange(3, 12),
+                0,
+                random.uniform(0.8, 1.4) * grace_s,
+                dies=False,
+                at_page=True,
+            )
+            for _ in range(4)
+        ),
+        disturbed=0,
+        collects=BRINK.rule,
+        misfortunes=tuple(
+            Misfortune(random.uniform(0.4, 0.8) * storm_s, Disaster.WIPE_KVSP, 0, 0.0)
+            for _ in range(wipes)
+        ),
+        bounds=BRINK,
+        page_names=2,
+        rest_s=random.choice([0.0, 0.5]),
+        rates={
+            Side.KVSP: ((Fault.LATE, 0.01),),
+            Side.S3: ((Fault.TWICE, 0.02),),
+        },
     )
 
 

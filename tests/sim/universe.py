@@ -1,6 +1,7 @@
 """One universe: machines, homes and clients through a storm, then calm, then the checks."""
 
 import asyncio
+import contextlib
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,10 +25,11 @@ from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client
 from tests.sim.crawlers import Crawler, CrawlerGround, NearGateways
-from tests.sim.disasters import Disasters, version_of
+from tests.sim.disasters import Disasters
 from tests.sim.faults import Link, Weather
 from tests.sim.history import Crashed, History
 from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
+from tests.sim.ledger import version_of
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.oracles import Operation, Oracles, Scope
 from tests.sim.plan import DAWN_S, Blow, Plan, Sort, draw
@@ -61,7 +63,9 @@ def simulate(seed: int, plan: Plan, *, tracing: bool = False) -> Outcome:
         await universe.run()
         return universe.outcome()
 
-    return virtual.run(main())
+    bounds = plan.crawl.bounds
+    with bounds.in_force() if bounds else contextlib.nullcontext():
+        return virtual.run(main())
 
 
 class Universe:
@@ -80,6 +84,7 @@ class Universe:
             side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
             for side in Side
         }
+        self.crawl_weather = self._crawl_weather()
         self.fine = Weather((), ())
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
@@ -137,13 +142,16 @@ class Universe:
 
     def link_of(self, worker: str, machine: str, side: Side) -> Link:
         """A way from a worker to a home."""
+        return self._link(worker, machine, side, self.weather[side])
+
+    def _link(self, process: str, machine: str, side: Side, weather: Weather) -> Link:
         random = Random(self.random.getrandbits(64))
-        name = f"{worker}>{side.value}"
-        return Link(self.loop, name, machine, self.weather[side], random, self.history)
+        name = f"{process}>{side.value}"
+        return Link(self.loop, name, machine, weather, random, self.history)
 
     def ways(self, name: str) -> tuple[Mapping[Side, Link], Mapping[Side, Backend]]:
-        """A process's ways to both homes, and the homes at their ends."""
-        links = {side: self.link_of(name, "", side) for side in Side}
+        """A crawler's ways to both homes, and the homes at their ends."""
+        links = {side: self._link(name, "", side, self.crawl_weather[side]) for side in Side}
         return links, {side: self.home_of(link, side) for side, link in links.items()}
 
     def fine_ways(self, name: str) -> tuple[Mapping[Side, Link], Mapping[Side, Backend]]:
@@ -190,6 +198,17 @@ class Universe:
             wanted = max(known.version, wanted)
         return version_of(self.sites[self.plan.sick.other].held(key)) < wanted
 
+    def _crawl_weather(self) -> Mapping[Side, Weather]:
+        rates = self.plan.crawl.rates
+        if rates is None:
+            return self.weather
+        return {side: Weather(rates[side], (), self.plan.late_s) for side in Side}
+
+    @property
+    def all_weather(self) -> Sequence[Weather]:
+        """Of all ways between processes and homes."""
+        return *self.weather.values(), *self.crawl_weather.values()
+
     def _site(self, side: Side) -> Site | ObjectStore:
         clock, crawl = self._clock(0.2), self.plan.crawl
         site: Site | ObjectStore
@@ -211,7 +230,7 @@ class Universe:
         ground = CrawlerGround(
             self.loop, self.history, Random(self.random.getrandbits(64)),
             NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s,
-            deep=bool(self.plan.corruptions),
+            plan.page_names, plan.rest_s, deep=bool(self.plan.corruptions),
         )  # fmt: skip
         ids = ["crawler" if plan.same_id else f"crawler{n}" for n in range(2)]
         return [Crawler(ground, f"w{n}", one) for n, one in enumerate(ids)]
@@ -291,6 +310,8 @@ class Universe:
         if blow.dies:
             crawler.crash()
             self.loop.call_later(blow.for_s, self._restart, crawler)
+        elif blow.at_page:
+            crawler.pace.stop_after(blow.turns, blow.for_s)
         else:
             crawler.stop(blow.for_s)
 
