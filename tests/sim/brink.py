@@ -50,8 +50,12 @@ class Bounds:
             patch("tandem.backends.timeliness._LEG_AGE_MAX_US", _us(self.leg_age_s)),
             patch("tandem.backends.timeliness._HEAL_AGE_MAX_US", _us(self.heal_age_s)),
             patch("kvgateway.homes.identity.HEAL_AGE_MAX_S", self.heal_age_s),
-            patch.object(host, "READ_BOUNDS", replace(host.READ_BOUNDS, remembered_s=self.remembered_s)),
-            patch.object(host, "REPAIR", replace(host.REPAIR, heal_deadline_s=self.heal_deadline_s)),
+            patch.object(
+                host, "READ_BOUNDS", replace(host.READ_BOUNDS, remembered_s=self.remembered_s)
+            ),
+            patch.object(
+                host, "REPAIR", replace(host.REPAIR, heal_deadline_s=self.heal_deadline_s)
+            ),
             patch("tandem.core.write_race.ACK_WINDOW_US", _us(self.ack_window_s)),
         ):
             yield

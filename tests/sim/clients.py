@@ -49,6 +49,10 @@ class Surroundings(Protocol):
         """The same for a listing."""
         ...
 
+    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
+        """Whether a home was emptied and this worker does not know it yet."""
+        ...
+
 
 class Client:
     """One client; `run` is its life."""
@@ -216,6 +220,7 @@ class Client:
         listing = Listing(namespace, "", after, self._random.choice([1000, 1000, 2, 5]))
         before = oracles.surely(machine, namespace)
         excused = self._universe.list_may_fail(worker, namespace)
+        unnoticed = self._universe.loss_is_unnoticed(worker, namespace)
         try:
             page = await worker.list(listing)
         except TandemError as error:
@@ -224,4 +229,5 @@ class Client:
         except ConnectionLost:
             pass
         else:
-            oracles.listed(worker.name, listing, page, before, oracles.surely(machine, namespace))
+            after = oracles.surely(machine, namespace)
+            oracles.listed(worker.name, listing, page, before, after, unnoticed=unnoticed)

@@ -80,9 +80,7 @@ class NearGateways:
 
     def _answering(self) -> list[Worker]:
         return [
-            living[0]
-            for host in self._hosts
-            if not host.stands_still and (living := host.living())
+            living[0] for host in self._hosts if not host.stands_still and (living := host.living())
         ]
 
 
@@ -194,9 +192,7 @@ class Crawler:
         collector = self._collector(homes, entropy)
         return self._crawls(homes, Board(self.book, entropy), collector, entropy, Pace())
 
-    def _rounds(
-        self, homes: Mapping[Side, Backend], entropy: SeededEntropy, pace: Pace
-    ) -> Rounds:
+    def _rounds(self, homes: Mapping[Side, Backend], entropy: SeededEntropy, pace: Pace) -> Rounds:
         ground = self._ground
         behind_switches = switched(homes, self.switches)
         collector = self._collector(homes, entropy)
@@ -221,8 +217,8 @@ class Crawler:
     ) -> NamespaceCrawls:  # fmt: skip
         return NamespaceCrawls(
             homes=homes, plans=Plans(homes[Side.KVSP], self._id, entropy), book=self.book,
-            board=board, rule=replace(RULE, page_names=self._ground.page_names), pace=pace, ranges_at_once=2, collector=collector,
-            deep_parts=int(self._ground.deep),
+            board=board, rule=replace(RULE, page_names=self._ground.page_names), pace=pace,
+            ranges_at_once=2, collector=collector, deep_parts=int(self._ground.deep),
         )  # fmt: skip
 
 

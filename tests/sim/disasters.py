@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from kvgateway.homes.keeper import LOOK_DEADLINE_S, LOOK_S
+from kvgateway.homes.trust import Trust
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 _SWITCHED_S: Final = 4.0
 """By then every worker that is not dead has seen a switch."""
-_NOTICED_S: Final = LOOK_S + 2 * LOOK_DEADLINE_S
+_NOTICED_S: Final = LOOK_S + 4 * LOOK_DEADLINE_S
+"""By then it has seen that a home was emptied."""
 _TRY_EACH_S: Final = 0.5
 _LOOKED_AT_MAX_S: Final = 300.0
 
@@ -38,6 +40,7 @@ class Disasters:
         self._busy = False
         self.struck = 0
         self._wiped_s = float("-inf")
+        self._wiped = Side.KVSP
         self.disks_lost = 0
 
     def prepare(self, misfortune: Misfortune) -> None:
@@ -71,11 +74,12 @@ class Disasters:
         self._universe.sites[side].wipe()
         self._universe.ledger.forgot(side, self.keys)
         self.struck += 1
-        self._wiped_s = self._universe.loop.time()
+        self._wiped_s, self._wiped = self._universe.loop.time(), side
 
-    def is_unnoticed(self) -> bool:
-        """Whether a home was emptied since every machine has looked at it last."""
-        return self._universe.loop.time() - self._wiped_s < _NOTICED_S
+    def is_unnoticed(self, trust: Trust, namespace: str) -> bool:
+        """Whether a home was emptied lately, and whoever has this trust does not know it yet."""
+        lately = self._universe.loop.time() - self._wiped_s < _NOTICED_S
+        return lately and self._wiped not in trust.behind(namespace)
 
     async def _moment(self, keys: Sequence[Key], side: Side, until_s: float) -> bool:
         """Waits until all that `side` holds of the keys is in the other home too."""

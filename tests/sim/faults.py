@@ -6,7 +6,7 @@ not drowned by common ones. Whatever is lost, a call resolves by its deadline, a
 
 import asyncio
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Generic, TypeVar
@@ -40,6 +40,11 @@ class Fault(enum.Enum):
     ERROR_APPLIED = "error, but applied"
     SLOW = "slow"
     TARDY = "seconds on its way"
+
+
+Rates = tuple[tuple[Fault, float], ...]
+"""How often each fault happens."""
+_NO_VERBS: Final[Mapping[str, Rates]] = {}
 
 
 class Trouble(enum.Enum):
@@ -83,20 +88,23 @@ class Weather:
 
     def __init__(
         self, rates: Sequence[tuple[Fault, float]], windows: Sequence[Window],
-        late_s: float = AFTER_DEADLINE_S,
+        late_s: float = AFTER_DEADLINE_S, verbs: Mapping[str, Rates] = _NO_VERBS,
     ) -> None:  # fmt: skip
+        """`verbs` have rates of their own."""
         self._rates = rates
+        self._verbs = verbs
         self._windows = windows
         self.late_s = late_s
         self.under_way = 0
         """How many requests have not arrived yet."""
 
-    def fault(self, random: Random) -> Fault | None:
+    def fault(self, random: Random, verb: str) -> Fault | None:
         """What happens to the next call."""
-        if not self._rates:
+        rates = self._verbs.get(verb, self._rates)
+        if not rates:
             return None
         left = random.random()
-        for fault, rate in self._rates:
+        for fault, rate in rates:
             left -= rate
             if left < 0:
                 return fault
@@ -111,7 +119,7 @@ class Weather:
 
     def clear(self) -> None:
         """Fine from now on."""
-        self._rates, self._windows = (), ()
+        self._rates, self._windows, self._verbs = (), (), _NO_VERBS
 
 
 class Link:
@@ -149,7 +157,7 @@ class Link:
         if self.cut:
             raise Crashed
         call = _Call(self, what, apply, lost, self._loop.time() + deadline_s)
-        call.depart(self._weather.fault(self._random))
+        call.depart(self._weather.fault(self._random, what[0]))
         return call.reply
 
     def late_s(self) -> float:

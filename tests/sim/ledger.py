@@ -39,13 +39,19 @@ class Ledger:
         at = (side, key)
         if version < self._held.get(at, NO_VERSION):
             self._fail(f"{side.value}: {key.name} goes back in version")
-        if version <= self._graves.get(at, NO_VERSION):
+        if self._is_back(side, version, self._graves.get(at, NO_VERSION)):
             self._fail(f"{side.value} takes what {key.name} was before it was deleted for good")
         if self._written(version):
             self._newest[key] = max(version, self._newest.get(key, NO_VERSION))
         else:  # the collector's, in the place of what was there
             self._let_go(side, key, self._held.get(at, NO_VERSION))
         self._held[at] = version
+
+    def _is_back(self, side: Side, version: Version, grave: Version) -> bool:
+        """A repair that read one home before and the other one after a dead record left them may
+        give S3 that record back: no reader sees it, and the sweep takes it."""
+        again = side is Side.S3 and version == grave and not self._owed(version)
+        return version <= grave and not again
 
     def purged(self, key: Key, version: Version, floor: Version) -> None:
         """KVSP has let this record go, where the key has this floor."""

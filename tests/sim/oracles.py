@@ -112,8 +112,6 @@ class Oracles:
         self.ledger = Ledger(self.fail, self.by_version.__contains__, self._owed)
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
-        self.loss_is_unnoticed: Callable[[], bool] = lambda: False
-        """Whether a home was lost so lately that no machine need know: listings may be short."""
         self.list_lag_s = 0.0
         self.on_stamped: Callable[[Operation], None] = lambda _: None
 
@@ -244,12 +242,15 @@ class Oracles:
         page: ListPage,
         before: Sure,
         after: Sure,
+        *,
+        unnoticed: bool,
     ) -> None:
-        """A page has come; `before` and `after` are what was sure when it was asked for and now."""
+        """A page has come; `before` and `after` are what was sure when it was asked for and now.
+        It may be short if its worker had not noticed yet that a home was emptied."""
         names = [listed.name for listed in page.names]
         if names != sorted(set(names)) or any(name <= listing.after for name in names):
             self.fail(f"{machine}: a listing out of order: {names}")
-        if (page.stale and self.home_was_lost()) or self.loss_is_unnoticed():
+        if (page.stale and self.home_was_lost()) or unnoticed:
             return
         alive = {
             name

@@ -14,7 +14,15 @@ from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
-from tests.sim.plan_crawl import CrawlPlan, draw_crawl, draw_graves, on_the_brink, ruined
+from tests.sim.plan_crawl import (
+    CrawlPlan,
+    at_a_store,
+    draw_crawl,
+    draw_graves,
+    emptied,
+    on_the_brink,
+    ruined,
+)
 
 DAWN_S: Final = 0.5
 """Machines boot before this; then trouble begins."""
@@ -84,6 +92,11 @@ class Plan:
     """Of each namespace."""
     modes: tuple[Mode, ...] = (ACTIVE, ACTIVE)
     """Of each namespace; a home that answers alone is not the sick one."""
+    clock_steps: tuple[tuple[float, int, float], ...] = ()
+    """When a machine's wall clock jumps, which machine's, and by how many seconds."""
+    wrong_dates: tuple[tuple[float, float, float], ...] = ()
+    """From when on, for how long and by how much the `Date` of S3 is wrong: too short a time for
+    anyone to believe it."""
 
 
 class Sort(enum.Enum):
@@ -100,12 +113,22 @@ class Sort(enum.Enum):
     """KVSP is lost, or restored from an old copy, after much was deleted for good."""
     BRINK = "brink"
     """Requests, grace and crawls last equally long: see `brink`."""
+    SPLIT = "split"
+    """One machine does not reach KVSP, while many write the same names everywhere."""
+    LATE = "late"
+    """KVSP is lost after much was deleted for good, and what was sent to it long before arrives."""
+    STORE = "store"
+    """There is time enough to delete for good, under the real S3 client, which loses replies."""
+
+
+_SHARES: Final = {Sort.ANYTHING: 8, Sort.CROWD: 8, Sort.DEATHS: 8, Sort.GRAVES: 2, Sort.RUINS: 1}
+"""Among universes of any sort; the others are run when they are asked for."""
 
 
 def draw(random: Random, sort: Sort | None = None) -> Plan:
     """The plan of a universe, of any sort or of this one."""
     plan = _anything(random)
-    drawn = random.choices(list(Sort), [8, 8, 8, 2, 1, 1])[0]
+    drawn = random.choices(list(_SHARES), list(_SHARES.values()))[0]
     match sort or drawn:
         case Sort.CROWD:
             plan = _crowded(random, plan)
@@ -117,8 +140,19 @@ def draw(random: Random, sort: Sort | None = None) -> Plan:
             plan = _of_ruins(random, plan)
         case Sort.BRINK:
             plan = _on_the_brink(random, plan)
+        case Sort.SPLIT:
+            plan = _split(random, plan)
+        case Sort.LATE:
+            plan = _of_late_requests(random, plan)
+        case Sort.STORE:
+            plan = _of_a_store(random, plan)
         case _:
             pass
+    plan = replace(
+        plan,
+        clock_steps=tuple(_clock_steps(random, plan)),
+        wrong_dates=tuple(_wrong_dates(random, plan)),
+    )
     if random.random() < 0.5:
         return plan
     well = plan.sick.other if plan.sick else random.choice(list(Side))
@@ -238,6 +272,63 @@ def _of_ruins(random: Random, plan: Plan) -> Plan:
     )
 
 
+def _of_late_requests(random: Random, plan: Plan) -> Plan:
+    """As ruins, with KVSP emptied and everything for it late."""
+    plan = _of_ruins(random, plan)
+    late = ((Fault.LATE, 0.2), (Fault.TWICE, 0.3), (Fault.SLOW, 0.1))
+    return replace(
+        plan,
+        rates={Side.KVSP: late, Side.S3: ((Fault.SLOW, 0.1),)},
+        crawl=emptied(random, plan.crawl, plan.storm_s),
+    )
+
+
+def _split(random: Random, plan: Plan) -> Plan:
+    """Away from KVSP for good, a machine whose workers die knows the time from the `Date` of a few
+    S3 replies; away from one home after the other, it tells what it cannot confirm."""
+    plan = _crowded(random, plan)
+    forever = random.random() < 0.5
+    trouble = random.choice([Trouble.REFUSES, Trouble.HANGS, Trouble.NO_REQUESTS])
+    spell_s = random.uniform(1.5, 4.0)
+    spells = [(DAWN_S + n * spell_s, DAWN_S + (n + 1) * spell_s) for n in range(8)]
+    if forever:
+        spells = [(random.uniform(DAWN_S, 3.0), float("inf"))]
+    away = [Window(trouble, begins_s, ends_s, "m0") for begins_s, ends_s in spells]
+    deaths = 12 if forever else 0
+    return replace(
+        plan,
+        hosts=2,
+        workers=1,
+        real_s3_client=True,
+        hot_names=random.choice([1, 2]),
+        past_cache=0.5,
+        rates=dict.fromkeys(Side, ((Fault.LOST, 0.1), (Fault.SLOW, 0.1))),
+        windows={Side.KVSP: tuple(away[::2]), Side.S3: tuple(away[1::2])},
+        blows=tuple(
+            Blow(random.uniform(DAWN_S, plan.storm_s), None, random.randrange(30), 0, 0, 0.01)
+            for _ in range(deaths)
+        ),
+    )
+
+
+def _of_a_store(random: Random, plan: Plan) -> Plan:
+    """Nothing goes wrong but answers of S3."""
+    plan = _of_graves(random, replace(plan, real_s3_client=True))
+    rates = ((Fault.REPLY_LOST, 0.1), (Fault.ERROR_APPLIED, 0.1), (Fault.SLOW, 0.1))
+    return replace(
+        plan,
+        clients=3,
+        hot_names=2,
+        writes_a_name=4,
+        rates={Side.KVSP: (), Side.S3: rates},
+        windows=dict.fromkeys(Side, ()),
+        blows=(),
+        stops=(),
+        crawls=(1.0,),
+        crawl=at_a_store(plan.crawl),
+    )
+
+
 def _on_the_brink(random: Random, plan: Plan) -> Plan:
     """Legs are slow or lost, now in one home, now in the other; everyone writes new names."""
     storm_s = random.uniform(80.0, 140.0)
@@ -257,7 +348,7 @@ def _on_the_brink(random: Random, plan: Plan) -> Plan:
         operations=operations,
         think_s=storm_s / operations,
         hot_names=4,
-        writes_a_name=20,
+        writes_a_name=random.choice([8, 20]),
         rates=rates,
         windows=dict.fromkeys(Side, ()),
         blows=(),
@@ -274,6 +365,23 @@ def _stops(random: Random, storm_s: float, hosts: int) -> Iterator[tuple[float, 
     for _ in range(random.choice([0, 0, 0, 1, 2])):
         at_s = random.uniform(DAWN_S, storm_s)
         yield at_s, random.randrange(hosts), random.choice([0.2, 3.0, 12.0, 40.0])
+
+
+def _clock_steps(random: Random, plan: Plan) -> Iterator[tuple[float, int, float]]:
+    for _ in range(random.choice([0, 0, 1, 3])):
+        by_s = random.choice([-86_400.0, -3600.0, -2.0, 2.0, 3600.0, 86_400.0])
+        yield random.uniform(0.0, plan.storm_s), random.randrange(plan.hosts), by_s
+
+
+def _wrong_dates(random: Random, plan: Plan) -> Iterator[tuple[float, float, float]]:
+    """None when some process may begin: whose first replies all lie, that one believes them."""
+    if plan.sick is Side.KVSP or plan.blows or plan.crawl.blows or plan.crawl.misfortunes:
+        return
+    for _ in range(random.choice([0, 1, 2])):
+        by_s = random.choice([-3600.0, -10.0, 10.0, 3600.0])
+        at_s, for_s = random.uniform(4.0, plan.storm_s), random.uniform(0.01, 1.5)
+        if all(not at_s - 3.0 < born_s < at_s + for_s for born_s in plan.crawls):
+            yield at_s, for_s, by_s
 
 
 def _anything(random: Random) -> Plan:

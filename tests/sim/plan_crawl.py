@@ -9,7 +9,7 @@ from typing import Final
 from tandem.core.collect import CollectRule
 from tandem.core.reply import Side
 from tests.sim.brink import BRINK, Bounds
-from tests.sim.faults import Fault
+from tests.sim.faults import Fault, Rates
 from tests.sim.s3_store import Profile
 
 YOUNG_SIGNATURE_S: Final = 65.0
@@ -77,8 +77,9 @@ class CrawlPlan:
     """The home that is wiped when all else is over."""
     bounds: Bounds | None = None
     """Those of production, unless there are others."""
-    rates: Mapping[Side, tuple[tuple[Fault, float], ...]] | None = None
-    """Faults of the crawlers' calls; None for those of everyone's."""
+    verbs: Mapping[Side, Mapping[str, Rates]] | None = None
+    """Faults of the crawlers' calls by what they ask, and no others; None for those of everyone's
+    calls."""
     page_names: int = 7
     """How many names a crawler lists at once."""
     rest_s: float = 0.0
@@ -147,9 +148,30 @@ def ruined(random: Random, plan: CrawlPlan, storm_s: float) -> CrawlPlan:
     )
 
 
+def emptied(random: Random, plan: CrawlPlan, storm_s: float) -> CrawlPlan:
+    """The same where KVSP loses everything, again and again, while floors rise late."""
+    return replace(
+        plan,
+        removes=True,
+        misfortunes=tuple(
+            Misfortune(share * storm_s, Disaster.WIPE_KVSP, 0, 0.0)
+            for share in sorted(random.uniform(0.6, 0.98) for _ in range(3))
+        ),
+        verbs={Side.KVSP: {"raise floor": ((Fault.LATE, 0.5),)}, Side.S3: {}},
+    )
+
+
+def at_a_store(plan: CrawlPlan) -> CrawlPlan:
+    """The same where S3 lets objects go, and nothing is lost."""
+    profile = replace(
+        plan.profile, conditional_delete=True, signature_age_s=YOUNG_SIGNATURE_S, list_lag_s=0.0
+    )
+    return replace(plan, profile=profile, pause_s=10.0, blows=(), misfortunes=(), lost_last=None)
+
+
 def on_the_brink(random: Random, storm_s: float) -> CrawlPlan:
     """A crawler that works without a pause, and takes as long for it as the grace lasts."""
-    wipes = random.choice([0, 0, 1])
+    wipes = random.choice([0, 0, 1, 2])
     grace_s = BRINK.rule.tombstone_grace_s
     return replace(
         draw_crawl(random, storm_s),
@@ -158,27 +180,31 @@ def on_the_brink(random: Random, storm_s: float) -> CrawlPlan:
         pause_s=0.5,
         blows=tuple(
             CrawlerBlow(
-                random.uniform(0.1, 1.0) * storm_s,
-                random.randrange(3, 12),
+                random.uniform(0.1, 0.8) * storm_s,
+                random.randrange(3, 16),
                 0,
-                random.uniform(0.8, 1.4) * grace_s,
+                random.uniform(1.2, 1.7) * grace_s,
                 dies=False,
                 at_page=True,
             )
-            for _ in range(4)
+            for _ in range(3)
         ),
         disturbed=0,
         collects=BRINK.rule,
         misfortunes=tuple(
-            Misfortune(random.uniform(0.4, 0.8) * storm_s, Disaster.WIPE_KVSP, 0, 0.0)
+            Misfortune(random.uniform(0.4, 0.9) * storm_s, Disaster.WIPE_KVSP, 0, 0.0)
             for _ in range(wipes)
         ),
         bounds=BRINK,
-        page_names=2,
-        rest_s=random.choice([0.0, 0.5]),
-        rates={
-            Side.KVSP: ((Fault.LATE, 0.01),),
-            Side.S3: ((Fault.TWICE, 0.02),),
+        page_names=3,
+        rest_s=random.choice([0.0, 0.2]),
+        verbs={
+            Side.KVSP: {
+                "raise floor": ((Fault.LATE, 0.3),),
+                "purge": ((Fault.LATE, 0.1),),
+                "heal": ((Fault.LOST, 0.3),),
+            },
+            Side.S3: {"remove": ((Fault.LATE, 0.3),)},
         },
     )
 

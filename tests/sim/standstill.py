@@ -1,8 +1,8 @@
 """Processes that stand still, as by SIGSTOP: between any two turns of the loop, whatever they do.
 
 A process is all that runs in its context: its tasks, their callbacks and timers. While it stands
-still none of them runs; when it goes on, all that has become due meanwhile runs in order. Calls that
-are under way belong to nobody.
+still none of them runs; when it goes on, all that has become due meanwhile runs in order. Calls
+that are under way belong to nobody.
 """
 
 import asyncio

@@ -98,7 +98,6 @@ class Universe:
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
         self.disasters = Disasters(self)
         self.oracles.home_was_lost = lambda: self.disasters.struck > 0
-        self.oracles.loss_is_unnoticed = self.disasters.is_unnoticed
         self.crawlers = self._crawlers()
         self.misfortunes: list[asyncio.Task[None]] = []
         self.is_calm = False
@@ -191,6 +190,10 @@ class Universe:
             self._out_of_reach(worker, key, NO_VERSION) for key in keys
         )
 
+    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
+        """See `clients.Surroundings`."""
+        return self.disasters.is_unnoticed(worker.trust, namespace)
+
     def _out_of_reach(self, worker: Worker, key: Key, wanted: Version) -> bool:
         assert self.plan.sick is not None
         known = worker.host.memory.lookup([key], 0)[0]
@@ -199,10 +202,10 @@ class Universe:
         return version_of(self.sites[self.plan.sick.other].held(key)) < wanted
 
     def _crawl_weather(self) -> Mapping[Side, Weather]:
-        rates = self.plan.crawl.rates
-        if rates is None:
+        verbs = self.plan.crawl.verbs
+        if verbs is None:
             return self.weather
-        return {side: Weather(rates[side], (), self.plan.late_s) for side in Side}
+        return {side: Weather((), (), self.plan.late_s, verbs[side]) for side in Side}
 
     @property
     def all_weather(self) -> Sequence[Weather]:
@@ -260,6 +263,13 @@ class Universe:
             self.loop.call_at(blow_to.at_s, self._strike_crawler, blow_to)
         for at_s, host, for_s in plan.stops:
             self.loop.call_at(at_s, self.hosts[host % len(self.hosts)].stop, for_s)
+        for at_s, host, by_s in plan.clock_steps:
+            clock = self.hosts[host % len(self.hosts)].clock
+            self.loop.call_at(at_s, clock.step, int(by_s * 1e6))
+        store = self.sites[Side.S3]
+        for begins_s, for_s, by_s in plan.wrong_dates if isinstance(store, ObjectStore) else ():
+            self.loop.call_at(begins_s, store.date_by, by_s)
+            self.loop.call_at(begins_s + for_s, store.date_by, 0.0)
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
