@@ -108,10 +108,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         ready = self._ready
         if not ready and not self._stopping:
             self._advance()
-        still = self.standstill
+        waiting, holds = self.standstill.waiting, self.standstill.holds
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle.cancelled() and not (still and still.holds(handle)):
+            if not handle.cancelled() and not (waiting and holds(handle)):
                 handle._run()
 
     def _advance(self) -> None:

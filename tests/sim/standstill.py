@@ -25,25 +25,23 @@ class Standstill:
     """Which processes stand still, and what waits for them."""
 
     def __init__(self) -> None:
-        self._held: dict[str, list[asyncio.Handle]] = {}
+        self.waiting: dict[str, list[asyncio.Handle]] = {}
+        """By the process that stands still."""
 
     def __contains__(self, process: str) -> bool:
-        return process in self._held
-
-    def __bool__(self) -> bool:
-        return bool(self._held)
+        return process in self.waiting
 
     def begin(self, process: str) -> None:
         """It stands still from now on."""
-        self._held.setdefault(process, [])
+        self.waiting.setdefault(process, [])
 
     def end(self, process: str) -> list[asyncio.Handle]:
         """It goes on: what has become due meanwhile."""
-        return self._held.pop(process, [])
+        return self.waiting.pop(process, [])
 
     def holds(self, handle: asyncio.Handle) -> bool:
         """Whether this must wait; if so, it does."""
-        held = self._held.get(handle._context.get(_PROCESS, ""))  # type: ignore[attr-defined]
-        if held is not None:
-            held.append(handle)
-        return held is not None
+        waiting = self.waiting.get(handle._context.get(_PROCESS, ""))  # type: ignore[attr-defined]
+        if waiting is not None:
+            waiting.append(handle)
+        return waiting is not None
