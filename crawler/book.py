@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from crawler.report import Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
+from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
 
@@ -25,7 +26,7 @@ create table if not exists crawl (
     namespace text not null, plan text not null, number integer not null, began_us integer not null,
     ended_us integer not null, deep_parts integer not null, dry_run integer not null,
     ranges integer not null, failure text not null, stopped text not null, tally text not null,
-    withheld text not null,
+    withheld text not null, alone text not null default '',
     primary key (namespace, began_us, plan)
 ) without rowid;
 create index if not exists crawl_by_time on crawl (began_us, namespace, plan);
@@ -52,8 +53,15 @@ class Book:
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")
             self._db.executescript(_SCHEMA)
+            self._widen()
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError([f"{path}: not the crawler's file: {error}"]) from error
+
+    def _widen(self) -> None:
+        """Gives the file of an earlier release the column that it lacks."""
+        columns = {row[1] for row in self._db.execute("pragma table_info(crawl)")}
+        if "alone" not in columns:
+            self._db.execute("alter table crawl add column alone text not null default ''")
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -90,12 +98,12 @@ class Book:
         and so does what is too old. Entering it again changes nothing."""
         with self._transaction():
             self._db.execute(
-                "insert or replace into crawl values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert or replace into crawl values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     crawled.namespace, crawled.plan, crawled.number, crawled.began_us,
                     crawled.ended_us, crawled.deep_parts, crawled.dry_run, crawled.ranges,
                     crawled.failure, crawled.stopped, _json(crawled.tally.document()),
-                    crawled.withheld,
+                    crawled.withheld, crawled.alone.value if crawled.alone else "",
                 ),
             )  # fmt: skip
             if not crawled.failure:
@@ -183,10 +191,10 @@ class Book:
 
 def _crawled(row: tuple[Any, ...]) -> Crawled:
     namespace, plan, number, began_us, ended_us, deep, dry_run, ranges, *words = row
-    failure, stopped, tally, withheld = words
+    failure, stopped, tally, withheld, alone = words
     return Crawled(
         namespace, plan, number, began_us, ended_us, deep, bool(dry_run), ranges, failure, stopped,
-        Tally.of(json.loads(tally)), withheld,
+        Tally.of(json.loads(tally)), withheld, Side(alone) if alone else None,
     )  # fmt: skip
 
 

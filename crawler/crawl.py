@@ -1,4 +1,5 @@
-"""One crawl of one range: compare both listings, look again at what differs, heal it.
+"""One crawl of one range: compare both listings, look again at what differs, heal it. Of a
+namespace that is kept in one home alone, that home's listing is counted.
 
 No request is made per key that is equal: KVSP lists digests, S3 lists ETags, and both are the MD5
 of the same bytes. A difference counts only if it is still there after `settle_s`, when both homes
@@ -22,7 +23,7 @@ from tandem.core.crawl_range import RANGES_MAX, WHOLE, Range, is_sampled
 from tandem.core.drift import Drift, Sighting
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Side
-from tandem.core.scan_diff import Entry, ScanDiff
+from tandem.core.scan_diff import Entry, OneListing, ScanDiff
 from tandem.core.tally import Tally
 
 CHECKPOINT_AGE_MAX_US: Final = 15 * 60 * 1_000_000
@@ -54,7 +55,7 @@ class Crawl:
         self._resume = resume
         self._save = save
         self._hold = hold
-        self._diff = ScanDiff()
+        self._diff = OneListing(*homes) if len(homes) == 1 else ScanDiff()
         self._after = dict.fromkeys(Side, within.after)
         self._begun_after = within.after
         self._now_us = 0
@@ -191,7 +192,7 @@ class Crawl:
                 self.report.splits.append(self._diff.judged)
 
     def _note_dead(self) -> None:
-        """Counts what both homes hold and nobody can read."""
+        """Counts what the homes hold and nobody can read."""
         tally, now_s = self.report.tally, self._now_us / _MICRO
         for entry in self._diff.dead:
             assert entry.version is not None

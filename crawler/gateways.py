@@ -7,6 +7,7 @@ from crawler.trouble import Trouble
 from tandem import Client
 from tandem.core.key import Key
 from tandem.core.operations import CrawlReport
+from tandem.core.reply import Side
 from tandem.errors import TandemError
 from tandem.runtime import logs
 
@@ -29,20 +30,22 @@ class RemoteGateways:
         self._token_for = token_for
         self._timeout_s = timeout_s
 
-    async def enabled(self) -> bool:
-        """Whether no gateway that answers has switched a home off, and at least one answers."""
-        answers = await asyncio.gather(*(self._uses_both(one) for one in self._addresses))
-        return True in answers and False not in answers
+    async def enabled(self) -> frozenset[Side]:
+        """The homes that no gateway that answers has switched off; none when none answers."""
+        answers = await asyncio.gather(*(self._uses(one) for one in self._addresses))
+        heard = [sides for sides in answers if sides is not None]
+        return frozenset.intersection(*heard) if heard else frozenset()
 
-    async def _uses_both(self, address: str) -> bool | None:
-        """Whether this gateway has neither home switched off; None when it does not answer."""
+    async def _uses(self, address: str) -> frozenset[Side] | None:
+        """The homes that this gateway has not switched off; None when it does not answer."""
         try:
             async with self._client(address) as gateway:
                 status = await gateway.ops.status()
         except TandemError as error:
             _LOG.warning("gateway_silent", gateway=address, error=str(error))
             return None
-        return all(home.reads_enabled and home.writes_enabled for home in status.homes)
+        homes = [home for home in status.homes if home.reads_enabled and home.writes_enabled]
+        return frozenset(home.side for home in homes)
 
     async def tell(self, report: CrawlReport) -> None:
         """Tells every gateway that answers what a crawl found."""
@@ -72,10 +75,6 @@ class RemoteGateways:
                 unsure = True
                 _LOG.warning("gateway_silent", gateway=address, error=str(error))
         return Trouble(frozenset(namespaces), tuple(keys), unsure)
-
-    async def is_dirty(self, namespace: str) -> bool:
-        """Whether nothing of the namespace may be collected, for what the gateways say."""
-        return not await self.enabled() or (await self.trouble()).is_dirty(namespace)
 
     def _client(self, address: str) -> Client:
         return Client(address, token=self._token_for(address), timeout_s=self._timeout_s)

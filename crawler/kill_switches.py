@@ -19,8 +19,8 @@ LOOK_S: Final = 1.0
 class Enabling(Protocol):
     """Those who have the switches."""
 
-    async def enabled(self) -> bool:
-        """Whether no gateway that answers has switched a home off, and at least one answers."""
+    async def enabled(self) -> frozenset[Side]:
+        """The homes that no gateway that answers has switched off; none when none answers."""
         ...
 
 
@@ -36,15 +36,16 @@ class KillSwitches:
 
     def __init__(self, gateways: Enabling) -> None:
         self._gateways = gateways
-        self.on = False
-        """Whether both homes may be used. A crawl needs both: one that is off stops it."""
+        self.on: frozenset[Side] = frozenset()
+        """The homes that may be used."""
         self.counters = FollowCounters()
 
-    async def look(self) -> bool:
+    async def look(self) -> frozenset[Side]:
         """Asks the gateways now, and says what they say."""
         on = await self._gateways.enabled()
         if on != self.on:
-            _LOG.info("homes_may_be_used" if on else "homes_switched_off")
+            off = [side.value for side in Side if side not in on]
+            _LOG.info("homes_switched_off" if off else "homes_may_be_used", off=off)
         self.on = on
         return on
 
@@ -54,14 +55,14 @@ class KillSwitches:
             try:
                 await self.look()
             except Exception as error:
-                self.on = False
+                self.on = frozenset()
                 self.counters.errors += 1
                 _LOG.error("switches_unknown", error=repr(error), exc_info=True)
             await asyncio.sleep(LOOK_S)
 
 
 class SwitchedHome:
-    """A home that refuses every call while the switches are off; itself a `Backend`."""
+    """A home that refuses every call while it is switched off; itself a `Backend`."""
 
     def __init__(self, home: Backend, switches: KillSwitches) -> None:
         self._home = home
@@ -77,32 +78,32 @@ class SwitchedHome:
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> Awaitable[ReadReply]:
-        """Reads, unless a gateway has a home switched off."""
-        if not self._switches.on:
+        """Reads, unless a gateway has the home switched off."""
+        if self.side not in self._switches.on:
             return _refused()
         return self._home.get(key, deadline_s, needed)
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> Awaitable[WriteReply]:
-        """Writes, unless a gateway has a home switched off."""
-        if not self._switches.on:
+        """Writes, unless a gateway has the home switched off."""
+        if self.side not in self._switches.on:
             return _refused()
         return self._home.put_if_newer(key, record, deadline_s, heal)
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
-        """Lists, unless a gateway has a home switched off."""
-        if not self._switches.on:
+        """Lists, unless a gateway has the home switched off."""
+        if self.side not in self._switches.on:
             return Failed(Reason.SWITCHED_OFF)
         return await self._home.scan(
             namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
         )
 
     async def incarnation(self, deadline_s: float) -> str | Failed:
-        """As the home's own, unless a gateway has a home switched off."""
-        if not self._switches.on:
+        """As the home's own, unless a gateway has the home switched off."""
+        if self.side not in self._switches.on:
             return Failed(Reason.SWITCHED_OFF)
         return await self._home.incarnation(deadline_s)
 

@@ -2,13 +2,14 @@
 
 import os
 import sys
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from functools import partial
 
 from crawler.board import Board
 from crawler.book import Book
 from crawler.collecting import Collector
 from crawler.deleted import DeletedNamespaces
+from crawler.evidence import StoreEvidence
 from crawler.gateways import RemoteGateways
 from crawler.kill_switches import KillSwitches, switched
 from crawler.metrics import expose
@@ -26,11 +27,11 @@ from tandem.backends.opening import Homes, open_homes
 from tandem.core.collect import CollectRule
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Side
-from tandem.runtime import logs, serve
+from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import SettingsError, help_text, load, read_sources
+from tandem.runtime.settings import MISTAKEN_STATUS, settings_or_exit
 from tandem.runtime.telemetry import Metrics
 
 _LOG = logs.get("crawler")
@@ -43,49 +44,59 @@ _ID_BYTES = 8
 def main() -> int:
     """The console script; returns the exit status."""
     arguments = sys.argv[1:]
-    if "--help" in arguments:
-        sys.stdout.write(help_text(CrawlerSettings, "crawler", _ABOUT))
-        return 0
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    try:
-        sources = read_sources(arguments, environment, "crawler")
-        settings = load(CrawlerSettings, "crawler", sources).settings
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    settings = settings_or_exit(
+        CrawlerSettings, "crawler", arguments, environment, program="crawler", about=_ABOUT
+    )
     logs.configure(SystemClock(), level=settings.log_level.value, form=settings.log_format)
     return serve.run(partial(_crawl, settings), _LOG)
 
 
 async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
-    clock, entropy = SystemClock(), SystemEntropy()
     try:
+        data_directory.prepare(settings.data)
         with closing(_book(settings)) as book:
-            board = Board(book, entropy)
-            pace = Pace(
-                requests_per_s=settings.requests_per_second,
-                bytes_per_s=settings.bytes_per_second,
-                breathe_ratio=settings.breathe_ratio,
-            )
-            door = Door(settings.door_tokens, is_open=settings.door_is_open())
-            server = CrawlerServer(CrawlerService(board, book, pace, door, _identity(book)))
-            await server.start(str(settings.crawler_address))
-            page = await _page(settings, board, clock)
-            homes = await open_homes(settings.homes(), clock, entropy)
-            gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
-            switches = KillSwitches(gateways)
-            await switches.look()
-            rounds = _rounds(settings, homes, book, board, pace, gateways, switches)
-            await _run(settings, process, rounds, switches)
-            await homes.aclose()
-            await server.stop(0.0)
-            if page is not None:
-                await page.stop()
+            board = Board(book, SystemEntropy())
+            async with AsyncExitStack() as held:
+                await _crawl_with(settings, process, book, board, held)
             _LOG.info("stopped", rounds=board.counters.rounds)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
-        return 2
+        return MISTAKEN_STATUS
     return 0
+
+
+async def _crawl_with(
+    settings: CrawlerSettings,
+    process: serve.Process,
+    book: Book,
+    board: Board,
+    held: AsyncExitStack,
+) -> None:
+    """Serves and crawls until told to stop; `held` ends whatever has begun by then."""
+    clock = SystemClock()
+    pace = Pace(
+        requests_per_s=settings.requests_per_second,
+        bytes_per_s=settings.bytes_per_second,
+        breathe_ratio=settings.breathe_ratio,
+    )
+    door = Door(settings.door_tokens, is_open=settings.door_is_open())
+    server = CrawlerServer(CrawlerService(board, book, pace, door, _identity(book)))
+    held.push_async_callback(server.stop, 0.0)
+    await server.start(str(settings.crawler_address))
+    page = await _page(settings, board, clock)
+    if page is not None:
+        held.push_async_callback(page.stop)
+    homes = await serve.unless(process.stop, open_homes(settings.homes(), clock, SystemEntropy()))
+    if homes is None:
+        return
+    held.push_async_callback(homes.aclose)
+    gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
+    switches = KillSwitches(gateways)
+    await switches.look()
+    await _run(
+        settings, process, _rounds(settings, homes, book, board, pace, gateways, switches), switches
+    )
 
 
 async def _run(
@@ -143,7 +154,7 @@ def _rounds(
         CollectedHomes(homes.rows, homes.objects, SystemEntropy()),
         collects,
         MassLimit(share=settings.repair_share),
-        gateways.is_dirty,
+        StoreEvidence(gateways, backends, rule.deadline_s),
     )
     crawls = NamespaceCrawls(
         homes=backends,

@@ -10,6 +10,7 @@ from crawler.collecting import Collector
 from crawler.crawl import Crawl
 from crawler.pace import Pace
 from crawler.plans import LEASE_US, NoPlan, Plan, Plans
+from crawler.registry import IN_BOTH, Kept
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
 from tandem.backends.port import Backend
 from tandem.core.crawl_range import Range, next_splits
@@ -31,6 +32,7 @@ class _Task:
     """The crawl of a namespace while it runs."""
 
     plan: Plan
+    kept: Kept
     request: RunRequest
     accepted: int
     waiting: list[Range]
@@ -72,17 +74,20 @@ class NamespaceCrawls:
         namespace: str,
         request: RunRequest | None = None,
         urgent: Sequence[str] = (),
-        filled: Side | None = None,
+        kept: Kept = IN_BOTH,
     ) -> Crawled:
         """Crawls all ranges of a namespace, those with `urgent` names first.
 
-        Without a `request` it joins the crawl that is under way or begins the next one. `filled` is
-        a home that is being brought in: what it lacks is copied to it, as in a rebuild.
+        Without a `request` it joins the crawl that is under way or begins the next one. What a home
+        lacks that is being brought in is copied to it, as in a rebuild. In one home alone there is
+        nothing to compare, and the other one is asked nothing.
         """
         try:
-            task = await self._begin(namespace, request, filled)
+            task = await self._begin(namespace, request, kept)
         except NoPlan as error:
-            return Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
+            alone = kept.alone
+            failed = Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
+            return replace(failed, alone=alone)
         task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
         await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
         while task.elsewhere and not task.failures:
@@ -92,54 +97,59 @@ class NamespaceCrawls:
         return self._enter(task)
 
     async def has_begun(self, namespace: str) -> bool:
-        """Whether there was a crawl since the namespace was kept in one home alone; False when that
-        cannot be known."""
+        """Whether both homes were crawled since the namespace was kept in one alone; False when
+        that cannot be known."""
         try:
-            return await self._plans.current(namespace) is not None
+            plan = await self._plans.current(namespace)
+            return plan is not None and plan.alone is None
         except NoPlan:
             return False
 
     async def forget(self, namespace: str) -> None:
-        """The namespace is kept in one home alone: earlier crawls say nothing of it any more."""
+        """The namespace is kept in a home that is not crawled alone: earlier crawls say nothing of
+        it any more."""
         try:
             await self._plans.forget(namespace)
         except NoPlan as error:
             _LOG.warning("plan_not_forgotten", namespace=namespace, why=str(error))
 
-    async def _begin(
-        self, namespace: str, request: RunRequest | None, filled: Side | None
-    ) -> _Task:
+    async def _begin(self, namespace: str, request: RunRequest | None, kept: Kept) -> _Task:
         stop = self._book.stops().get(namespace)
         accepted = stop.accepted if stop else 0
         plan = await self._plans.current(namespace)
         if request is not None and request.dry_run:
             number, splits = (plan.number, plan.splits) if plan else (0, ())
             alone = Plan(_ALONE, namespace, number, splits, request.deep_parts)
-            return self._task(alone, request, 0, shared=False)
+            return self._task(replace(alone, alone=kept.alone), kept, request, 0, shared=False)
         asked = request or RunRequest(namespace, self._deep_parts)
-        asked = replace(asked, rebuild=asked.rebuild or filled)
-        if plan is None or request is not None:
-            plan = await self._next(namespace, plan, asked)
+        asked = replace(asked, rebuild=asked.rebuild or kept.mode.filled)
+        if plan is None or request is not None or not _goes_on(plan, kept):
+            plan = await self._next(namespace, plan, asked, kept)
         else:
             done = await self._done(plan)
             if len(done) == len(plan.ranges):
-                plan = await self._next(namespace, plan, asked, done)
-        return self._task(plan, asked, accepted, shared=True)
+                plan = await self._next(namespace, plan, asked, kept, done)
+        if not _goes_on(plan, kept):
+            raise NoPlan("another crawler has seen another mode of the namespace")
+        return self._task(plan, kept, asked, accepted, shared=True)
 
-    def _task(self, plan: Plan, asked: RunRequest, accepted: int, *, shared: bool) -> _Task:
+    def _task(
+        self, plan: Plan, kept: Kept, asked: RunRequest, accepted: int, *, shared: bool
+    ) -> _Task:
         limit = plan.requests_per_s
         pace = Pace(requests_per_s=limit, within=self._pace) if limit else self._pace
-        return _Task(plan, asked, accepted, [*plan.ranges], shared, pace)
+        return _Task(plan, kept, asked, accepted, [*plan.ranges], shared, pace)
 
     async def _next(
-        self, namespace: str, plan: Plan | None, asked: RunRequest,
+        self, namespace: str, plan: Plan | None, asked: RunRequest, kept: Kept,
         done: Sequence[CrawlReport] | None = None,
     ) -> Plan:  # fmt: skip
+        epoch = kept.epoch if kept.alone else 0
         if plan is None:
-            return await self._plans.begin(namespace, 1, (), asked)
+            return await self._plans.begin(namespace, 1, (), asked, kept.alone, epoch)
         found = [report.splits for report in done or await self._done(plan)]
-        splits = next_splits(plan.splits, found)
-        return await self._plans.begin(namespace, plan.number + 1, splits, asked)
+        splits, number = next_splits(plan.splits, found), plan.number + 1
+        return await self._plans.begin(namespace, number, splits, asked, kept.alone, epoch)
 
     async def _done(self, plan: Plan) -> list[CrawlReport]:
         leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
@@ -176,10 +186,14 @@ class NamespaceCrawls:
 
     async def _crawl_and_collect(self, task: _Task, within: Range) -> CrawlReport:
         collector = self._collector if task.shared else None
-        before = await collector.look() if collector is not None else None
+        if collector is None:
+            return await self._crawl(task, within)
+        before = await collector.look(task.kept.homes)
         report = await self._crawl(task, within)
-        if collector is not None and before is not None and report.equal and not report.resumed:
-            await collector.collect(report, within, before, task.accepted)
+        if report.equal:
+            await collector.mirror(report, within, before, task.kept)
+        if before is not None and report.equal and not report.resumed:
+            await collector.collect(report, within, before, task.kept, task.accepted)
         return report
 
     async def _crawl(self, task: _Task, within: Range) -> CrawlReport:
@@ -198,8 +212,9 @@ class NamespaceCrawls:
         mode = CrawlMode(
             plan.number, plan.deep_parts, task.request.dry_run, task.accepted, plan.rebuild
         )
+        homes = {side: self._homes[side] for side in task.kept.mode.legs}
         crawl = Crawl(
-            self._homes, plan.namespace, self.rule, within=within, mode=mode, pace=task.pace,
+            homes, plan.namespace, self.rule, within=within, mode=mode, pace=task.pace,
             resume=book.checkpoint(plan.id, within.number) if task.shared else None,
             save=(lambda at: book.save(plan.id, within.number, at)) if task.shared else None,
             hold=hold,
@@ -224,7 +239,7 @@ class NamespaceCrawls:
             max((report.ended_at_us for report in reports), default=0),
             plan.deep_parts, task.request.dry_run, len(plan.ranges), failure,
             "; ".join(map(str, stops)), tally,
-            next((report.withheld for report in reports if report.withheld), ""),
+            next((report.withheld for report in reports if report.withheld), ""), task.kept.alone,
         )  # fmt: skip
         if crawled.began_us:
             self._book.enter(crawled)
@@ -242,3 +257,9 @@ class NamespaceCrawls:
         """What a person has accepted since the crawl began: it is for the next one."""
         stop = self._book.stops().get(task.plan.namespace)
         return stop.accepted if stop is not None and stop.accepted > task.accepted else 0
+
+
+def _goes_on(plan: Plan, kept: Kept) -> bool:
+    """Whether a crawl by this plan is about the homes that the namespace is kept in now; one of a
+    home alone, since no step was taken either."""
+    return plan.alone is kept.alone and (kept.alone is None or plan.mode_epoch == kept.epoch)

@@ -45,6 +45,10 @@ class Plan:
     deep_parts: int = 0
     rebuild: Side | None = None
     requests_per_s: int = 0
+    alone: Side | None = None
+    """The only home of the namespace, where nothing is compared."""
+    mode_epoch: int = 0
+    """Of the mode in which it is the only one."""
 
     @property
     def ranges(self) -> tuple[Range, ...]:
@@ -88,23 +92,26 @@ class Plans:
             return Plan(
                 str(content["id"]), namespace, int(str(content["number"])),
                 tuple(map(str, splits)), int(str(content["deep_parts"])),
-                _rebuilt(content), int(str(content["requests_per_s"])),
+                _side(content["rebuild"]), int(str(content["requests_per_s"])),
+                _side(content.get("alone", "")), int(str(content.get("mode_epoch", 0))),
             )  # fmt: skip
         except (KeyError, ValueError, AssertionError) as error:
             raise NoPlan(f"not a plan: {error!r}") from error
 
     async def begin(
-        self, namespace: str, number: int, splits: Sequence[str], asked: RunRequest
-    ) -> Plan:
+        self, namespace: str, number: int, splits: Sequence[str], asked: RunRequest,
+        alone: Side | None = None, mode_epoch: int = 0,
+    ) -> Plan:  # fmt: skip
         """Makes a new plan; the one that is returned may be another crawler's."""
         mine = Plan(
             self._entropy.token(_ID_BYTES).hex(), namespace, number, tuple(splits),
-            asked.deep_parts, asked.rebuild, asked.requests_per_s,
+            asked.deep_parts, asked.rebuild, asked.requests_per_s, alone, mode_epoch,
         )  # fmt: skip
         content = {
             "id": mine.id, "number": number, "splits": splits, "deep_parts": mine.deep_parts,
             "rebuild": mine.rebuild.value if mine.rebuild else "",
-            "requests_per_s": mine.requests_per_s,
+            "requests_per_s": mine.requests_per_s, "alone": alone.value if alone else "",
+            "mode_epoch": mode_epoch,
         }  # fmt: skip
         await self._write(_plan_key(namespace), content, await self._read(_plan_key(namespace)))
         return await self.current(namespace) or mine
@@ -175,9 +182,8 @@ class Plans:
         return seal(Version.at(time_us, self._entropy.token(_NONCE_BYTES)), value)
 
 
-def _rebuilt(content: Mapping[str, object]) -> Side | None:
-    home = str(content["rebuild"])
-    return Side(home) if home else None
+def _side(home: object) -> Side | None:
+    return Side(str(home)) if home else None
 
 
 def _plan_key(namespace: str) -> Key:

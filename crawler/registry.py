@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tandem.backends.port import Backend
+from tandem.core.collect import Homes
 from tandem.core.key import (
     NAMESPACE_RECORD,
     RESERVED_NAMESPACES,
@@ -13,6 +14,7 @@ from tandem.core.key import (
     is_namespace_id,
 )
 from tandem.core.limits import LIST_PAGE_MAX
+from tandem.core.mode import ACTIVE, Mode
 from tandem.core.namespace import BadNamespaceRecord, Namespace, decode_namespace
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Found, Side
@@ -24,24 +26,42 @@ _LOG: Final = logs.get("crawler")
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """How a namespace is kept."""
+
+    mode: Mode = ACTIVE
+    epoch: int = 0
+    """Of the mode."""
+
+    @property
+    def homes(self) -> Homes:
+        """Which homes it is kept in; what another one holds of it proves nothing."""
+        if self.mode.two:
+            return Homes.BOTH
+        return Homes.KVSP if self.mode.home is Side.KVSP else Homes.S3
+
+    @property
+    def alone(self) -> Side | None:
+        """The only home that it is kept in; None for both."""
+        return None if self.mode.two else self.mode.home
+
+
+IN_BOTH: Final = Kept()
+"""As every namespace is kept that was never stepped, and the reserved ones always."""
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
     """Their ids, in order."""
 
-    alive: tuple[str, ...]
-    """Known to either home as a namespace."""
+    kept: Mapping[str, Kept]
+    """Those that either home knows as a namespace, and how they are kept."""
     deleted: Mapping[str, int]
     """Known to KVSP as deleted, and to neither as alive; with the time of that, in microseconds."""
-    alone: Mapping[str, Side]
-    """Of those alive, the ones that are kept in one home alone, and in which: what the other one
-    holds of them proves nothing."""
-    filled: Mapping[str, Side]
-    """Of those alive, the ones into which a home is being brought that nobody reads yet, and
-    which."""
 
-    @property
-    def in_both(self) -> tuple[str, ...]:
-        """Those alive that are kept in both homes."""
-        return tuple(name for name in self.alive if name not in self.alone)
+    def kept_in(self, homes: Homes) -> tuple[str, ...]:
+        """Those that are kept in both homes, or in just this one."""
+        return tuple(name for name, kept in self.kept.items() if kept.homes is homes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +71,11 @@ class _Seen:
     version: Version
     digest: bytes
     namespace: Namespace
+
+    @property
+    def kept(self) -> Kept:
+        settings = self.namespace.settings
+        return Kept(settings.mode, settings.mode_epoch)
 
 
 async def registered(homes: Mapping[Side, Backend], deadline_s: float) -> Registered:
@@ -70,10 +95,17 @@ async def registered(homes: Mapping[Side, Backend], deadline_s: float) -> Regist
                 if seen is not None and (known is None or seen.version > known.version):
                     alive[namespace] = seen
     gone = {name: at_us for name, at_us in sorted(deleted.items()) if name not in alive}
-    modes = {name: alive[name].namespace.settings.mode for name in sorted(alive)}
-    alone = {name: mode.home for name, mode in modes.items() if not mode.two}
-    filled = {name: side for name, mode in modes.items() if (side := mode.filled) is not None}
-    return Registered(tuple(modes), gone, alone, filled)
+    return Registered({name: alive[name].kept for name in sorted(alive)}, gone)
+
+
+async def kept_now(homes: Mapping[Side, Backend], namespace: str, deadline_s: float) -> Kept | None:
+    """How a namespace is kept by the newest record of it; None where no home shows one. The
+    reserved ones have none."""
+    if namespace in RESERVED_NAMESPACES:
+        return IN_BOTH
+    found = [await _seen(home, namespace, deadline_s) for home in homes.values()]
+    known = [seen for seen in found if seen is not None]
+    return max(known, key=lambda seen: seen.version).kept if known else None
 
 
 async def _records(home: Backend, deadline_s: float) -> list[Entry]:

@@ -8,13 +8,15 @@ from typing import Protocol
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
 from crawler.namespace_crawl import NamespaceCrawls
-from crawler.registry import Registered, registered
+from crawler.registry import IN_BOTH, Kept, Registered, registered
 from crawler.renewing import Renewing
 from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
 from tandem.backends.port import Backend
+from tandem.core.collect import Homes
 from tandem.core.crawl_status import Crawled, Run, RunRequest
 from tandem.core.key import SYSTEM_NAMESPACE
+from tandem.core.mode import Mode, Stage
 from tandem.core.operations import CrawlReport as Told
 from tandem.core.reply import Side
 from tandem.runtime import logs
@@ -42,7 +44,7 @@ class Rounds:
         self,
         *,
         homes: Mapping[Side, Backend],
-        enabled: Callable[[], Awaitable[bool]],
+        enabled: Callable[[], Awaitable[frozenset[Side]]],
         gateways: Gateways,
         crawls: NamespaceCrawls,
         board: Board,
@@ -50,7 +52,7 @@ class Rounds:
         renewing: Renewing | None = None,
         deleted: DeletedNamespaces | None = None,
     ) -> None:
-        """`enabled` asks whether both homes may be used now."""
+        """`enabled` asks which homes may be used now."""
         self._homes = homes
         self._enabled = enabled
         self._gateways = gateways
@@ -103,17 +105,18 @@ class Rounds:
 
     async def _serve_all(self, run: Run, crawls: list[Crawled]) -> str:
         request = run.request
-        found = await registered(self._homes, self._rule.deadline_s)
-        known = [SYSTEM_NAMESPACE, *found.in_both]
-        wanted = [request.namespace] if request.namespace else known
-        for namespace in wanted:
-            if why := await self._objection():
-                return why
+        homes, why = await self._usable()
+        if not homes:
+            return why
+        found = await registered(homes, self._rule.deadline_s)
+        known = _crawled(found)
+        for namespace in [request.namespace] if request.namespace else known:
             if namespace not in known:
-                return _unknown(namespace, found)
+                return why or _unknown(namespace, found)
+            if why := await self._objection(known[namespace]):
+                return why
             asked = replace(request, namespace=namespace)
-            filled = found.filled.get(namespace)
-            crawls.append(await self._crawl(namespace, filled, asked, NO_TROUBLE))
+            crawls.append(await self._crawl(namespace, known[namespace], asked, NO_TROUBLE))
             self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
@@ -121,52 +124,75 @@ class Rounds:
         """One crawl of every namespace, the registry first; what somebody asks for comes between
         two of them. A home that is brought in is filled once somebody says so, then kept full.
 
-        Before it, and even where there can be none, restored clusters begin a new life.
+        Before it, and even where there can be none, restored clusters begin a new life. While S3
+        may not be used, what is kept in KVSP alone is crawled all the same.
         """
         if self._renewing is not None:
             await self._renewing.look()
-        if why := await self._objection():
+        homes, why = await self._usable()
+        if why:
             self._board.doing = f"waiting: {why}"
-            _LOG.warning("round_skipped", why=why)
+            _LOG.warning("round_skipped", why=why, crawled=[side.value for side in homes])
+        if not homes:
             return
         trouble = await self._gateways.trouble()
-        found = await registered(self._homes, self._rule.deadline_s)
-        for namespace in found.alone:
+        found = await registered(homes, self._rule.deadline_s)
+        for namespace in found.kept_in(Homes.S3) if not why else ():
             await self._crawls.forget(namespace)
-        for namespace in trouble.order([SYSTEM_NAMESPACE, *found.in_both]):
-            if why := await self._objection():
-                self._board.doing = f"waiting: {why}"
+        known = _crawled(found) if not why else _only(found, Homes.KVSP)
+        for namespace in trouble.order([*known]):
+            if objects := await self._objection(known[namespace]):
+                self._board.doing = f"waiting: {objects}"
                 return
-            filled = found.filled.get(namespace)
-            try:
-                if filled is None or await self._crawls.has_begun(namespace):
-                    await self._crawl(namespace, filled, None, trouble)
-            except Exception as error:
-                self.counters.errors += 1
-                _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+            await self._take_turn(namespace, known[namespace], trouble)
             while (run := await self._board.asked(0.0)) is not None:
                 await self._serve(run)
+        if why:
+            self._board.doing = f"waiting: {why}"
+            return
         if self._deleted is not None and found.deleted:
             self._board.doing = "removing what deleted namespaces held"
-            await self._deleted.end(found.deleted, len(found.alive), self._objection)
+            await self._deleted.end(found.deleted, len(found.kept), self._objection)
         self._board.doing = "resting between two rounds"
         self.counters.rounds += 1
 
-    async def _objection(self) -> str:
-        """Why nothing may be crawled now; empty when it may."""
+    async def _take_turn(self, namespace: str, kept: Kept, trouble: Trouble) -> None:
+        """A crawl that raises is counted, and ends no other."""
+        try:
+            if kept.mode.filled is None or await self._crawls.has_begun(namespace):
+                await self._crawl(namespace, kept, None, trouble)
+        except Exception as error:
+            self.counters.errors += 1
+            _LOG.error("crawl_failed", namespace=namespace, error=repr(error), exc_info=True)
+
+    async def _usable(self) -> tuple[Mapping[Side, Backend], str]:
+        """The homes that may be crawled now, both, KVSP or none, and why not both."""
+        why = await self._objection()
+        if not why:
+            return self._homes, ""
+        alone = Kept(Mode(Stage.SINGLE, Side.KVSP))
+        return ({} if await self._objection(alone) else self._homes_of(alone)), why
+
+    async def _objection(self, kept: Kept = IN_BOTH) -> str:
+        """Why nothing may be crawled now that is kept so; empty when it may."""
         await self._board.going()
-        if not await self._enabled():
+        homes = self._homes_of(kept)
+        if not homes.keys() <= await self._enabled():
             return "a home is switched off, or no gateway answers"
-        return await objection(self._homes, self._rule.deadline_s)
+        return await objection(homes, self._rule.deadline_s)
+
+    def _homes_of(self, kept: Kept) -> Mapping[Side, Backend]:
+        return {side: self._homes[side] for side in kept.mode.legs}
 
     async def _crawl(
-        self, namespace: str, filled: Side | None, request: RunRequest | None, trouble: Trouble
+        self, namespace: str, kept: Kept, request: RunRequest | None, trouble: Trouble
     ) -> Crawled:
+        """Of both homes, the gateways hear what it has found."""
         self._board.doing = f"crawling {namespace}"
         urgent = trouble.names(namespace)
-        crawled = await self._crawls.crawl(namespace, request, urgent, filled)
+        crawled = await self._crawls.crawl(namespace, request, urgent, kept)
         self._note(crawled)
-        if crawled.began_us and not crawled.dry_run:
+        if crawled.began_us and not crawled.dry_run and crawled.alone is None:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))
         return crawled
 
@@ -199,7 +225,24 @@ class Rounds:
             _LOG.info("crawl_equal", namespace=crawled.namespace, keys=tally.equal)
 
 
+def _crawled(found: Registered) -> Mapping[str, Kept]:
+    """What can be crawled, the registry first: all but what is kept in S3 alone, where there is
+    nothing to compare and nothing may be collected."""
+    return {
+        SYSTEM_NAMESPACE: IN_BOTH,
+        **_only(found, Homes.BOTH),
+        **_only(found, Homes.KVSP),
+    }
+
+
+def _only(found: Registered, homes: Homes) -> Mapping[str, Kept]:
+    return {namespace: found.kept[namespace] for namespace in found.kept_in(homes)}
+
+
 def _unknown(namespace: str, found: Registered) -> str:
-    if (home := found.alone.get(namespace)) is not None:
-        return f"namespace {namespace} is kept in {home.value} alone: there is nothing to compare"
+    if namespace in found.kept:
+        return (
+            f"namespace {namespace} is kept in s3 alone: there is nothing to compare, and nothing"
+            " may be collected"
+        )
     return f"no home knows a namespace {namespace}"

@@ -35,7 +35,7 @@ def backend_group() -> None:
 def disable(asked: Sequence[Asked], home: str, reads: bool, writes: bool, force: bool) -> None:
     """Take HOME out of reads and writes (or one of them); repair and crawl stop for it too.
 
-    Each gateway has its own switches: name all of them with --gateway.
+    Other gateways follow within seconds; name them with --gateway to set all at once.
     """
     _switch(asked, Side(home), _uses(reads, writes), enabled=False, force=force)
 

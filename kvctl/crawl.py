@@ -176,6 +176,8 @@ def why_not_yet(crawled: Crawled) -> str:
         return "there are none"
     if crawled.failure:
         return f"the last crawl did not see everything: {crawled.failure}"
+    if crawled.stopped:
+        return crawled.stopped
     if not crawled.equal:
         return "the last crawl did not find both homes equal"
     if crawled.withheld:

@@ -5,7 +5,7 @@ from html import escape
 from typing import Final
 
 from kvctl.crawler_asking import shown_name
-from kvctl.drift_report import NO_CRAWL, findings
+from kvctl.drift_report import NO_CRAWL, findings, verdict
 from kvctl.output import counted, duration, when
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import REAL, Drift
@@ -56,12 +56,12 @@ def _summary(by_namespace: dict[str, list[Crawled]], names: dict[str, str]) -> s
     rows = []
     for namespace, crawls in by_namespace.items():
         last, tally = crawls[-1], crawls[-1].tally
-        verdict = '<td class="good">yes</td>' if last.equal else '<td class="bad">no</td>'
+        tone = "good" if last.equal else "bad"
         rows.append(
             f"<tr><td>{escape(shown_name(namespace, names))}</td><td>{tally.records:,}</td>"
             f"<td>{tally.drifted:,}</td><td>{tally.drift_ppm:.1f}</td><td>{tally.repaired:,}</td>"
             f"<td>{tally.unhealed_keys:,}</td><td>{when(last.ended_us // _MICRO)}</td>"
-            f"{verdict}</tr>"
+            f'<td class="{tone}">{verdict(last).lower()}</td></tr>'
         )
     head = "".join(
         f"<th>{name}</th>"

@@ -26,11 +26,18 @@ def table(crawls: Sequence[Crawled], names: dict[str, str]) -> str:
             (
                 name, when(crawled.ended_us // _MICRO), str(tally.records), str(tally.drifted),
                 f"{tally.drift_ppm:.1f}", size(sum(tally.bytes.values())), str(tally.repaired),
-                str(tally.unhealed_keys), "yes" if crawled.equal else "NO",
+                str(tally.unhealed_keys), verdict(crawled),
             )
         )  # fmt: skip
         details += [printable(f"{name}: {line}") for line in findings(crawled)]
     return "\n".join([columns(rows), *([""] if details else []), *details])
+
+
+def verdict(crawled: Crawled) -> str:
+    """Whether both homes are equal, if there are both."""
+    if crawled.alone is not None and crawled.equal:
+        return f"{crawled.alone.value} alone"
+    return "yes" if crawled.equal else "NO"
 
 
 def findings(crawled: Crawled) -> list[str]:
@@ -52,6 +59,8 @@ def findings(crawled: Crawled) -> list[str]:
     if tally.deep:
         lines.append(f"read the bytes of {counted(tally.deep, 'key')}")
     lines += [f"not repaired: {text}" for text in tally.unhealed]
+    if crawled.alone is not None:
+        lines.append(f"kept in {crawled.alone.value} alone: there was nothing to compare")
     if crawled.failure:
         lines.append(f"did not see everything: {crawled.failure}")
     if crawled.stopped:
@@ -75,6 +84,7 @@ def document(crawled: Crawled, names: dict[str, str]) -> dict[str, object]:
         "deep_parts": crawled.deep_parts,
         "dry_run": crawled.dry_run,
         "ranges": crawled.ranges,
+        "alone": crawled.alone.value if crawled.alone else None,
         "equal": crawled.equal,
         "failure": crawled.failure or None,
         "stopped": crawled.stopped or None,
@@ -110,7 +120,7 @@ def as_csv(crawls: Sequence[Crawled], names: dict[str, str]) -> str:
     writer = csv.writer(text)
     writer.writerow(
         ["namespace", "title", "crawl", "began", "ended", "equal", "keys", "drifted", "ppm",
-         *(drift.name.lower() for drift in Drift), "repaired", "repair_max_s", "unhealed"]
+         *(drift.name.lower() for drift in Drift), "repaired", "repair_max_s", "unhealed", "alone"]
     )  # fmt: skip
     for crawled in crawls:
         tally = crawled.tally
@@ -119,7 +129,8 @@ def as_csv(crawls: Sequence[Crawled], names: dict[str, str]) -> str:
              when(crawled.began_us // _MICRO), when(crawled.ended_us // _MICRO), crawled.equal,
              tally.records, tally.drifted, f"{tally.drift_ppm:.3f}",
              *(tally.keys[drift] for drift in Drift), tally.repaired,
-             f"{tally.repair_max_us / _MICRO:.3f}", tally.unhealed_keys]
+             f"{tally.repair_max_us / _MICRO:.3f}", tally.unhealed_keys,
+             crawled.alone.value if crawled.alone else ""]
         )  # fmt: skip
     return text.getvalue()
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tandem.core.backoff import delay_s
 from tandem.runtime.clock import Clock
+from tandem.runtime.settings import MISTAKEN_STATUS
 
-REFUSED_STATUS = 2
-"""How a program ends that its configuration keeps from starting; another try changes nothing."""
 STABLE_US = 30_000_000
 """A part that ran this long starts with a clean record."""
 
@@ -49,6 +48,8 @@ class Part:
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
+        self._spawning = asyncio.Lock()
+        """Whoever stops the part sees the process that is just being started."""
 
     @property
     def name(self) -> str:
@@ -82,20 +83,18 @@ class Part:
             if self._stopping:
                 return
             lived_us = self._clock.monotonic_us() - began_us
-            if status == REFUSED_STATUS and not deaths and lived_us < STABLE_US:
+            if status == MISTAKEN_STATUS and not deaths and lived_us < STABLE_US:
                 raise PartFailed(f"{self.name} cannot start:\n{self._log_tail()}")
             deaths = 1 if lived_us >= STABLE_US else deaths + 1
             self._say(f"{self.name} died with status {status}; starting it again")
-            await asyncio.sleep(
-                delay_s(deaths, first_s=0.1, most_s=10.0, unit_random=0.5) if deaths > 1 else 0
-            )
-            if not self._stopping:
-                await self._spawn()
+            await asyncio.sleep(_pause_s(deaths - 1))
+            await self._start_again()
 
     async def stop(self, stop_s: float) -> None:
         """Lets the part finish its work; kills it when it takes too long."""
         self._stopping = True
-        process = self._process
+        async with self._spawning:
+            process = self._process
         if process is None:
             return
         if process.returncode is None:
@@ -108,6 +107,22 @@ class Part:
             await process.wait()
         self._pid_file.unlink(missing_ok=True)
 
+    async def _start_again(self) -> None:
+        """The other parts go on while this one cannot be started, as on a full disk."""
+        failures = 0
+        while True:
+            async with self._spawning:
+                if self._stopping:
+                    return
+                try:
+                    await self._spawn()
+                except OSError as error:
+                    failures += 1
+                    self._say(f"{self.name} could not be started: {error}; trying again")
+                else:
+                    return
+            await asyncio.sleep(_pause_s(failures))
+
     async def _spawn(self) -> asyncio.subprocess.Process:
         for folder in (self._pid_file.parent, self.log_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
@@ -117,12 +132,19 @@ class Part:
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(self._environment), start_new_session=True,
             )  # fmt: skip
-        self._pid_file.write_text(f"{self._process.pid}\n")
+        try:
+            self._pid_file.write_text(f"{self._process.pid}\n")
+        except OSError as error:
+            self._say(f"{self.name} runs, but its process id could not be written: {error}")
         return self._process
 
     def _log_tail(self, lines: int = 12) -> str:
         text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
         return "\n".join(f"  {line}" for line in text.splitlines()[-lines:])
+
+
+def _pause_s(failures: int) -> float:
+    return delay_s(failures, first_s=0.1, most_s=10.0, unit_random=0.5) if failures else 0.0
 
 
 def left_running(data: Path) -> list[tuple[str, int]]:

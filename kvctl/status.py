@@ -110,6 +110,7 @@ def status_document(status: Status) -> dict[str, object]:
         "gateway_id": status.gateway_id,
         "now_us": status.now_us,
         "workers": status.workers,
+        "process": status.process,
         "equal": not found,
         "differences": [*found],
         "homes": [_home_document(home) for home in status.homes],

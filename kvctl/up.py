@@ -6,12 +6,14 @@ import errno
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from kvctl.health import serves
 from kvctl.parts import Part, PartFailed, PartPlan, left_running
 from kvctl.settings import UpSettings
+from tandem.errors import ConfigurationError
+from tandem.runtime import data_directory, serve
 from tandem.runtime.clock import Clock
 from tandem.runtime.listening import is_loopback, refusal
 from tandem.runtime.local_tokens import development_token
@@ -28,6 +30,7 @@ Tandem KV is up.
 
 {access}
 Stop it with Ctrl-C."""
+_STARTING = "Starting KVSP, the gateway and the crawler; this takes some seconds.\n"
 _DEVELOPMENT = """\
 For wrangler, Cloudflare's SDKs and curl:
 
@@ -53,12 +56,9 @@ async def up(
     data directory of `settings`.
     """
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotStart(
-            f"{settings.data}: no directory for data: {error.strerror}; choose another one with"
-            " --data or TANDEM_DATA"
-        ) from None
+        data_directory.prepare(settings.data)
+    except ConfigurationError as error:
+        raise CannotStart("; ".join(error.mistakes)) from None
     with _only_one(settings.data):
         _check_orphans(settings.data)
         for name, address in (
@@ -79,6 +79,7 @@ async def up(
             )
             for plan in _plans(settings)
         ]
+        say(_STARTING)
         return await _run(parts, settings, stop, say)
 
 
@@ -89,7 +90,7 @@ async def _run(
     try:
         for part in parts:
             started.append(part)
-            await _unless_stopped(stop, part.start(settings.start_s))
+            await serve.unless(stop, part.start(settings.start_s))
             if stop.is_set():
                 return 0
         say(
@@ -137,18 +138,6 @@ async def _keep(
 async def _stop(parts: list[Part], stop_s: float) -> None:
     for part in reversed(parts):
         await part.stop(stop_s)
-
-
-async def _unless_stopped(stop: asyncio.Event, starting: Coroutine[None, None, None]) -> None:
-    """Runs `starting` to its end, or until `stop` is set."""
-    task = asyncio.ensure_future(starting)
-    stopped = asyncio.ensure_future(stop.wait())
-    stopped.add_done_callback(lambda _: task.cancel())
-    try:
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-    finally:
-        stopped.cancel()
 
 
 def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:

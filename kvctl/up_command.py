@@ -10,7 +10,7 @@ from kvctl.endings import Ended, Ending
 from kvctl.output import print_json, print_line
 from kvctl.settings import UpSettings
 from kvctl.up import CannotStart, up
-from tandem.runtime.settings import SettingsError, help_text, load, read_sources
+from tandem.runtime.settings import SettingsError, asks_for_help, help_text, load, read_sources
 from tandem.runtime.settings.load import CONFIG_ENV
 
 _ABOUT = (
@@ -30,7 +30,7 @@ _ABOUT = (
 @click.pass_obj
 def up_command(surroundings: Surroundings, flags: tuple[str, ...]) -> None:
     """Run all of Tandem on this machine."""
-    if "--help" in flags:
+    if asks_for_help(flags):
         click.echo(help_text(UpSettings, "kvctl up", _ABOUT), nl=False)
         return
     arguments = [flag for flag in flags if flag != "--json"]

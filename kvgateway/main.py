@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from kvgateway.access.configured import check_enterable, prepared_policy
 from kvgateway.homes import identity
@@ -32,33 +31,26 @@ from kvgateway.state.switches import SwitchFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.reply import Side
-from tandem.runtime import logs, serve
+from tandem.runtime import data_directory, logs, serve, stable_files
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import Address, SettingsError, help_text, load, read_sources
+from tandem.runtime.settings import MISTAKEN_STATUS, Address, settings_or_exit
 
 _LOG = logs.get("gateway")
 _ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
 _TICK_S = 1.0
 _LISTEN_S = 1.0
 _CLOCK_SPARE_S = 0.001
-_T = TypeVar("_T")
 
 
 def main() -> int:
     """The console script; returns the exit status."""
     arguments = sys.argv[1:]
-    if "--help" in arguments:
-        sys.stdout.write(help_text(GatewaySettings, "kvgateway", _ABOUT))
-        return 0
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    try:
-        sources = read_sources(arguments, environment, "gateway")
-        settings = load(GatewaySettings, "gateway", sources).settings
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    settings = settings_or_exit(
+        GatewaySettings, "gateway", arguments, environment, program="kvgateway", about=_ABOUT
+    )
     clock = SystemClock()
     log_state = logs.configure(clock, level=settings.log_level.value, form=settings.log_format)
     return serve.run(partial(_supervise, _Gateway(settings, arguments, clock, log_state)), _LOG)
@@ -69,7 +61,7 @@ async def _supervise(gateway: "_Gateway", process: serve.Process) -> int:
         await gateway.run(process.stop)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
-        return 2
+        return MISTAKEN_STATUS
     return 0
 
 
@@ -98,6 +90,7 @@ class _Gateway:
         prepared, or when the kill switches cannot be read: they might be off."""
         places, settings = self._places, self._settings
         _check_free(("--grpc", settings.grpc_address), ("--http", settings.http_address))
+        data_directory.prepare(settings.data)
         await asyncio.to_thread(SwitchFile(places.switches).load)
         async with contextlib.AsyncExitStack() as held:
             place = Place.make(places.gateway, settings.shared_memory_bytes)
@@ -108,11 +101,12 @@ class _Gateway:
             queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
             held.push_async_callback(queue.aclose)
             policy = prepared_policy(settings, self._entropy)
-            homes = await _unless(stop, open_homes(settings.homes(), self._clock, self._entropy))
+            opening = open_homes(settings.homes(), self._clock, self._entropy)
+            homes = await serve.unless(stop, opening)
             if homes is None:
                 return
             held.push_async_callback(homes.aclose)
-            store_id = await _unless(stop, self._learned(homes, bound))
+            store_id = await serve.unless(stop, self._learned(homes, bound))
             if store_id is not None:
                 await check_enterable(policy, homes.backends, DiskCopy(places.tokens, TOKENS))
                 await self._serve(stop, place, bound, queue, homes, store_id)
@@ -164,7 +158,8 @@ class _Gateway:
         await file.exchange(trust)
         if queue_missed:
             await asyncio.to_thread(queue_damage.note, self._places.queue)
-        await asyncio.to_thread(kept.write_text, f"{store_id}\n")
+        if store_id != text:
+            await asyncio.to_thread(stable_files.replace, kept, f"{store_id}\n".encode())
         await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
         await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)
         return store_id
@@ -179,16 +174,13 @@ class _Gateway:
             async def pin(intents: Sequence[Intent]) -> None:
                 await asyncio.to_thread(machine.pin, intents)
 
-            count = await recover_intents(leftovers, queue, pin)
+            count = await recover_intents(leftovers, queue, pin, self._time.now_or_zero_us())
         if count:
             _LOG.info("intents_recovered", count=count)
 
     def _supervisor(
         self, posts: Callable[..., Post], queue: SqliteQueue, machine: SharedMachine
     ) -> Supervisor:
-        shutil.rmtree(self._places.metrics, ignore_errors=True)
-        self._places.metrics.mkdir(parents=True)
-
         def command(slot: int, pipe: int) -> Sequence[str]:
             front = (sys.executable, "-P", "-m", "kvgateway.process.worker")
             return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)
@@ -227,21 +219,6 @@ async def _running(loops: Sequence[Coroutine[None, None, None]]) -> AsyncIterato
             task.cancel()
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[None, None, _T]) -> _T | None:
-    """What `work` returns; None when `stop` is set before."""
-    task = asyncio.ensure_future(work)
-    stopped = asyncio.ensure_future(stop.wait())
-    stopped.add_done_callback(lambda _: task.cancel())
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if stop.is_set():
-            return None
-        raise
-    finally:
-        stopped.cancel()
-
-
 def _check_free(*addresses: tuple[str, Address]) -> None:
     refusals = [(flag, address, refusal(address)) for flag, address in addresses]
     mistakes = [
@@ -259,7 +236,13 @@ def _leave(place: Place) -> None:
 
 
 def _text_of(path: Path) -> str:
-    return path.read_text().strip() if path.exists() else ""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        cure = "remove the file: the homes hold the store id"
+        raise errors.ConfigurationError([f"{path} cannot be read ({error}); {cure}"]) from None
 
 
 if __name__ == "__main__":

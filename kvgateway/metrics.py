@@ -1,6 +1,6 @@
 """What a worker shows of itself: names of metrics, and how the hot path counts them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from kvgateway.access.entrance import EntranceCounters
@@ -12,6 +12,7 @@ from kvgateway.data_path.writes import Writer
 from kvgateway.homes.guard import GuardedHome
 from tandem.core.backoff import BreakerState
 from tandem.core.reply import Reason, Side
+from tandem.runtime.httpd import Server
 from tandem.runtime.telemetry import Counter, Latency, Metrics
 
 _OPERATIONS = ("get", "put", "scan")
@@ -173,6 +174,10 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
         "tandem_repairs_left_to_intents", "of writes, but the inbox was full",
         lambda: inbox.left_to_intents,
     )  # fmt: skip
+    metrics.gauge(
+        "tandem_repairs_unqueued", "repairs that the queue's disk has not taken yet",
+        lambda: inbox.waiting,
+    )  # fmt: skip
     metrics.gauge("tandem_writes_under_way", "writes", lambda: writer.under_way)
     metrics.gauge("tandem_reads_under_way", "races of reads", lambda: reader.under_way)
 
@@ -200,3 +205,28 @@ def show_repair(metrics: Metrics, worker: RepairWorker) -> None:
     metrics.counted("tandem_copies", "records written by repair", lambda: counters.copied)
     metrics.counted("tandem_heal_failures", "repair tasks put back", lambda: counters.failed)
     metrics.counted("tandem_parked", "repair tasks left to a person", lambda: counters.parked)
+
+
+def show_http(metrics: Metrics, server: Server) -> None:
+    """What the HTTP port sees of its clients."""
+    stats = server.stats
+    metrics.gauge("tandem_http_connections", "open", lambda: server.open_connections)
+    metrics.counted("tandem_http_requests", "requests answered", lambda: stats.requests)
+    for why, read in (
+        ("connections", lambda: stats.connections_refused),
+        ("malformed", lambda: stats.rejected),
+        ("slow", lambda: stats.timeouts),
+    ):
+        metrics.counted("tandem_http_refused", "connections that were ended", read, why=why)
+
+
+def show_faults(
+    metrics: Metrics, bugs: Mapping[str, Callable[[], int]], loops: Mapping[str, Callable[[], int]]
+) -> None:
+    """What a worker survived: by the part that met a `bug`, and by the loop that went on."""
+    for part, read in bugs.items():
+        metrics.counted("tandem_bugs", "faults of Tandem itself", read, part=part)
+    for loop, read in loops.items():
+        metrics.counted(
+            "tandem_rounds_failed", "rounds that failed and come again", read, loop=loop
+        )

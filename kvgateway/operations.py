@@ -76,6 +76,7 @@ class GatewayOperations:
         time: HomeTime,
         trust: Trust,
         queue: RepairQueue,
+        unqueued: Callable[[], int],
         repair: RepairWorker,
         switches: SwitchBoard,
         apply_switches: Callable[[], None],
@@ -85,6 +86,7 @@ class GatewayOperations:
         steps: Steps,
         gateway_id: str,
         workers: int,
+        process: int,
         prefix: str,
     ) -> None:
         self._guards = guards
@@ -92,6 +94,7 @@ class GatewayOperations:
         self._time = time
         self._trust = trust
         self._queue = queue
+        self._unqueued = unqueued
         self._repair = repair
         self._switches = switches
         self._apply_switches = apply_switches
@@ -101,10 +104,16 @@ class GatewayOperations:
         self._steps = steps
         self._gateway_id = gateway_id
         self._workers = workers
+        self._process = process
         self._prefix = prefix
 
     async def status(self) -> Status:
-        """The homes, the queue and the journal at this moment."""
+        """The homes, the queue and the journal at this moment.
+
+        A repair goes from the journal through memory to the queue, and they are looked at in this
+        order: one that moves meanwhile is counted twice, and never not at all.
+        """
+        pending, unqueued = self._journal.live(), self._unqueued()
         with _disk_told():
             stats = await self._queue.stats()
         now_us = self._time.reckoned_us()
@@ -112,7 +121,7 @@ class GatewayOperations:
         return Status(
             homes=tuple(self._home(side) for side in self._guards),
             queue=QueueStatus(
-                depth=stats.depth,
+                depth=stats.depth + unqueued,
                 oldest_age_us=max(0, now_us - stats.oldest_us) if stats.oldest_us else 0,
                 dirty_ranges=stats.dirty_marks,
                 healed=counters.healed,
@@ -124,9 +133,10 @@ class GatewayOperations:
             clock_offset_us=self._time.offset_us(),
             clock_alarm=self._time.alarm(),
             workers=self._workers,
-            journal_pending=self._journal.live(),
+            journal_pending=pending,
             journal_writable=self._journal.writable,
             namespaces_equal=bool(self._namespaces_equal()),
+            process=self._process,
         )
 
     def _home(self, side: Side) -> HomeStatus:

@@ -7,7 +7,7 @@ read any further, so that the gateway feels it.
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -25,6 +25,7 @@ OPERATIONS_MAX: Final = 16_384
 _LARGE_MAX: Final = 8
 _MESSAGE_BYTES: Final = MIB
 _MESSAGE_OPEN_US: Final = 20_000
+_STOPPING: Final = Failed(Reason.UNREACHABLE, "KVSP is stopping")
 
 _Answer: TypeAlias = bytes | Absent | LargeRecord | Failed
 
@@ -96,18 +97,25 @@ class Exchange:
             answers.add_done_callback(partial(self._answer_reads, part))
 
     async def _accept_puts(self, request: codec.Request) -> None:
+        """A large value waits for its turn before the stream is read further, which bounds the
+        bytes held here. Those that wait when KVSP stops reading are not begun any more."""
         puts = []
         for message in request.puts:
             try:
                 puts.append(codec.parse_put(message))
             except InvalidArgument as error:
                 self._answer_put(message.id, _invalid(error))
-        large = [put for put in puts if self._store.is_large(put)]
-        for put in large:
-            await self._start_large(self._put_large(put))
+        large = deque(put for put in puts if self._store.is_large(put))
         small = [put for put in puts if not self._store.is_large(put)] if large else puts
         for part, answers in self._store.write(small):
             answers.add_done_callback(partial(self._answer_puts, part))
+        try:
+            while large:
+                await self._large.acquire()
+                self._start_large(large.popleft())
+        finally:
+            for put in large:
+                self._answer_put(put.id, _STOPPING)
 
     def _answer_reads(self, gets: Sequence[Get], answers: "Future[list[ReadAnswer]]") -> None:
         if self._closed:
@@ -151,10 +159,9 @@ class Exchange:
             return LargeRecord(large.blob, large.version, large.digest, large.size)
         return Absent(NO_VERSION)
 
-    async def _start_large(self, work: Coroutine[object, object, None]) -> None:
-        """Waits for a turn before the stream is read further: that bounds the bytes held here."""
-        await self._large.acquire()
-        self._tasks.create_task(work).add_done_callback(lambda _: self._large.release())
+    def _start_large(self, put: Put) -> None:
+        task = self._tasks.create_task(self._put_large(put))
+        task.add_done_callback(lambda _: self._large.release())
 
     async def _put_large(self, put: Put) -> None:
         whole = _pieces_of(put.record.envelope)

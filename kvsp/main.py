@@ -11,11 +11,11 @@ from kvsp.sqlite.clusters import open_clusters
 from kvsp.sqlite.directory import DataDirectory
 from kvsp.store import Store
 from tandem import errors
-from tandem.runtime import logs, serve
+from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import SettingsError, help_text, load, read_sources
+from tandem.runtime.settings import MISTAKEN_STATUS, settings_or_exit
 from tandem.runtime.telemetry import Metrics
 
 _ABOUT = "Stores records in SQLite clusters and serves them to gateways over gRPC."
@@ -24,16 +24,10 @@ _ABOUT = "Stores records in SQLite clusters and serves them to gateways over gRP
 def main() -> int:
     """The console script; returns the exit status."""
     arguments = sys.argv[1:]
-    if "--help" in arguments:
-        sys.stdout.write(help_text(KvspSettings, "kvsp", _ABOUT))
-        return 0
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    try:
-        sources = read_sources(arguments, environment, "kvsp")
-        settings = load(KvspSettings, "kvsp", sources).settings
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    settings = settings_or_exit(
+        KvspSettings, "kvsp", arguments, environment, program="kvsp", about=_ABOUT
+    )
     logs.configure(SystemClock(), level=settings.log_level.value, form=settings.log_format)
     log = logs.get("kvsp")
     return serve.run(lambda process: _serve(settings, process, log), log)
@@ -42,11 +36,12 @@ def main() -> int:
 async def _serve(settings: KvspSettings, process: serve.Process, log: logs.Logger) -> int:
     directory = DataDirectory(settings.data / "kvsp")
     try:
+        data_directory.prepare(settings.data)
         directory.claim()
         return await _serve_directory(settings, directory, process, log)
     except errors.ConfigurationError as error:
         log.error("cannot_start", mistakes=list(error.mistakes))
-        return 2
+        return MISTAKEN_STATUS
     finally:
         directory.release()
 

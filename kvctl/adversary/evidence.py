@@ -88,6 +88,7 @@ class Evidence:
             "kind": operation.kind.value,
             "gateway": self._gateways[operation.gateway],
             "connection": operation.connection,
+            "process": operation.process or None,
             "session": operation.session,
             "began_us": operation.began_us,
             "ended_us": operation.ended_us,

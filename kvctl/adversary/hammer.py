@@ -7,7 +7,7 @@ from typing import Final
 
 from kvctl.adversary.checker import Checker
 from kvctl.adversary.evidence import Evidence
-from kvctl.adversary.operation import NOTHING, Kind, Operation, Outcome
+from kvctl.adversary.operation import NOTHING, UNKNOWN, Kind, Operation, Outcome
 from kvctl.adversary.tally import Tally
 from tandem.client import Client
 from tandem.core.version import NO_VERSION
@@ -77,6 +77,8 @@ class Hammer:
         self._advanced = advanced
         self._epoch_us = clock.now_us() - clock.monotonic_us()
         self._began = 0
+        self._processes: dict[Client, int] = {}
+        """Which worker process a connection leads to, until it fails."""
         self._end_us: float = float("inf")
 
     async def run(self) -> None:
@@ -84,6 +86,7 @@ class Hammer:
         began_us = self._clock.monotonic_us()
         if self._plan.seconds_max is not None:
             self._end_us = began_us + self._plan.seconds_max * 1e6
+        await asyncio.gather(*(self._meet(one) for each in self._connections for one in each))
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(self._plan.callers):
@@ -102,6 +105,14 @@ class Hammer:
             self._judge(operation, scope)
             if operation.error:
                 await asyncio.sleep(PAUSE_AFTER_ERROR_S)
+                await self._meet(client)
+
+    async def _meet(self, client: Client) -> None:
+        """Learns which process a connection leads to; after an error it may be another one."""
+        try:
+            self._processes[client] = (await client.ops.status()).process
+        except TandemError:
+            self._processes[client] = UNKNOWN
 
     def _over(self) -> bool:
         most = self._plan.operations_max
@@ -126,6 +137,7 @@ class Hammer:
         operation = Operation(
             self._began, kind, key, gateway % len(self._connections), connection,
             connection if self._plan.sessions else NOTHING, self._now_us(),
+            process=self._processes[connections[connection]],
         )  # fmt: skip
         return operation, connections[connection]
 

@@ -8,6 +8,8 @@ from tandem.core.version import NO_VERSION, Version
 
 NOTHING: Final = 0
 """In place of a put's number: a miss, or a deletion."""
+UNKNOWN: Final = 0
+"""In place of a process: it has not said who it is."""
 
 
 class Kind(enum.Enum):
@@ -46,6 +48,8 @@ class Operation:
     intact: bool = True
     """Whether a value that was read is one that the adversary writes under this key."""
     error: str = ""
+    process: int = UNKNOWN
+    """The worker process that its connection had been led to when it began."""
     acknowledged: Version = NO_VERSION
     """The newest write that had been acknowledged in its scope when it began."""
     seen: Version = NO_VERSION

@@ -87,6 +87,7 @@ class Manifest:
         """The last name that is exported already."""
         if path.exists():
             self.after = _last_name(path, scope)
+            _check_values(directory)
         elif any(directory.iterdir()):
             raise Unfit(f"{directory} is not empty, and no export was begun there")
         self._stream = path.open("ab")
@@ -100,7 +101,8 @@ class Manifest:
         self._stream.flush()
 
     def complete(self) -> None:
-        """Says that nothing is missing, once all of it is on the disk."""
+        """Says that nothing is missing, once all of it, the values too, is on stable storage."""
+        os.sync()
         self._append({"complete": True})
         self._stream.flush()
         os.fsync(self._stream.fileno())
@@ -130,6 +132,18 @@ def _last_name(path: Path, scope: Scope) -> str:
     if "complete" in last:
         raise Unfit(f"{path.parent} has a complete export already; choose another directory")
     return "" if "format" in last else Line.of(last).name
+
+
+def _check_values(directory: Path) -> None:
+    """Values are not synced one by one: the power may have failed behind an interrupted export."""
+    for line in lines_of(directory):
+        if isinstance(line, Unfit):
+            raise line
+        file = directory / VALUES / line.file
+        if not file.exists() or file.stat().st_size != line.bytes:
+            raise Unfit(
+                f"{file} is not what was exported (did the power fail?); choose another directory"
+            )
 
 
 def is_export(directory: Path) -> bool:

@@ -9,7 +9,8 @@ from functools import partial
 from kvgateway.data_path.courses import Courses
 from kvgateway.data_path.gateway import Gateway
 from kvgateway.data_path.inbox import RepairInbox
-from kvgateway.data_path.lists import ListBounds, Lister
+from kvgateway.data_path.list_draft import ListBounds
+from kvgateway.data_path.lists import Lister
 from kvgateway.data_path.lookups import Lookups
 from kvgateway.data_path.reads import ReadBounds, Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
@@ -18,6 +19,7 @@ from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.guard import GuardedHome, LegBounds
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.keeper import Keeper
+from kvgateway.homes.switch_copies import SwitchCopies
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import Trust
 from kvgateway.homes.trust_file import DiskTrustFile
@@ -73,6 +75,7 @@ class DataPath:
     presence: Presence
     tokens: SystemRecords[Token]
     keeper: Keeper
+    switch_copies: SwitchCopies
     lookups: Lookups
     gateway: Gateway
 
@@ -86,6 +89,7 @@ class DataPath:
             "tokens": self.tokens.run(),
             "keeper": self.keeper.run(),
             "switches": self.keeper.follow_switches(),
+            "switch copies": self.switch_copies.run(),
         }
 
     async def drain(self, deadline_s: float) -> None:
@@ -184,7 +188,7 @@ async def build_data_path(
     return DataPath(
         homes, guards, time, entropy, stores.place, machine, stores.quotas, stores.journal, queue,
         stores.switches, trust, inbox, writer, reader, repair, registry, presence, tokens, keeper,
-        lookups, gateway,
+        SwitchCopies(guards, stores.switches, entropy), lookups, gateway,
     )  # fmt: skip
 
 

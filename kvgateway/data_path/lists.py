@@ -4,28 +4,14 @@ A page is filled stretch by stretch. A stretch is what one home, or both where n
 everything, lists above a name, up to where every listing used (that of recent writes included) is
 known; the next one goes on after it, from whichever home answers then. So names never repeat, and
 none that is there throughout is left out, whatever happens to the homes meanwhile.
-
-    KVSP                          S3                 listed from        stale
-    complete                      (not asked)        KVSP               no
-    incomplete                    complete           both, merged       no
-    incomplete                    failed             KVSP               yes
-    behind                        complete           S3                 no
-    behind                        failed             KVSP               yes
-    failed                        complete           S3                 no
-    failed                        behind             S3                 yes
-    behind                        behind             both, merged       no
-    failed                        failed             the page ends here, or Unavailable
-
-Each acknowledged write is in one of the two: where both list completely, nothing is stale, even if
-both are behind. A namespace that is read from one home alone is listed from it, and from the other
-one only where that cannot answer. While recent writes had to be dropped for space, no home counts
-as complete.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from kvgateway.data_path.list_draft import LIST_BOUNDS, Draft, ListBounds, ListCounters
+from kvgateway.data_path.list_scans import Scans
 from kvgateway.data_path.list_verdict import Dead, Doubt, Verdict, entry_of, judge, verdict_on
 from kvgateway.data_path.reads import Reader, Trust
 from kvgateway.homes.home_time import HomeTime
@@ -35,66 +21,10 @@ from tandem.core.key import Key
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.reading import SIDES, ReadMode
-from tandem.core.reply import Failed, Side
+from tandem.core.reply import Side
 from tandem.core.request import ListedName, Listing, ListPage, Read, ReadResult
 from tandem.core.scan_diff import Entry
-from tandem.errors import TandemError, Unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class ListBounds:
-    """Deadlines, and how much one page may cost."""
-
-    first_scan_s: float = 2.0
-    """For a home that the other can stand in for."""
-    scan_s: float = 5.0
-    avoid_us: int = 5_000_000
-    """How long a home that has failed is asked last."""
-    scan_names_min: int = 100
-    passed_max: int = 10_000
-    scans_max: int = 64
-    reads_max: int = 32
-    read_bytes_max: int = 64 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class ListCounters:
-    """Where names came from."""
-
-    scans: int = 0
-    scans_failed: int = 0
-    reads: int = 0
-    stale: int = 0
-    unavailable: int = 0
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A page as far as it has come."""
-
-    listing: Listing
-    after: str
-    """All names up to this one are done with."""
-    sides: tuple[Side, ...]
-    """The homes that the namespace is listed from."""
-    legs: tuple[Side, ...]
-    """The homes that it is written to: those that may stand in."""
-    behind: tuple[Side, ...]
-    names: list[ListedName] = field(default_factory=list)
-    passed: int = 0
-    scans: int = 0
-    ended: bool = False
-    stale: bool = False
-
-    @property
-    def room(self) -> int:
-        return self.listing.limit - len(self.names)
-
-    def page(self) -> ListPage:
-        """A full page is continued after its last name: one that is put behind it, even among
-        deleted ones that were passed, belongs to the next page."""
-        next_after = self.after if self.room else self.names[-1].name
-        return ListPage(tuple(self.names), None if self.ended else next_after, self.stale)
+from tandem.errors import TandemError
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +36,7 @@ class _Stretch:
 
 
 class Lister:
-    """Lists for the clients of one process; between pages it only knows which home failed."""
+    """Lists for the clients of one process; nothing of a page is kept until the next."""
 
     def __init__(
         self,
@@ -118,9 +48,8 @@ class Lister:
         trust: Trust,
         mode_of: Callable[[str], ReadMode],
         namespace_mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
-        bounds: ListBounds = ListBounds(),
+        bounds: ListBounds = LIST_BOUNDS,
     ) -> None:
-        self._homes = homes
         self._machine = machine
         self._reader = reader
         self._time = time
@@ -128,8 +57,10 @@ class Lister:
         self._mode_of = mode_of
         self._namespace_mode_of = namespace_mode_of
         self._bounds = bounds
-        self._avoided_until_us: dict[Side, int] = {}
         self.counters = ListCounters()
+        self._scans = Scans(
+            homes=homes, machine=machine, time=time, bounds=bounds, counters=self.counters
+        )
 
     async def list(self, listing: Listing) -> ListPage:
         """One page; see `kvgateway.service.KeyValues`.
@@ -142,7 +73,7 @@ class Lister:
         mode = self._namespace_mode_of(namespace)
         sides = SIDES[self._mode_of(namespace)] if mode.whole else mode.listed
         behind = self._behind(namespace, mode)
-        draft = _Draft(listing, listing.after, sides, mode.legs, behind)
+        draft = Draft(listing, listing.after, sides, mode.legs, behind)
         try:
             while not self._done(draft):
                 await self._extend(draft, await self._stretch(draft))
@@ -161,7 +92,7 @@ class Lister:
         strangers = (s for s in mode.legs if s not in mode.may_answer and s not in behind)
         return (*behind, *strangers)
 
-    def _done(self, draft: _Draft) -> bool:
+    def _done(self, draft: Draft) -> bool:
         return (
             draft.ended
             or not draft.room
@@ -169,10 +100,10 @@ class Lister:
             or draft.scans >= self._bounds.scans_max
         )
 
-    async def _stretch(self, draft: _Draft) -> _Stretch:
+    async def _stretch(self, draft: Draft) -> _Stretch:
         """What is known of the names after the draft's last one."""
         limit = self._scan_limit(draft)
-        pages = await self._scanned(draft, limit)
+        pages = await self._scans.of(draft, limit)
         now_us = self._time.now_us()
         listing = draft.listing
         recent = self._machine.recent(listing.namespace, draft.after, listing.prefix, limit, now_us)
@@ -186,74 +117,12 @@ class Lister:
         )
         return _Stretch(tuple(verdicts), upto)
 
-    def _scan_limit(self, draft: _Draft) -> int:
+    def _scan_limit(self, draft: Draft) -> int:
         if draft.scans:
             return LIST_PAGE_MAX
         return min(LIST_PAGE_MAX, max(self._bounds.scan_names_min, draft.room))
 
-    async def _scanned(self, draft: _Draft, limit: int) -> Sequence[ScanPage]:
-        """Pages that together show every name, or else make the draft stale.
-
-        What a home that is behind lists adds nothing but doubts to what the other one knows.
-        """
-        pages: dict[Side, ScanPage] = {}
-        failures: list[str] = []
-        spilled = self._machine.spilled()
-        whole = False
-        for side in (sides := self._ordered(draft)):
-            if pages and side not in draft.sides:
-                break
-            page = await self._scan(draft, side, limit, last=side is sides[-1])
-            if isinstance(page, Failed):
-                failures.append(f"{side.value}: {page}")
-                continue
-            pages[side] = page
-            whole = whole or (page.complete and side not in draft.behind)
-            if whole and not spilled:
-                break
-        if not pages:
-            raise Unavailable("; ".join(failures))
-        both = len(pages) == len(draft.legs)
-        every = both and all(page.complete for page in pages.values())
-        draft.stale = draft.stale or not (whole or every) or (spilled and not both)
-        if whole and not spilled:
-            for side in draft.behind:
-                pages.pop(side, None)
-        return list(pages.values())
-
-    def _ordered(self, draft: _Draft) -> Sequence[Side]:
-        """Both homes, the best one first. Where a namespace is read from one home alone, the other
-        comes last: it is asked only when that one cannot answer."""
-        return sorted(
-            draft.legs,
-            key=lambda side: (
-                side not in draft.sides, self._avoided(side), side in draft.behind
-            ),
-        )  # fmt: skip
-
-    async def _scan(
-        self, draft: _Draft, side: Side, limit: int, *, last: bool
-    ) -> ScanPage | Failed:
-        draft.scans += 1
-        self.counters.scans += 1
-        page = await self._homes[side].scan(
-            draft.listing.namespace,
-            after=draft.after,
-            prefix=draft.listing.prefix,
-            limit=limit,
-            deadline_s=self._bounds.scan_s
-            if last or self._avoided(side.other)
-            else self._bounds.first_scan_s,
-        )
-        if isinstance(page, Failed):
-            self.counters.scans_failed += 1
-            self._avoided_until_us[side] = self._time.reckoned_us() + self._bounds.avoid_us
-        return page
-
-    def _avoided(self, side: Side) -> bool:
-        return self._time.reckoned_us() < self._avoided_until_us.get(side, 0)
-
-    async def _extend(self, draft: _Draft, stretch: _Stretch) -> None:
+    async def _extend(self, draft: Draft, stretch: _Stretch) -> None:
         """Enters the names of a stretch, as many as the page still holds."""
         start = 0
         while start < len(stretch.verdicts):
@@ -281,7 +150,7 @@ class Lister:
             group.append(verdict)
         return group
 
-    async def _enter(self, draft: _Draft, group: Sequence[Verdict]) -> None:
+    async def _enter(self, draft: Draft, group: Sequence[Verdict]) -> None:
         doubts = [verdict for verdict in group if isinstance(verdict, Doubt)]
         settled = await self._settled(draft.listing.namespace, doubts) if doubts else {}
         for verdict in group:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from kvgateway.data_path.comparing import Comparisons, difference
 from kvgateway.data_path.inbox import RepairInbox
-from kvgateway.data_path.lifetime import fresh
+from kvgateway.data_path.remembered import Remembered, result_of
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
@@ -26,7 +26,7 @@ from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
 from tandem.core.record import Record
 from tandem.core.reply import Failed, GiveUp, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import Version
 from tandem.errors import Overloaded, TandemError, Unavailable
 from tandem.runtime.randomness import Entropy
 
@@ -77,7 +77,6 @@ class _Flight:
     """One race for one key, and everyone who waits for it."""
 
     __slots__ = (
-        "answer",
         "began_us",
         "key",
         "later",
@@ -86,6 +85,7 @@ class _Flight:
         "race",
         "reader",
         "timer",
+        "waiting",
         "wanted",
     )
 
@@ -103,7 +103,24 @@ class _Flight:
         self.lonely = False
         """Whether one home had the answer before the other one's turn came."""
         self.timer: asyncio.TimerHandle | None = None
-        self.answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
+        self.waiting: list[asyncio.Future[ReadResult]] = []
+
+    def joined(self) -> "asyncio.Future[ReadResult]":
+        """The answer for one more reader; it is the reader's own, who may cancel it."""
+        answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
+        self.waiting.append(answer)
+        return answer
+
+    def ended(self, result: ReadResult | TandemError) -> None:
+        """Tells everyone who waits."""
+        for answer in self.waiting:
+            if answer.done():
+                continue
+            if isinstance(result, ReadResult):
+                answer.set_result(result)
+            else:
+                answer.set_exception(result)
+                answer.exception()
 
     def body_needed(self) -> bool:
         return not self.race.answered
@@ -164,7 +181,12 @@ class Reader:
         self._entropy = entropy
         self._bounds = bounds
         self._latency = {side: RecentLatency() for side in Side}
-        self._cache_ttl_s = bounds.cache_ttl_s
+        self._remembered = Remembered(
+            machine,
+            cache_ttl_s=bounds.cache_ttl_s,
+            miss_ttl_us=bounds.miss_ttl_us,
+            remembered_s=bounds.remembered_s,
+        )
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
         self.counters = ReadCounters()
@@ -183,7 +205,7 @@ class Reader:
         return list(map(self._one, reads, knowns, repeat(now_us)))
 
     def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
-        if known is not None and self._fresh(read, known, now_us):
+        if known is not None and self._remembered.serves(read, known, now_us):
             self.counters.hits += 1
             return result_of(known.record, now_us, known.version, cached=True)
         self.counters.misses += 1
@@ -195,23 +217,12 @@ class Reader:
             wanted = known.version
         if known is None and self._machine.spilled():
             return asyncio.ensure_future(self._after_spill(read))
-        return asyncio.shield(self._flight(read.key, wanted).answer)
-
-    def _fresh(self, read: Read, known: Known, now_us: int) -> bool:
-        if known.version < read.min_version:
-            return False
-        ttl_s = self._cache_ttl_s if read.cache_ttl_s is None else read.cache_ttl_s
-        ttl_us = ttl_s * 1_000_000
-        if known.record is None:
-            if known.version != NO_VERSION:
-                return False
-            ttl_us = min(ttl_us, self._bounds.miss_ttl_us)
-        return fresh(read.key, known.version, now_us - known.seen_at_us, ttl_us)
+        return self._flight(read.key, wanted).joined()
 
     async def _after_spill(self, read: Read) -> ReadResult:
         """Recent writes were dropped for space: the durable queue knows which versions count."""
         queued = await self._queue.wanted(read.key)
-        return await asyncio.shield(self._flight(read.key, max(read.min_version, queued)).answer)
+        return await self._flight(read.key, max(read.min_version, queued)).joined()
 
     def _flight(self, key: Key, wanted: Version) -> _Flight:
         flight = self._flights.get(key)
@@ -277,65 +288,22 @@ class Reader:
             return
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
-        result = self._result(flight, outcome)
-        if flight.answer.done():
-            return
-        if isinstance(result, ReadResult):
-            flight.answer.set_result(result)
-        else:
-            flight.answer.set_exception(result)
-            flight.answer.exception()
+        flight.ended(self._result(flight, outcome))
 
     def _result(self, flight: _Flight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
         now_us = self._time.reckoned_us()
-        if isinstance(outcome, Answer) and outcome.unconfirmed and _misses_all(flight):
-            outcome = replace(outcome, unconfirmed=False)
         match outcome:
-            case Answer(record, unconfirmed=unconfirmed, stale=stale):
-                known = self._remembered(flight, outcome, now_us)
-                if known is not None and self._overrules(known, record, now_us):
-                    assert known.record is not None
-                    doubtful = (unconfirmed or stale) and not known.pinned
-                    return result_of(known.record, now_us, version=known.version, stale=doubtful)
-                return result_of(record, now_us, unconfirmed=unconfirmed, stale=stale)
+            case Answer():
+                if outcome.unconfirmed and _misses_all(flight):
+                    outcome = replace(outcome, unconfirmed=False)
+                return self._remembered.told(flight.key, outcome, flight.began_us, now_us)
             case GiveUp(reasons):
-                return self._from_memory(flight, now_us, reasons)
-
-    def _remembered(self, flight: _Flight, answer: Answer, now_us: int) -> Known | None:
-        """What this machine knows of the key now. A stale record is remembered as if read long ago:
-        nobody here may go back behind it, and no cache serves it. A miss in doubt is no news."""
-        if answer.record is None and (answer.unconfirmed or answer.stale):
-            return self._machine.lookup([flight.key], now_us)[0]
-        read_us = 0 if answer.stale else flight.began_us
-        return self._machine.fill(flight.key, answer.record, read_us, now_us)
-
-    def _from_memory(
-        self, flight: _Flight, now_us: int, reasons: tuple[str, ...]
-    ) -> ReadResult | TandemError:
-        """Neither home can answer. This machine's own recent write is still the truth; anything
-        else that it remembers is stale, and is said to be."""
-        known = self._machine.lookup([flight.key], now_us)[0]
-        if known is None or known.version < flight.wanted or self._is_past(known, now_us):
-            self.counters.unavailable += 1
-            return Unavailable("; ".join(reasons))
-        if known.record is None:
-            self.counters.unavailable += 1
-            return Unavailable("; ".join(reasons))
-        self.counters.stale += not known.pinned
-        return result_of(
-            known.record, now_us, version=known.version, cached=True, stale=not known.pinned
-        )
-
-    def _overrules(self, known: Known, record: Record | None, now_us: int) -> bool:
-        """Whether what the machine remembers is told instead of what the homes show."""
-        if known.record is None or self._is_past(known, now_us):
-            return False
-        return _newer(known, record)
-
-    def _is_past(self, known: Known, now_us: int) -> bool:
-        """Whether nothing can be said by it any more: it may have been deleted for good since."""
-        heard_us = max(known.seen_at_us, known.version.time_us)
-        return not known.pinned and now_us - heard_us > self._bounds.remembered_s * 1_000_000
+                result = self._remembered.instead(flight.key, flight.wanted, now_us)
+                if result is None:
+                    self.counters.unavailable += 1
+                    return Unavailable("; ".join(reasons))
+                self.counters.stale += result.stale
+                return result
 
     def compared(self, flight: _Flight, race: ReadRace) -> None:
         """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
@@ -353,27 +321,7 @@ class Reader:
         self._inbox.add(RepairTask(flight.key, version, missing))
 
 
-def result_of(
-    record: Record | None,
-    now_us: int,
-    version: Version = NO_VERSION,
-    *,
-    cached: bool = False,
-    unconfirmed: bool = False,
-    stale: bool = False,
-) -> ReadResult:
-    """What a reader is told of a record, which may be dead by now."""
-    if record is None:
-        return ReadResult(None, version, cached, unconfirmed, stale)
-    live = record if record.live_at(now_us / 1_000_000) else None
-    return ReadResult(live, record.version, cached, unconfirmed, stale)
-
-
 def _misses_all(flight: _Flight) -> bool:
     """Whether the home that answers alone has said that there is nothing."""
     alone = None if flight.mode.whole else flight.alone()
     return alone is not None and isinstance(flight.race.reply_of(alone), Missing)
-
-
-def _newer(known: Known, record: Record | None) -> bool:
-    return record is None or known.version > record.version

@@ -55,6 +55,8 @@ class RepairCounters:
     failed: int = 0
     parked: int = 0
     errors: int = 0
+    queue_errors: int = 0
+    """Rounds that the queue's disk refused; a task that was taken comes again."""
 
 
 class RepairWorker:
@@ -94,6 +96,10 @@ class RepairWorker:
             began_us = self._monotonic_us()
             try:
                 worked = await self.round()
+            except OSError as error:
+                self.counters.queue_errors += 1
+                _LOG.error("repair_queue_failed", error=repr(error))
+                worked = False
             except Exception as error:
                 self.counters.errors += 1
                 _LOG.error("repair_round_failed", error=repr(error), exc_info=True)

@@ -120,12 +120,12 @@ class Keeper:
         """Follows the switches until cancelled, by itself: a round waits for homes that are slow,
         and just those are switched off."""
         while True:
-            self._refresh_switches()
+            self.look_at_switches()
             await asyncio.sleep(SWITCHES_S)
 
     async def round(self) -> None:
         """One look at everything. What homes have missed is kept even if the queue fails."""
-        self._refresh_switches()
+        self.look_at_switches()
         await self._identify()
         try:
             if self._time.known():
@@ -134,7 +134,8 @@ class Keeper:
         finally:
             await self._trust_file.exchange(self._trust, self._namespaces())
 
-    def _refresh_switches(self) -> None:
+    def look_at_switches(self) -> None:
+        """Puts into force what any worker of this machine has set. Blocking, for a small file."""
         self._switches.refresh()
         self.apply_switches()
 

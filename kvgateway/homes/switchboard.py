@@ -23,6 +23,10 @@ class SwitchStore(Protocol):
         """Keeps `switches` unless there is the same epoch or a newer one; returns what is kept."""
         ...
 
+    def adopt(self, switches: Switches) -> None:
+        """Keeps `switches` if they rank above what is stored."""
+        ...
+
 
 class SwitchBoard:
     """Raises ConfigurationError when it is made and the switches cannot be read: a home that was
@@ -31,6 +35,8 @@ class SwitchBoard:
     def __init__(self, store: SwitchStore) -> None:
         self._store = store
         self.current = store.load()
+        self.changed = asyncio.Event()
+        """Set by a change that was made here, and cleared by who passes it on."""
 
     def refresh(self) -> None:
         """Takes over what another process has stored; a file that is gone, or was put back from
@@ -51,9 +57,17 @@ class SwitchBoard:
             kept = await asyncio.to_thread(self._store.store, wanted)
             self._take(kept)
             if kept == wanted:
+                self.changed.set()
                 return
+
+    async def adopt(self, switches: Switches) -> None:
+        """Takes over what is in force elsewhere, if it ranks above what is in force here; also
+        when the disk refuses it, which raises OSError, or ConfigurationError as `change` does."""
+        if switches.rank > self.current.rank:
+            self._take(switches)
+            await asyncio.to_thread(self._store.adopt, switches)
 
     def _take(self, switches: Switches) -> None:
         """A refresh may have seen a newer epoch while a change was being stored."""
-        if switches.epoch > self.current.epoch:
+        if switches.rank > self.current.rank:
             self.current = switches

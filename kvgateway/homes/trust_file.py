@@ -2,15 +2,13 @@
 
 import asyncio
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from kvgateway.homes.trust import Trust
-from kvgateway.state.journal_slots import sync_directory
-from tandem.runtime import logs
+from tandem.runtime import logs, stable_files
 
 _LOG = logs.get("trust_file")
 _UNREADABLE: Final = (
@@ -43,7 +41,7 @@ class DiskTrustFile:
             mine.settle(namespaces)
             merged = mine.to_json()
             if locked and merged != text:
-                await asyncio.to_thread(self._replace, merged)
+                await asyncio.to_thread(stable_files.replace, self._path, merged.encode())
 
     def is_damaged(self) -> bool:
         """Whether there is a file that cannot be read: any home may lack any write then."""
@@ -55,15 +53,6 @@ class DiskTrustFile:
             _LOG.error("trust_file_unreadable", path=str(self._path), error=repr(error))
             return True
         return False
-
-    def _replace(self, text: str) -> None:
-        new = self._path.with_suffix(".new")
-        with new.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
-        sync_directory(self._path.parent)
 
     def _read_into(self, mine: Trust) -> str:
         try:

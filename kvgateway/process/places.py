@@ -59,8 +59,3 @@ class Places:
     def store_id(self) -> Path:
         """The id of the store that this gateway belongs to."""
         return self.gateway / "store-id"
-
-    @property
-    def metrics(self) -> Path:
-        """Snapshots of the workers' metrics."""
-        return self.gateway / "metrics"

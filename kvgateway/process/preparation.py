@@ -36,7 +36,8 @@ class Leftover(Protocol):
         ...
 
     async def drop(self) -> None:
-        """Removes them from the journal: they are in the repair queue, durably."""
+        """Removes them from the journal: they are in the repair queue, durably. Should that fail
+        (OSError), they are left for a later try."""
         ...
 
     def release(self) -> None:
@@ -81,20 +82,24 @@ async def agree_on_store(
             await asyncio.sleep(LOOK_PAUSE_S)
 
 
-async def recover_intents(leftovers: Sequence[Leftover], queue: RepairQueue, pin: Pin) -> int:
+async def recover_intents(
+    leftovers: Sequence[Leftover], queue: RepairQueue, pin: Pin, now_us: int
+) -> int:
     """Makes the intents of dead workers repair tasks and wanted versions; how many those were.
 
-    In this order, so that dying in between forgets nothing: queued, pinned, dropped. They have
-    waited since they were minted. What the dead had taken from the queue is free again. What a
-    queue that fails (OSError) has not taken is left for a later try.
+    In this order, so that dying in between forgets nothing: queued, pinned, dropped. They are due
+    now, by the homes' time (0 where that is not known): were they due when they were minted, and
+    did the queue collapse, a crawl that has begun meanwhile would clear its marks. What the dead
+    had taken from the queue is free again. What a queue that fails (OSError) has not taken is left
+    for a later try.
     """
     recovered = 0
     left = list(leftovers)
     try:
         while left:
-            await _recover(left[0].intents, queue, pin)
-            await left[0].drop()
-            recovered += len(left.pop(0).intents)
+            await _recover(left[0].intents, queue, pin, now_us)
+            recovered += len(left[0].intents)
+            await left.pop(0).drop()
     finally:
         for leftover in left:
             leftover.release()
@@ -102,11 +107,11 @@ async def recover_intents(leftovers: Sequence[Leftover], queue: RepairQueue, pin
     return recovered
 
 
-async def _recover(intents: Sequence[Intent], queue: RepairQueue, pin: Pin) -> None:
+async def _recover(intents: Sequence[Intent], queue: RepairQueue, pin: Pin, now_us: int) -> None:
     for start in range(0, len(intents), QUEUE_GROUP_MAX):
         group = intents[start : start + QUEUE_GROUP_MAX]
         tasks = [RepairTask(i.key, i.version, tuple(Side)) for i in group]
-        await queue.add(tasks, due_us=max(i.version.time_us for i in group))
+        await queue.add(tasks, due_us=max(now_us, *(i.version.time_us for i in group)))
         await pin(group)
 
 

@@ -7,7 +7,7 @@ gateway's own flags.
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,15 @@ from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
 from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
-from kvgateway.metrics import QuotaMetrics, show_data_path, show_entrance, show_homes, show_repair
+from kvgateway.metrics import (
+    QuotaMetrics,
+    show_data_path,
+    show_entrance,
+    show_faults,
+    show_homes,
+    show_http,
+    show_repair,
+)
 from kvgateway.operations import GatewayOperations
 from kvgateway.process.heartbeat import beat
 from kvgateway.process.places import Places
@@ -74,25 +82,34 @@ async def _work(
     tasks.start("heartbeat", beat(post.pipe, process.stop))
     path = await build_data_path(post, settings, places, clock, metrics)
     failures = Failures(_LOG)
-    _show(metrics, path, failures, log_state)
+    _show(metrics, path, log_state)
     await path.keeper.round()
+    await path.switch_copies.look()
+    path.keeper.look_at_switches()
     await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
     await path.presence.renew()
     for name, work in path.loops().items():
         tasks.start(name, work)
-    snapshots = SnapshotWriter(places.metrics, post.slot, clock.monotonic_us())
+    snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
     entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     rpc = RpcServer(entrance, reckoned, failures)
     site = Site(
-        Pages(lambda: _unready(path, process), places.metrics, clock),
+        Pages(lambda: _unready(path, process), path.place.metrics, clock),
         BindingDoor(entrance, reckoned, room),
         settings.kv_host_suffix,
         RestApp(entrance, reckoned, room),
     )
     http = Server(site, _http_limits(), clock, _LOG)
+    show_http(metrics, http)
+    bugs = {
+        "rpc": lambda: failures.count,
+        "http": lambda: http.stats.failures,
+        "process": lambda: tasks.failures + process.loop_errors,
+    }
+    show_faults(metrics, bugs, _rounds_failed(path))
     await rpc.start(str(settings.grpc_address))
     await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
     for namespace, socket in _sockets(post, settings).items():
@@ -149,10 +166,18 @@ def _entrance(
             path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
         ),
         namespaces=Namespaces(
-            registry=path.registry, writer=path.writer, time=path.time, entropy=path.entropy
+            registry=path.registry,
+            writer=path.writer,
+            time=path.time,
+            entropy=path.entropy,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         tokens=Tokens(
-            records=path.tokens, writer=path.writer, time=path.time, entropy=path.entropy
+            records=path.tokens,
+            writer=path.writer,
+            time=path.time,
+            entropy=path.entropy,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         operations=_operations(post, settings, path),
         registry=path.registry,
@@ -168,6 +193,7 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
         time=path.time,
         trust=path.trust,
         queue=path.queue,
+        unqueued=lambda: path.inbox.waiting,
         repair=path.repair,
         switches=path.switches,
         apply_switches=path.keeper.apply_switches,
@@ -181,9 +207,11 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
             time=path.time,
             presence=path.presence,
             crawled_us=path.trust.crawled_us,
+            look_at_switches=path.keeper.look_at_switches,
         ),
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
+        process=os.getpid(),
         prefix=settings.s3_prefix,
     )
 
@@ -198,12 +226,25 @@ def _unready(path: DataPath, process: serve.Process) -> str:
     return ""
 
 
-def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.Logs) -> None:
+def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
+    return {
+        "keeper": lambda: path.keeper.counters.errors,
+        "switch copies": lambda: path.switch_copies.counters.errors,
+        "presence": lambda: path.presence.errors,
+        "repair": lambda: path.repair.counters.errors + path.repair.counters.queue_errors,
+        "inbox": lambda: path.inbox.queue_errors,
+    }
+
+
+def _show(metrics: Metrics, path: DataPath, log_state: logs.Logs) -> None:
     show_homes(metrics, path.guards)
     show_data_path(metrics, path.writer, path.reader, path.inbox)
     show_repair(metrics, path.repair)
     metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
-    metrics.counted("tandem_bugs", "requests that failed unexpectedly", lambda: failures.count)
+    metrics.gauge(
+        "tandem_journal_writable", "0 while the disk refuses intents",
+        lambda: float(path.journal.writable),
+    )  # fmt: skip
     metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
     metrics.counted(
         "tandem_quota_memory_emptied", "times that the memory of quotas was full",
@@ -219,10 +260,10 @@ def _show(metrics: Metrics, path: DataPath, failures: Failures, log_state: logs.
 async def _snapshots(
     metrics: Metrics, writer: SnapshotWriter, clock: SystemClock, log_state: logs.Logs
 ) -> None:
-    """Leaves this worker's metrics where every worker's HTTP page finds them."""
+    """Leaves this worker's metrics where every worker's HTTP page finds them, all of it on a
+    thread: a rename over a file waits for the disk, which held up the loop for up to 8 ms."""
     while True:
-        text = await asyncio.to_thread(metrics.prometheus)
-        writer.write(text, clock.now_us())
+        await asyncio.to_thread(lambda: writer.write(metrics.prometheus(), clock.now_us()))
         log_state.tick()
         await asyncio.sleep(SNAPSHOT_S)
 

@@ -1,11 +1,12 @@
 """Writing system records: one change of a kind at a time, acknowledged by both homes.
 
-A change begins with a fresh look at both homes. Two changes of one record at the same moment, at
+A change begins with a fresh look at both homes, and at the kill switches, which another worker may
+have just set so that this change can be made. Two changes of one record at the same moment, at
 two gateways: the later one counts, whole; a deletion counts in any case.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Generic
 
@@ -16,7 +17,7 @@ from kvgateway.registry.records import SystemRecords
 from tandem.core.envelope import seal
 from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version
-from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.errors import Overloaded, Unavailable
 
 CHANGES_MAX: Final = 64
 _DELETE_ROUNDS_MAX: Final = 3
@@ -25,10 +26,17 @@ _DELETE_ROUNDS_MAX: Final = 3
 class RecordChanges(Generic[T]):
     """Changes the records of one kind, and tells the copy of it."""
 
-    def __init__(self, records: SystemRecords[T], form: RecordForm[T], writer: Writer) -> None:
+    def __init__(
+        self,
+        records: SystemRecords[T],
+        form: RecordForm[T],
+        writer: Writer,
+        look_at_switches: Callable[[], None],
+    ) -> None:
         self._records = records
         self._form = form
         self._writer = writer
+        self._look_at_switches = look_at_switches
         self._changing = asyncio.Lock()
         self._changes = 0
 
@@ -43,6 +51,7 @@ class RecordChanges(Generic[T]):
         self._changes += 1
         try:
             async with self._changing:
+                self._look_at_switches()
                 await self._records.refresh()
                 self.check_ready()
                 yield
@@ -76,8 +85,6 @@ class RecordChanges(Generic[T]):
 
     async def _written(self, write: Write) -> Written:
         [answer] = self._writer.write([write])
-        if isinstance(answer, TandemError):
-            raise answer
         try:
             return await answer
         except Unavailable as error:

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic
 from kvgateway.registry.book import Kept
 from kvgateway.registry.form import RecordForm, T
 from tandem.core.version import Version
-from tandem.runtime import logs
+from tandem.runtime import logs, stable_files
 
 _LOG = logs.get("registry_file")
 FORMAT: Final = 1
@@ -38,21 +38,9 @@ class DiskCopy(Generic[T]):
 
     async def save(self, kept: Sequence[Kept[T]]) -> None:
         """Writes beside the file, syncs, renames, syncs the directory; OSError from any of it."""
-        await asyncio.to_thread(self._replace, to_json(self._form, kept))
-
-    def _replace(self, content: bytes) -> None:
         beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
-        with beside.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        content = to_json(self._form, kept)
+        await asyncio.to_thread(stable_files.replace, self._path, content, beside=beside)
 
 
 def to_json(form: RecordForm[T], kept: Sequence[Kept[T]]) -> bytes:

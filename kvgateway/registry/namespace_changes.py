@@ -4,7 +4,7 @@ A title is taken twice only by two gateways at the same moment, since each chang
 fresh look; the younger namespace is then shown as a conflict until someone renames it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -36,11 +36,17 @@ class Namespaces:
     """See `kvgateway.service.NamespaceRegistry`."""
 
     def __init__(
-        self, *, registry: Registry, writer: Writer, time: HomeTime, entropy: Entropy
+        self,
+        *,
+        registry: Registry,
+        writer: Writer,
+        time: HomeTime,
+        entropy: Entropy,
+        look_at_switches: Callable[[], None],
     ) -> None:
         self._registry = registry
         self._book = registry.book
-        self._changes = RecordChanges(registry, NAMESPACES, writer)
+        self._changes = RecordChanges(registry, NAMESPACES, writer, look_at_switches)
         self._time = time
         self._entropy = entropy
 

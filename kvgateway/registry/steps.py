@@ -36,9 +36,10 @@ class Steps:
         time: HomeTime,
         presence: Presence,
         crawled_us: Callable[[str], int],
+        look_at_switches: Callable[[], None],
     ) -> None:
         self._registry = registry
-        self._changes = RecordChanges(registry, NAMESPACES, writer)
+        self._changes = RecordChanges(registry, NAMESPACES, writer, look_at_switches)
         self._homes = homes
         self._time = time
         self._presence = presence

@@ -1,6 +1,6 @@
 """Which tokens there are; creating and revoking them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from kvgateway.data_path.writes import Writer
@@ -28,10 +28,16 @@ class Tokens:
     """See `kvgateway.service.TokenRegistry`."""
 
     def __init__(
-        self, *, records: SystemRecords[Token], writer: Writer, time: HomeTime, entropy: Entropy
+        self,
+        *,
+        records: SystemRecords[Token],
+        writer: Writer,
+        time: HomeTime,
+        entropy: Entropy,
+        look_at_switches: Callable[[], None],
     ) -> None:
         self._records = records
-        self._changes = RecordChanges(records, TOKENS, writer)
+        self._changes = RecordChanges(records, TOKENS, writer, look_at_switches)
         self._time = time
         self._entropy = entropy
 

@@ -20,6 +20,7 @@ from tandem.core.request import ReadResult, Written
 from tandem.errors import InvalidArgument
 from tandem.runtime.clock import Clock
 from tandem.wire import codec
+from tandem.wire.admission import admit
 from tandem.wire.v1 import kv_pb2
 
 OPERATIONS_MAX: Final = 4 * BATCH_OPERATIONS_MAX
@@ -51,7 +52,7 @@ class ExchangeStream:
 
     async def run(self, context: _Context) -> None:
         """Serves the stream until the client has ended it and everything is answered."""
-        await context.send_initial_metadata(())
+        await admit(context)
         reader = asyncio.create_task(self._read(context))
         reader.add_done_callback(self._reading_ended)
         try:

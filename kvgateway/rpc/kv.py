@@ -17,6 +17,7 @@ from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.clock import Clock
 from tandem.runtime.intake import Intake
 from tandem.wire import codec
+from tandem.wire.admission import admit
 from tandem.wire.status import fill_error
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
@@ -85,14 +86,16 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def PutStream(self, _requests: object, context: _Context) -> kv_pb2.WriteReply:
         """Writes one value that comes in pieces; a stream without its last piece writes nothing.
 
-        A value that is too large is read on for a while, and dropped: a client that is answered
+        The head is read before anything is refused, and the client told when it is admitted; a
+        value that is too large is read on for a while, and dropped: a client that is answered
         while it sends may see its own failed send instead of the answer.
         """
-        keyvalues = await self._keyvalues_for(context)
         chunk: Any = await context.read()
+        keyvalues = await self._keyvalues_for(context)
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
         with keyvalues.admit_body(chunk.head.namespace, None):
+            await admit(context)
             put = await self._put_in_pieces(chunk, context)
             return await _write(keyvalues, chunk.head.id, put)
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from kvgateway.state.journal_slots import sync_directory
 from kvgateway.state.minting import GATEWAY_ID_BYTES
 from tandem.errors import Unavailable
+from tandem.runtime.stable_files import sync_directory
 
 AHEAD_US: Final = 2_000_000
 EXTEND_EACH_S: Final = 0.5

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kvgateway.state.journal_slots import SEGMENT_SUFFIX, sync_directory
+from kvgateway.state.journal_slots import SEGMENT_SUFFIX
+from tandem.runtime.stable_files import sync_directory
 
 
 @dataclass(frozen=True, slots=True)

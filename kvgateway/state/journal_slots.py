@@ -18,6 +18,7 @@ from pathlib import Path
 from kvgateway.state.journal_frames import UnknownFrame, left_over
 from kvgateway.state.ports import Intent
 from tandem.errors import ConfigurationError
+from tandem.runtime.stable_files import sync_directory
 
 _LOCK = "lock"
 SEGMENT_SUFFIX = ".log"
@@ -43,15 +44,18 @@ class Leftover:
     _slot: Slot
 
     async def drop(self) -> None:
-        """Removes the slot: its intents are in the repair queue, durably."""
+        """Removes the slot: its intents are in the repair queue, durably. It is nobody's any more,
+        even if that fails (OSError)."""
         await asyncio.to_thread(self._remove)
 
     def _remove(self) -> None:
         directory = self._slot.directory
-        with _all_slots(directory.parent):
-            for path in sorted(directory.iterdir()):
-                path.unlink()
-            directory.rmdir()
+        try:
+            with _all_slots(directory.parent):
+                for path in sorted(directory.iterdir()):
+                    path.unlink()
+                directory.rmdir()
+        finally:
             self._slot.release()
         sync_directory(directory.parent)
 
@@ -61,13 +65,17 @@ class Leftover:
 
 
 def claim(journal: Path) -> Slot:
-    """Makes a slot for this worker."""
+    """Makes a slot for this worker. Raises OSError, and leaves nothing behind then."""
     journal.mkdir(parents=True, exist_ok=True)
     with _all_slots(journal):
         number = max((int(path.name) for path in _slots(journal)), default=-1) + 1
         directory = journal / str(number)
         directory.mkdir()
-        lock = _try_lock(directory)
+        try:
+            lock = _try_lock(directory)
+        except OSError:
+            directory.rmdir()  # without a lock nobody could recover the others either
+            raise
         assert lock is not None
     sync_directory(journal)
     return Slot(directory, lock)
@@ -76,13 +84,23 @@ def claim(journal: Path) -> Slot:
 def recover(journal: Path) -> list[Leftover]:
     """Takes over the slots of all dead workers. Reads files: not for the event loop's thread.
 
-    Raises ConfigurationError when a newer version left what this one cannot read.
+    Raises ConfigurationError when a newer version left what this one cannot read, and OSError; then
+    nothing is taken over, and whoever tries again finds all of it.
     """
     if not journal.is_dir():
         return []
-    with _all_slots(journal):
-        locked = [(path, _try_lock(path)) for path in _slots(journal)]
-    return [_read(Slot(path, lock)) for path, lock in locked if lock is not None]
+    taken: list[Slot] = []
+    try:
+        with _all_slots(journal):
+            for path in _slots(journal):
+                lock = _try_lock(path)
+                if lock is not None:
+                    taken.append(Slot(path, lock))
+        return [_read(slot) for slot in taken]
+    except BaseException:
+        for slot in taken:
+            slot.release()
+        raise
 
 
 def segments(directory: Path) -> list[Path]:
@@ -90,20 +108,10 @@ def segments(directory: Path) -> list[Path]:
     return sorted(directory.glob(f"*{SEGMENT_SUFFIX}"))
 
 
-def sync_directory(directory: Path) -> None:
-    """Puts the names in a directory on stable storage."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _read(slot: Slot) -> Leftover:
     try:
         intents = left_over(path.read_bytes() for path in segments(slot.directory))
     except UnknownFrame as error:
-        slot.release()
         advice = "start the version that wrote it, which brings its writes to both homes"
         raise ConfigurationError(
             [f"{slot.directory}: the journal has {error}; {advice}"]

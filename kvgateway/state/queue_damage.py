@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from kvgateway.state.journal_slots import sync_directory
 from tandem.runtime import logs
+from tandem.runtime.stable_files import sync_directory
 
 _LOG = logs.get("queue")
 DAMAGED: Final = ".damaged"

@@ -115,6 +115,8 @@ def add(db: sqlite3.Connection, tasks: Sequence[RepairTask], due_us: int, rows_m
 def take(db: sqlite3.Connection, limit: int, now_us: int, lease_us: int) -> list[Taken]:
     """Leases what is due; a lease is a change, so an earlier holder removes nothing any more."""
     rows = db.execute(_TAKE, (now_us, now_us, limit)).fetchall()
+    if not rows:
+        return []  # nothing is written then, many times a minute
     generation = _new_generations(db, len(rows))
     db.executemany(
         "update repair set leased_us = ?, generation = ? where namespace = ? and name = ?",

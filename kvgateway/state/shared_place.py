@@ -21,6 +21,7 @@ _SHARED_MEMORY: Final = Path("/dev/shm")
 _SPARE: Final = 1.25
 _NAME: Final = "tandem-kv-"
 _OWNER: Final = "owner"
+_METRICS: Final = "metrics"
 _QUOTAS: Final = "quotas"
 _QUOTAS_SHARE: Final = 16
 """The memory of quotas takes so many-th a part of the machine's, besides."""
@@ -60,6 +61,7 @@ class Place:
             directory.mkdir(mode=0o700)
             (directory / _OWNER).write_text(str(data.resolve()))
             shared.create(directory, map_bytes)
+            (directory / _METRICS).mkdir()
             QuotaMemory.create(directory / _QUOTAS, map_bytes // _QUOTAS_SHARE)
         except OSError as error:
             _close(locks)
@@ -80,6 +82,11 @@ class Place:
     def quotas(self) -> Path:
         """The directory of the memory of quotas."""
         return self.directory / _QUOTAS
+
+    @property
+    def metrics(self) -> Path:
+        """Where workers leave their numbers: whoever looks at a full disk needs them most."""
+        return self.directory / _METRICS
 
     def leave(self) -> None:
         """Ends this process's use."""

@@ -5,18 +5,17 @@ A file that cannot be read stops the start: switching a home back on by mistake 
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from kvgateway.state.journal_slots import sync_directory
 from tandem.core.reply import Side
 from tandem.errors import ConfigurationError
+from tandem.runtime import stable_files
 
-_FILE_BYTES_MAX: Final = 4096
+_BYTES_MAX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,36 @@ class Switches:
         """The switch of one home."""
         return self.kvsp if side is Side.KVSP else self.s3
 
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """The higher one is in force. Gateways that are set apart from each other may give one
+        epoch to different switches; all of them choose the same then, one that has more off."""
+        off = [not used for one in (self.kvsp, self.s3) for used in (one.reads, one.writes)]
+        return self.epoch, sum(off), off
+
+    def encoded(self) -> str:
+        """As `decoded` understands it, and a person."""
+        homes = {
+            side.value: {"reads": self.of(side).reads, "writes": self.of(side).writes}
+            for side in Side
+        }
+        return json.dumps({"epoch": self.epoch, "homes": homes}, indent=2) + "\n"
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Self:
+        """Raises ValueError for what is no switches."""
+        if len(data) > _BYTES_MAX:
+            raise ValueError("too long")
+        try:
+            parsed = json.loads(data)
+            epoch, homes = parsed["epoch"], dict(parsed["homes"])
+            kvsp, s3 = (_switch(homes.pop(side.value)) for side in (Side.KVSP, Side.S3))
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+        if type(epoch) is not int or epoch < 0 or homes:
+            raise ValueError("an epoch and both homes are wanted")
+        return cls(epoch, kvsp, s3)
+
 
 class SwitchFile:
     """The file, which all processes of a machine share."""
@@ -58,10 +87,11 @@ class SwitchFile:
         except OSError as error:
             raise ConfigurationError([f"{self._path}: {error.strerror}"]) from error
         try:
-            return _parsed(data)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            why = f"the kill switches cannot be read ({error}); remove the file and set them again"
-            raise ConfigurationError([f"{self._path}: {why}"]) from error
+            return Switches.decoded(data)
+        except ValueError as error:
+            why = f"the kill switches cannot be read ({error})"
+            cure = "remove the file: copies in the homes say what is off"
+            raise ConfigurationError([f"{self._path}: {why}; {cure}"]) from error
 
     def store(self, switches: Switches) -> Switches:
         """Keeps `switches` unless the file has the same epoch or a newer one; returns what the
@@ -70,17 +100,15 @@ class SwitchFile:
             current = self.load()
             if switches.epoch <= current.epoch:
                 return current
-            self._replace(_text(switches))
+            stable_files.replace(self._path, switches.encoded().encode())
             return switches
 
-    def _replace(self, text: str) -> None:
-        new = self._path.with_suffix(".new")
-        with new.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
-        sync_directory(self._path.parent)
+    def adopt(self, switches: Switches) -> None:
+        """Keeps what is in force elsewhere, if it ranks above what the file has, durably. Blocking;
+        raises as `store` does."""
+        with self._locked():
+            if switches.rank > self.load().rank:
+                stable_files.replace(self._path, switches.encoded().encode())
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -106,23 +134,9 @@ class MemorySwitches:
             self._switches = switches
         return self._switches
 
-
-def _text(switches: Switches) -> str:
-    homes = {
-        side.value: {"reads": switches.of(side).reads, "writes": switches.of(side).writes}
-        for side in Side
-    }
-    return json.dumps({"epoch": switches.epoch, "homes": homes}, indent=2) + "\n"
-
-
-def _parsed(data: bytes) -> Switches:
-    if len(data) > _FILE_BYTES_MAX:
-        raise ValueError("too long")
-    parsed = json.loads(data)
-    epoch, homes = parsed["epoch"], dict(parsed["homes"])
-    if type(epoch) is not int or epoch < 0 or homes.keys() != {side.value for side in Side}:
-        raise ValueError("an epoch and both homes are wanted")
-    return Switches(epoch, _switch(homes[Side.KVSP.value]), _switch(homes[Side.S3.value]))
+    def adopt(self, switches: Switches) -> None:
+        """See `SwitchFile`."""
+        self._switches = max(self._switches, switches, key=lambda one: one.rank)
 
 
 def _switch(found: Mapping[str, object]) -> HomeSwitch:

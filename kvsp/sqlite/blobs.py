@@ -8,10 +8,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-from kvsp.sqlite.new_blob import NewBlob, sync_folder
+from kvsp.sqlite.new_blob import NewBlob
 from kvsp.sqlite.reading import checked
 from tandem.core.limits import PIECE_BYTES
 from tandem.core.reply import Failed
+from tandem.runtime.stable_files import sync_directory
 
 _AT_ONCE: Final = 4
 """Pieces that go to a thread, or come from it, together."""
@@ -29,7 +30,7 @@ class BlobDirectory:
         """Makes the directory, durably."""
         self._path.mkdir(parents=True, exist_ok=True)
         for folder in (self._path.parent, self._path.parent.parent):
-            sync_folder(folder)
+            sync_directory(folder)
 
     def exists(self, blob: str) -> bool:
         """Whether the blob is there."""
@@ -94,7 +95,7 @@ class BlobDirectory:
         folder = file.path.parent
         if folder not in self._made:
             folder.mkdir(exist_ok=True)
-            sync_folder(self._path)
+            sync_directory(self._path)
             self._made.add(folder)
         file.begin()
 

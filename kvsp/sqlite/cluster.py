@@ -8,7 +8,6 @@ is not served again before a restart.
 """
 
 import asyncio
-import dataclasses
 import sqlite3
 from asyncio import Future, Task
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
@@ -18,16 +17,16 @@ from typing import TypeVar, cast
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
 from kvsp.sqlite.blobs import BlobDirectory
-from kvsp.sqlite.collecting import PurgeNamespace, PurgeRows, RaiseFloor, Renew
 from kvsp.sqlite.large import LargeValues
 from kvsp.sqlite.line import Line, settle
+from kvsp.sqlite.lives import Lives
 from kvsp.sqlite.opened import Opened, Opener
 from kvsp.sqlite.reading import estimate_records, read_points, scan_names
 from kvsp.sqlite.schema import Meta
 from kvsp.sqlite.transaction import CommitFailed, Transactions, Work, is_damage
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.backoff import delay_s
-from tandem.core.cluster_life import ClusterLife, next_incarnation
+from tandem.core.cluster_life import ClusterLife
 from tandem.core.removal import (
     FloorReply,
     NamespacePurge,
@@ -87,9 +86,13 @@ class SqliteCluster:
             at_once_max=limits.large_at_once_max,
             waiting_max=limits.large_waiting_max,
         )
-        self._opening = entropy.token(8).hex()
-        self._lives = {meta.incarnation}
-        """What its file may call itself: more than one after a renewal without an answer."""
+        self._lives = Lives(
+            meta.incarnation,
+            self._submit,
+            deleted=opener.deleted,
+            clock=opener.clock,
+            entropy=entropy,
+        )
         self._opened: Opened | None = None
         self._serving = asyncio.Event()
         self._failure: Failed | None = None
@@ -171,7 +174,7 @@ class SqliteCluster:
             except sqlite3.Error as error:
                 failure = self._failed(error)
         text = failure.detail if failure else ""
-        return ClusterState(self.name, self._meta.incarnation, self._commits, records, text)
+        return ClusterState(self.name, self._lives.incarnation, self._commits, records, text)
 
     def life(self) -> ClusterLife:
         """Which life it is in, as of its last commit."""
@@ -181,67 +184,30 @@ class SqliteCluster:
         floors = {} if opened is None else opened.floors.published()
         text = failure.detail if failure else ""
         return ClusterLife(
-            self.name, self._meta.incarnation, self._commits, floors, text, self._opening
+            self.name, self._lives.incarnation, self._commits, floors, text, self._lives.opening
         )
 
     async def raise_floor(
         self, incarnation: str, span: Span, floor: Version
     ) -> FloorReply | Failed:
-        """Raises the floor of a range of names, unless this is not `incarnation`."""
-        outcome = await self._one(RaiseFloor(self._named(incarnation), span, floor))
-        return cast(FloorReply | Failed, outcome)
+        """See `Cluster`."""
+        return await self._lives.raise_floor(incarnation, span, floor)
 
     async def purge(
         self, incarnation: str, namespace: str, rows: Sequence[PurgeRow]
     ) -> Sequence[Removal | Failed]:
-        """Removes dead rows at or below their floor; answers in the order of `rows`."""
-        outcome = await self._one(PurgeRows(self._named(incarnation), namespace, rows))
-        return (
-            [outcome] * len(rows) if isinstance(outcome, Failed) else cast(list[Removal], outcome)
-        )
+        """See `Cluster`."""
+        return await self._lives.purge(incarnation, namespace, rows)
 
     async def renew(self, renewal: Renewal) -> Renewed | Removal | Failed:
-        """Begins a new life, which comes after this one and after what is known of the past."""
-        random = self._entropy.token(16).hex()
-        now_us = self._opener.clock.now_us()
-        past = renewal.past.incarnation
-        incarnation = next_incarnation(random, now_us, self._meta.incarnation, past)
-        self._lives.add(incarnation)
-        renewing = self._submit(
-            [Renew(self._named(renewal.incarnation), incarnation, renewal.past)]
-        )
-        renewing.add_done_callback(self._renewed)
-        [outcome] = await asyncio.shield(renewing)
-        return cast(Renewed | Removal | Failed, outcome)
+        """See `Cluster`."""
+        return await self._lives.renew(renewal)
 
     async def purge_namespace(
         self, namespace: str, limit: int
     ) -> NamespacePurge | Removal | Failed:
-        """Removes up to `limit` rows of a deleted namespace."""
-        if namespace not in self._opener.deleted:
-            return Removal.LIVE
-        outcome = await self._one(PurgeNamespace(namespace, limit))
-        return cast(NamespacePurge | Failed, outcome)
-
-    def _named(self, named: str) -> str:
-        """The incarnation that a request names; none that any file has, if it is older than this
-        opening."""
-        incarnation, _, opening = named.rpartition("/")
-        return incarnation if opening == self._opening else ""
-
-    def _renewed(self, renewing: Future[list[object]]) -> None:
-        """Whoever asked may be gone by now."""
-        [outcome] = renewing.result()
-        if isinstance(outcome, Renewed):
-            self._lives_as(outcome.incarnation)
-
-    def _lives_as(self, incarnation: str) -> None:
-        self._lives = {incarnation}
-        self._meta = dataclasses.replace(self._meta, incarnation=incarnation)
-
-    async def _one(self, work: Work) -> object:
-        [outcome] = await self._submit([work])
-        return outcome
+        """See `Cluster`."""
+        return await self._lives.purge_namespace(namespace, limit)
 
     def _submit(self, works: Sequence[Work]) -> Future[list[object]]:
         if self._failure is not None:
@@ -286,11 +252,11 @@ class SqliteCluster:
     async def _open(self, *, log_must_move: bool) -> None:
         self._opened = await self._opener.open(
             self._meta,
-            self._lives,
+            self._lives.possible,
             commits_min=self._commits,
             log_must_move=log_must_move,
         )
-        self._lives_as(self._opened.incarnation)
+        self._lives.is_in(self._opened.incarnation)
         self._commits = self._opened.transactions.commits
         self._serving.set()
 

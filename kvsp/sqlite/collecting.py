@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvsp.sqlite.floors import Floors
-from tandem.core.cluster_life import ClusterLife
+from tandem.core.cluster_life import ClusterLife, upheld_floors
 from tandem.core.floors import RANGES_MAX, RangeFloors
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.record import Kind, is_live
 from tandem.core.removal import FloorReply, NamespacePurge, PurgeRow, Removal, Renewed, Span
-from tandem.core.version import Version
+from tandem.core.version import NO_VERSION, Version
 
 _NO_FLOORS: Final = RangeFloors()
 _ABOVE_ALL_NAMES: Final = b"\xff"
@@ -90,10 +90,12 @@ class PurgeRows:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Begins a new life: another incarnation, no floors, nothing of what the floors had outlived.
+    """Begins a new life: another incarnation, and nothing of what its past had outlived.
 
-    A cluster that was restored from an old copy still has what was deleted and collected since;
-    all that lies at or below the floors of its past is in the other home, unless it was deleted.
+    A cluster that was restored from an old copy still has what was deleted and collected since.
+    Where its past had a higher floor than the copy, all that lies at or below that one is in the
+    other home unless it was deleted: rows and floor go. Where the copy's floor is as high, the copy
+    has forgotten no deletion, and there need not be another home: rows and floor stay.
     """
 
     incarnation: str
@@ -104,13 +106,19 @@ class Renew:
         """Done when the transaction is committed."""
         if incarnation_in(connection) != self.incarnation:
             return Removal.OTHER_INCARNATION
+        held = floors.current()
         removed = sum(
-            _remove_below(connection, namespace, ranges)
-            for namespace, ranges in self.past.floors.items()
+            _remove_below(connection, namespace, held.get(namespace, _NO_FLOORS).forgotten(past))
+            for namespace, past in self.past.floors.items()
         )
+        upheld = upheld_floors(held, self.past)
         connection.execute("delete from floor")
+        connection.executemany(
+            "insert into floor values (?, ?, ?)",
+            [(namespace, *one) for namespace, ranges in upheld.items() for one in ranges],
+        )
         connection.execute("update meta set incarnation = ?", (self.next,))
-        floors.stage({})
+        floors.stage(upheld)
         return Renewed(self.next, removed)
 
 
@@ -122,6 +130,7 @@ def _remove_below(connection: sqlite3.Connection, namespace: str, ranges: RangeF
             (namespace, start, end, floor),
         ).rowcount
         for (start, floor), end in zip(ranges, ends, strict=False)
+        if floor > NO_VERSION
     )
 
 

@@ -18,6 +18,7 @@ from tandem.core.cluster_life import next_incarnation
 from tandem.core.ring import Ring
 from tandem.errors import ConfigurationError
 from tandem.runtime.randomness import Entropy
+from tandem.runtime.stable_files import sync_directory
 
 _SUFFIX: Final = ".sqlite"
 
@@ -112,11 +113,7 @@ class DataDirectory:
 
     def _mark_complete(self, names: Sequence[str]) -> None:
         """A file that says so must not be there without the others, so their names go first."""
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_directory(self._path)
         for name in names:
             with closing(sqlite3.connect(self.file(name), isolation_level=None)) as connection:
                 connection.execute("pragma synchronous = full")

@@ -7,6 +7,8 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
+from tandem.runtime.stable_files import sync_directory
+
 
 class OtherBytes(Exception):
     """The bytes that came are not those that were announced."""
@@ -46,7 +48,7 @@ class NewBlob:
             self._out.flush()
             os.fsync(self._out.fileno())
             self._out.close()
-            sync_folder(self.path.parent)
+            sync_directory(self.path.parent)
 
     def drop(self) -> None:
         """Removes what there is, at once: a full disk needs the space. If that fails, the collector
@@ -58,12 +60,3 @@ class NewBlob:
                 self.path.unlink(missing_ok=True)
             if out is not None:
                 out.close()
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes what was made and removed in it durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

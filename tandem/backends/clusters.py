@@ -1,13 +1,14 @@
 """The clusters of KVSP held against their mirrors, and a new life for one that has forgotten."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tandem.backends.mirror import Mirror, read_mirror, write_mirror
 from tandem.backends.port import CollectableObjects, CollectableRows
-from tandem.core.cluster_life import ClusterLife, is_behind, mirrored
+from tandem.core.cluster_life import ClusterLife, is_behind, mirrored, taken_over
 from tandem.core.removal import Removal, Renewal, Renewed, Span
 from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
@@ -42,14 +43,13 @@ async def look_at_clusters(
 ) -> Clusters | Failed:
     """Asks KVSP for its clusters and, unless it is the only home, for their mirrors.
 
+    A cluster that seems to be behind is asked again: while its mirror was read, another collector
+    may have raised the floor and mirrored it. What it shows now is no older than the mirror.
     `Failed` also when a single cluster does not serve: nothing can be said of the whole then.
     """
-    lives = await rows.clusters(deadline_s, floors=True)
+    lives = await _serving(rows, deadline_s)
     if isinstance(lives, Failed):
         return lives
-    for life in lives:
-        if life.failure:
-            return Failed(Reason.ERROR, f"{life.name}: {life.failure}")
     if objects is None:
         return Clusters(lives, [Mirror(None, None, 0) for _ in lives])
     found = await asyncio.gather(*(read_mirror(objects, life.name, deadline_s) for life in lives))
@@ -57,7 +57,22 @@ async def look_at_clusters(
     for mirror in found:
         if isinstance(mirror, Failed):
             return mirror
-    return Clusters(lives, mirrors)
+    clusters = Clusters(lives, mirrors)
+    if not clusters.behind:
+        return clusters
+    lives = await _serving(rows, deadline_s)
+    return lives if isinstance(lives, Failed) else Clusters(lives, mirrors)
+
+
+async def _serving(rows: CollectableRows, deadline_s: float) -> Sequence[ClusterLife] | Failed:
+    """All clusters with their floors; `Failed` unless every one of them serves."""
+    lives = await rows.clusters(deadline_s, floors=True)
+    if isinstance(lives, Failed):
+        return lives
+    for life in lives:
+        if life.failure:
+            return Failed(Reason.ERROR, f"{life.name}: {life.failure}")
+    return lives
 
 
 async def mirror_floor(
@@ -65,14 +80,45 @@ async def mirror_floor(
     entropy: Entropy, deadline_s: float,
 ) -> Failed | None:  # fmt: skip
     """Makes the mirror of one cluster say that the range has this floor; None once it does."""
+
+    def said(mirror: ClusterLife | None) -> ClusterLife:
+        wanted = mirrored(life, mirror, span.namespace, span.raw_start, span.raw_end, floor)
+        if mirror is None or mirror.incarnation != life.incarnation:
+            return wanted
+        return mirror if wanted.floors == mirror.floors else wanted
+
+    return await _say(objects, life, said, entropy, deadline_s)
+
+
+async def mirror_floors(
+    objects: CollectableObjects, clusters: Clusters, namespace: str, start: bytes, end: bytes,
+    entropy: Entropy, deadline_s: float,
+) -> Failed | None:  # fmt: skip
+    """Makes the mirrors take over all floors of a range in which both homes are equal; None once
+    they have. There are such as they do not know after a time in KVSP alone."""
+    for life, mirror in zip(clusters.lives, clusters.mirrors, strict=True):
+        if taken_over(life, mirror.life, namespace, start, end) is mirror.life:
+            continue
+        said = partial(taken_over, life, namespace=namespace, start=start, end=end)
+        failed = await _say(objects, life, said, entropy, deadline_s)
+        if failed is not None:
+            return failed
+    return None
+
+
+async def _say(
+    objects: CollectableObjects, life: ClusterLife,
+    said: Callable[[ClusterLife | None], ClusterLife | None], entropy: Entropy, deadline_s: float,
+) -> Failed | None:  # fmt: skip
+    """Puts into the place of a cluster's mirror what is to be said after it."""
     for _ in range(_SWAPS_MAX):
         found = await read_mirror(objects, life.name, deadline_s)
         if isinstance(found, Failed):
             return found
         if is_behind(life, found.life):
             return Failed(Reason.ERROR, f"{life.name} is behind its mirror")
-        wanted = mirrored(life, found.life, span.namespace, span.raw_start, span.raw_end, floor)
-        if found.life is not None and wanted.floors == found.life.floors:
+        wanted = said(found.life)
+        if wanted is None or wanted is found.life:
             return None
         swapped = await write_mirror(objects, found, wanted, entropy, deadline_s)
         match swapped:
@@ -91,8 +137,9 @@ async def renew_behind(
 ) -> Mapping[str, Renewed | Removal | Failed]:  # fmt: skip
     """Begins a new life of every cluster that is behind; what became of each, by name.
 
-    The cluster loses its floors and what lay below those of its mirror. Every gateway sees the new
-    incarnation, and trusts KVSP again only after a crawl; nothing is collected or swept before one.
+    Where its mirror has higher floors, the cluster loses its own and what lay below the mirror's.
+    Every gateway sees the new incarnation, and trusts KVSP again only after a crawl; nothing is
+    collected before one.
     A mirror that is not written anew after that is merely old.
     """
     outcomes: dict[str, Renewed | Removal | Failed] = {}

@@ -169,12 +169,11 @@ class MemoryHome:
             return Removal.ABSENT
         if renewal.incarnation != self._life({}).named:
             return Removal.OTHER_INCARNATION
-        removed = sum(
-            self._namespace(namespace).remove_below(ranges)
-            for namespace, ranges in renewal.past.floors.items()
-        )
-        for held in self._namespaces.values():
-            held.floors = RangeFloors()
+        removed = 0
+        for namespace, known in renewal.past.floors.items():
+            held = self._namespace(namespace)
+            removed += held.remove_below(held.floors.forgotten(known))
+            held.floors = held.floors.upheld(known)
         past = renewal.past.incarnation
         self._incarnation = next_incarnation("later", self._clock.now_us(), self._incarnation, past)
         self._commits += 1
@@ -286,7 +285,10 @@ class MemoryHome:
         return Stored(now_us)
 
     def _namespace(self, namespace: str) -> "_Namespace":
-        return self._namespaces.setdefault(namespace, _Namespace())
+        held = self._namespaces.get(namespace)
+        if held is None:
+            held = self._namespaces[namespace] = _Namespace()
+        return held
 
     def _entry(self, name: str, record: Record) -> Entry:
         digest, size = record.digest, len(record.envelope)

@@ -37,6 +37,7 @@ class MemoryStripes:
         self.all = [MemoryHome(Side.KVSP, clock, cluster=name) for name in names]
         """One for each cluster."""
         self._by_name = dict(zip(names, self.all, strict=True))
+        self._owners: dict[Key, MemoryHome] = {}
 
     @property
     def side(self) -> Side:
@@ -48,7 +49,10 @@ class MemoryStripes:
 
     def cluster_of(self, key: Key) -> MemoryHome:
         """The one that owns `key`."""
-        return self.all[self._ring.owner(key)]
+        owner = self._owners.get(key)
+        if owner is None:
+            owner = self._owners[key] = self.all[self._ring.owner(key)]
+        return owner
 
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None

@@ -309,7 +309,8 @@ class Client:
         self, request: kv_pb2.ListRequest, timeout_s: float | None
     ) -> kv_pb2.ListReply:
         reply: kv_pb2.ListReply = await self._retries.call(
-            lambda left_s: self._stub.List(request, timeout=left_s),
+            self._stub.List,
+            request,
             self._calls.namespace_id,
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
             repeatable=True,

@@ -6,7 +6,7 @@ from typing import Self
 import grpc
 
 from tandem.client.channel import GatewayChannel
-from tandem.client.retries import Retries
+from tandem.client.retries import Asking, Retries
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 from tandem.runtime.randomness import SystemEntropy
 from tandem.wire import crawler_codec as codec
@@ -24,8 +24,7 @@ class CrawlerClient:
     def __init__(self, address: str, *, token: str = "", timeout_s: float = 10.0) -> None:
         self._channel = GatewayChannel(address, token)
         self._stub = rpc.CrawlerStub(self._channel)
-        self._retries = Retries(SystemEntropy())
-        self._timeout_s = timeout_s
+        self._ask = Asking(Retries(SystemEntropy()), timeout_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -35,10 +34,9 @@ class CrawlerClient:
 
     async def status(self) -> CrawlerStatus:
         """What it does, how far it is, what stops it."""
-        reply = await self._retries.call(
-            lambda left_s: self._stub.CrawlerStatus(pb.CrawlerStatusRequest(), timeout=left_s),
-            "", timeout_s=self._timeout_s, repeatable=True,
-        )  # fmt: skip
+        reply = await self._ask(
+            self._stub.CrawlerStatus, pb.CrawlerStatusRequest(), "", repeatable=True
+        )
         return codec.status_of(reply)
 
     async def watch(self, every_s: float = 1.0) -> AsyncIterator[CrawlerStatus]:
@@ -52,28 +50,21 @@ class CrawlerClient:
 
     async def pause(self) -> CrawlerStatus:
         """Nothing goes on behind the page that is on its way."""
-        reply = await self._retries.call(
-            lambda left_s: self._stub.PauseCrawler(pb.PauseCrawlerRequest(), timeout=left_s),
-            "", timeout_s=self._timeout_s, repeatable=True,
-        )  # fmt: skip
+        reply = await self._ask(
+            self._stub.PauseCrawler, pb.PauseCrawlerRequest(), "", repeatable=True
+        )
         return codec.status_of(reply)
 
     async def resume(self, *, accept: bool = False) -> CrawlerStatus:
         """Ends a pause; with `accept` it closes the breakers that are open, once."""
         request = pb.ResumeCrawlerRequest(accept=accept)
-        reply = await self._retries.call(
-            lambda left_s: self._stub.ResumeCrawler(request, timeout=left_s),
-            "", timeout_s=self._timeout_s, repeatable=True,
-        )  # fmt: skip
+        reply = await self._ask(self._stub.ResumeCrawler, request, "", repeatable=True)
         return codec.status_of(reply)
 
     async def run(self, request: RunRequest) -> str:
         """Asks for a crawl; the id under which its outcome is among the runs of the status."""
         message = codec.run_request_message(request)
-        reply = await self._retries.call(
-            lambda left_s: self._stub.RunCrawl(message, timeout=left_s),
-            request.namespace, timeout_s=self._timeout_s, repeatable=False,
-        )  # fmt: skip
+        reply = await self._ask(self._stub.RunCrawl, message, request.namespace, repeatable=False)
         return str(reply.run_id)
 
     async def report(
@@ -84,10 +75,7 @@ class CrawlerClient:
         request = pb.DriftReportRequest(namespace=namespace, since_us=since_us)
         while len(crawls) < limit:
             request.limit = min(limit - len(crawls), codec.REPORT_PAGE_MAX)
-            reply = await self._retries.call(
-                lambda left_s: self._stub.DriftReport(request, timeout=left_s),
-                namespace, timeout_s=self._timeout_s, repeatable=True,
-            )  # fmt: skip
+            reply = await self._ask(self._stub.DriftReport, request, namespace, repeatable=True)
             crawls += map(codec.crawled_of, reply.crawls)
             if not reply.next:
                 break

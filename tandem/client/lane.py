@@ -25,6 +25,7 @@ from tandem.core.backoff import RetryBudget, delay_s
 from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
 from tandem.errors import Overloaded, TandemError, Unavailable
 from tandem.runtime.randomness import Entropy
+from tandem.wire.admission import is_admitted
 from tandem.wire.status import error_of
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
@@ -118,10 +119,9 @@ class Lane:
         answered = self._draining = False
         sender: asyncio.Task[None] | None = None
         try:
-            # The gateway's initial metadata shows that the stream has arrived: before it nothing
-            # is sent, so what cannot connect was never sent.
-            await call.initial_metadata()
-            if not call.done():
+            # Nothing is sent before the gateway has admitted the stream, so what cannot connect was
+            # never sent.
+            if await is_admitted(call):
                 sender = asyncio.create_task(self._send(call))
                 while isinstance(reply := await call.read(), kv_pb2.BatchReply):
                     answered = True

@@ -11,6 +11,7 @@ from tandem.core.limits import KIB
 from tandem.core.request import check_value_size
 from tandem.core.version import Version
 from tandem.errors import Unavailable
+from tandem.wire.admission import is_admitted
 from tandem.wire.codec import JsonValue
 from tandem.wire.status import error_of_call
 from tandem.wire.v1 import kv_pb2
@@ -41,17 +42,13 @@ async def upload(
 ) -> kv_pb2.WriteReply:
     """Sends a value over a PutStream call and returns its reply.
 
-    When `source` raises or turns out too large, nothing is written, and the caller gets the error.
+    Pieces follow once the gateway has admitted the head. When `source` raises or turns out too
+    large, nothing is written, and the caller gets the error.
     """
     try:
         await call.write(kv_pb2.PutChunk(head=head))
-        size = 0
-        async for piece in _pieces(source):
-            size += len(piece)
-            check_value_size(size)
-            await call.write(kv_pb2.PutChunk(data=piece))
-        await call.write(kv_pb2.PutChunk(last=True))
-        await call.done_writing()
+        if await is_admitted(call):
+            await _send(call, source)
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
         pass  # The gateway has ended the call early; awaiting it tells why.
     except BaseException:
@@ -61,6 +58,16 @@ async def upload(
         return await call
     except grpc.aio.AioRpcError as error:
         raise error_of_call(error, namespace) from None
+
+
+async def _send(call: _PutCall, source: Source) -> None:
+    size = 0
+    async for piece in _pieces(source):
+        size += len(piece)
+        check_value_size(size)
+        await call.write(kv_pb2.PutChunk(data=piece))
+    await call.write(kv_pb2.PutChunk(last=True))
+    await call.done_writing()
 
 
 async def first_chunk(call: _GetCall, namespace: str) -> kv_pb2.GetReply:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TypedDict, Unpack
 
 from tandem.client.channel import GatewayChannel
-from tandem.client.retries import Retries
+from tandem.client.retries import Asking, Retries
 from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
 from tandem.core.mode import Mode
@@ -60,8 +60,7 @@ class Namespaces:
         self, channel: GatewayChannel, retries: Retries, timeout_s: float, account: str
     ) -> None:
         self._stub = namespaces_pb2_grpc.NamespacesStub(channel)
-        self._retries = retries
-        self._timeout_s = timeout_s
+        self._ask = Asking(retries, timeout_s)
         self._account = account
 
     async def create(
@@ -73,12 +72,7 @@ class Namespaces:
             settings=change_message(SettingsChange(**settings)),
             account=self._account_of(account),
         )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.CreateNamespace(request, timeout=left_s),
-            title,
-            timeout_s=self._timeout_s,
-            repeatable=False,
-        )
+        reply = await self._ask(self._stub.CreateNamespace, request, title, repeatable=False)
         return namespace_of(reply)
 
     async def list(
@@ -88,12 +82,7 @@ class Namespaces:
         request = namespaces_pb2.ListNamespacesRequest(
             account="" if all_accounts else self._account_of(account), all_accounts=all_accounts
         )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.ListNamespaces(request, timeout=left_s),
-            "",
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.ListNamespaces, request, "", repeatable=True)
         return [namespace_of(message) for message in reply.namespaces]
 
     async def get(self, namespace: str, *, account: str | None = None) -> Namespace:
@@ -107,12 +96,7 @@ class Namespaces:
             request = namespaces_pb2.GetNamespaceRequest(
                 title=check_title(namespace), account=self._account_of(account)
             )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.GetNamespace(request, timeout=left_s),
-            namespace,
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.GetNamespace, request, namespace, repeatable=True)
         return namespace_of(reply)
 
     async def rename(self, namespace: str, title: str) -> Namespace:
@@ -121,12 +105,7 @@ class Namespaces:
             id=await self.id_of(namespace), title=check_title(title)
         )
         try:
-            reply = await self._retries.call(
-                lambda left_s: self._stub.RenameNamespace(request, timeout=left_s),
-                namespace,
-                timeout_s=self._timeout_s,
-                repeatable=True,
-            )
+            reply = await self._ask(self._stub.RenameNamespace, request, namespace, repeatable=True)
         except NamespaceExists:
             raise NamespaceExists(title) from None
         return namespace_of(reply)
@@ -137,12 +116,7 @@ class Namespaces:
             id=await self.id_of(namespace),
             settings=change_message(SettingsChange(**settings)),
         )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.ConfigureNamespace(request, timeout=left_s),
-            namespace,
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.ConfigureNamespace, request, namespace, repeatable=True)
         return namespace_of(reply)
 
     async def delete(self, namespace: str) -> None:
@@ -150,12 +124,7 @@ class Namespaces:
         request = namespaces_pb2.DeleteNamespaceRequest(id=await self.id_of(namespace))
         # It was there a moment ago: when it is not now, this call or its first try did it.
         with suppress(NamespaceNotFound):
-            await self._retries.call(
-                lambda left_s: self._stub.DeleteNamespace(request, timeout=left_s),
-                namespace,
-                timeout_s=self._timeout_s,
-                repeatable=True,
-            )
+            await self._ask(self._stub.DeleteNamespace, request, namespace, repeatable=True)
 
     async def mode(self, namespace: str, wanted: Mode | None = None) -> ModeReport:
         """Where it is between one home and both, what each gateway says of it, and what a step to
@@ -164,12 +133,7 @@ class Namespaces:
             id=await self.id_of(namespace),
             wanted=None if wanted is None else mode_message(wanted),
         )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.GetNamespaceMode(request, timeout=left_s),
-            namespace,
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.GetNamespaceMode, request, namespace, repeatable=True)
         return mode_report_of(reply)
 
     async def step(
@@ -186,12 +150,7 @@ class Namespaces:
             mode_epoch=mode_epoch,
             force=force,
         )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.StepNamespaceMode(request, timeout=left_s),
-            namespace,
-            timeout_s=self._timeout_s,
-            repeatable=False,
-        )
+        reply = await self._ask(self._stub.StepNamespaceMode, request, namespace, repeatable=False)
         return mode_report_of(reply)
 
     async def id_of(self, namespace: str) -> str:

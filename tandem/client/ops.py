@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tandem.client.channel import GatewayChannel
-from tandem.client.retries import Retries
+from tandem.client.retries import Asking, Retries
 from tandem.core.key import Key
 from tandem.core.operations import Compared, CrawlReport, Healed, Inspection, QueuedRepair, Status
 from tandem.core.reply import Side
@@ -20,40 +20,24 @@ class Ops:
 
     def __init__(self, channel: GatewayChannel, retries: Retries, timeout_s: float) -> None:
         self._stub = ops_pb2_grpc.OpsStub(channel)
-        self._retries = retries
-        self._timeout_s = timeout_s
+        self._ask = Asking(retries, timeout_s)
 
     async def status(self) -> Status:
         """How the homes, the queue and the journal are."""
         request = ops_pb2.StatusRequest()
-        reply = await self._retries.call(
-            lambda left_s: self._stub.Status(request, timeout=left_s),
-            "",
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.Status, request, "", repeatable=True)
         return ops_codec.status_of(reply)
 
     async def inspect(self, key: Key) -> Inspection:
         """What each home holds under a key."""
         request = ops_pb2.InspectRequest(namespace=key.namespace, key=key.name.encode())
-        reply = await self._retries.call(
-            lambda left_s: self._stub.Inspect(request, timeout=left_s),
-            key.namespace,
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.Inspect, request, key.namespace, repeatable=True)
         return ops_codec.inspection_of(reply)
 
     async def heal(self, key: Key) -> Healed:
         """Makes both homes hold the newest record of a key, now."""
         request = ops_pb2.HealKeyRequest(namespace=key.namespace, key=key.name.encode())
-        reply = await self._retries.call(
-            lambda left_s: self._stub.HealKey(request, timeout=left_s),
-            key.namespace,
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.HealKey, request, key.namespace, repeatable=True)
         return ops_codec.healed_of(reply)
 
     async def compare(self, namespace: str, prefix: str = "", after: str = "") -> Compared:
@@ -61,12 +45,7 @@ class Ops:
         request = ops_pb2.CompareKeysRequest(
             namespace=namespace, prefix=prefix.encode(), after=after.encode()
         )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.CompareKeys(request, timeout=left_s),
-            namespace,
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.CompareKeys, request, namespace, repeatable=True)
         return ops_codec.compared_of(reply)
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
@@ -76,34 +55,19 @@ class Ops:
             reads_enabled=reads_enabled,
             writes_enabled=writes_enabled,
         )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.SetSwitch(request, timeout=left_s),
-            "",
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.SetSwitch, request, "", repeatable=True)
         return ops_codec.status_of(reply)
 
     async def mark_behind(self, home: Side) -> Status:
         """Says that a home lost records: it gives no first answers until crawls have passed."""
         request = ops_pb2.MarkBehindRequest(home=ops_codec.home_of(home))
-        reply = await self._retries.call(
-            lambda left_s: self._stub.MarkBehind(request, timeout=left_s),
-            "",
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.MarkBehind, request, "", repeatable=True)
         return ops_codec.status_of(reply)
 
     async def queue(self, limit: int = 100) -> Sequence[QueuedRepair]:
         """The next repairs, at most `limit`."""
         request = ops_pb2.ListQueueRequest(limit=limit)
-        reply = await self._retries.call(
-            lambda left_s: self._stub.ListQueue(request, timeout=left_s),
-            "",
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.ListQueue, request, "", repeatable=True)
         return [ops_codec.repair_of(message) for message in reply.repairs]
 
     async def report_crawl(self, report: CrawlReport) -> None:
@@ -111,9 +75,4 @@ class Ops:
         request = ops_pb2.ReportCrawlRequest(
             namespace=report.namespace, began_at_us=report.began_at_us, equal=report.equal
         )
-        await self._retries.call(
-            lambda left_s: self._stub.ReportCrawl(request, timeout=left_s),
-            report.namespace,
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        await self._ask(self._stub.ReportCrawl, request, report.namespace, repeatable=True)

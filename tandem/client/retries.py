@@ -66,13 +66,14 @@ class Retries:
 
     async def call(
         self,
-        call: Callable[[float], Awaitable[_Reply]],
+        method: Callable[..., Awaitable[_Reply]],
+        request: object,
         subject: str,
         *,
         timeout_s: float,
         repeatable: bool,
     ) -> _Reply:
-        """Makes a call by itself, given its deadline; gRPC's errors become `tandem.errors`.
+        """Makes a call of a stub's method by itself; gRPC's errors become `tandem.errors`.
 
         `subject` is the namespace (id or title) that the call is about.
         """
@@ -81,7 +82,7 @@ class Retries:
 
         async def once() -> _Reply:
             try:
-                reply = await call(max(deadline_s - loop.time(), 0.001))
+                reply = await method(request, timeout=max(deadline_s - loop.time(), 0.001))
             except grpc.aio.AioRpcError as error:
                 raise error_of_call(error, subject) from None
             self.budget.succeeded()
@@ -96,6 +97,27 @@ class Retries:
             stop=stop_before_delay(timeout_s),
             reraise=True,
         )(once)
+
+
+class Asking:
+    """Makes the calls of one service, each by itself, with its client's retries and timeout."""
+
+    def __init__(self, retries: Retries, timeout_s: float) -> None:
+        self._retries = retries
+        self._timeout_s = timeout_s
+
+    async def __call__(
+        self,
+        method: Callable[..., Awaitable[_Reply]],
+        request: object,
+        subject: str,
+        *,
+        repeatable: bool,
+    ) -> _Reply:
+        """See `Retries.call`."""
+        return await self._retries.call(
+            method, request, subject, timeout_s=self._timeout_s, repeatable=repeatable
+        )
 
 
 def _is_safe(error: BaseException, repeatable: bool) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from tandem.client.channel import GatewayChannel
-from tandem.client.retries import Retries
+from tandem.client.retries import Asking, Retries
 from tandem.core.access import Permission, check_account
 from tandem.core.quota import NO_QUOTA, Quota
 from tandem.core.token import CreatedToken, Token
@@ -24,8 +24,7 @@ class Tokens:
         self, channel: GatewayChannel, retries: Retries, timeout_s: float, account: str
     ) -> None:
         self._stub = tokens_pb2_grpc.TokensStub(channel)
-        self._retries = retries
-        self._timeout_s = timeout_s
+        self._ask = Asking(retries, timeout_s)
         self._account = account
 
     async def create(
@@ -47,12 +46,7 @@ class Tokens:
         """
         wanted = None if all_accounts else self._account_of(account)
         request = token_codec.wish_message(name, permission, wanted, namespaces, _ttl_s(ttl), quota)
-        reply = await self._retries.call(
-            lambda left_s: self._stub.CreateToken(request, timeout=left_s),
-            name,
-            timeout_s=self._timeout_s,
-            repeatable=False,
-        )
+        reply = await self._ask(self._stub.CreateToken, request, name, repeatable=False)
         return CreatedToken(token_codec.token_of(reply.token), reply.text)
 
     async def list(
@@ -62,12 +56,7 @@ class Tokens:
         request = tokens_pb2.ListTokensRequest(
             account="" if all_accounts else self._account_of(account), all_accounts=all_accounts
         )
-        reply = await self._retries.call(
-            lambda left_s: self._stub.ListTokens(request, timeout=left_s),
-            "",
-            timeout_s=self._timeout_s,
-            repeatable=True,
-        )
+        reply = await self._ask(self._stub.ListTokens, request, "", repeatable=True)
         return [token_codec.token_of(message) for message in reply.tokens]
 
     async def revoke(self, token_id: str) -> None:
@@ -76,12 +65,7 @@ class Tokens:
         Raises TokenNotFound.
         """
         request = tokens_pb2.RevokeTokenRequest(id=token_codec.token_id_of(token_id))
-        await self._retries.call(
-            lambda left_s: self._stub.RevokeToken(request, timeout=left_s),
-            token_id,
-            timeout_s=self._timeout_s,
-            repeatable=False,
-        )
+        await self._ask(self._stub.RevokeToken, request, token_id, repeatable=False)
 
     def _account_of(self, given: str | None) -> str:
         return self._account if given is None else check_account(given)

@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Final
 
 from tandem.core.floors import RangeFloors
-from tandem.core.version import Version
+from tandem.core.version import NO_VERSION, Version
 
 _FORMAT: Final = 1
 _NO_FLOORS: Final = RangeFloors()
@@ -108,6 +108,31 @@ def mirrored(
     floors = dict(mirror.floors) if same and mirror is not None else {}
     floors[namespace] = floors.get(namespace, _NO_FLOORS).raised(start, end, floor)
     return ClusterLife(cluster.name, cluster.incarnation, cluster.commits, floors)
+
+
+def taken_over(
+    cluster: ClusterLife, mirror: ClusterLife | None, namespace: str, start: bytes, end: bytes
+) -> ClusterLife | None:
+    """What the mirror must say to know every floor that the cluster has in this range, once both
+    homes were found equal there; the mirror itself when there is nothing that it lacks."""
+    taken = mirror
+    for at, until, floor in cluster.floors_of(namespace).within(start, end):
+        if floor > NO_VERSION:
+            taken = mirrored(cluster, taken, namespace, at, until, floor)
+    if taken is None or mirror is None or mirror.incarnation != cluster.incarnation:
+        return taken
+    known = mirror.floors_of(namespace)
+    return mirror if known.reaches(taken.floors_of(namespace)) else taken
+
+
+def upheld_floors(
+    floors: Mapping[str, RangeFloors], past: ClusterLife
+) -> Mapping[str, RangeFloors]:
+    """The floors that a cluster takes into its new life: those that its past had no higher."""
+    upheld = {
+        namespace: ranges.upheld(past.floors_of(namespace)) for namespace, ranges in floors.items()
+    }
+    return {namespace: ranges for namespace, ranges in upheld.items() if len(ranges)}
 
 
 def encode_mirror(life: ClusterLife) -> bytes:

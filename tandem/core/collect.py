@@ -13,6 +13,17 @@ request brings the key back. So a dead record goes only on the evidence of a who
 
 (`tests/core/test_collect_model.py` leaves each of them out.)
 
+Where a namespace is kept in KVSP alone, KVSP has confirmed all that was acknowledged, and by its
+floor it takes nothing back: nothing need be equal. What S3 still holds has been left to grow old,
+and comes to light when the namespace is brought back to both homes. So more is asked for:
+
+    the mode was the same before the crawl and after it            an acknowledged write is lost
+    S3 answers again only after a crawl that has met no zombie     a deleted key is back
+    the mirrors take over the floors after such a crawl            a restored cluster brings it back
+    and not before                                                 a restored cluster brings it back
+
+(`tests/core/test_alone_model.py` leaves out these.)
+
 A tombstone is dead from its version on, an expired record from `expires_at`. Each home dropping
 expired records by itself is not safe either: an older record without expiry shows through.
 
@@ -73,7 +84,8 @@ class CollectRule:
 
 @dataclass(frozen=True, slots=True)
 class CrawlSeen:
-    """What one crawl of one range saw. Times are the smaller one of both homes' clocks."""
+    """What one crawl of one range saw. Times are the smaller one of both homes' clocks, or those of
+    the only home."""
 
     span: Span
     began_us: int
@@ -91,6 +103,8 @@ class CrawlSeen:
     """Of every cluster of KVSP by its name, before the first page."""
     incarnations_ended: Mapping[str, str] = field(default_factory=dict)
     """The same after the last."""
+    stepped: bool = False
+    """Whether the namespace's mode was another one before the first page than after the last."""
 
 
 class DeadRecord(NamedTuple):
@@ -139,6 +153,7 @@ class Withheld(enum.Enum):
     DIRTY = "the range is dirty: some writes to it are not known by name"
     UNHEALTHY = "a home was down or switched off during the crawl"
     OTHER_INCARNATION = "a cluster was wiped or restored during the crawl"
+    STEPPED = "the mode of the namespace changed during the crawl, or is not known any more"
 
 
 def collection(
@@ -163,6 +178,8 @@ def _objection(seen: CrawlSeen, homes: Homes) -> Withheld | None:
         return Withheld.UNHEALTHY
     if not seen.incarnations_ended or seen.incarnations_begun != seen.incarnations_ended:
         return Withheld.OTHER_INCARNATION
+    if seen.stepped:
+        return Withheld.STEPPED
     return None
 
 

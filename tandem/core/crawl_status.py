@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tandem.core.drift import Drift
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 
@@ -32,6 +33,8 @@ class Crawled:
     tally: Tally
     withheld: str = ""
     """Why dead records were not collected, where that was so."""
+    alone: Side | None = None
+    """The only home that the namespace is kept in, where there was nothing to compare."""
 
     @property
     def place(self) -> Place:
@@ -40,8 +43,10 @@ class Crawled:
 
     @property
     def equal(self) -> bool:
-        """Whether it found, or made, both homes equal."""
-        return not (self.failure or self.stopped or self.tally.unhealed_keys)
+        """Whether it found, or made, both homes equal. The sweep of a zombie counts in the crawl
+        after it, which meets none: by then no home can show what was deleted for good."""
+        zombies = self.tally.keys[Drift.ZOMBIE]
+        return not (self.failure or self.stopped or self.tally.unhealed_keys or zombies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ import enum
 from typing import Final, NamedTuple
 
 from tandem.core.record import Kind, Record
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Reason, Side
+from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side, is_unknown
 
 
 class Drift(enum.Enum):
@@ -85,7 +85,7 @@ def sighting(kvsp: ReadReply, s3: ReadReply, *, settle_us: int, began_us: int) -
     for reply in (kvsp, s3):
         if isinstance(reply, Failed) and reply.reason is Reason.FOREIGN:
             return Sighting(Drift.FOREIGN, why=_said(kvsp, s3))
-    if _unknown(kvsp) or _unknown(s3):
+    if is_unknown(kvsp) or is_unknown(s3):
         return Sighting(Drift.UNKNOWN, why=_said(kvsp, s3))
     found = [reply.record for reply in (kvsp, s3) if isinstance(reply, Found)]
     now_us = min(kvsp.home_time_us, s3.home_time_us)
@@ -128,13 +128,3 @@ def _said(kvsp: ReadReply, s3: ReadReply) -> str:
     replies = {Side.KVSP: kvsp, Side.S3: s3}
     failed = [f"{side.value}: {r}" for side, r in replies.items() if isinstance(r, Failed)]
     return "; ".join(failed) or "not read to its end"
-
-
-def _unknown(reply: ReadReply) -> bool:
-    match reply:
-        case Failed(reason):
-            return reason is not Reason.CORRUPT
-        case Glimpsed():
-            return True
-        case Found() | Missing():
-            return False

@@ -5,7 +5,7 @@ its floor, a floor only rises, and ranges never merge: what was ever said of a n
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -61,6 +61,28 @@ class RangeFloors:
                 floors[at] = max(version, floor)
         return RangeFloors(sorted(floors.items()))
 
+    def within(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes, Version]]:
+        """Every part of the names from `start` up to before `end` (b"" for no end) that has one
+        floor: where it begins, where it ends, and the floor."""
+        inside = [at for at in self._starts if start < at and (not end or at < end)]
+        for at, until in pairwise([start, *inside, end]):
+            yield at, until, self.of(at)
+
     def reaches(self, other: "RangeFloors") -> bool:
         """Whether no name has a lower floor here than in `other`."""
         return all(self.of(start) >= other.of(start) for start in (*dict(self), *dict(other)))
+
+    def forgotten(self, known: "RangeFloors") -> "RangeFloors":
+        """What `known` says of the ranges for which it has a higher floor, and of no others."""
+        return self._where(known, lambda mine, theirs: theirs if theirs > mine else NO_VERSION)
+
+    def upheld(self, known: "RangeFloors") -> "RangeFloors":
+        """These floors of the ranges for which `known` has no higher one, and no others."""
+        return self._where(known, lambda mine, theirs: NO_VERSION if theirs > mine else mine)
+
+    def _where(
+        self, known: "RangeFloors", choose: Callable[[Version, Version], Version]
+    ) -> "RangeFloors":
+        starts = sorted({*dict(self), *dict(known)})
+        chosen = [(start, choose(self.of(start), known.of(start))) for start in starts]
+        return RangeFloors(chosen if any(floor > NO_VERSION for _, floor in chosen) else ())

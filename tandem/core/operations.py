@@ -30,6 +30,8 @@ class QueueStatus:
     """The repair queue in numbers."""
 
     depth: int = 0
+    """Those included that are in the memory of the worker which answers, since the queue's disk has
+    not taken them yet."""
     oldest_age_us: int = 0
     dirty_ranges: int = 0
     healed: int = 0
@@ -51,6 +53,8 @@ class Status:
     journal_pending: int = 0
     journal_writable: bool = True
     namespaces_equal: bool = True
+    process: int = 0
+    """The id of the worker process that answers; 0 when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)

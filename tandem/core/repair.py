@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from tandem.core.record import Kind, Record, merge
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Reason, Side
+from tandem.core.reply import Failed, Found, Missing, ReadReply, Side, is_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def repair_plan(kvsp: ReadReply, s3: ReadReply, recent: Record | None = None) ->
     dropped is copied nowhere: SQL would refuse it, so on S3 it would be a zombie.
     """
     replies = {Side.KVSP: kvsp, Side.S3: s3}
-    down = tuple(f"{side.value}: {r}" for side, r in replies.items() if _unknown(r))
+    down = tuple(f"{side.value}: {r}" for side, r in replies.items() if is_unknown(r))
     if down:
         return Blocked(down)
     held = [reply.record for reply in (kvsp, s3) if isinstance(reply, Found)]
@@ -80,13 +80,3 @@ def repair_plan(kvsp: ReadReply, s3: ReadReply, recent: Record | None = None) ->
         if not (isinstance(reply, Found) and reply.record.digest == newest.digest)
     )
     return Copy(newest, to) if to else InSync()
-
-
-def _unknown(reply: ReadReply) -> bool:
-    match reply:
-        case Failed(reason):
-            return reason is not Reason.CORRUPT
-        case Glimpsed():
-            return True
-        case Found() | Missing():
-            return False

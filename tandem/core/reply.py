@@ -84,6 +84,17 @@ class Missing:
 ReadReply = Found | Glimpsed | Missing | Failed
 
 
+def is_unknown(reply: ReadReply) -> bool:
+    """Whether what the home holds is still not known; a corrupt copy is known to be one."""
+    match reply:
+        case Failed(reason):
+            return reason is not Reason.CORRUPT
+        case Glimpsed():
+            return True
+        case Found() | Missing():
+            return False
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The home now holds exactly this record (also when it did before: retries are harmless)."""

@@ -43,6 +43,34 @@ class Difference:
     s3: Entry | None
 
 
+class OneListing:
+    """The listing of the only home there is, in the place of a difference: all of it is equal."""
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+        self._ended = False
+        self.equal = 0
+        """How many names were listed so far."""
+        self.dead: list[Entry] = []
+        """See `ScanDiff`."""
+        self.judged = ""
+        """The last name that was listed."""
+
+    def wants(self) -> Side | None:
+        """The home, until its listing has ended."""
+        return None if self._ended else self._side
+
+    def feed(self, side: Side, entries: Sequence[Entry], *, ended: bool) -> list[Difference]:
+        """Takes one page, which settles no difference."""
+        assert side is self._side
+        self._ended = ended
+        self.equal += len(entries)
+        self.dead += [one for one in entries if one.expires_at_s or one.kind is Kind.TOMBSTONE]
+        if entries:
+            self.judged = entries[-1].name
+        return []
+
+
 class ScanDiff:
     """Merges the two listings of one range. Feed pages in order; take the differences out.
 

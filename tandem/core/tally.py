@@ -13,8 +13,7 @@ UNHEALED_MAX: Final = 20
 Fields = Mapping[str, object]
 
 
-def _by_drift() -> dict[Drift, int]:
-    return dict.fromkeys(Drift, 0)
+_NO_DRIFT: Final = dict.fromkeys(Drift, 0)
 
 
 @dataclass(slots=True)
@@ -29,9 +28,9 @@ class Tally:
     """The oldest one's version; 0 without any."""
     deep: int = 0
     """Keys whose bytes were read in both homes and checked."""
-    keys: dict[Drift, int] = field(default_factory=_by_drift)
-    bytes: dict[Drift, int] = field(default_factory=_by_drift)
-    oldest_us: dict[Drift, int] = field(default_factory=_by_drift)
+    keys: dict[Drift, int] = field(default_factory=_NO_DRIFT.copy)
+    bytes: dict[Drift, int] = field(default_factory=_NO_DRIFT.copy)
+    oldest_us: dict[Drift, int] = field(default_factory=_NO_DRIFT.copy)
     """The oldest difference of each class; 0 without any."""
     copied: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
     """Records that were written to a home by repair."""
@@ -113,9 +112,9 @@ class Tally:
             "unhealed": self.unhealed,
             "copied": {side.value: count for side, count in self.copied.items()},
             "drift": {
-                drift.name.lower(): [self.keys[drift], self.bytes[drift], self.oldest_us[drift]]
-                for drift in Drift
-                if self.keys[drift]
+                drift.name.lower(): [keys, self.bytes[drift], self.oldest_us[drift]]
+                for drift, keys in self.keys.items()
+                if keys
             },
         }
 

@@ -186,6 +186,7 @@ def crawled_message(crawled: Crawled) -> pb.EndedCrawl:
         stopped=crawled.stopped,
         tally=_tally_message(crawled.tally),
         withheld=crawled.withheld,
+        alone=home_of(crawled.alone) if crawled.alone else None,
     )
 
 
@@ -204,6 +205,7 @@ def crawled_of(message: pb.EndedCrawl) -> Crawled:
         message.stopped,
         _tally_of(message.tally),
         message.withheld,
+        side_of(message.alone) if message.alone else None,
     )
 
 

@@ -107,6 +107,7 @@ def status_message(status: Status) -> ops_pb2.StatusReply:
         journal_pending=status.journal_pending,
         journal_writable=status.journal_writable,
         namespaces_equal=status.namespaces_equal,
+        process=status.process,
     )
 
 
@@ -131,6 +132,7 @@ def status_of(message: ops_pb2.StatusReply) -> Status:
         journal_pending=message.journal_pending,
         journal_writable=message.journal_writable,
         namespaces_equal=message.namespaces_equal,
+        process=message.process,
     )
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from tandem.backends.port import CollectableObjects, CollectableRows, Heal
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.floors import RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.limits import HEAL_AGE_MAX_S, MIB
 from tandem.core.record import Record
@@ -235,31 +237,32 @@ class RowsContract:
         assert await purged(rows, [("large", large)]) == [Removal.DONE]
         assert await held(under, "large") is None
 
-    async def test_a_new_life_has_no_floors_and_nothing_of_what_lay_below(
+    async def test_a_new_life_has_nothing_of_what_its_past_had_outlived(
         self, under: HomeUnderTest, rows: CollectableRows
     ) -> None:
-        below, floor, above = (seal(v, b"v") for v in under.versions(3))
+        below, floor, known, above = (seal(v, b"v") for v in under.versions(4))
         for name in NAMES:
             await put(under, name, below if name < "m4" else above)
         await put(under, "m0", below, OTHER)
-        await raised(rows, floor.version, "m", "z")
+        await raised(rows, floor.version, "m", "n")
         before = await lives(rows)
+        higher = RangeFloors().raised(b"m2", b"z", known.version)
         removed = 0
         for name, life in before.items():
-            outcome = await rows.renew(Renewal(name, life.named, life), DEADLINE_S)
+            past = replace(life, floors={NAMESPACE: higher})
+            outcome = await rows.renew(Renewal(name, life.named, past), DEADLINE_S)
             assert isinstance(outcome, Renewed)
             removed += outcome.rows_removed
-        assert removed == len([name for name in NAMES if "m" <= name < "m4"])
+        assert removed == len(["m2", "m3"])
         after = await lives(rows)
-        for name, life in after.items():
-            assert life.incarnation != before[name].incarnation
-            assert not life.floors
+        assert all(after[name].incarnation != life.incarnation for name, life in before.items())
         for name in NAMES:
-            kept = None if "m" <= name < "m4" else below if name < "m4" else above
+            kept = None if name in {"m2", "m3"} else below if name < "m4" else above
             assert await held(under, name) == kept
         assert await held(under, "m0", OTHER) == below
-        assert await floor_of(rows, "m0") == NO_VERSION
-        await put(under, "m0", below)
+        floors = [await floor_of(rows, name) for name in ("a", "m01", "m2", "mm", "n", "z")]
+        assert floors == [NO_VERSION, floor.version, *[NO_VERSION] * 4]
+        await put(under, "m2", below)
         if under.reopen is not None:
             await under.reopen()
 

@@ -6,14 +6,20 @@ from typing import Final
 
 import pytest
 
-from tandem.backends.clusters import Clusters, look_at_clusters, mirror_floor, renew_behind
+from tandem.backends.clusters import (
+    Clusters,
+    look_at_clusters,
+    mirror_floor,
+    mirror_floors,
+    renew_behind,
+)
 from tandem.backends.memory import CLUSTER
 from tandem.backends.mirror import Mirror, mirror_key, read_mirror, write_mirror
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.removal import Removal, Renewed, Span
-from tandem.core.reply import Failed, Reason
+from tandem.core.reply import Failed, ReadReply, Reason
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.collecting import DEADLINE_S, NAMESPACE, NOW_US, World
@@ -64,6 +70,49 @@ async def test_a_mirror_says_what_was_said_to_it_and_survives_repetition() -> No
     ]  # fmt: skip
     assert life.floors_of(OTHER).of(b"x") == HIGH
     assert not (await world.clusters()).behind
+
+
+async def test_mirrors_take_over_what_they_lack_and_are_not_written_for_nothing() -> None:
+    world = World()
+    world.sql.set_floor(NAMESPACE, LOW, b"b", b"d")
+    world.sql.set_floor(OTHER, HIGH)
+    assert await taken_over(world, NAMESPACE) is None
+    first = await mirror_of(world)
+    assert first.life is not None
+    assert first.life.floors_of(NAMESPACE).of(b"c") == LOW
+    assert set(first.life.floors) == {NAMESPACE}
+    world.slow_s3.calls.clear()
+    assert await taken_over(world, NAMESPACE) is None
+    assert "replace" not in world.slow_s3.calls
+    assert await mirror_of(world) == first
+
+
+async def test_a_mirror_that_cannot_take_over_says_why() -> None:
+    world = World()
+    world.sql.set_floor(NAMESPACE, HIGH)
+    world.slow_s3.fails = lambda call: Failed(Reason.TIMEOUT) if call == "replace" else None
+    assert await taken_over(world, NAMESPACE) == Failed(Reason.TIMEOUT)
+    assert (await mirror_of(world)).life is None
+
+
+async def taken_over(world: World, namespace: str) -> Failed | None:
+    objects = world.homes.objects
+    assert objects is not None
+    found = await world.clusters()
+    return await mirror_floors(objects, found, namespace, b"", b"", ENTROPY, DEADLINE_S)
+
+
+async def test_a_mirror_of_an_earlier_life_is_written_anew_though_it_has_the_floor() -> None:
+    world = World()
+    await raised(world, HIGH)
+    old = world.s3.image()
+    world.sql.wipe()
+    await renewed(world)
+    world.s3.restore(old)
+    await raised(world, HIGH)
+    mirror = (await mirror_of(world)).life
+    assert mirror is not None
+    assert mirror.incarnation == (await life_of(world)).incarnation
 
 
 async def test_mirrors_written_at_once_lose_nothing() -> None:
@@ -229,3 +278,21 @@ async def test_kvsp_alone_has_no_mirrors() -> None:
     assert isinstance(alone, Clusters)
     assert not alone.behind
     assert set(alone.incarnations) == {CLUSTER}
+
+
+async def test_a_mirror_that_is_written_while_one_looks_is_not_ahead_of_its_cluster() -> None:
+    world = World()
+    await raised(world, LOW)
+    read = world.s3.get
+
+    async def late(key: Key, deadline_s: float) -> ReadReply:
+        world.s3.get = read  # type: ignore[method-assign]
+        await raised(world, HIGH)
+        return await read(key, deadline_s)
+
+    world.s3.get = late  # type: ignore[method-assign,assignment]
+    found = await look_at_clusters(world.sql, world.s3, DEADLINE_S)
+    assert isinstance(found, Clusters)
+    assert found.mirrors == [await mirror_of(world)]
+    assert not found.behind
+    assert list(found.lives) == [await life_of(world)]

@@ -2,24 +2,26 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from tandem.backends.clusters import Clusters, look_at_clusters, renew_behind
+from tandem.backends.clusters import Clusters, look_at_clusters, mirror_floors, renew_behind
 from tandem.backends.collect import Allowance, Collected, CollectedHomes, Stopped, collect, sweep
 from tandem.backends.file import FileHome
+from tandem.backends.heal import LeftToSweep, heal
 from tandem.backends.namespace_end import NamespaceEnd, end_namespace
-from tandem.backends.port import CollectableObjects, Heal, ScanPage
+from tandem.backends.port import Backend, CollectableObjects, Heal, ScanPage
+from tandem.core import collect as collect_rule
 from tandem.core.collect import Collection, CollectRule, CrawlSeen, DeadRecord, collection
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.record import Kind, Record
 from tandem.core.removal import Renewed, Span
-from tandem.core.reply import Failed, Found, Missing, Stored, WriteReply
+from tandem.core.reply import Failed, Found, Missing, Side, Stored, WriteReply
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
@@ -84,20 +86,23 @@ class Homes:
         record = seal(Version.at(CLOCK.now_us()), b"x" * size)
         return await self.homes.rows.put_if_newer(Key(ELSEWHERE, "any"), record, 5.0)
 
-    async def clusters(self) -> Clusters:
-        found = await look_at_clusters(self.homes.rows, self.objects, DEADLINE_S)
+    async def clusters(self, *, alone: bool = False) -> Clusters:
+        objects = None if alone else self.objects
+        found = await look_at_clusters(self.homes.rows, objects, DEADLINE_S)
         assert isinstance(found, Clusters), found
         return found
 
-    async def plan(self, gone: dict[str, Record]) -> Collection:
-        """What a crawl that found everything equal allows."""
-        named, now_us = (await self.clusters()).incarnations, CLOCK.now_us()
+    async def plan(self, gone: dict[str, Record], *, alone: bool = False) -> Collection:
+        """What a crawl that found everything equal allows, or one of KVSP alone."""
+        named, now_us = (await self.clusters(alone=alone)).incarnations, CLOCK.now_us()
+        through = NO_VERSION if alone else ABOVE_ALL
         seen = CrawlSeen(
-            Span(NAMESPACE), now_us, now_us, True, ABOVE_ALL, dirty=False, healthy=True,
+            Span(NAMESPACE), now_us, now_us, True, through, dirty=False, healthy=True,
             incarnations_begun=named, incarnations_ended=named,
         )  # fmt: skip
         dead = [DeadRecord(n, r.version, r.digest, r.expires_at_s) for n, r in gone.items()]
-        plan = collection(seen, dead, CollectRule())
+        kept = collect_rule.Homes.KVSP if alone else collect_rule.Homes.BOTH
+        plan = collection(seen, dead, CollectRule(), kept)
         assert isinstance(plan, Collection)
         return plan
 
@@ -156,6 +161,48 @@ async def test_what_is_dead_goes_and_stays_away(homes: Homes) -> None:
     assert isinstance(swept, Collected)
     assert swept.objects + swept.replaced == 1
     await assert_gone(homes, {**gone, "came back": zombie})
+
+
+async def test_what_went_in_kvsp_alone_stays_away_when_the_objects_count_again(
+    homes: Homes,
+) -> None:
+    """The object home was left when all keys lived, and knows of no deletion."""
+    for name in NAMES:
+        await homes.write(name, seal(days_ago(4), b"deleted later"))
+    await homes.write("live", seal(days_ago(4), b"live"))
+    gone = {name: seal_tombstone(days_ago(2, n)) for n, name in enumerate(NAMES)}
+    for name, record in gone.items():
+        await homes.write(name, record, s3=False)
+    alone = replace(homes.homes, objects=None)
+    done = await collect(alone, await homes.plan(gone, alone=True), PLENTY)
+    assert done == Collected(rows=len(NAMES))
+    assert not any(mirror.life for mirror in (await homes.clusters()).mirrors)
+    by_side: Mapping[Side, Backend] = {Side.KVSP: homes.homes.rows, Side.S3: homes.objects}
+    for name in NAMES:
+        sql, s3 = await homes.held(name)
+        assert sql is None
+        assert s3 is not None
+        assert await heal(by_side, Key(NAMESPACE, name), DEADLINE_S) == LeftToSweep(s3.version)
+
+    named = (await homes.clusters()).incarnations
+    swept = await sweep(homes.homes, NAMESPACE, [*NAMES, "live"], named, PLENTY)
+    assert isinstance(swept, Collected)
+    assert swept.objects + swept.replaced == len(NAMES)
+    await assert_gone(homes, {**gone})
+    await assert_mirrored(homes)
+
+
+async def assert_mirrored(homes: Homes) -> None:
+    """The mirrors take over the floors of which they have not heard, once."""
+    for _ in range(2):
+        failed = await mirror_floors(
+            homes.objects, await homes.clusters(), NAMESPACE, b"", b"", SystemEntropy(), DEADLINE_S
+        )
+        assert failed is None
+    found = await homes.clusters()
+    for life, mirror in zip(found.lives, found.mirrors, strict=True):
+        assert mirror.life is not None
+        assert mirror.life.floors_of(NAMESPACE).reaches(life.floors_of(NAMESPACE))
 
 
 async def test_a_deleted_namespace_goes_as_a_whole_and_nothing_else_does(homes: Homes) -> None:

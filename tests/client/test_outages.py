@@ -186,15 +186,15 @@ async def test_a_call_by_itself_waits_too(gateway: Running, kv: Client) -> None:
     answers = [QuotaExceeded("over", 0.2), QuotaExceeded("over", 3600.0)]
     asked: list[float] = []
 
-    async def call(left_s: float) -> None:
-        asked.append(left_s)
+    async def call(_: object, *, timeout: float) -> None:
+        asked.append(timeout)
         if answers:
             code, text, metadata = call_status(answers.pop(0))
             empty, trailing = grpc.aio.Metadata(), grpc.aio.Metadata(*metadata)
             raise grpc.aio.AioRpcError(code, empty, trailing, text)
 
     with pytest.raises(QuotaExceeded) as caught:
-        await kv._retries.call(call, "n", timeout_s=30, repeatable=False)
+        await kv._retries.call(call, None, "n", timeout_s=30, repeatable=False)
     assert caught.value.retry_after_s == 3600.0
     assert len(asked) == 2
     assert asked[0] - asked[1] >= 0.2

@@ -11,10 +11,10 @@ A record is (version, kind): v a value, d a tombstone, e a value that is expired
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tandem.core.collect import (
     Collection,
@@ -31,6 +31,7 @@ from tandem.core.removal import Span
 from tandem.core.reply import Found, Missing
 from tandem.core.version import NO_VERSION, Version
 
+S = TypeVar("S")
 Rec = tuple[int, str]
 Held = tuple[Rec | None, ...]
 RULE = CollectRule()
@@ -151,6 +152,11 @@ def with_at(held: Held, key: int, rec: Rec | None) -> Held:
     return (*held[:key], rec, *held[key + 1 :])
 
 
+def remains_of(a: Rec | None, b: Rec, floor: int) -> Remains | None:
+    kvsp = Missing(0, version(floor)) if a is None else Found(record(a), 0)
+    return remains(kvsp, Found(record(b), 0))
+
+
 class Model:
     """One variant's states and steps."""
 
@@ -174,7 +180,7 @@ class Model:
             state = waiting.popleft()
             wrong = self.wrong(state)
             if wrong:
-                return wrong, _trace(came_by, state)
+                return wrong, trace(came_by, state)
             for label, following in self.steps(state):
                 if following not in came_by:
                     came_by[following] = (label, state)
@@ -256,7 +262,7 @@ class Model:
             backwards = not self.variant.one_way_sweep and b is None and a[0] <= floor
             return None if backwards else Message("B", key, a, -1)
         assert b is not None
-        match self._remains(a, b, floor):
+        match remains_of(a, b, floor):
             case Remains.ZOMBIE:
                 return Message("S", key, b, -1, floor)
             case Remains.RETIRED:
@@ -264,16 +270,12 @@ class Model:
             case None:
                 return Message("A", key, b, -1)
 
-    def _remains(self, a: Rec | None, b: Rec, floor: int) -> Remains | None:
-        kvsp = Missing(0, version(floor)) if a is None else Found(record(a), 0)
-        return remains(kvsp, Found(record(b), 0))
-
     def _equal(self, a: Rec | None, b: Rec | None, floor: int) -> bool:
         if a == b:
             return True
         if b is None or self.variant.removes:
             return False
-        return self._remains(a, b, floor) is Remains.RETIRED
+        return remains_of(a, b, floor) is Remains.RETIRED
 
     def _collector(self, state: State) -> Iterator[Step]:
         if state.removing is not None:
@@ -449,7 +451,7 @@ class Model:
         return f"LOST: {rec}, there is {stands}" if gone and not unsure else ""
 
 
-def _trace(came_by: dict[State, tuple[str, State] | None], state: State) -> list[str]:
+def trace(came_by: Mapping[S, tuple[str, S] | None], state: S) -> list[str]:
     labels = []
     while (by := came_by[state]) is not None:
         label, state = by

@@ -17,6 +17,8 @@ from tandem.core.cluster_life import (
     next_incarnation,
     renewed_us,
     shown_lives,
+    taken_over,
+    upheld_floors,
 )
 from tandem.core.floors import RangeFloors
 from tandem.core.version import NO_VERSION, Version
@@ -160,3 +162,40 @@ def test_a_request_names_the_opening_too() -> None:
 )
 def test_the_youngest_later_life_counts(shown: str, since_us: int) -> None:
     assert renewed_us(shown) == since_us
+
+
+def test_a_new_life_upholds_the_floors_that_its_past_had_no_higher() -> None:
+    cluster = life(floor=HIGH)
+    assert upheld_floors(cluster.floors, life(floor=LOW)) == cluster.floors
+    assert upheld_floors(cluster.floors, cluster) == cluster.floors
+    assert upheld_floors(cluster.floors, life(floor=HIGH, namespace=OTHER)) == cluster.floors
+    assert upheld_floors(life(floor=LOW).floors, cluster) == {}
+    assert upheld_floors({}, cluster) == {}
+
+
+def test_a_mirror_takes_over_the_floors_of_a_range_and_of_no_other() -> None:
+    ranges = RangeFloors([(b"a", LOW), (b"f", HIGH), (b"m", NO_VERSION), (b"x", LOW)])
+    cluster = ClusterLife("cluster-0", "3-a", 12, {N: ranges, OTHER: ranges})
+    taken = taken_over(cluster, life(), N, b"c", b"y")
+    assert taken is not None
+    assert (taken.incarnation, taken.commits, set(taken.floors)) == ("3-a", 12, {N})
+    held = taken.floors_of(N)
+    expected = {b"a": NO_VERSION, b"c": LOW, b"g": HIGH, b"m": NO_VERSION, b"x": LOW}
+    assert {name: held.of(name) for name in expected} == expected
+    assert held.of(b"y") == NO_VERSION
+    assert taken_over(cluster, taken, N, b"c", b"y") is taken
+    whole = taken_over(cluster, taken, N, b"", b"")
+    assert whole is not None
+    assert whole.floors_of(N).reaches(ranges)
+
+
+def test_a_mirror_that_lacks_nothing_or_of_another_life_says_what_it_should() -> None:
+    cluster = life("4-b", floor=HIGH)
+    for mirror in (None, life("4-b"), life("3-a", floor=HIGH), life("4-b", floor=LOW)):
+        taken = taken_over(cluster, mirror, N, b"", b"")
+        assert taken is not None
+        assert (taken.incarnation, taken.floors_of(N).of(b"x")) == ("4-b", HIGH)
+    higher = life("4-b", floor=Version.at(3))
+    assert taken_over(cluster, higher, N, b"", b"") is higher
+    for mirror in (None, life("3-a")):
+        assert taken_over(cluster, mirror, OTHER, b"", b"") is mirror

@@ -68,13 +68,14 @@ ATTRIBUTES = {
     "whole": (False, Withheld.NOT_WHOLE),
     "healthy": (False, Withheld.UNHEALTHY),
     "incarnations_ended": ({"cluster-0": "0-a/1"}, Withheld.OTHER_INCARNATION),
+    "stepped": (True, Withheld.STEPPED),
     "dirty": (True, Withheld.DIRTY),
 }
 
 
 @pytest.mark.parametrize(
     "broken",
-    [some for n in range(1, 5) for some in itertools.combinations(ATTRIBUTES, n)],
+    [some for n in range(1, 6) for some in itertools.combinations(ATTRIBUTES, n)],
     ids=" and ".join,
 )
 def test_whatever_is_wrong_with_a_crawl_withholds_everything(broken: tuple[str, ...]) -> None:
@@ -200,6 +201,8 @@ def test_in_kvsp_alone_equality_is_not_asked_for() -> None:
     assert collected(seen, tombstone(), homes=Homes.KVSP).dead == (tombstone(),)
     early = replace(seen, began_us=MINTED_US)
     assert collected(early, tombstone(), homes=Homes.KVSP).dead == ()
+    stepped = replace(seen, stepped=True)
+    assert collection(stepped, [tombstone()], RULE, Homes.KVSP) is Withheld.STEPPED
 
 
 def test_in_s3_alone_nothing_is_collected_or_swept() -> None:

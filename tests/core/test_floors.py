@@ -74,3 +74,40 @@ def test_no_floors_are_below_every_version() -> None:
     assert hash(RangeFloors()) == hash(RangeFloors([]))
     assert RangeFloors() != "floors"
     assert "RangeFloors" in repr(RangeFloors())
+
+
+@pytest.mark.parametrize("first", RAISES)
+def test_of_two_that_knew_a_name_the_higher_floor_is_forgotten_or_upheld(
+    first: tuple[bytes, bytes, Version],
+) -> None:
+    mine = RangeFloors().raised(*first)
+    for second, third in itertools.product(RAISES, RAISES[::3]):
+        known = RangeFloors().raised(*second).raised(*third)
+        forgotten, upheld = mine.forgotten(known), mine.upheld(known)
+        for name in NAMES:
+            behind = known.of(name) > mine.of(name)
+            assert forgotten.of(name) == (known.of(name) if behind else NO_VERSION)
+            assert upheld.of(name) == (NO_VERSION if behind else mine.of(name))
+
+
+def test_nothing_is_forgotten_by_one_that_reaches_and_all_is_by_one_that_knew_nothing() -> None:
+    nothing, some = RangeFloors(), RangeFloors().raised(b"b", b"c", VERSIONS[1])
+    assert (some.forgotten(nothing), some.upheld(nothing).of(b"b")) == (nothing, VERSIONS[1])
+    assert (some.forgotten(some), some.upheld(some).of(b"b")) == (nothing, VERSIONS[1])
+    assert nothing.upheld(some) == nothing
+    assert nothing.forgotten(some).of(b"b") == VERSIONS[1]
+
+
+@pytest.mark.parametrize(("start", "end"), list(itertools.product(BOUNDS, [b"", b"c", b"d"])))
+def test_the_parts_of_a_range_cover_it_and_have_one_floor_each(start: bytes, end: bytes) -> None:
+    for first, second in itertools.product(RAISES, RAISES[::3]):
+        floors = RangeFloors().raised(*first).raised(*second)
+        if end and end <= start:
+            continue
+        parts = list(floors.within(start, end))
+        assert (parts[0][0], parts[-1][1]) == (start, end)
+        assert all(one[1] == other[0] for one, other in itertools.pairwise(parts))
+        for name in NAMES:
+            holding = [f for at, to, f in parts if at <= name and (not to or name < to)]
+            inside = start <= name and (not end or name < end)
+            assert holding == ([floors.of(name)] if inside else [])

@@ -6,8 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tandem.core.record import Kind
 from tandem.core.reply import Side
-from tandem.core.scan_diff import Difference, Entry, ScanDiff
+from tandem.core.scan_diff import Difference, Entry, OneListing, ScanDiff
 
 Listing = Mapping[str, bytes]
 
@@ -83,3 +84,24 @@ def test_what_the_homes_list_beside_the_digest_does_not_matter() -> None:
     diff.feed(Side.KVSP, [Entry("a", b"digest", size=31, metadata=b"{}")], ended=True)
     assert diff.feed(Side.S3, [Entry("a", b"digest", size=0)], ended=True) == []
     assert diff.equal == 1
+
+
+@given(listings, cuts)
+def test_the_only_listing_differs_from_nothing(listing: Listing, cuts: list[int]) -> None:
+    pages = _pages(listing, cuts)
+    walk = OneListing(Side.KVSP)
+    for number, page in enumerate(pages, 1):
+        assert walk.wants() is Side.KVSP
+        assert walk.feed(Side.KVSP, page, ended=number == len(pages)) == []
+    assert walk.wants() is None
+    assert (walk.equal, walk.judged, walk.dead) == (len(listing), max(listing, default=""), [])
+
+
+def test_what_may_be_dead_is_kept_of_the_only_listing_as_of_two() -> None:
+    dead = Entry("a", b"d", 27, kind=Kind.TOMBSTONE)
+    ending, lasting = Entry("b", b"d", 40, expires_at_s=7), Entry("c", b"d", 40)
+    walk, diff = OneListing(Side.KVSP), ScanDiff()
+    walk.feed(Side.KVSP, [dead, ending, lasting], ended=True)
+    for side in Side:
+        diff.feed(side, [dead, ending, lasting], ended=True)
+    assert walk.dead == diff.dead == [dead, ending]

@@ -10,9 +10,11 @@ from crawler.book import Book
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
+from crawler.registry import IN_BOTH, Kept
 from crawler.report import CrawlRule
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal, ScanPage
+from tandem.core.collect import Homes
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -74,6 +76,30 @@ class FickleHome(MemoryHome):
         await asyncio.sleep(self.delay_s)
         failing = self.fails is not None and self.fails()
         return Failed(Reason.ERROR, "as told") if failing else None
+
+
+class Said:
+    """What a collector is told."""
+
+    def __init__(
+        self, *, dirty: bool = False, off: bool = False, kept: Kept | None = IN_BOTH
+    ) -> None:
+        self.dirty = dirty
+        self.off = off
+        self.kept = kept
+        self.asked: list[Homes] = []
+
+    async def in_use(self, homes: Homes) -> bool:
+        self.asked.append(homes)
+        return not self.off
+
+    async def is_dirty(self, namespace: str, homes: Homes) -> bool:
+        self.asked.append(homes)
+        return self.dirty
+
+    async def kept_now(self, namespace: str, homes: Homes) -> Kept | None:
+        self.asked.append(homes)
+        return self.kept
 
 
 class Ground:

@@ -1,7 +1,10 @@
 """The crawler's book, in its file and in memory: checkpoints, history with its bounds, breakers;
 and what is no such file."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from crawler.memory_book import MemoryBook
 from crawler.report import Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.drift import Drift, Sighting
+from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
 
@@ -148,6 +152,21 @@ def test_what_entered_the_history_does_not_change_with_what_was_entered(opening:
     book.enter(one)
     one.tally.saw(Sighting(Drift.ZOMBIE, 1, 2))
     assert opening().history(HistoryPage()) == [crawled(A, 10)]
+
+
+def test_the_file_of_an_earlier_release_gets_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "book.sqlite"
+    book = Book(path)
+    book.enter(crawled(A, DAY_US))
+    book.close()
+    with closing(sqlite3.connect(path)) as earlier:
+        earlier.execute("alter table crawl drop column alone")
+        earlier.commit()
+    book = Book(path)
+    alone = replace(crawled(B, DAY_US), alone=Side.KVSP)
+    book.enter(alone)
+    assert book.history(HistoryPage(limit=5)) == [crawled(A, DAY_US), alone]
+    book.close()
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:

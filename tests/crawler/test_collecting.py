@@ -14,10 +14,12 @@ from crawler.pace import Pace
 from crawler.plans import Plans
 from tandem.backends.collect import CollectedHomes
 from tandem.core.collect import CollectRule, Withheld
+from tandem.core.drift import Drift
 from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
 from tandem.core.version import Version
-from tests.crawler.crawling import NAMESPACE, RULE, Ground, record
+from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, record
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
 
 DAY_US = 86_400 * 1_000_000
@@ -29,19 +31,15 @@ EXPIRED = seal(
 
 
 def collecting(
-    world: Ground, path: Path, *, limit: MassLimit | None = None, dirty: bool = False
+    world: Ground, path: Path, *, limit: MassLimit | None = None, said: Said | None = None
 ) -> NamespaceCrawls:
     """A crawler that collects."""
-
-    async def is_dirty(_: str) -> bool:
-        return dirty
-
     book, entropy = Book(path), SeededEntropy(Random(str(path)))
     homes = CollectedHomes(world.kvsp, world.s3, entropy, 1.0)
     return NamespaceCrawls(
         homes=world.homes, plans=Plans(world.kvsp, "me", entropy), book=book,
         board=Board(book, entropy), rule=RULE, pace=Pace(),
-        collector=Collector(homes, CollectRule(), limit or MassLimit(), is_dirty),
+        collector=Collector(homes, CollectRule(), limit or MassLimit(), said or Said()),
     )  # fmt: skip
 
 
@@ -88,7 +86,11 @@ def test_where_objects_must_stay_tombstones_retire_and_expired_values_go(tmp_pat
 
 
 def _dirty(world: Ground, path: Path) -> NamespaceCrawls:
-    return collecting(world, path, dirty=True)
+    return collecting(world, path, said=Said(dirty=True))
+
+
+def _off(world: Ground, path: Path) -> NamespaceCrawls:
+    return collecting(world, path, said=Said(off=True))
 
 
 def _failing(world: Ground, path: Path) -> NamespaceCrawls:
@@ -106,7 +108,7 @@ def _failing(world: Ground, path: Path) -> NamespaceCrawls:
     return collecting(world, path)
 
 
-@pytest.mark.parametrize("obstacle", [_dirty, _failing])
+@pytest.mark.parametrize("obstacle", [_dirty, _off, _failing])
 def test_nothing_goes_without_the_whole_evidence(
     obstacle: Callable[[Ground, Path], NamespaceCrawls], tmp_path: Path
 ) -> None:
@@ -115,8 +117,9 @@ def test_nothing_goes_without_the_whole_evidence(
         crawled = await obstacle(world, tmp_path / "book").crawl(NAMESPACE)
         assert crawled.tally.rows_removed == 0
         assert world.copies("gone") == (GONE, GONE)
-        if obstacle is _dirty:
-            assert crawled.withheld in {Withheld.DIRTY.value, Withheld.UNHEALTHY.value}
+        if obstacle is not _failing:
+            why = Withheld.DIRTY if obstacle is _dirty else Withheld.UNHEALTHY
+            assert crawled.withheld == why.value
         else:
             assert not crawled.equal
 
@@ -136,14 +139,34 @@ def test_mass_removal_waits_for_a_person(tmp_path: Path) -> None:
     run(main())
 
 
-def test_a_zombie_is_swept_once_its_floor_has_risen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["gone", "x" * KEY_NAME_BYTES_MAX])
+def test_a_zombie_is_swept_though_a_home_is_behind_and_the_next_crawl_is_equal(
+    name: str, tmp_path: Path
+) -> None:
+    """It is behind until then, so nothing could come of it if the sweep waited for that."""
+
     async def main() -> None:
         world = await graveyard()
-        crawls = collecting(world, tmp_path / "book")
-        await crawls.crawl(NAMESPACE)
+        await collecting(world, tmp_path / "book").crawl(NAMESPACE)
+        zombie = seal(Version.at(EPOCH_US - 3 * DAY_US), b"back again")
+        await world.hold(name, None, zombie)
+        crawls = collecting(world, tmp_path / "behind", said=Said(dirty=True))
+        crawled = await crawls.crawl(NAMESPACE)
+        assert (crawled.equal, crawled.tally.keys[Drift.ZOMBIE]) == (False, 1)
+        assert world.copies(name) == (None, None)
+        assert (await crawls.crawl(NAMESPACE)).equal
+
+    run(main())
+
+
+def test_nothing_is_swept_while_a_home_is_switched_off(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await graveyard()
+        await collecting(world, tmp_path / "book").crawl(NAMESPACE)
         zombie = seal(Version.at(EPOCH_US - 3 * DAY_US), b"back again")
         await world.hold("gone", None, zombie)
-        await crawls.crawl(NAMESPACE)
-        assert world.copies("gone") == (None, None)
+        crawled = await collecting(world, tmp_path / "off", said=Said(off=True)).crawl(NAMESPACE)
+        assert (crawled.equal, crawled.withheld) == (False, Withheld.UNHEALTHY.value)
+        assert world.copies("gone") == (None, zombie)
 
     run(main())

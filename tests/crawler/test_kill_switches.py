@@ -27,10 +27,10 @@ class Thrown:
         self.on = True
         self.raises: Exception | None = None
 
-    async def enabled(self) -> bool:
+    async def enabled(self) -> frozenset[Side]:
         if self.raises is not None:
             raise self.raises
-        return self.on
+        return frozenset(Side) if self.on else frozenset()
 
 
 def test_a_home_refuses_every_call_while_the_switches_are_off() -> None:
@@ -110,7 +110,7 @@ def test_switches_are_followed_and_gateways_that_cannot_be_asked_count_as_off() 
         for on, raises in ((True, None), (False, None), (True, None), (True, OSError("broken"))):
             gateways.on, gateways.raises = on, raises
             await asyncio.sleep(LOOK_S)
-            seen.append(switches.on)
+            seen.append(bool(switches.on))
         assert seen == [True, False, True, False]
         gateways.raises = None
         await asyncio.sleep(2 * LOOK_S)

@@ -8,10 +8,12 @@ import pytest
 
 from crawler.book import Book
 from crawler.plans import LEASE_US
+from crawler.registry import Kept
 from crawler.report import CrawlRule
 from tandem.core.crawl_status import Crawled, RunRequest
 from tandem.core.drift import Drift
 from tandem.core.mass_change import MassLimit
+from tandem.core.mode import Mode, Stage
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tests.crawler.crawling import NAMESPACE, RULE, Ground, record
@@ -265,6 +267,11 @@ def test_a_crawl_keeps_to_the_rate_that_was_asked_for_after_a_restart_too(tmp_pa
     run(main())
 
 
+def _shadow(home: Side) -> Kept:
+    """Kept in this home, with the other one being brought in."""
+    return Kept(Mode(Stage.SHADOW, home), 1)
+
+
 @pytest.mark.parametrize("side", Side)
 def test_what_a_home_lacks_that_is_brought_in_is_copied_whoever_asks(
     side: Side, tmp_path: Path
@@ -273,8 +280,9 @@ def test_what_a_home_lacks_that_is_brought_in_is_copied_whoever_asks(
         world = await lost(side)
         crawls = world.crawler(tmp_path / "book", rule=FEW)
         assert not await crawls.has_begun(NAMESPACE)
-        assert (await crawls.crawl(NAMESPACE, filled=side.other)).stopped
-        assert (await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE), filled=side)).equal
+        assert (await crawls.crawl(NAMESPACE, kept=_shadow(side))).stopped
+        asked, kept = RunRequest(NAMESPACE), _shadow(side.other)
+        assert (await crawls.crawl(NAMESPACE, asked, kept=kept)).equal
         assert world.equal()
         assert await crawls.has_begun(NAMESPACE)
         for fails in (True, False):

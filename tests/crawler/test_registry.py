@@ -4,7 +4,8 @@ from typing import Final
 
 import pytest
 
-from crawler.registry import Registered, registered
+from crawler.registry import Kept, Registered, registered
+from tandem.core.collect import Homes
 from tandem.core.envelope import seal
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.mode import ACTIVE, Mode, Stage
@@ -35,8 +36,10 @@ async def test_what_is_kept_in_one_home_is_alive_and_not_compared(home: Side) ->
     await _hold(homes, A, Mode(Stage.SINGLE, home), 0)
     await _hold(homes, B, Mode(Stage.SHADOW, home), 0)
     found = await _registered(homes)
-    assert (found.alive, found.in_both) == ((A, B), (B,))
-    assert found.alone == {A: home}
+    assert list(found.kept) == [A, B]
+    assert found.kept_in(Homes.BOTH) == (B,)
+    assert found.kept_in(Homes.KVSP if home is Side.KVSP else Homes.S3) == (A,)
+    assert [kept.alone for kept in found.kept.values()] == [home, None]
 
 
 @pytest.mark.parametrize("newer", Side)
@@ -48,7 +51,7 @@ async def test_of_two_homes_that_differ_the_newer_record_counts(
     homes = TwoHomes()
     await _hold(homes, A, before, 0)
     await _hold(homes, A, after, 5, newer)
-    assert (await _registered(homes)).in_both == ((A,) if after.two else ())
+    assert (await _registered(homes)).kept_in(Homes.BOTH) == ((A,) if after.two else ())
 
 
 async def test_a_home_that_is_down_is_passed_over() -> None:
@@ -56,7 +59,7 @@ async def test_a_home_that_is_down_is_passed_over() -> None:
     await _hold(homes, A, SINGLE, 0)
     homes.kvsp.down = True
     found = await _registered(homes)
-    assert (found.alive, found.in_both) == ((A,), ())
+    assert found.kept == {A: Kept(SINGLE)}
 
 
 async def test_homes_that_hold_the_same_are_not_both_asked_for_it() -> None:
@@ -70,4 +73,4 @@ async def test_bytes_that_are_no_namespace_are_passed_over() -> None:
     homes = TwoHomes()
     key = Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{A}")
     await homes.s3.memory.put_if_newer(key, seal(Version.at(homes.clock.now_us()), b"{}"), 1.0)
-    assert (await _registered(homes)).alive == ()
+    assert (await _registered(homes)).kept == {}

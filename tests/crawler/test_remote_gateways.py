@@ -6,7 +6,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from crawler.evidence import StoreEvidence
 from crawler.gateways import RemoteGateways
+from tandem.core.collect import Homes
 from tandem.core.operations import CrawlReport, Status
 from tandem.core.reply import Side
 from tests.kvgateway.rpc.memory_store import NAMESPACE
@@ -32,20 +34,20 @@ def _of(*addresses: str) -> RemoteGateways:
 
 async def test_homes_are_in_use_while_no_gateway_has_switched_one_off(two: list[Running]) -> None:
     gateways = _of(two[0].address, two[1].address)
-    assert await gateways.enabled()
+    assert await gateways.enabled() == frozenset(Side)
     for gateway in two:
         for side in Side:
             for reads, writes in ((False, True), (True, False)):
                 await gateway.operations.switch(side, reads_enabled=reads, writes_enabled=writes)
-                assert not await gateways.enabled()
+                assert await gateways.enabled() == frozenset({side.other})
             await gateway.operations.switch(side, reads_enabled=True, writes_enabled=True)
-    assert await gateways.enabled()
+    assert await gateways.enabled() == frozenset(Side)
 
 
 async def test_a_silent_gateway_is_skipped_as_long_as_another_answers(two: list[Running]) -> None:
-    assert await _of(_silent(), two[0].address).enabled()
+    assert await _of(_silent(), two[0].address).enabled() == frozenset(Side)
     await two[0].operations.switch(Side.S3, reads_enabled=True, writes_enabled=False)
-    assert not await _of(_silent(), two[0].address).enabled()
+    assert await _of(_silent(), two[0].address).enabled() == frozenset({Side.KVSP})
     assert not await _of(_silent()).enabled()
     assert not await _of().enabled()
 
@@ -78,3 +80,21 @@ def _hold_status(gateway: Running, asked: list[int], answer: asyncio.Event) -> N
         return await status()
 
     gateway.operations.status = held  # type: ignore[method-assign]
+
+
+async def test_what_is_kept_in_kvsp_alone_waits_for_nothing_but_the_switch_of_kvsp(
+    two: list[Running],
+) -> None:
+    """KVSP holds all that was acknowledged, whatever a gateway has lost, and wherever S3 is."""
+    evidence = StoreEvidence(_of(two[0].address, two[1].address, _silent()), {}, 1.0)
+    assert (await two[0].operations.status()).queue.dirty_ranges
+    assert await evidence.is_dirty(NAMESPACE, Homes.BOTH)
+    assert not await evidence.is_dirty(NAMESPACE, Homes.KVSP)
+    for homes in (Homes.BOTH, Homes.KVSP):
+        assert await evidence.in_use(homes)
+    await two[0].operations.switch(Side.S3, reads_enabled=False, writes_enabled=False)
+    assert not await evidence.in_use(Homes.BOTH)
+    assert await evidence.in_use(Homes.KVSP)
+    await two[1].operations.switch(Side.KVSP, reads_enabled=True, writes_enabled=False)
+    assert not await evidence.in_use(Homes.KVSP)
+    assert not await StoreEvidence(_of(_silent()), {}, 1.0).in_use(Homes.KVSP)

@@ -16,18 +16,17 @@ from tandem.core.envelope import seal
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Failed
 from tandem.core.version import Version
-from tests.crawler.crawling import NAMESPACE, Ground
+from tests.crawler.crawling import NAMESPACE, Ground, Said
 from tests.crawler.test_collecting import collecting, graveyard
 from tests.crawler.test_rounds import NearGateways
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
 
 
 def renewing(world: Ground) -> Renewing:
-    async def is_dirty(_: str) -> bool:
-        return True
-
     homes = CollectedHomes(world.kvsp, world.s3, SeededEntropy(Random(1)), 1.0)
-    return Renewing(world.homes, Collector(homes, CollectRule(), MassLimit(), is_dirty), 1.0)
+    return Renewing(
+        world.homes, Collector(homes, CollectRule(), MassLimit(), Said(dirty=True)), 1.0
+    )
 
 
 async def restored(path: Path, *, same_store: bool = True) -> Ground:

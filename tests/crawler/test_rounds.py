@@ -40,12 +40,13 @@ class NearGateways:
         self.told: list[Told] = []
         self.looks = 0
         self.off_from_look = 1_000_000
+        self.off_leaves: tuple[Side, ...] = ()
         self.fails_to_tell: Exception | None = None
         self.known = NO_TROUBLE
 
-    async def enabled(self) -> bool:
+    async def enabled(self) -> frozenset[Side]:
         self.looks += 1
-        return self.looks < self.off_from_look
+        return frozenset(Side) if self.looks < self.off_from_look else frozenset(self.off_leaves)
 
     async def tell(self, report: Told) -> None:
         if self.fails_to_tell is not None:
@@ -389,6 +390,113 @@ async def test_what_was_kept_in_one_home_meanwhile_is_filled_when_asked_for_agai
     await world.namespace(A, mode=Mode(Stage.SHADOW, Side.S3))
     await world.rounds.round()
     assert world.gateways.equal()[6:] == [SYSTEM_NAMESPACE, B] * 2
+
+
+ONLY = Mode(Stage.SINGLE, Side.KVSP)
+
+
+async def _alone(world: World, namespace: str = A) -> None:
+    """A namespace that is kept in KVSP alone, with two keys, of which S3 has never heard."""
+    await world.namespace(namespace, mode=ONLY)
+    for name in ("live", "dead"):
+        at = Version.at(EPOCH_US)
+        record = seal(at, b"value") if name == "live" else seal_tombstone(at)
+        await world.hold(Key(namespace, name), record, Side.KVSP)
+
+
+def _counted(world: World) -> list[tuple[str, Side | None, int]]:
+    return [(one.namespace, one.alone, one.tally.records) for one in world.board.latest]
+
+
+@in_a_world
+async def test_what_is_kept_in_kvsp_alone_is_counted_and_nobody_takes_it_for_equal(
+    world: World,
+) -> None:
+    await _alone(world)
+    await world.rounds.round()
+    assert (A, Side.KVSP, 2) in _counted(world)
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+    assert isinstance((await world.pair.held(Key(A, "live")))[Side.S3], Missing)
+
+
+@in_a_world
+async def test_what_is_kept_in_s3_alone_is_not_crawled(world: World) -> None:
+    await world.namespace(A, mode=Mode(Stage.SINGLE, Side.S3))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+    world.board.ask(RunRequest(A))
+    await world.rounds.round()
+    [run_] = world.board.runs
+    assert "kept in s3 alone: there is nothing to compare, and nothing" in run_.failure
+
+
+def _down(world: World) -> None:
+    world.pair.s3.down()
+
+
+def _switched_off(world: World) -> None:
+    world.gateways.off_from_look = 0
+    world.gateways.off_leaves = (Side.KVSP,)
+
+
+def _emptied(world: World) -> None:
+    world.pair.s3.memory.wipe()
+
+
+def _replaced(world: World) -> None:
+    """By a bucket of another store, which knows the namespace in another mode."""
+    value = encode_namespace(Namespace(A, "theirs", Settings(mode=ACTIVE), created_at_s=1))
+    for key, content in ((STORE_ID_KEY, b"6" * 32), (_record_key(A), value)):
+        world.pair.s3.memory.place(key, seal(Version.at(EPOCH_US + 10**9), content))
+
+
+@pytest.mark.parametrize("trouble", [_down, _switched_off, _emptied, _replaced])
+def test_while_s3_may_not_be_used_what_is_kept_in_kvsp_alone_is_crawled_all_the_same(
+    trouble: Callable[[World], None],
+) -> None:
+    @in_a_world
+    async def scenario(world: World) -> None:
+        await _alone(world)
+        trouble(world)
+        await world.rounds.round()
+        assert _counted(world) == [(A, Side.KVSP, 2)]
+        assert (world.gateways.told, world.rounds.counters.rounds) == ([], 0)
+        assert world.board.doing.startswith("waiting: ")
+        world.board.ask(RunRequest(A))
+        world.board.ask(RunRequest(B))
+        running = asyncio.create_task(world.rounds.run())
+        await asyncio.sleep(30.0)
+        running.cancel()
+        asked, other = world.board.runs
+        assert (asked.ended, asked.failure, len(asked.crawls)) == (True, "", 1)
+        assert (other.ended, len(other.crawls)) == (True, 0)
+        assert other.failure
+
+    scenario()
+
+
+@in_a_world
+async def test_without_kvsp_nothing_is_crawled(world: World) -> None:
+    await _alone(world)
+    world.gateways.off_from_look = 0
+    world.gateways.off_leaves = (Side.S3,)
+    await world.rounds.round()
+    assert world.pair.kvsp.calls == world.pair.s3.calls == []
+    assert _counted(world) == []
+
+
+@in_a_world
+async def test_what_was_crawled_alone_is_filled_only_when_asked_for(world: World) -> None:
+    await _alone(world)
+    await world.rounds.round()
+    await world.namespace(A, mode=Mode(Stage.SHADOW, Side.KVSP))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B] * 2
+    world.board.ask(RunRequest(A, rebuild=Side.S3))
+    await world.rounds.round()
+    assert A in world.gateways.equal()
+    for reply in (await world.pair.held(Key(A, "live"))).values():
+        assert isinstance(reply, Found)
 
 
 def _raise() -> Failed:

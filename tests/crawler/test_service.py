@@ -250,9 +250,9 @@ async def test_all_that_a_tally_counts_arrives(served: Served, crawler: CrawlerC
     tally.copied = {Side.KVSP: 3, Side.S3: 4}
     tally.unhealed = ["naïve\x00: gone"]
     whole = crawled(tally=tally, failure="f", stopped="s", withheld="w")
-    served.found(whole)
-    [arrived] = await crawler.report()
-    assert arrived == whole
+    alone = replace(crawled(after_us=-1), alone=Side.KVSP)
+    served.found(whole, alone)
+    assert await crawler.report() == [whole, alone]
 
 
 async def test_a_watch_goes_on_and_shows_changes(served: Served, crawler: CrawlerClient) -> None:
@@ -342,8 +342,8 @@ async def test_an_address_that_is_taken_is_told(served: Served, tmp_path: Path) 
 class SilentGateways:
     """Gateways in whose eyes all is well."""
 
-    async def enabled(self) -> bool:
-        return True
+    async def enabled(self) -> frozenset[Side]:
+        return frozenset(Side)
 
     async def tell(self, report: CrawlReport) -> None:
         pass
@@ -369,7 +369,8 @@ async def test_a_run_finds_the_drift_and_the_report_tells_of_it(
         run_id = await crawler.run(RunRequest(A))
         async with asyncio.timeout(30):
             async for status in crawler.watch(0.1):
-                if all(run.ended for run in status.runs):
+                done = all(run.ended for run in status.runs)
+                if done and status.doing == "resting between two rounds":
                     break
         [run] = status.runs
         assert (run.id, run.failure, [c.namespace for c in run.crawls]) == (run_id, "", [A])
@@ -378,7 +379,6 @@ async def test_a_run_finds_the_drift_and_the_report_tells_of_it(
             1, 1, True,
         )  # fmt: skip
         assert homes[Side.S3]._namespace(A).records["key"] == record
-        assert status.doing == "resting between two rounds"
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from kvgateway.homes.switch_copies import SWITCHES_KEY
 from kvgateway.homes.trust import ALL
 from tandem import Client
+from tandem.core.reply import Found, Side
 from tandem.errors import TandemError
 from tests.e2e.comparison import equal_records
-from tests.e2e.deployment import Deployment, deployed, kill_process, until
+from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
 from tests.servers.damage import damage_pages, flip_byte
 
 _SMALL = {f"small-{number:04}": b"%d" % number * 50 for number in range(600)}
@@ -161,11 +163,25 @@ async def test_damaged_copies_are_said_and_written_anew(tandem: Deployment) -> N
 async def test_a_gateway_that_cannot_read_its_kill_switches_does_not_start(
     tandem: Deployment,
 ) -> None:
+    """Without the file it learns from the homes what is off, before it serves anyone."""
+    assert (await tandem.kvctl("backend", "disable", "s3"))[0] == 0
+    async with tandem.homes() as homes:
+        kvsp = homes.backends[Side.KVSP]
+
+        async def copied() -> bool:
+            return isinstance(await kvsp.get(SWITCHES_KEY, 1.0), Found)
+
+        await until_true(copied, "the switches are copied", 20.0)
     assert await tandem.gateway.stop() == 0
-    (tandem.data / "gateway" / "switches.json").write_bytes(b"\xee" * 1000)
+    switches = tandem.data / "gateway" / "switches.json"
+    switches.write_bytes(b"\xee" * 1000)
     tandem.gateway.start()
     assert await tandem.gateway.ended() == 2
-    assert "remove the file and set them again" in tandem.gateway.words()
+    assert "remove the file: copies in the homes say what is off" in tandem.gateway.words()
+    switches.unlink()
+    await tandem.restart_gateway()
+    enabled = {home.side: home.writes_enabled for home in (await tandem.status()).homes}
+    assert enabled == {Side.KVSP: True, Side.S3: False}
 
 
 def _execute(file: Path, sql: str) -> None:

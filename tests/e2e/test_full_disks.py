@@ -12,6 +12,7 @@ from tests.conftest import require
 from tests.e2e.comparison import check
 from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
 from tests.e2e.history import Mix, more, under_load
+from tests.e2e.pages import metrics, total
 from tests.servers.small_disk import fill, mounted
 
 _MIX = Mix(clients=2, large=0.02)
@@ -48,6 +49,11 @@ async def _writable(tandem: Deployment) -> bool:
     return (await tandem.status()).journal_writable
 
 
+async def _shown_unqueued(tandem: Deployment) -> bool:
+    """A full disk does not keep the numbers from anybody."""
+    return total(await metrics(tandem.http), "tandem_repairs_unqueued") > 0
+
+
 async def _unwritable(tandem: Deployment) -> bool:
     return not await _writable(tandem)
 
@@ -63,6 +69,7 @@ async def test_the_gateways_disk_is_full_while_kvsp_dies(cramped: Cramped) -> No
         assert "journal_unwritable" in tandem.gateway.words()
         tandem.kvsp.kill()
         await tandem.gateway.says("repair_queue_failed")
+        await until_true(lambda: _shown_unqueued(tandem), "the page shows what waits", 20.0)
         await until(lambda: len(history.errors()) > 10, "writes are refused", 20.0)
         await tandem.restart_kvsp()
         await more(history, 100)

@@ -48,6 +48,32 @@ async def test_a_wrong_configuration_names_every_mistake_and_starts_nothing(
         assert tandem.pids() == []
 
 
+@pytest.mark.parametrize("name", ["kvsp", "gateway", "crawler"])
+async def test_a_data_directory_that_cannot_be_made_is_told(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    async with deployed(tmp_path / "tandem") as tandem:
+        program: Program = getattr(tandem, name)
+        program.start("--data", str(tmp_path / "file/data"))
+        assert await program.ended() == 2
+        words = program.words()
+        assert "no directory for data: Not a directory; choose another one with --data" in words
+        assert "Traceback" not in words
+
+
+async def test_a_store_id_that_cannot_be_read_is_told(tandem: Deployment) -> None:
+    assert await tandem.gateway.stop() == 0
+    store_id = tandem.data / "gateway/store-id"
+    kept = store_id.read_bytes()
+    store_id.write_bytes(b"\xff\xfe")
+    tandem.gateway.start()
+    assert await tandem.gateway.ended() == 2
+    assert "store-id cannot be read" in tandem.gateway.words()
+    assert "Traceback" not in tandem.gateway.words()
+    store_id.unlink()
+    await tandem.restart_gateway()
+    assert store_id.read_bytes() == kept
+
+
 async def test_a_relation_between_settings_is_named(tmp_path: Path) -> None:
     async with deployed(tmp_path / "tandem") as tandem:
         tandem.gateway.start(TANDEM_S3_ENDPOINT="http://127.0.0.1:1", TANDEM_S3_PREFIX="x")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tandem.core.crawl_status import Crawled, Run, RunRequest
 from tandem.core.drift import Drift, Sighting
+from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tests.crawler.served import BEGAN_US, Served, drifted
 from tests.crawler.served import crawled as one
@@ -159,7 +161,7 @@ def test_json_is_one_crawl_a_line_the_newest_first(crawled: CrawledGateway) -> N
     assert older == {
         "namespace": NAMESPACE, "title": "articles", "crawl": 7, "began_us": BEGAN_US,
         "ended_us": BEGAN_US + 5_000_000, "deep_parts": 0, "dry_run": False, "ranges": 2,
-        "equal": False, "failure": None, "stopped": None, "keys": 1236, "drifted": 2,
+        "alone": None, "equal": False, "failure": None, "stopped": None, "keys": 1236, "drifted": 2,
         "ppm": 1618.123, "equal_keys": 1234, "tombstones": 0, "oldest_tombstone_us": None,
         "deep_keys": 0, "copied": {"kvsp": 0, "s3": 1}, "repaired": 1,
         "repair_mean_us": 65_000_000, "repair_max_us": 65_000_000, "unhealed_keys": 1,
@@ -180,8 +182,24 @@ def test_csv_is_one_crawl_a_line_with_a_column_a_class(crawled: CrawledGateway) 
         "namespace": NAMESPACE, "title": "articles", "crawl": "7",
         "began": "2023-11-14T22:13:20Z", "ended": "2023-11-14T22:13:25Z", "equal": "False",
         "keys": "1236", "drifted": "2", "ppm": "1618.123", "repaired": "1",
-        "repair_max_s": "65.000", "unhealed": "1",
+        "repair_max_s": "65.000", "unhealed": "1", "alone": "",
     }  # fmt: skip
+
+
+def test_of_one_home_alone_nothing_says_that_two_are_equal(
+    crawled: CrawledGateway, tmp_path: Path
+) -> None:
+    crawled.found(replace(one(NAMESPACE), alone=Side.KVSP))
+    reported = crawled.kvctl("drift", "report", *ALL)
+    assert reported.exit_code == 0
+    assert reported.stdout.splitlines()[1].endswith("  kvsp alone")
+    assert crawled.json("drift", "report", *ALL)["alone"] == "kvsp"
+    [row] = csv.DictReader(io.StringIO(crawled.kvctl("drift", "report", *ALL, "--csv").stdout))
+    assert row["alone"] == "kvsp"
+    page = tmp_path / "page.html"
+    crawled.kvctl("drift", "report", *ALL, "--html", str(page))
+    assert '<td class="good">kvsp alone</td>' in page.read_text()
+    assert "both homes were equal" not in page.read_text()
 
 
 @pytest.mark.parametrize("title", ["=1+1", "+1", "-1", "@x"])

@@ -67,6 +67,7 @@ def test_status_as_json(gateway: Gateway) -> None:
         "gateway_id": "gateway-1",
         "now_us": 10,
         "workers": 2,
+        "process": 4711,
         "equal": False,
         "homes": [home, {**home, "home": "s3", "kind": "file", "location": "data/objects"}],
         "queue": {

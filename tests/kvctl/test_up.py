@@ -101,6 +101,7 @@ def test_all_parts_run_until_they_are_stopped(machine: Machine) -> None:
             os.kill(pid, 0)
 
     with machine.up("--json") as again:
+        until(again, '"message": "Starting')
         until(again, '"message": "Tandem KV is up.')
         assert machine.kvctl("key", "get", "k", "-n", "articles") == "v"
         assert '"equal": true' in machine.kvctl("key", "inspect", "k", "-n", "articles", "--json")

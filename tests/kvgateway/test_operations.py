@@ -86,9 +86,10 @@ class Journal:
     """See `kvgateway.operations.JournalState`."""
 
     writable = True
+    intents = 3
 
     def live(self) -> int:
-        return 3
+        return self.intents
 
 
 class Operated:
@@ -102,6 +103,7 @@ class Operated:
         self.disk, self.steps = SwitchDisk(), Steps()
         self.switches = SwitchBoard(self.disk)
         self.namespaces_equal: bool | None = True
+        self.unqueued = 0
         repair = RepairWorker(
             homes=self.pair.guards, queue=self.queue, time=self.pair.time, entropy=Numbers(),
             machine=MemoryMachine(
@@ -115,6 +117,7 @@ class Operated:
             time=self.pair.time,
             trust=self.trust,
             queue=self.queue,
+            unqueued=lambda: self.unqueued,
             repair=repair,
             switches=self.switches,
             apply_switches=self._applied,
@@ -124,6 +127,7 @@ class Operated:
             steps=self.steps,
             gateway_id="67617465",
             workers=2,
+            process=4711,
             prefix=PREFIX,
         )
 
@@ -175,7 +179,30 @@ async def test_a_status_shows_homes_queue_and_journal(here: Operated) -> None:
     assert (s3.reads_enabled, s3.writes_enabled, s3.behind) == (True, False, (ALL,))
     assert (s3.kind, s3.location, s3.breaker, s3.switch_epoch) == ("s3", "at s3", "closed", 7)
     assert (status.queue.depth, status.journal_pending, status.journal_writable) == (1, 3, True)
-    assert (status.now_us, status.workers) == (here.now_us(), 2)
+    assert (status.now_us, status.workers, status.process) == (here.now_us(), 2, 4711)
+
+
+async def test_a_repair_that_the_disk_has_not_taken_is_shown_as_one_that_waits(
+    here: Operated,
+) -> None:
+    await here.queued("a", 5_000_000)
+    here.unqueued = 4
+    assert (await here.operations.status()).queue.depth == 5
+
+
+async def test_a_repair_that_enters_the_queue_during_a_look_is_seen(here: Operated) -> None:
+    """It leaves the journal once it is in the queue, which may have been looked at just before."""
+    look = here.queue.stats
+
+    async def stats() -> QueueStats:
+        counted = await look()
+        here.journal.intents = here.unqueued = 0
+        return counted
+
+    here.unqueued = 3
+    here.queue.stats = stats  # type: ignore[method-assign]
+    status = await here.operations.status()
+    assert (status.queue.depth, status.journal_pending) == (3, 3)
 
 
 @pytest.mark.parametrize(("known", "shown"), [(True, True), (False, False), (None, False)])

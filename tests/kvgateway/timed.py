@@ -22,7 +22,9 @@ from tandem.core.mode import ACTIVE, Mode
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
+from tandem.core.request import Read, ReadResult
 from tandem.core.write_race import AckPolicy
+from tandem.errors import TandemError
 from tests.kvgateway.one_gateway import NAMESPACE, Counting, FixedTrust
 from tests.sim import loop as virtual
 from tests.sim.loop import VirtualClock, VirtualLoop
@@ -175,6 +177,15 @@ class TimedGateway:
         """Puts a record into these homes, both by default, at once."""
         for side in sides or tuple(Side):
             await self.homes[side].memory.put_if_newer(KEY, record, 1.0)
+
+    async def read(self, read: Read) -> tuple[float, ReadResult]:
+        """How long a read takes, and what it finds."""
+        began_s = self.loop.time()
+        answer = self.reader.read([read])[0]
+        if isinstance(answer, TandemError):
+            raise answer
+        result = answer if isinstance(answer, ReadResult) else await answer
+        return round(self.loop.time() - began_s, 6), result
 
     async def queued(self) -> list[RepairTask]:
         """What is in the repair queue."""

@@ -1,6 +1,7 @@
 """Going for good inside a cluster: in one transaction, durable, or not at all."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,10 @@ def row(name: str, record: Record) -> PurgeRow:
     return PurgeRow(name.encode(), record.version, record.digest)
 
 
-async def raised(cluster: SqliteCluster, floor: Version = FLOOR, start: str = "") -> None:
-    span = Span(NAMESPACE, start)
+async def raised(
+    cluster: SqliteCluster, floor: Version = FLOOR, start: str = "", end: str = ""
+) -> None:
+    span = Span(NAMESPACE, start, end)
     assert await cluster.raise_floor(cluster.life().named, span, floor) is FloorReply.RAISED
 
 
@@ -176,6 +179,8 @@ async def test_a_new_life_drops_what_lay_below_the_floors_of_its_past(opening: O
     names = ["a", "f", "m", "z"]
     await cluster.write([put(name, value(at_us=START_US - 10)) for name in names])
     await cluster.write([put("g", value(at_us=START_US))])
+    await raised(cluster, Version.at(START_US - 20), "f", "h")
+    await raised(cluster, FLOOR, "x", "y")
     past = RangeFloors([(b"f", Version.at(START_US - 10)), (b"m", NO_VERSION)])
     known = ClusterLife(cluster.name, "7-known", 99, {NAMESPACE: past})
     assert (await renewed(cluster, known)).rows_removed == 1
@@ -186,7 +191,9 @@ async def test_a_new_life_drops_what_lay_below_the_floors_of_its_past(opening: O
     before = cluster.life()
     await store.aclose()
     again = (await only(opening)).life()
-    assert (again.incarnation, again.floors) == (before.incarnation, {})
+    assert (again.incarnation, again.floors) == (before.incarnation, before.floors)
+    held = again.floors_of(NAMESPACE)
+    assert [held.of(name) for name in (b"f", b"x", b"y")] == [NO_VERSION, FLOOR, NO_VERSION]
 
 
 async def test_a_new_life_retires_the_blobs_that_it_drops(
@@ -195,8 +202,8 @@ async def test_a_new_life_retires_the_blobs_that_it_drops(
     cluster = await only(opening)
     await write_large(cluster, put("large", value(LARGE)))
     [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
-    await raised(cluster)
-    await renewed(cluster)
+    known = {NAMESPACE: RangeFloors([(b"", FLOOR)])}
+    await renewed(cluster, replace(cluster.life(), floors=known))
     await cluster.collect()
     clock.time_us += HOUR_US + 1
     await cluster.collect()

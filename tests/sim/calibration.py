@@ -20,8 +20,8 @@ from tests.sim.swarm import judged
 
 HELD_OUT_FROM: Final = 1_000_000
 """The first seed of those that canaries are tested on, the same for all."""
-SEEN_ENOUGH: Final = 6
-UNIVERSES_MAX: Final = 150
+SEEN_ENOUGH: Final = 5
+UNIVERSES_MAX: Final = 100
 _MISSED: Final = 1 / 1000
 RATES: Final = Path(__file__).with_name("canary_rates.json")
 PROOF: Final = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
@@ -48,7 +48,8 @@ class Rate:
         """So many universes all miss it once in a thousand times."""
         if not self.seen:
             return UNIVERSES_MAX
-        # One more that missed it: what was always seen so far is not certain.
+        # One more that missed it: what was always seen so far is not certain, and the last universe
+        # was the last because it was seen there.
         share = self.seen / (self.universes + 1)
         return math.ceil(math.log(_MISSED) / math.log(1.0 - share))
 

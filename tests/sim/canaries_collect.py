@@ -6,15 +6,17 @@ from functools import partial
 from typing import Final
 from unittest.mock import patch
 
+from crawler.evidence import StoreEvidence
 from crawler.kill_switches import SwitchedHome
 from crawler.renewing import Renewing
 from crawler.second_look import SecondLook
-from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.remembered import Remembered
 from kvgateway.homes.trust import Trust
 from tandem.backends.clusters import Clusters
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal
 from tandem.core import collect
+from tandem.core.collect import Homes
 from tandem.core.drift import Drift, Sighting
 from tandem.core.floors import RangeFloors
 from tandem.core.key import Key
@@ -134,7 +136,7 @@ def behind_answers_first() -> Broken:
 
 def memory_outlives_deletion() -> Broken:
     """What a machine remembers is told however long ago it heard of it."""
-    return patch.object(Reader, "_is_past", lambda self, known, now_us: False)
+    return patch.object(Remembered, "_is_past", lambda self, known, now_us: False)
 
 
 def renewed_only_in_name() -> Broken:
@@ -151,6 +153,15 @@ def restored_used_at_once() -> Broken:
     return patch.object(Renewing, "look", look)
 
 
+def sweep_waits_for_trust() -> Broken:
+    """Nothing is swept while a home is behind."""
+    return patch.object(StoreEvidence, "in_use", _all_is_well)
+
+
+async def _all_is_well(self: StoreEvidence, homes: Homes) -> bool:
+    return not await self.is_dirty("a" * 32, homes)
+
+
 COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], Sort]]] = {
     "tombstones go once both homes have them": (both_sides_only, Sort.RUINS),
     "a floor refuses updates": (floor_refuses_updates, Sort.GRAVES),
@@ -162,6 +173,7 @@ COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], Sort]]] = {
     "a home that is behind answers first": (behind_answers_first, Sort.RUINS),
     "no lateness bound on S3": (partial(late_for, Side.S3), Sort.RUINS),
     "memory outlives deletion": (memory_outlives_deletion, Sort.RUINS),
+    "the sweep waits for trust": (sweep_waits_for_trust, Sort.ALONE),
     "no lateness bound on KVSP": (partial(late_for, Side.KVSP), Sort.LATE),
     "no floor": (no_floor, Sort.BRINK),
     "rows removed without comparing": (removed_unseen, Sort.BRINK),

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from crawler.board import Board
 from crawler.collecting import Collector
+from crawler.evidence import StoreEvidence
 from crawler.kill_switches import KillSwitches, switched
 from crawler.memory_book import MemoryBook
 from crawler.namespace_crawl import NamespaceCrawls
@@ -36,6 +37,8 @@ from tests.sim.standstill import context_of
 
 RULE: Final = CrawlRule(settle_s=0.5, range_names=10, deadline_s=5.0)
 QUEUED_MAX: Final = 100
+CALM_PAUSE_S: Final = 2.0
+"""In calm weather nothing is gained by a round that begins sooner after the last one."""
 _ASK_S: Final = 0.005
 
 
@@ -45,11 +48,11 @@ class NearGateways:
     def __init__(self, hosts: Sequence[Host]) -> None:
         self._hosts = hosts
 
-    async def enabled(self) -> bool:
-        """Whether a machine answers and none that does has a home switched off."""
+    async def enabled(self) -> frozenset[Side]:
+        """The homes that no machine that answers has switched off; none when none answers."""
         await asyncio.sleep(_ASK_S)
-        answers = [_uses_both(worker) for worker in self._answering()]
-        return bool(answers) and all(answers)
+        answers = [_uses(worker) for worker in self._answering()]
+        return frozenset.intersection(*answers) if answers else frozenset()
 
     async def trouble(self) -> Trouble:
         """Where those that answer know of drift."""
@@ -63,10 +66,6 @@ class NearGateways:
             unsure |= (await queue.stats()).dirty_marks > 0
             keys += [queued.task.key for queued in await queue.sample(QUEUED_MAX)]
         return Trouble(frozenset(behind), tuple(keys), unsure)
-
-    async def is_dirty(self, namespace: str) -> bool:
-        """Whether nothing of the namespace may be collected, for what the gateways say."""
-        return not await self.enabled() or (await self.trouble()).is_dirty(namespace)
 
     async def tell(self, report: CrawlReport) -> None:
         """As `kvgateway.operations` takes it: one worker of each machine hears it."""
@@ -84,9 +83,9 @@ class NearGateways:
         ]
 
 
-def _uses_both(worker: Worker) -> bool:
-    switches = (guard.switch for guard in worker.guards.values())
-    return all(switch.reads and switch.writes for switch in switches)
+def _uses(worker: Worker) -> frozenset[Side]:
+    switches = {side: guard.switch for side, guard in worker.guards.items()}
+    return frozenset(side for side, switch in switches.items() if switch.reads and switch.writes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ class Crawler:
         self,
         ways: Callable[[str], tuple[Mapping[Side, Link], Mapping[Side, Backend]]] | None = None,
     ) -> None:
-        """The process begins, if it does not run, over the storm's ways or over others."""
+        """The process begins, if it does not run, over the storm's ways or over calm ones."""
         if self.runs:
             return
         ground = self._ground
@@ -166,7 +165,8 @@ class Crawler:
         self.board = Board(self.book, entropy)
         self.switches = KillSwitches(ground.gateways)
         self.pace = Restful(0.0 if ways else ground.rest_s, self.stop)
-        rounds = self._rounds(homes, entropy, self.pace)
+        pause_s = max(ground.pause_s, CALM_PAUSE_S) if ways else ground.pause_s
+        rounds = self._rounds(homes, entropy, pause_s)
         for work in (self.switches.run(), rounds.run()):
             self._tasks.append(ground.loop.create_task(work, context=context_of(self.name)))
         ground.history.note(self.name, "starts")
@@ -192,15 +192,17 @@ class Crawler:
         collector = self._collector(homes, entropy)
         return self._crawls(homes, Board(self.book, entropy), collector, entropy, Pace())
 
-    def _rounds(self, homes: Mapping[Side, Backend], entropy: SeededEntropy, pace: Pace) -> Rounds:
+    def _rounds(
+        self, homes: Mapping[Side, Backend], entropy: SeededEntropy, pause_s: float
+    ) -> Rounds:
         ground = self._ground
         behind_switches = switched(homes, self.switches)
         collector = self._collector(homes, entropy)
         self.renewing = Renewing(homes, collector, RULE.deadline_s)
         return Rounds(
             homes=behind_switches, enabled=self.switches.look, gateways=ground.gateways,
-            crawls=self._crawls(behind_switches, self.board, collector, entropy, pace),
-            board=self.board, pause_s=ground.pause_s, renewing=self.renewing,
+            crawls=self._crawls(behind_switches, self.board, collector, entropy, self.pace),
+            board=self.board, pause_s=pause_s, renewing=self.renewing,
         )  # fmt: skip
 
     def _collector(self, homes: Mapping[Side, Backend], entropy: SeededEntropy) -> Collector:
@@ -208,8 +210,8 @@ class Crawler:
         collected = CollectedHomes(
             cast(CollectableRows, rows), cast(CollectableObjects, objects), entropy, 5.0
         )
-        is_dirty = self._ground.gateways.is_dirty
-        return Collector(collected, self._ground.rule, MassLimit(), is_dirty)
+        evidence = StoreEvidence(self._ground.gateways, homes, RULE.deadline_s)
+        return Collector(collected, self._ground.rule, MassLimit(), evidence)
 
     def _crawls(
         self, homes: Mapping[Side, Backend], board: Board, collector: Collector,

@@ -42,6 +42,8 @@ class Disasters:
         self._wiped_s = float("-inf")
         self._wiped = Side.KVSP
         self.disks_lost = 0
+        self.kvsp_forgot = 0
+        """How often KVSP, or a cluster of it, was wiped or restored."""
 
     def prepare(self, misfortune: Misfortune) -> None:
         """Copies what is to be restored later, in its time."""
@@ -74,6 +76,7 @@ class Disasters:
         self._universe.sites[side].wipe()
         self._universe.ledger.forgot(side, self.keys)
         self.struck += 1
+        self.kvsp_forgot += side is Side.KVSP
         self._wiped_s, self._wiped = self._universe.loop.time(), side
 
     def is_unnoticed(self, trust: Trust, namespace: str) -> bool:
@@ -109,6 +112,7 @@ class Disasters:
             cluster.restore(self._images[misfortune])
             self._universe.ledger.forgot(Side.KVSP, keys)
             self.struck += 1
+            self.kvsp_forgot += 1
             await self._looked_at()
         self._switch(HomeSwitch())
         self._busy = False

@@ -23,6 +23,7 @@ What = tuple[str, str, Version | None]
 
 QUICK_S: Final = 0.001
 """The mean time of one way on a good day."""
+_QUICKLY: Final = 1 / QUICK_S
 AFTER_DEADLINE_S: Final = 20.0
 """A request that was thought lost arrives up to this long after its deadline, as a rule."""
 TARDY_S: Final = 12.0
@@ -134,11 +135,11 @@ class Link:
         random: Random,
         history: History,
     ) -> None:
-        self._loop = loop
+        self.loop = loop
+        self.weather = weather
+        self.random = random
         self._name = name
         self._machine = machine
-        self._weather = weather
-        self._random = random
         self._history = history
         self.cut = False
         """The process is dead: nothing is sent any more, and no reply finds anyone."""
@@ -156,33 +157,28 @@ class Link:
         """
         if self.cut:
             raise Crashed
-        call = _Call(self, what, apply, lost, self._loop.time() + deadline_s)
-        call.depart(self._weather.fault(self._random, what[0]))
+        call = _Call(self, what, apply, lost, self.loop.now_s + deadline_s)
+        call.depart(self.weather.fault(self.random, what[0]))
         return call.reply
 
     def late_s(self) -> float:
-        return self.uniform(0.0, self._weather.late_s)
-
-    def pause_s(self) -> float:
-        return self._random.expovariate(1 / QUICK_S)
+        return self.uniform(0.0, self.weather.late_s)
 
     def uniform(self, low: float, high: float) -> float:
-        return self._random.uniform(low, high)
+        return self.random.uniform(low, high)
 
     def trouble(self) -> Trouble | None:
-        return self._weather.trouble(self._loop.time(), self._machine)
+        return self.weather.trouble(self.loop.now_s, self._machine)
 
-    def call_at(self, when_s: float, callback: Callable[[], None]) -> None:
-        self._loop.call_at(when_s, callback, context=NOBODY)
-
-    def under_way(self, change: int) -> None:
-        self._weather.under_way += change
+    def call_at(self, when_s: float, callback: Callable[..., None], *arguments: object) -> None:
+        self.loop.call_at(when_s, callback, *arguments, context=NOBODY)
 
     def now_s(self) -> float:
-        return self._loop.time()
+        return self.loop.now_s
 
     def note(self, what: What, outcome: object) -> None:
-        self._history.called(self._name, *what, outcome)
+        if self._history.tracing:
+            self._history.called(self._name, *what, outcome)
 
 
 class _Call(Generic[T]):
@@ -205,14 +201,15 @@ class _Call(Generic[T]):
         self._until_s = until_s
         self._fault: Fault | None = None
         self._down_s = 0.0
-        self.reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.reply: asyncio.Future[T] = link.loop.create_future()
 
     def depart(self, fault: Fault | None) -> None:
         link = self._link
+        random, now_s = link.random, link.loop.now_s
         self._fault = fault
-        self._down_s = link.pause_s()
-        up_s = link.pause_s()
-        patience_s = self._until_s - link.now_s()
+        self._down_s = random.expovariate(_QUICKLY)
+        up_s = random.expovariate(_QUICKLY)
+        patience_s = self._until_s - now_s
         trouble = link.trouble()
         if fault is Fault.SLOW:
             up_s += 10 ** link.uniform(-2.7, 0.8)
@@ -226,38 +223,39 @@ class _Call(Generic[T]):
         else:
             if up_s > patience_s:
                 self._give_up(Loss.TIMEOUT, self._until_s)
-            link.under_way(1)
-            link.call_at(link.now_s() + up_s, self._arrive)
+            link.weather.under_way += 1
+            link.call_at(now_s + up_s, self._arrive)
 
     def _arrive(self) -> None:
         link = self._link
-        link.under_way(-1)
+        link.weather.under_way -= 1
         trouble = link.trouble()
         if trouble in _ANSWERED:
-            self._give_up(_ANSWERED[trouble], link.now_s() + self._down_s)
+            self._give_up(_ANSWERED[trouble], link.loop.now_s + self._down_s)
         elif trouble is Trouble.HANGS:
             self._give_up(Loss.TIMEOUT, self._until_s)
         elif self._fault is Fault.ERROR:
-            self._give_up(Loss.ERROR, link.now_s() + self._down_s)
+            self._give_up(Loss.ERROR, link.loop.now_s + self._down_s)
         else:
             self._applied()
 
     def _applied(self) -> None:
-        link = self._link
+        link, fault = self._link, self._fault
+        now_s = link.loop.now_s
         outcome = self._apply()
         link.note(self._what, outcome)
-        if self._fault is Fault.TWICE:
-            link.under_way(1)
-            link.call_at(link.now_s() + link.late_s(), self._again)
-        if self._fault is Fault.ERROR_APPLIED:
-            self._give_up(Loss.ERROR, link.now_s() + self._down_s)
-        elif self._fault is Fault.REPLY_LOST or link.now_s() + self._down_s >= self._until_s:
+        if fault is Fault.TWICE:
+            link.weather.under_way += 1
+            link.call_at(now_s + link.late_s(), self._again)
+        if fault is Fault.ERROR_APPLIED:
+            self._give_up(Loss.ERROR, now_s + self._down_s)
+        elif fault is Fault.REPLY_LOST or now_s + self._down_s >= self._until_s:
             self._give_up(Loss.TIMEOUT, self._until_s)
         else:
-            link.call_at(link.now_s() + self._down_s, lambda: self._return(outcome))
+            link.call_at(now_s + self._down_s, self._return, outcome)
 
     def _again(self) -> None:
-        self._link.under_way(-1)
+        self._link.weather.under_way -= 1
         verb, name, version = self._what
         self._link.note((f"{verb} again", name, version), self._apply())
 

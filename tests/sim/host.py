@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, TypeVar, cast
@@ -50,7 +51,9 @@ READ_BOUNDS: Final = ReadBounds(
     READ_DEADLINE_S, CACHE_TTL_S, sample_share=SAMPLE_SHARE, remembered_s=60
 )
 CLOCK_SPARE_S: Final = 0.05
-LISTEN_S: Final = 1.0
+LISTEN_S: Final = 4.0
+"""Four times production's, since nothing but the bound of the clock hangs on what supervisors hear,
+and half of all calls were theirs."""
 REPLACE_S: Final = 0.05
 REPAIR: Final = RepairRule(idle_s=1.0, pin_us=PIN_US)
 
@@ -310,7 +313,7 @@ class Host:
 
     async def _boot(self) -> None:
         entropy = SeededEntropy(Random(self.ground.random.getrandbits(64)))
-        time = HomeTime(self.clock)
+        self._time = time = HomeTime(self.clock)
         self._links, homes = self._way(self.name)
         trust = Trust()
         await self.disk.exchange(trust)
@@ -344,7 +347,14 @@ class Host:
         self.ground.history.note(worker.name, "serves")
 
     async def _recover(self) -> None:
-        await recover_intents(list(self.disk.leftovers), self.disk.queue, self._pinned)
+        """As often as it takes: no worker serves before."""
+        while True:
+            with suppress(OSError):
+                self.disk.check_queue()
+                now_us, left = self._time.now_or_zero_us(), list(self.disk.leftovers)
+                await recover_intents(left, self.disk.queue, self._pinned, now_us)
+                return
+            await asyncio.sleep(REPLACE_S)
 
     async def _pinned(self, intents: Sequence[Intent]) -> None:
         self.memory.pin(intents)

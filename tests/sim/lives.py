@@ -44,15 +44,21 @@ class Disk:
     gateway_id: bytes
     queue: MemoryQueue = field(default_factory=MemoryQueue)
     trust: Trust = field(default_factory=Trust)
+    trust_text: str = ""
+    """What `trust` was read from."""
     switches: Switches = field(default_factory=Switches)
     clock_bound_us: int = 0
     leftovers: list["Leftover"] = field(default_factory=list)
+    queue_writable: bool = True
+    """While it is not, whatever would change the queue is refused, and nothing has changed."""
 
     async def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
         """See `kvgateway.homes.keeper.TrustFile`."""
         mine.merge(self.trust)
         mine.settle(namespaces)
-        self.trust = Trust.from_json(mine.to_json())
+        text = mine.to_json()
+        if text != self.trust_text:
+            self.trust, self.trust_text = Trust.from_json(text), text
 
     def load(self) -> Switches:
         """See `kvgateway.homes.switchboard.SwitchStore`."""
@@ -62,6 +68,15 @@ class Disk:
         """See `kvgateway.homes.switchboard.SwitchStore`."""
         self.switches = max(self.switches, switches, key=lambda each: each.epoch)
         return self.switches
+
+    def adopt(self, switches: Switches) -> None:
+        """See `kvgateway.homes.switchboard.SwitchStore`."""
+        self.switches = max(self.switches, switches, key=lambda each: each.rank)
+
+    def check_queue(self) -> None:
+        """Raises OSError to whoever wants to change the queue on a full disk."""
+        if not self.queue_writable:
+            raise OSError("no space is left")
 
     def extend_clock(self, now_us: int) -> int:
         """As `kvgateway.state.clock_bound` does it; the bound."""
@@ -129,6 +144,7 @@ class LivingQueue:
             if name in _CHANGES:
                 await asyncio.sleep(self._random.uniform(0.0002, self._slowest_s))
                 self._life.check()
+                self._disk.check_queue()
             return await getattr(self._disk.queue, name)(*arguments, **named)
 
         return call

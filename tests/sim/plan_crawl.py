@@ -101,7 +101,7 @@ def draw_crawl(random: Random, storm_s: float) -> CrawlPlan:
             list_lag_s=random.choice([0.0, 0.0, 0.3, 2.0]),
         ),
         removes=random.random() < 0.5,
-        pause_s=random.choice([0.5, 2.0, 5.0]),
+        pause_s=random.choice([1.0, 4.0, 10.0]),
         same_id=random.random() < 0.3,
         blows=tuple(_blows(random, storm_s)),
         disturbed=random.choice([0, 0, 0, 2, 5]),

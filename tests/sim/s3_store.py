@@ -5,6 +5,7 @@ Only signing, HTTP and sockets are left out; each request and each reply has its
 
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final, cast
 from xml.sax.saxutils import escape
 
@@ -156,8 +157,8 @@ class ObjectStore:
         self._dated_by_s = seconds
 
     def _reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> HttpReply:
-        now_s = self._clock.now_us() // 1_000_000 + self._dated_by_s
-        return HttpReply(status, {"date": formatdate(now_s, usegmt=True), **(headers or {})}, body)
+        now_s = self._clock.now_us() // 1_000_000 + int(self._dated_by_s)
+        return HttpReply(status, {"date": _date(now_s), **(headers or {})}, body)
 
     def place(self, key: Key, record: Record) -> None:
         """Puts a record there by nobody's leave."""
@@ -244,6 +245,11 @@ def _described(call: Call) -> What:
     condition = call.headers.get("if-match", call.headers.get("if-none-match", ""))[:6]
     stamp = None if version is None else Version(bytes.fromhex(version))
     return f"{call.method} {condition}", name, stamp
+
+
+@lru_cache(16)
+def _date(time_s: int) -> str:
+    return formatdate(time_s, usegmt=True)
 
 
 def _error(code: str) -> bytes:

@@ -53,6 +53,7 @@ def _settings(plan: Plan) -> Iterator[tuple[str, Plan]]:
     crawl, calm = plan.crawl, (ReadMode.RACE, ReadMode.RACE)
     plain = [
         ("journal", replace(plan, journal_fails=None)),
+        ("queue", replace(plan, queue_fails=None)),
         ("modes", replace(plan, read_modes=calm)),
         ("lost_last", replace(plan, crawl=replace(crawl, lost_last=None))),
         ("disturbed", replace(plan, crawl=replace(crawl, disturbed=0))),

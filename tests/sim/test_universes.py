@@ -15,18 +15,24 @@ from tests.sim.swarm import judged, swarm
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-UNIVERSES = 400
+UNIVERSES = 1000
 
 
 @pytest.mark.timeout(900)
 def test_no_universe_breaks_a_promise() -> None:
     *_, tally = swarm(range(UNIVERSES), os.cpu_count() or 1)
     assert tally.universes == UNIVERSES
-    assert tally.operations > 100 * UNIVERSES
+    assert tally.operations > 60 * UNIVERSES
     assert not tally.found, "\n".join(
         f"{violation}\nreplay: python -m tests.sim --seed {seed} --trace"
         for seed, violation in tally.found
     )
+
+
+def test_a_namespace_that_leaves_s3_and_comes_back_breaks_no_promise() -> None:
+    """Few others are kept in KVSP alone, so these universes are of a sort of their own."""
+    *_, tally = swarm(range(16), os.cpu_count() or 1, Sort.ALONE)
+    assert not tally.found, tally.found
 
 
 @pytest.mark.parametrize(("seed", "sort"), REGRESSIONS)

@@ -12,12 +12,13 @@ from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import Backend
 from tandem.backends.store_id import STORE_ID_KEY
+from tandem.core.cluster_life import life_of
 from tandem.core.envelope import seal
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.mode import Mode
 from tandem.core.namespace import Namespace, encode_namespace
 from tandem.core.reading import ReadMode
-from tandem.core.reply import Side
+from tandem.core.reply import Failed, Side
 from tandem.core.request import Read, Write
 from tandem.core.version import NO_VERSION, Version
 from tandem.core.write_race import AckPolicy
@@ -26,16 +27,18 @@ from tests.sim.calm import Calm
 from tests.sim.clients import Client
 from tests.sim.crawlers import Crawler, CrawlerGround, NearGateways
 from tests.sim.disasters import Disasters
+from tests.sim.draw import draw
 from tests.sim.faults import Link, Weather
 from tests.sim.history import Crashed, History
 from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
 from tests.sim.ledger import version_of
 from tests.sim.loop import VirtualClock, VirtualLoop
+from tests.sim.moves import Moves
 from tests.sim.oracles import Operation, Oracles, Scope
-from tests.sim.plan import DAWN_S, Blow, Plan, Sort, draw
+from tests.sim.plan import DAWN_S, MOVED, Blow, Plan, Sort
 from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
-from tests.sim.sites import FaultyObjects, FaultyRows, Site
+from tests.sim.sites import FaultyObjects, FaultyRows, Site, at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,9 @@ class Universe:
         ]
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
         self.disasters = Disasters(self)
-        self.oracles.home_was_lost = lambda: self.disasters.struck > 0
+        # What S3 shows while it is filled, where KVSP fails, is as old as its leaving, and stale.
+        self.oracles.home_was_lost = lambda: self.disasters.struck > 0 or bool(plan.moves)
+        self.moves = Moves(self)
         self.crawlers = self._crawlers()
         self.misfortunes: list[asyncio.Task[None]] = []
         self.is_calm = False
@@ -127,9 +132,20 @@ class Universe:
         storm = [self.loop.create_task(client.run()) for client in clients]
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
+        self._lives_are_explained()
         for error in self.loop.errors:
             if not isinstance(error, Crashed | CancelledError):
                 self.oracles.fail(f"a callback raised {error!r}")
+
+    def _lives_are_explained(self) -> None:
+        """A cluster begins a new life only when it has forgotten something."""
+        kvsp = self.sites[Side.KVSP]
+        assert isinstance(kvsp, Site)
+        lives = at_once(kvsp.rows.clusters(1.0))
+        assert not isinstance(lives, Failed)
+        for life in lives:
+            if life_of(life.incarnation) > self.disasters.kvsp_forgot:
+                self.oracles.fail(f"{life.name} has begun a new life for nothing")
 
     def read_mode_of(self, namespace: str) -> ReadMode:
         """How a namespace is read in this universe."""
@@ -137,6 +153,8 @@ class Universe:
 
     def mode_of(self, namespace: str) -> Mode:
         """Which homes a namespace is written to and read from in this universe."""
+        if self.plan.moves and namespace == MOVED:
+            return self.moves.mode
         return self.plan.modes[sorted(POLICIES).index(namespace)]
 
     def link_of(self, worker: str, machine: str, side: Side) -> Link:
@@ -255,6 +273,8 @@ class Universe:
         for flip in plan.flips:
             self.loop.call_at(flip.at_s, self._flip, flip.side, HomeSwitch(flip.reads, flip.writes))
             self.loop.call_at(flip.back_s, self._flip, flip.side, HomeSwitch())
+        for at_s, mode in plan.moves:
+            self.loop.call_at(at_s, self.moves.step, mode)
         for at_s, side in plan.corruptions:
             self.loop.call_at(at_s, self._corrupt, side)
         for at_s, crawler in zip(plan.crawls, self.crawlers, strict=False):
@@ -277,6 +297,10 @@ class Universe:
             begins_s, ends_s = plan.journal_fails
             self.loop.call_at(begins_s, self._journals, False)
             self.loop.call_at(ends_s, self._journals, True)
+        if plan.queue_fails is not None:
+            begins_s, ends_s = plan.queue_fails
+            self.loop.call_at(begins_s, self._queues, False)
+            self.loop.call_at(ends_s, self._queues, True)
 
     def _stamped(self, operation: Operation) -> None:
         for blow in self.plan.blows:
@@ -333,6 +357,10 @@ class Universe:
         task = self.loop.create_task(self.disasters.strike(misfortune, self.plan.storm_s))
         task.add_done_callback(self.loop.must_not_fail)
         self.misfortunes.append(task)
+
+    def _queues(self, writable: bool) -> None:
+        for host in self.hosts:
+            host.disk.queue_writable = writable
 
     def _journals(self, writable: bool) -> None:
         for host in self.hosts:

@@ -15,6 +15,7 @@ from typing import Final
 
 from tandem.core.limits import MIB
 from tandem.runtime.clock import Clock
+from tandem.runtime.stable_files import sync_directory
 
 FILED_ABOVE_BYTES: Final = MIB
 _RETIRED_AT_ONCE_MAX: Final = 16
@@ -40,7 +41,7 @@ class BodyFiles:
             with file.open("xb", buffering=0) as out:
                 _write_all(out.fileno(), body)
                 os.fsync(out.fileno())
-            _sync(self._directory)
+            sync_directory(self._directory)
         except OSError:
             file.unlink(missing_ok=True)  # a full disk needs the space at once
             raise
@@ -88,18 +89,10 @@ class BodyFiles:
     def _make_directory(self) -> None:
         if not self._directory.is_dir():
             self._directory.mkdir(exist_ok=True)
-            _sync(self._directory.parent)
+            sync_directory(self._directory.parent)
 
 
 def _write_all(descriptor: int, body: bytes) -> None:
     left = memoryview(body)
     while left:
         left = left[os.write(descriptor, left) :]
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

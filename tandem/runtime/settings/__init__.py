@@ -1,6 +1,7 @@
 """One frozen dataclass per program, filled from flags, environment and one TOML file for all."""
 
 from tandem.runtime.settings import shared
+from tandem.runtime.settings.command_line import MISTAKEN_STATUS, asks_for_help, settings_or_exit
 from tandem.runtime.settings.fields import Relation, setting, settings_of
 from tandem.runtime.settings.kinds import (
     ADDRESS,
@@ -32,6 +33,7 @@ __all__ = [
     "BOOLEAN",
     "DURATION_MS",
     "DURATION_S",
+    "MISTAKEN_STATUS",
     "NUMBER",
     "OPTIONAL_ADDRESS",
     "OPTIONAL_TEXT",
@@ -45,6 +47,7 @@ __all__ = [
     "Relation",
     "SettingsError",
     "Sources",
+    "asks_for_help",
     "choice",
     "docs_table",
     "help_text",
@@ -52,5 +55,6 @@ __all__ = [
     "read_sources",
     "setting",
     "settings_of",
+    "settings_or_exit",
     "shared",
 ]

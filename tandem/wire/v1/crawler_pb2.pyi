@@ -138,7 +138,7 @@ class CrawlRun(_message.Message):
     def __init__(self, id: _Optional[str] = ..., request: _Optional[_Union[RunCrawlRequest, _Mapping]] = ..., ended: _Optional[bool] = ..., failure: _Optional[str] = ..., crawls: _Optional[_Iterable[_Union[EndedCrawl, _Mapping]]] = ...) -> None: ...
 
 class EndedCrawl(_message.Message):
-    __slots__ = ("namespace", "plan", "number", "began_us", "ended_us", "deep_parts", "dry_run", "ranges", "failure", "stopped", "withheld", "tally")
+    __slots__ = ("namespace", "plan", "number", "began_us", "ended_us", "deep_parts", "dry_run", "ranges", "failure", "stopped", "withheld", "tally", "alone")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +151,7 @@ class EndedCrawl(_message.Message):
     STOPPED_FIELD_NUMBER: _ClassVar[int]
     WITHHELD_FIELD_NUMBER: _ClassVar[int]
     TALLY_FIELD_NUMBER: _ClassVar[int]
+    ALONE_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     plan: str
     number: int
@@ -163,7 +164,8 @@ class EndedCrawl(_message.Message):
     stopped: str
     withheld: str
     tally: DriftTally
-    def __init__(self, namespace: _Optional[str] = ..., plan: _Optional[str] = ..., number: _Optional[int] = ..., began_us: _Optional[int] = ..., ended_us: _Optional[int] = ..., deep_parts: _Optional[int] = ..., dry_run: _Optional[bool] = ..., ranges: _Optional[int] = ..., failure: _Optional[str] = ..., stopped: _Optional[str] = ..., withheld: _Optional[str] = ..., tally: _Optional[_Union[DriftTally, _Mapping]] = ...) -> None: ...
+    alone: _ops_pb2.Home
+    def __init__(self, namespace: _Optional[str] = ..., plan: _Optional[str] = ..., number: _Optional[int] = ..., began_us: _Optional[int] = ..., ended_us: _Optional[int] = ..., deep_parts: _Optional[int] = ..., dry_run: _Optional[bool] = ..., ranges: _Optional[int] = ..., failure: _Optional[str] = ..., stopped: _Optional[str] = ..., withheld: _Optional[str] = ..., tally: _Optional[_Union[DriftTally, _Mapping]] = ..., alone: _Optional[_Union[_ops_pb2.Home, str]] = ...) -> None: ...
 
 class DriftTally(_message.Message):
     __slots__ = ("equal", "tombstones", "oldest_tombstone_us", "deep", "drift", "copied_to_kvsp", "copied_to_s3", "repaired", "repair_sum_us", "repair_max_us", "unhealed_keys", "unhealed", "kvsp_requests", "s3_requests", "bytes_read", "rows_removed", "objects_removed")

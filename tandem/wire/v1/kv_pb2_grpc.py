@@ -115,13 +115,18 @@ class KVServicer:
         """The same as a stream: the way to be fast. Results come as they are ready, in any order, matched
         by the `id` that the client gave. Messages hold whatever was waiting in one turn of the loop.
         It ends when the client has ended its side and everything is answered.
+
+        As soon as a stream is admitted, the gateway sends `tandem-stream: admitted` as initial metadata.
+        A client whose gRPC library may report a failed send instead of a refusal (Python's does) waits
+        for it before the first message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PutStream(self, request_iterator, context):
-        """A value in pieces. Nothing is written unless the last piece says that it is the last.
+        """A value in pieces. Nothing is written unless the last piece says that it is the last. The same
+        initial metadata comes when the first piece, which has the head, is admitted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

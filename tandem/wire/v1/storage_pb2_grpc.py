@@ -153,8 +153,8 @@ class StorageServicer:
 
     def RenewCluster(self, request, context):
         """Begins a new life of a cluster that turned out to be older than what is known of it: it gets a
-        new incarnation and no floors, and loses what lay at or below the floors of the past. In one
-        transaction.
+        new incarnation, and where its past had higher floors it loses what lay at or below those, and
+        its own. In one transaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kvgateway.data_path.reads import result_of
+from kvgateway.data_path.remembered import result_of
 from tandem.core.key import Key
 from tandem.core.operations import Copy, Inspection
 from tandem.core.record import Record
@@ -112,7 +112,7 @@ def test_a_gateway_that_shows_the_past_is_found_with_evidence(
         [read] = [one for one in case["operations"] if one["operation"] == case["operation"]]
         newest = case["why"].split()[3]
         assert (read["version"] or "") < newest
-        assert read["gateway"] == gateway.address
+        assert (read["gateway"], read["process"]) == (gateway.address, 4711)
 
 
 def test_a_session_goes_from_gateway_to_gateway(tmp_path: Path) -> None:

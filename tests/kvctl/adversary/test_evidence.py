@@ -66,7 +66,18 @@ def test_a_case_at_the_end_is_written_with_what_there_is(tmp_path: Path) -> None
 def test_an_operation_tells_who_asked_whom_and_what_came_of_it(tmp_path: Path) -> None:
     evidence = Evidence(tmp_path / "e", KEYS, GATEWAYS)
     silent = Operation(
-        2, Kind.GET, 0, 1, 4, 5, 10, 20, Outcome.FAILED, NO_VERSION, error="get: Unavailable"
+        2,
+        Kind.GET,
+        0,
+        1,
+        4,
+        5,
+        10,
+        20,
+        Outcome.FAILED,
+        NO_VERSION,
+        error="get: Unavailable",
+        process=4711,
     )
     evidence.ended(_operation(1))
     evidence.ended(silent)
@@ -75,14 +86,14 @@ def test_an_operation_tells_who_asked_whom_and_what_came_of_it(tmp_path: Path) -
     [case] = _lines(evidence.path)
     assert case["operations"] == [
         {
-            "operation": 1, "kind": "put", "gateway": "two:2", "connection": 3, "session": 0,
-            "began_us": 1, "ended_us": 2, "outcome": "answered", "version": str(Version.at(1)),
-            "value_of": 1, "error": None,
+            "operation": 1, "kind": "put", "gateway": "two:2", "connection": 3,
+            "process": None, "session": 0, "began_us": 1, "ended_us": 2, "outcome": "answered",
+            "version": str(Version.at(1)), "value_of": 1, "error": None,
         },
         {
-            "operation": 2, "kind": "get", "gateway": "two:2", "connection": 4, "session": 5,
-            "began_us": 10, "ended_us": 20, "outcome": "failed", "version": None,
-            "value_of": None, "error": "get: Unavailable",
+            "operation": 2, "kind": "get", "gateway": "two:2", "connection": 4,
+            "process": 4711, "session": 5, "began_us": 10, "ended_us": 20, "outcome": "failed",
+            "version": None, "value_of": None, "error": "get: Unavailable",
         },
     ]  # fmt: skip
 

@@ -163,6 +163,23 @@ def test_half_a_line_is_written_again(gateway: Gateway, tmp_path: Path) -> None:
         assert (tmp_path / MANIFEST).read_bytes() == whole
 
 
+@pytest.mark.parametrize("left", [b"", None], ids=["cut off", "gone"])
+def test_an_export_is_not_gone_on_with_when_a_power_cut_took_values(
+    gateway: Gateway, tmp_path: Path, left: bytes | None
+) -> None:
+    hold(gateway)
+    export(gateway, tmp_path)
+    lines = (tmp_path / MANIFEST).read_bytes().splitlines(keepends=True)
+    (tmp_path / MANIFEST).write_bytes(b"".join(lines[:-1]))
+    lost = tmp_path / "values" / manifest(tmp_path)[3]["file"]
+    lost.unlink()
+    if left is not None:
+        lost.write_bytes(left)
+    refused = gateway.kvctl("export", str(tmp_path), *ARTICLES)
+    assert refused.exit_code == 2
+    assert f"{lost} is not what was exported" in refused.stderr
+
+
 def test_a_directory_that_is_something_else_is_left_alone(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     refused = gateway.kvctl("export", str(tmp_path), *ARTICLES)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvgateway.data_path.lists import ListBounds, Lister
+from kvgateway.data_path.list_draft import ListBounds
+from kvgateway.data_path.lists import Lister
 from kvgateway.state.ports import Intent, RepairTask
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode, Stage

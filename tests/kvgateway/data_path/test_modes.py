@@ -15,7 +15,7 @@ from tandem.core.reply import Found, Missing, Side
 from tandem.core.request import Put, Read, ReadResult, Written
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
-from tandem.errors import TandemError, Unavailable
+from tandem.errors import Unavailable
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 
 PAST_CACHE: Final = Read(KEY, cache_ttl_s=0)
@@ -41,15 +41,6 @@ async def _written(gateway: TimedGateway, key: Key = KEY) -> tuple[float, Writte
     return round(gateway.loop.time() - began_s, 6), written
 
 
-async def _read(gateway: TimedGateway, read: Read = PAST_CACHE) -> tuple[float, ReadResult]:
-    began_s = gateway.loop.time()
-    answer = gateway.reader.read([read])[0]
-    if isinstance(answer, TandemError):
-        raise answer
-    result = answer if isinstance(answer, ReadResult) else await answer
-    return round(gateway.loop.time() - began_s, 6), result
-
-
 @pytest.mark.parametrize("policy", AckPolicy)
 @in_virtual_time
 async def test_single_writes_and_asks_one_home_and_owes_the_other_nothing(
@@ -60,7 +51,7 @@ async def test_single_writes_and_asks_one_home_and_owes_the_other_nothing(
     assert (await _written(gateway))[0] == 0.3
     await gateway.writer.drained()
     await gateway.inbox.drained()
-    await _read(gateway)
+    await gateway.read(PAST_CACHE)
     assert gateway.kvsp.calls == 0
     assert await gateway.queued() == []
     assert gateway.journal.live() == 0
@@ -70,12 +61,12 @@ async def test_single_writes_and_asks_one_home_and_owes_the_other_nothing(
 async def test_single_says_of_a_miss_that_it_is_sure_and_never_asks_what_was_left() -> None:
     gateway = TimedGateway(namespace_mode=SINGLE)
     await gateway.hold(_value(gateway), Side.KVSP)
-    assert (await _read(gateway))[1] == ReadResult(None)
+    assert (await gateway.read(PAST_CACHE))[1] == ReadResult(None)
     gateway.s3.takes(0.1, DOWN)
     with pytest.raises(Unavailable, match="s3: unreachable"):
-        await _read(gateway)
+        await gateway.read(PAST_CACHE)
     gateway.draws.drawn = True
-    assert (await _read(gateway))[1] == ReadResult(None)
+    assert (await gateway.read(PAST_CACHE))[1] == ReadResult(None)
     assert gateway.kvsp.calls == 0
 
 
@@ -115,10 +106,10 @@ async def test_in_shadow_the_home_answers_alone_and_its_misses_are_sure() -> Non
     gateway = TimedGateway(namespace_mode=SHADOW)
     newer = _value(gateway, 5)
     await gateway.hold(newer, Side.KVSP)
-    assert (await _read(gateway))[1] == ReadResult(None)
+    assert (await gateway.read(PAST_CACHE))[1] == ReadResult(None)
     await gateway.hold(_value(gateway), Side.S3)
     gateway.s3.takes(0.3)
-    assert (await _read(gateway, Read(KEY, cache_ttl_s=0)))[0] == 0.3
+    assert (await gateway.read(Read(KEY, cache_ttl_s=0)))[0] == 0.3
     assert gateway.kvsp.calls == 0
 
 
@@ -130,7 +121,7 @@ async def test_in_shadow_the_sample_is_answered_by_the_home_and_compared() -> No
     await gateway.hold(record, Side.S3)
     await gateway.hold(stranger, Side.KVSP)
     gateway.s3.takes(0.3)
-    assert (await _read(gateway)) == (0.3, ReadResult(record, record.version))
+    assert (await gateway.read(PAST_CACHE)) == (0.3, ReadResult(record, record.version))
     await gateway.inbox.drained()
     assert gateway.reader.counters.drift == 1
     assert await gateway.queued() == [RepairTask(KEY, stranger.version, (Side.S3,))]
@@ -143,7 +134,7 @@ async def test_in_shadow_the_other_home_stands_in_and_what_it_says_is_stale() ->
     await gateway.hold(record)
     for _ in range(2):
         gateway.s3.takes(0.1, DOWN)
-    assert (await _read(gateway))[1] == ReadResult(record, record.version, stale=True)
+    assert (await gateway.read(PAST_CACHE))[1] == ReadResult(record, record.version, stale=True)
 
 
 @pytest.mark.parametrize("read_mode", ReadMode)
@@ -151,7 +142,7 @@ async def test_in_shadow_the_other_home_stands_in_and_what_it_says_is_stale() ->
 async def test_who_answers_alone_is_asked_whatever_the_read_mode(read_mode: ReadMode) -> None:
     gateway = TimedGateway(namespace_mode=SHADOW, mode=read_mode)
     await gateway.hold(_value(gateway))
-    await _read(gateway)
+    await gateway.read(PAST_CACHE)
     assert (gateway.kvsp.calls, gateway.s3.calls) == (0, 1)
 
 
@@ -162,7 +153,7 @@ async def test_in_the_ramp_a_key_that_is_drawn_is_raced_and_another_is_not() -> 
         for side in Side:
             await gateway.homes[side].memory.put_if_newer(key, _value(gateway), 1.0)
         gateway.s3.takes(0.3)
-        assert (await _read(gateway, Read(key, cache_ttl_s=0)))[0] == took_s
+        assert (await gateway.read(Read(key, cache_ttl_s=0)))[0] == took_s
         await asyncio.sleep(1.0)
         gateway.s3.takes(0.3)
         assert (await _written(gateway, key))[0] == took_s

@@ -15,7 +15,7 @@ from tandem.core.record import Record
 from tandem.core.reply import Failed, Reason, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import Version
-from tandem.errors import TandemError, Unavailable
+from tandem.errors import Unavailable
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 
 PAST_CACHE: Final = Read(KEY, cache_ttl_s=0)
@@ -25,16 +25,6 @@ S3_S: Final = 0.1
 
 def _value(gateway: TimedGateway, ms: int = 0, text: bytes = b"value") -> Record:
     return seal(Version.at(gateway.clock.now_us() - 5_000_000 + ms * 1000), text)
-
-
-async def _read(gateway: TimedGateway, read: Read = PAST_CACHE) -> tuple[float, ReadResult]:
-    """How long a read takes, and what it finds."""
-    began_s = gateway.loop.time()
-    answer = gateway.reader.read([read])[0]
-    if isinstance(answer, TandemError):
-        raise answer
-    result = answer if isinstance(answer, ReadResult) else await answer
-    return round(gateway.loop.time() - began_s, 6), result
 
 
 async def _at_rest(gateway: TimedGateway) -> None:
@@ -63,7 +53,7 @@ async def test_hedged_asks_both_until_it_knows_how_quick_they_are() -> None:
             gateway.kvsp.takes(KVSP_S)
         else:
             gateway.s3.takes(0.001)
-        await _read(gateway)
+        await gateway.read(PAST_CACHE)
         await _at_rest(gateway)
         assert gateway.s3.calls == number, "S3 is the quicker one"
     assert gateway.kvsp.calls == KNOWN_FROM
@@ -75,7 +65,7 @@ async def test_a_quick_answer_of_the_first_home_leaves_the_second_in_peace() -> 
     record = _value(gateway)
     await gateway.hold(record)
     gateway.kvsp.takes(KVSP_S - 0.001)
-    assert await _read(gateway) == (KVSP_S - 0.001, ReadResult(record, record.version))
+    assert await gateway.read(PAST_CACHE) == (KVSP_S - 0.001, ReadResult(record, record.version))
     assert gateway.reader.under_way == 0, "nobody waits for a home that was not asked"
     await asyncio.sleep(1.0)
     assert (gateway.kvsp.calls, gateway.s3.calls) == (1, 0)
@@ -89,7 +79,10 @@ async def test_a_first_home_that_hangs_costs_as_much_as_it_usually_takes() -> No
     await gateway.hold(record)
     gateway.kvsp.takes(3.0)
     gateway.s3.takes(S3_S)
-    assert await _read(gateway) == (round(KVSP_S + S3_S, 6), ReadResult(record, record.version))
+    assert await gateway.read(PAST_CACHE) == (
+        round(KVSP_S + S3_S, 6),
+        ReadResult(record, record.version),
+    )
     assert gateway.reader.counters.hedged == 1
     await _at_rest(gateway)
     assert gateway.loop.time() > 3.0, "the slower reply is still compared"
@@ -105,7 +98,7 @@ async def test_a_first_home_without_an_answer_has_the_second_asked_at_once(
     await gateway.hold(record, Side.S3)
     gateway.kvsp.takes(0.001, failure)
     gateway.s3.takes(S3_S)
-    assert await _read(gateway) == (0.001 + S3_S, ReadResult(record, record.version))
+    assert await gateway.read(PAST_CACHE) == (0.001 + S3_S, ReadResult(record, record.version))
     await gateway.inbox.drained()
     repaired = failure != DOWN
     assert await gateway.queued() == [RepairTask(KEY, record.version, (Side.KVSP,))] * repaired
@@ -117,7 +110,7 @@ async def test_a_record_below_what_is_wanted_is_no_answer_either() -> None:
     older, newer = _value(gateway), _value(gateway, 5)
     await gateway.hold(older)
     await gateway.hold(newer, Side.S3)
-    _, result = await _read(gateway, Read(KEY, newer.version))
+    _, result = await gateway.read(Read(KEY, newer.version))
     assert result.record == newer
     await gateway.inbox.drained()
     assert await gateway.queued() == [RepairTask(KEY, newer.version, (Side.KVSP,))]
@@ -127,7 +120,7 @@ async def test_a_record_below_what_is_wanted_is_no_answer_either() -> None:
 async def test_a_miss_is_confirmed_by_the_second_home_before_it_is_told() -> None:
     gateway = await _hedging()
     gateway.s3.takes(S3_S)
-    took_s, result = await _read(gateway)
+    took_s, result = await gateway.read(PAST_CACHE)
     assert result == ReadResult(None), "not marked unconfirmed"
     assert took_s == round(0.005 + S3_S, 6)
 
@@ -138,7 +131,7 @@ async def test_both_homes_down_is_told_as_by_a_race() -> None:
     gateway.kvsp.takes(0.001, DOWN)
     gateway.s3.takes(0.001, DOWN)
     with pytest.raises(Unavailable, match="kvsp: unreachable: it is down; s3: unreachable"):
-        await _read(gateway)
+        await gateway.read(PAST_CACHE)
     assert gateway.reader.under_way == 0
 
 
@@ -150,10 +143,10 @@ async def test_a_home_that_is_behind_is_not_asked_first_however_quick_it_is() ->
     await gateway.hold(newer, Side.S3)
     gateway.trust.late = (Side.KVSP,)
     gateway.s3.takes(S3_S - 0.01)
-    assert (await _read(gateway))[1] == ReadResult(newer, newer.version)
+    assert (await gateway.read(PAST_CACHE))[1] == ReadResult(newer, newer.version)
     assert gateway.kvsp.calls == 0
     gateway.trust.late = (Side.KVSP, Side.S3)
-    await _read(gateway)
+    await gateway.read(PAST_CACHE)
     assert gateway.kvsp.calls == 1, "where both are behind both are asked"
 
 
@@ -169,7 +162,7 @@ async def test_where_homes_become_slow_the_other_one_is_asked_within_a_bound() -
     await _at_rest(gateway)
     gateway.kvsp.takes(3.0)
     gateway.s3.takes(0.01)
-    assert (await _read(gateway))[0] == HEDGE_S_MAX + 0.01
+    assert (await gateway.read(PAST_CACHE))[0] == HEDGE_S_MAX + 0.01
 
 
 @in_virtual_time
@@ -197,11 +190,11 @@ async def test_a_drawn_read_asks_both_and_what_differs_is_repaired(mode: ReadMod
     await gateway.hold(newer, first.side)
     await gateway.hold(older, first.side.other)
     if mode is not ReadMode.HEDGED:
-        assert (await _read(gateway))[1].record == newer
+        assert (await gateway.read(PAST_CACHE))[1].record == newer
         await gateway.inbox.drained()
         assert await gateway.queued() == [], "a home that is not asked hides its drift"
     gateway.draws.drawn = True
-    await _read(gateway)
+    await gateway.read(PAST_CACHE)
     await _at_rest(gateway)
     await gateway.inbox.drained()
     assert await gateway.queued() == [RepairTask(KEY, newer.version, (first.side.other,))]
@@ -214,7 +207,7 @@ async def test_the_share_of_drawn_reads_is_a_setting(share: float, drawn: int) -
     gateway = TimedGateway(mode=ReadMode.KVSP, reads=ReadBounds(sample_share=share))
     gateway.draws.lot = 0.5
     for _ in range(20):
-        await _read(gateway)
+        await gateway.read(PAST_CACHE)
         await _at_rest(gateway)
     assert gateway.reader.counters.sampled == drawn
     assert (gateway.kvsp.calls, gateway.s3.calls) == (20, drawn)
@@ -223,7 +216,7 @@ async def test_the_share_of_drawn_reads_is_a_setting(share: float, drawn: int) -
 @in_virtual_time
 async def test_no_lots_are_drawn_where_both_are_asked_anyway() -> None:
     gateway = TimedGateway(reads=ReadBounds(sample_share=1.0))
-    await _read(gateway)
+    await gateway.read(PAST_CACHE)
     await _at_rest(gateway)
     assert gateway.reader.counters.sampled == 0
     assert (gateway.kvsp.calls, gateway.s3.calls) == (1, 1)

@@ -12,7 +12,7 @@ from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.request import Put, Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
-from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.errors import Overloaded, Unavailable
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 
 READ = Read(KEY)
@@ -30,23 +30,13 @@ def _asked(gateway: TimedGateway, read: Read = READ) -> "asyncio.Future[ReadResu
     return answer
 
 
-async def _timed(gateway: TimedGateway, read: Read = READ) -> tuple[float, ReadResult]:
-    """How long a read takes, and what it finds."""
-    began_s = gateway.loop.time()
-    answer = gateway.reader.read([read])[0]
-    if isinstance(answer, TandemError):
-        raise answer
-    result = answer if isinstance(answer, ReadResult) else await answer
-    return round(gateway.loop.time() - began_s, 6), result
-
-
 @in_virtual_time
 async def test_the_first_record_answers_and_the_slower_reply_is_only_compared() -> None:
     gateway = TimedGateway()
     record = _value(gateway)
     await gateway.hold(record)
     gateway.s3.takes(3.0)
-    assert await _timed(gateway) == (0.005, ReadResult(record, record.version))
+    assert await gateway.read(READ) == (0.005, ReadResult(record, record.version))
     assert gateway.reader.under_way == 1
     await asyncio.sleep(3.0)
     assert gateway.reader.under_way == 0
@@ -59,7 +49,7 @@ async def test_a_miss_waits_for_the_other_home_and_is_repaired() -> None:
     record = _value(gateway)
     await gateway.hold(record, Side.S3)
     gateway.s3.takes(0.02)
-    assert await _timed(gateway) == (0.02, ReadResult(record, record.version))
+    assert await gateway.read(READ) == (0.02, ReadResult(record, record.version))
     await gateway.inbox.drained()
     assert await gateway.queued() == [RepairTask(KEY, record.version, (Side.KVSP,))]
 
@@ -68,18 +58,18 @@ async def test_a_miss_waits_for_the_other_home_and_is_repaired() -> None:
 async def test_a_miss_in_both_homes_is_remembered_for_a_second_from_when_it_was_asked() -> None:
     gateway = TimedGateway()
     gateway.s3.takes(0.8)
-    assert await _timed(gateway) == (0.8, ReadResult(None))
-    assert await _timed(gateway) == (0.0, ReadResult(None, cached=True))
+    assert await gateway.read(READ) == (0.8, ReadResult(None))
+    assert await gateway.read(READ) == (0.0, ReadResult(None, cached=True))
     await asyncio.sleep(0.3)
-    assert (await _timed(gateway))[0] == 0.005
+    assert (await gateway.read(READ))[0] == 0.005
 
 
 @in_virtual_time
 async def test_a_miss_that_one_home_alone_has_seen_is_said_to_be_so_and_not_remembered() -> None:
     gateway = TimedGateway()
     gateway.s3.takes(60.0)
-    assert await _timed(gateway) == (5.0, ReadResult(None, unconfirmed=True))
-    assert (await _timed(gateway))[0] == 0.005
+    assert await gateway.read(READ) == (5.0, ReadResult(None, unconfirmed=True))
+    assert (await gateway.read(READ))[0] == 0.005
 
 
 @in_virtual_time
@@ -87,9 +77,9 @@ async def test_a_miss_in_doubt_does_not_hide_what_the_machine_has_read_before() 
     gateway = TimedGateway()
     record = _value(gateway)
     await gateway.hold(record, Side.KVSP)
-    await _timed(gateway)
+    await gateway.read(READ)
     gateway.kvsp.takes(0.1, DOWN)
-    found_s, result = await _timed(gateway, PAST_CACHE)
+    found_s, result = await gateway.read(PAST_CACHE)
     assert found_s == 0.1
     assert result.record == record
     assert result.stale
@@ -103,9 +93,9 @@ async def test_of_two_homes_that_are_behind_neither_answers_first() -> None:
     await gateway.hold(older, Side.KVSP)
     await gateway.hold(newer, Side.S3)
     gateway.s3.takes(0.3)
-    assert await _timed(gateway) == (0.3, ReadResult(newer, newer.version))
+    assert await gateway.read(READ) == (0.3, ReadResult(newer, newer.version))
     gateway.s3.takes(0.3, DOWN)
-    took_s, result = await _timed(gateway, PAST_CACHE)
+    took_s, result = await gateway.read(PAST_CACHE)
     assert (took_s, result.version) == (0.3, newer.version), "never below what was shown"
 
 
@@ -114,13 +104,13 @@ async def test_nobody_goes_back_behind_a_stale_answer() -> None:
     gateway = TimedGateway()
     older, newer = _value(gateway), _value(gateway, 5)
     await gateway.hold(older)
-    await _timed(gateway)
+    await gateway.read(READ)
     await gateway.hold(newer, Side.S3)
     gateway.trust.late = (Side.S3,)
     gateway.kvsp.takes(0.1, DOWN)
-    _, result = await _timed(gateway, PAST_CACHE)
+    _, result = await gateway.read(PAST_CACHE)
     assert (result.record, result.stale) == (newer, True)
-    took_s, result = await _timed(gateway)
+    took_s, result = await gateway.read(READ)
     assert took_s == 0.005, "what was stale must not be served from memory as if it were fresh"
     assert result.record == newer
 
@@ -134,10 +124,10 @@ async def test_both_homes_down_answers_from_memory_what_is_stale_or_own() -> Non
         gateway.kvsp.takes(0.1, DOWN)
         gateway.s3.takes(0.2, DOWN)
     with pytest.raises(Unavailable, match="kvsp: unreachable: it is down; s3: unreachable"):
-        await _timed(gateway)
+        await gateway.read(READ)
     gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
     await asyncio.sleep(0.1)
-    assert await _timed(gateway, PAST_CACHE) == (
+    assert await gateway.read(PAST_CACHE) == (
         0.2,
         ReadResult(record, record.version, cached=True, stale=True),
     )
@@ -154,7 +144,7 @@ async def test_memory_overrules_the_homes_only_for_a_while(mode: ReadMode, long_
     gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
     if long_ago:
         await asyncio.sleep(bounds.remembered_s + 1)
-    _, result = await _timed(gateway, PAST_CACHE)
+    _, result = await gateway.read(PAST_CACHE)
     assert result.record == (None if long_ago else record)
 
 
@@ -167,7 +157,7 @@ async def test_with_both_homes_down_memory_answers_only_for_a_while() -> None:
     for home in (gateway.kvsp, gateway.s3):
         home.takes(0.1, DOWN)
     with pytest.raises(Unavailable):
-        await _timed(gateway, PAST_CACHE)
+        await gateway.read(PAST_CACHE)
 
 
 @in_virtual_time
@@ -210,11 +200,11 @@ async def test_an_own_write_that_one_home_lacks_is_waited_for_even_without_its_p
     assert isinstance(written, asyncio.Future)
     version = (await written).version
     gateway.kvsp.takes(1.0)
-    took_s, result = await _timed(gateway)
+    took_s, result = await gateway.read(READ)
     assert (took_s, result.version) == (1.0, version)
     gateway.kvsp.takes(1.0, DOWN)
     with pytest.raises(Unavailable, match="s3: holds only an older version"):
-        await _timed(gateway)
+        await gateway.read(READ)
 
 
 @in_virtual_time
@@ -223,7 +213,7 @@ async def test_an_own_write_is_read_from_memory_at_once() -> None:
     (written,) = gateway.writer.write([Put(KEY, b"mine")])
     assert isinstance(written, asyncio.Future)
     version = (await written).version
-    took_s, result = await _timed(gateway, Read(KEY, version))
+    took_s, result = await gateway.read(Read(KEY, version))
     assert took_s == 0.0
     assert result.record is not None
     assert result.record.value == b"mine"
@@ -240,7 +230,7 @@ async def test_a_caller_that_goes_away_does_not_end_the_race() -> None:
     await asyncio.sleep(0.1)
     first.cancel()
     assert (await second).record == record
-    assert await _timed(gateway) == (0.0, ReadResult(record, record.version, cached=True))
+    assert await gateway.read(READ) == (0.0, ReadResult(record, record.version, cached=True))
 
 
 @in_virtual_time
@@ -250,9 +240,9 @@ async def test_a_slower_reply_that_is_newer_moves_the_cache_on_and_is_repaired()
     await gateway.hold(older)
     await gateway.hold(newer, Side.S3)
     gateway.s3.takes(0.2)
-    assert (await _timed(gateway))[1].record == older
+    assert (await gateway.read(READ))[1].record == older
     await asyncio.sleep(0.3)
-    assert (await _timed(gateway))[1].record == newer
+    assert (await gateway.read(READ))[1].record == newer
     assert await gateway.queued() == [RepairTask(KEY, newer.version, (Side.KVSP,))]
 
 
@@ -260,12 +250,12 @@ async def test_a_slower_reply_that_is_newer_moves_the_cache_on_and_is_repaired()
 async def test_a_cache_entry_serves_for_its_lifetime() -> None:
     gateway = TimedGateway(reads=ReadBounds(cache_ttl_s=8))
     await gateway.hold(_value(gateway))
-    await _timed(gateway)
+    await gateway.read(READ)
     await asyncio.sleep(6.9)
-    assert (await _timed(gateway))[1].cached
-    assert (await _timed(gateway, Read(KEY, cache_ttl_s=5)))[0] == 0.005
+    assert (await gateway.read(READ))[1].cached
+    assert (await gateway.read(Read(KEY, cache_ttl_s=5)))[0] == 0.005
     await asyncio.sleep(8.1)
-    assert not (await _timed(gateway))[1].cached
+    assert not (await gateway.read(READ))[1].cached
 
 
 @in_virtual_time
@@ -299,5 +289,5 @@ async def test_at_the_bound_a_read_is_refused_and_memory_still_answers() -> None
     running = _asked(gateway, Read(KEY._replace(name="other")))
     refused = gateway.reader.read([Read(KEY._replace(name="third"))])[0]
     assert isinstance(refused, Overloaded)
-    assert (await _timed(gateway))[1].record == record
+    assert (await gateway.read(READ))[1].record == record
     assert (await running).version == NO_VERSION

@@ -1,11 +1,12 @@
 """Repair: what is taken and when, and how soon drift is gone once a home is back."""
 
 import asyncio
+from collections.abc import Sequence
 
 from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_queue import MemoryQueue
-from kvgateway.state.ports import RepairTask
+from kvgateway.state.ports import RepairTask, Taken
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed, LeftToSweep, NotHealed
 from tandem.core.envelope import seal
@@ -84,6 +85,30 @@ def test_in_a_namespace_with_one_home_nothing_is_healed() -> None:
             assert isinstance(held[Side.S3], Missing)
             assert isinstance(await repairing.worker.heal_key(Key(NAMESPACE, "a")), NotHealed)
             assert "get" not in repairing.pair.s3.calls
+
+    run(heal())
+
+
+def test_a_queue_whose_disk_refuses_is_no_fault_and_is_asked_again() -> None:
+    async def heal() -> None:
+        repairing = Repairing()
+        await repairing.lack("a", "b")
+        done = repairing.queue.done
+
+        async def refuse(_: Sequence[Taken]) -> None:
+            raise OSError("no space is left")
+
+        repairing.queue.done = refuse  # type: ignore[method-assign, assignment]
+        working = asyncio.create_task(repairing.worker.run())
+        await asyncio.sleep(10.0)
+        assert await repairing.depth() == 2
+        assert repairing.worker.counters.queue_errors == 1
+        repairing.queue.done = done  # type: ignore[method-assign]
+        repairing.pair.admit()
+        await asyncio.sleep(55.0)
+        working.cancel()
+        assert await repairing.depth() == 0
+        assert repairing.worker.counters.errors == 0
 
     run(heal())
 

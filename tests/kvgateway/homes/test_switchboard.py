@@ -86,7 +86,7 @@ async def test_setting_what_is_in_force_puts_a_lost_file_back(path: Path) -> Non
     path.write_text("damaged")
     board.refresh()
     assert board.current.of(Side.S3) == OFF, "a damaged file switches nothing on"
-    with pytest.raises(ConfigurationError, match="remove the file and set them again"):
+    with pytest.raises(ConfigurationError, match="remove the file: copies in the homes"):
         await board.change(Side.S3, OFF)
     path.unlink()
     board.refresh()

@@ -64,6 +64,7 @@ class UndroppableLeft(LeftBehind):
     """A journal on a disk that refuses."""
 
     async def drop(self) -> None:
+        self.release()
         raise OSError("read-only file system")
 
 
@@ -164,7 +165,7 @@ def _refused() -> Failed:
 def test_intents_become_tasks_and_wanted_versions() -> None:
     async def recover() -> None:
         queue, machine, left = MemoryQueue(), memory(), LeftBehind()
-        assert await recover_intents([left], queue, pinning(machine)) == len(INTENTS)
+        assert await recover_intents([left], queue, pinning(machine), EPOCH_US) == len(INTENTS)
         assert left.fate == "dropped"
         for intent, known in zip(
             INTENTS, machine.lookup([i.key for i in INTENTS], EPOCH_US), strict=True
@@ -180,7 +181,7 @@ def test_a_queue_that_refuses_leaves_intents_for_a_later_try() -> None:
     async def recover() -> None:
         lefts = [LeftBehind(), LeftBehind()]
         with pytest.raises(OSError, match="no space"):
-            await recover_intents(lefts, RefusingQueue(), pinning(memory()))
+            await recover_intents(lefts, RefusingQueue(), pinning(memory()), EPOCH_US)
         assert [left.fate for left in lefts] == ["released"] * 2
 
     run(recover())
@@ -261,7 +262,8 @@ def test_intents_of_many_dead_workers_are_recovered_in_bounded_groups() -> None:
             for number in range(2 * QUEUE_GROUP_MAX + 1)
         ]
         lefts = [LeftBehind(many), LeftBehind(), LeftBehind([])]
-        assert await recover_intents(lefts, queue, pinning(machine)) == len(many) + len(INTENTS)
+        recovered = await recover_intents(lefts, queue, pinning(machine), EPOCH_US)
+        assert recovered == len(many) + len(INTENTS)
         assert queue.groups == [QUEUE_GROUP_MAX, QUEUE_GROUP_MAX, 1, len(INTENTS)]
         assert [left.fate for left in lefts] == ["dropped"] * 3
         assert (await queue.stats()).depth == len(many) + len(INTENTS)
@@ -284,13 +286,28 @@ def test_what_fails_in_the_middle_leaves_the_rest_for_a_later_try(fails: str) ->
             machine.pin(intents)
 
         with pytest.raises((KeyError, OSError)):
-            await recover_intents(lefts, queue, pin)
+            await recover_intents(lefts, queue, pin, EPOCH_US)
         assert [left.fate for left in lefts] == ["dropped", "released", "released"]
         again = [LeftBehind(left.intents) for left in lefts[1:]]
-        assert await recover_intents(again, queue, pinning(machine)) > 0
+        assert await recover_intents(again, queue, pinning(machine), EPOCH_US) > 0
         for left in (*lefts, *again):
             for intent in left.intents:
                 assert await queue.wanted(intent.key) >= intent.version
+
+    run(recover())
+
+
+def test_intents_that_find_no_room_mark_their_namespaces_as_of_now() -> None:
+    """What other rows of the queue were about may have happened long after the intents."""
+
+    async def recover() -> None:
+        queue, now_us = MemoryQueue(rows_max=len(INTENTS)), EPOCH_US + 3_600_000_000
+        late = RepairTask(Key(NAMESPACE, "late"), Version.at(now_us - 1_000_000), (Side.S3,))
+        await queue.add([late], now_us - 1_000_000)
+        await recover_intents([LeftBehind()], queue, pinning(memory()), now_us)
+        for mark in await queue.dirty():
+            await queue.clear_dirty(mark.side, mark.namespace, now_us - 2_000_000)
+        assert {mark.side for mark in await queue.dirty()} == set(Side)
 
     run(recover())
 
@@ -301,7 +318,7 @@ def test_what_the_dead_had_taken_is_free_again() -> None:
         await queue.add([RepairTask(i.key, i.version, (Side.S3,)) for i in INTENTS], EPOCH_US)
         assert len(await queue.take(10, EPOCH_US, 60_000_000)) == len(INTENTS)
         assert await queue.take(10, EPOCH_US, 60_000_000) == []
-        await recover_intents([], queue, pinning(memory()))
+        await recover_intents([], queue, pinning(memory()), EPOCH_US)
         assert len(await queue.take(10, EPOCH_US, 60_000_000)) == len(INTENTS)
 
     run(recover())

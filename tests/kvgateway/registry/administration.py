@@ -28,6 +28,8 @@ class Administration:
     ) -> None:
         self.file = file or MemoryCopy(NAMESPACES)
         self.a_home_is_out = False
+        self.switched_off_elsewhere = False
+        """Another worker of the machine has switched a home off; this one has not looked yet."""
         self.gateway = OneGateway(
             homes.by_side,
             homes.clock,
@@ -58,13 +60,19 @@ class Administration:
             writer=self.gateway.writer,
             time=self.gateway.time,
             entropy=self.gateway.entropy,
+            look_at_switches=self.look_at_switches,
         )
         self.namespaces = Namespaces(
             registry=self.registry,
             writer=self.gateway.writer,
             time=self.gateway.time,
             entropy=self.gateway.entropy,
+            look_at_switches=self.look_at_switches,
         )
+
+    def look_at_switches(self) -> None:
+        """What the keeper does with the file of the switches."""
+        self.a_home_is_out |= self.switched_off_elsewhere
 
     async def titles(self) -> list[str]:
         return [namespace.title for namespace in await self.namespaces.list()]

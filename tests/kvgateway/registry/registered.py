@@ -52,6 +52,7 @@ class Registered(Administration):
         self.steps = Steps(
             registry=self.registry, writer=gateway.writer, homes=self.guards, time=gateway.time,
             presence=self.presence, crawled_us=self.trust.crawled_us,
+            look_at_switches=self.look_at_switches,
         )  # fmt: skip
 
     async def looks(self) -> None:

@@ -284,7 +284,7 @@ async def test_changes_need_both_homes_and_say_which_one_fails(homes: TwoHomes, 
         await one.namespaces.create("b", NOTHING)
     with pytest.raises(Unavailable):
         await one.namespaces.delete(made.id)
-    one.a_home_is_out = True
+    one.switched_off_elsewhere = True
     await one.namespaces.create("c", NOTHING)
     assert one.registry.book.owner_of("default", "c") is not None
 

@@ -111,7 +111,7 @@ async def test_with_one_home_down_tokens_are_known_and_not_made(
     assert await two.tokens.list() == [token]
     with pytest.raises(Unavailable, match=r"Tokens change only when both homes.*switch it off"):
         await one.tokens.create(WISH)
-    one.a_home_is_out = True
+    one.switched_off_elsewhere = True
     made = (await one.tokens.create(TokenWish("x", Permission.READ, None))).token
     assert await one.tokens.get(made.id) == made
 

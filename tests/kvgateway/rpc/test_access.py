@@ -26,6 +26,7 @@ from tandem.errors import (
     Unauthenticated,
 )
 from tandem.runtime.clock import SystemClock
+from tandem.wire.admission import is_admitted
 from tandem.wire.mode_codec import mode_message
 from tandem.wire.v1 import (
     kv_pb2,
@@ -135,8 +136,8 @@ class Guarded:
             "Delete": kv_pb2.DeleteRequest(**about),
             "List": kv_pb2.ListRequest(namespace=self.namespace),
             "Batch": kv_pb2.BatchRequest(puts=[put]),
-            "Exchange": [kv_pb2.BatchRequest(puts=[put])],
-            "PutStream": [kv_pb2.PutChunk(head=put, last=True)],
+            "Exchange": kv_pb2.BatchRequest(puts=[put]),
+            "PutStream": iter([kv_pb2.PutChunk(head=put, last=True)]),
             "CreateNamespace": namespaces_pb2.CreateNamespaceRequest(
                 title=f"t{len(self.gateway.registry.book)}", account="mine"
             ),
@@ -166,12 +167,12 @@ class Guarded:
             "ReportCrawl": ops_pb2.ReportCrawlRequest(namespace=self.namespace),
         }
         request = requests[name]
-        sent = iter(request) if isinstance(request, list) else request
-        call = method(sent, metadata=metadata, timeout=10)
-        if name in ("Exchange", "GetStream"):
-            [reply] = [message async for message in call]
+        if name == "Exchange":
+            reply = await _exchanged(method(metadata=metadata, timeout=10), request)
+        elif name == "GetStream":
+            [reply] = [message async for message in method(request, metadata=metadata, timeout=10)]
         else:
-            reply = await call
+            reply = await method(request, metadata=metadata, timeout=10)
         errors = [w.error.code for w in getattr(reply, "writes", ()) if w.HasField("error")]
         return next((c.name for c in grpc.StatusCode if c.value[0] in errors), "OK")
 
@@ -186,6 +187,15 @@ async def guarded() -> AsyncIterator[Guarded]:
     yield guarded
     await server.stop(0)
     assert guarded.log.events == []
+
+
+async def _exchanged(call: Any, request: kv_pb2.BatchRequest) -> Any:  # noqa: ANN401
+    """The one reply to a request that is sent once the stream is admitted, or has ended."""
+    if await is_admitted(call):
+        await call.write(request)
+        await call.done_writing()
+    [reply] = [message async for message in call]
+    return reply
 
 
 def _bearer(token: str) -> tuple[tuple[str, str], ...]:
@@ -282,6 +292,24 @@ async def test_a_stream_outlives_its_token_and_does_nothing_more(guarded: Guarde
         assert {type(result) for result in results.values()} == {Unauthenticated}
     async with guarded.client(ADMIN_TOKEN, guarded.namespace) as client:
         assert await client.get("k") == b"v"
+
+
+async def test_no_piece_of_a_value_is_asked_for_before_its_head_is_admitted(
+    guarded: Guarded,
+) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        asked.append(len(asked))
+        yield b"v"
+
+    asked: list[int] = []
+    async with guarded.client("nonsense", guarded.namespace) as client:
+        with pytest.raises(Unauthenticated):
+            await client.put_stream("k", pieces())
+    reader = await guarded.gateway.token(READ)
+    async with guarded.client(reader.text, guarded.namespace) as client:
+        with pytest.raises(PermissionDenied):
+            await client.put_stream("k", pieces())
+    assert asked == []
 
 
 async def test_one_stream_reaches_some_namespaces_and_not_others(guarded: Guarded) -> None:

@@ -21,6 +21,7 @@ from kvgateway.state.ports import Intent
 from tandem.core.key import Key
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
+from tests.kvgateway.state.failing_disk import Fault, failing
 from tests.servers.small_disk import fill
 
 NAMESPACE = "cd" * 16
@@ -86,6 +87,51 @@ async def test_only_dead_workers_are_recovered(tmp_path: Path) -> None:
     await left.drop()
     assert not slot.directory.exists()
     assert recover(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("name", ["lock", f"{7:016}{SEGMENT_SUFFIX}"])
+async def test_a_slot_that_cannot_be_taken_over_takes_no_other_one_with_it(
+    tmp_path: Path, name: str
+) -> None:
+    """As on a full disk, where a worker's start was cut short and left a slot without its lock."""
+    journals = [DiskJournal(claim(tmp_path)) for _ in range(3)]
+    for n, journal in enumerate(journals):
+        await journal.append([intent(n)])
+    for journal in journals:
+        await journal.aclose()
+    obstacle = tmp_path / "1" / name
+    obstacle.unlink(missing_ok=True)
+    obstacle.mkdir()
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError):
+            recover(tmp_path)
+    obstacle.rmdir()
+    assert recovered(tmp_path) == {intent(0), intent(1), intent(2)}
+
+
+async def test_a_slot_that_cannot_be_made_whole_is_not_there(tmp_path: Path) -> None:
+    with failing(tmp_path) as disk:
+        disk.fault = Fault.FULL
+        (tmp_path / "lock").touch()
+        with pytest.raises(OSError, match="no space"):
+            claim(tmp_path)
+        assert recover(tmp_path) == []
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+async def test_a_slot_that_cannot_be_removed_is_left_for_a_later_try(tmp_path: Path) -> None:
+    journal = DiskJournal(claim(tmp_path))
+    await journal.append([intent(1)])
+    await journal.aclose()
+    obstacle = tmp_path / "0" / "obstacle"
+    obstacle.mkdir()
+    [left] = recover(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        await left.drop()
+    obstacle.rmdir()
+    [left] = recover(tmp_path)
+    await left.drop()
+    assert recover(tmp_path) == []
 
 
 async def test_closing_writes_the_done_marks(tmp_path: Path) -> None:

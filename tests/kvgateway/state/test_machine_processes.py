@@ -188,7 +188,7 @@ async def test_who_recovers_can_kill_the_stopped_worker_that_it_waits_for(direct
         async def pin(intents: Sequence[Intent]) -> None:
             await asyncio.to_thread(machine.pin, intents)
 
-        recovering = asyncio.create_task(recover_intents([left], queue, pin))
+        recovering = asyncio.create_task(recover_intents([left], queue, pin, 0))
         while not (await queue.stats()).depth:
             await asyncio.sleep(0)
         await asyncio.sleep(0.05)

@@ -1,0 +1,21 @@
+"""The directory for everything that must survive a restart, before anything is looked for in it."""
+
+import os
+from pathlib import Path
+
+from tandem.errors import ConfigurationError
+
+
+def prepare(data: Path) -> None:
+    """Makes the directory. Raises ConfigurationError when it cannot be made or written."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(data, str(error.strerror)) from None
+    if not os.access(data, os.W_OK | os.X_OK):
+        raise _refused(data, "this user may not write there")
+
+
+def _refused(data: Path, why: str) -> ConfigurationError:
+    advice = "choose another one with --data or TANDEM_DATA"
+    return ConfigurationError([f"{data}: no directory for data: {why}; {advice}"])

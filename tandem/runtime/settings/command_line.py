@@ -1,0 +1,38 @@
+"""How a program begins: its settings, its help, or every mistake in its configuration at once."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from tandem.runtime.settings.load import SettingsError, load, read_sources
+from tandem.runtime.settings.text import help_text
+
+_Settings = TypeVar("_Settings")
+MISTAKEN_STATUS = 2
+"""How a program ends that its configuration keeps from starting; another try changes nothing."""
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether somebody wants to know how, and not that anything begins."""
+    return "--help" in arguments or "-h" in arguments
+
+
+def settings_or_exit(
+    settings: type[_Settings],
+    section: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    program: str,
+    about: str,
+) -> _Settings:
+    """The settings of a program. Raises SystemExit once it has printed its help, which was asked
+    for, or what is wrong with the configuration."""
+    if asks_for_help(arguments):
+        sys.stdout.write(help_text(settings, program, about))
+        raise SystemExit(0)
+    try:
+        return load(settings, section, read_sources(arguments, environment, section)).settings
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(MISTAKEN_STATUS) from None

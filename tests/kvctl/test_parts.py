@@ -1,0 +1,136 @@
+"""A part of `kvctl up` that dies is started again; one that is stopped stays stopped."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from kvctl.parts import Part, PartPlan, left_running
+from tandem.runtime.clock import SystemClock
+
+STOP_S: Final = 20.0
+
+
+class Kept:
+    """One part that only sleeps, and what is said of it."""
+
+    def __init__(self, directory: Path) -> None:
+        (directory / "sleeper_main.py").write_text("import time\ntime.sleep(600)\n")
+        self.data = directory / "data"
+        self.pid_file = self.data / "run" / "sleeper.pid"
+        self.said: list[str] = []
+        self.on_say: Callable[[], None] = lambda: None
+        self.part = Part(
+            PartPlan("sleeper", "sleeper_main", _at_once),
+            data=self.data,
+            environment={"PYTHONPATH": str(directory)},
+            clock=SystemClock(),
+            say=self._say,
+        )
+
+    def _say(self, text: str) -> None:
+        self.said.append(text)
+        self.on_say()
+
+    def pid(self) -> int:
+        process = self.part._process
+        assert process is not None
+        return process.pid
+
+    def lives(self) -> bool:
+        try:
+            os.kill(self.pid(), 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    async def says(self, text: str) -> None:
+        while not any(text in line for line in self.said):
+            await asyncio.sleep(0.01)
+
+    async def another(self, pid: int) -> None:
+        while self.pid() == pid:
+            await asyncio.sleep(0.01)
+
+
+async def _at_once() -> bool:
+    return True
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return Kept(tmp_path)
+
+
+async def test_what_dies_is_started_again_and_what_is_stopped_is_not(kept: Kept) -> None:
+    await kept.part.start(STOP_S)
+    keeping = asyncio.create_task(kept.part.keep())
+    first = kept.pid()
+    os.kill(first, signal.SIGKILL)
+    await kept.another(first)
+    assert kept.said == ["sleeper died with status -9; starting it again"]
+    await kept.part.stop(STOP_S)
+    await keeping
+    assert not kept.lives()
+    assert not kept.pid_file.exists()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_stop_in_the_middle_of_a_new_start_leaves_no_process(
+    kept: Kept, turns: int
+) -> None:
+    async def stop() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await kept.part.stop(STOP_S)
+
+    stopping: list[asyncio.Task[None]] = []
+    await kept.part.start(STOP_S)
+    kept.on_say = lambda: stopping.append(asyncio.create_task(stop()))
+    keeping = asyncio.create_task(kept.part.keep())
+    os.kill(kept.pid(), signal.SIGKILL)
+    await asyncio.wait_for(keeping, STOP_S)
+    await stopping[0]
+    assert not kept.lives()
+
+
+async def test_a_part_that_cannot_be_started_is_tried_until_it_can(kept: Kept) -> None:
+    await kept.part.start(STOP_S)
+    keeping = asyncio.create_task(kept.part.keep())
+    kept.part.log_file.unlink()
+    kept.part.log_file.mkdir()
+    first = kept.pid()
+    os.kill(first, signal.SIGKILL)
+    await kept.says("sleeper could not be started: [Errno 21] Is a directory")
+    kept.part.log_file.rmdir()
+    await kept.another(first)
+    assert kept.lives()
+    await kept.part.stop(STOP_S)
+    await keeping
+
+
+async def test_a_process_id_that_cannot_be_written_ends_nothing(kept: Kept) -> None:
+    await kept.part.start(STOP_S)
+    keeping = asyncio.create_task(kept.part.keep())
+    kept.pid_file.unlink()
+    kept.pid_file.mkdir()
+    first = kept.pid()
+    os.kill(first, signal.SIGKILL)
+    await kept.says("sleeper runs, but its process id could not be written")
+    assert kept.lives()
+    kept.pid_file.rmdir()
+    await kept.part.stop(STOP_S)
+    await keeping
+
+
+def test_only_what_runs_is_left_running(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name, text in (("gone", "4194305\n"), ("empty", ""), ("strange", "not a number\n")):
+        (run / f"{name}.pid").write_text(text)
+    (run / "other.pid").write_text(f"{os.getpid()}\n")
+    assert left_running(tmp_path) == []

@@ -1,0 +1,40 @@
+"""A data directory that cannot be used is a mistake in the configuration, and no fault."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tandem.errors import ConfigurationError
+from tandem.runtime import data_directory
+
+ADVICE = "choose another one with --data or TANDEM_DATA"
+
+
+def refusal(data: Path) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        data_directory.prepare(data)
+    return str(refused.value)
+
+
+def test_it_is_made_with_all_that_leads_to_it_and_may_be_there(tmp_path: Path) -> None:
+    data = tmp_path / "srv" / "tandem"
+    data_directory.prepare(data)
+    (data / "kept").touch()
+    data_directory.prepare(data)
+    assert (data / "kept").exists()
+
+
+@pytest.mark.parametrize("below", ["", "data"])
+def test_a_file_in_its_place_is_told(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    data = tmp_path / "file" / below
+    why = "Not a directory" if below else "File exists"
+    assert refusal(data) == f"{data}: no directory for data: {why}; {ADVICE}"
+
+
+def test_one_that_may_not_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: mode & os.W_OK == 0)  # root may all
+    assert "this user may not write there" in refusal(tmp_path)
