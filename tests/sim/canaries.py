@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from unittest.mock import patch
 
-from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.remembered import Remembered
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
@@ -179,13 +179,15 @@ def _late_sample() -> AbstractContextManager[object]:
 
 def _doubt_forgets() -> AbstractContextManager[object]:
     """What is stale or in doubt is told, but neither remembered nor compared with memory."""
-    remembered = Reader._remembered
+    entered = Remembered._entered
 
-    def forgetful(self: Reader, flight: Any, answer: Answered, now_us: int) -> Known | None:
+    def forgetful(
+        self: Remembered, key: Key, answer: Answered, asked_us: int, now_us: int
+    ) -> Known | None:
         doubtful = answer.stale or answer.unconfirmed
-        return None if doubtful else remembered(self, flight, answer, now_us)
+        return None if doubtful else entered(self, key, answer, asked_us, now_us)
 
-    return patch.object(Reader, "_remembered", forgetful)
+    return patch.object(Remembered, "_entered", forgetful)
 
 
 def _observes_too_little() -> AbstractContextManager[object]:

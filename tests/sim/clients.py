@@ -229,5 +229,5 @@ class Client:
         except ConnectionLost:
             pass
         else:
-            after = oracles.surely(machine, namespace)
-            oracles.listed(worker.name, listing, page, before, after, unnoticed=unnoticed)
+            now = oracles.surely(machine, namespace)
+            oracles.listed(worker.name, listing, page, before, now, unnoticed=unnoticed)

@@ -115,15 +115,15 @@ class Restful(Pace):
         self._rest_s = rest_s
         self._stop = stop
         self._stops: dict[int, float] = {}
-        self._requests = 0
+        self._sent = 0
 
     def stop_after(self, requests: int, for_s: float) -> None:
         """The crawler is to stand still when it has sent so many more."""
-        self._stops[self._requests + requests] = for_s
+        self._stops[self._sent + requests] = for_s
 
     async def request(self) -> None:
-        self._requests += 1
-        for_s = self._stops.pop(self._requests, 0.0)
+        self._sent += 1
+        for_s = self._stops.pop(self._sent, 0.0)
         if for_s:
             self._stop(for_s)
         if for_s or self._rest_s:

@@ -7,7 +7,7 @@ that are under way belong to nobody.
 
 import asyncio
 from contextvars import Context, ContextVar, copy_context
-from typing import Final
+from typing import Any, Final
 
 _PROCESS: Final[ContextVar[str]] = ContextVar("process", default="")
 NOBODY: Final = Context()
@@ -25,7 +25,7 @@ class Standstill:
     """Which processes stand still, and what waits for them."""
 
     def __init__(self) -> None:
-        self.waiting: dict[str, list[asyncio.Handle]] = {}
+        self.waiting: dict[str, list[Any]] = {}
         """By the process that stands still."""
 
     def __contains__(self, process: str) -> bool:
@@ -35,7 +35,7 @@ class Standstill:
         """It stands still from now on."""
         self.waiting.setdefault(process, [])
 
-    def end(self, process: str) -> list[asyncio.Handle]:
+    def end(self, process: str) -> list[Any]:
         """It goes on: what has become due meanwhile."""
         return self.waiting.pop(process, [])
 

@@ -287,9 +287,10 @@ class Universe:
             clock = self.hosts[host % len(self.hosts)].clock
             self.loop.call_at(at_s, clock.step, int(by_s * 1e6))
         store = self.sites[Side.S3]
-        for begins_s, for_s, by_s in plan.wrong_dates if isinstance(store, ObjectStore) else ():
-            self.loop.call_at(begins_s, store.date_by, by_s)
-            self.loop.call_at(begins_s + for_s, store.date_by, 0.0)
+        if isinstance(store, ObjectStore):
+            for begins_s, for_s, by_s in plan.wrong_dates:
+                self.loop.call_at(begins_s, store.date_by, by_s)
+                self.loop.call_at(begins_s + for_s, store.date_by, 0.0)
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
