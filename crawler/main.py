@@ -2,7 +2,7 @@
 
 import os
 import sys
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from functools import partial
 
 from crawler.board import Board
@@ -53,35 +53,50 @@ def main() -> int:
 
 
 async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
-    clock, entropy = SystemClock(), SystemEntropy()
     try:
         data_directory.prepare(settings.data)
         with closing(_book(settings)) as book:
-            board = Board(book, entropy)
-            pace = Pace(
-                requests_per_s=settings.requests_per_second,
-                bytes_per_s=settings.bytes_per_second,
-                breathe_ratio=settings.breathe_ratio,
-            )
-            door = Door(settings.door_tokens, is_open=settings.door_is_open())
-            server = CrawlerServer(CrawlerService(board, book, pace, door, _identity(book)))
-            await server.start(str(settings.crawler_address))
-            page = await _page(settings, board, clock)
-            homes = await open_homes(settings.homes(), clock, entropy)
-            gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
-            switches = KillSwitches(gateways)
-            await switches.look()
-            rounds = _rounds(settings, homes, book, board, pace, gateways, switches)
-            await _run(settings, process, rounds, switches)
-            await homes.aclose()
-            await server.stop(0.0)
-            if page is not None:
-                await page.stop()
+            board = Board(book, SystemEntropy())
+            async with AsyncExitStack() as held:
+                await _crawl_with(settings, process, book, board, held)
             _LOG.info("stopped", rounds=board.counters.rounds)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
         return MISTAKEN_STATUS
     return 0
+
+
+async def _crawl_with(
+    settings: CrawlerSettings,
+    process: serve.Process,
+    book: Book,
+    board: Board,
+    held: AsyncExitStack,
+) -> None:
+    """Serves and crawls until told to stop; `held` ends whatever has begun by then."""
+    clock = SystemClock()
+    pace = Pace(
+        requests_per_s=settings.requests_per_second,
+        bytes_per_s=settings.bytes_per_second,
+        breathe_ratio=settings.breathe_ratio,
+    )
+    door = Door(settings.door_tokens, is_open=settings.door_is_open())
+    server = CrawlerServer(CrawlerService(board, book, pace, door, _identity(book)))
+    held.push_async_callback(server.stop, 0.0)
+    await server.start(str(settings.crawler_address))
+    page = await _page(settings, board, clock)
+    if page is not None:
+        held.push_async_callback(page.stop)
+    homes = await serve.unless(process.stop, open_homes(settings.homes(), clock, SystemEntropy()))
+    if homes is None:
+        return
+    held.push_async_callback(homes.aclose)
+    gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
+    switches = KillSwitches(gateways)
+    await switches.look()
+    await _run(
+        settings, process, _rounds(settings, homes, book, board, pace, gateways, switches), switches
+    )
 
 
 async def _run(

@@ -6,14 +6,14 @@ import errno
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from kvctl.health import serves
 from kvctl.parts import Part, PartFailed, PartPlan, left_running
 from kvctl.settings import UpSettings
 from tandem.errors import ConfigurationError
-from tandem.runtime import data_directory
+from tandem.runtime import data_directory, serve
 from tandem.runtime.clock import Clock
 from tandem.runtime.listening import is_loopback, refusal
 from tandem.runtime.local_tokens import development_token
@@ -90,7 +90,7 @@ async def _run(
     try:
         for part in parts:
             started.append(part)
-            await _unless_stopped(stop, part.start(settings.start_s))
+            await serve.unless(stop, part.start(settings.start_s))
             if stop.is_set():
                 return 0
         say(
@@ -138,18 +138,6 @@ async def _keep(
 async def _stop(parts: list[Part], stop_s: float) -> None:
     for part in reversed(parts):
         await part.stop(stop_s)
-
-
-async def _unless_stopped(stop: asyncio.Event, starting: Coroutine[None, None, None]) -> None:
-    """Runs `starting` to its end, or until `stop` is set."""
-    task = asyncio.ensure_future(starting)
-    stopped = asyncio.ensure_future(stop.wait())
-    stopped.add_done_callback(lambda _: task.cancel())
-    try:
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-    finally:
-        stopped.cancel()
 
 
 def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:

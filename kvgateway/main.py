@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from kvgateway.access.configured import check_enterable, prepared_policy
 from kvgateway.homes import identity
@@ -17,7 +16,12 @@ from kvgateway.homes.trust import ALL, Trust
 from kvgateway.homes.trust_file import DiskTrustFile
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
-from kvgateway.process.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.process.preparation import (
+    agree_on_store,
+    note_damage,
+    pin_queue,
+    recover_intents,
+)
 from kvgateway.process.supervisor import Supervisor
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import TOKENS
@@ -43,7 +47,6 @@ _ABOUT = "Races every read and write to two homes, and repairs what the race lea
 _TICK_S = 1.0
 _LISTEN_S = 1.0
 _CLOCK_SPARE_S = 0.001
-_T = TypeVar("_T")
 
 
 def main() -> int:
@@ -103,11 +106,12 @@ class _Gateway:
             queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
             held.push_async_callback(queue.aclose)
             policy = prepared_policy(settings, self._entropy)
-            homes = await _unless(stop, open_homes(settings.homes(), self._clock, self._entropy))
+            opening = open_homes(settings.homes(), self._clock, self._entropy)
+            homes = await serve.unless(stop, opening)
             if homes is None:
                 return
             held.push_async_callback(homes.aclose)
-            store_id = await _unless(stop, self._learned(homes, bound))
+            store_id = await serve.unless(stop, self._learned(homes, bound))
             if store_id is not None:
                 await check_enterable(policy, homes.backends, DiskCopy(places.tokens, TOKENS))
                 await self._serve(stop, place, bound, queue, homes, store_id)
@@ -171,6 +175,8 @@ class _Gateway:
         async with self._recovering:
             await asyncio.to_thread(machine.forget_dead_readers)
             leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
+            enter = DiskTrustFile(self._places.trust).enter
+            await note_damage(leftovers, enter, self._time.reckoned_us())
 
             async def pin(intents: Sequence[Intent]) -> None:
                 await asyncio.to_thread(machine.pin, intents)
@@ -218,21 +224,6 @@ async def _running(loops: Sequence[Coroutine[None, None, None]]) -> AsyncIterato
         yield
         for task in tasks:
             task.cancel()
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[None, None, _T]) -> _T | None:
-    """What `work` returns; None when `stop` is set before."""
-    task = asyncio.ensure_future(work)
-    stopped = asyncio.ensure_future(stop.wait())
-    stopped.add_done_callback(lambda _: task.cancel())
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if stop.is_set():
-            return None
-        raise
-    finally:
-        stopped.cancel()
 
 
 def _check_free(*addresses: tuple[str, Address]) -> None:

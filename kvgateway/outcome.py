@@ -1,4 +1,4 @@
-"""How a front door waits for what the data path has begun."""
+"""How what the data path has begun ends, and how a front door waits for it."""
 
 import asyncio
 from typing import TypeVar
@@ -16,3 +16,10 @@ async def settled(outcome: _Result | TandemError | asyncio.Future[_Result]) -> _
         # A client that goes away cancels its call, never the work: a write runs to its end.
         return await asyncio.shield(outcome)
     return outcome
+
+
+def fail(answer: asyncio.Future[_Result], error: BaseException) -> None:
+    """Ends an answer in an error, unless it has ended; its caller may be gone, and never look."""
+    if not answer.done():
+        answer.set_exception(error)
+        answer.exception()

@@ -34,7 +34,7 @@ class Gateway:
         self._registry = registry
         self._known = registry.book.known
         self._reader = reader
-        self._waiting = Gatherer(writer.write)
+        self._waiting = Gatherer(writer.begin)
         self._lister = lister
         self._lookups = lookups
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
+from kvgateway.outcome import fail
 from kvgateway.registry.namespaces import Registry
 from tandem.core.request import Read, ReadResult, Write, Written
 from tandem.errors import NamespaceNotFound, Overloaded, TandemError
@@ -97,7 +98,7 @@ class Lookups:
             if isinstance(started, asyncio.Future):
                 started.add_done_callback(partial(_copy, answer))
             elif isinstance(started, TandemError):
-                _fail(answer, started)
+                fail(answer, started)
             elif not answer.done():
                 answer.set_result(started)
 
@@ -113,7 +114,7 @@ class Lookups:
         error = task.exception()
         if error is not None:
             for answer in answers:
-                _fail(answer, error)
+                fail(answer, error)
 
     async def drained(self) -> None:
         """Returns when no request waits for its namespace to be found."""
@@ -126,12 +127,6 @@ def _copy(answer: asyncio.Future[Result], started: asyncio.Future[Result]) -> No
         return
     error = started.exception()
     if error is not None:
-        _fail(answer, error)
+        fail(answer, error)
     elif not answer.done():
         answer.set_result(started.result())
-
-
-def _fail(answer: asyncio.Future[Result], error: BaseException) -> None:
-    if not answer.done():
-        answer.set_exception(error)
-        answer.exception()

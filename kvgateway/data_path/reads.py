@@ -77,7 +77,6 @@ class _Flight:
     """One race for one key, and everyone who waits for it."""
 
     __slots__ = (
-        "answer",
         "began_us",
         "key",
         "later",
@@ -86,6 +85,7 @@ class _Flight:
         "race",
         "reader",
         "timer",
+        "waiting",
         "wanted",
     )
 
@@ -103,7 +103,24 @@ class _Flight:
         self.lonely = False
         """Whether one home had the answer before the other one's turn came."""
         self.timer: asyncio.TimerHandle | None = None
-        self.answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
+        self.waiting: list[asyncio.Future[ReadResult]] = []
+
+    def joined(self) -> "asyncio.Future[ReadResult]":
+        """The answer for one more reader; it is the reader's own, who may cancel it."""
+        answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
+        self.waiting.append(answer)
+        return answer
+
+    def ended(self, result: ReadResult | TandemError) -> None:
+        """Tells everyone who waits."""
+        for answer in self.waiting:
+            if answer.done():
+                continue
+            if isinstance(result, ReadResult):
+                answer.set_result(result)
+            else:
+                answer.set_exception(result)
+                answer.exception()
 
     def body_needed(self) -> bool:
         return not self.race.answered
@@ -200,12 +217,12 @@ class Reader:
             wanted = known.version
         if known is None and self._machine.spilled():
             return asyncio.ensure_future(self._after_spill(read))
-        return asyncio.shield(self._flight(read.key, wanted).answer)
+        return self._flight(read.key, wanted).joined()
 
     async def _after_spill(self, read: Read) -> ReadResult:
         """Recent writes were dropped for space: the durable queue knows which versions count."""
         queued = await self._queue.wanted(read.key)
-        return await asyncio.shield(self._flight(read.key, max(read.min_version, queued)).answer)
+        return await self._flight(read.key, max(read.min_version, queued)).joined()
 
     def _flight(self, key: Key, wanted: Version) -> _Flight:
         flight = self._flights.get(key)
@@ -271,14 +288,7 @@ class Reader:
             return
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
-        result = self._result(flight, outcome)
-        if flight.answer.done():
-            return
-        if isinstance(result, ReadResult):
-            flight.answer.set_result(result)
-        else:
-            flight.answer.set_exception(result)
-            flight.answer.exception()
+        flight.ended(self._result(flight, outcome))
 
     def _result(self, flight: _Flight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
         now_us = self._time.reckoned_us()

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import LegHome
+from kvgateway.outcome import fail
 from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
@@ -76,6 +77,19 @@ class _Flight:
         self.pending = len(sides) + _INTENT
 
 
+class _Terms(NamedTuple):
+    """How the writes of one namespace go, as of the moment when they begin."""
+
+    mode: Mode
+    legs: tuple[Side, ...]
+    policy: AckPolicy
+    skews_us: Mapping[Side, int]
+
+    def alone(self, key: Key) -> Side | None:
+        """The only home that may confirm a write of this key as the first, where there is one."""
+        return None if self.mode.whole or len(self.mode.answers(key)) > 1 else self.mode.home
+
+
 class Writer:
     """Owns all writes of this process that are under way."""
 
@@ -115,21 +129,27 @@ class Writer:
         """How many writes have not seen all their legs home."""
         return len(self._flights)
 
-    def write(self, writes: Sequence[Write]) -> Sequence["TandemError | asyncio.Future[Written]"]:
-        """Starts a group of writes; see `kvgateway.service.KeyValues`."""
-        size = sum(len(write.value) for write in writes if isinstance(write, Put))
-        if (
-            len(self._flights) + len(writes) > self._bounds.flights_max
-            or self._bytes + size > self._bounds.bytes_max
-        ):
-            self.counters.overloaded += len(writes)
-            return [Overloaded(f"{len(self._flights)} writes are under way")] * len(writes)
+    def write(self, writes: Sequence[Write]) -> Sequence["asyncio.Future[Written]"]:
+        """Starts a group of writes; one answer for each, in order."""
+        loop = asyncio.get_running_loop()
+        answers: list[asyncio.Future[Written]] = [loop.create_future() for _ in writes]
+        self.begin(writes, answers)
+        return answers
+
+    def begin(self, writes: Sequence[Write], answers: Sequence["asyncio.Future[Written]"]) -> None:
+        """Starts a group of writes, whose outcomes go into `answers`: Written, or a TandemError."""
         try:
-            versions = self._machine.mint([(w.key, w.above) for w in writes], self._time.now_us())
+            versions = self._admitted(writes)
         except TandemError as error:
-            return [error] * len(writes)
+            for answer in answers:
+                fail(answer, error)
+            return
         self._idle.clear()
-        flights = [self._flight(w, v) for w, v in zip(writes, versions, strict=True)]
+        terms = {name: self._terms(name) for name in {write.key.namespace for write in writes}}
+        flights = [
+            self._flight(terms[write.key.namespace], write, version, answer)
+            for write, version, answer in zip(writes, versions, answers, strict=True)
+        ]
         for side, home in self._homes.items():
             mine = [flight for flight in flights if side in flight.sides]
             puts = [(flight.intent.key, flight.record) for flight in mine]
@@ -137,20 +157,28 @@ class Writer:
                 home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, mine))
         journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
         journaled.add_done_callback(partial(self._journaled, flights))
-        return [flight.answer for flight in flights]
 
-    def _flight(self, write: Write, version: Version) -> _Flight:
+    def _admitted(self, writes: Sequence[Write]) -> Sequence[Version]:
+        """The version of each write; Overloaded when there is no room for all of them."""
+        size = sum(len(write.value) for write in writes if isinstance(write, Put))
+        if (
+            len(self._flights) + len(writes) > self._bounds.flights_max
+            or self._bytes + size > self._bounds.bytes_max
+        ):
+            self.counters.overloaded += len(writes)
+            raise Overloaded(f"{len(self._flights)} writes are under way")
+        return self._machine.mint([(w.key, w.above) for w in writes], self._time.now_us())
+
+    def _terms(self, namespace: str) -> "_Terms":
+        mode = self._mode_of(namespace)
+        return _Terms(mode, mode.legs, self._policy_of(namespace), self._skews[mode.legs])
+
+    def _flight(
+        self, terms: "_Terms", write: Write, version: Version, answer: "asyncio.Future[Written]"
+    ) -> _Flight:
         record = _sealed(write, version)
-        key = write.key
-        mode = self._mode_of(key.namespace)
-        alone = None if len(mode.answers(key)) > 1 else mode.home
-        flight = _Flight(
-            Intent(key, version),
-            record,
-            WriteRace(version, self._policy_of(key.namespace), self._skews[mode.legs], alone),
-            asyncio.get_running_loop().create_future(),
-            mode.legs,
-        )
+        race = WriteRace(version, terms.policy, terms.skews_us, terms.alone(write.key))
+        flight = _Flight(Intent(write.key, version), record, race, answer, terms.legs)
         self._flights.add(flight)
         self._bytes += len(record.envelope)
         return flight
@@ -187,7 +215,7 @@ class Writer:
                 self._acks.append((flight, Written(flight.record.version, newest)))
             case GiveUp(reasons):
                 self.counters.unavailable += 1
-                _fail(flight.answer, Unavailable(f"outcome unknown: {'; '.join(reasons)}"))
+                fail(flight.answer, Unavailable(f"outcome unknown: {'; '.join(reasons)}"))
 
     def _acknowledge(self) -> None:
         acks, self._acks = self._acks, []
@@ -196,7 +224,7 @@ class Writer:
             self._machine.install(writes, self._time.now_us())
         except TandemError as error:
             for flight, _ in acks:
-                _fail(flight.answer, error)
+                fail(flight.answer, error)
             return
         for flight, written in acks:
             if not flight.answer.done():
@@ -248,9 +276,3 @@ def _sealed(write: Write, version: Version) -> Record:
             return seal(version, value, metadata=metadata, expires_at_s=expires_at_s)
         case Delete():
             return seal_tombstone(version)
-
-
-def _fail(answer: "asyncio.Future[Written]", error: TandemError) -> None:
-    if not answer.done():
-        answer.set_exception(error)
-        answer.exception()

@@ -60,6 +60,13 @@ class Share:
             self._held += size
 
 
+def small_value_of(request: Request) -> bytes | None:
+    """The body of a put when it has come already and takes no room; None for any other."""
+    if request.content_length is None or request.content_length > UNCOUNTED_BYTES:
+        return None
+    return request.body.whole()
+
+
 async def value_of(request: Request, room: BodyRoom) -> Value:
     """The body of a put.
 

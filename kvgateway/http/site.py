@@ -4,7 +4,6 @@ A request that names a namespace is the binding's, whatever its path: a key may 
 `healthz`. `/client/v4/...` is the REST door's; the rest are pages.
 """
 
-from collections.abc import Awaitable
 from functools import partial
 
 from kvgateway.http.binding.door import BindingDoor
@@ -12,7 +11,7 @@ from kvgateway.http.naming import named_namespace
 from kvgateway.http.pages import Pages
 from kvgateway.http.patience import unhurried
 from kvgateway.http.target import split_target
-from tandem.runtime.httpd import App, Request, Response
+from tandem.runtime.httpd import Answer, App, Request
 
 _REST = b"/client/v4/"
 
@@ -36,7 +35,7 @@ class Site:
         self._rest = rest
         self._suffix = f".{host_suffix.lower().strip('.')}".encode() if host_suffix else b""
 
-    def __call__(self, request: Request) -> Response | Awaitable[Response]:
+    def __call__(self, request: Request) -> Answer:
         """Answers one request."""
         named = named_namespace(request, self._suffix)
         if named is not None:
@@ -50,5 +49,5 @@ class Site:
         """The application of a socket that serves one namespace and nothing else."""
         return partial(self._within, namespace)
 
-    def _within(self, namespace: str, request: Request) -> Response | Awaitable[Response]:
+    def _within(self, namespace: str, request: Request) -> Answer:
         return unhurried(self._binding.answer(request, namespace, request.target))

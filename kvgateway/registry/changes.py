@@ -17,7 +17,7 @@ from kvgateway.registry.records import SystemRecords
 from tandem.core.envelope import seal
 from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version
-from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.errors import Overloaded, Unavailable
 
 CHANGES_MAX: Final = 64
 _DELETE_ROUNDS_MAX: Final = 3
@@ -85,8 +85,6 @@ class RecordChanges(Generic[T]):
 
     async def _written(self, write: Write) -> Written:
         [answer] = self._writer.write([write])
-        if isinstance(answer, TandemError):
-            raise answer
         try:
             return await answer
         except Unavailable as error:

@@ -5,8 +5,10 @@ from urllib.parse import quote
 
 import aiosqlite
 
+from tandem.backends.sqlite_rows import STATEMENTS
+
 BUSY_TIMEOUT_S = 5.0
-_STATEMENTS_CACHED = 64
+_STATEMENTS_CACHED = STATEMENTS + 64
 
 
 async def connect(path: Path) -> aiosqlite.Connection:

@@ -11,15 +11,18 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 _TOGETHER_MAX: Final = 64
+_EXACT_MAX: Final = 32
+STATEMENTS: Final = _EXACT_MAX + 1
+"""How many texts of one statement occur: a connection should keep as many compiled."""
 
 
 def together(rows: Sequence[T]) -> Iterator[Sequence[T]]:
-    """`rows` in order, in parts whose lengths are powers of two: so few texts of a statement
-    occur that SQLite compiles each of them once."""
-    at, size = 0, _TOGETHER_MAX
+    """`rows` in order, in as few parts as can be with `STATEMENTS` different lengths: SQLite
+    compiles so many texts once each."""
+    at = 0
     while at < len(rows):
-        while size > len(rows) - at:
-            size //= 2
+        left = len(rows) - at
+        size = _TOGETHER_MAX if left >= _TOGETHER_MAX else min(left, _EXACT_MAX)
         yield rows[at : at + size]
         at += size
 

@@ -10,11 +10,12 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from tandem.runtime import open_files
 from tandem.runtime.logs import Logger
 
+_T = TypeVar("_T")
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 _EXIT_ON_SECOND_SIGNAL = 130
 COLLECT_EACH = 50_000
@@ -107,6 +108,22 @@ class Process:
         self._log.error(
             "loop_error", operation=str(context.get("message")), error=repr(error), exc_info=error
         )
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """What `work` returns; None, and it is cancelled, when `stop` is set before: a program that
+    waits for something at its start can be stopped too."""
+    task = asyncio.ensure_future(work)
+    stopped = asyncio.ensure_future(stop.wait())
+    stopped.add_done_callback(lambda _: task.cancel())
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if stop.is_set():
+            return None
+        raise
+    finally:
+        stopped.cancel()
 
 
 def run(

@@ -14,6 +14,11 @@ from tests.servers.rgw import Rgw
 pytestmark = pytest.mark.timeout(180)  # whole bounds are waited for, on a busy machine
 
 _DRAIN_S = 3.0
+_NO_STORE = {
+    "TANDEM_S3_BUCKET": "bucket",
+    "AWS_ACCESS_KEY_ID": "id",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+}
 
 
 @pytest.mark.parametrize("side", Side)
@@ -44,6 +49,23 @@ async def test_a_first_start_that_waits_can_be_stopped(tmp_path: Path) -> None:
         tandem.gateway.start()
         await tandem.gateway.says("waiting_for_homes")
         assert await tandem.gateway.stop(within_s=5.0) == 0
+
+
+async def test_a_crawler_that_waits_for_a_store_can_be_stopped(tmp_path: Path) -> None:
+    async with deployed(tmp_path / "tandem") as tandem:
+        tandem.crawler.start(**_NO_STORE, TANDEM_S3_ENDPOINT="http://127.0.0.1:1")
+        await tandem.crawler.says("waiting_for_s3")
+        assert await tandem.crawler.stop(within_s=5.0) == 0
+
+
+async def test_certificates_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    async with deployed(tmp_path / "tandem") as tandem:
+        tandem.crawler.start(
+            **_NO_STORE, TANDEM_S3_ENDPOINT="https://127.0.0.1:1", AWS_CA_BUNDLE="/nonexistent"
+        )
+        assert await tandem.crawler.ended() == 2
+        assert "the certificates of /nonexistent cannot be used" in tandem.crawler.words()
+        assert "Traceback" not in tandem.crawler.words()
 
 
 async def test_a_stop_under_load_keeps_its_bound_while_a_home_hangs(

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tandem.runtime.serve import Process, Tasks, TooManyTasks, run
+from tandem.runtime.serve import Process, Tasks, TooManyTasks, run, unless
 from tests.runtime.wire import Recorded
 
 _STUBBORN = """
@@ -153,3 +153,37 @@ def test_grpc_works_on_the_loop_of_run() -> None:
 
     typed: Callable[[Process], Coroutine[Any, Any, int]] = main
     assert run(typed, Recorded()) == 0
+
+
+async def test_what_is_waited_for_is_given_up_at_a_stop() -> None:
+    stop, forever = asyncio.Event(), asyncio.Event()
+    ended = asyncio.Event()
+
+    async def work() -> str:
+        try:
+            await forever.wait()
+        finally:
+            ended.set()
+        return "done"
+
+    waiting = asyncio.create_task(unless(stop, work()))
+    await asyncio.sleep(0)
+    stop.set()
+    assert await waiting is None
+    assert ended.is_set()
+    stop.clear()
+    forever.set()
+    assert await unless(stop, work()) == "done"
+
+
+async def test_whoever_waits_may_be_cancelled_without_a_stop() -> None:
+    forever = asyncio.Event()
+
+    async def work() -> None:
+        await forever.wait()
+
+    waiting = asyncio.create_task(unless(asyncio.Event(), work()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -69,6 +69,10 @@ class Disk:
         self.switches = max(self.switches, switches, key=lambda each: each.epoch)
         return self.switches
 
+    def adopt(self, switches: Switches) -> None:
+        """See `kvgateway.homes.switchboard.SwitchStore`."""
+        self.switches = max(self.switches, switches, key=lambda each: each.rank)
+
     def check_queue(self) -> None:
         """Raises OSError to whoever wants to change the queue on a full disk."""
         if not self.queue_writable:

@@ -1,26 +1,32 @@
 """The front door of Workers: one request of the binding to its answer.
 
-What this machine's memory can answer is answered at once, without a task. Whoever is refused, has
-changed nothing; the server reads the rest of a refused body before it answers, since workerd may
-never look at an answer that comes earlier.
+What this machine's memory can answer is answered at once, and what waits for the data path alone,
+as small writes do, when that has answered: neither takes a task. Whoever is refused, has changed
+nothing; the server reads the rest of a refused body before it answers, since workerd may never look
+at an answer that comes earlier.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
 from kvgateway.http.binding.answers import ReadAnswers, answer_to_listing, answer_to_write
 from kvgateway.http.binding.bulk import answer_to_bulk_read
 from kvgateway.http.binding.operations import Bulk, Reads, Upload, operation_of
 from kvgateway.http.binding.refusals import refusal, said
-from kvgateway.http.bodies import BodyRoom, value_of
+from kvgateway.http.bodies import BodyRoom, small_value_of, value_of
 from kvgateway.http.bulk_read import BODY_BYTES_MAX, bulk_read_of
 from kvgateway.http.credentials import credential_of
 from kvgateway.outcome import settled
 from kvgateway.service import Caller, Entrance, KeyValues
-from tandem.core.request import Delete, Listing, Read, ReadResult
+from tandem.core.request import Delete, Listing, Read, ReadResult, Write, Written
 from tandem.errors import TandemError
 from tandem.runtime.clock import Clock
-from tandem.runtime.httpd import HttpError, Request, Response
+from tandem.runtime.httpd import Answer, HttpError, Later, Request, Response
+
+_Result = TypeVar("_Result", ReadResult, Written)
 
 
 class BindingDoor:
@@ -37,9 +43,7 @@ class BindingDoor:
         self._reads = Reads()
         self._read_answers = ReadAnswers()
 
-    def answer(
-        self, request: Request, namespace: str, target: bytes
-    ) -> Response | Awaitable[Response]:
+    def answer(self, request: Request, namespace: str, target: bytes) -> Answer:
         """Answers a request for a namespace; `target` is raw, and within the namespace."""
         try:
             credential = credential_of(request)
@@ -63,34 +67,33 @@ class BindingDoor:
             return refusal(error)
         except HttpError as error:
             return said(error)
-        return answer if isinstance(answer, Response) else await answer
+        return await _awaited(answer)
 
-    def _let_in(
-        self, caller: Caller, request: Request, namespace: str, target: bytes
-    ) -> Response | Awaitable[Response]:
+    def _let_in(self, caller: Caller, request: Request, namespace: str, target: bytes) -> Answer:
+        keyvalues = caller.keyvalues
         read = self._reads.known(request, namespace, target)
         if read is None:
             operation = operation_of(request, namespace, target, int(self._now_s()))
-            if not isinstance(operation, Read):
-                return self._performed(operation, caller.keyvalues, request, namespace)
-            self._reads.remember(operation, namespace, target)
-            read = operation
-        (outcome,) = caller.keyvalues.read((read,))
-        if isinstance(outcome, ReadResult):
-            return self._read_answers.of(outcome)
-        if isinstance(outcome, TandemError):
-            return refusal(outcome)
-        return self._raced(outcome)
+            match operation:
+                case Read():
+                    self._reads.remember(operation, namespace, target)
+                    read = operation
+                case Delete():
+                    return self._written(operation, keyvalues)
+                case Upload() if (value := small_value_of(request)) is not None:
+                    return self._written(operation.put(value, int(self._now_s())), keyvalues)
+                case _:
+                    return self._performed(operation, keyvalues, request, namespace)
+        (outcome,) = keyvalues.read((read,))
+        return _answer_to(outcome, self._read_answers.of)
 
-    async def _raced(self, outcome: asyncio.Future[ReadResult]) -> Response:
-        try:
-            return self._read_answers.of(await settled(outcome))
-        except TandemError as error:
-            return refusal(error)
+    def _written(self, write: Write, keyvalues: KeyValues) -> Answer:
+        (outcome,) = keyvalues.write((write,))
+        return _answer_to(outcome, answer_to_write)
 
     async def _performed(
         self,
-        operation: Listing | Bulk | Upload | Delete,
+        operation: Listing | Bulk | Upload,
         keyvalues: KeyValues,
         request: Request,
         namespace: str,
@@ -99,9 +102,6 @@ class BindingDoor:
             match operation:
                 case Upload():
                     return await self._put(operation, keyvalues, request)
-                case Delete():
-                    (deleted,) = keyvalues.write((operation,))
-                    return answer_to_write(await settled(deleted))
                 case Listing():
                     return answer_to_listing(operation, await keyvalues.list(operation))
                 case Bulk.READ:
@@ -121,3 +121,33 @@ class BindingDoor:
 
     def _now_s(self) -> float:
         return self._clock.now_us() / 1e6
+
+
+async def _awaited(answer: Answer) -> Response:
+    match answer:
+        case Response():
+            return answer
+        case Later(outcome, made):
+            with suppress(TandemError):  # `made` has an answer to it
+                await settled(outcome)
+            return await _awaited(made(outcome))
+        case _:
+            return await answer
+
+
+def _answer_to(
+    outcome: _Result | TandemError | asyncio.Future[_Result], answer: Callable[[_Result], Response]
+) -> Answer:
+    """The answer to what the data path has found, or will."""
+    if isinstance(outcome, asyncio.Future):
+        return Later(outcome, partial(_made, answer))
+    if isinstance(outcome, TandemError):
+        return refusal(outcome)
+    return answer(outcome)
+
+
+def _made(answer: Callable[[_Result], Response], outcome: asyncio.Future[_Result]) -> Response:
+    try:
+        return answer(outcome.result())
+    except TandemError as error:
+        return refusal(error)

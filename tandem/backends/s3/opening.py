@@ -66,11 +66,15 @@ async def open_s3_home(options: S3Options, clock: Clock, entropy: Entropy) -> S3
 async def open_bucket(options: S3Options, clock: Clock) -> Bucket:
     """The bucket with a key to sign; nothing is asked of the store yet."""
     address = await asyncio.to_thread(resolve, options.location)
+    try:
+        ssl_context = await asyncio.to_thread(address.ssl_context)
+    except OSError as error:
+        where = address.ca_bundle or "this machine"
+        raise ConfigurationError(
+            [f"s3: the certificates of {where} cannot be used: {error}"]
+        ) from error
     transport = HttpTransport(
-        address.host,
-        address.port,
-        ssl_context=await asyncio.to_thread(address.ssl_context),
-        limits=options.limits,
+        address.host, address.port, ssl_context=ssl_context, limits=options.limits
     )
     credentials = CredentialKeeper(SessionCredentials(options.location.profile), clock)
     await credentials.open()

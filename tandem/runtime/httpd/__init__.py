@@ -7,13 +7,15 @@ can send it but refuses a DEL byte in a header value, as does uvicorn with httpt
 metadata holds such bytes. All that was measured; and each of them closes or drops an unread request
 body, on which workerd hangs or reports a lost connection.
 
-An application is a callable that takes a `Request` and returns a `Response`, or an awaitable of
-one. A `Response` returned directly costs no task: the path of a cache hit.
+An application is a callable that takes a `Request` and returns a `Response`, an awaitable of one,
+or a `Later`. A `Response` costs no task (the path of a cache hit), nor does a `Later` (a small
+write).
 """
 
 from tandem.runtime.httpd.head import encode_headers
 from tandem.runtime.httpd.limits import HttpLimits
 from tandem.runtime.httpd.message import (
+    Answer,
     App,
     Body,
     BodyMalformed,
@@ -21,6 +23,7 @@ from tandem.runtime.httpd.message import (
     BodyTooLarge,
     ClientGone,
     HttpError,
+    Later,
     Request,
     Response,
 )
@@ -28,6 +31,7 @@ from tandem.runtime.httpd.server import Server
 from tandem.runtime.httpd.site import HttpStats
 
 __all__ = [
+    "Answer",
     "App",
     "Body",
     "BodyMalformed",
@@ -37,6 +41,7 @@ __all__ = [
     "HttpError",
     "HttpLimits",
     "HttpStats",
+    "Later",
     "Request",
     "Response",
     "Server",

@@ -1,24 +1,28 @@
 """One HTTP/1.1 connection: flow control, deadlines, and one request at a time to the application.
 
 Bytes behind the request that is being answered wait unparsed and reading pauses, so pipelining
-costs no memory. An answer that is ready at once is written without a task; otherwise the connection
-owns the one task that makes and writes it.
+costs no memory. A request with a small body is started once that has come. An answer that is ready
+at once, or when a future ends, is written without a task; otherwise the connection owns the one
+task that makes and writes it.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
-from typing import cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from tandem.runtime.httpd.head import CLOSE, TOO_MANY_CONNECTIONS, encode_head
 from tandem.runtime.httpd.head import CONTINUE as CONTINUE_HEAD
 from tandem.runtime.httpd.inbound import Inbound
 from tandem.runtime.httpd.message import (
+    Answer,
     App,
     BodyMalformed,
     BodyTimeout,
     ClientGone,
     HttpError,
+    Later,
     Request,
     Response,
 )
@@ -27,6 +31,7 @@ from tandem.runtime.httpd.site import Site
 
 _STEPS_MAX = 128  # parsed or started for one pipelining client before others get their turn
 _NEVER = float("inf")
+_Given = TypeVar("_Given")
 
 
 class Phase(Enum):
@@ -83,6 +88,7 @@ class Connection(asyncio.Protocol):
         """Half-closed: the client still waits for the answers to what it has sent."""
         self._eof = True
         self._inbound.fail_body(BodyMalformed(400, b"Request body ended early"))
+        self._pump()
         return self._current is not None or self._inbound.holds
 
     def data_received(self, data: bytes) -> None:
@@ -130,6 +136,7 @@ class Connection(asyncio.Protocol):
             self._site.stats.timeouts += 1
             self._inbound.drop()
             self._inbound.fail_body(BodyTimeout())
+            self._pump()
 
     def retire(self) -> None:
         """Close now if idle; else the answer under way says `Connection: close` and is the last."""
@@ -167,6 +174,8 @@ class Connection(asyncio.Protocol):
             return False
         inbound = self._inbound
         if inbound.ready:
+            if inbound.comes_whole:
+                return False
             self._start(inbound.ready.popleft())
             return True
         if inbound.refusal is not None:
@@ -211,9 +220,16 @@ class Connection(asyncio.Protocol):
     def _start(self, request: Request) -> None:
         self._current = request
         self._outbound.head_written = False
-        answer: Response | Awaitable[Response]
+        self._take(request, self._app, request)
+
+    def _take(self, request: Request, make: Callable[[_Given], Answer], given: _Given) -> None:
+        """Answers with what `make` makes of `given`: now, when a future ends, or in a task."""
+        answer: Answer
         try:
-            answer = self._app(request)
+            answer = make(given)
+            if isinstance(answer, Later):
+                answer.outcome.add_done_callback(partial(self._came, request, answer.made))
+                return
             if isinstance(answer, Response) and self._answered_at_once(request, answer):
                 return
         except HttpError as error:
@@ -221,6 +237,19 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             answer = self._site.failed(request, error)
         self._task = self._loop.create_task(self._run(request, answer))
+
+    def _came(
+        self,
+        request: Request,
+        made: Callable[[asyncio.Future[Any]], Answer],
+        outcome: asyncio.Future[Any],
+    ) -> None:
+        """What a `Later` was waiting for."""
+        if self._outbound.gone:
+            self._end(keep=False)
+            return
+        self._take(request, made, outcome)
+        self._pump()
 
     def _answered_at_once(self, request: Request, response: Response) -> bool:
         """The whole answer in one write, without a task, when there is nothing to wait for."""

@@ -29,6 +29,7 @@ class Inbound:
 
     def __init__(self, limits: HttpLimits, source: BodySource, peer: str) -> None:
         self._limits = limits
+        self._whole_bytes_max = min(limits.whole_body_bytes_max, limits.body_buffer_max)
         self._source = source
         self._peer = peer
         self._parser = httptools.HttpRequestParser(self)
@@ -51,6 +52,18 @@ class Inbound:
         self._length: int | None = None
         self._left = 0  # bytes to come of a body of known length
         self._chunked = False
+
+    @property
+    def comes_whole(self) -> bool:
+        """Whether the request under way is ready only when all of its body, a small one, is there:
+        then it can be answered without a task. Whoever waits for `100 Continue` sends none before.
+        """
+        receiving = self.receiving
+        return (
+            receiving is not None
+            and not self.continue_due
+            and 0 < (receiving.content_length or 0) <= self._whole_bytes_max
+        )
 
     @property
     def holds(self) -> bool:

@@ -10,7 +10,7 @@ HttpError                an answer, raised; an app may raise it, or let these pa
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -101,6 +101,13 @@ class Body:
         self.buffered -= len(chunk)
         return chunk
 
+    def whole(self) -> bytes | None:
+        """All of a body that has come and was not read; None while it has not."""
+        if not self.complete:
+            return None
+        chunks, self._chunks, self.buffered = self._chunks, deque(), 0
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
     async def read(self, limit: int) -> bytes:
         """All that is left; `BodyTooLarge` as soon as it is known to pass `limit` bytes."""
         chunks: list[bytes] = []
@@ -187,4 +194,14 @@ class Response(NamedTuple):
     length: int | None = None
 
 
-App: TypeAlias = Callable[[Request], Response | Awaitable[Response]]
+class Later(NamedTuple):
+    """An answer that is made when a future ends, in whatever: no task waits for it. A client that
+    goes away does not cancel the future."""
+
+    outcome: asyncio.Future[Any]
+    made: "Callable[[asyncio.Future[Any]], Answer]"
+    """Given the `outcome`; what it raises is taken as from the application."""
+
+
+Answer: TypeAlias = Response | Later | Awaitable[Response]
+App: TypeAlias = Callable[[Request], Answer]

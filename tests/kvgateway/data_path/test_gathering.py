@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from kvgateway.data_path.gathering import GATHERED_MAX, SMALL, WAIT_S, Begun, Gatherer
+from kvgateway.data_path.gathering import GATHERED_MAX, SMALL, WAIT_S, Answers, Gatherer
 from tandem.core.key import Key
 from tandem.core.request import Put, Write, Written
 from tandem.core.version import Version
@@ -29,17 +29,16 @@ class Watched:
         self.began: list[tuple[float, int]] = []
         self.waiting = Gatherer(self._begin)
 
-    def _begin(self, writes: Sequence[Write]) -> Sequence[Begun]:
+    def _begin(self, writes: Sequence[Write], answers: Answers) -> None:
         self.began.append((round(self.gateway.loop.time(), 6), len(writes)))
-        return self.gateway.writer.write(writes)
+        self.gateway.writer.begin(writes, answers)
 
     def slow(self, home_s: float) -> None:
         for home in (self.gateway.kvsp, self.gateway.s3):
             home.takes(home_s)
 
-    async def answered(self, answers: Sequence[Begun]) -> None:
+    async def answered(self, answers: Answers) -> None:
         for answer in answers:
-            assert isinstance(answer, asyncio.Future)
             assert isinstance(await answer, Written)
 
 
@@ -59,8 +58,19 @@ async def test_writes_of_one_turn_begin_together() -> None:
     answers = [answer for put in puts(5) for answer in watched.waiting.write([put])]
     await watched.answered(answers)
     assert watched.began == [(AT_ONCE, 5)]
-    versions = [answer.result().version for answer in answers if isinstance(answer, asyncio.Future)]
+    versions = [answer.result().version for answer in answers]
     assert versions == sorted(versions)
+
+
+@in_virtual_time
+async def test_writes_that_are_read_in_turn_after_turn_begin_together() -> None:
+    watched = Watched()
+    answers: list[asyncio.Future[Written]] = []
+    for put in puts(5):
+        answers += watched.waiting.write([put])
+        await asyncio.sleep(0)
+    await watched.answered(answers)
+    assert watched.began == [(AT_ONCE, 5)]
 
 
 @pytest.mark.parametrize("home_s", [0.0005, 0.001, 0.0015])
@@ -86,9 +96,9 @@ async def test_nothing_waits_for_a_slow_home() -> None:
     await asyncio.sleep(HOME_S)
     for put in puts(4):
         answers += watched.waiting.write([put])
-        await asyncio.sleep(WAIT_S / 4)
-    assert [size for _, size in watched.began] == [1, 4]
-    assert watched.began[1][0] == round(HOME_S + WAIT_S, 6)
+        await asyncio.sleep(WAIT_S / 5)
+    await asyncio.sleep(WAIT_S)
+    assert watched.began == [(AT_ONCE, 1), (round(HOME_S + WAIT_S, 6), 4)]
     await watched.answered(answers)
 
 
@@ -128,25 +138,38 @@ async def test_a_large_group_does_not_overtake_what_waits() -> None:
 
 @in_virtual_time
 async def test_each_write_has_its_own_answer() -> None:
-    answer: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-    outcomes: Sequence[Begun] = [answer, Overloaded("full")]
-    waiting = Gatherer(lambda writes: outcomes)
+    def begin(writes: Sequence[Write], answers: Answers) -> None:
+        answers[0].set_result(Written(Version.at(7), None))
+        answers[1].set_exception(Overloaded("full"))
+
+    waiting = Gatherer(begin)
     good, refused = (future for put in puts(2) for future in waiting.write([put]))
-    await asyncio.sleep(0)
-    assert isinstance(refused, asyncio.Future)
     with pytest.raises(Overloaded):
         await refused
-    answer.set_result(Written(Version.at(7), None))
-    assert isinstance(good, asyncio.Future)
     assert (await good).version == Version.at(7)
     assert len(waiting) == 0
+
+
+@in_virtual_time
+async def test_the_next_group_waits_for_the_last_of_the_one_before() -> None:
+    begun: list[Answers] = []
+    waiting = Gatherer(lambda _, answers: begun.append(answers))
+    waiting.write(puts(2))
+    waiting.flush()
+    waiting.write(puts(1, "next"))
+    begun[0][0].set_result(Written(Version.at(7), None))
+    await asyncio.sleep(WAIT_S / 2)
+    assert len(waiting) == 1
+    begun[0][1].set_result(Written(Version.at(8), None))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(begun) == 2
 
 
 @in_virtual_time
 async def test_a_caller_that_goes_away_ends_nobody_elses_wait() -> None:
     watched = Watched()
     gone, kept = (answer for put in puts(2) for answer in watched.waiting.write([put]))
-    assert isinstance(gone, asyncio.Future)
     gone.cancel()
     await watched.answered([kept])
     assert watched.began == [(AT_ONCE, 2)]
@@ -156,13 +179,12 @@ async def test_a_caller_that_goes_away_ends_nobody_elses_wait() -> None:
 async def test_a_group_that_cannot_begin_fails_its_callers_and_no_other() -> None:
     errors = [Overloaded("full"), RuntimeError("cannot begin")]
 
-    def begin(writes: Sequence[Write]) -> Sequence[Begun]:
+    def begin(writes: Sequence[Write], answers: Answers) -> None:
         raise errors.pop() if len(errors) > 1 else errors[0]
 
     waiting = Gatherer(begin)
     for expected in (RuntimeError, Overloaded):
         (answer,) = waiting.write(puts(1))
-        assert isinstance(answer, asyncio.Future)
         with pytest.raises(expected):
             await answer
 

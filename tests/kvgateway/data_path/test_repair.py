@@ -98,7 +98,7 @@ def test_a_queue_whose_disk_refuses_is_no_fault_and_is_asked_again() -> None:
         async def refuse(_: Sequence[Taken]) -> None:
             raise OSError("no space is left")
 
-        repairing.queue.done = refuse  # type: ignore[method-assign]
+        repairing.queue.done = refuse  # type: ignore[method-assign, assignment]
         working = asyncio.create_task(repairing.worker.run())
         await asyncio.sleep(10.0)
         assert await repairing.depth() == 2

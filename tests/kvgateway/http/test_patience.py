@@ -1,14 +1,13 @@
 """Refusals over a quota are held back, and nothing else is."""
 
 import asyncio
-from collections.abc import Awaitable
 
 import pytest
 
 from kvgateway.http import patience
 from kvgateway.http.patience import unhurried
 from tandem.errors import QuotaExceeded
-from tandem.runtime.httpd import Response
+from tandem.runtime.httpd import Answer, Later, Response
 from tests.kvgateway.http.doors import opened
 
 
@@ -17,10 +16,11 @@ async def _later(status: int) -> Response:
     return Response(status, b"")
 
 
-def _turns(answer: Response | Awaitable[Response]) -> int:
+def _turns(answer: Answer) -> int:
     """How many turns of a loop an answer takes."""
     if isinstance(answer, Response):
         return 0
+    assert not isinstance(answer, Later)
     turns = 1
     steps = answer.__await__()
     try:
@@ -43,6 +43,18 @@ def test_a_refusal_takes_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "REFUSAL_PAUSE_S", 0)
     assert _turns(unhurried(Response(429, b""))) == 2
     assert _turns(unhurried(_later(429))) == 3
+
+
+@pytest.mark.parametrize(("status", "turns"), [(200, 0), (503, 0), (429, 2)])
+async def test_a_later_answer_is_judged_when_it_is_there(
+    status: int, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "REFUSAL_PAUSE_S", 0)
+    outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    later = unhurried(Later(outcome, lambda ended: Response(ended.result(), b"")))
+    assert isinstance(later, Later)
+    outcome.set_result(status)
+    assert _turns(later.made(outcome)) == turns
 
 
 async def test_others_are_answered_meanwhile(

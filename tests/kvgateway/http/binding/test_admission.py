@@ -40,7 +40,7 @@ async def test_the_announced_length_is_what_is_admitted(door: Door) -> None:
 
 async def test_a_body_counts_until_it_is_there_or_broken_off(door: Door) -> None:
     wire = await door.served.connect()
-    await wire.send(b"PUT /k?urlencoded=true HTTP/1.1\r\nContent-Length: 9\r\n")
+    await wire.send(b"PUT /k?urlencoded=true HTTP/1.1\r\nContent-Length: %d\r\n" % (2 * MIB))
     await wire.send(HEADER + b"\r\nHost: h\r\n\r\nhalf")
     while not door.store.bodies:
         await door.get("other")
@@ -52,5 +52,5 @@ async def test_a_body_counts_until_it_is_there_or_broken_off(door: Door) -> None
 
 async def test_a_write_that_fails_is_over_too(door: Door) -> None:
     door.store.failure = QuotaExceeded("over", 3.0)
-    assert (await door.ask("PUT", PUT, body=b"v")).status == 429
+    assert (await door.ask("PUT", PUT, body=bytes(2 * MIB))).status == 429
     assert (len(door.store.admitted), door.store.bodies) == (1, 0)
