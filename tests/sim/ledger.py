@@ -72,6 +72,7 @@ class Ledger:
         """S3 has another record in the place of one that it had, older or not."""
         if key.namespace not in RESERVED_NAMESPACES:
             self._let_go(Side.S3, key, seen)
+            self.collected[key] = max(seen, self.collected.get(key, NO_VERSION))
         self._held[Side.S3, key] = version
 
     def _let_go(self, side: Side, key: Key, version: Version) -> None:

@@ -96,3 +96,10 @@ def test_only_what_was_deleted_for_good_is_gone() -> None:
     case.ledger.removed(Side.KVSP, KEY, ONE)
     assert case.ledger.gone(KEY, ONE)
     assert not case.ledger.gone(KEY, TWO)
+
+
+def test_a_value_that_a_gravestone_replaces_on_s3_is_gone_for_good() -> None:
+    case = _Case(set())
+    case.ledger.replaced(KEY, ONE, TWO)
+    assert case.ledger.gone(KEY, ONE)
+    assert not case.ledger.gone(KEY, TWO)
