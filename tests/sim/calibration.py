@@ -113,5 +113,5 @@ def with_table(text: str, measured: Mapping[str, Rate]) -> str:
 def _row(canary: Canary, rate: Rate) -> str:
     return (
         f"| {canary.name} | {canary.sort.value} | {rate.seen} of {rate.universes} |"
-        f" {rate.manner.strip()} | {rate.needed} |\n"
+        f" {rate.manner.replace('#', '…').strip()} | {rate.needed} |\n"
     )
