@@ -38,7 +38,7 @@ format: dev  ## Rewrite the source as `check` wants it.
 sim: dev  ## Look for trouble in many simulated universes: make sim SEEDS=10000.
 	$(BIN)/python -m tests.sim --seeds $(SEEDS)
 
-soak: dev servers  ## The tests that take long: storms of every kind, a thousand power cuts each.
+soak: dev servers  ## The tests that take long (up to half an hour): storms of every kind, thousands of power cuts.
 	$(BIN)/pytest -m soak
 
 bench: dev  ## Measure; results go to the terminal and to bench/results.
