@@ -16,7 +16,12 @@ from kvgateway.homes.trust import ALL, Trust
 from kvgateway.homes.trust_file import DiskTrustFile
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
-from kvgateway.process.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.process.preparation import (
+    agree_on_store,
+    note_damage,
+    pin_queue,
+    recover_intents,
+)
 from kvgateway.process.supervisor import Supervisor
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import TOKENS
@@ -170,6 +175,8 @@ class _Gateway:
         async with self._recovering:
             await asyncio.to_thread(machine.forget_dead_readers)
             leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
+            enter = DiskTrustFile(self._places.trust).enter
+            await note_damage(leftovers, enter, self._time.reckoned_us())
 
             async def pin(intents: Sequence[Intent]) -> None:
                 await asyncio.to_thread(machine.pin, intents)

@@ -20,6 +20,7 @@ _UNREADABLE: Final = (
     OverflowError,  # an infinite time
     RecursionError,  # too deep for JSON
 )
+_OTHERS_S: Final = 0.02
 
 
 class DiskTrustFile:
@@ -36,12 +37,23 @@ class DiskTrustFile:
         A file that cannot be read is logged and counts as empty: what this worker knows replaces
         it. Whoever starts a gateway asks `is_damaged` first.
         """
+        await self._exchanged(mine, namespaces)
+
+    async def enter(self, mine: Trust) -> None:
+        """The same, and returns once what is on disk has all of `mine`, however long others are at
+        it."""
+        while not await self._exchanged(mine, frozenset()):  # noqa: ASYNC110 - they are processes
+            await asyncio.sleep(_OTHERS_S)
+
+    async def _exchanged(self, mine: Trust, namespaces: frozenset[str]) -> bool:
+        """Whether both are alike now."""
         with self._lock() as locked:
             text = self._read_into(mine)
             mine.settle(namespaces)
             merged = mine.to_json()
             if locked and merged != text:
                 await asyncio.to_thread(stable_files.replace, self._path, merged.encode())
+            return locked or merged == text
 
     def is_damaged(self) -> bool:
         """Whether there is a file that cannot be read: any home may lack any write then."""

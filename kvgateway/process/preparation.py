@@ -45,6 +45,19 @@ class Leftover(Protocol):
         ...
 
 
+class DamagedOrNot(Protocol):
+    """A journal that may have been damaged before anyone could read it."""
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it had more than can be read."""
+        ...
+
+    def release(self) -> None:
+        """See `Leftover`."""
+        ...
+
+
 async def agree_on_store(
     homes: Mapping[Side, Backend], kept: str, entropy: Entropy, time: HomeTime, trust: Trust
 ) -> str:
@@ -80,6 +93,25 @@ async def agree_on_store(
         else:
             _LOG.warning("waiting_for_homes", why={s.value: o for s, o in verdict.barred.items()})
             await asyncio.sleep(LOOK_PAUSE_S)
+
+
+async def note_damage(
+    leftovers: Sequence[DamagedOrNot], enter: Callable[[Trust], Awaitable[None]], now_us: int
+) -> None:
+    """Where a journal was damaged, both homes may lack what it held, until a crawl has passed:
+    `enter` makes that durable. If that fails (OSError), all are left for a later try."""
+    if not any(leftover.damaged for leftover in leftovers):
+        return
+    _LOG.error("journal_damaged", effect="both homes are behind until a crawl")
+    trust = Trust()
+    for side in Side:
+        trust.missed(side, ALL, now_us)
+    try:
+        await enter(trust)
+    except BaseException:
+        for leftover in leftovers:
+            leftover.release()
+        raise
 
 
 async def recover_intents(

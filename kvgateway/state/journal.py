@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from kvgateway.state.journal_frames import Mark, frame
+from kvgateway.state.journal_frames import SYNCED, Mark, frame
 from kvgateway.state.journal_segments import Segments, Written
 from kvgateway.state.journal_slots import Slot
 from kvgateway.state.ports import Intent
@@ -137,7 +137,8 @@ class DiskJournal:
         self._scheduled = None
         group = _Group(self._waiting, self._to_carry(), self._doomed)
         self._waiting, self._doomed = [], []
-        data = [frame(Mark.WANTED, intent) for intents, _ in group.appends for intent in intents]
+        data = [SYNCED]
+        data.extend(frame(Mark.WANTED, one) for intents, _ in group.appends for one in intents)
         data.extend(frame(Mark.WANTED, intent) for intent in group.carried)
         data.extend(self._done_frames)
         self._done_frames = []

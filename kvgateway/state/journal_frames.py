@@ -1,6 +1,8 @@
 """The bytes of a journal: frames of length, CRC-32 and body, each of which is whole or not there.
 
-A body is one byte for what it says, the version, the namespace (16 bytes) and the name.
+A body is one byte for what it says, the version, the namespace (16 bytes) and the name. Each write
+begins with SYNCED: what stands before it in the segment was on stable storage by then. So a frame
+that is not whole was torn by a crash if no SYNCED follows, and damaged later if one does.
 """
 
 import enum
@@ -26,6 +28,11 @@ class Mark(enum.IntEnum):
     DONE = 2
 
 
+_SYNCED_BODY: Final = b"\x03"
+SYNCED: Final = _FRAME.pack(len(_SYNCED_BODY), zlib.crc32(_SYNCED_BODY)) + _SYNCED_BODY
+"""Begins each write of a segment."""
+
+
 class UnknownFrame(ValueError):
     """A frame that is whole, and says what this program does not know."""
 
@@ -38,21 +45,35 @@ def frame(mark: Mark, intent: Intent) -> bytes:
 
 
 def frames(data: bytes) -> Iterator[tuple[Mark, Intent]]:
-    """The whole frames of a segment, up to the first that is torn.
+    """The whole frames of a segment, up to the first that is torn; what is damaged is left out.
 
-    Raises UnknownFrame at one that is not torn and cannot be understood: to leave it out would be
-    to forget an intent.
+    Raises UnknownFrame at one that is whole and cannot be understood: to leave it out would be to
+    forget an intent.
     """
+    return (_opened(body) for body in _bodies(data) if body is not None)
+
+
+def is_damaged(data: bytes) -> bool:
+    """Whether frames that once were on stable storage are not whole any more."""
+    return any(body is None for body in _bodies(data))
+
+
+def _bodies(data: bytes) -> Iterator[bytes | None]:
+    """The bodies of intents, and None in the place of frames that are damaged."""
     at = 0
     while at + _FRAME.size <= len(data):
         length, crc = _FRAME.unpack_from(data, at)
-        at += _FRAME.size
-        body = data[at : at + length]
-        at += length
-        sound = _BODY.size < length <= _BODY_BYTES_MAX and length == len(body)
-        if not sound or zlib.crc32(body) != crc:
+        body = data[at + _FRAME.size : at + _FRAME.size + length]
+        sound = _BODY.size < length <= _BODY_BYTES_MAX or body == _SYNCED_BODY
+        if sound and length == len(body) and zlib.crc32(body) == crc:
+            at += _FRAME.size + length
+            if body != _SYNCED_BODY:
+                yield body
+            continue
+        at = data.find(SYNCED, at + 1)
+        if at < 0:
             return
-        yield _opened(body)
+        yield None
 
 
 def _opened(body: bytes) -> tuple[Mark, Intent]:

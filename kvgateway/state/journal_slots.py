@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvgateway.state.journal_frames import UnknownFrame, left_over
+from kvgateway.state.journal_frames import UnknownFrame, is_damaged, left_over
 from kvgateway.state.ports import Intent
 from tandem.errors import ConfigurationError
 from tandem.runtime.stable_files import sync_directory
@@ -41,6 +41,8 @@ class Leftover:
     """What a dead worker left; nobody else recovers it until it is dropped or released."""
 
     intents: tuple[Intent, ...]
+    damaged: bool
+    """Whether it had more, which cannot be read any more."""
     _slot: Slot
 
     async def drop(self) -> None:
@@ -110,13 +112,14 @@ def segments(directory: Path) -> list[Path]:
 
 def _read(slot: Slot) -> Leftover:
     try:
-        intents = left_over(path.read_bytes() for path in segments(slot.directory))
+        data = [path.read_bytes() for path in segments(slot.directory)]
+        intents = left_over(data)
     except UnknownFrame as error:
         advice = "start the version that wrote it, which brings its writes to both homes"
         raise ConfigurationError(
             [f"{slot.directory}: the journal has {error}; {advice}"]
         ) from error
-    return Leftover(tuple(intents), slot)
+    return Leftover(tuple(intents), any(map(is_damaged, data)), slot)
 
 
 def _slots(journal: Path) -> list[Path]:

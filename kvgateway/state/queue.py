@@ -32,6 +32,8 @@ class SqliteQueue:
     def __init__(self, connection: aiosqlite.Connection, rows_max: int) -> None:
         self._connection = connection
         self._rows_max = rows_max
+        self._log_is_doubtful = False
+        """A disk that failed may have lost pages of the log which count as written since."""
 
     @classmethod
     async def open(cls, path: Path, rows_max: int = QUEUE_ROWS_MAX) -> Self:
@@ -102,12 +104,27 @@ class SqliteQueue:
             raise OSError(f"the repair queue: {error}") from error
 
     async def _change(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        def transaction(db: sqlite3.Connection) -> _T:
+        return await self._run(lambda db: self._transaction(db, work))
+
+    def _transaction(self, db: sqlite3.Connection, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        try:
+            if self._log_is_doubtful:
+                _move_log(db)
+                self._log_is_doubtful = False
             with db:
                 db.execute("begin immediate")
                 return work(db)
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0)  # none where no statement was run
+            self._log_is_doubtful |= code & 0xFF == sqlite3.SQLITE_IOERR
+            raise
 
-        return await self._run(transaction)
+
+def _move_log(db: sqlite3.Connection) -> None:
+    """Copies the log into the file, so that no later commit depends on what it held."""
+    busy, _, _ = db.execute("pragma wal_checkpoint(truncate)").fetchone()
+    if busy:
+        raise OSError("the repair queue: its log is doubtful, and in use elsewhere")
 
 
 def _prepare(db: sqlite3.Connection) -> None:

@@ -14,7 +14,14 @@ from tandem import Client
 from tandem.core.reply import Found, Side
 from tandem.errors import TandemError
 from tests.e2e.comparison import equal_records
-from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
+from tests.e2e.deployment import (
+    Deployment,
+    deployed,
+    kill_process,
+    stop_process,
+    until,
+    until_true,
+)
 from tests.servers.damage import damage_pages, flip_byte
 
 _SMALL = {f"small-{number:04}": b"%d" % number * 50 for number in range(600)}
@@ -138,6 +145,33 @@ async def test_a_damaged_repair_queue_is_replaced_and_a_crawl_finds_what_it_held
     assert "repair_queue_damaged" in filled.gateway.words()
     async with filled.client("n", session_keys_max=0) as client:
         assert await _wrong(client) == []
+        homes = (await client.ops.status()).homes
+        assert [home.behind for home in homes] == [(ALL,), (ALL,)]
+    filled.crawler.start()
+    await filled.trusted()
+    await _mended(filled)
+
+
+@pytest.mark.timeout(180)  # four starts of processes, and a crawl
+async def test_a_damaged_journal_is_read_on_and_a_crawl_finds_what_it_held(
+    filled: Deployment,
+) -> None:
+    """The writes of which KVSP knows nothing are in the journal alone when everything dies."""
+    stop_process(filled.kvsp.pid)
+    async with filled.client("n") as client:
+        for key, value in _ALL.items():
+            await client.put(key, value)
+    workers = filled.workers()
+    filled.gateway.kill()
+    for worker in workers:
+        kill_process(worker)
+    filled.kvsp.kill()
+    await until(lambda: not filled.workers(), "the workers are gone", 10.0)
+    journal = filled.data / "gateway" / "journal"
+    flip_byte(max(journal.glob("*/*.log"), key=lambda path: path.stat().st_size), 40)
+    await _start_both(filled)
+    assert "journal_damaged" in filled.gateway.words()
+    async with filled.client("n", session_keys_max=0) as client:
         homes = (await client.ops.status()).homes
         assert [home.behind for home in homes] == [(ALL,), (ALL,)]
     filled.crawler.start()

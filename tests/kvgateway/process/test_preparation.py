@@ -13,6 +13,7 @@ from kvgateway.process.preparation import (
     QUEUE_GROUP_MAX,
     Pin,
     agree_on_store,
+    note_damage,
     pin_queue,
     recover_intents,
 )
@@ -51,6 +52,7 @@ class LeftBehind:
 
     intents: list[Intent] = field(default_factory=lambda: list(INTENTS))
     fate: str = "held"
+    damaged: bool = False
 
     async def drop(self) -> None:
         self.fate = "dropped"
@@ -160,6 +162,36 @@ def test_a_gateway_that_joins_while_a_home_is_rebuilt_knows_what_it_lacks(lost: 
 
 def _refused() -> Failed:
     return DOWN
+
+
+def test_what_a_damaged_journal_held_both_homes_may_lack() -> None:
+    async def recover() -> None:
+        entered: list[Trust] = []
+
+        async def enter(trust: Trust) -> None:
+            entered.append(trust)
+
+        lefts = [LeftBehind(), LeftBehind(damaged=True)]
+        await note_damage(lefts[:1], enter, EPOCH_US)
+        assert entered == []
+        await note_damage(lefts, enter, EPOCH_US)
+        assert [set(trust.behind(NAMESPACE)) for trust in entered] == [set(Side)]
+        assert [left.fate for left in lefts] == ["held", "held"]
+
+    run(recover())
+
+
+def test_a_damaged_journal_is_left_alone_until_that_is_noted() -> None:
+    async def recover() -> None:
+        async def enter(trust: Trust) -> None:
+            raise OSError("no space is left")
+
+        lefts = [LeftBehind(), LeftBehind(damaged=True)]
+        with pytest.raises(OSError, match="no space"):
+            await note_damage(lefts, enter, EPOCH_US)
+        assert [left.fate for left in lefts] == ["released", "released"]
+
+    run(recover())
 
 
 def test_intents_become_tasks_and_wanted_versions() -> None:

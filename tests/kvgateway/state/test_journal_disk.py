@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from kvgateway.state.journal import DiskJournal, JournalBounds
-from kvgateway.state.journal_frames import Mark, frame, frames, left_over
+from kvgateway.state.journal_frames import SYNCED, Mark, frame, frames, is_damaged, left_over
 from kvgateway.state.journal_slots import SEGMENT_SUFFIX, claim, recover, segments
 from kvgateway.state.ports import Intent
 from tandem.core.key import Key
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 from tests.kvgateway.state.failing_disk import Fault, failing
+from tests.servers.damage import flip_byte
 from tests.servers.small_disk import fill
 
 NAMESPACE = "cd" * 16
@@ -58,13 +59,33 @@ def test_a_torn_tail_costs_only_what_was_torn() -> None:
         assert len(list(frames(data[:cut] + bytes(64)))) >= expected
 
 
-def test_a_flipped_bit_ends_the_segment() -> None:
-    data = b"".join(frame(Mark.WANTED, intent(n)) for n in range(3))
-    first = len(frame(Mark.WANTED, intent(0)))
-    for at in range(first, len(data)):
+def test_a_flipped_bit_costs_one_write_and_is_noticed_unless_it_may_have_been_torn() -> None:
+    writes = [SYNCED + b"".join(frame(Mark.WANTED, intent(n + m)) for m in (0, 1)) for n in (0, 2)]
+    data, last = b"".join(writes), len(writes[0])
+    assert not is_damaged(data)
+    for at in range(len(data)):
         flipped = data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
-        assert next(frames(flipped))[1] == intent(0)
-        assert len(list(frames(flipped))) < 3
+        found = [one for _, one in frames(flipped)]
+        if at < last:
+            assert is_damaged(flipped)
+            assert found[-2:] == [intent(2), intent(3)]
+        else:
+            assert not is_damaged(flipped), "nobody can tell it from a write that a crash tore"
+            assert found[:2] == [intent(0), intent(1)]
+        assert len(found) < 4
+
+
+async def test_every_write_says_what_was_synced_before_it(tmp_path: Path) -> None:
+    journal = DiskJournal(claim(tmp_path))
+    for number in range(3):
+        assert await journal.append([intent(number)])
+    await journal.aclose()
+    (segment,) = tmp_path.glob(f"*/*{SEGMENT_SUFFIX}")
+    flip_byte(segment, len(SYNCED) + 20)
+    (left,) = recover(tmp_path)
+    assert left.damaged
+    assert left.intents == (intent(1), intent(2))
+    left.release()
 
 
 def test_a_mark_may_stand_before_its_intent() -> None:

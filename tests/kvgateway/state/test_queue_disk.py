@@ -1,5 +1,9 @@
 """The repair queue's file on a disk that is really full, and how seldom it is written."""
 
+import resource
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,17 @@ from tests.kvgateway.state.test_queue import task
 from tests.servers.small_disk import fill
 
 SINCE_US = 10
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """Whatever this process writes behind that is an error, as on a disk that is dying."""
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, no_limit[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
 
 
 async def _filled(queue: SqliteQueue, disk: Path) -> tuple[Path, list[QueuedTask]]:
@@ -54,6 +69,44 @@ async def test_a_queue_that_was_refused_shows_the_same_when_it_is_opened_again(
     ballast.unlink()
     queue = await SqliteQueue.open(small_disk / "repair.sqlite")
     assert await queue.sample(10_000) == before
+    await queue.aclose()
+
+
+async def test_after_an_error_of_the_disk_nothing_depends_on_the_log(tmp_path: Path) -> None:
+    """As kernels have it, a page whose sync has failed counts as written at the next one."""
+    queue = await SqliteQueue.open(tmp_path / "repair.sqlite")
+    await queue.add([task("before")], SINCE_US)
+    log = tmp_path / "repair.sqlite-wal"
+    size = log.stat().st_size
+    with files_no_longer_than(size), pytest.raises(OSError, match="disk I/O error"):
+        await queue.add([task("refused")], SINCE_US)
+    assert [one.task.key.name for one in await queue.sample(9)] == ["before"]
+    await queue.add([task("after")], SINCE_US)
+    assert log.stat().st_size < size
+    alone = tmp_path / "alone.sqlite"
+    alone.write_bytes((tmp_path / "repair.sqlite").read_bytes())
+    without_log = await SqliteQueue.open(alone)
+    assert [one.task.key.name for one in await without_log.sample(9)] == ["before"]
+    await without_log.aclose()
+    assert {one.task.key.name for one in await queue.sample(9)} == {"before", "after"}
+    await queue.aclose()
+
+
+async def test_a_log_that_others_read_is_moved_once_they_have_ended(tmp_path: Path) -> None:
+    queue = await SqliteQueue.open(tmp_path / "repair.sqlite")
+    await queue.add([task("before")], SINCE_US)
+    size = (tmp_path / "repair.sqlite-wal").stat().st_size
+    with files_no_longer_than(size), pytest.raises(OSError, match="disk I/O error"):
+        await queue.add([task("refused")], SINCE_US)
+    await queue._connection.execute("pragma busy_timeout = 10")
+    with closing(sqlite3.connect(tmp_path / "repair.sqlite", isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from repair").fetchone()
+        with pytest.raises(OSError, match="in use elsewhere"):
+            await queue.add([task("after")], SINCE_US)
+        reader.execute("commit")
+    await queue.add([task("after")], SINCE_US)
+    assert len(await queue.sample(9)) == 2
     await queue.aclose()
 
 
