@@ -100,8 +100,7 @@ class Universe:
         ]
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
         self.disasters = Disasters(self)
-        # What S3 shows while it is filled, where KVSP fails, is as old as its leaving, and stale.
-        self.oracles.home_was_lost = lambda: self.disasters.struck > 0 or bool(plan.moves)
+        self.oracles.home_was_lost = lambda: self.disasters.struck > 0
         self.moves = Moves(self)
         self.crawlers = self._crawlers()
         self.misfortunes: list[asyncio.Task[None]] = []
