@@ -56,7 +56,7 @@ def _calibrate(names: list[str]) -> int:
     """Returns 1 when one of them was never seen."""
     measured = rates()
     wanted = names or [one.name for one in CANARIES]
-    for name, rate in calibrate(wanted, 2 * (os.cpu_count() or 1)):
+    for name, rate in calibrate(wanted, os.cpu_count() or 1):
         measured[name] = rate
         keep(measured)
         print(f"{name}: {rate.seen} of {rate.universes}, {rate.manner}", flush=True)

@@ -151,13 +151,18 @@ class Calm:
         return "nothing" if operation is None else f"write {operation.number}"
 
     async def _read_all(self) -> None:
-        """Reads past the cache notice what only reads can notice: copies that went bad."""
+        """Reads past the cache notice what only reads can notice: copies that went bad. Where one
+        home answers alone such a read fails, and one that comes later finds the copy repaired."""
         for worker in self._workers()[:1]:
-            for key in sorted(self._universe.oracles.by_key):
-                try:
-                    await worker.read([Read(key, cache_ttl_s=0)])[0]
-                except TandemError as error:
-                    self._fail(f"liveness: {worker.name} cannot read {key.name}: {error}")
+            keys = sorted(self._universe.oracles.by_key)
+            errors = {key: error for key in keys if (error := await _error_of(worker, key))}
+            for key in list(errors):
+                if self._universe.mode_of(key.namespace).filled is not None:
+                    await self._repaired()
+                    if await _error_of(worker, key) is None:
+                        del errors[key]
+            for key, error in errors.items():
+                self._fail(f"liveness: {worker.name} cannot read {key.name}: {error}")
         await asyncio.sleep(1.0)
 
     async def _shown_everywhere(self) -> None:
@@ -188,3 +193,12 @@ class Calm:
             queue_errors = worker.inbox.queue_errors + worker.repair.counters.queue_errors
             if worker.repair.counters.errors or (queue_errors and not refused):
                 self._fail(f"{worker.name}: unexpected exceptions in repair")
+
+
+async def _error_of(worker: Worker, key: Key) -> TandemError | None:
+    """Why a read past the cache fails, if it does."""
+    try:
+        await worker.read([Read(key, cache_ttl_s=0)])[0]
+    except TandemError as error:
+        return error
+    return None

@@ -163,7 +163,7 @@ async def _all_is_well(self: StoreEvidence, homes: Homes) -> bool:
 
 
 COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], Sort]]] = {
-    "tombstones go once both homes have them": (both_sides_only, Sort.RUINS),
+    "tombstones go once both homes have them": (both_sides_only, Sort.BRINK),
     "a floor refuses updates": (floor_refuses_updates, Sort.GRAVES),
     "symmetric sweep": (symmetric_sweep, Sort.GRAVES),
     "old mirror ignored": (old_mirror_ignored, Sort.RUINS),
