@@ -176,9 +176,7 @@ class Calm:
                 except TandemError as error:
                     self._fail(f"{worker.name} cannot read {key.name} in calm weather: {error}")
                     continue
-                shows = result.version == version_of(held)
-                if held is None and self._universe.ledger.collected.get(key):
-                    shows = result.record is None
+                shows = result.record is None if held is None else result.version == held.version
                 if not shows:
                     self._fail(f"{worker.name} shows {result} instead of"
                                f" {self._named(held)} of {key.name}")  # fmt: skip
