@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
+from tandem.backends import kvsp_lane
 from tandem.backends.kvsp import KvspBackend
 from tandem.backends.kvsp_lane import LaneLimits, Stream
 from tandem.core.envelope import seal
@@ -197,6 +198,30 @@ async def test_a_reply_that_cannot_be_read_ends_its_stream_alone() -> None:
             while isinstance(reply := await backend.get(KEY, 10), Failed):
                 await asyncio.sleep(0.01)
         assert isinstance(reply, Missing)
+
+
+async def test_a_fault_of_the_sender_ends_its_stream_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unsendable = Key(NAMESPACE, "unsendable")
+
+    def add_get(request: pb.StorageRequest, number: int, key: Key) -> None:
+        if key == unsendable:
+            raise LookupError("no such field")
+        add(request, number, key)
+
+    add = kvsp_lane.codec.add_get
+    monkeypatch.setattr(kvsp_lane.codec, "add_get", add_get)
+    async with scripted() as (storage, address), backend_of(address) as backend:
+        storage.answers = True
+        first, second = backend.get(KEY, 60), backend.get(unsendable, 60)
+        for reply in (await first, await second):
+            assert isinstance(reply, Failed)
+            assert "no such field" in reply.detail
+        async with asyncio.timeout(20):
+            while not isinstance(await backend.get(KEY, 10), Missing):
+                await asyncio.sleep(0.01)
+        assert backend._small.faults == 1
 
 
 async def test_operations_and_bytes_under_way_are_bounded() -> None:
