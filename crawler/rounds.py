@@ -141,8 +141,8 @@ class Rounds:
             await self._crawls.forget(namespace)
         known = _crawled(found) if not why else _only(found, Homes.KVSP)
         for namespace in trouble.order([*known]):
-            if objects := await self._objection(known[namespace]):
-                self._board.doing = f"waiting: {objects}"
+            if obstacle := await self._objection(known[namespace]):
+                self._board.doing = f"waiting: {obstacle}"
                 return
             await self._take_turn(namespace, known[namespace], trouble)
             while (run := await self._board.asked(0.0)) is not None:

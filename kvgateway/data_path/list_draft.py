@@ -45,8 +45,8 @@ class Draft:
     """All names up to this one are done with."""
     sides: tuple[Side, ...]
     """The homes that the namespace is listed from."""
-    legs: tuple[Side, ...]
-    """The homes that it is written to: those that may stand in."""
+    homes: tuple[Side, ...]
+    """These, and those that may stand in for them."""
     behind: tuple[Side, ...]
     names: list[ListedName] = field(default_factory=list)
     passed: int = 0

@@ -68,7 +68,7 @@ class Scans:
                 break
         if not pages:
             raise Unavailable("; ".join(failures))
-        both = len(pages) == len(draft.legs)
+        both = len(pages) == len(draft.homes)
         every = both and all(page.complete for page in pages.values())
         draft.stale = draft.stale or not (whole or every) or (spilled and not both)
         if whole and not spilled:
@@ -80,7 +80,7 @@ class Scans:
         """Both homes, the best one first. Where a namespace is read from one home alone, the other
         comes last: it is asked only when that one cannot answer."""
         return sorted(
-            draft.legs,
+            draft.homes,
             key=lambda side: (
                 side not in draft.sides, self._avoided(side), side in draft.behind
             ),

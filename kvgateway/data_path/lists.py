@@ -73,7 +73,7 @@ class Lister:
         mode = self._namespace_mode_of(namespace)
         sides = SIDES[self._mode_of(namespace)] if mode.whole else mode.listed
         behind = self._behind(namespace, mode)
-        draft = Draft(listing, listing.after, sides, mode.legs, behind)
+        draft = Draft(listing, listing.after, sides, mode.may_answer, behind)
         try:
             while not self._done(draft):
                 await self._extend(draft, await self._stretch(draft))
@@ -86,11 +86,7 @@ class Lister:
 
     def _behind(self, namespace: str, mode: Mode) -> tuple[Side, ...]:
         """The homes that may lack names."""
-        if not mode.two:
-            return ()
-        behind = self._trust.behind(namespace)
-        strangers = (s for s in mode.legs if s not in mode.may_answer and s not in behind)
-        return (*behind, *strangers)
+        return self._trust.behind(namespace) if mode.two else ()
 
     def _done(self, draft: Draft) -> bool:
         return (

@@ -24,7 +24,7 @@ from tandem.core.mode import ACTIVE, Mode
 from tandem.core.read_race import Answer, ReadRace
 from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
 from tandem.core.record import Record
-from tandem.core.reply import Failed, GiveUp, Missing, ReadReply, Side
+from tandem.core.reply import BOTH_SIDES, Failed, GiveUp, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import Version
 from tandem.errors import Overloaded, TandemError, Unavailable
@@ -256,7 +256,9 @@ class Reader:
 
     def _start(self, flight: _Flight, plan: ReadPlan) -> None:
         loop = asyncio.get_running_loop()
-        race = flight.race = ReadRace(flight.wanted, plan.sides, self._behind(flight))
+        race = flight.race = ReadRace(
+            flight.wanted, plan.sides, self._behind(flight), flight.mode.filled
+        )
         self._racing += 1
         for side in plan.at_once:
             self._ask(flight, side, loop.time())
@@ -283,7 +285,8 @@ class Reader:
     def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
         """The race is decided: nobody joins it any more, and its readers hear. A single home that
         cannot answer is no reason to give up where there is another: both are raced then."""
-        if isinstance(outcome, GiveUp) and not flight.race.over_both() and flight.mode.two:
+        alone = flight.race.over_both() or flight.mode.may_answer != BOTH_SIDES
+        if isinstance(outcome, GiveUp) and not alone:
             self._start(flight, RACE)
             return
         if self._flights.get(flight.key) is flight:

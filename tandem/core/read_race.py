@@ -26,6 +26,9 @@ unconfirmed unless both miss. The home that is behind is asked only where the ot
 answer is marked stale) or is below wanted (then both were compared, and nothing is stale). Where
 both are behind, both are waited for, and the newer record is the answer: each acknowledged write is
 in one of them. If only one replies, what it says is stale.
+
+A home that is being *filled* has no say at all, not even in the place of one that fails: it may
+hold what was deleted for good while it was left. It is asked for the sake of the comparison alone.
 """
 
 from dataclasses import dataclass
@@ -62,21 +65,38 @@ class Answer:
 
 
 class ReadRace:
-    """One read of one key over the homes in `sides`; those in `behind` are not to be trusted.
+    """One read of one key over the homes in `sides`; those in `behind` are not to be trusted, and
+    `filled` has no say.
 
     `sides` are those that the namespace is read from. A home that is merely switched off or down
     stays among them and replies `Failed`: otherwise a miss in the other would pass as confirmed.
     """
 
-    __slots__ = ("_behind", "_last_resort", "_replies", "_sides", "_trusted", "_wanted", "answered")
+    __slots__ = (
+        "_asked",
+        "_behind",
+        "_filled",
+        "_last_resort",
+        "_replies",
+        "_said",
+        "_sides",
+        "_trusted",
+        "_wanted",
+        "answered",
+    )
 
     def __init__(
         self,
         wanted: Version = NO_VERSION,
         sides: tuple[Side, ...] = BOTH_SIDES,
         behind: tuple[Side, ...] = (),
+        filled: Side | None = None,
     ) -> None:
         self._wanted = wanted
+        self._asked = len(sides)
+        if filled is not None:
+            sides = tuple(side for side in sides if side is not filled)
+        self._filled = filled
         self._sides = sides
         self._behind = behind
         self._trusted = tuple(side for side in sides if side not in behind) if behind else sides
@@ -84,32 +104,35 @@ class ReadRace:
             self._trusted = sides
         self._last_resort = next((side for side in sides if side not in self._trusted), None)
         self._replies: dict[Side, ReadReply] = {}
+        self._said = self._replies if filled is None else {}
+        """The replies of those who have a say."""
         self.answered = False
 
     def on_reply(self, side: Side, reply: ReadReply) -> Answer | GiveUp | None:
         """Takes one home's reply; returns what to tell the client, once, or None to wait on."""
         assert side not in self._replies
         self._replies[side] = reply
-        if self.answered:
+        if self.answered or side is self._filled:
             return None
+        self._said[side] = reply
         outcome = self._decide()
         self.answered = outcome is not None
         return outcome
 
     def complete(self) -> bool:
         """Whether every home has replied."""
-        return len(self._replies) == len(self._sides)
+        return len(self._replies) == self._asked
 
     def over_both(self) -> bool:
         """Whether the race is over both homes."""
-        return len(self._sides) == len(BOTH_SIDES)
+        return self._asked == len(BOTH_SIDES)
 
     def reply_of(self, side: Side) -> ReadReply | None:
         """What this home replied, if it has."""
         return self._replies.get(side)
 
     def _decide(self) -> Answer | GiveUp | None:
-        replies = self._replies
+        replies = self._said
         if not self._trusted:
             return self._compare() if self.complete() else None
         for side in self._trusted:
@@ -123,7 +146,7 @@ class ReadRace:
 
     def _decide_with_last_resort(self, behind: Side) -> Answer | GiveUp | None:
         """The other home has replied, but has no record that will do."""
-        trusted, reply = self._replies[behind.other], self._replies.get(behind)
+        trusted, reply = self._said[behind.other], self._said.get(behind)
         if self._wanted == NO_VERSION and isinstance(trusted, Missing):
             return Answer(None, unconfirmed=not isinstance(reply, Missing))
         if reply is None:
@@ -134,7 +157,7 @@ class ReadRace:
 
     def _compare(self) -> Answer | GiveUp:
         """Both homes are behind, and both have replied: the newest of what they know counts."""
-        replies = self._replies
+        replies = self._said
         fit = [side for side in self._sides if self._satisfies(side, replies[side])]
         newest = max(fit, key=lambda side: _version(replies[side]), default=None)
         if newest is None:
@@ -146,7 +169,7 @@ class ReadRace:
 
     def _settle(self) -> Answer | GiveUp:
         """Every reply is in, and none of them has a record that will do."""
-        replies = self._replies
+        replies = self._said
         missed = [side for side, reply in replies.items() if isinstance(reply, Missing)]
         glimpsed = any(isinstance(reply, Glimpsed) for reply in replies.values())
         if self._wanted == NO_VERSION and missed and not glimpsed:
@@ -169,7 +192,7 @@ class ReadRace:
         know better."""
         if side is Side.KVSP or self._behind == (Side.KVSP,) or record.kind is Kind.TOMBSTONE:
             return False
-        match self._replies.get(Side.KVSP):
+        match self._said.get(Side.KVSP):
             case Missing(_, floor):
                 return record.version <= floor
             case _:

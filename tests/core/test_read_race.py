@@ -6,6 +6,7 @@ tables below reads as it does.
 
 import enum
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
@@ -288,6 +289,25 @@ def test_a_read_of_one_home_is_what_that_home_says() -> None:
         assert _without_reasons(race.on_reply(side, saying.reply())) == expected
         assert race.complete()
         assert not race.over_both()
+
+
+def test_a_home_that_is_filled_has_no_say() -> None:
+    """What is told is what the other one, read alone, would say; but its misses are sure."""
+    for side, saying, wanted, behind in _sides_alone():
+        alone = ReadRace(version(wanted), (side,), behind).on_reply(side, saying.reply())
+        for other, before in product(sayings(floors=side is not KVSP), (False, True)):
+            race = ReadRace(version(wanted), behind=behind, filled=side.other)
+            if before:
+                assert race.on_reply(side.other, other.reply()) is None
+            told = race.on_reply(side, saying.reply())
+            if not before:
+                assert race.on_reply(side.other, other.reply()) is None
+            assert race.complete()
+            if isinstance(alone, Answer) and alone.unconfirmed:
+                assert told == replace(alone, unconfirmed=False, stale=False)
+            else:
+                assert told == alone
+            assert race.reply_of(side.other) == other.reply()
 
 
 def _holds(saying: Saying) -> tuple[int, str] | None:

@@ -5,6 +5,8 @@ python -m tests.sim --seeds 1000 --sort graves     of one sort
 python -m tests.sim --seed 4711 --trace            one universe, line by line
 python -m tests.sim --seed 4711 --shrink           what of it is needed to fail
 python -m tests.sim --seed 4711 --canary "blind PUT on S3"
+python -m tests.sim --calibrate                    how often each broken rule is seen
+python -m tests.sim --calibrate "blind PUT on S3"
 """
 
 import argparse
@@ -14,6 +16,7 @@ import sys
 import time
 from typing import Final
 
+from tests.sim.calibration import calibrate, keep, rates
 from tests.sim.canaries import CANARIES
 from tests.sim.plan import Plan, Sort
 from tests.sim.shrink import cut, shrunk
@@ -35,7 +38,10 @@ def main() -> int:
     parser.add_argument("--canary", choices=[c.name for c in CANARIES], help="break this rule")
     parser.add_argument("--seeds", type=int, default=1000, help="how many universes to run")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed")
+    parser.add_argument("--calibrate", nargs="*", metavar="CANARY", help="measure these, or all")
     asked = parser.parse_args()
+    if asked.calibrate is not None:
+        return _calibrate(asked.calibrate)
     if asked.seed is None:
         return _many(asked.first, asked.seeds, asked.sort)
     broken = {c.name: c.broken for c in CANARIES}
@@ -44,6 +50,17 @@ def main() -> int:
         if asked.shrink:
             return _shrink(asked.seed, asked.sort, plan)
         return _one(asked.seed, plan, tracing=asked.trace)
+
+
+def _calibrate(names: list[str]) -> int:
+    """Returns 1 when one of them was never seen."""
+    measured = rates()
+    wanted = names or [one.name for one in CANARIES]
+    for name, rate in calibrate(wanted, os.cpu_count() or 1):
+        measured[name] = rate
+        keep(measured)
+        print(f"{name}: {rate.seen} of {rate.universes}, {rate.manner}", flush=True)
+    return int(not all(rate.seen for rate in measured.values()))
 
 
 def _one(seed: int, plan: Plan, *, tracing: bool) -> int:

@@ -1,7 +1,7 @@
 """Broken rules of crawling, of deleting for good and of losing a home: see `canaries`."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Final
 from unittest.mock import patch
@@ -18,9 +18,10 @@ from tandem.backends.port import Backend, Heal
 from tandem.core import collect
 from tandem.core.collect import Homes
 from tandem.core.drift import Drift, Sighting
+from tandem.core.floors import RangeFloors
 from tandem.core.key import Key
 from tandem.core.record import Record
-from tandem.core.removal import Renewal
+from tandem.core.removal import PurgeRow, Removal, Renewal
 from tandem.core.reply import Refusal, Refused, Side, WriteReply
 from tests.sim.plan import Sort
 from tests.sim.sites import FaultyHome
@@ -31,6 +32,37 @@ Broken = AbstractContextManager[object]
 def both_sides_only() -> Broken:
     """A tombstone goes once both homes have it, whatever else may be under way."""
     return patch.object(collect, "_may_go", lambda one, seen, rule, homes: True)
+
+
+def no_floor() -> Broken:
+    """Rows go without any floor: nothing tells a late copy from a new key."""
+
+    def purge(self: MemoryHome, namespace: str, row: PurgeRow, named: str | None) -> Removal:
+        held, name = self._namespace(namespace), row.raw_name.decode()
+        if name not in held.records:
+            return Removal.ABSENT
+        if held.records[name].version != row.version:
+            return Removal.DIFFERENT
+        held.remove(name)
+        return Removal.DONE
+
+    both = ExitStack()
+    both.enter_context(patch.object(RangeFloors, "raised", lambda self, start, end, floor: self))
+    both.enter_context(patch.object(MemoryHome, "_purge", purge))
+    return both
+
+
+def removed_unseen() -> Broken:
+    """Whatever has the name goes, not only the record that the crawl saw."""
+
+    def purge(self: MemoryHome, namespace: str, row: PurgeRow, named: str | None) -> Removal:
+        held, name = self._namespace(namespace), row.raw_name.decode()
+        if name not in held.records:
+            return Removal.ABSENT
+        held.remove(name)
+        return Removal.DONE
+
+    return patch.object(MemoryHome, "_purge", purge)
 
 
 def floor_refuses_updates() -> Broken:
@@ -130,17 +162,20 @@ async def _all_is_well(self: StoreEvidence, homes: Homes) -> bool:
     return not await self.is_dirty("a" * 32, homes)
 
 
-COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], range, Sort]]] = {
-    "tombstones go once both homes have them": (both_sides_only, range(5, 25), Sort.RUINS),
-    "a floor refuses updates": (floor_refuses_updates, range(20), Sort.GRAVES),
-    "symmetric sweep": (symmetric_sweep, range(20), Sort.GRAVES),
-    "old mirror ignored": (old_mirror_ignored, range(10), Sort.RUINS),
-    "a new life keeps what was deleted": (renewed_only_in_name, range(10), Sort.RUINS),
-    "a restored cluster used at once": (restored_used_at_once, range(20, 40), Sort.RUINS),
-    "floors outlive a wipe": (floors_outlive_a_wipe, range(20), Sort.RUINS),
-    "a home that is behind answers first": (behind_answers_first, range(20), Sort.RUINS),
-    "no lateness bound on S3": (partial(late_for, Side.S3), range(10), Sort.RUINS),
-    "memory outlives deletion": (memory_outlives_deletion, range(10), Sort.RUINS),
-    "the sweep waits for trust": (sweep_waits_for_trust, range(10), Sort.ALONE),
+COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], Sort]]] = {
+    "tombstones go once both homes have them": (both_sides_only, Sort.BRINK),
+    "a floor refuses updates": (floor_refuses_updates, Sort.GRAVES),
+    "symmetric sweep": (symmetric_sweep, Sort.GRAVES),
+    "old mirror ignored": (old_mirror_ignored, Sort.RUINS),
+    "a new life keeps what was deleted": (renewed_only_in_name, Sort.RUINS),
+    "a restored cluster used at once": (restored_used_at_once, Sort.RUINS),
+    "floors outlive a wipe": (floors_outlive_a_wipe, Sort.RUINS),
+    "a home that is behind answers first": (behind_answers_first, Sort.RUINS),
+    "no lateness bound on S3": (partial(late_for, Side.S3), Sort.RUINS),
+    "memory outlives deletion": (memory_outlives_deletion, Sort.RUINS),
+    "the sweep waits for trust": (sweep_waits_for_trust, Sort.ALONE),
+    "no lateness bound on KVSP": (partial(late_for, Side.KVSP), Sort.LATE),
+    "no floor": (no_floor, Sort.BRINK),
+    "rows removed without comparing": (removed_unseen, Sort.BRINK),
 }
-"""By name: what breaks the rule, and the universes of which one shows it."""
+"""By name: what breaks the rule, and what the universes are about that show it."""

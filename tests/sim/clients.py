@@ -23,6 +23,8 @@ from tests.sim.plan import Plan
 PATIENCE_S: Final = 600.0
 """Whatever takes longer than this hangs."""
 NAMESPACES: Final = tuple(POLICIES)
+STILL_S: Final = 0.05
+"""How often a client tries a machine that stands still."""
 QUICK_S: Final = 0.002
 """Between two operations of one breath."""
 
@@ -45,6 +47,10 @@ class Surroundings(Protocol):
 
     def list_may_fail(self, worker: Worker, namespace: str) -> bool:
         """The same for a listing."""
+        ...
+
+    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
+        """Whether a home was emptied and this worker does not know it yet."""
         ...
 
 
@@ -72,11 +78,17 @@ class Client:
             worker = self._worker()
             if worker is None:
                 await self._read(await self._reconnected())
-            else:
+            elif await self._is_heard(worker):
                 await self._operate(worker)
 
+    async def _is_heard(self, worker: Worker) -> bool:
+        """Waits while its machine stands still; False when it does not outlive that."""
+        while worker.host.stands_still:
+            await asyncio.sleep(STILL_S)
+        return worker in worker.host.living()
+
     async def _reconnected(self) -> Worker:
-        while (worker := self._worker()) is None:
+        while (worker := self._worker()) is None or worker.host.stands_still:
             await asyncio.sleep(0.02)
         return worker
 
@@ -208,6 +220,7 @@ class Client:
         listing = Listing(namespace, "", after, self._random.choice([1000, 1000, 2, 5]))
         before = oracles.surely(machine, namespace)
         excused = self._universe.list_may_fail(worker, namespace)
+        unnoticed = self._universe.loss_is_unnoticed(worker, namespace)
         try:
             page = await worker.list(listing)
         except TandemError as error:
@@ -216,4 +229,5 @@ class Client:
         except ConnectionLost:
             pass
         else:
-            oracles.listed(worker.name, listing, page, before, oracles.surely(machine, namespace))
+            now = oracles.surely(machine, namespace)
+            oracles.listed(worker.name, listing, page, before, now, unnoticed=unnoticed)

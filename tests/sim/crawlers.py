@@ -6,7 +6,7 @@ what a gateway's process would: a machine without a living worker is silent.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, cast
 
@@ -33,8 +33,9 @@ from tests.sim.faults import Link
 from tests.sim.history import History
 from tests.sim.host import POLICIES, Host, Worker
 from tests.sim.loop import SeededEntropy, VirtualLoop
+from tests.sim.standstill import context_of
 
-RULE: Final = CrawlRule(page_names=7, settle_s=0.5, range_names=10, deadline_s=5.0)
+RULE: Final = CrawlRule(settle_s=0.5, range_names=10, deadline_s=5.0)
 QUEUED_MAX: Final = 100
 CALM_PAUSE_S: Final = 2.0
 """In calm weather nothing is gained by a round that begins sooner after the last one."""
@@ -77,7 +78,9 @@ class NearGateways:
                     await queue.clear_dirty(side, report.namespace, report.began_at_us)
 
     def _answering(self) -> list[Worker]:
-        return [living[0] for host in self._hosts if (living := host.living())]
+        return [
+            living[0] for host in self._hosts if not host.stands_still and (living := host.living())
+        ]
 
 
 def _uses(worker: Worker) -> frozenset[Side]:
@@ -97,8 +100,34 @@ class CrawlerGround:
     """Links and homes for a process of this name, over the weather of the storm."""
     rule: CollectRule
     pause_s: float
+    page_names: int
+    rest_s: float
+    """How long they rest before each page and each second look."""
     deep: bool
     """Whether every crawl reads the bytes of all keys."""
+
+
+class Restful(Pace):
+    """Rests before each request; before one of them the crawler stands still, if it is to."""
+
+    def __init__(self, rest_s: float, stop: Callable[[float], None]) -> None:
+        super().__init__()
+        self._rest_s = rest_s
+        self._stop = stop
+        self._stops: dict[int, float] = {}
+        self._sent = 0
+
+    def stop_after(self, requests: int, for_s: float) -> None:
+        """The crawler is to stand still when it has sent so many more."""
+        self._stops[self._sent + requests] = for_s
+
+    async def request(self) -> None:
+        self._sent += 1
+        for_s = self._stops.pop(self._sent, 0.0)
+        if for_s:
+            self._stop(for_s)
+        if for_s or self._rest_s:
+            await asyncio.sleep(self._rest_s)
 
 
 class Crawler:
@@ -112,6 +141,7 @@ class Crawler:
         self.book = MemoryBook()
         self.board: Board
         self.switches: KillSwitches
+        self.pace: Restful
         self.renewing: Renewing | None = None
         self._links: Sequence[Link] = ()
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,15 +164,17 @@ class Crawler:
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         self.board = Board(self.book, entropy)
         self.switches = KillSwitches(ground.gateways)
+        self.pace = Restful(0.0 if ways else ground.rest_s, self.stop)
         pause_s = max(ground.pause_s, CALM_PAUSE_S) if ways else ground.pause_s
         rounds = self._rounds(homes, entropy, pause_s)
         for work in (self.switches.run(), rounds.run()):
-            self._tasks.append(ground.loop.create_task(work))
+            self._tasks.append(ground.loop.create_task(work, context=context_of(self.name)))
         ground.history.note(self.name, "starts")
 
     def crash(self) -> None:
         """Gone at once, as by SIGKILL; its book stays."""
         self._ground.history.note(self.name, "dies")
+        self._ground.loop.go_on(self.name)
         for link in self._links:
             link.cut = True
         for task in self._tasks:
@@ -152,14 +184,13 @@ class Crawler:
     def stop(self, for_s: float) -> None:
         """It stands still for a while, as by SIGSTOP."""
         self._ground.history.note(self.name, f"stands still for {for_s:.1f} s")
-        for link in self._links:
-            link.stop(for_s)
+        self._ground.loop.hold(self.name, for_s)
 
     def crawls_of(self, homes: Mapping[Side, Backend]) -> NamespaceCrawls:
         """What crawls one namespace when it is told to, over these homes."""
         entropy = SeededEntropy(Random(self._ground.random.getrandbits(64)))
         collector = self._collector(homes, entropy)
-        return self._crawls(homes, Board(self.book, entropy), collector, entropy)
+        return self._crawls(homes, Board(self.book, entropy), collector, entropy, Pace())
 
     def _rounds(
         self, homes: Mapping[Side, Backend], entropy: SeededEntropy, pause_s: float
@@ -170,7 +201,7 @@ class Crawler:
         self.renewing = Renewing(homes, collector, RULE.deadline_s)
         return Rounds(
             homes=behind_switches, enabled=self.switches.look, gateways=ground.gateways,
-            crawls=self._crawls(behind_switches, self.board, collector, entropy),
+            crawls=self._crawls(behind_switches, self.board, collector, entropy, self.pace),
             board=self.board, pause_s=pause_s, renewing=self.renewing,
         )  # fmt: skip
 
@@ -184,12 +215,12 @@ class Crawler:
 
     def _crawls(
         self, homes: Mapping[Side, Backend], board: Board, collector: Collector,
-        entropy: SeededEntropy,
+        entropy: SeededEntropy, pace: Pace,
     ) -> NamespaceCrawls:  # fmt: skip
         return NamespaceCrawls(
             homes=homes, plans=Plans(homes[Side.KVSP], self._id, entropy), book=self.book,
-            board=board, rule=RULE, pace=Pace(), ranges_at_once=2, collector=collector,
-            deep_parts=int(self._ground.deep),
+            board=board, rule=replace(RULE, page_names=self._ground.page_names), pace=pace,
+            ranges_at_once=2, collector=collector, deep_parts=int(self._ground.deep),
         )  # fmt: skip
 
 

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from kvgateway.homes.keeper import LOOK_DEADLINE_S, LOOK_S
+from kvgateway.homes.trust import Trust
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
 from tandem.core.key import Key
-from tandem.core.record import Record
 from tandem.core.reply import Side
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import NO_VERSION
+from tests.sim.ledger import version_of
 from tests.sim.plan_crawl import Disaster, Misfortune
 from tests.sim.sites import Site
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 _SWITCHED_S: Final = 4.0
 """By then every worker that is not dead has seen a switch."""
-_NOTICED_S: Final = LOOK_S + 2 * LOOK_DEADLINE_S
+_NOTICED_S: Final = LOOK_S + 4 * LOOK_DEADLINE_S
+"""By then it has seen that a home was emptied."""
 _TRY_EACH_S: Final = 0.5
 _LOOKED_AT_MAX_S: Final = 300.0
 
@@ -38,6 +40,7 @@ class Disasters:
         self._busy = False
         self.struck = 0
         self._wiped_s = float("-inf")
+        self._wiped = Side.KVSP
         self.disks_lost = 0
         self.kvsp_forgot = 0
         """How often KVSP, or a cluster of it, was wiped or restored."""
@@ -74,11 +77,12 @@ class Disasters:
         self._universe.ledger.forgot(side, self.keys)
         self.struck += 1
         self.kvsp_forgot += side is Side.KVSP
-        self._wiped_s = self._universe.loop.time()
+        self._wiped_s, self._wiped = self._universe.loop.time(), side
 
-    def is_unnoticed(self) -> bool:
-        """Whether a home was emptied since every machine has looked at it last."""
-        return self._universe.loop.time() - self._wiped_s < _NOTICED_S
+    def is_unnoticed(self, trust: Trust, namespace: str) -> bool:
+        """Whether a home was emptied lately, and whoever has this trust does not know it yet."""
+        lately = self._universe.loop.time() - self._wiped_s < _NOTICED_S
+        return lately and self._wiped not in trust.behind(namespace)
 
     async def _moment(self, keys: Sequence[Key], side: Side, until_s: float) -> bool:
         """Waits until all that `side` holds of the keys is in the other home too."""
@@ -151,8 +155,3 @@ class Disasters:
         self.struck += 1
         self.disks_lost += 1
         self._universe.loop.call_later(1.0, host.boot)
-
-
-def version_of(held: Record | None) -> Version:
-    """Of what a home holds; NO_VERSION for nothing."""
-    return NO_VERSION if held is None else held.version

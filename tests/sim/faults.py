@@ -6,7 +6,7 @@ not drowned by common ones. Whatever is lost, a call resolves by its deadline, a
 
 import asyncio
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Generic, TypeVar
@@ -15,6 +15,7 @@ from tandem.core.reply import Reason
 from tandem.core.version import Version
 from tests.sim.history import Crashed, History
 from tests.sim.loop import VirtualLoop
+from tests.sim.standstill import NOBODY
 
 T = TypeVar("T")
 What = tuple[str, str, Version | None]
@@ -25,6 +26,8 @@ QUICK_S: Final = 0.001
 _QUICKLY: Final = 1 / QUICK_S
 AFTER_DEADLINE_S: Final = 20.0
 """A request that was thought lost arrives up to this long after its deadline, as a rule."""
+TARDY_S: Final = 12.0
+"""A little more than the ack window."""
 
 
 class Fault(enum.Enum):
@@ -37,6 +40,12 @@ class Fault(enum.Enum):
     ERROR = "error, not applied"
     ERROR_APPLIED = "error, but applied"
     SLOW = "slow"
+    TARDY = "seconds on its way"
+
+
+Rates = tuple[tuple[Fault, float], ...]
+"""How often each fault happens."""
+_NO_VERBS: Final[Mapping[str, Rates]] = {}
 
 
 class Trouble(enum.Enum):
@@ -80,20 +89,23 @@ class Weather:
 
     def __init__(
         self, rates: Sequence[tuple[Fault, float]], windows: Sequence[Window],
-        late_s: float = AFTER_DEADLINE_S,
+        late_s: float = AFTER_DEADLINE_S, verbs: Mapping[str, Rates] = _NO_VERBS,
     ) -> None:  # fmt: skip
+        """`verbs` have rates of their own."""
         self._rates = rates
+        self._verbs = verbs
         self._windows = windows
         self.late_s = late_s
         self.under_way = 0
         """How many requests have not arrived yet."""
 
-    def fault(self, random: Random) -> Fault | None:
+    def fault(self, random: Random, verb: str) -> Fault | None:
         """What happens to the next call."""
-        if not self._rates:
+        rates = self._verbs.get(verb, self._rates)
+        if not rates:
             return None
         left = random.random()
-        for fault, rate in self._rates:
+        for fault, rate in rates:
             left -= rate
             if left < 0:
                 return fault
@@ -108,7 +120,7 @@ class Weather:
 
     def clear(self) -> None:
         """Fine from now on."""
-        self._rates, self._windows = (), ()
+        self._rates, self._windows, self._verbs = (), (), _NO_VERBS
 
 
 class Link:
@@ -131,7 +143,6 @@ class Link:
         self._history = history
         self.cut = False
         """The process is dead: nothing is sent any more, and no reply finds anyone."""
-        self._stopped_until_s = 0.0
 
     def carry(
         self,
@@ -147,16 +158,8 @@ class Link:
         if self.cut:
             raise Crashed
         call = _Call(self, what, apply, lost, self.loop.now_s + deadline_s)
-        call.depart(self.weather.fault(self.random))
+        call.depart(self.weather.fault(self.random, what[0]))
         return call.reply
-
-    def stop(self, for_s: float) -> None:
-        """The process stands still, as by SIGSTOP: it sends nothing and hears nothing so long."""
-        self._stopped_until_s = max(self._stopped_until_s, self.loop.now_s + for_s)
-
-    def stopped_s(self) -> float:
-        """For how long it still stands still."""
-        return max(0.0, self._stopped_until_s - self.loop.now_s)
 
     def late_s(self) -> float:
         return self.uniform(0.0, self.weather.late_s)
@@ -166,6 +169,9 @@ class Link:
 
     def trouble(self) -> Trouble | None:
         return self.weather.trouble(self.loop.now_s, self._machine)
+
+    def call_at(self, when_s: float, callback: Callable[..., None], *arguments: object) -> None:
+        self.loop.call_at(when_s, callback, *arguments, context=NOBODY)
 
     def now_s(self) -> float:
         return self.loop.now_s
@@ -202,12 +208,14 @@ class _Call(Generic[T]):
         random, now_s = link.random, link.loop.now_s
         self._fault = fault
         self._down_s = random.expovariate(_QUICKLY)
-        up_s = random.expovariate(_QUICKLY) + link.stopped_s()
+        up_s = random.expovariate(_QUICKLY)
         patience_s = self._until_s - now_s
         trouble = link.trouble()
         if fault is Fault.SLOW:
             up_s += 10 ** link.uniform(-2.7, 0.8)
             self._down_s += 10 ** link.uniform(-2.7, 0.3)
+        elif fault is Fault.TARDY:
+            up_s += link.uniform(0.0, TARDY_S)
         elif fault is Fault.LATE:
             up_s = patience_s + link.late_s()
         if fault is Fault.LOST or trouble is Trouble.NO_REQUESTS:
@@ -216,7 +224,7 @@ class _Call(Generic[T]):
             if up_s > patience_s:
                 self._give_up(Loss.TIMEOUT, self._until_s)
             link.weather.under_way += 1
-            link.loop.call_at(now_s + up_s, self._arrive)
+            link.call_at(now_s + up_s, self._arrive)
 
     def _arrive(self) -> None:
         link = self._link
@@ -238,13 +246,13 @@ class _Call(Generic[T]):
         link.note(self._what, outcome)
         if fault is Fault.TWICE:
             link.weather.under_way += 1
-            link.loop.call_at(now_s + link.late_s(), self._again)
+            link.call_at(now_s + link.late_s(), self._again)
         if fault is Fault.ERROR_APPLIED:
             self._give_up(Loss.ERROR, now_s + self._down_s)
         elif fault is Fault.REPLY_LOST or now_s + self._down_s >= self._until_s:
             self._give_up(Loss.TIMEOUT, self._until_s)
         else:
-            link.loop.call_at(now_s + self._down_s, self._return, outcome)
+            link.call_at(now_s + self._down_s, self._return, outcome)
 
     def _again(self) -> None:
         self._link.weather.under_way -= 1
@@ -259,12 +267,8 @@ class _Call(Generic[T]):
 
     def _give_up(self, loss: Loss, when_s: float) -> None:
         when_s = min(when_s, self._until_s)
-        self._link.loop.call_at(when_s, lambda: self._settle(self._lost(loss)))
+        self._link.call_at(when_s, lambda: self._settle(self._lost(loss)))
 
     def _settle(self, outcome: T) -> None:
-        link = self._link
-        stopped_s = link.stopped_s()
-        if stopped_s:
-            link.loop.call_at(link.loop.now_s + stopped_s, self._settle, outcome)
-        elif not self.reply.done() and not link.cut:
+        if not self.reply.done() and not self._link.cut:
             self.reply.set_result(outcome)

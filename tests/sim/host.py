@@ -36,6 +36,7 @@ from tests.sim.faults import Link
 from tests.sim.history import ConnectionLost, History
 from tests.sim.lives import Disk, Leftover, Life, LivingJournal, LivingMachine, LivingQueue
 from tests.sim.loop import SeededEntropy, VirtualClock, VirtualLoop
+from tests.sim.standstill import context_of
 
 T = TypeVar("T")
 
@@ -180,15 +181,18 @@ class Worker:
 
     def read(self, reads: Sequence[Read]) -> "list[asyncio.Future[ReadResult]]":
         """As a client calls it; ConnectionLost when the worker dies first."""
-        return [self._answer(answer) for answer in self.reader.read(reads)]
+        answers = self.host.context.run(self.reader.read, reads)
+        return [self._answer(answer) for answer in answers]
 
     def write(self, writes: Sequence[Write]) -> "list[asyncio.Future[Written]]":
         """As a client calls it; ConnectionLost when the worker dies first."""
-        return [self._answer(answer) for answer in self.writer.write(writes)]
+        answers = self.host.context.run(self.writer.write, writes)
+        return [self._answer(answer) for answer in answers]
 
     def list(self, listing: Listing) -> "asyncio.Future[ListPage]":
         """As a client calls it; ConnectionLost when the worker dies first."""
-        return self._answer(self.host.ground.loop.create_task(self.lister.list(listing)))
+        loop, context = self.host.ground.loop, self.host.context.copy()
+        return self._answer(loop.create_task(self.lister.list(listing), context=context))
 
     def _answer(self, answer: "T | TandemError | asyncio.Future[T]") -> "asyncio.Future[T]":
         call: asyncio.Future[T] = self.host.ground.loop.create_future()
@@ -227,6 +231,7 @@ class Host:
         self.ground = ground
         self.name = name
         self.clock = clock
+        self.context = context_of(name)
         self.disk = Disk(bytes([number] * 4))
         self.memory: MemoryMachine
         self.workers: list[Worker | None] = [None] * workers
@@ -261,6 +266,7 @@ class Host:
     def crash(self) -> None:
         """Power off: every worker and the memory are gone."""
         self.ground.history.note(self.name, "crashes")
+        self.ground.loop.go_on(self.name)
         self.on = False
         for task in self._tasks:
             task.cancel()
@@ -279,8 +285,12 @@ class Host:
     def stop(self, for_s: float) -> None:
         """All its processes stand still for a while, as by SIGSTOP."""
         self.ground.history.note(self.name, f"stands still for {for_s:.1f} s")
-        for link in (*self._links, *(one for worker in self.living() for one in worker.links)):
-            link.stop(for_s)
+        self.ground.loop.hold(self.name, for_s)
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether it neither hears nor says anything."""
+        return self.name in self.ground.loop.standstill
 
     def kill(self, slot: int) -> None:
         """One worker dies, and the supervisor recovers its intents and starts another."""
@@ -297,7 +307,7 @@ class Host:
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
-        task = self.ground.loop.create_task(work)
+        task = self.ground.loop.create_task(work, context=self.context.copy())
         task.add_done_callback(self.ground.loop.must_not_fail)
         self._tasks.append(task)
 

@@ -12,6 +12,8 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
+from tests.sim.standstill import NOBODY, Standstill
+
 T = TypeVar("T")
 _Arguments = TypeVarTuple("_Arguments")
 
@@ -52,6 +54,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.errors: list[BaseException] = []
         """What callbacks raised and nobody caught."""
         self._fatal: BaseException | None = None
+        self.standstill = Standstill()
         self.set_exception_handler(_note_error)
 
     def time(self) -> float:
@@ -65,6 +68,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """For a task of the simulation itself: its error ends the universe."""
         if not task.cancelled():
             self._fatal = task.exception()
+
+    def hold(self, process: str, for_s: float) -> None:
+        """A process stands still from this turn on; see `standstill`."""
+        if process not in self.standstill:
+            self.standstill.begin(process)
+            self.call_at(self.now_s + for_s, self.go_on, process, context=NOBODY)
+
+    def go_on(self, process: str) -> None:
+        """It runs again, if it stands still, or its tasks come to their end."""
+        self._ready.extend(self.standstill.end(process))
 
     def after_turns(self, turns: int, callback: Callable[[], None]) -> None:
         """Calls back between two turns of the loop: at an await, where a process may die."""
@@ -107,6 +120,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         """As many turns as there are until the loop is stopped."""
         ready = self._ready
+        waiting, holds = self.standstill.waiting, self.standstill.holds
         while True:
             self.turns += 1
             if self._fatal is not None:
@@ -119,7 +133,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self._advance()
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if handle._cancelled:
+                if handle._cancelled or (waiting and holds(handle)):
                     continue
                 try:
                     handle._context.run(handle._callback, *handle._args)

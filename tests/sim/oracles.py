@@ -109,11 +109,9 @@ class Oracles:
         self.by_key: dict[Key, list[Operation]] = {}
         self.violations: list[str] = []
         self.reads = 0
-        self.ledger = Ledger(self.fail)
+        self.ledger = Ledger(self.fail, self.by_version.__contains__, self._owed)
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
-        self.loss_is_unnoticed: Callable[[], bool] = lambda: False
-        """Whether a home was lost so lately that no machine need know: listings may be short."""
         self.list_lag_s = 0.0
         self.on_stamped: Callable[[Operation], None] = lambda _: None
 
@@ -187,6 +185,13 @@ class Oracles:
         for scope in reading.scopes:
             scope.raise_floor(key, result.version)
 
+    def _owed(self, version: Version) -> bool:
+        """Whether this is an acknowledged value that has not expired."""
+        one = self.by_version.get(version)
+        if one is None or one.acked_s is None or one.kind is Kind.TOMBSTONE:
+            return False
+        return not one.expires_at_s or one.expires_at_s > self._loop.true_us() / 1e6
+
     def _excused(self, key: Key, floor: Version, result: ReadResult) -> bool:
         """Of what was deleted for good, nothing is known any more but that it is not there."""
         if result.record is None and self.ledger.gone(key, floor):
@@ -237,12 +242,15 @@ class Oracles:
         page: ListPage,
         before: Sure,
         after: Sure,
+        *,
+        unnoticed: bool,
     ) -> None:
-        """A page has come; `before` and `after` are what was sure when it was asked for and now."""
+        """A page has come; `before` and `after` are what was sure when it was asked for and now.
+        It may be short if its worker had not noticed yet that a home was emptied."""
         names = [listed.name for listed in page.names]
         if names != sorted(set(names)) or any(name <= listing.after for name in names):
             self.fail(f"{machine}: a listing out of order: {names}")
-        if (page.stale and self.home_was_lost()) or self.loss_is_unnoticed():
+        if (page.stale and self.home_was_lost()) or unnoticed:
             return
         alive = {
             name

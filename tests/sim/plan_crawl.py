@@ -1,13 +1,15 @@
 """What a universe is like for its crawlers and its operator; drawn before it begins."""
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
 from tandem.core.collect import CollectRule
 from tandem.core.reply import Side
+from tests.sim.brink import BRINK, Bounds
+from tests.sim.faults import Fault, Rates
 from tests.sim.s3_store import Profile
 
 YOUNG_SIGNATURE_S: Final = 65.0
@@ -51,6 +53,8 @@ class CrawlerBlow:
     crawler: int
     for_s: float
     dies: bool
+    at_page: bool = False
+    """It stands still when it asks for a page or looks again, after so many `turns` of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,15 @@ class CrawlPlan:
     misfortunes: tuple[Misfortune, ...] = ()
     lost_last: Side | None = None
     """The home that is wiped when all else is over."""
+    bounds: Bounds | None = None
+    """Those of production, unless there are others."""
+    verbs: Mapping[Side, Mapping[str, Rates]] | None = None
+    """Faults of the crawlers' calls by what they ask, and no others; None for those of everyone's
+    calls."""
+    page_names: int = 7
+    """How many names a crawler lists at once."""
+    rest_s: float = 0.0
+    """How long a crawler rests before each page and each second look, during the storm."""
 
     @property
     def grave(self) -> bool:
@@ -132,6 +145,67 @@ def ruined(random: Random, plan: CrawlPlan, storm_s: float) -> CrawlPlan:
         pause_s=random.choice([5.0, 20.0]),
         blows=(),
         misfortunes=(lost,),
+    )
+
+
+def emptied(random: Random, plan: CrawlPlan, storm_s: float) -> CrawlPlan:
+    """The same where KVSP loses everything, again and again, while floors rise late."""
+    return replace(
+        plan,
+        removes=True,
+        misfortunes=tuple(
+            Misfortune(share * storm_s, Disaster.WIPE_KVSP, 0, 0.0)
+            for share in sorted(random.uniform(0.6, 0.98) for _ in range(3))
+        ),
+        verbs={Side.KVSP: {"raise floor": ((Fault.LATE, 0.5),)}, Side.S3: {}},
+    )
+
+
+def at_a_store(plan: CrawlPlan) -> CrawlPlan:
+    """The same where S3 lets objects go, and nothing is lost."""
+    profile = replace(
+        plan.profile, conditional_delete=True, signature_age_s=YOUNG_SIGNATURE_S, list_lag_s=0.0
+    )
+    return replace(plan, profile=profile, pause_s=10.0, blows=(), misfortunes=(), lost_last=None)
+
+
+def on_the_brink(random: Random, storm_s: float) -> CrawlPlan:
+    """A crawler that works without a pause, and takes as long for it as the grace lasts."""
+    wipes = random.choice([0, 0, 1, 2])
+    grace_s = BRINK.rule.tombstone_grace_s
+    return replace(
+        draw_crawl(random, storm_s),
+        clusters=1,
+        removes=random.random() < 0.7,
+        pause_s=0.5,
+        blows=tuple(
+            CrawlerBlow(
+                random.uniform(0.1, 0.8) * storm_s,
+                random.randrange(3, 16),
+                0,
+                random.uniform(1.2, 1.7) * grace_s,
+                dies=False,
+                at_page=True,
+            )
+            for _ in range(3)
+        ),
+        disturbed=0,
+        collects=BRINK.rule,
+        misfortunes=tuple(
+            Misfortune(random.uniform(0.4, 0.9) * storm_s, Disaster.WIPE_KVSP, 0, 0.0)
+            for _ in range(wipes)
+        ),
+        bounds=BRINK,
+        page_names=3,
+        rest_s=random.choice([0.0, 0.2]),
+        verbs={
+            Side.KVSP: {
+                "raise floor": ((Fault.LATE, 0.3),),
+                "purge": ((Fault.LATE, 0.1),),
+                "heal": ((Fault.LOST, 0.3),),
+            },
+            Side.S3: {"remove": ((Fault.LATE, 0.3),)},
+        },
     )
 
 

@@ -9,9 +9,9 @@ from typing import Final
 from tests.sim.plan import Sort
 
 REGRESSIONS: Final = {
-    (44, Sort.GRAVES): "A value that a machine had cached came back from its memory after the key "
+    (11, Sort.GRAVES): "A value that a machine had cached came back from its memory after the key "
     "had been deleted for good. Canary: memory outlives deletion.",
-    (26, Sort.RUINS): "A cluster that was restored was used again before the crawler had looked at "
+    (51, Sort.RUINS): "A cluster that was restored was used again before the crawler had looked at "
     "it, and repair copied what had been deleted for good. Canary: a restored "
     "cluster used at once.",
 }

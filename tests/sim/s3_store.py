@@ -66,6 +66,7 @@ class ObjectStore:
         """What a listing still shows under a name, and until when."""
         self._corrupt: dict[str, str] = {}
         """ETags of bodies that have gone bad, by name."""
+        self._dated_by_s = 0.0
 
     def answer(self, call: Call, signed_at_us: int) -> HttpReply:
         """Does what is asked, or says why not."""
@@ -151,12 +152,13 @@ class ObjectStore:
         shown = {**self._objects, **late}
         return {name: one for name, one in shown.items() if one is not None}
 
+    def date_by(self, seconds: float) -> None:
+        """Replies have a `Date` that is wrong by so much from now on."""
+        self._dated_by_s = seconds
+
     def _reply(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> HttpReply:
-        return HttpReply(
-            status,
-            {"date": _date(self._clock.now_us() // 1_000_000), **(headers or {})},
-            body,
-        )
+        now_s = self._clock.now_us() // 1_000_000 + int(self._dated_by_s)
+        return HttpReply(status, {"date": _date(now_s), **(headers or {})}, body)
 
     def place(self, key: Key, record: Record) -> None:
         """Puts a record there by nobody's leave."""

@@ -24,7 +24,7 @@ from tandem.core.removal import (
 from tandem.core.reply import Failed, Found, ReadReply, Reason, Side, Stored, WriteReply
 from tandem.core.version import Version
 from tests.sim.faults import REASONS, Link, Loss
-from tests.sim.ledger import Ledger
+from tests.sim.ledger import Ledger, version_of
 
 T = TypeVar("T")
 
@@ -96,27 +96,30 @@ class Site:
         )
 
     def purge(self, purge: RowPurge) -> Sequence[Removal | Failed]:
+        keys = [Key(purge.namespace, row.raw_name.decode()) for row in purge.rows]
+        before = [self.held(key) for key in keys]
         outcomes = at_once(self.rows.purge(purge, 1.0))
-        for row, outcome in zip(purge.rows, outcomes, strict=True):
-            if outcome is Removal.DONE:
-                key = Key(purge.namespace, row.raw_name.decode())
-                self._ledger.purged(key, row.version, self.floor(key))
+        for key, held, outcome in zip(keys, before, outcomes, strict=True):
+            if outcome is Removal.DONE and held is not None:
+                self._ledger.purged(key, held.version, self.floor(key))
         return outcomes
 
     def remove(self, key: Key, seen: Stamp) -> Removal | Failed:
+        held = self.held(key)
         outcome = at_once(self._objects.remove(key, seen, 1.0))
-        if outcome is Removal.DONE:
+        if outcome is Removal.DONE and held is not None:
             self._corrupt.pop(key, None)
-            self._ledger.removed(Side.S3, key, seen.version)
+            self._ledger.removed(Side.S3, key, held.version)
         return outcome
 
     def replace(
         self, key: Key, seen: Stamp | None, record: Record, read_at_us: int
     ) -> Removal | Failed:
+        held = self.held(key)
         outcome = at_once(self._objects.replace(key, seen, record, read_at_us, 1.0))
         if outcome is Removal.DONE:
             self._corrupt.pop(key, None)
-            self._ledger.replaced(key, record.version)
+            self._ledger.replaced(key, version_of(held), record.version)
         return outcome
 
     @property

@@ -1,6 +1,7 @@
 """One universe: machines, homes and clients through a storm, then calm, then the checks."""
 
 import asyncio
+import contextlib
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,14 +26,16 @@ from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client
 from tests.sim.crawlers import Crawler, CrawlerGround, NearGateways
-from tests.sim.disasters import Disasters, version_of
+from tests.sim.disasters import Disasters
+from tests.sim.draw import draw
 from tests.sim.faults import Link, Weather
 from tests.sim.history import Crashed, History
 from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
+from tests.sim.ledger import version_of
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.moves import Moves
 from tests.sim.oracles import Operation, Oracles, Scope
-from tests.sim.plan import DAWN_S, MOVED, Blow, Plan, Sort, draw
+from tests.sim.plan import DAWN_S, MOVED, Blow, Plan, Sort
 from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
 from tests.sim.sites import FaultyObjects, FaultyRows, Site, at_once
@@ -63,7 +66,9 @@ def simulate(seed: int, plan: Plan, *, tracing: bool = False) -> Outcome:
         await universe.run()
         return universe.outcome()
 
-    return virtual.run(main())
+    bounds = plan.crawl.bounds
+    with bounds.in_force() if bounds else contextlib.nullcontext():
+        return virtual.run(main())
 
 
 class Universe:
@@ -82,6 +87,7 @@ class Universe:
             side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
             for side in Side
         }
+        self.crawl_weather = self._crawl_weather()
         self.fine = Weather((), ())
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
@@ -94,9 +100,7 @@ class Universe:
         ]
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
         self.disasters = Disasters(self)
-        # What S3 shows while it is filled, where KVSP fails, is as old as its leaving, and stale.
-        self.oracles.home_was_lost = lambda: self.disasters.struck > 0 or bool(plan.moves)
-        self.oracles.loss_is_unnoticed = self.disasters.is_unnoticed
+        self.oracles.home_was_lost = lambda: self.disasters.struck > 0
         self.moves = Moves(self)
         self.crawlers = self._crawlers()
         self.misfortunes: list[asyncio.Task[None]] = []
@@ -154,13 +158,16 @@ class Universe:
 
     def link_of(self, worker: str, machine: str, side: Side) -> Link:
         """A way from a worker to a home."""
+        return self._link(worker, machine, side, self.weather[side])
+
+    def _link(self, process: str, machine: str, side: Side, weather: Weather) -> Link:
         random = Random(self.random.getrandbits(64))
-        name = f"{worker}>{side.value}"
-        return Link(self.loop, name, machine, self.weather[side], random, self.history)
+        name = f"{process}>{side.value}"
+        return Link(self.loop, name, machine, weather, random, self.history)
 
     def ways(self, name: str) -> tuple[Mapping[Side, Link], Mapping[Side, Backend]]:
-        """A process's ways to both homes, and the homes at their ends."""
-        links = {side: self.link_of(name, "", side) for side in Side}
+        """A crawler's ways to both homes, and the homes at their ends."""
+        links = {side: self._link(name, "", side, self.crawl_weather[side]) for side in Side}
         return links, {side: self.home_of(link, side) for side, link in links.items()}
 
     def fine_ways(self, name: str) -> tuple[Mapping[Side, Link], Mapping[Side, Backend]]:
@@ -200,12 +207,27 @@ class Universe:
             self._out_of_reach(worker, key, NO_VERSION) for key in keys
         )
 
+    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
+        """See `clients.Surroundings`."""
+        return self.disasters.is_unnoticed(worker.trust, namespace)
+
     def _out_of_reach(self, worker: Worker, key: Key, wanted: Version) -> bool:
         assert self.plan.sick is not None
         known = worker.host.memory.lookup([key], 0)[0]
         if known is not None and known.pinned and known.record is None:
             wanted = max(known.version, wanted)
         return version_of(self.sites[self.plan.sick.other].held(key)) < wanted
+
+    def _crawl_weather(self) -> Mapping[Side, Weather]:
+        verbs = self.plan.crawl.verbs
+        if verbs is None:
+            return self.weather
+        return {side: Weather((), (), self.plan.late_s, verbs[side]) for side in Side}
+
+    @property
+    def all_weather(self) -> Sequence[Weather]:
+        """Of all ways between processes and homes."""
+        return *self.weather.values(), *self.crawl_weather.values()
 
     def _site(self, side: Side) -> Site | ObjectStore:
         clock, crawl = self._clock(0.2), self.plan.crawl
@@ -228,7 +250,7 @@ class Universe:
         ground = CrawlerGround(
             self.loop, self.history, Random(self.random.getrandbits(64)),
             NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s,
-            deep=bool(self.plan.corruptions),
+            plan.page_names, plan.rest_s, deep=bool(self.plan.corruptions),
         )  # fmt: skip
         ids = ["crawler" if plan.same_id else f"crawler{n}" for n in range(2)]
         return [Crawler(ground, f"w{n}", one) for n, one in enumerate(ids)]
@@ -260,6 +282,14 @@ class Universe:
             self.loop.call_at(blow_to.at_s, self._strike_crawler, blow_to)
         for at_s, host, for_s in plan.stops:
             self.loop.call_at(at_s, self.hosts[host % len(self.hosts)].stop, for_s)
+        for at_s, host, by_s in plan.clock_steps:
+            clock = self.hosts[host % len(self.hosts)].clock
+            self.loop.call_at(at_s, clock.step, int(by_s * 1e6))
+        store = self.sites[Side.S3]
+        if isinstance(store, ObjectStore):
+            for begins_s, for_s, by_s in plan.wrong_dates:
+                self.loop.call_at(begins_s, store.date_by, by_s)
+                self.loop.call_at(begins_s + for_s, store.date_by, 0.0)
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
@@ -314,6 +344,8 @@ class Universe:
         if blow.dies:
             crawler.crash()
             self.loop.call_later(blow.for_s, self._restart, crawler)
+        elif blow.at_page:
+            crawler.pace.stop_after(blow.turns, blow.for_s)
         else:
             crawler.stop(blow.for_s)
 

@@ -128,13 +128,16 @@ async def test_in_shadow_the_sample_is_answered_by_the_home_and_compared() -> No
 
 
 @in_virtual_time
-async def test_in_shadow_the_other_home_stands_in_and_what_it_says_is_stale() -> None:
-    gateway = TimedGateway(namespace_mode=SHADOW)
-    record = _value(gateway)
-    await gateway.hold(record)
-    for _ in range(2):
+async def test_in_shadow_the_other_home_never_stands_in() -> None:
+    """It may hold what was deleted for good since it was left."""
+    for drawn in (False, True):
+        gateway = TimedGateway(namespace_mode=SHADOW)
+        gateway.draws.drawn = drawn
+        await gateway.hold(_value(gateway))
         gateway.s3.takes(0.1, DOWN)
-    assert (await gateway.read(PAST_CACHE))[1] == ReadResult(record, record.version, stale=True)
+        with pytest.raises(Unavailable, match="s3"):
+            await gateway.read(PAST_CACHE)
+        assert gateway.kvsp.calls == drawn
 
 
 @pytest.mark.parametrize("read_mode", ReadMode)

@@ -1,0 +1,123 @@
+"""How often each broken rule is seen, measured; and how many universes follow from it.
+
+A canary is calibrated on universes from seed 0 on, and tested on others, which nobody has looked at
+before: as many as it takes to miss it by chance once in a thousand times, at the measured rate.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+from tests.sim.canaries import CANARIES, Canary
+from tests.sim.shrink import manner
+from tests.sim.swarm import judged
+
+HELD_OUT_FROM: Final = 1_000_000
+"""The first seed of those that canaries are tested on, the same for all."""
+SEEN_ENOUGH: Final = 5
+UNIVERSES_MAX: Final = 100
+_MISSED: Final = 1 / 1000
+RATES: Final = Path(__file__).with_name("canary_rates.json")
+PROOF: Final = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
+_TABLE: Final = re.compile(r"(?<=<!-- canaries -->\n).*?(?=<!-- end -->)", re.DOTALL)
+NOT_MEASURED: Final[tuple[str, ...]] = (
+    "unversioned negative cache",
+    "the sweep waits for trust",
+    "rows removed without comparing",
+)
+"""How often these are seen is not known yet: they run when somebody asks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What came of calibrating one canary."""
+
+    seen: int
+    universes: int
+    """Counted to the one in which it was seen for the last time, or to UNIVERSES_MAX."""
+    manner: str
+    """How it showed first."""
+
+    @property
+    def share(self) -> float:
+        """Of all universes of its sort, how many show it."""
+        return self.seen / self.universes
+
+    @property
+    def needed(self) -> int:
+        """So many universes all miss it once in a thousand times."""
+        if not self.seen:
+            return UNIVERSES_MAX
+        # One more that missed it: what was always seen so far is not certain, and the last universe
+        # was the last because it was seen there.
+        share = self.seen / (self.universes + 1)
+        return math.ceil(math.log(_MISSED) / math.log(1.0 - share))
+
+    @property
+    def held_out(self) -> range:
+        """The universes that it is tested on."""
+        return range(HELD_OUT_FROM, HELD_OUT_FROM + self.needed)
+
+
+def calibrated(name: str) -> tuple[str, Rate]:
+    """Runs universes until a canary was seen often enough, or its universes are used up."""
+    canary = next(one for one in CANARIES if one.name == name)
+    shown: list[str] = []
+    universes = 0
+    while universes < UNIVERSES_MAX and len(shown) < SEEN_ENOUGH:
+        violation = first_violation(canary, universes)
+        universes += 1
+        if violation is not None:
+            shown.append(manner(violation))
+    return name, Rate(len(shown), universes, shown[0] if shown else "")
+
+
+def first_violation(canary: Canary, seed: int) -> str | None:
+    """What shows in a universe that a rule is broken; None when nothing does. What the unbroken
+    product shows there too is not its doing."""
+    with canary.broken():
+        violations = judged(seed, canary.sort).violations
+    if not violations or judged(seed, canary.sort).violations:
+        return None
+    return violations[0]
+
+
+def calibrate(names: Sequence[str], processes: int) -> Iterator[tuple[str, Rate]]:
+    """Measures these canaries on so many processes; each comes when it is done."""
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(calibrated, name) for name in names]):
+            yield done.result()
+
+
+def rates() -> dict[str, Rate]:
+    """What was measured last, by the canary's name."""
+    return {name: Rate(**one) for name, one in json.loads(RATES.read_text()).items()}
+
+
+def keep(measured: Mapping[str, Rate]) -> None:
+    """Keeps rates, in the order of the canaries, and enters them in docs/proof.md."""
+    names = [one.name for one in CANARIES if one.name in measured]
+    RATES.write_text(json.dumps({n: asdict(measured[n]) for n in names}, indent=1) + "\n")
+    PROOF.write_text(with_table(PROOF.read_text(), measured))
+
+
+def with_table(text: str, measured: Mapping[str, Rate]) -> str:
+    """`text` with a fresh table between the marks."""
+    rows = [_row(one, measured[one.name]) for one in CANARIES if one.name in measured]
+    head = (
+        "| Broken rule | Universes of | Seen in | First as | Tested on |\n|---|---|---|---|---|\n"
+    )
+    return _TABLE.sub(lambda _: head + "".join(rows), text)
+
+
+def _row(canary: Canary, rate: Rate) -> str:
+    return (
+        f"| {canary.name} | {canary.sort.value} | {rate.seen} of {rate.universes} |"
+        f" {rate.manner.replace('#', '…').strip()} | {rate.needed} |\n"
+    )

@@ -1,0 +1,95 @@
+"""Universes in which a break is likely that is rare elsewhere; run when they are asked for."""
+
+from dataclasses import replace
+from random import Random
+
+from tandem.core.reply import Side
+from tests.sim.faults import Fault, Trouble, Window
+from tests.sim.plan import DAWN_S, Blow, Plan
+from tests.sim.plan_crawl import at_a_store, emptied, on_the_brink
+
+
+def of_late_requests(random: Random, ruins: Plan) -> Plan:
+    """As ruins, with KVSP emptied and everything for it late."""
+    late = ((Fault.LATE, 0.2), (Fault.TWICE, 0.3), (Fault.SLOW, 0.1))
+    return replace(
+        ruins,
+        rates={Side.KVSP: late, Side.S3: ((Fault.SLOW, 0.1),)},
+        crawl=emptied(random, ruins.crawl, ruins.storm_s),
+    )
+
+
+def split(random: Random, crowd: Plan) -> Plan:
+    """Away from KVSP for good, a machine whose workers die knows the time from the `Date` of a few
+    S3 replies; away from one home after the other, it tells what it cannot confirm."""
+    forever = random.random() < 0.5
+    trouble = random.choice([Trouble.REFUSES, Trouble.HANGS, Trouble.NO_REQUESTS])
+    spell_s = random.uniform(1.5, 4.0)
+    spells = [(DAWN_S + n * spell_s, DAWN_S + (n + 1) * spell_s) for n in range(8)]
+    if forever:
+        spells = [(random.uniform(DAWN_S, 3.0), float("inf"))]
+    away = [Window(trouble, begins_s, ends_s, "m0") for begins_s, ends_s in spells]
+    deaths = 12 if forever else 0
+    return replace(
+        crowd,
+        hosts=2,
+        workers=1,
+        real_s3_client=True,
+        hot_names=random.choice([1, 2]),
+        past_cache=0.5,
+        rates=dict.fromkeys(Side, ((Fault.LOST, 0.1), (Fault.SLOW, 0.1))),
+        windows={Side.KVSP: tuple(away[::2]), Side.S3: tuple(away[1::2])},
+        blows=tuple(
+            Blow(random.uniform(DAWN_S, crowd.storm_s), None, random.randrange(30), 0, 0, 0.01)
+            for _ in range(deaths)
+        ),
+    )
+
+
+def of_a_store(graves: Plan) -> Plan:
+    """Nothing goes wrong but answers of S3."""
+    rates = ((Fault.REPLY_LOST, 0.1), (Fault.ERROR_APPLIED, 0.1), (Fault.SLOW, 0.1))
+    return replace(
+        graves,
+        clients=3,
+        hot_names=2,
+        writes_a_name=4,
+        rates={Side.KVSP: (), Side.S3: rates},
+        windows=dict.fromkeys(Side, ()),
+        blows=(),
+        stops=(),
+        crawls=(1.0,),
+        crawl=at_a_store(graves.crawl),
+    )
+
+
+def of_the_brink(random: Random, plan: Plan) -> Plan:
+    """Legs are slow or lost, now in one home, now in the other; everyone writes new names."""
+    storm_s = random.uniform(80.0, 140.0)
+    operations = 60
+    rates = {
+        Side.KVSP: ((Fault.LOST, 0.2), (Fault.LATE, 0.03)),
+        Side.S3: ((Fault.TARDY, 0.3), (Fault.LATE, 0.03)),
+    }
+    return replace(
+        plan,
+        hosts=random.choice([1, 2]),
+        workers=1,
+        real_s3_client=False,
+        sick=None,
+        storm_s=storm_s,
+        clients=4,
+        operations=operations,
+        think_s=storm_s / operations,
+        hot_names=4,
+        writes_a_name=random.choice([8, 20]),
+        rates=rates,
+        windows=dict.fromkeys(Side, ()),
+        blows=(),
+        flips=(),
+        stops=(),
+        corruptions=(),
+        crawls=(1.0,),
+        journal_fails=None,
+        crawl=on_the_brink(random, storm_s),
+    )
