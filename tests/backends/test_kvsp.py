@@ -8,7 +8,6 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from tandem.backends import kvsp_lane
 from tandem.backends.kvsp import KvspBackend
 from tandem.backends.kvsp_lane import LaneLimits, Stream
 from tandem.core.envelope import seal
@@ -19,6 +18,7 @@ from tandem.core.reply import Failed, Found, Missing, Reason, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.wire import storage_codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
 from tests.kvsp.serving import connected, running_kvsp
@@ -210,8 +210,8 @@ async def test_a_fault_of_the_sender_ends_its_stream_alone(
             raise LookupError("no such field")
         add(request, number, key)
 
-    add = kvsp_lane.codec.add_get
-    monkeypatch.setattr(kvsp_lane.codec, "add_get", add_get)
+    add = storage_codec.add_get
+    monkeypatch.setattr(storage_codec, "add_get", add_get)
     async with scripted() as (storage, address), backend_of(address) as backend:
         storage.answers = True
         first, second = backend.get(KEY, 60), backend.get(unsendable, 60)

@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class FailsToCommit:
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
-    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+    def execute(self, sql: str, *values: Sequence[bytes | int]) -> sqlite3.Cursor:
         if sql == "commit":
             raise self._error
         return self._inner.execute(sql, *values)
