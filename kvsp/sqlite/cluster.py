@@ -158,7 +158,7 @@ class SqliteCluster:
         """At most `scan.limit` names of this cluster."""
         if self._failure is not None:
             return self._failure
-        if self._opened is None:
+        if self._opened is None or not self._serving.is_set():
             return Failed(Reason.ERROR, "its file is being opened again")
         run = partial(scan_names, scan=scan, blob_exists=self._blobs.exists)
         try:
@@ -169,7 +169,7 @@ class SqliteCluster:
     async def state(self) -> ClusterState:
         """What an operator wants to know."""
         records, failure = 0, self._failure
-        if failure is None and self._opened is not None:
+        if failure is None and self._opened is not None and self._serving.is_set():
             try:
                 records = await on_thread(self._opened.scanner, estimate_records)
             except sqlite3.Error as error:

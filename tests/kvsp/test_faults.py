@@ -95,6 +95,26 @@ async def test_a_commit_that_finds_damage_closes_the_file_for_good(opening: Open
     assert "cluster-0.sqlite is damaged" in (await cluster.state()).failure
 
 
+async def test_a_listing_while_the_file_is_opened_again_fails_by_value(opening: Opening) -> None:
+    cluster = (await opening()).clusters[0]
+    answers: list[object] = []
+
+    async def ask_on() -> None:
+        while True:
+            answers.append(await cluster.scan(Scan(NAMESPACE, b"", b"", 10)))
+            answers.append(await cluster.state())
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(ask_on()) for _ in range(5)]
+        fail_commits(cluster, sqlite3.SQLITE_IOERR)
+        await cluster.write([put("key", value())])
+        await until_it_stores(cluster, "key")
+        for task in asking:
+            task.cancel()
+    assert any(isinstance(answer, Failed) for answer in answers)
+
+
 async def test_damage_that_is_found_while_the_file_is_opened_again_stays(
     opening: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
