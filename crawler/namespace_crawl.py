@@ -157,9 +157,13 @@ class NamespaceCrawls:
 
     async def _work_at_once(self, task: _Task) -> None:
         """A fault in one range ends the work on all: none of it goes on beside the next crawl."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._ranges_at_once):
-                group.create_task(self._work(task))
+        workers = [asyncio.create_task(self._work(task)) for _ in range(self._ranges_at_once)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:  # in order: a TaskGroup cancels a set, which no seed repeats
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(self, task: _Task) -> None:
         """Takes ranges until none is left."""
