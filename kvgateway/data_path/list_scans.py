@@ -13,8 +13,9 @@
 
 Each acknowledged write is in one of the two: where both list completely, nothing is stale, even if
 both are behind. A namespace that is read from one home alone is listed from it, and from the other
-one only where that cannot answer. While recent writes had to be dropped for space, no home counts
-as complete.
+one only where that cannot answer. A home that is being filled is not listed at all: it is no second
+one that could have the writes that the first lacks. While recent writes had to be dropped for
+space, no home counts as complete.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from kvgateway.data_path.list_draft import Draft, ListBounds, ListCounters
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Machine
 from tandem.backends.port import Backend, ScanPage
-from tandem.core.reply import Failed, Side
+from tandem.core.reply import BOTH_SIDES, Failed, Side
 from tandem.errors import Unavailable
 
 
@@ -69,7 +70,7 @@ class Scans:
         if not pages:
             raise Unavailable("; ".join(failures))
         both = len(pages) == len(draft.homes)
-        every = both and all(page.complete for page in pages.values())
+        every = len(pages) == len(BOTH_SIDES) and all(page.complete for page in pages.values())
         draft.stale = draft.stale or not (whole or every) or (spilled and not both)
         if whole and not spilled:
             for side in draft.behind:

@@ -174,8 +174,8 @@ class ReadRace:
         glimpsed = any(isinstance(reply, Glimpsed) for reply in replies.values())
         if self._wanted == NO_VERSION and missed and not glimpsed:
             failed = any(isinstance(reply, Failed) for reply in replies.values())
-            alone = failed or not self.over_both()
-            return Answer(None, unconfirmed=alone, stale=alone and missed[0] in self._behind)
+            stale = (failed or len(replies) == 1) and missed[0] in self._behind
+            return Answer(None, unconfirmed=failed or not self.over_both(), stale=stale)
         return GiveUp(tuple(f"{s.value}: {_describe(r)}" for s, r in replies.items()))
 
     def _satisfies(self, side: Side, reply: ReadReply) -> bool:

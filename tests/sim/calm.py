@@ -113,7 +113,7 @@ class Calm:
                 swept = held is None or held.version not in self._universe.oracles.by_version
                 if swept and ledger.owes(key, newest):
                     self._fail(f"lost ({after}): {side.value} has let {key.name} go")
-                if ledger.gone(key, newest) and (held is None or self._has_served(side, key, held)):
+                if ledger.gone(key, newest) and (held is None or self._has_served(key, held)):
                     continue
                 if version_of(held) < newest:
                     number = self._universe.oracles.by_version[newest].number
@@ -124,10 +124,12 @@ class Calm:
                 if held is not None:
                     self._is_sound(side, key, held)
 
-    def _has_served(self, side: Side, key: Key, held: Record) -> bool:
-        """Whether it is a tombstone from before S3 was left, and has stayed there."""
+    def _has_served(self, key: Key, held: Record) -> bool:
+        """Whether it is a tombstone from before S3 was left that has stayed there; KVSP has it from
+        there once it was lost itself."""
         moved = self._universe.plan.moves and key.namespace == MOVED
-        return bool(moved) and side is Side.S3 and held.kind is Kind.TOMBSTONE
+        left = self._universe.sites[Side.S3].held(key)
+        return bool(moved) and held.kind is Kind.TOMBSTONE and held == left
 
     def _is_sound(self, side: Side, key: Key, held: Record) -> None:
         operation = self._universe.oracles.by_version.get(held.version)
@@ -174,9 +176,7 @@ class Calm:
                 except TandemError as error:
                     self._fail(f"{worker.name} cannot read {key.name} in calm weather: {error}")
                     continue
-                shows = result.version == version_of(held)
-                if held is None and self._universe.ledger.collected.get(key):
-                    shows = result.record is None
+                shows = result.record is None if held is None else result.version == held.version
                 if not shows:
                     self._fail(f"{worker.name} shows {result} instead of"
                                f" {self._named(held)} of {key.name}")  # fmt: skip

@@ -17,11 +17,11 @@ class Ledger:
     """Watches both homes of one universe."""
 
     def __init__(
-        self, fail: Callable[[str], None], written: Callable[[Version], bool],
+        self, fail: Callable[[str], None], written: Callable[[Key, Version], bool],
         owed: Callable[[Version], bool],
     ) -> None:  # fmt: skip
-        """`written` tells whether a version is some client's write, `owed` whether that one was
-        acknowledged, and is alive."""
+        """`written` tells whether a version is a client's write of a key, `owed` whether that one
+        was acknowledged, and is alive."""
         self._fail = fail
         self._written = written
         self._owed = owed
@@ -41,10 +41,10 @@ class Ledger:
             self._fail(f"{side.value}: {key.name} goes back in version")
         if self._is_back(side, version, self._graves.get(at, NO_VERSION)):
             self._fail(f"{side.value} takes what {key.name} was before it was deleted for good")
-        if self._written(version):
+        if self._written(key, version):
             self._newest[key] = max(version, self._newest.get(key, NO_VERSION))
         else:  # the collector's, in the place of what was there
-            self._let_go(side, key, self._held.get(at, NO_VERSION))
+            self._gone_for_good(side, key, self._held.get(at, NO_VERSION))
         self._held[at] = version
 
     def _is_back(self, side: Side, version: Version, grave: Version) -> bool:
@@ -63,20 +63,20 @@ class Ledger:
         """A home has let this record go."""
         if key.namespace in RESERVED_NAMESPACES:
             return
-        self._let_go(side, key, version)
+        self._gone_for_good(side, key, version)
         at = (side, key)
         self._graves[at] = max(version, self._graves.get(at, NO_VERSION))
-        self.collected[key] = max(version, self.collected.get(key, NO_VERSION))
 
     def replaced(self, key: Key, seen: Version, version: Version) -> None:
         """S3 has another record in the place of one that it had, older or not."""
         if key.namespace not in RESERVED_NAMESPACES:
-            self._let_go(Side.S3, key, seen)
+            self._gone_for_good(Side.S3, key, seen)
         self._held[Side.S3, key] = version
 
-    def _let_go(self, side: Side, key: Key, version: Version) -> None:
+    def _gone_for_good(self, side: Side, key: Key, version: Version) -> None:
         if self.owes(key, version):
             self._fail(f"{side.value} lets {key.name} go, which was acknowledged and is alive")
+        self.collected[key] = max(version, self.collected.get(key, NO_VERSION))
 
     def forgot(self, side: Side, keys: Iterable[Key]) -> None:
         """A home was wiped, or restored from an old copy, where these keys are."""

@@ -49,19 +49,24 @@ class Moves:
         since_us = universe.loop.true_us() + 500_000
         await asyncio.sleep(1.0)
         crawler.start(universe.fine_ways)
-        crawler.board.ask(RunRequest(MOVED, rebuild=Side.S3))
         until_s = universe.loop.time() + BACK_MAX_S
         while not self._may_answer(since_us):
             if universe.loop.time() > until_s:
                 why = troubles(crawler)
                 universe.oracles.fail(f"liveness: {MOVED[0]} does not come back to s3: {why}")
                 break
+            self._ask(crawler)
             await asyncio.sleep(1.0)
         for key in universe.disasters.keys:
             if key.namespace == MOVED:
                 self._check(key)
         self.step(ACTIVE)
         crawler.crash()
+
+    def _ask(self, crawler: Crawler) -> None:
+        """Has S3 filled; asks again where that could not begin, as while no gateway answers."""
+        if all(run.ended and run.failure for run in crawler.board.runs):
+            crawler.board.ask(RunRequest(MOVED, rebuild=Side.S3))
 
     def _may_answer(self, since_us: int) -> bool:
         workers = [worker for host in self._universe.hosts for worker in host.living()]

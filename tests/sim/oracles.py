@@ -109,7 +109,7 @@ class Oracles:
         self.by_key: dict[Key, list[Operation]] = {}
         self.violations: list[str] = []
         self.reads = 0
-        self.ledger = Ledger(self.fail, self.by_version.__contains__, self._owed)
+        self.ledger = Ledger(self.fail, self._is_write, self._owed)
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
         self.list_lag_s = 0.0
@@ -184,6 +184,11 @@ class Oracles:
             self._sound(reading, result.record)
         for scope in reading.scopes:
             scope.raise_floor(key, result.version)
+
+    def _is_write(self, key: Key, version: Version) -> bool:
+        """Whether a client wrote it: a gravestone may have the version of another key's write."""
+        one = self.by_version.get(version)
+        return one is not None and one.key == key
 
     def _owed(self, version: Version) -> bool:
         """Whether this is an acknowledged value that has not expired."""

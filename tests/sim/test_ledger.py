@@ -8,13 +8,18 @@ from tandem.core.version import Version
 from tests.sim.ledger import Ledger
 
 KEY = Key("a" * 32, "name")
+OTHER = Key("a" * 32, "other")
 ONE, TWO, THREE = (Version.at(at) for at in (1, 2, 3))
 
 
 class _Case:
     def __init__(self, owed: set[Version]) -> None:
         self.failed: list[str] = []
-        self.ledger = Ledger(self.failed.append, {ONE, TWO}.__contains__, owed.__contains__)
+        self.ledger = Ledger(self.failed.append, _is_write, owed.__contains__)
+
+
+def _is_write(key: Key, version: Version) -> bool:
+    return (key, version) in {(KEY, ONE), (KEY, TWO), (OTHER, THREE)}
 
 
 def test_versions_of_a_home_do_not_go_back() -> None:
@@ -94,5 +99,18 @@ def test_only_what_was_deleted_for_good_is_gone() -> None:
     case = _Case(set())
     assert not case.ledger.gone(KEY, ONE)
     case.ledger.removed(Side.KVSP, KEY, ONE)
+    assert case.ledger.gone(KEY, ONE)
+    assert not case.ledger.gone(KEY, TWO)
+
+
+@pytest.mark.parametrize("as_put", [False, True])
+def test_a_value_that_a_gravestone_replaces_on_s3_is_gone_for_good(as_put: bool) -> None:
+    case = _Case(set())
+    case.ledger.stored(Side.S3, KEY, ONE)
+    assert not case.ledger.gone(KEY, ONE)
+    if as_put:
+        case.ledger.stored(Side.S3, KEY, THREE)
+    else:
+        case.ledger.replaced(KEY, ONE, THREE)
     assert case.ledger.gone(KEY, ONE)
     assert not case.ledger.gone(KEY, TWO)

@@ -228,6 +228,18 @@ async def test_a_home_that_is_behind_is_listed_only_when_the_other_fails() -> No
     assert ([name.name for name in page.names], page.stale) == (["old"], True)
 
 
+async def test_beside_a_home_that_is_filled_one_that_is_behind_does_not_know_everything() -> None:
+    homes = Listings()
+    homes.namespace_mode = Mode(Stage.SHADOW, Side.KVSP)
+    await homes.hold("there", homes.value(), Side.KVSP)
+    await homes.hold("no more", homes.value(), Side.S3)
+    for late in ((), (Side.S3,), (Side.KVSP,), (Side.KVSP, Side.S3)):
+        homes.gateway.trust.late = late
+        page = await homes.lister.list(_listing())
+        assert [name.name for name in page.names] == ["there"]
+        assert page.stale == (Side.KVSP in late)
+
+
 async def test_two_homes_that_are_behind_are_merged_and_know_everything_together() -> None:
     homes = Listings()
     homes.gateway.trust.late = (Side.KVSP, Side.S3)
