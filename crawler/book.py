@@ -183,10 +183,11 @@ class Book:
         self._db.execute("begin immediate")
         try:
             yield
+            self._db.execute("commit")
         except BaseException:
-            self._db.execute("rollback")
+            if self._db.in_transaction:  # SQLite has ended it itself when the disk is full
+                self._db.execute("rollback")
             raise
-        self._db.execute("commit")
 
 
 def _crawled(row: tuple[Any, ...]) -> Crawled:

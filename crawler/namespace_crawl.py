@@ -89,11 +89,11 @@ class NamespaceCrawls:
             failed = Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
             return replace(failed, alone=alone)
         task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
-        await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
+        await self._work_at_once(task)
         while task.elsewhere and not task.failures:
             await asyncio.sleep(_POLL_S)
             task.waiting, task.elsewhere = task.elsewhere, []
-            await asyncio.gather(*(self._work(task) for _ in range(self._ranges_at_once)))
+            await self._work_at_once(task)
         return self._enter(task)
 
     async def has_begun(self, namespace: str) -> bool:
@@ -154,6 +154,16 @@ class NamespaceCrawls:
     async def _done(self, plan: Plan) -> list[CrawlReport]:
         leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
         return [lease.report for lease in leases if lease is not None and lease.report is not None]
+
+    async def _work_at_once(self, task: _Task) -> None:
+        """A fault in one range ends the work on all: none of it goes on beside the next crawl."""
+        workers = [asyncio.create_task(self._work(task)) for _ in range(self._ranges_at_once)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:  # in order: a TaskGroup cancels a set, which no seed repeats
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(self, task: _Task) -> None:
         """Takes ranges until none is left."""

@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kvctl.log_file import make_room
 from tandem.core.backoff import delay_s
 from tandem.runtime.clock import Clock
 from tandem.runtime.settings import MISTAKEN_STATUS
 
 STABLE_US = 30_000_000
 """A part that ran this long starts with a clean record."""
+LOG_LOOK_S = 10.0
+"""How often it is looked whether a log is full."""
 
 
 class PartFailed(Exception):
@@ -89,6 +92,15 @@ class Part:
             self._say(f"{self.name} died with status {status}; starting it again")
             await asyncio.sleep(_pause_s(deaths - 1))
             await self._start_again()
+
+    async def tend_log(self) -> None:
+        """Keeps the log within its bound, for ever; run it in a task."""
+        while True:
+            try:
+                await asyncio.to_thread(make_room, self.log_file)
+            except OSError as error:
+                self._say(f"{self.log_file} is full and cannot be begun anew: {error}")
+            await asyncio.sleep(LOG_LOOK_S)
 
     async def stop(self, stop_s: float) -> None:
         """Lets the part finish its work; kills it when it takes too long."""

@@ -128,9 +128,12 @@ async def _keep(
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part.keep())
+            tending = [group.create_task(part.tend_log()) for part in parts]
             await stop.wait()
             say("stopping")
             await _stop(parts, settings.stop_s)
+            for task in tending:
+                task.cancel()
     except* PartFailed as failures:
         raise PartFailed("\n".join(map(str, failures.exceptions))) from None
 

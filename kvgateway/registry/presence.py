@@ -97,9 +97,12 @@ class Presence:
             try:
                 if self._is_due():
                     await self.renew()
+            except TandemError as error:
+                self.errors += 1
+                _LOG.error("not_registered", why=str(error))
             except Exception as error:
                 self.errors += 1
-                _LOG.error("not_registered", error=repr(error), exc_info=True)
+                _LOG.error("registration_broke", error=repr(error), exc_info=True)
             await asyncio.sleep(LOOK_S)
 
     def _is_due(self) -> bool:

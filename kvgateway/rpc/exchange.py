@@ -49,9 +49,13 @@ class ExchangeStream:
         self._operations = 0
         self._heavy_bytes = 0
         self._ended = False
+        self._broken = False
 
     async def run(self, context: _Context) -> None:
-        """Serves the stream until the client has ended it and everything is answered."""
+        """Serves the stream until the client has ended it and everything is answered.
+
+        Raises what reading has met unexpectedly.
+        """
         await admit(context)
         reader = asyncio.create_task(self._read(context))
         reader.add_done_callback(self._reading_ended)
@@ -116,7 +120,7 @@ class ExchangeStream:
                 await context.write(parcel.reply)
                 self._operations -= parcel.operations
                 self._room.set()
-            elif self._ended and not self._operations:
+            elif self._ended and (self._broken or not self._operations):
                 return
             else:
                 self._ready.clear()
@@ -128,8 +132,10 @@ class ExchangeStream:
             or self._heavy_bytes + self._outbox.value_bytes >= BYTES_MAX
         )
 
-    def _reading_ended(self, _reader: asyncio.Task[None]) -> None:
+    def _reading_ended(self, reader: asyncio.Task[None]) -> None:
+        """What a reader that broke has begun may never be answered: nobody waits for it then."""
         self._ended = True
+        self._broken = not reader.cancelled() and reader.exception() is not None
         self._ready.set()
 
 

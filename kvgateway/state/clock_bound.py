@@ -20,12 +20,14 @@ from typing import Final, Self
 
 from kvgateway.state.minting import GATEWAY_ID_BYTES
 from tandem.errors import Unavailable
+from tandem.runtime import logs
 from tandem.runtime.stable_files import sync_directory
 
 AHEAD_US: Final = 2_000_000
 EXTEND_EACH_S: Final = 0.5
 WAIT_MAX_US: Final = 10_000_000
 
+_LOG = logs.get("clock_bound")
 _PLACE: Final = struct.Struct(f">4sQQ{GATEWAY_ID_BYTES}s")
 _CRC: Final = struct.Struct(">I")
 _MAGIC: Final = b"TKVB"
@@ -109,8 +111,9 @@ class ClockBound:
                 continue
             try:
                 await loop.run_in_executor(self._thread, self._write, bound)
-            except OSError:
+            except OSError as error:
                 self.failures += 1
+                _LOG.error("clock_bound_unwritable", why=str(error))
             else:
                 publish(self.bound_us)
 

@@ -39,7 +39,10 @@ def minted(
         tail = random[at * RANDOM_BYTES : (at + 1) * RANDOM_BYTES]
         versions.append(Version.of(hlc, gateway_id + tail))
     if versions and versions[-1].time_us >= bound_us:
-        raise Overloaded("clock bound: the clock's persisted upper bound is behind the homes' time")
+        raise Overloaded(
+            "clock bound: the clock's persisted upper bound is behind the homes' time, as when the"
+            " gateway's disk is full"
+        )
     return versions
 
 

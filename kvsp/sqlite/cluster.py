@@ -96,6 +96,7 @@ class SqliteCluster:
         self._opened: Opened | None = None
         self._serving = asyncio.Event()
         self._failure: Failed | None = None
+        self._failure_for_good: Failed | None = None
         self._commits = meta.commits
         self._tasks: list[Task[None]] = []
 
@@ -111,7 +112,7 @@ class SqliteCluster:
         """Finishes the writes that wait, then lets go of the file."""
         closing = Failed(Reason.UNREACHABLE, "KVSP is stopping")
         if self._failure is None:
-            last = self._submit([lambda _: None])
+            last = self._writes.append([lambda _: None])
             self._failure = closing
             await last
         for task in self._tasks:
@@ -157,7 +158,7 @@ class SqliteCluster:
         """At most `scan.limit` names of this cluster."""
         if self._failure is not None:
             return self._failure
-        if self._opened is None:
+        if self._opened is None or not self._serving.is_set():
             return Failed(Reason.ERROR, "its file is being opened again")
         run = partial(scan_names, scan=scan, blob_exists=self._blobs.exists)
         try:
@@ -168,7 +169,7 @@ class SqliteCluster:
     async def state(self) -> ClusterState:
         """What an operator wants to know."""
         records, failure = 0, self._failure
-        if failure is None and self._opened is not None:
+        if failure is None and self._opened is not None and self._serving.is_set():
             try:
                 records = await on_thread(self._opened.scanner, estimate_records)
             except sqlite3.Error as error:
@@ -226,6 +227,7 @@ class SqliteCluster:
                 outcomes = await on_thread(self._opened.writer, partial(_run, transactions, works))
                 self._commits = transactions.commits
             except CommitFailed as error:
+                self._failed(error.error)
                 failed = Failed(Reason.ERROR, f"the commit failed: {error}")
                 settle(batches, [failed] * len(works))
                 await self._open_again(failed, log_must_move=not error.disk_full)
@@ -264,7 +266,7 @@ class SqliteCluster:
         _log.error("cluster_closed", cluster=self.name, failure=failed.detail)
         self._serving.clear()
         attempt = 0
-        while True:
+        while self._failure_for_good is None:
             if self._opened is not None:
                 await self._opened.aclose()
                 self._opened = None
@@ -273,9 +275,10 @@ class SqliteCluster:
             except (sqlite3.Error, ConfigurationError) as error:
                 attempt += 1
                 self._fail(Failed(Reason.ERROR, f"{failed.detail}; not opened again: {error}"))
+                self._failed(error)
                 await asyncio.sleep(self._pause_s(attempt))
             else:
-                self._failure = None
+                self._failure = self._failure_for_good
                 _log.info("cluster_opened_again", cluster=self.name, commits=self._commits)
                 return
 
@@ -287,15 +290,20 @@ class SqliteCluster:
             unit_random=self._entropy.uniform(0.0, 1.0),
         )
 
-    def _failed(self, error: sqlite3.Error) -> Failed:
+    def _failed(self, error: Exception) -> Failed:
         """The answer to what ended in `error`; a damaged file is not served any longer."""
         if not is_damage(error):
             return Failed(Reason.ERROR, str(error))
         damaged = Failed(Reason.ERROR, f"{self._opener.path.name} is damaged: {error}")
-        if self._failure is None:
+        if self._failure_for_good is None:
             _log.error("cluster_damaged", cluster=self.name, error=str(error))
-            self._fail(damaged)
+            self._fail_for_good(damaged)
         return damaged
+
+    def _fail_for_good(self, failed: Failed) -> None:
+        """Like `_fail`, and no opening of the file ends it."""
+        self._failure_for_good = failed
+        self._fail(failed)
 
     def _fail(self, failed: Failed) -> None:
         self._failure = failed
@@ -313,7 +321,7 @@ class SqliteCluster:
             _log.error(
                 "cluster_stopped", cluster=self.name, task=task.get_name(), error=repr(error)
             )
-            self._fail(Failed(Reason.ERROR, f"{task.get_name()} ended: {error!r}"))
+            self._fail_for_good(Failed(Reason.ERROR, f"{task.get_name()} ended: {error!r}"))
 
 
 def _run(transactions: Transactions, works: Sequence[Work], _: sqlite3.Connection) -> list[object]:

@@ -20,9 +20,16 @@ class Line(Generic[_Asked, _Answer]):
         self._wake = asyncio.Event()
 
     def add(self, asked: Sequence[_Asked]) -> Future[list[_Answer]] | None:
-        """The future of the answers; None when too many wait already."""
-        if self._waiting + len(asked) > self._max:
+        """The future of the answers; None when too many wait already.
+
+        Where nothing waits a batch of any length is taken: refused then, it would be for ever.
+        """
+        if self._waiting and self._waiting + len(asked) > self._max:
             return None
+        return self.append(asked)
+
+    def append(self, asked: Sequence[_Asked]) -> Future[list[_Answer]]:
+        """Like `add`, for the one batch that is never refused: the last."""
         batch: Batch[_Asked, _Answer] = Batch(asked)
         self._batches.append(batch)
         self._waiting += len(asked)

@@ -75,6 +75,7 @@ class CommitFailed(Exception):
 
     def __init__(self, error: sqlite3.Error) -> None:
         super().__init__(str(error))
+        self.error = error
         self.disk_full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 

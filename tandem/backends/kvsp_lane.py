@@ -8,6 +8,7 @@ stays one object, with a number for each write.
 import asyncio
 from asyncio import Future, TimerHandle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -20,6 +21,7 @@ from tandem.core.backoff import delay_s
 from tandem.core.key import Key
 from tandem.core.limits import MIB
 from tandem.core.reply import Failed, ReadReply, Reason, WriteReply
+from tandem.runtime import logs
 from tandem.wire import storage_codec as codec
 from tandem.wire.storage_codec import LargeRecord
 
@@ -30,6 +32,7 @@ _RECONNECT_FIRST_S: Final = 0.05
 _RECONNECT_MOST_S: Final = 0.5
 _SWEEP_PAUSE_S: Final = 0.02
 _OPERATION_BYTES: Final = 256
+_LOG = logs.get("kvsp_lane")
 
 
 Needed: TypeAlias = Callable[[], bool] | None
@@ -148,6 +151,8 @@ class Lane:
         self._failure: Failed | None = None
         self._answered = False
         self._task: asyncio.Task[None] | None = None
+        self.faults = 0
+        """How many streams were ended by a fault of our own."""
 
     def start(self) -> None:
         """Begins to connect; what is asked meanwhile waits."""
@@ -222,37 +227,50 @@ class Lane:
             )
 
     async def _serve(self, stream: Stream) -> str:
-        """Uses one stream until it breaks; returns why it did."""
-        sender: asyncio.Task[None] | None = None
+        """Uses one stream until it breaks; returns why it did.
+
+        A fault of our own, on either side of the stream, ends it like any other break.
+        """
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await stream.wait_for_connection()
             self._failure = None
-            sender = asyncio.create_task(self._send_on(stream), name="kvsp-lane-sender")
-            while isinstance(reply := await stream.read(), codec.Reply):
-                self._answered = True
-                self._take(reply)
-                del reply  # while the next one is waited for, a large one would be kept
+            async with asyncio.TaskGroup() as group:
+                sender = group.create_task(self._send_on(stream), name="kvsp-lane-sender")
+                reason = await self._take_on(stream)
+                sender.cancel()
         except TimeoutError:
             return f"no stream within {_CONNECT_S} s"
         except grpc.aio.AioRpcError as error:
             return error.details() or error.code().name
-        except ValueError as error:
-            return f"KVSP sent what cannot be read: {error}"
+        except ExceptionGroup as faults:
+            self.faults += 1
+            _LOG.error("kvsp_lane_broke", error=repr(faults.exceptions[0]), exc_info=True)
+            return f"a fault of our own ended the stream: {faults.exceptions[0]!r}"
         finally:
             stream.cancel()
-            if sender is not None:
-                sender.cancel()
-                await asyncio.gather(sender, return_exceptions=True)
+        return reason
+
+    async def _take_on(self, stream: Stream) -> str:
+        try:
+            while isinstance(reply := await stream.read(), codec.Reply):
+                self._answered = True
+                self._take(reply)
+                del reply  # while the next one is waited for, a large one would be kept
+        except grpc.aio.AioRpcError as error:
+            return error.details() or error.code().name
+        except ValueError as error:
+            return f"KVSP sent what cannot be read: {error}"
         return "KVSP ended the stream"
 
     async def _send_on(self, stream: Stream) -> None:
         """Sends until the stream breaks, which the reading side notices too."""
-        while True:
-            while self._unsent:
-                await stream.write(self._next_message())
-            self._wake.clear()
-            await self._wake.wait()
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while True:
+                while self._unsent:
+                    await stream.write(self._next_message())
+                self._wake.clear()
+                await self._wake.wait()
 
     def _next_message(self) -> codec.Request:
         request = codec.Request()

@@ -16,6 +16,7 @@ put back a value that somebody else has replaced in between.
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 import grpc
@@ -70,7 +71,10 @@ class Lane:
         self._sweeper: asyncio.TimerHandle | None = None
         self._why = "no connection yet"
         self._closed = False
+        self._answered = False
         self._draining = False
+        self.faults = 0
+        """How many streams a fault of our own has ended; the loop's exception handler has it."""
         self._runner = asyncio.create_task(self._run())
 
     def submit(self, operation: Operation) -> None:
@@ -114,37 +118,45 @@ class Lane:
             self._fail_all(Unavailable("the client was closed; a write may have happened"))
 
     async def _serve(self) -> bool:
-        """Runs one stream to its end; True when it gave an answer at all."""
+        """Runs one stream to its end; True when it gave an answer and did not end by our fault."""
         call = self._stub.Exchange()
-        answered = self._draining = False
-        sender: asyncio.Task[None] | None = None
+        self._answered = self._draining = False
         try:
             # Nothing is sent before the gateway has admitted the stream, so what cannot connect was
             # never sent.
             if await is_admitted(call):
-                sender = asyncio.create_task(self._send(call))
-                while isinstance(reply := await call.read(), kv_pb2.BatchReply):
-                    answered = True
-                    self._receive(reply)
+                async with asyncio.TaskGroup() as group:
+                    sender = group.create_task(self._send(call))
+                    await self._receive_on(call)
+                    sender.cancel()
             await self._ended(call)
         except grpc.aio.AioRpcError:
             await self._ended(call)
+        except ExceptionGroup as faults:
+            self._broke(faults)
+            return False
         finally:
-            if sender is not None:
-                sender.cancel()
-                await asyncio.gather(sender, return_exceptions=True)
             call.cancel()
-        return answered
+        return self._answered
+
+    async def _receive_on(self, call: _Call) -> None:
+        """Receives until the stream has ended; `_ended` finds out why."""
+        with suppress(grpc.aio.AioRpcError):
+            while isinstance(reply := await call.read(), kv_pb2.BatchReply):
+                self._answered = True
+                self._receive(reply)
 
     async def _send(self, call: _Call) -> None:
-        while not self._draining:
-            batch = self._next_batch()
-            if batch is not None:
-                await call.write(batch)
-            else:
-                self._work.clear()
-                await self._work.wait()
-        await call.done_writing()
+        """Sends until the gateway drains or the stream has ended, which the receiver notices."""
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while not self._draining:
+                batch = self._next_batch()
+                if batch is not None:
+                    await call.write(batch)
+                else:
+                    self._work.clear()
+                    await self._work.wait()
+            await call.done_writing()
 
     def _next_batch(self) -> kv_pb2.BatchRequest | None:
         batch, count, size = kv_pb2.BatchRequest(), 0, 0
@@ -160,9 +172,9 @@ class Lane:
             if operation.future.done():
                 continue
             self._last_id += 1
-            operation.write_to(batch, self._last_id, self._namespace)
             sent[self._last_id] = operation
             self._sent_bytes += operation.size
+            operation.write_to(batch, self._last_id, self._namespace)
             count += 1
             size += operation.size
         return batch if count else None
@@ -202,6 +214,22 @@ class Lane:
             else:
                 operation.finish(self._lost(operation))
         self._waiting.extendleft(reversed(again))
+        self._work_if_waiting()
+
+    def _broke(self, faults: ExceptionGroup[Exception]) -> None:
+        """Ends what was sent, repeatable or not: it may be what the fault came from."""
+        self.faults += 1
+        self._why = f"a fault of the client: {faults.exceptions[0]!r}"
+        self._loop.call_exception_handler(
+            {"message": "a stream of Tandem's client broke", "exception": faults}
+        )
+        for operation in self._sent.values():
+            operation.finish(self._lost(operation))
+        self._sent.clear()
+        self._sent_bytes = 0
+        self._work_if_waiting()
+
+    def _work_if_waiting(self) -> None:
         if self._waiting:
             self._work.set()
         else:

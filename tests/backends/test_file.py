@@ -200,6 +200,21 @@ async def test_rows_of_a_kind_that_cannot_be_fail_alone(home: FileHome, path: Pa
     assert reply.reason is Reason.CORRUPT
 
 
+async def test_a_fault_while_a_reply_is_passed_on_fails_its_group_and_no_other(
+    home: FileHome,
+) -> None:
+    def needed() -> bool:
+        raise LookupError("nobody knows")
+
+    large = record(bytes(MIB))
+    assert isinstance(await home.put_if_newer(KEY, large, 20.0), Stored)
+    failed = await home.get(KEY, 20.0, needed)
+    assert isinstance(failed, Failed)
+    assert "nobody knows" in failed.detail
+    assert isinstance(await home.get(KEY, 20.0), Found)
+    assert home._reads.groups_failed == 1
+
+
 async def test_more_calls_than_may_wait_are_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

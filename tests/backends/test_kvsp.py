@@ -18,6 +18,7 @@ from tandem.core.reply import Failed, Found, Missing, Reason, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.wire import storage_codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
 from tests.kvsp.serving import connected, running_kvsp
@@ -197,6 +198,30 @@ async def test_a_reply_that_cannot_be_read_ends_its_stream_alone() -> None:
             while isinstance(reply := await backend.get(KEY, 10), Failed):
                 await asyncio.sleep(0.01)
         assert isinstance(reply, Missing)
+
+
+async def test_a_fault_of_the_sender_ends_its_stream_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unsendable = Key(NAMESPACE, "unsendable")
+
+    def add_get(request: pb.StorageRequest, number: int, key: Key) -> None:
+        if key == unsendable:
+            raise LookupError("no such field")
+        add(request, number, key)
+
+    add = storage_codec.add_get
+    monkeypatch.setattr(storage_codec, "add_get", add_get)
+    async with scripted() as (storage, address), backend_of(address) as backend:
+        storage.answers = True
+        first, second = backend.get(KEY, 60), backend.get(unsendable, 60)
+        for reply in (await first, await second):
+            assert isinstance(reply, Failed)
+            assert "no such field" in reply.detail
+        async with asyncio.timeout(20):
+            while not isinstance(await backend.get(KEY, 10), Missing):
+                await asyncio.sleep(0.01)
+        assert backend._small.faults == 1
 
 
 async def test_operations_and_bytes_under_way_are_bounded() -> None:

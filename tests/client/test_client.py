@@ -8,11 +8,12 @@ import pytest
 import uvloop
 
 from tandem import Client
-from tandem.client import Entry, Item, ListedKey, Seen
+from tandem.client import Entry, Item, ListedKey, Seen, lane
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError, Unavailable
 from tandem.wire.codec import JsonValue
+from tandem.wire.v1 import kv_pb2
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running, running
 
@@ -181,20 +182,27 @@ async def test_the_largest_value_by_every_way(kv: Client) -> None:
         assert streamed.metadata == ("m" if name == "pieces" else None)
 
 
-async def test_small_values_overtake_large_ones(gateway: Running, kv: Client) -> None:
-    order: list[str] = []
+async def test_small_values_overtake_large_ones(
+    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the stream of the large ones sends nothing, the small one arrives."""
+    sending = lane.Lane._next_batch
+    large_ones_may_go = asyncio.Event()
 
-    async def put(name: str, value: bytes) -> None:
-        await kv.put(name, value)
-        order.append(name)
+    def held(sender: lane.Lane) -> kv_pb2.BatchRequest | None:
+        large = any(operation.size == len(LARGEST) for operation in sender._waiting)
+        return None if large and not large_ones_may_go.is_set() else sending(sender)
 
-    await kv.get("warm")  # the streams are open before the race
-    await kv.put("warm", bytes(MIB))
+    monkeypatch.setattr(lane.Lane, "_next_batch", held)
     async with asyncio.TaskGroup() as tasks:
-        for number in range(3):
-            tasks.create_task(put(f"large{number}", LARGEST))
-        tasks.create_task(put("small", b"v"))
-    assert order[0] == "small"
+        large = [tasks.create_task(kv.put(f"large{n}", LARGEST, timeout_s=60)) for n in range(3)]
+        while not kv._calls._bulk._waiting:
+            await asyncio.sleep(0)
+        await kv.put("small", b"v", timeout_s=60)
+        assert gateway.store.writes == 1
+        large_ones_may_go.set()
+        kv._calls._bulk._work.set()
+    assert all(task.done() for task in large)
 
 
 async def test_an_upload_whose_source_fails_writes_nothing(gateway: Running, kv: Client) -> None:

@@ -248,6 +248,29 @@ async def test_a_closed_client_says_so(gateway: Running) -> None:
         await kv.put("k", b"v")
 
 
+@pytest.mark.parametrize("place", ["_next_batch", "_receive"])
+async def test_a_fault_of_the_client_ends_one_stream_and_is_told(
+    place: str, gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = getattr(lane.Lane, place)
+    faults = [LookupError("no such field")]
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    def once_broken(broken: lane.Lane, *values: object) -> object:
+        outcome = whole(broken, *values) if place == "_next_batch" else None
+        if faults and (outcome is not None or values):
+            raise faults.pop()
+        return outcome or whole(broken, *values)
+
+    monkeypatch.setattr(lane.Lane, place, once_broken)
+    with pytest.raises(Unavailable, match=r"no such field.*may have happened"):
+        await kv.put("k", b"v", timeout_s=60)
+    assert [str(context["message"]) for context in told] == ["a stream of Tandem's client broke"]
+    await kv.put("k", b"w")
+    assert await kv.get("k") == b"w"
+
+
 async def test_a_server_without_the_service_is_not_asked_again() -> None:
     server = grpc.aio.server()
     port = server.add_insecure_port("127.0.0.1:0")

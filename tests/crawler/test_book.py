@@ -174,3 +174,18 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be taken for one" * 100)
     with pytest.raises(ConfigurationError, match="not the crawler's file"):
         Book(path)
+
+
+def test_a_commit_that_fails_leaves_the_book_usable(tmp_path: Path) -> None:
+    def refuse_to_commit(action: int, what: str | None, *_: object) -> int:
+        commits = action == sqlite3.SQLITE_TRANSACTION and what == "COMMIT"
+        return sqlite3.SQLITE_DENY if commits else sqlite3.SQLITE_OK
+
+    with closing(Book(tmp_path / "book.sqlite")) as book:
+        book._db.set_authorizer(refuse_to_commit)
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            book.enter(crawled(A, 10))
+        book._db.set_authorizer(None)
+        assert book.latest() == []
+        book.enter(crawled(A, 20))
+        assert [one.began_us for one in book.latest()] == [20]

@@ -71,6 +71,28 @@ def test_equal_keys_cost_one_request_a_page_however_many_ranges(tmp_path: Path) 
     run(main())
 
 
+def test_a_fault_in_one_range_ends_the_work_on_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        world = await ground()
+        book = Book(tmp_path / "book")
+        crawls = world.crawler(book)
+        await crawls.crawl(NAMESPACE)  # there are ranges now
+
+        def broken(*_: object) -> None:
+            raise LookupError("no such checkpoint")
+
+        monkeypatch.setattr(book, "save", broken)
+        with pytest.raises(LookupError, match="no such checkpoint"):
+            await crawls.crawl(NAMESPACE)
+        calls = world.kvsp.calls
+        await asyncio.sleep(60)
+        assert world.kvsp.calls == calls
+
+    run(main())
+
+
 @pytest.mark.parametrize("turns", range(3, 240, 4))
 def test_a_crawler_that_is_killed_anywhere_goes_on_and_counts_nothing_twice(
     turns: int, tmp_path: Path

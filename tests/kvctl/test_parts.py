@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from kvctl.log_file import LOG_BYTES_MAX
 from kvctl.parts import Part, PartPlan, left_running
 from tandem.runtime.clock import SystemClock
 
@@ -125,6 +126,27 @@ async def test_a_process_id_that_cannot_be_written_ends_nothing(kept: Kept) -> N
     kept.pid_file.rmdir()
     await kept.part.stop(STOP_S)
     await keeping
+
+
+async def test_a_full_log_is_begun_anew_as_soon_as_that_can_be(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvctl.parts.LOG_LOOK_S", 0.01)
+    await kept.part.start(STOP_S)
+    log = kept.part.log_file
+    in_the_way = log.with_name("sleeper.log.new")
+    in_the_way.mkdir()
+    os.truncate(log, LOG_BYTES_MAX + 1)
+    tending = asyncio.create_task(kept.part.tend_log())
+    async with asyncio.timeout(STOP_S):
+        await kept.says("sleeper.log is full and cannot be begun anew: [Errno 21]")
+        in_the_way.rmdir()
+        while log.stat().st_size:
+            await asyncio.sleep(0.01)
+    assert log.with_name("sleeper.log.1").stat().st_size == LOG_BYTES_MAX + 1
+    tending.cancel()
+    await asyncio.gather(tending, return_exceptions=True)
+    await kept.part.stop(STOP_S)
 
 
 def test_only_what_runs_is_left_running(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import resource
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,6 +54,87 @@ async def test_a_failed_commit_fails_all_and_the_file_is_checked(
     assert (await cluster.state()).failure == ""
     found = await cluster.read([get("before"), get("after")])
     assert found == [value().envelope] * 2
+
+
+class FailsToCommit:
+    """A connection whose COMMIT ends in one of SQLite's errors."""
+
+    def __init__(self, inner: sqlite3.Connection, code: int) -> None:
+        self._inner = inner
+        self._error = sqlite3.DatabaseError(f"error {code}")
+        self._error.sqlite_errorcode = code
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def execute(self, sql: str, *values: Sequence[bytes | int]) -> sqlite3.Cursor:
+        if sql == "commit":
+            raise self._error
+        return self._inner.execute(sql, *values)
+
+
+def fail_commits(cluster: SqliteCluster, code: int) -> None:
+    assert cluster._opened is not None
+    transactions = cluster._opened.transactions
+    failing = FailsToCommit(transactions._connection, code)
+    transactions._connection = failing  # type: ignore[assignment]  # stands in for a broken disk
+
+
+async def test_a_commit_that_finds_damage_closes_the_file_for_good(opening: Opening) -> None:
+    cluster = (await opening()).clusters[0]
+    fail_commits(cluster, sqlite3.SQLITE_IOERR)
+    [failed] = await cluster.write([put("key", value())])
+    assert "the commit failed" in str(failed)
+    await until_it_stores(cluster, "key")
+
+    fail_commits(cluster, sqlite3.SQLITE_CORRUPT)
+    [failed] = await cluster.write([put("other", value())])
+    assert "the commit failed" in str(failed)
+    for answer in (*await cluster.write([put("key", value())]), *await cluster.read([get("key")])):
+        assert "cluster-0.sqlite is damaged" in str(answer)
+    assert "cluster-0.sqlite is damaged" in (await cluster.state()).failure
+
+
+async def test_a_listing_while_the_file_is_opened_again_fails_by_value(opening: Opening) -> None:
+    cluster = (await opening()).clusters[0]
+    answers: list[object] = []
+
+    async def ask_on() -> None:
+        while True:
+            answers.append(await cluster.scan(Scan(NAMESPACE, b"", b"", 10)))
+            answers.append(await cluster.state())
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(ask_on()) for _ in range(5)]
+        fail_commits(cluster, sqlite3.SQLITE_IOERR)
+        await cluster.write([put("key", value())])
+        await until_it_stores(cluster, "key")
+        for task in asking:
+            task.cancel()
+    assert any(isinstance(answer, Failed) for answer in answers)
+
+
+async def test_damage_that_is_found_while_the_file_is_opened_again_stays(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = (await opening()).clusters[0]
+    opens = cluster._open
+    damage = sqlite3.DatabaseError("malformed")
+    damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+
+    async def open_beside_damage(*, log_must_move: bool) -> None:
+        await opens(log_must_move=log_must_move)
+        cluster._failed(damage)
+
+    monkeypatch.setattr(cluster, "_open", open_beside_damage)
+    fail_commits(cluster, sqlite3.SQLITE_IOERR)
+    await cluster.write([put("key", value())])
+    async with asyncio.timeout(20):
+        while not cluster._serving.is_set():
+            await asyncio.sleep(0.01)
+    [refused] = await cluster.write([put("key", value())])
+    assert "cluster-0.sqlite is damaged" in str(refused)
 
 
 async def test_a_full_disk_fails_writes_and_serves_reads(small_disk: Path) -> None:

@@ -189,9 +189,29 @@ async def test_a_line_at_its_bound_is_refused(opening: Opening) -> None:
     [refused] = await answers[2]
     assert isinstance(refused, Failed)
     assert refused.reason is Reason.OVERLOADED
-    [too_many, _] = await cluster.read([get("a"), get("b")])
+    reads = [cluster.read([get("a")]), cluster.read([get("b")])]
+    await reads[0]
+    [too_many] = await reads[1]
     assert isinstance(too_many, Failed)
     assert too_many.reason is Reason.OVERLOADED
+
+
+async def test_a_group_longer_than_the_line_is_taken_where_nothing_waits(opening: Opening) -> None:
+    store = await opening(limits=ClusterLimits(writes_waiting_max=2, reads_waiting_max=1))
+    [cluster] = store.clusters
+    group = [put(f"key-{n}", value()) for n in range(3)]
+    assert await cluster.write(group) == [STORED] * 3
+    assert await cluster.read([get(f"key-{n}") for n in range(3)]) == [value().envelope] * 3
+    first, second = cluster.write(group[:1]), cluster.write(group)
+    assert await first == [STORED]
+    assert {type(answer) for answer in await second} == {Failed}
+
+
+async def test_closing_finishes_what_waits_in_a_full_line(opening: Opening) -> None:
+    store = await opening(limits=ClusterLimits(writes_waiting_max=2))
+    answers = store.clusters[0].write([put("a", value()), put("b", value())])
+    await store.aclose()
+    assert await answers == [STORED] * 2
 
 
 async def test_closing_finishes_what_waits(

@@ -22,7 +22,7 @@ from kvgateway.http.credentials import credential_of
 from kvgateway.outcome import settled
 from kvgateway.service import Caller, Entrance, KeyValues
 from tandem.core.request import Delete, Listing, Read, ReadResult, Write, Written
-from tandem.errors import TandemError
+from tandem.errors import TandemError, Unavailable
 from tandem.runtime.clock import Clock
 from tandem.runtime.httpd import Answer, HttpError, Later, Request, Response
 
@@ -147,6 +147,8 @@ def _answer_to(
 
 
 def _made(answer: Callable[[_Result], Response], outcome: asyncio.Future[_Result]) -> Response:
+    if outcome.cancelled():
+        return refusal(Unavailable("the gateway is stopping; the outcome of a write is unknown"))
     try:
         return answer(outcome.result())
     except TandemError as error:

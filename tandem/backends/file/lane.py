@@ -18,6 +18,7 @@ import aiosqlite
 
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.reply import Failed, Reason
+from tandem.runtime import logs
 
 Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
@@ -25,6 +26,7 @@ Reply = TypeVar("Reply")
 
 _DETAIL_CHARS_MAX: Final = 200
 """SQLite quotes whole values in some errors."""
+_LOG = logs.get("file_lane")
 _CLOSED: Final = Failed(Reason.UNREACHABLE, "the file is closed")
 _TIMEOUT: Final = Failed(Reason.TIMEOUT)
 _OVERLOADED: Final = Failed(Reason.OVERLOADED, "too many calls wait for the file")
@@ -137,14 +139,15 @@ class Lane(Generic[Ask, Answer, Reply]):
             try:
                 work = self._work_on(group)
                 replies = await on_thread(await self.connect(), work)
+                for call, reply in zip(group, replies, strict=True):
+                    self._settle(call, reply)
             except Exception as error:
                 self.groups_failed += 1
+                if not isinstance(error, sqlite3.Error | OSError):
+                    _LOG.error("file_lane_broke", error=repr(error), exc_info=True)
                 for call in group:
                     call.answer(_failure(error))
                 await self._disconnect()
-            else:
-                for call, reply in zip(group, replies, strict=True):
-                    self._settle(call, reply)
 
     def _work_on(
         self, group: Sequence[Call[Ask, Answer]]

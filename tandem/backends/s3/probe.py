@@ -22,6 +22,9 @@ from tandem.runtime.randomness import Entropy
 
 _LOG = logs.get("s3")
 _PROBE_S: Final = 30.0
+_CLEAN_UP_S: Final = 10.0
+"""On top: what took too long leaves no time for itself."""
+_REMOVED: Final = frozenset({200, 204, 404})
 _RACERS: Final = 16
 _ROUNDS: Final = 3
 _OLD_SIGNATURE_US: Final = 20 * 60 * 1_000_000
@@ -79,10 +82,20 @@ class _Trial:
 
     async def clean_up(self) -> None:
         """Removes what was written; what cannot be removed is named in the log."""
+        self._until_s = asyncio.get_running_loop().time() + _CLEAN_UP_S
+        whys = [why for why in await asyncio.gather(*map(self._remove, self._written)) if why]
+        if whys:
+            _LOG.warning(
+                "s3_probe_left_objects", below=self._scratch, count=len(whys), error=whys[0]
+            )
+
+    async def _remove(self, name: str) -> str:
+        """Why it could not be removed; empty when it was."""
         try:
-            await asyncio.gather(*(self._ask("DELETE", name) for name in self._written))
+            status = (await self._ask("DELETE", name)).http.status
         except (TransportError, Unavailable) as error:
-            _LOG.warning("s3_probe_left_objects", below=self._scratch, error=str(error))
+            return str(error)
+        return "" if status in _REMOVED else f"DELETE is answered {status}"
 
     async def _create_only(self) -> Answer:
         body = b"first"

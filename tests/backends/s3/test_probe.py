@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tandem.backends.s3.opening import S3Options
 from tandem.backends.s3.verdict import VALID_US, Verdict, VerdictFile
@@ -62,6 +63,37 @@ async def test_nothing_is_left_of_a_probe(
             below = next(iter(written)).split("/")[3]
         assert written
         assert await objects_below(chosen, below) == 0
+
+
+async def test_what_a_probe_leaves_is_told(
+    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(ministack, monkeypatch)
+    async with faults_before(ministack.endpoint) as proxy:
+        forbidden = Fault(forward=False, answer=status(403, "AccessDenied"))
+        proxy.plan = lambda request: forbidden if request.method == "DELETE" else Fault()
+        with capture_logs() as told:
+            async with opened(options(proxy.endpoint, tmp_path)) as home:
+                assert not home.verdict.conditional_delete
+        written = {seen.target for seen in proxy.seen if "/probe-" in seen.target}
+    [left] = [entry for entry in told if entry["event"] == "s3_probe_left_objects"]
+    assert left["error"] == "DELETE is answered 403"
+    assert 0 < left["count"] <= len(written)
+
+
+async def test_a_probe_that_took_too_long_still_removes_what_it_wrote(
+    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_keys_of(ministack, monkeypatch)
+    monkeypatch.setattr("tandem.backends.s3.probe._PROBE_S", 2.0)
+    async with faults_before(ministack.endpoint) as proxy:
+        chosen = options(proxy.endpoint, tmp_path)
+        proxy.plan = lambda seen: Fault(silent=True) if "/order/" in seen.target else Fault()
+        with pytest.raises(Unavailable):
+            async with opened(chosen):
+                pass
+        removed = [seen for seen in proxy.seen if seen.method == "DELETE"]
+    assert any(seen.target.endswith("/one") for seen in removed)
 
 
 def without(*headers: str) -> Callable[[Request], Request]:

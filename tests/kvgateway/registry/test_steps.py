@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from kvgateway.registry.presence import PREFIX
 from tandem.core.envelope import seal
@@ -14,7 +15,7 @@ from tandem.core.reply import Found, Side
 from tandem.core.request import Put
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
-from tandem.errors import InvalidArgument, NamespaceNotFound, Unavailable
+from tandem.errors import InvalidArgument, NamespaceNotFound, Overloaded, Unavailable
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.registered import Registered, said
 
@@ -322,4 +323,29 @@ async def test_who_says_so_again_and_again_without_looking_does_not_stand(homes:
     for _ in range(7):
         homes.clock.advance(5.0)
         await one.presence.renew()
+    assert not one.presence.stands()
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [(Overloaded("clock bound: the disk is full"), "not_registered"),
+     (LookupError("no such mode"), "registration_broke")],
+)  # fmt: skip
+async def test_what_keeps_a_process_from_registering_is_told_apart_from_a_fault(
+    error: Exception, event: str, homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mint(*_: object) -> list[Version]:
+        raise error
+
+    one, _ = await _two(homes)
+    monkeypatch.setattr(one.gateway.machine, "mint", mint)
+    homes.clock.advance(LEASE_US / 1e6)
+    with capture_logs() as told:
+        running = asyncio.ensure_future(one.presence.run())
+        async with asyncio.timeout(20):
+            while not one.presence.errors:
+                await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert [entry["event"] for entry in told] == [event]
     assert not one.presence.stands()

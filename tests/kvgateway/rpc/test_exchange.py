@@ -169,6 +169,24 @@ async def test_a_cancelled_future_is_unavailable(gateway: Running, kv: kv_pb2_gr
     assert answer.error.code == grpc.StatusCode.UNAVAILABLE.value[0]
 
 
+async def test_a_fault_while_a_batch_is_begun_ends_its_stream_and_no_other(
+    gateway: Running, kv: kv_pb2_grpc.KVStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("no such field")
+
+    first, second = kv.Exchange(), kv.Exchange()
+    await second.write(_gets("before"))
+    assert len((await second.read()).gets) == 1
+    with monkeypatch.context() as broken_for_now:
+        broken_for_now.setattr(Dispatch, "_start_reads", broken)
+        await first.write(_gets("a"))
+        assert await first.code() is grpc.StatusCode.INTERNAL
+    assert gateway.failures.count == 1
+    await second.write(_gets("after"))
+    assert len((await second.read()).gets) == 1
+
+
 async def test_operations_in_flight_are_bounded(gateway: Running, kv: kv_pb2_grpc.KVStub) -> None:
     gateway.store.held = []
     call = kv.Exchange()

@@ -1,9 +1,11 @@
 """The persisted bound of the clock: no restart mints a version that was minted before."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from kvgateway.state.clock_bound import AHEAD_US, WAIT_MAX_US, ClockBound
 from tandem.errors import Unavailable
@@ -130,4 +132,30 @@ async def test_the_bound_is_published_only_once_it_is_durable(
     keeper.cancel()
     await asyncio.gather(keeper, return_exceptions=True)
     assert published == [NOW + AHEAD_US, NOW + 1_000 + AHEAD_US, NOW + 3_000 + AHEAD_US]
+    bound.close()
+
+
+async def test_a_disk_that_refuses_leaves_the_bound_and_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvgateway.state.clock_bound.EXTEND_EACH_S", 0.001)
+    bound = begun(path, Ids())
+    published: list[int] = []
+    full = os.open("/dev/full", os.O_WRONLY)
+    sound, bound._descriptor = bound._descriptor, full
+    with capture_logs() as told:
+        keeper = asyncio.ensure_future(bound.keep(lambda: NOW + 1, published.append))
+        async with asyncio.timeout(20):
+            while not told:
+                await asyncio.sleep(0.001)
+            assert published == [NOW + AHEAD_US]
+            bound._descriptor = sound
+            while len(published) == 1:
+                await asyncio.sleep(0.001)
+    keeper.cancel()
+    await asyncio.gather(keeper, return_exceptions=True)
+    assert (told[0]["event"], told[0]["log_level"]) == ("clock_bound_unwritable", "error")
+    assert "No space left" in told[0]["why"]
+    assert published == [NOW + AHEAD_US, NOW + 1 + AHEAD_US]
+    os.close(full)
     bound.close()

@@ -249,6 +249,15 @@ def _failing(error: TandemError):  # type: ignore[no-untyped-def]  # noqa: ANN20
     return operate
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_what_a_stop_cuts_off_is_answered(door: Door, method: str) -> None:
+    await door.put("k", b"v")
+    door.store.failure = asyncio.CancelledError()
+    cut_off = await door.ask(method, "/k?urlencoded=true", body=b"w" if method == "PUT" else b"")
+    assert cut_off.status == 503
+    assert cut_off.reason.startswith(b"Unavailable: the gateway is stopping;")
+
+
 async def test_a_reason_is_cut_and_has_no_line_ends(door: Door) -> None:
     door.store.failure = Unavailable("why\r\nX-Forged: 1 " + "x" * 2000)
     answer = await door.get("k")
