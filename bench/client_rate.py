@@ -23,6 +23,7 @@ import uvloop
 from bench.echo import add_echo, echo_of
 from bench.load import Rate, measured
 from bench.report import Report
+from kvgateway.access.body_room import BodyRoom
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.kv import KvService
@@ -100,7 +101,8 @@ class OneCaller:
 async def serve() -> None:
     failures = Failures(logs.get("bench"))
     gateway = grpc_server(failures)
-    service = KvService(Callers(cast(Entrance, OneCaller(DictStore()))), SystemClock(), failures)
+    callers = Callers(cast(Entrance, OneCaller(DictStore())))
+    service = KvService(callers, SystemClock(), failures, BodyRoom())
     kv_pb2_grpc.add_KVServicer_to_server(service, gateway)
     bare = grpc.aio.server()
     add_echo(bare)

@@ -1,63 +1,17 @@
-"""The bodies of requests, with a bound on the memory of all that are under way."""
+"""The bodies of requests: values as they arrive, within the room that all bodies share."""
 
 from typing import Final
 
+from kvgateway.access.body_room import UNCOUNTED_BYTES, BodyRoom, Share
 from tandem.core.envelope import TRAILER_BYTES_MAX, Value
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.request import check_value_size
-from tandem.errors import Overloaded
 from tandem.runtime.httpd import Request
 from tandem.runtime.intake import Intake
 
 COUNTED_BYTES_MAX: Final = 4 * VALUE_BYTES_MAX
 """So much of a value that is too large is read and dropped, to say in the end how long it was."""
-UNCOUNTED_BYTES: Final = 64 << 10
-"""The beginning of each body takes no room: small values always find their way."""
 _SMALL_BYTES_MAX: Final = 1 * MIB
-
-
-class BodyRoom:
-    """How much the bodies under way in one process may hold together.
-
-    It fills as bytes arrive, not by what a client announces: whoever sends nothing takes nothing.
-    Only who has sent a mebibyte of a large value takes the room for the rest of it at once.
-    """
-
-    def __init__(self, bytes_max: int = 256 * MIB) -> None:
-        self._bytes_max = bytes_max
-        self.taken = 0
-
-    def take(self, size: int) -> None:
-        """Takes room; Overloaded when there is none."""
-        if self.taken + size > self._bytes_max:
-            raise Overloaded("too many large values are arriving at once")
-        self.taken += size
-
-    def give_back(self, size: int) -> None:
-        """The body is over."""
-        self.taken -= size
-
-
-class Share:
-    """The room that one request holds, for as long as its `with` block runs."""
-
-    def __init__(self, room: BodyRoom) -> None:
-        self._room = room
-        self._received = 0
-        self._held = 0
-
-    def __enter__(self) -> "Share":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._room.give_back(self._held)
-
-    def count(self, size: int) -> None:
-        """`size` bytes more have arrived; raises Overloaded when there is no room for them."""
-        self._received += size
-        if self._received > UNCOUNTED_BYTES:
-            self._room.take(size)
-            self._held += size
 
 
 def small_value_of(request: Request) -> bytes | None:

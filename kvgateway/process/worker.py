@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from kvgateway.access.body_room import BodyRoom
 from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
@@ -19,7 +20,6 @@ from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path.build import DataPath, build_data_path
 from kvgateway.homes.home_time import ReckonedClock
 from kvgateway.http.binding.door import BindingDoor
-from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
 from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
@@ -95,7 +95,7 @@ async def _work(
     entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
-    rpc = RpcServer(entrance, reckoned, failures)
+    rpc = RpcServer(entrance, reckoned, failures, room)
     site = Site(
         Pages(lambda: _unready(path, process), path.place.metrics, clock),
         BindingDoor(entrance, reckoned, room),

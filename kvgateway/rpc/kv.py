@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import grpc
 
+from kvgateway.access.body_room import BodyRoom, Share
 from kvgateway.outcome import settled
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.dispatch import Dispatch
@@ -32,10 +33,11 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class KvService(kv_pb2_grpc.KVServicer):
     """Serves each caller's `KeyValues` over gRPC."""
 
-    def __init__(self, callers: Callers, clock: Clock, failures: Failures) -> None:
+    def __init__(self, callers: Callers, clock: Clock, failures: Failures, room: BodyRoom) -> None:
         self._callers = callers
         self._clock = clock
         self._failures = failures
+        self._room = room
         self._streams: dict[ExchangeStream, None] = {}
         self._draining = False
 
@@ -87,20 +89,27 @@ class KvService(kv_pb2_grpc.KVServicer):
         """Writes one value that comes in pieces; a stream without its last piece writes nothing.
 
         The head is read before anything is refused, and the client told when it is admitted; a
-        value that is too large is read on for a while, and dropped: a client that is answered
-        while it sends may see its own failed send instead of the answer.
+        value that is too large, or finds no room, is read on for a while, and dropped: a client
+        that is answered while it sends may see its own failed send instead of the answer.
         """
         chunk: Any = await context.read()
         keyvalues = await self._keyvalues_for(context)
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
-        with keyvalues.admit_body(chunk.head.namespace, None):
+        with keyvalues.admit_body(chunk.head.namespace, None), Share(self._room) as share:
+            share.count(len(chunk.head.value) + len(chunk.data))
             await admit(context)
-            put = await self._put_in_pieces(chunk, context)
+            put = await self._put_in_pieces(chunk, context, share)
             return await _write(keyvalues, chunk.head.id, put)
 
-    async def _put_in_pieces(self, chunk: Any, context: _Context) -> Write:  # noqa: ANN401
+    async def _put_in_pieces(
+        self,
+        chunk: Any,  # noqa: ANN401
+        context: _Context,
+        share: Share,
+    ) -> Write:
         head = chunk.head
+        full: Overloaded | None = None
         intake = Intake(len(head.value) + len(chunk.data))
         await intake.add(head.value)
         await intake.add(chunk.data)
@@ -110,11 +119,17 @@ class KvService(kv_pb2_grpc.KVServicer):
             if chunk is grpc.aio.EOF:
                 raise InvalidArgument("last", "the stream ended before its last piece")
             size += len(chunk.data)
-            if size <= VALUE_BYTES_MAX:
-                await intake.add(chunk.data)
-            else:
-                intake = Intake(0)
+            try:
+                if full is None and size <= VALUE_BYTES_MAX:
+                    share.count(len(chunk.data))
+                    await intake.add(chunk.data)
+                    continue
+            except Overloaded as error:
+                full = error
+            intake = Intake(0)
         check_value_size(size)
+        if full is not None:
+            raise full
         await intake.whole()
         return codec.put_of(head, int(self._now_s()), intake)
 

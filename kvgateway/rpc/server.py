@@ -4,6 +4,7 @@ from typing import Final
 
 import grpc
 
+from kvgateway.access.body_room import BodyRoom
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import FailureInterceptor, Failures
 from kvgateway.rpc.kv import KvService
@@ -58,9 +59,11 @@ def grpc_server(failures: Failures) -> grpc.aio.Server:
 class RpcServer:
     """Serves the public API on one address, which several processes may share."""
 
-    def __init__(self, entrance: Entrance, clock: Clock, failures: Failures) -> None:
+    def __init__(
+        self, entrance: Entrance, clock: Clock, failures: Failures, room: BodyRoom
+    ) -> None:
         callers = Callers(entrance)
-        self._kv = KvService(callers, clock, failures)
+        self._kv = KvService(callers, clock, failures, room)
         self._server = grpc_server(failures)
         kv_pb2_grpc.add_KVServicer_to_server(self._kv, self._server)
         namespaces_pb2_grpc.add_NamespacesServicer_to_server(

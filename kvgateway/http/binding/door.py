@@ -12,11 +12,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
+from kvgateway.access.body_room import BodyRoom
 from kvgateway.http.binding.answers import ReadAnswers, answer_to_listing, answer_to_write
 from kvgateway.http.binding.bulk import answer_to_bulk_read
 from kvgateway.http.binding.operations import Bulk, Reads, Upload, operation_of
 from kvgateway.http.binding.refusals import refusal, said
-from kvgateway.http.bodies import BodyRoom, small_value_of, value_of
+from kvgateway.http.bodies import small_value_of, value_of
 from kvgateway.http.bulk_read import BODY_BYTES_MAX, bulk_read_of
 from kvgateway.http.credentials import credential_of
 from kvgateway.outcome import settled

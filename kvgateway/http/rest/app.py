@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from kvgateway.http.bodies import BodyRoom
+from kvgateway.access.body_room import BodyRoom
 from kvgateway.http.credentials import credential_of
 from kvgateway.http.rest.accounts import Accounts
 from kvgateway.http.rest.bulk import Bulk

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from kvgateway.http.bodies import BodyRoom, Share
+from kvgateway.access.body_room import BodyRoom, Share
 from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read_in_bulk
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import JSON, success

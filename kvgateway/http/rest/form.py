@@ -9,7 +9,7 @@ from multipart import (
     parse_options_header,
 )
 
-from kvgateway.http.bodies import Share
+from kvgateway.access.body_room import Share
 from kvgateway.http.rest.envelope import RestError
 from kvgateway.http.rest.failures import MALFORMED
 from tandem.core.envelope import Value

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from kvgateway.http.bodies import Share
+from kvgateway.access.body_room import Share
 from kvgateway.http.rest.documents import decoded
 from kvgateway.http.rest.elements import ArrayElements, NoArray
 from kvgateway.http.rest.envelope import RestError

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from kvgateway.http.bodies import BodyRoom, Share, value_of
+from kvgateway.access.body_room import BodyRoom, Share
+from kvgateway.http.bodies import value_of
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import RestError, success
 from kvgateway.http.rest.form import Content, boundary_of, read_form

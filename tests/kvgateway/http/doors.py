@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kvgateway.access.body_room import BodyRoom
 from kvgateway.http.binding.door import BindingDoor
-from kvgateway.http.bodies import BodyRoom
 from kvgateway.http.pages import Pages
 from kvgateway.http.site import Site
 from tandem.core.key import Key

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.http.bodies import UNCOUNTED_BYTES, BodyRoom, value_of
+from kvgateway.access.body_room import UNCOUNTED_BYTES, BodyRoom
+from kvgateway.http.bodies import value_of
 from tandem.core.envelope import seal
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.version import Version

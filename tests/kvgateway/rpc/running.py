@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from kvgateway.access.body_room import BodyRoom
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import MESSAGE_BYTES_MAX, RpcServer
 from kvgateway.service import Entrance
@@ -36,6 +37,7 @@ class Running:
     operations: MemoryOperations = field(default_factory=MemoryOperations)
     tokens: MemoryTokens = field(default_factory=MemoryTokens)
     log: RecordingLog = field(default_factory=RecordingLog)
+    room: BodyRoom = field(default_factory=BodyRoom)
     entrance: Entrance | None = None
     """Who is let in; everybody unless a test says otherwise."""
     port: int = 0
@@ -52,7 +54,7 @@ class Running:
     async def start(self) -> None:
         """Starts a server; on the port of the one before, when there was one."""
         everybody = OpenEntrance(self.store, self.registry, self.operations, self.tokens)
-        self.server = RpcServer(self.entrance or everybody, SystemClock(), self.failures)
+        self.server = RpcServer(self.entrance or everybody, SystemClock(), self.failures, self.room)
         self.port = await self.server.start(self.address)
         await self.server.set_ready(True)
 

@@ -149,6 +149,22 @@ async def test_an_endless_upload_is_ended(gateway: Running, kv: kv_pb2_grpc.KVSt
     assert not gateway.store.records
 
 
+async def test_uploads_share_the_room_for_bodies_and_give_it_back(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    pieces = [kv_pb2.PutChunk(data=bytes(MIB)) for _ in range(3)]
+    upload = [kv_pb2.PutChunk(head=_put("k", b"")), *pieces, kv_pb2.PutChunk(last=True)]
+    gateway.room.take(254 * MIB)
+    with pytest.raises(grpc.aio.AioRpcError, match="too many large values are arriving") as failure:
+        await _upload(kv, upload)
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert not gateway.store.records
+    await _upload(kv, [kv_pb2.PutChunk(head=_put("small", b"v"), last=True)])
+    gateway.room.give_back(MIB)
+    await _upload(kv, upload)
+    assert gateway.room.taken == 253 * MIB
+
+
 async def test_a_cancelled_upload_writes_nothing(gateway: Running, kv: kv_pb2_grpc.KVStub) -> None:
     call = kv.PutStream()
     await call.write(kv_pb2.PutChunk(head=_put("k", b"v")))

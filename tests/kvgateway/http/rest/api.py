@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvgateway.http.bodies import BodyRoom
+from kvgateway.access.body_room import BodyRoom
 from kvgateway.http.rest import RestApp
 from tandem.core.key import Key
 from tandem.core.record import Kind, Record

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from kvgateway.http.bodies import BodyRoom
+from kvgateway.access.body_room import BodyRoom
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult
 from tests.kvgateway.http.rest.api import FORM, NOW_S, ONE, Api, failure_in, form, opened
