@@ -288,8 +288,7 @@ class Universe:
         store = self.sites[Side.S3]
         if isinstance(store, ObjectStore):
             for begins_s, for_s, by_s in plan.wrong_dates:
-                self.loop.call_at(begins_s, store.date_by, by_s)
-                self.loop.call_at(begins_s + for_s, store.date_by, 0.0)
+                self.loop.call_at(begins_s, self._date_wrongly, store, for_s, by_s)
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
@@ -323,6 +322,12 @@ class Universe:
         self.history.note("operator", f"{side.value}: {switch}")
         for host in self.hosts:
             host.switch(side, switch)
+
+    def _date_wrongly(self, store: ObjectStore, for_s: float, by_s: float) -> None:
+        """Unless a worker is still to begin, as where a machine waits for its first reply."""
+        if all(host.whole for host in self.hosts):
+            store.date_by(by_s)
+            self.loop.call_later(for_s, store.date_by, 0.0)
 
     def _corrupt(self, side: Side) -> None:
         """One copy goes bad of which the other home has a good one."""
