@@ -4,6 +4,7 @@ How one home's offset is learned is in `tandem.core.offset`. The home that is ah
 both homes have leapt alike, this machine has slept, and that is believed at once.
 """
 
+from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.offset import LEAP_US, Offset
 from tandem.core.reply import Side
 from tandem.errors import Unavailable
@@ -11,6 +12,8 @@ from tandem.runtime.clock import Clock
 
 FRESH_US = 60_000_000
 DISAGREEMENT_MAX_US = 1_500_000
+QUICK_US = WHOLE_SECOND_CLOCK_SKEW_MAX_US
+"""Whoever lags by more would stamp below what its sessions have read elsewhere."""
 
 
 class HomeTime:
@@ -22,14 +25,23 @@ class HomeTime:
         self._best_us: int | None = None
         """The greatest offset of any home that was ever heard."""
 
-    def observe(self, side: Side, home_time_us: int) -> None:
-        """Takes a home's time from a reply that has just arrived."""
+    def observe(self, side: Side, home_time_us: int, took_us: int = 0) -> None:
+        """Takes a home's time from a reply that has just arrived, so long after it was asked for.
+
+        A reply that took long may lag by as much: while this process stood still, it lay there. It
+        shows that the home is no further behind, and nothing else.
+        """
         now_us = self._clock.monotonic_us()
+        sample_us = home_time_us - now_us
         offset = self._offsets.get(side)
         if offset is None:
-            self._offsets[side] = Offset(home_time_us - now_us, now_us)
+            if took_us > QUICK_US:
+                return
+            self._offsets[side] = Offset(sample_us, now_us)
+        elif took_us > QUICK_US and sample_us <= offset.value_us:
+            offset.seen_us = now_us
         else:
-            offset.add(home_time_us - now_us, now_us)
+            offset.add(sample_us, now_us)
             if offset.leap_us is not None:
                 self._leap_together(now_us)
         self._best_us = max([offset.value_us for offset in self._offsets.values()])

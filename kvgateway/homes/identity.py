@@ -114,9 +114,12 @@ async def look(
 
 
 async def _heard(home: Backend, deadline_s: float, time: HomeTime) -> ReadReply:
+    loop = asyncio.get_running_loop()
+    asked_s = loop.time()
     reply = await home.get(STORE_ID_KEY, deadline_s)
     if isinstance(reply, Found | Missing):
-        time.observe(home.side, reply.home_time_us)
+        took_us = round((loop.time() - asked_s) * 1_000_000)
+        time.observe(home.side, reply.home_time_us, took_us)
     return reply
 
 

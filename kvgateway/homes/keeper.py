@@ -168,7 +168,7 @@ class Keeper:
             elif guard.barred and not objection:
                 _LOG.info("home_admitted", home=side.value)
             guard.barred = objection
-        for side in verdict.empty:
+        for side in verdict.empty if self._time.known() else ():
             self._trust.missed(side, ALL, self._time.now_us())
             if not self._guards[side].switch.writes:
                 continue

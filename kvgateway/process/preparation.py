@@ -64,8 +64,8 @@ async def agree_on_store(
     """The store id, which is `kept` if this gateway has one; else it is found in the homes, or at
     the very first start made and written to both.
 
-    Waits for homes that do not answer as long as nothing can be decided without them, and learns
-    the homes' time meanwhile. A home that is empty though the store is not new lacks everything:
+    Waits for homes that do not answer as long as nothing can be decided without them, and until the
+    homes' time is known. A home that is empty though the store is not new lacks everything:
     `trust` is told. An id that was given counts once no other gateway, which may be starting at the
     same time, can give another one any more. Raises ConfigurationError when the homes belong to
     different stores.
@@ -74,7 +74,7 @@ async def agree_on_store(
     while True:
         replies = await identity.look(homes, LOOK_DEADLINE_S, time)
         verdict = identity.judge(kept, fresh, replies)
-        given = verdict.empty if verdict.store_id else ()
+        given = verdict.empty if verdict.store_id and time.known() else ()
         for side in given:
             if verdict.store_id != fresh:
                 trust.missed(side, ALL, time.now_us())
@@ -86,7 +86,7 @@ async def agree_on_store(
             if isinstance(reply, Found):
                 await identity.note_life(trust, homes[side], reply, LOOK_DEADLINE_S)
         usable = [side for side, objection in verdict.barred.items() if not objection]
-        if usable and (kept or len(usable) == len(homes)):
+        if usable and time.known() and (kept or len(usable) == len(homes)):
             return verdict.store_id
         if given:
             await asyncio.sleep(max(identity.give_age_max_us(homes[s]) for s in given) / 1e6)

@@ -8,7 +8,14 @@ from typing import Final
 
 from tandem.backends.mirror import Mirror, read_mirror, write_mirror
 from tandem.backends.port import CollectableObjects, CollectableRows
-from tandem.core.cluster_life import ClusterLife, is_behind, mirrored, taken_over
+from tandem.core.cluster_life import (
+    ClusterLife,
+    begun,
+    is_behind,
+    mirrored,
+    past_of,
+    taken_over,
+)
 from tandem.core.removal import Removal, Renewal, Renewed, Span
 from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
@@ -137,7 +144,7 @@ async def renew_behind(
 ) -> Mapping[str, Renewed | Removal | Failed]:  # fmt: skip
     """Begins a new life of every cluster that is behind; what became of each, by name.
 
-    Where its mirror has higher floors, the cluster loses its own and what lay below the mirror's.
+    Where its mirror knows of higher floors, the cluster loses its own and what lay below those.
     Every gateway sees the new incarnation, and trusts KVSP again only after a crawl; nothing is
     collected before one.
     A mirror that is not written anew after that is merely old.
@@ -145,13 +152,14 @@ async def renew_behind(
     outcomes: dict[str, Renewed | Removal | Failed] = {}
     for life, mirror in clusters.behind:
         assert mirror.life is not None
-        outcome = await rows.renew(Renewal(life.name, life.named, mirror.life), deadline_s)
+        past = past_of(life, mirror.life)
+        outcome = await rows.renew(Renewal(life.name, life.named, past), deadline_s)
         outcomes[life.name] = outcome
         if isinstance(outcome, Renewed):
             _LOG.warning(
                 "cluster_renewed", cluster=life.name, was=life.incarnation,
                 past=mirror.life.incarnation, now=outcome.incarnation, rows=outcome.rows_removed,
             )  # fmt: skip
-            begun = ClusterLife(life.name, outcome.incarnation, 0)
-            await write_mirror(objects, mirror, begun, entropy, deadline_s)
+            anew = begun(mirror.life, outcome.incarnation)
+            await write_mirror(objects, mirror, anew, entropy, deadline_s)
     return outcomes

@@ -12,15 +12,20 @@ may lack records.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeAlias
 
 from tandem.core.floors import RangeFloors
 from tandem.core.version import NO_VERSION, Version
 
 _FORMAT: Final = 1
 _NO_FLOORS: Final = RangeFloors()
+ENDED_MAX: Final = 4
+"""How many lives that ended a mirror keeps apart; what it knows of older ones is said of the oldest
+of these as well."""
+Floors: TypeAlias = Mapping[str, RangeFloors]
+"""By namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,13 @@ class ClusterLife:
     incarnation: str
     commits: int
     """The number of its last transaction; it never goes back in one life."""
-    floors: Mapping[str, RangeFloors] = field(default_factory=dict)
-    """By namespace."""
+    floors: Floors = field(default_factory=dict)
     failure: str = ""
     """Why it does not serve; empty when it does."""
     opening: str = ""
     """Another one whenever KVSP has started; a mirror has none."""
+    ended: Mapping[int, Floors] = field(default_factory=dict)
+    """The floors with which earlier lives ended, by their numbers; only a mirror knows them."""
 
     @property
     def named(self) -> str:
@@ -104,10 +110,11 @@ def mirrored(
     It takes over no floor that was not said to it: after the mirror's home was emptied, a range
     counts only when a crawl has found it equal again.
     """
-    same = mirror is not None and mirror.incarnation == cluster.incarnation
-    floors = dict(mirror.floors) if same and mirror is not None else {}
-    floors[namespace] = floors.get(namespace, _NO_FLOORS).raised(start, end, floor)
-    return ClusterLife(cluster.name, cluster.incarnation, cluster.commits, floors)
+    before = ClusterLife(cluster.name, cluster.incarnation, 0) if mirror is None else mirror
+    if before.incarnation != cluster.incarnation:
+        before = begun(before, cluster.incarnation)
+    raised = before.floors_of(namespace).raised(start, end, floor)
+    return replace(before, commits=cluster.commits, floors={**before.floors, namespace: raised})
 
 
 def taken_over(
@@ -125,9 +132,37 @@ def taken_over(
     return mirror if known.reaches(taken.floors_of(namespace)) else taken
 
 
-def upheld_floors(
-    floors: Mapping[str, RangeFloors], past: ClusterLife
-) -> Mapping[str, RangeFloors]:
+def begun(mirror: ClusterLife, incarnation: str) -> ClusterLife:
+    """What the mirror says of a life that has just begun: it has no floors yet, but a copy of an
+    earlier one may still be brought back, and lacks what was deleted until that one ended."""
+    lives = dict(mirror.ended)
+    number = life_of(mirror.incarnation)
+    if mirror.floors:
+        lives[number] = _joined(lives.get(number, {}), mirror.floors)
+    while len(lives) > ENDED_MAX:
+        oldest, older = sorted(lives)[:2]
+        lives[older] = _joined(lives[older], lives.pop(oldest))
+    return ClusterLife(mirror.name, incarnation, 0, ended=lives)
+
+
+def past_of(cluster: ClusterLife, mirror: ClusterLife) -> ClusterLife:
+    """The mirror of a cluster that is behind it, with the floors up to which the cluster may have
+    forgotten deletions: those of the mirror's life, and of all that ended since the cluster's."""
+    floors, since = mirror.floors, life_of(cluster.incarnation)
+    for number, ended in mirror.ended.items():
+        if number >= since:
+            floors = _joined(floors, ended)
+    return replace(mirror, floors=floors)
+
+
+def _joined(one: Floors, other: Floors) -> Floors:
+    return {
+        namespace: one.get(namespace, _NO_FLOORS).joined(other.get(namespace, _NO_FLOORS))
+        for namespace in sorted({*one, *other})
+    }
+
+
+def upheld_floors(floors: Floors, past: ClusterLife) -> Floors:
     """The floors that a cluster takes into its new life: those that its past had no higher."""
     upheld = {
         namespace: ranges.upheld(past.floors_of(namespace)) for namespace, ranges in floors.items()
@@ -137,15 +172,19 @@ def upheld_floors(
 
 def encode_mirror(life: ClusterLife) -> bytes:
     """The value of the mirror's record."""
-    floors = {
-        namespace: [[start.hex(), version.hex()] for start, version in ranges]
-        for namespace, ranges in life.floors.items()
-    }
     content = {
         "format": _FORMAT, "cluster": life.name, "incarnation": life.incarnation,
-        "commits": life.commits, "floors": floors,
+        "commits": life.commits, "floors": _document(life.floors),
+        "ended": {str(number): _document(floors) for number, floors in life.ended.items()},
     }  # fmt: skip
     return json.dumps(content, sort_keys=True).encode()
+
+
+def _document(floors: Floors) -> dict[str, list[list[str]]]:
+    return {
+        namespace: [[start.hex(), version.hex()] for start, version in ranges]
+        for namespace, ranges in floors.items()
+    }
 
 
 class BadMirror(ValueError):
@@ -168,18 +207,24 @@ def decode_mirror(value: bytes) -> ClusterLife:
         content = json.loads(value)
         if content["format"] != _FORMAT:
             raise BadMirror(f"format {content['format']} is not known here")
-        floors = {
-            str(namespace): RangeFloors(
-                (bytes.fromhex(start), Version.parse(bytes.fromhex(version)))
-                for start, version in ranges
-            )
-            for namespace, ranges in content["floors"].items()
-        }
+        ended = content.get("ended", {})  # mirrors were written without it before
         return ClusterLife(
-            str(content["cluster"]), str(content["incarnation"]), int(content["commits"]), floors
-        )
+            str(content["cluster"]), str(content["incarnation"]), int(content["commits"]),
+            _floors_in(content["floors"]),
+            ended={int(number): _floors_in(floors) for number, floors in ended.items()},
+        )  # fmt: skip
     except _NO_MIRROR as error:
         raise BadMirror(f"not a mirror: {error}") from error
+
+
+def _floors_in(document: Mapping[str, list[list[str]]]) -> Floors:
+    return {
+        str(namespace): RangeFloors(
+            (bytes.fromhex(start), Version.parse(bytes.fromhex(version)))
+            for start, version in ranges
+        )
+        for namespace, ranges in document.items()
+    }
 
 
 def floors_by_namespace(rows: list[tuple[str, bytes, Version]]) -> dict[str, RangeFloors]:

@@ -80,6 +80,10 @@ class RangeFloors:
         """These floors of the ranges for which `known` has no higher one, and no others."""
         return self._where(known, lambda mine, theirs: NO_VERSION if theirs > mine else mine)
 
+    def joined(self, other: "RangeFloors") -> "RangeFloors":
+        """For every name the higher one of both floors."""
+        return self._where(other, max)
+
     def _where(
         self, known: "RangeFloors", choose: Callable[[Version, Version], Version]
     ) -> "RangeFloors":

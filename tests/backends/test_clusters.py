@@ -173,6 +173,46 @@ async def test_a_restored_cluster_loses_what_it_had_collected_since() -> None:
     assert await world.floor() == NO_VERSION
 
 
+@pytest.mark.parametrize("between", ["wiped", "restored", "wiped twice"])
+async def test_a_copy_that_is_older_than_a_whole_life_loses_what_was_deleted_before_that_one(
+    between: str,
+) -> None:
+    world = World()
+    world.place("key", seal(LOW, b"deleted later"))
+    image = world.sql.image()
+    world.place("key", seal_tombstone(HIGH))
+    await raised(world, HIGH)
+    world.sql.drop(Key(NAMESPACE, "key"))
+    world.s3.drop(Key(NAMESPACE, "key"))
+    for _ in range(2 if between == "wiped twice" else 1):
+        if between == "restored":
+            world.sql.restore(image)
+        else:
+            world.sql.wipe()
+        await renewed(world)
+    world.sql.restore(image)
+    assert (await renewed(world)).rows_removed == 1
+    assert await world.held(world.sql, "key") is None
+
+
+async def test_a_copy_that_knows_every_deletion_keeps_its_rows_though_lives_have_ended_since() -> (
+    None
+):
+    """There need not be another home: the namespace may be kept in KVSP alone since."""
+    world = World()
+    await raised(world, LOW)
+    value = seal(LOW, b"alive")
+    world.place("key", value)
+    image = world.sql.image()
+    for _ in range(2):
+        world.sql.wipe()
+        await renewed(world)
+    world.sql.restore(image)
+    assert (await renewed(world)).rows_removed == 0
+    assert await world.held(world.sql, "key") == value
+    assert await world.floor() == LOW
+
+
 @pytest.mark.parametrize("raised_before", [False, True])
 async def test_a_copy_that_knows_all_floors_but_not_all_commits_is_behind_too(
     raised_before: bool,

@@ -72,6 +72,7 @@ class Variant:
     grace_outlives_requests: bool = True
     mirror: bool = True
     renewal_drops_rows: bool = True
+    mirror_outlives_lives: bool = True
     expired_count_as_tombstones: bool = True
 
     @property
@@ -123,8 +124,11 @@ class State(NamedTuple):
     incarnation: int
     expired: bool
     wipes: int
-    backup: tuple[Held, int] | None
+    backup: tuple[Held, int, int] | None
+    """Records, floor and incarnation."""
     restored: bool
+    ended: int
+    """The mirror's floor of lives that ended before the current one began."""
 
 
 Step = tuple[str, State]
@@ -168,7 +172,7 @@ class Model:
         nothing: Held = self.variant.before or (None,) * self.variant.keys
         return State(
             nothing, nothing, (0,) * len(self.variant.ops), frozenset(), frozenset(), 0, None,
-            None, None, 0, 0, 0, False, len(self.variant.wiped[:1]), None, False,
+            None, None, 0, 0, 0, False, len(self.variant.wiped[:1]), None, False, 0,
         )  # fmt: skip
 
     def first_violation(self, states_max: int) -> tuple[str, list[str]] | None:
@@ -386,27 +390,35 @@ class Model:
                 if rec is not None and rec[1] == "e":
                     yield "B drops", state._replace(b=with_at(state.b, key, None))
         calm = all(self._equal(a, b, state.floor) for a, b in zip(state.a, state.b, strict=True))
-        if not calm or not state.acked:
+        if not calm or not (state.acked or self.variant.before):
             return
         anew = state.incarnation + 1
         nothing: Held = (None,) * self.variant.keys
         if state.wipes:
             wiped = state._replace(wipes=state.wipes - 1)
             if "A" in self.variant.wiped:
-                yield "A is WIPED", wiped._replace(a=nothing, floor=0, mirror=0, incarnation=anew)
+                yield (
+                    "A is WIPED",
+                    wiped._replace(
+                        a=nothing, floor=0, mirror=0, incarnation=anew, ended=state.mirror
+                    ),
+                )
             if "B" in self.variant.wiped:
                 yield "B is WIPED", wiped._replace(b=nothing)
         if self.variant.restores and state.backup is None:
-            yield "A is copied", state._replace(backup=(state.a, state.floor))
+            yield "A is copied", state._replace(backup=(state.a, state.floor, state.incarnation))
         if state.backup is not None and not state.restored:
             yield "A is RESTORED", self._restored(state, *state.backup)
 
-    def _restored(self, state: State, a: Held, floor: int) -> State:
+    def _restored(self, state: State, a: Held, floor: int, incarnation: int) -> State:
         after = state._replace(a=a, floor=floor, incarnation=state.incarnation + 1, restored=True)
-        if not self.variant.mirror or floor >= state.mirror:
+        past = state.mirror
+        if self.variant.mirror_outlives_lives and incarnation < state.incarnation:
+            past = max(past, state.ended)
+        if not self.variant.mirror or floor >= past:
             return after
         if self.variant.renewal_drops_rows:
-            kept = tuple(None if r is None or r[0] <= state.mirror else r for r in a)
+            kept = tuple(None if r is None or r[0] <= past else r for r in a)
             after = after._replace(a=kept)
         return after._replace(floor=0, mirror=0)
 

@@ -6,8 +6,10 @@ import json
 import pytest
 
 from tandem.core.cluster_life import (
+    ENDED_MAX,
     BadMirror,
     ClusterLife,
+    begun,
     decode_mirror,
     encode_mirror,
     floors_by_namespace,
@@ -15,6 +17,7 @@ from tandem.core.cluster_life import (
     life_of,
     mirrored,
     next_incarnation,
+    past_of,
     renewed_us,
     shown_lives,
     taken_over,
@@ -92,11 +95,52 @@ def test_a_mirror_takes_a_floor_and_keeps_the_others() -> None:
     assert mirrored(life(commits=30), third, N, b"", b"", LOW).floors_of(N).of(b"c") == HIGH
 
 
-def test_a_mirror_of_another_life_lends_no_floors() -> None:
+def test_a_mirror_of_another_life_lends_no_floors_and_remembers_them() -> None:
     old = mirrored(life(), None, N, b"", b"", HIGH)
     anew = mirrored(life("4-b", 1), old, OTHER, b"", b"", LOW)
     assert (anew.incarnation, anew.commits) == ("4-b", 1)
     assert not len(anew.floors_of(N))
+    assert anew.ended == {3: old.floors}
+    assert mirrored(life("4-b", 2), anew, N, b"", b"", LOW).ended == anew.ended
+
+
+@pytest.mark.parametrize(
+    ("copy", "forgotten"),
+    [("0-wiped", HIGH), ("2-a", HIGH), ("3-a", HIGH), ("4-b", LOW), ("5-c", NO_VERSION)],
+)
+def test_a_copy_may_have_forgotten_what_every_life_since_its_own_has_deleted(
+    copy: str, forgotten: Version
+) -> None:
+    first = begun(life("3-a", floor=HIGH), "4-b")
+    second = begun(mirrored(life("4-b"), first, N, b"", b"", LOW), "5-c")
+    assert not second.floors
+    past = past_of(life(copy), second)
+    assert past.floors_of(N).of(b"x") == forgotten
+    assert past.incarnation == "5-c"
+
+
+def test_the_floors_of_the_life_itself_count_for_every_copy() -> None:
+    mirror = mirrored(life("4-b"), begun(life("3-a", floor=LOW), "4-b"), N, b"b", b"d", HIGH)
+    for copy, low in (("3-a", LOW), ("4-b", NO_VERSION)):
+        past = past_of(life(copy), mirror).floors_of(N)
+        assert [past.of(n) for n in (b"a", b"b", b"d")] == [low, HIGH, low]
+
+
+def test_a_life_that_deleted_nothing_leaves_nothing_behind() -> None:
+    assert begun(life("0-a"), "1-b").ended == {}
+
+
+def test_of_the_oldest_lives_the_mirror_knows_more_than_need_be() -> None:
+    """Never less: what was deleted in them is dropped from copies of later ones too."""
+    mirror = life("0-a")
+    for number in range(ENDED_MAX + 2):
+        at = Version.at(100 - number)
+        mirror = mirrored(life(f"{number}-a"), mirror, N, b"", b"", at)
+    mirror = begun(mirror, "9-z")
+    assert sorted(mirror.ended) == [2, 3, 4, 5]
+    for copy, forgotten in ((0, 100), (1, 100), (2, 100), (3, 97), (5, 95)):
+        past = past_of(life(f"{copy}-a"), mirror)
+        assert past.floors_of(N).of(b"x") == Version.at(forgotten), copy
 
 
 def test_a_mirror_says_only_what_was_said_to_it() -> None:
@@ -107,8 +151,13 @@ def test_a_mirror_says_only_what_was_said_to_it() -> None:
 def test_a_mirror_survives_its_bytes() -> None:
     start = "é\0".encode()
     floors = {N: RangeFloors([(b"", LOW), (start, HIGH)]), OTHER: RangeFloors([(b"q", LOW)])}
-    whole = ClusterLife("cluster-7", "2-ab", 123_456_789_012, floors)
+    ended = {0: {N: RangeFloors([(b"", LOW)])}, 1: floors}
+    whole = ClusterLife("cluster-7", "2-ab", 123_456_789_012, floors, ended=ended)
     assert decode_mirror(encode_mirror(whole)) == whole
+
+
+def test_a_mirror_from_before_it_knew_of_ended_lives_is_one() -> None:
+    assert decode_mirror(json.dumps(WHOLE).encode()).ended == {}
 
 
 WHOLE = {"format": 1, "cluster": "c", "incarnation": "i", "commits": 1, "floors": {}}
@@ -123,6 +172,9 @@ WHOLE = {"format": 1, "cluster": "c", "incarnation": "i", "commits": 1, "floors"
         {**WHOLE, "floors": {"n": [["00"]]}},
         {**WHOLE, "floors": {"n": [["00", "ab"]]}},
         {**WHOLE, "floors": {"n": [["x", LOW.hex()]]}},
+        {**WHOLE, "ended": []},
+        {**WHOLE, "ended": {"first": {}}},
+        {**WHOLE, "ended": {"0": {"n": [["00"]]}}},
     ],
 )  # fmt: skip
 def test_a_content_that_is_no_mirror_is_refused(content: object) -> None:

@@ -11,6 +11,7 @@ STATES_MAX = 400_000
 OVERWRITTEN = (Op(0, "v", 1), Op(0, "d", 2))
 TWO_KEYS = (Op(0, "d", 2), Op(1, "v", 1))
 UPDATED = (Op(0, "v", 2), Op(1, "d", 3))
+DELETED_AFTER_A_COPY = Variant((Op(0, "d", 2),), before=((1, "v"),), wiped="A", restores=True)
 EXPIRING = (Op(0, "v", 1), Op(0, "e", 2))
 
 SOUND = {
@@ -27,6 +28,8 @@ SOUND = {
     "a home wiped, objects stay": Variant(OVERWRITTEN, removes=False, wiped="AB"),
     "SQL restored": Variant(OVERWRITTEN, restores=True),
     "SQL restored beside a value": Variant(TWO_KEYS, restores=True),
+    "SQL wiped and restored": DELETED_AFTER_A_COPY,
+    "SQL wiped and restored, objects stay": replace(DELETED_AFTER_A_COPY, removes=False),
     "SQL restored, objects stay": Variant(OVERWRITTEN, removes=False, restores=True),
 }
 
@@ -58,6 +61,9 @@ WITHOUT = {
     "the mirror": (replace(TWO, mirror=False, restores=True), "BACK"),
     "a renewal that drops old rows": (
         replace(TWO, renewal_drops_rows=False, restores=True), "BACK",
+    ),
+    "a mirror that outlives its cluster's lives": (
+        replace(DELETED_AFTER_A_COPY, mirror_outlives_lives=False), "BACK",
     ),
     "expired records counted as tombstones": (
         replace(Variant(EXPIRING), expired_count_as_tombstones=False), "BACK",

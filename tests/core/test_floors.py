@@ -111,3 +111,13 @@ def test_the_parts_of_a_range_cover_it_and_have_one_floor_each(start: bytes, end
             holding = [f for at, to, f in parts if at <= name and (not to or name < to)]
             inside = start <= name and (not end or name < end)
             assert holding == ([floors.of(name)] if inside else [])
+
+
+@pytest.mark.parametrize("first", RAISES)
+def test_joined_floors_have_for_every_name_the_higher_one(
+    first: tuple[bytes, bytes, Version],
+) -> None:
+    one = RangeFloors().raised(*first)
+    for second in RAISES:
+        joined = one.joined(RangeFloors().raised(*second))
+        assert [joined.of(n) for n in NAMES] == [expected((first, second), n) for n in NAMES]

@@ -56,13 +56,17 @@ class Scope:
     """Operations that were acknowledged or read here."""
     buried: dict[Key, set[int]] = field(default_factory=dict)
     """Operations that were seen before a write began that is acknowledged now."""
+    forgot: int = 0
+    """How often its cache was lost."""
 
     def forget_reads(self) -> None:
         """The cache is gone: only what was written here is still promised."""
+        self.forgot += 1
         self.floors = dict(self.written)
 
     def forget_all(self) -> None:
         """The disk is gone too: only what both homes have, or a crawl has made equal, is known."""
+        self.forgot += 1
         for known in (self.floors, self.written, self.seen, self.buried):
             known.clear()
 
@@ -78,8 +82,15 @@ class Reading:
     key: Key
     floors: Sequence[tuple[str, Version]]
     buried: frozenset[int]
-    scopes: Sequence[Scope]
+    scopes: Sequence[tuple[Scope, int]]
+    """Each with how often it had lost its cache: one that has lost it since knows nothing of this
+    read, though its client may look at an answer from before only now."""
     began_s: float
+
+    @property
+    def knowing(self) -> Sequence[Scope]:
+        """Whoever remembers what is read."""
+        return [scope for scope, forgot in self.scopes if scope.forgot == forgot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +181,8 @@ class Oracles:
         """A read begins."""
         floors = [(scope.name, scope.floors.get(key, NO_VERSION)) for scope in scopes]
         buried = frozenset[int]().union(*(scope.buried.get(key, ()) for scope in scopes))
-        return Reading(key, floors, buried, scopes, self._loop.time())
+        lives = [(scope, scope.forgot) for scope in scopes]
+        return Reading(key, floors, buried, lives, self._loop.time())
 
     def read(self, reading: Reading, result: ReadResult) -> None:
         """A read has found something, or nothing."""
@@ -182,7 +194,7 @@ class Oracles:
                           f"{self._named(floor)}; {_marks(result)}")  # fmt: skip
         if result.record is not None:
             self._sound(reading, result.record)
-        for scope in reading.scopes:
+        for scope in reading.knowing:
             scope.raise_floor(key, result.version)
 
     def _is_write(self, key: Key, version: Version) -> bool:
@@ -213,7 +225,7 @@ class Oracles:
             self.fail(f"{key.name}: write {operation.number} is back, though it was overwritten")
         if record.expires_at_s and record.expires_at_s + EXPIRY_SLACK_S < self._now_s(reading):
             self.fail(f"{key.name}: write {operation.number} is served after it has expired")
-        for scope in reading.scopes:
+        for scope in reading.knowing:
             scope.seen.setdefault(key, set()).add(operation.number)
 
     def _now_s(self, reading: Reading) -> float:

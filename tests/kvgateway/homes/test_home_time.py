@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvgateway.homes.home_time import DISAGREEMENT_MAX_US, FRESH_US, HomeTime, ReckonedClock
+from kvgateway.homes.home_time import (
+    DISAGREEMENT_MAX_US,
+    FRESH_US,
+    QUICK_US,
+    HomeTime,
+    ReckonedClock,
+)
 from tandem.core.reply import Side
 from tandem.errors import Unavailable
 
@@ -100,6 +106,42 @@ def test_homes_that_leap_differently_are_not_believed_at_once() -> None:
     for side, leap_us in zip(Side, (20_000_000, 40_000_000), strict=True):
         time.observe(side, clocks.at_us + HOME_AHEAD_US + leap_us)
     assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+def test_a_reply_that_lay_there_while_the_process_stood_still_is_no_beginning() -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    clocks.at_us = 12_000_000
+    time.observe(Side.KVSP, HOME_AHEAD_US, 12_000_000)
+    time.observe(Side.S3, HOME_AHEAD_US, QUICK_US + 1)
+    assert not time.known()
+    time.observe(Side.S3, clocks.at_us - QUICK_US + HOME_AHEAD_US, QUICK_US)
+    assert time.now_us() == clocks.at_us - QUICK_US + HOME_AHEAD_US
+
+
+@pytest.mark.parametrize("stood_s", [2, 12, 29, 40, 59])
+def test_a_process_that_stood_still_keeps_what_it_knew_whatever_lay_there(stood_s: int) -> None:
+    clocks, time = _heard_for_a_while()
+    clocks.at_us += 25_000_000
+    left_us, took_us = clocks.at_us + HOME_AHEAD_US, stood_s * 1_000_000
+    clocks.at_us += took_us
+    for side in Side:
+        time.observe(side, left_us, took_us)
+    assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+def test_homes_that_answer_late_are_heard_all_the_same() -> None:
+    clocks, time = _heard_for_a_while()
+    for _ in range(100):
+        clocks.at_us += 2_000_000
+        time.observe(Side.KVSP, clocks.at_us - 2_000_000 + HOME_AHEAD_US, 2_000_000)
+        assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+def test_a_late_reply_may_still_show_that_the_home_is_further_ahead() -> None:
+    clocks, time = _heard_for_a_while()
+    time.observe(Side.KVSP, clocks.at_us + HOME_AHEAD_US + 1_000_000, 2_000_000)
+    assert time.now_us() == clocks.at_us + HOME_AHEAD_US + 1_000_000
 
 
 def _heard_for_a_while() -> tuple[Clocks, HomeTime]:
