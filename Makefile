@@ -22,7 +22,7 @@ example: setup  ## Run a small site on workerd with Tandem behind it (needs npm)
 	examples/site/run
 
 test: dev servers check  ## Everything that must hold: the checks, then every test.
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: dev  ## Format, lint, types, import contracts, Dockerfile.
 	$(BIN)/ruff format --check --quiet
