@@ -39,13 +39,17 @@ class Calm:
         universe.history.note("calm", "begins")
         for weather in universe.all_weather:
             weather.clear()
+        for (
+            misfortune
+        ) in universe.misfortunes:  # a restored home is used only once it was looked at
+            await misfortune
         for host in universe.hosts:
             for side in Side:
                 host.switch(side, HomeSwitch())
             for worker in host.living():
                 worker.journal.writable = True
-        for work in (*clients, *universe.misfortunes):
-            await work
+        for client in clients:
+            await client
         universe.is_calm = True
         for crawler in universe.crawlers:
             if crawler.runs:

@@ -29,6 +29,7 @@ _NOTICED_S: Final = LOOK_S + 4 * LOOK_DEADLINE_S
 """By then it has seen that a home was emptied."""
 _TRY_EACH_S: Final = 0.5
 _LOOKED_AT_MAX_S: Final = 300.0
+"""In calm weather: in a storm every mirror may be out of reach for as long as it lasts."""
 
 
 class Disasters:
@@ -118,11 +119,15 @@ class Disasters:
         self._busy = False
 
     async def _looked_at(self) -> None:
-        """Waits until a crawler has compared the clusters with their mirrors."""
+        """Waits until a crawler has compared the clusters with their mirrors, or nothing is left of
+        what was restored: KVSP is given its store id only where it is used."""
         crawlers = self._universe.crawlers
         seen = [(one.renewing, one.renewing.looks + 1 if one.renewing else 0) for one in crawlers]
-        until_s = self._universe.loop.time() + _LOOKED_AT_MAX_S
+        since_s = self._universe.loop.time()
+        until_s = max(since_s, self._universe.plan.storm_s) + _LOOKED_AT_MAX_S
         while self._universe.loop.time() < until_s:
+            if self._wiped is Side.KVSP and self._wiped_s >= since_s:
+                return
             for crawler, (renewing, looks) in zip(crawlers, seen, strict=True):
                 now = crawler.renewing
                 if now is not None and now.looks > (looks if now is renewing else 0):
