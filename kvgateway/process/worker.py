@@ -36,6 +36,7 @@ from kvgateway.operations import GatewayOperations
 from kvgateway.process.heartbeat import beat
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
+from kvgateway.registry.claims import Claims
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.steps import Steps
 from kvgateway.registry.tokens import Tokens
@@ -160,6 +161,7 @@ def _entrance(
     post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock, refusals: Refusals
 ) -> GatewayEntrance:
     """What every front door of this worker lets its callers in through."""
+    claims = Claims(path.presence, path.guards, path.time, path.entropy)
     quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
     inside = Inside(
         keyvalues_of=lambda grant: ChargedKeyValues(
@@ -170,6 +172,7 @@ def _entrance(
             writer=path.writer,
             time=path.time,
             entropy=path.entropy,
+            claims=claims,
             look_at_switches=path.keeper.look_at_switches,
         ),
         tokens=Tokens(
@@ -179,14 +182,16 @@ def _entrance(
             entropy=path.entropy,
             look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path),
+        operations=_operations(post, settings, path, claims),
         registry=path.registry,
         lookups=path.lookups,
     )
     return GatewayEntrance(configured_policy(settings), inside, path.tokens, path.time, clock)
 
 
-def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> GatewayOperations:
+def _operations(
+    post: Post, settings: GatewaySettings, path: DataPath, claims: Claims
+) -> GatewayOperations:
     return GatewayOperations(
         guards=path.guards,
         labels=path.homes.labels,
@@ -203,9 +208,9 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
         steps=Steps(
             registry=path.registry,
             writer=path.writer,
-            homes=path.guards,
             time=path.time,
             presence=path.presence,
+            claims=claims,
             crawled_us=path.trust.crawled_us,
             look_at_switches=path.keeper.look_at_switches,
         ),
