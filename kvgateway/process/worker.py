@@ -30,10 +30,12 @@ from kvgateway.metrics import (
     show_faults,
     show_homes,
     show_http,
+    show_lives,
     show_repair,
 )
 from kvgateway.operations import GatewayOperations
 from kvgateway.process.heartbeat import beat
+from kvgateway.process.lives import LivesSeen
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
 from kvgateway.registry.claims import Claims
@@ -84,6 +86,8 @@ async def _work(
     path = await build_data_path(post, settings, places, clock, metrics)
     failures = Failures(_LOG)
     _show(metrics, path, log_state)
+    lives = LivesSeen(path.place.lives, post.slot)
+    show_lives(metrics, lives.own)
     await path.keeper.round()
     await path.switch_copies.look()
     path.keeper.look_at_switches()
@@ -92,8 +96,8 @@ async def _work(
     for name, work in path.loops().items():
         tasks.start(name, work)
     snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
-    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
-    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
+    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives))
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     rpc = RpcServer(entrance, reckoned, failures, room)
@@ -158,7 +162,12 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
 
 
 def _entrance(
-    post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock, refusals: Refusals
+    post: Post,
+    settings: GatewaySettings,
+    path: DataPath,
+    clock: SystemClock,
+    refusals: Refusals,
+    lives: LivesSeen,
 ) -> GatewayEntrance:
     """What every front door of this worker lets its callers in through."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
@@ -182,7 +191,7 @@ def _entrance(
             entropy=path.entropy,
             look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path, claims),
+        operations=_operations(post, settings, path, claims, lives),
         registry=path.registry,
         lookups=path.lookups,
     )
@@ -190,7 +199,7 @@ def _entrance(
 
 
 def _operations(
-    post: Post, settings: GatewaySettings, path: DataPath, claims: Claims
+    post: Post, settings: GatewaySettings, path: DataPath, claims: Claims, lives: LivesSeen
 ) -> GatewayOperations:
     return GatewayOperations(
         guards=path.guards,
@@ -216,6 +225,7 @@ def _operations(
         ),
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
+        restarts=lives.restarts,
         process=os.getpid(),
         prefix=settings.s3_prefix,
     )
@@ -263,11 +273,16 @@ def _show(metrics: Metrics, path: DataPath, log_state: logs.Logs) -> None:
 
 
 async def _snapshots(
-    metrics: Metrics, writer: SnapshotWriter, clock: SystemClock, log_state: logs.Logs
+    metrics: Metrics,
+    writer: SnapshotWriter,
+    clock: SystemClock,
+    log_state: logs.Logs,
+    lives: LivesSeen,
 ) -> None:
     """Leaves this worker's metrics where every worker's HTTP page finds them, all of it on a
     thread: a rename over a file waits for the disk, which held up the loop for up to 8 ms."""
     while True:
+        await asyncio.to_thread(lives.look)
         await asyncio.to_thread(lambda: writer.write(metrics.prometheus(), clock.now_us()))
         log_state.tick()
         await asyncio.sleep(SNAPSHOT_S)
