@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.key import Key
-from tandem.core.record import Record
+from tandem.core.record import Record, Stamp
 from tandem.core.removal import (
     FloorRaise,
     FloorReply,
@@ -19,7 +19,6 @@ from tandem.core.removal import (
     Renewal,
     Renewed,
     RowPurge,
-    Stamp,
 )
 from tandem.core.reply import Failed, ReadReply, Side, WriteReply
 from tandem.core.scan_diff import Entry

@@ -14,8 +14,8 @@ from tandem.backends.port import Heal
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S, MIB
-from tandem.core.record import Record
-from tandem.core.removal import NamespacePurge, Removal, Stamp
+from tandem.core.record import Record, Stamp
+from tandem.core.removal import NamespacePurge, Removal
 from tandem.core.reply import Failed, Found, Missing, Reason, Refused, Stored, Superseded
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock

@@ -34,8 +34,8 @@ from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key, object_name
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
-from tandem.core.record import Record
-from tandem.core.removal import NamespacePurge, Removal, Stamp
+from tandem.core.record import Record, Stamp
+from tandem.core.removal import NamespacePurge, Removal
 from tandem.core.reply import Failed, Glimpsed, ReadReply, Side, WriteReply
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
