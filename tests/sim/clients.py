@@ -25,6 +25,8 @@ PATIENCE_S: Final = 600.0
 NAMESPACES: Final = tuple(POLICIES)
 STILL_S: Final = 0.05
 """How often a client tries a machine that stands still."""
+RECONNECT_S: Final = 0.1
+"""How often it looks for a worker while there is none."""
 QUICK_S: Final = 0.002
 """Between two operations of one breath."""
 
@@ -89,7 +91,7 @@ class Client:
 
     async def _reconnected(self) -> Worker:
         while (worker := self._worker()) is None or worker.host.stands_still:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(RECONNECT_S)
         return worker
 
     def _worker(self) -> Worker | None:

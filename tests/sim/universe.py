@@ -25,7 +25,7 @@ from tandem.core.write_race import AckPolicy
 from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client
-from tests.sim.crawlers import Crawler, CrawlerGround, NearGateways
+from tests.sim.crawlers import CALM_PAUSE_S, Crawler, CrawlerGround, NearGateways
 from tests.sim.disasters import Disasters
 from tests.sim.draw import draw
 from tests.sim.faults import Link, Weather
@@ -247,9 +247,10 @@ class Universe:
 
     def _crawlers(self) -> list[Crawler]:
         plan = self.plan.crawl
+        calm_pause_s = max(plan.pause_s, CALM_PAUSE_S) if plan.grave else CALM_PAUSE_S
         ground = CrawlerGround(
             self.loop, self.history, Random(self.random.getrandbits(64)),
-            NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s,
+            NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s, calm_pause_s,
             plan.page_names, plan.rest_s, deep=bool(self.plan.corruptions),
         )  # fmt: skip
         ids = ["crawler" if plan.same_id else f"crawler{n}" for n in range(2)]
