@@ -51,6 +51,12 @@ def judged(
         return Outcome(seed, [f"the universe broke: {error!r}"], 0, 0.0, "", ())
 
 
+def replay(seed: int, sort: Sort | None) -> str:
+    """The command that runs this universe alone."""
+    of_sort = f" --sort {sort.value}" if sort else ""
+    return f"python -m tests.sim --seed {seed}{of_sort}"
+
+
 def _timed(sort: Sort | None, seed: int) -> tuple[Outcome, float]:
     began_s = time.process_time()
     return judged(seed, sort), time.process_time() - began_s
