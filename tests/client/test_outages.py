@@ -1,7 +1,6 @@
 """The client while the gateway fails, goes away, and comes back."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -22,6 +21,7 @@ from tandem.errors import (
 from tandem.wire.status import call_status
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running
+from tests.servers.daemon import free_port
 
 
 async def _until(condition: Callable[[], object]) -> None:
@@ -37,15 +37,8 @@ def _called_at_least(gateway: Running, count: int) -> bool:
     return gateway.store.calls >= count
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def test_what_was_never_sent_waits_for_the_gateway() -> None:
-    gateway = Running(port=_free_port())
+    gateway = Running()
     async with Client(gateway.address, NAMESPACE) as kv:
         async with asyncio.TaskGroup() as tasks:
             put = tasks.create_task(kv.put("k", b"v"))
@@ -59,7 +52,7 @@ async def test_what_was_never_sent_waits_for_the_gateway() -> None:
 
 
 async def test_a_gateway_that_is_not_there_is_named() -> None:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     async with Client(address, NAMESPACE, timeout_s=0.3) as kv:
         with pytest.raises(Unavailable, match=rf"could not be sent.*{address}"):
             await kv.put("k", b"v")
@@ -283,7 +276,7 @@ async def test_a_server_without_the_service_is_not_asked_again() -> None:
 
 async def test_waiting_operations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "WAITING_MAX", 10)
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     async with Client(address, NAMESPACE, timeout_s=0.3) as kv:
         calls = [_outcome(kv.put("k", b"v")) for _ in range(12)]
         kinds = [type(outcome) for outcome in await asyncio.gather(*calls)]
