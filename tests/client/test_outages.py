@@ -207,11 +207,12 @@ async def test_retries_end_with_the_budget(gateway: Running, kv: Client) -> None
 
 async def test_a_call_ends_at_its_own_timeout(gateway: Running, kv: Client) -> None:
     gateway.store.held = []
-    slow = asyncio.create_task(kv.get("k", timeout_s=30))
+    slow = asyncio.create_task(kv.get("k", timeout_s=60))
+    await _until(lambda: gateway.store.reads)
     with pytest.raises(Unavailable, match=r"no answer before the deadline$"):
-        await kv.get("k", timeout_s=0.2)
+        await kv.get("k", timeout_s=0.5)
     with pytest.raises(Unavailable, match="the write may have happened or not"):
-        await kv.put("k", b"v", timeout_s=0.2)
+        await kv.put("k", b"v", timeout_s=0.5)
     assert not slow.done()
     gateway.store.release()
     assert await slow is None
@@ -289,7 +290,7 @@ async def test_reads_see_what_the_client_wrote_elsewhere(gateway: Running, kv: C
     version = await kv.put("k", b"new")
     gateway.store.records.clear()
     with pytest.raises(Unavailable, match=str(version)):
-        await kv.get("k", timeout_s=0.2)
+        await kv.get("k", timeout_s=1.0)
     newer = await kv.put("k", b"newer")
     assert newer > version
     assert await kv.get("k") == b"newer"
@@ -298,7 +299,7 @@ async def test_reads_see_what_the_client_wrote_elsewhere(gateway: Running, kv: C
 async def test_a_version_travels_between_clients(gateway: Running, kv: Client) -> None:
     future = Version.at(2**51)
     with pytest.raises(Unavailable, match=str(future)):
-        await kv.get("k", min_version=future, timeout_s=0.2)
+        await kv.get("k", min_version=future, timeout_s=1.0)
     assert await kv.put("k", b"v", above=future) > future
     assert await kv.delete("k", above=future) > future
 

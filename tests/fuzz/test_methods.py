@@ -168,7 +168,6 @@ def test_afterwards_all_is_as_before(target: Target) -> None:
     asyncio.run(works())
 
 
-@pytest.mark.timeout(300)
 def test_memory_does_not_grow_with_what_is_refused(
     target: Target, channels: dict[str, grpc.Channel]
 ) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.02
 
 
