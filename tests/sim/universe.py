@@ -58,11 +58,15 @@ def plan_of(seed: int, sort: Sort | None = None) -> Plan:
     return draw(Random(seed), sort)
 
 
-def simulate(seed: int, plan: Plan, *, tracing: bool = False) -> Outcome:
-    """Runs a universe from beginning to end: the one of the seed, if the plan is the seed's."""
+def simulate(
+    seed: int, plan: Plan, *, tracing: bool = False, until_broken: bool = False
+) -> Outcome:
+    """Runs a universe from beginning to end: the one of the seed, if the plan is the seed's.
+    Raises Violation at the first one, if that is to end it."""
 
     async def main() -> Outcome:
         universe = Universe(seed, plan, tracing=tracing)
+        universe.oracles.ends_at_once = until_broken
         await universe.run()
         return universe.outcome()
 
@@ -207,9 +211,9 @@ class Universe:
             self._out_of_reach(worker, key, NO_VERSION) for key in keys
         )
 
-    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
+    def loss_is_unnoticed(self, worker: Worker, namespace: str, since_s: float) -> bool:
         """See `clients.Surroundings`."""
-        return self.disasters.is_unnoticed(worker.trust, namespace)
+        return self.disasters.is_unnoticed(worker.trust, namespace, since_s)
 
     def _out_of_reach(self, worker: Worker, key: Key, wanted: Version) -> bool:
         assert self.plan.sick is not None
