@@ -24,6 +24,9 @@ from tests.sim.sites import Site
 if TYPE_CHECKING:
     from tests.sim.universe import Universe
 
+_REGISTRY: Final = tuple(
+    Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{namespace}") for namespace in POLICIES
+)
 _SWITCHED_S: Final = 4.0
 """By then every worker that is not dead has seen a switch."""
 _NOTICED_S: Final = LOOK_S + 4 * LOOK_DEADLINE_S
@@ -91,9 +94,10 @@ class Disasters:
         return unknown or self._wiped_s >= since_s
 
     async def _moment(self, keys: Sequence[Key], side: Side, until_s: float) -> bool:
-        """Waits until all that `side` holds of the keys is in the other home too."""
+        """Waits until all that `side` holds of the keys, and of the registry, is in the other home
+        too."""
         while self._universe.loop.time() < until_s:
-            if all(self._is_elsewhere(key, side) for key in keys):
+            if all(self._is_elsewhere(key, side) for key in (*_REGISTRY, *keys)):
                 return True
             await asyncio.sleep(_TRY_EACH_S)
         return False

@@ -288,7 +288,8 @@ async def test_who_is_not_registered_takes_every_mode_for_unknown(homes: TwoHome
     assert one.view.mode_of(namespace.id).two
     assert one.view.policy_of(namespace.id) is AckPolicy.BOTH
     assert one.view.behind(namespace.id) == (Side.KVSP, Side.S3)
-    one.gateway.time.observe(Side.KVSP, homes.clock.now_us())
+    for side in Side:
+        one.gateway.time.observe(side, homes.clock.now_us())
     [answer] = one.gateway.writer.write([Put(key, b"v")])
     assert isinstance(answer, asyncio.Future)
     await answer
