@@ -70,7 +70,12 @@ class Disasters:
             case Disaster.RESTORE:
                 await self._restore(misfortune, until_s)
             case Disaster.DISK:
-                self._lose_disk(misfortune.which)
+                self.lose_disk(misfortune.which)
+
+    def wipe_at_raise(self) -> None:
+        """KVSP is wiped just before floors rise, once, unless it alone has something."""
+        if not self.struck and all(self._is_elsewhere(key, Side.KVSP) for key in self.keys):
+            self.wipe(Side.KVSP)
 
     @property
     def keys(self) -> list[Key]:
@@ -160,7 +165,7 @@ class Disasters:
         cluster = home.all[misfortune.which % len(home.all)]
         return cluster, [key for key in self.keys if home.cluster_of(key) is cluster]
 
-    def _lose_disk(self, which: int) -> None:
+    def lose_disk(self, which: int) -> None:
         """A machine comes back without its disk: journal, queue, trust and clock bound are gone."""
         host = self._universe.hosts[which % len(self._universe.hosts)]
         host.crash()

@@ -38,6 +38,7 @@ from tests.sim.oracles import Operation, Oracles, Scope
 from tests.sim.plan import DAWN_S, MOVED, Blow, ClockJump, Plan, Sort
 from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
+from tests.sim.scenes import Scenes
 from tests.sim.sites import FaultyObjects, FaultyRows, Site, at_once
 from tests.sim.told import Told
 
@@ -138,6 +139,7 @@ class Universe:
         ]
         await asyncio.sleep(DAWN_S)
         storm = [self.loop.create_task(client.run()) for client in clients]
+        storm += Scenes(self).begin(self.plan.scenes)
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
         self._lives_are_explained()
@@ -301,6 +303,10 @@ class Universe:
                 self.loop.call_at(begins_s, self._date_wrongly, store, for_s, by_s)
         for jump in plan.clock_jumps:
             self.loop.call_at(jump.begins_s, self._set_wrong, jump)
+        if plan.crawl.wiped_at_raise:
+            kvsp = self.sites[Side.KVSP]
+            assert isinstance(kvsp, Site)
+            kvsp.on_raise = self.disasters.wipe_at_raise
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
