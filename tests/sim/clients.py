@@ -160,8 +160,12 @@ class Client:
         return Read(key, wanted, 0 if past_cache else None)
 
     async def _write(self, worker: Worker, put: bool) -> None:
-        oracles = self._universe.oracles
         keys = list(dict.fromkeys(self._key() for _ in range(self._random.choice([1, 1, 1, 3]))))
+        await self.write(worker, keys, put=put)
+
+    async def write(self, worker: Worker, keys: Sequence[Key], *, put: bool) -> None:
+        """Puts or deletes these keys together, and tells the oracles what it hears of it."""
+        oracles = self._universe.oracles
         operations = [self._operation(key, put) for key in keys]
         writes = [self._write_of(operation) for operation in operations]
         scopes = self._scopes(worker)

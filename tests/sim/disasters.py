@@ -24,6 +24,9 @@ from tests.sim.sites import Site
 if TYPE_CHECKING:
     from tests.sim.universe import Universe
 
+_REGISTRY: Final = tuple(
+    Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{namespace}") for namespace in POLICIES
+)
 _SWITCHED_S: Final = 4.0
 """By then every worker that is not dead has seen a switch."""
 _NOTICED_S: Final = LOOK_S + 4 * LOOK_DEADLINE_S
@@ -67,7 +70,12 @@ class Disasters:
             case Disaster.RESTORE:
                 await self._restore(misfortune, until_s)
             case Disaster.DISK:
-                self._lose_disk(misfortune.which)
+                self.lose_disk(misfortune.which)
+
+    def wipe_at_raise(self) -> None:
+        """KVSP is wiped just before floors rise, once, unless it alone has something."""
+        if not self.struck and all(self._is_elsewhere(key, Side.KVSP) for key in self.keys):
+            self.wipe(Side.KVSP)
 
     @property
     def keys(self) -> list[Key]:
@@ -91,9 +99,10 @@ class Disasters:
         return unknown or self._wiped_s >= since_s
 
     async def _moment(self, keys: Sequence[Key], side: Side, until_s: float) -> bool:
-        """Waits until all that `side` holds of the keys is in the other home too."""
+        """Waits until all that `side` holds of the keys, and of the registry, is in the other home
+        too."""
         while self._universe.loop.time() < until_s:
-            if all(self._is_elsewhere(key, side) for key in keys):
+            if all(self._is_elsewhere(key, side) for key in (*_REGISTRY, *keys)):
                 return True
             await asyncio.sleep(_TRY_EACH_S)
         return False
@@ -156,7 +165,7 @@ class Disasters:
         cluster = home.all[misfortune.which % len(home.all)]
         return cluster, [key for key in self.keys if home.cluster_of(key) is cluster]
 
-    def _lose_disk(self, which: int) -> None:
+    def lose_disk(self, which: int) -> None:
         """A machine comes back without its disk: journal, queue, trust and clock bound are gone."""
         host = self._universe.hosts[which % len(self._universe.hosts)]
         host.crash()
