@@ -37,8 +37,9 @@ class CrawlerCalm:
     async def equal(self, why: str) -> None:
         """Both homes become equal, and everyone trusts both again."""
         universe = self._universe
-        self._crawler.start(universe.fine_ways)
         since_us = universe.loop.true_us() + 500_000
+        await asyncio.sleep(1.0)  # what begins from here on is later than that by any home's clock
+        self._crawler.start(universe.fine_ways)
         until_s = universe.loop.time() + EQUAL_MAX_S
         while not all_equal(self._crawler, since_us) or self._distrusting():
             if universe.loop.time() > until_s:

@@ -12,7 +12,15 @@ from typing import Final
 from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
-from tests.sim.draw_rare import of_a_store, of_late_requests, of_the_brink, split
+from tests.sim.draw_rare import (
+    of_a_store,
+    of_fresh_names,
+    of_full_queues,
+    of_late_requests,
+    of_the_brink,
+    split,
+    staged,
+)
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
 from tests.sim.plan import DAWN_S, KVSP_ALONE, Blow, ClockJump, Flip, Plan, Sort
 from tests.sim.plan_crawl import draw_crawl, draw_graves, ruined
@@ -76,6 +84,12 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
             plan = _of_ruins(random, plan)
         case Sort.BRINK:
             plan = of_the_brink(random, plan)
+        case Sort.STAGED:
+            plan = staged(random, plan)
+        case Sort.FULL:
+            plan = of_full_queues(random, _deadly(random, plan))
+        case Sort.FRESH:
+            plan = of_fresh_names(random, _crowded(random, plan))
         case Sort.SPLIT:
             plan = split(random, _crowded(random, plan))
         case Sort.LATE:

@@ -96,11 +96,15 @@ class Weather:
         self._verbs = verbs
         self._windows = windows
         self.late_s = late_s
+        self.fates: dict[tuple[str, str], Fault] = {}
+        """What happens to calls of this verb for this name, whatever the rates say."""
         self.under_way = 0
         """How many requests have not arrived yet."""
 
-    def fault(self, random: Random, verb: str) -> Fault | None:
+    def fault(self, random: Random, verb: str, name: str) -> Fault | None:
         """What happens to the next call."""
+        if self.fates and (verb, name) in self.fates:
+            return self.fates[verb, name]
         rates = self._verbs.get(verb, self._rates)
         if not rates:
             return None
@@ -121,6 +125,7 @@ class Weather:
     def clear(self) -> None:
         """Fine from now on."""
         self._rates, self._windows, self._verbs = (), (), _NO_VERBS
+        self.fates.clear()
 
 
 class Link:
@@ -158,7 +163,7 @@ class Link:
         if self.cut:
             raise Crashed
         call = _Call(self, what, apply, lost, self.loop.now_s + deadline_s)
-        call.depart(self.weather.fault(self.random, what[0]))
+        call.depart(self.weather.fault(self.random, what[0], what[1]))
         return call.reply
 
     def late_s(self) -> float:

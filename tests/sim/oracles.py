@@ -23,8 +23,8 @@ EXPIRY_SLACK_S: Final = 4.0
 """How far a machine's idea of the homes' time may lag when replies are slow."""
 
 
-class Violation(AssertionError):
-    """A promise was broken."""
+class Violation(Exception):
+    """A promise is broken, and nobody wants to know more of this universe."""
 
 
 @dataclass(slots=True, eq=False)
@@ -111,7 +111,7 @@ class Sure:
 
 
 class Oracles:
-    """Watches one universe; raises Violation to the client that sees it."""
+    """Watches one universe."""
 
     def __init__(self, loop: VirtualLoop, history: History) -> None:
         self._loop = loop
@@ -120,6 +120,8 @@ class Oracles:
         self.by_version: dict[Version, Operation] = {}
         self.by_key: dict[Key, list[Operation]] = {}
         self.violations: list[str] = []
+        self.ends_at_once = False
+        """Whether the first violation ends the universe."""
         self.reads = 0
         self.ledger = Ledger(self.fail, self._is_write, self._owed, self._alive)
         self.home_was_lost: Callable[[], bool] = lambda: False
@@ -135,7 +137,10 @@ class Oracles:
     def fail(self, what: str) -> None:
         """A promise is broken."""
         self._history.note("ORACLE", what)
-        self.violations.append(f"{self._loop.time():.6f}: {what}")
+        violation = f"{self._loop.time():.6f}: {what}"
+        self.violations.append(violation)
+        if self.ends_at_once:
+            self._loop.end_with(Violation(violation))
 
     def operation(self, key: Key, kind: Kind, expires_at_s: int) -> Operation:
         """A write that a client is about to ask for."""

@@ -84,6 +84,8 @@ class CrawlPlan:
     calls."""
     page_names: int = 7
     """How many names a crawler lists at once."""
+    wiped_at_raise: bool = False
+    """Whether KVSP loses everything just before its floors rise for the first time."""
     rest_s: float = 0.0
     """How long a crawler rests before each page and each second look, during the storm."""
 
@@ -208,6 +210,23 @@ def on_the_brink(random: Random, storm_s: float) -> CrawlPlan:
                 "purge": ((Fault.LATE, 0.1),),
                 "heal": ((Fault.LOST, 0.3),),
             },
+            Side.S3: {"remove": ((Fault.LATE, 0.3),)},
+        },
+    )
+
+
+def before_scenes(random: Random, brink: CrawlPlan) -> CrawlPlan:
+    """The same where the scenes say when the crawler stands still, and KVSP is lost as its floors
+    rise, if at all. What the collector sends is late, and heals do not arrive."""
+    return replace(
+        brink,
+        removes=True,
+        blows=(),
+        misfortunes=(),
+        wiped_at_raise=random.random() < 0.3,
+        rest_s=0.0,
+        verbs={
+            Side.KVSP: {"purge": ((Fault.LATE, 0.3),), "heal": ((Fault.LOST, 0.5),)},
             Side.S3: {"remove": ((Fault.LATE, 0.3),)},
         },
     )

@@ -25,7 +25,7 @@ from tandem.core.write_race import AckPolicy
 from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client
-from tests.sim.crawlers import Crawler, CrawlerGround, NearGateways
+from tests.sim.crawlers import CALM_PAUSE_S, Crawler, CrawlerGround, NearGateways
 from tests.sim.disasters import Disasters
 from tests.sim.draw import draw
 from tests.sim.faults import Link, Weather
@@ -38,6 +38,7 @@ from tests.sim.oracles import Operation, Oracles, Scope
 from tests.sim.plan import DAWN_S, MOVED, Blow, ClockJump, Plan, Sort
 from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
+from tests.sim.scenes import Scenes
 from tests.sim.sites import FaultyObjects, FaultyRows, Site, at_once
 from tests.sim.told import Told
 
@@ -59,11 +60,15 @@ def plan_of(seed: int, sort: Sort | None = None) -> Plan:
     return draw(Random(seed), sort)
 
 
-def simulate(seed: int, plan: Plan, *, tracing: bool = False) -> Outcome:
-    """Runs a universe from beginning to end: the one of the seed, if the plan is the seed's."""
+def simulate(
+    seed: int, plan: Plan, *, tracing: bool = False, until_broken: bool = False
+) -> Outcome:
+    """Runs a universe from beginning to end: the one of the seed, if the plan is the seed's.
+    Raises Violation at the first one, if that is to end it."""
 
     async def main() -> Outcome:
         universe = Universe(seed, plan, tracing=tracing)
+        universe.oracles.ends_at_once = until_broken
         await universe.run()
         return universe.outcome()
 
@@ -136,6 +141,7 @@ class Universe:
         ]
         await asyncio.sleep(DAWN_S)
         storm = [self.loop.create_task(client.run()) for client in clients]
+        storm += Scenes(self).begin(self.plan.scenes)
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
         self._lives_are_explained()
@@ -214,9 +220,9 @@ class Universe:
             self._out_of_reach(worker, key, NO_VERSION) for key in keys
         )
 
-    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
+    def loss_is_unnoticed(self, worker: Worker, namespace: str, since_s: float) -> bool:
         """See `clients.Surroundings`."""
-        return self.disasters.is_unnoticed(worker.trust, namespace)
+        return self.disasters.is_unnoticed(worker.trust, namespace, since_s)
 
     def _out_of_reach(self, worker: Worker, key: Key, wanted: Version) -> bool:
         assert self.plan.sick is not None
@@ -254,9 +260,10 @@ class Universe:
 
     def _crawlers(self) -> list[Crawler]:
         plan = self.plan.crawl
+        calm_pause_s = max(plan.pause_s, CALM_PAUSE_S) if plan.grave else CALM_PAUSE_S
         ground = CrawlerGround(
             self.loop, self.history, Random(self.random.getrandbits(64)),
-            NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s,
+            NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s, calm_pause_s,
             plan.page_names, plan.rest_s, lambda: self.told, deep=bool(self.plan.corruptions),
         )  # fmt: skip
         ids = ["crawler" if plan.same_id else f"crawler{n}" for n in range(2)]
@@ -298,6 +305,10 @@ class Universe:
                 self.loop.call_at(begins_s, self._date_wrongly, store, for_s, by_s)
         for jump in plan.clock_jumps:
             self.loop.call_at(jump.begins_s, self._set_wrong, jump)
+        if plan.crawl.wiped_at_raise:
+            kvsp = self.sites[Side.KVSP]
+            assert isinstance(kvsp, Site)
+            kvsp.on_raise = self.disasters.wipe_at_raise
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
