@@ -60,7 +60,7 @@ class Supervised:
         directory: Path,
         lives: Mapping[int, Sequence[str]],
         *,
-        silence_max_s: float = 2.0,
+        silence_max_s: float = 20.0,
         drain_s: float = 10.0,
     ) -> None:
         self.directory = directory

@@ -31,11 +31,13 @@ class Ledger:
         self._graves: dict[tuple[Side, Key], Version] = {}
         self.collected: dict[Key, Version] = {}
         """Up to which version a key was deleted for good, in whatever home."""
+        self.on_change: Callable[[Key], None] = lambda _: None
 
     def stored(self, side: Side, key: Key, version: Version) -> None:
         """A home has taken a record."""
         if key.namespace in RESERVED_NAMESPACES:
             return
+        self.on_change(key)
         at = (side, key)
         if version < self._held.get(at, NO_VERSION):
             self._fail(f"{side.value}: {key.name} goes back in version")
@@ -63,6 +65,7 @@ class Ledger:
         """A home has let this record go."""
         if key.namespace in RESERVED_NAMESPACES:
             return
+        self.on_change(key)
         self._gone_for_good(side, key, version)
         at = (side, key)
         self._graves[at] = max(version, self._graves.get(at, NO_VERSION))
@@ -70,6 +73,7 @@ class Ledger:
     def replaced(self, key: Key, seen: Version, version: Version) -> None:
         """S3 has another record in the place of one that it had, older or not."""
         if key.namespace not in RESERVED_NAMESPACES:
+            self.on_change(key)
             self._gone_for_good(Side.S3, key, seen)
         self._held[Side.S3, key] = version
 
@@ -81,6 +85,7 @@ class Ledger:
     def forgot(self, side: Side, keys: Iterable[Key]) -> None:
         """A home was wiped, or restored from an old copy, where these keys are."""
         for key in keys:
+            self.on_change(key)
             self._held.pop((side, key), None)
             self._graves.pop((side, key), None)
 

@@ -40,7 +40,7 @@ def _open_files() -> int:
 async def test_a_silent_worker_is_killed_and_replaced_and_no_other(
     tmp_path: Path, silent: str
 ) -> None:
-    crew = Supervised(tmp_path, {0: [silent, BEATS], 1: [BEATS]})
+    crew = Supervised(tmp_path, {0: [silent, BEATS], 1: [BEATS]}, silence_max_s=3.0)
     async with supervising(crew):
         await crew.until(lambda: len(crew.supervisor.pids()) == 2)
         victim, other = crew.supervisor.pids()[0], crew.supervisor.pids()[1]
@@ -52,7 +52,7 @@ async def test_a_silent_worker_is_killed_and_replaced_and_no_other(
 
 
 async def test_a_worker_that_was_stopped_is_killed(tmp_path: Path) -> None:
-    crew = Supervised(tmp_path, {0: [DRAINS, BEATS]})
+    crew = Supervised(tmp_path, {0: [DRAINS, BEATS]}, silence_max_s=2.0)
     async with supervising(crew):
         await crew.until(lambda: crew.has("up"))
         crew.signal(0, signal.SIGSTOP)
