@@ -18,7 +18,7 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import LegHome
 from kvgateway.outcome import fail
 from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
-from tandem.backends.port import Ahead
+from tandem.backends.port import Ahead, TakesAhead
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
@@ -164,10 +164,12 @@ class Writer:
     def ahead(self, namespace: str) -> Iterator[Ahead | None]:
         """A place for the body of a write that is still to begin, in a home that takes one."""
         for side in self._mode_of(namespace).legs:
-            with self._homes[side].ahead() as ahead:
-                if ahead is not None:
-                    yield ahead
-                    return
+            home = self._homes[side]
+            if isinstance(home, TakesAhead):
+                with home.ahead() as ahead:
+                    if ahead is not None:
+                        yield ahead
+                        return
         yield None
 
     def _admitted(self, writes: Sequence[Write]) -> Sequence[Version]:

@@ -6,11 +6,10 @@ a turn of the loop for each write.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
-from tandem.backends.port import Ahead, Puts, Replied, TakesGroups
+from tandem.backends.port import Puts, Replied, TakesGroups
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import WriteReply
@@ -22,11 +21,6 @@ class LegHome(TakesGroups, Protocol):
     @property
     def clock_skew_max_us(self) -> int:
         """As the home's own."""
-        ...
-
-    def ahead(self) -> AbstractContextManager[Ahead | None]:
-        """A place for a body whose leg is still to come (`tandem.backends.port.TakesAhead`); None
-        where the home takes none, or would refuse the leg now."""
         ...
 
 

@@ -7,7 +7,7 @@ itself. How much of a message has come cannot be seen: one that takes long count
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -34,17 +34,21 @@ class Arrivals:
         self._room = room
 
     @asynccontextmanager
-    async def message(self, context: _Context) -> AsyncIterator[bytes]:
+    async def message(
+        self, context: _Context, decode: Callable[[bytes], object]
+    ) -> AsyncIterator[object]:
         """The message of a call, with its room for as long as the `with` block runs.
 
-        Raises what `Callers.of` raises; Overloaded when there is no room for it, or when it is not
-        here in time; InvalidArgument when there is none.
+        Raises what `Callers.of` and `decode` raise; Overloaded when there is no room for it, or
+        when it is not here in time; InvalidArgument when there is none.
         """
         await self._callers.of(context)
         raw = await self._arrived(context)
         with Share(self._room) as share:
             share.count(len(raw))
-            yield raw
+            message = [decode(raw)]
+            del raw  # the method may let go of what was decoded, too
+            yield message.pop()
 
     async def _arrived(self, context: _Context) -> bytes:
         arrival = _Arrival(self._room)

@@ -15,7 +15,7 @@ from kvgateway.service import KeyValues
 from tandem.backends.port import Ahead
 from tandem.core.limits import BATCH_BYTES_MAX, PIECE_BYTES, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult, Write, Written, check_value_size
-from tandem.errors import InvalidArgument, Overloaded
+from tandem.errors import InvalidArgument, Overloaded, TandemError
 from tandem.runtime.clock import Clock
 from tandem.runtime.intake import Intake
 from tandem.wire import codec
@@ -51,12 +51,16 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def Put(self, request: kv_pb2.PutRequest, context: _Context) -> kv_pb2.WriteReply:
         """Writes one key."""
         keyvalues = await self._keyvalues_for(context)
-        return await _write(keyvalues, request.id, codec.put_of(request, int(self._now_s())))
+        put, operation_id = codec.put_of(request, int(self._now_s())), request.id
+        del request  # a large one need not live beside the value, nor that beside its envelope
+        written = _begun(keyvalues, put)
+        del put
+        return await _written(written, operation_id)
 
     async def Delete(self, request: kv_pb2.DeleteRequest, context: _Context) -> kv_pb2.WriteReply:
         """Deletes one key; one that is not there is a success too."""
         keyvalues = await self._keyvalues_for(context)
-        return await _write(keyvalues, request.id, codec.delete_of(request))
+        return await _written(_begun(keyvalues, codec.delete_of(request)), request.id)
 
     async def List(self, request: kv_pb2.ListRequest, context: _Context) -> kv_pb2.ListReply:
         """Lists one page of live names."""
@@ -100,8 +104,9 @@ class KvService(kv_pb2_grpc.KVServicer):
         with admitted as ahead, Share(self._room) as share:
             share.count(len(chunk.head.value) + len(chunk.data))
             await admit(context)
-            put = await self._put_in_pieces(chunk, context, share, ahead)
-            return await _write(keyvalues, chunk.head.id, put)
+            operation_id = chunk.head.id
+            written = _begun(keyvalues, await self._put_in_pieces(chunk, context, share, ahead))
+            return await _written(written, operation_id)
 
     async def _put_in_pieces(
         self,
@@ -165,8 +170,14 @@ async def _read(keyvalues: KeyValues, request: kv_pb2.GetRequest) -> ReadResult:
     return await settled(outcome)
 
 
-async def _write(keyvalues: KeyValues, operation_id: int, write: Write) -> kv_pb2.WriteReply:
+def _begun(keyvalues: KeyValues, write: Write) -> TandemError | asyncio.Future[Written]:
     (outcome,) = keyvalues.write((write,))
+    return outcome
+
+
+async def _written(
+    outcome: TandemError | asyncio.Future[Written], operation_id: int
+) -> kv_pb2.WriteReply:
     reply = kv_pb2.WriteReply(id=operation_id)
     codec.fill_written(reply, await settled(outcome))
     return reply

@@ -8,10 +8,13 @@ import io
 from collections import deque
 from typing import Final, Protocol
 
-from tandem.core.limits import MIB
+from tandem.core.envelope import TRAILER_BYTES_MAX
+from tandem.core.limits import MIB, VALUE_BYTES_MAX
 
 BEHIND_BYTES_MAX: Final = 4 * MIB
 """How far hashing may be behind what has come, until its sender is held back."""
+_SMALL_ROOM: Final = MIB
+_WHOLE_ROOM: Final = VALUE_BYTES_MAX + TRAILER_BYTES_MAX
 _HASHED_AT_ONCE_BYTES: Final = MIB
 """A thread that hashes takes the interpreter's lock once for so many bytes: it has to wait for it
 each time, and would hash a fifth more slowly if it took it for each piece."""
@@ -34,13 +37,14 @@ class Intake:
 
     Args:
         room: how many bytes are reserved for the value and what is put behind it; what comes beyond
-            makes the buffer grow, which costs time.
+            moves to a place for more. Reserved memory is not used before something is in it.
         copy: who gets everything too.
     """
 
     def __init__(self, room: int, copy: Copy | None = None) -> None:
         # BytesIO writes in place into bytes that nobody else holds, and gives them away uncopied.
         self._buffer = io.BytesIO(bytes(room))
+        self._room = room
         self._size = 0
         self._hashed = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -56,8 +60,10 @@ class Intake:
         """Takes in the next piece; waits when hashing is far behind."""
         if not piece:
             return
-        self._buffer.write(piece)
         self._size += len(piece)
+        if self._size > self._room and self._room < _WHOLE_ROOM:
+            self._move()
+        self._buffer.write(piece)
         self._unhashed.append(piece)
         if self._copy is not None:
             self._copy.add(piece)
@@ -85,6 +91,14 @@ class Intake:
         if self._copy is not None:
             self._copy.end(digest)
         return envelope, digest
+
+    def _move(self) -> None:
+        """Once or twice in the life of a value: a buffer that grows with it would be copied again
+        and again, or lie in memory twice."""
+        held = self._buffer.getbuffer()[: self._buffer.tell()]
+        self._room = _SMALL_ROOM if self._size <= _SMALL_ROOM else _WHOLE_ROOM
+        self._buffer = io.BytesIO(bytes(self._room))
+        self._buffer.write(held)
 
     def _hash(self) -> asyncio.Future[None]:
         return asyncio.get_running_loop().run_in_executor(None, self._hash_on)
