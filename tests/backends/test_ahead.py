@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -233,17 +234,40 @@ class TestOneFile:
 
 
 class TestBounds:
-    def test_beyond_the_bound_there_is_no_place_until_one_is_left(self, tmp_path: Path) -> None:
+    async def test_beyond_the_bound_there_is_no_place_until_one_is_left(
+        self, tmp_path: Path
+    ) -> None:
         files = AheadFiles(lambda: tmp_path / "body", lambda: None)
         places = [files.one() for _ in range(65)]
         given = [place.__enter__() for place in places]
         assert [ahead is None for ahead in given] == [False] * 64 + [True]
-        places[0].__exit__(None, None, None)
-        with files.one() as ahead:
-            assert ahead is not None
-        for place in places[1:]:
+        for place in places:
             place.__exit__(None, None, None)
+        async with asyncio.timeout(50):
+            while not _has_place(files):
+                await asyncio.sleep(0.01)
         files.close()
+
+    async def test_a_disk_that_hangs_is_asked_by_so_many_and_holds_nothing_of_them(
+        self, tmp_path: Path
+    ) -> None:
+        hangs = Event()
+        files = AheadFiles(lambda: tmp_path / "body", lambda: None)
+        dropped: list[AheadFile] = []
+        try:
+            for _ in range(4):
+                files._threads.submit(hangs.wait)
+            for _ in range(100):
+                with files.one() as ahead:
+                    if ahead is not None:
+                        dropped.append(ahead)
+                        for _ in range(8):
+                            ahead.add(PIECE)
+            assert len(dropped) == 64
+            assert not any(ahead._pieces for ahead in dropped)
+        finally:
+            hangs.set()
+            files.close()
 
     def test_a_home_that_is_closed_has_no_place(self, tmp_path: Path) -> None:
         files = AheadFiles(lambda: tmp_path / "body", lambda: None)
@@ -255,3 +279,8 @@ class TestBounds:
             with files.one() as ahead:
                 assert ahead is None
         assert list(tmp_path.iterdir()) == []
+
+
+def _has_place(files: AheadFiles) -> bool:
+    with files.one() as ahead:
+        return ahead is not None

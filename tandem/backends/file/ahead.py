@@ -3,40 +3,41 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tandem.backends.file.ahead_file import AheadFile
 
 _FILES_MAX: Final = 64
-"""Arriving at the same time; the bodies of further ones are written when they are whole."""
+"""Arriving, or waiting for a disk that hangs; further bodies are written when they are whole."""
 _THREADS_MAX: Final = 4
 
 
 class AheadFiles:
-    """Those of one home; `path_of` names a new file, `prepare` makes the directory."""
+    """Those of one home; `new_path` names a new file, `prepare` makes the directory."""
 
     def __init__(self, new_path: Callable[[], Path], prepare: Callable[[], None]) -> None:
         self._new_path = new_path
         self._prepare = prepare
         self._threads = ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="bodies-ahead")
-        self._count = 0
+        self._under_way: set[AheadFile] = set()
         self._whole: dict[bytes, AheadFile] = {}
         self._closed = False
 
     @contextmanager
     def one(self) -> Iterator[AheadFile | None]:
         """A file for a body that is to come. Unless a leg has taken it, it is gone afterwards."""
-        if self._count >= _FILES_MAX or self._closed:
+        if len(self._under_way) >= _FILES_MAX or self._closed:
             yield None
             return
         file = AheadFile(self._new_path(), self._submit, self._prepare, self._whole)
-        self._count += 1
+        self._under_way.add(file)
         try:
             yield file
         finally:
-            self._count -= 1
             file.release()
+            self._submit(partial(self._under_way.discard, file))  # behind its own work
 
     def taken(self, digest: bytes) -> AheadFile | None:
         """The file with the envelope of this MD5; whoever takes it drops it in the end."""

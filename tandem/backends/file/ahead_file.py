@@ -7,6 +7,7 @@ it fails, the file is dropped, and the leg writes one as if there had been none.
 import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -77,6 +78,7 @@ class AheadFile:
         """Nobody wants it, unless it has been finished."""
         if not self._dropped:
             self._dropped = True
+            self._pieces.clear()
             self._submit(self._remove)
 
     def finished(self, envelope: bytes) -> Path | None:
@@ -106,13 +108,17 @@ class AheadFile:
                 return
             try:
                 out = self._opened()
-                while self._pieces:
-                    self._write(out, memoryview(self._pieces.popleft()))
+                while not self._dropped and self._pieces:
+                    self._write_next(out)
                 if self._written - self._synced >= _SYNCED_AT_ONCE_BYTES:
                     os.fdatasync(out)
                     self._synced = self._written
             except OSError:
                 self._discard()
+
+    def _write_next(self, out: int) -> None:
+        with suppress(IndexError):  # it has just been dropped
+            self._write(out, memoryview(self._pieces.popleft()))
 
     def _opened(self) -> int:
         if self._out is None:

@@ -38,6 +38,7 @@ def has_place(guard: GuardedHome) -> bool:
 async def test_there_is_a_place_unless_the_leg_would_be_refused(pair: Pair, why: str) -> None:
     guard = pair.guards[Side.S3]
     assert has_place(guard)
+    assert isinstance(pair.clock, StillClock)
     match why:
         case "barred":
             guard.barred = "it belongs to another store"
@@ -71,7 +72,8 @@ async def test_a_home_that_takes_nothing_ahead_has_none(pair: Pair) -> None:
 async def test_only_a_home_that_gets_the_write_has_its_body(
     pair: Pair, mode: Mode, given: bool
 ) -> None:
-    gateway = OneGateway(TwoHomes().by_side, pair.clock)
+    homes = TwoHomes()
+    gateway = OneGateway(homes.by_side, homes.clock)
     writer = Writer(
         homes=pair.guards,
         machine=gateway.machine,
