@@ -108,7 +108,7 @@ class AheadFile:
                 return
             try:
                 out = self._opened()
-                while not self._dropped and self._pieces:
+                while self._pieces:
                     self._write_next(out)
                 if self._written - self._synced >= _SYNCED_AT_ONCE_BYTES:
                     os.fdatasync(out)
