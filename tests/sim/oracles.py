@@ -107,6 +107,7 @@ class Sure:
 
     alive: Set[tuple[str, int]]
     dead: Set[tuple[str, int]]
+    at_s: float
 
 
 class Oracles:
@@ -122,13 +123,15 @@ class Oracles:
         self.ends_at_once = False
         """Whether the first violation ends the universe."""
         self.reads = 0
-        self.ledger = Ledger(self.fail, self._is_write, self._owed)
+        self.ledger = Ledger(self.fail, self._is_write, self._owed, self._alive)
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
         self.clocks_are_apart = False
         """A home's own clock was set wrong: whoever hears that home alone stamps by it, and what is
         too far ahead of that nobody stamps above."""
         self.list_lag_s = 0.0
+        """A listing of S3 may show a name as it was so long before."""
+        self.s3_changed_s: Callable[[Key], float] = lambda _: float("-inf")
         self.on_stamped: Callable[[Operation], None] = lambda _: None
 
     def fail(self, what: str) -> None:
@@ -221,7 +224,12 @@ class Oracles:
     def _owed(self, version: Version) -> bool:
         """Whether this is an acknowledged value that has not expired."""
         one = self.by_version.get(version)
-        if one is None or one.acked_s is None or one.kind is Kind.TOMBSTONE:
+        return one is not None and one.acked_s is not None and self._alive(version)
+
+    def _alive(self, version: Version) -> bool:
+        """Whether this is a value that has not expired."""
+        one = self.by_version.get(version)
+        if one is None or one.kind is Kind.TOMBSTONE:
             return False
         return not one.expires_at_s or one.expires_at_s > self._loop.true_us() / 1e6
 
@@ -263,10 +271,8 @@ class Oracles:
                 continue
             if last.acked_s is None or not all(one.over for one in operations):
                 continue
-            if last.acked_s > self._loop.time() - self.list_lag_s:
-                continue
             (alive if last.kind is Kind.VALUE else dead).add((key.name, last.number))
-        return Sure(alive, dead)
+        return Sure(alive, dead, self._loop.time())
 
     def listed(
         self,
@@ -288,13 +294,19 @@ class Oracles:
         alive = {
             name
             for name, _ in before.alive & after.alive
-            if name > listing.after and (page.next_after is None or name <= page.next_after)
+            if name > listing.after
+            and (page.next_after is None or name <= page.next_after)
+            and not self._listed_late(Key(listing.namespace, name), before.at_s)
         }
         if alive - set(names):
             self.fail(f"{machine}: a listing misses {sorted(alive - set(names))}")
         dead = {name for name, _ in before.dead & after.dead}
         if dead & set(names):
             self.fail(f"{machine}: a listing shows {sorted(dead & set(names))}")
+
+    def _listed_late(self, key: Key, asked_s: float) -> bool:
+        """Whether S3 may list it as it was before a write, or a repair, of so lately."""
+        return bool(self.list_lag_s) and self.s3_changed_s(key) > asked_s - self.list_lag_s
 
 
 def value_of(operation: Operation) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from crawler import crawl, second_look
 from tandem.core.drift import Drift, Sighting, sighting
 from tandem.core.key import Key
+from tandem.core.reply import Side
 from tests.sim.history import History
 from tests.sim.loop import current, run
 from tests.sim.swarm import judged
@@ -70,7 +71,7 @@ def test_what_a_process_has_sent_itself_since_then_is_not_of_others() -> None:
         ]:
             touches = Touches(history)
             history.applying = applying
-            touches.touched(KEY)
+            touches.touched(Side.KVSP, KEY)
             assert touches.by_others(KEY, 0.0, "w0", 5.0) is by_others
             assert not touches.by_others(KEY, 0.1, "w0", 5.0), "it was before"
             assert not touches.by_others(Key(KEY.namespace, "other"), 0.0, "w0", 5.0)

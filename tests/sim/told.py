@@ -62,11 +62,18 @@ class Touches:
     def __init__(self, history: History) -> None:
         self._history = history
         self._last: dict[Key, list[tuple[float, str, float]]] = {}
+        self._s3_s: dict[Key, float] = {}
 
-    def touched(self, key: Key) -> None:
-        """Whatever is applied now has changed this key."""
+    def touched(self, side: Side, key: Key) -> None:
+        """Whatever is applied now has changed this key in one home."""
         who, sent_s = self._history.applying
         self._last.setdefault(key, []).append((self._history.now_s, who, sent_s))
+        if side is Side.S3:
+            self._s3_s[key] = self._history.now_s
+
+    def s3_changed_s(self, key: Key) -> float:
+        """When S3 has last changed it."""
+        return self._s3_s.get(key, float("-inf"))
 
     def by_others(self, key: Key, since_s: float, process: str, began_s: float) -> bool:
         """Whether anything but what this process has sent since `began_s` has changed the key."""

@@ -87,7 +87,8 @@ class Universe:
         self.loop: VirtualLoop = virtual.current()
         self.history = History(self.loop, tracing=tracing)
         self.oracles = Oracles(self.loop, self.history)
-        self.oracles.list_lag_s = self.plan.crawl.profile.list_lag_s
+        if self.plan.real_s3_client:
+            self.oracles.list_lag_s = self.plan.crawl.profile.list_lag_s
         self.ledger = self.oracles.ledger
         self.weather = {
             side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
@@ -108,6 +109,7 @@ class Universe:
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
         self.told = Told(self)
         self.ledger.on_change = self.told.touches.touched
+        self.oracles.s3_changed_s = self.told.touches.s3_changed_s
         self.disasters = Disasters(self)
         self.oracles.home_was_lost = lambda: self.disasters.struck > 0
         self.moves = Moves(self)
@@ -369,7 +371,7 @@ class Universe:
             if good and ours == theirs and self.random.random() < 0.5:
                 self.history.note("disk", f"{side.value}: {key.name} goes bad")
                 self.sites[side].corrupt(key)
-                self.ledger.on_change(key)
+                self.ledger.on_change(side, key)
                 return
 
     def _strike_crawler(self, blow: CrawlerBlow) -> None:
