@@ -22,6 +22,7 @@ from tandem.core.key import Key
 from tandem.core.reply import Failed, Missing, Reason, Side
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Unavailable
+from tandem.runtime.clock import Clock
 from tests.kvgateway.two_homes import DOWN, NAMESPACE, Numbers, Pair
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
@@ -154,7 +155,7 @@ def test_a_worker_does_not_wait_for_ever_for_a_home_that_contradicts_itself() ->
 class Leaping:
     """A clock that is set back and forth by a minute each time it is looked at."""
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._ahead_us = 0
 
