@@ -24,9 +24,6 @@ from tests.sim.sites import Site
 if TYPE_CHECKING:
     from tests.sim.universe import Universe
 
-_REGISTRY: Final = tuple(
-    Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{namespace}") for namespace in POLICIES
-)
 _SWITCHED_S: Final = 4.0
 """By then every worker that is not dead has seen a switch."""
 _NOTICED_S: Final = LOOK_S + 4 * LOOK_DEADLINE_S

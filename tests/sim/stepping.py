@@ -27,6 +27,7 @@ from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.claims import Claims
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.namespaces import Registry
@@ -186,14 +187,15 @@ class Process:
             courses=Courses(self.registry.book, self.writer, self.reader.comparisons),
             inbox=self.inbox, queue=self.queue, marks=self.trust,
         )  # fmt: skip
+        claims = Claims(self.presence, self.guards, self.time, entropy)
         self.steps = Steps(
-            registry=self.registry, writer=self.writer, homes=self.guards, time=self.time,
-            presence=self.presence, crawled_us=self.trust.crawled_us,
+            registry=self.registry, writer=self.writer, time=self.time,
+            presence=self.presence, claims=claims, crawled_us=self.trust.crawled_us,
             look_at_switches=_no_switches,
         )  # fmt: skip
         self.namespaces = Namespaces(
             registry=self.registry, writer=self.writer, time=self.time, entropy=entropy,
-            look_at_switches=_no_switches,
+            claims=claims, look_at_switches=_no_switches,
         )  # fmt: skip
         repair = RepairWorker(
             homes=self.guards, queue=self.queue, machine=machine, time=self.time, entropy=entropy,

@@ -128,7 +128,7 @@ def test_a_home_that_reads_but_refuses_the_id_is_not_hammered() -> None:
         pair = Pair(VirtualClock(current()))
         pair.s3.write_answer = _refused
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(30):
                 await agree_on_store(pair.homes, "", Numbers(), pair.time, Trust())
         assert pair.s3.calls.count("put") <= 30
 

@@ -201,7 +201,7 @@ async def test_of_two_steps_at_once_at_most_one_is_taken(homes: TwoHomes) -> Non
         two.steps.step(namespace.id, SHADOW_KVSP, 0, force=False),
     )
     assert sum(report.stepped for report in reports) <= 1
-    assert any("is taking a step" in said(report) for report in reports)
+    assert any("is changing the namespace" in said(report) for report in reports)
     for each in (one, two):
         await each.looks()
     assert one.mode_of(namespace) == two.mode_of(namespace)
@@ -213,7 +213,7 @@ async def test_a_step_whose_outcome_is_unknown_keeps_others_from_stepping(homes:
     await two.looks()
     await one.presence.begin_step(namespace.id)
     report = await two.step(namespace, SHADOW)
-    assert said(report) == "gateway g1.0 is taking a step just now"
+    assert said(report) == "gateway g1.0 is changing the namespace just now"
     homes.clock.advance(46.0)
     for each in (one, two):
         await each.looks()
