@@ -39,6 +39,7 @@ class Disasters:
         self._universe = universe
         self._images: dict[Misfortune, object] = {}
         self._busy = False
+        self._wipes_at_raise = True
         self.struck = 0
         self._wiped_s = float("-inf")
         self._wiped = Side.KVSP
@@ -67,8 +68,10 @@ class Disasters:
                 self.lose_disk(misfortune.which)
 
     def wipe_at_raise(self) -> None:
-        """KVSP is wiped just before floors rise, once, unless it alone has something."""
-        if not self.struck and all(self._is_elsewhere(key, Side.KVSP) for key in self.keys):
+        """KVSP is wiped just before floors rise for the first time, unless it alone has something:
+        no mirror knows yet what it was."""
+        due, self._wipes_at_raise = self._wipes_at_raise, False
+        if due and all(self._is_elsewhere(key, Side.KVSP) for key in self.keys):
             self.wipe(Side.KVSP)
 
     @property

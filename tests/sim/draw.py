@@ -99,7 +99,7 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
         clock_steps=tuple(_clock_steps(random, plan)),
         wrong_dates=tuple(_wrong_dates(random, plan)),
     )
-    if random.random() < 0.5:
+    if plan.scenes or random.random() < 0.5:
         return plan
     well = plan.sick.other if plan.sick else random.choice(list(Side))
     modes = [
