@@ -3,14 +3,20 @@
 A group of writes costs one transaction of the clock, one sync of the journal and one message and
 commit in each home, whatever its size, and the writes of Workers come alone, each by a request of
 its own. So what comes while such a group is under way forms the next one, as with PostgreSQL's
-`commit_delay` and `commit_siblings`. Where none is, writes begin with the first turn of the loop
-that brings no more of them: those of many connections are read in several turns. On an idle gateway
-nothing waits longer, and nothing waits for a slow home: after WAIT_S the next group begins,
-whatever the last one is doing.
+`commit_delay` and `commit_siblings`. It begins when that group is answered and half of all that
+circulate are there: those who were answered write again within a moment, and if the few that waited
+went alone, there would be a small group beside a large one for ever. Two halves that take turns
+keep both the homes and the callers busy.
+
+Where nobody was answered lately, writes begin with the first turn of the loop that brings no more
+of them: those of many connections are read in several turns. On an idle gateway nothing waits
+longer, and nothing waits for a slow home: after WAIT_S the next group begins, whatever the last one
+is doing and however few it is.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Final, TypeAlias
 
 from kvgateway.outcome import fail
@@ -39,6 +45,13 @@ class Gatherer:
         self._answers: list[asyncio.Future[Written]] = []
         self._under_way = 0
         """Groups whose last write has no answer yet: those before it have theirs with it."""
+        self._begun = 0
+        """How many writes have begun since no group was under way."""
+        self._circulating = 0
+        """How many had begun or waited when the last group was answered."""
+        self._answered_at_s = -inf
+        self._beginning = False
+        """Whether the writes that wait begin with the first turn that brings no more."""
         self._timer: asyncio.Handle | None = None
 
     def __len__(self) -> int:
@@ -55,14 +68,26 @@ class Gatherer:
             return answers
         self._writes += writes
         self._answers += answers
+        self._wait()
+        return answers
+
+    def _wait(self) -> None:
+        """Begins what waits if that is enough, or else sees to it that it begins in time."""
+        loop = asyncio.get_running_loop()
         if len(self._writes) >= GATHERED_MAX:
             self.flush()
+        elif self._beginning:
+            return
+        elif not self._under_way and len(self._writes) >= self._expected(loop.time()):
+            self._stop_timer()
+            self._beginning = True
+            self._timer = loop.call_soon(self._turned, 0)
         elif self._timer is None:
-            if self._under_way:
-                self._timer = loop.call_later(WAIT_S, self.flush)
-            else:
-                self._timer = loop.call_soon(self._turned, 0)
-        return answers
+            self._timer = loop.call_later(WAIT_S, self.flush)
+
+    def _expected(self, now_s: float) -> int:
+        """So many writes are enough: whoever has not come back after WAIT_S is not waited for."""
+        return 1 if now_s - self._answered_at_s > WAIT_S else max(1, self._circulating // 2)
 
     def _turned(self, before: int) -> None:
         """A turn of the loop has passed, in which there were `before` writes at first."""
@@ -74,9 +99,8 @@ class Gatherer:
 
     def flush(self) -> None:
         """Begins all that waits."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
+        self._beginning = False
         writes, self._writes = self._writes, []
         answers, self._answers = self._answers, []
         if not writes:
@@ -87,10 +111,20 @@ class Gatherer:
             for answer in answers:
                 fail(answer, error)
             return
+        self._begun += len(writes)
         self._under_way += 1
         answers[-1].add_done_callback(self._answered)
 
     def _answered(self, _: asyncio.Future[Written]) -> None:
         self._under_way -= 1
-        if not self._under_way:
-            self.flush()
+        if self._under_way:
+            return
+        self._circulating, self._begun = self._begun + len(self._writes), 0
+        self._answered_at_s = asyncio.get_running_loop().time()
+        if self._writes:
+            self._wait()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -84,6 +84,13 @@ class SharedMachine:
                 self._words[Word.LAST_HLC] = versions[-1].hlc
         return versions
 
+    def recall(self, key: Key, now_us: int) -> Known | None:
+        """See `ports.Machine`."""
+        where = layout.found_under(key)
+        with self._environment.begin(self._entries) as txn:
+            entry = txn.get(where)
+        return None if entry is None else self._decoded.known(where, entry, now_us)
+
     def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
         """See `ports.Machine`."""
         known = self._decoded.known

@@ -20,7 +20,7 @@ from tests.sim.calibration import calibrate, keep, rates
 from tests.sim.canaries import CANARIES
 from tests.sim.plan import Plan, Sort
 from tests.sim.shrink import cut, shrunk
-from tests.sim.swarm import Tally, judged, replay, swarm
+from tests.sim.swarm import Tally, first_violation, judged, replay, swarm
 from tests.sim.universe import plan_of
 
 SHRUNK_MAX: Final = 3
@@ -78,7 +78,7 @@ def _one(seed: int, plan: Plan, *, tracing: bool) -> int:
 
 def _shrink(seed: int, sort: Sort | None, plan: Plan) -> int:
     def fails(smaller: Plan) -> str | None:
-        return next(iter(judged(seed, plan=smaller).violations), None)
+        return first_violation(seed, smaller)
 
     if fails(plan) is None:
         print(f"seed {seed} breaks no promise")

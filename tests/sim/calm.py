@@ -40,6 +40,8 @@ class Calm:
         universe.history.note("calm", "begins")
         for weather in universe.all_weather:
             weather.clear()
+        for jump in list(universe.wrong_clocks):
+            universe.set_right(jump)
         for (
             misfortune
         ) in universe.misfortunes:  # a restored home is used only once it was looked at
@@ -52,6 +54,8 @@ class Calm:
         for client in clients:
             await client
         universe.is_calm = True
+        ahead_s = [jump.by_s for jump in universe.plan.clock_jumps if jump.by_s > 0]
+        await asyncio.sleep(sum(ahead_s))  # till nothing is stamped above what every home takes
         for crawler in universe.crawlers:
             if crawler.runs:
                 crawler.crash()

@@ -51,8 +51,8 @@ class Surroundings(Protocol):
         """The same for a listing."""
         ...
 
-    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
-        """Whether a home was emptied and this worker does not know it yet."""
+    def loss_is_unnoticed(self, worker: Worker, namespace: str, since_s: float) -> bool:
+        """Whether a home was emptied since then, or before and this worker does not know it yet."""
         ...
 
 
@@ -229,7 +229,8 @@ class Client:
         listing = Listing(namespace, "", after, self._random.choice([1000, 1000, 2, 5]))
         before = oracles.surely(machine, namespace)
         excused = self._universe.list_may_fail(worker, namespace)
-        unnoticed = self._universe.loss_is_unnoticed(worker, namespace)
+        asked_s = self._universe.loop.time()
+        unnoticed = self._universe.loss_is_unnoticed(worker, namespace, asked_s)
         try:
             page = await worker.list(listing)
         except TandemError as error:
@@ -239,4 +240,5 @@ class Client:
             pass
         else:
             now = oracles.surely(machine, namespace)
+            unnoticed |= self._universe.loss_is_unnoticed(worker, namespace, asked_s)
             oracles.listed(worker.name, listing, page, before, now, unnoticed=unnoticed)

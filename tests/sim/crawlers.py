@@ -34,6 +34,7 @@ from tests.sim.history import History
 from tests.sim.host import POLICIES, Host, Worker
 from tests.sim.loop import SeededEntropy, VirtualLoop
 from tests.sim.standstill import context_of
+from tests.sim.told import Told, WatchedBoard
 
 RULE: Final = CrawlRule(settle_s=0.5, range_names=10, deadline_s=5.0)
 QUEUED_MAX: Final = 100
@@ -105,6 +106,8 @@ class CrawlerGround:
     page_names: int
     rest_s: float
     """How long they rest before each page and each second look."""
+    told: Callable[[], Told]
+    """What compares their reports with the truth."""
     deep: bool
     """Whether every crawl reads the bytes of all keys."""
 
@@ -172,7 +175,7 @@ class Crawler:
         links, homes = (ways or ground.ways)(self.name)
         self._links = list(links.values())
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
-        self.board = Board(self.book, entropy)
+        self.board = WatchedBoard(self.book, entropy, self.name, ground.told)
         self.switches = KillSwitches(ground.gateways)
         self.pace = Restful(0.0 if ways else ground.rest_s, self.stop)
         pause_s = ground.calm_pause_s if ways else ground.pause_s

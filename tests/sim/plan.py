@@ -44,6 +44,16 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockJump:
+    """A home's own clock is set wrong, and right again, in calm weather at the latest."""
+
+    begins_s: float
+    ends_s: float
+    side: Side
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One universe."""
 
@@ -87,6 +97,7 @@ class Plan:
     wrong_dates: tuple[tuple[float, float, float], ...] = ()
     """From when on, for how long and by how much the `Date` of S3 is wrong: too short a time for
     anyone to believe it."""
+    clock_jumps: tuple[ClockJump, ...] = ()
     moves: tuple[tuple[float, Mode], ...] = ()
     """When the mode of MOVED is stepped."""
     queue_fails: tuple[float, float] | None = None

@@ -19,6 +19,8 @@ LIFE_AT_STORE_S: Final = 230
 """No request lives longer there: 95 s until the newest leg lands, 10 s for the read that just
 missed it, 125 s until the heal that rests on that read has landed."""
 _A_DAY: Final = CollectRule()
+_LOST_TWICE: Final = 0.3
+"""Of ruins."""
 LIFE_IN_MEMORY_S: Final = 105
 """The same over homes that judge a request when it arrives: 30 s, 10 s, 60 s."""
 
@@ -137,16 +139,18 @@ def draw_graves(random: Random, *, real_s3_client: bool) -> tuple[float, CrawlPl
 
 
 def ruined(random: Random, plan: CrawlPlan, storm_s: float) -> CrawlPlan:
-    """The same where a copy of KVSP is made early, and it is lost late."""
+    """The same where a copy of KVSP is made early, and it is lost late; at times KVSP loses all in
+    between, and what is restored is older than its life."""
     what = random.choice([Disaster.RESTORE, Disaster.RESTORE, Disaster.WIPE_KVSP])
     lost = Misfortune(random.uniform(0.8, 0.95) * storm_s, what, 0, 0.65 * storm_s)
+    before = Misfortune(random.uniform(0.5, 0.78) * storm_s, Disaster.WIPE_KVSP, 0, 0.0)
     return replace(
         plan,
         clusters=1,
         removes=random.random() < 0.8,
         pause_s=random.choice([5.0, 20.0]),
         blows=(),
-        misfortunes=(lost,),
+        misfortunes=(before, lost) if random.random() < _LOST_TWICE else (lost,),
     )
 
 

@@ -161,9 +161,108 @@ async def test_the_next_group_waits_for_the_last_of_the_one_before() -> None:
     await asyncio.sleep(WAIT_S / 2)
     assert len(waiting) == 1
     begun[0][1].set_result(Written(Version.at(8), None))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await asyncio.sleep(WAIT_S / 10)
     assert len(begun) == 2
+
+
+class Homes:
+    """Answers groups when a test says so; `sizes` are those of the groups that have begun."""
+
+    def __init__(self) -> None:
+        self.begun: list[Answers] = []
+        self.waiting = Gatherer(lambda _, answers: self.begun.append(answers))
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(answers) for answers in self.begun]
+
+    def put(self, count: int) -> None:
+        for put in puts(count):
+            self.waiting.write([put])
+
+    async def answer(self) -> None:
+        for answer in self.begun[-1]:
+            answer.set_result(Written(Version.at(7), None))
+        await asyncio.sleep(0)
+
+    async def one_answered_while(self, others: int, wait: int) -> None:
+        """A group of `others` writes is answered when `wait` wait already."""
+        self.put(others)
+        await asyncio.sleep(WAIT_S / 10)
+        self.put(wait)
+        await self.answer()
+
+
+@pytest.mark.parametrize(("others", "wait"), [(2, 1), (4, 2), (6, 2), (7, 1), (8, 3), (31, 1)])
+@in_virtual_time
+async def test_few_that_waited_begin_with_the_first_of_the_others_that_come_back(
+    others: int, wait: int
+) -> None:
+    homes = Homes()
+    await homes.one_answered_while(others, wait)
+    half = (others + wait) // 2
+    homes.put(half - wait - 1 if half > wait else 0)
+    await asyncio.sleep(WAIT_S / 10)
+    assert homes.sizes == ([others] if half > wait else [others, wait])
+    if half > wait:
+        homes.put(1)
+        await asyncio.sleep(WAIT_S / 10)
+        assert homes.sizes == [others, half]
+
+
+@in_virtual_time
+async def test_who_does_not_come_back_is_not_waited_for() -> None:
+    homes = Homes()
+    await homes.one_answered_while(30, 2)
+    await asyncio.sleep(WAIT_S / 2)
+    assert homes.sizes == [30]
+    await asyncio.sleep(WAIT_S)
+    assert homes.sizes == [30, 2]
+    await homes.answer()
+    homes.put(1)
+    await asyncio.sleep(WAIT_S / 10)
+    assert homes.sizes == [30, 2, 1]
+
+
+@in_virtual_time
+async def test_nobody_is_waited_for_when_all_were_answered_a_while_ago() -> None:
+    homes = Homes()
+    await homes.one_answered_while(30, 0)
+    await asyncio.sleep(WAIT_S * 1.1)
+    homes.put(1)
+    await asyncio.sleep(WAIT_S / 10)
+    assert homes.sizes == [30, 1]
+
+
+@pytest.mark.parametrize("callers", [1, 2, 3, 4, 8, 32])
+@in_virtual_time
+async def test_callers_that_write_again_and_again_settle_in_large_groups(callers: int) -> None:
+    """However they begin: here one after the other, so that small groups stand beside large."""
+    sizes: list[int] = []
+
+    def begin(writes: Sequence[Write], answers: Answers) -> None:
+        sizes.append(len(writes))
+        asyncio.get_running_loop().call_later(0.003, answer, answers)
+
+    def answer(answers: Answers) -> None:
+        for one in answers:
+            one.set_result(Written(Version.at(7), None))
+
+    waiting = Gatherer(begin)
+
+    async def caller(number: int) -> None:
+        await asyncio.sleep(0.0001 * number)
+        for _ in range(50):
+            (answer,) = waiting.write(puts(1))
+            await answer
+            await asyncio.sleep(0.0005 + 0.0001 * number)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(callers):
+            tasks.create_task(caller(number))
+    settled = sizes[10:-10]
+    assert min(settled) >= max(1, callers // 4)
+    assert sum(settled) / len(settled) >= callers / 2
 
 
 @in_virtual_time

@@ -1,6 +1,7 @@
 """Refusals over a quota are held back, one behind the other, and nothing else is."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -71,10 +72,14 @@ async def test_refusals_go_in_their_order_with_a_gap(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(patience, "GAP_S", 0.002)
     let_go: list[tuple[int, float]] = []
     loop = asyncio.get_running_loop()
+
+    def note(number: int, _: asyncio.Future[None]) -> None:
+        let_go.append((number, loop.time()))
+
     unhurried = Patience().unhurried
     held = [_held(unhurried(Response(429, b""))) for _ in range(20)]
     for number, turn in enumerate(held):
-        turn.add_done_callback(lambda _, number=number: let_go.append((number, loop.time())))
+        turn.add_done_callback(partial(note, number))
     began_s = loop.time()
     await asyncio.gather(*held)
     await asyncio.sleep(0)
