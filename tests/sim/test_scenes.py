@@ -17,7 +17,7 @@ from tests.sim.universe import Outcome, plan_of
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 SEEDS = range(4)
-_LINE = re.compile(r" *(?P<at>[\d.]+) \S+>(?P<side>kvsp|s3) +(?P<verb>[a-z ]+) (?P<rest>.*)")
+_LINE = re.compile(r" *(?P<at>[\d.]+) \S+>(?P<side>kvsp|s3) +(?P<what>.*)")
 
 
 @cache
