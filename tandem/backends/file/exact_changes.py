@@ -79,8 +79,8 @@ def change(
     """Does all of them in one durable transaction, in order."""
     connection.execute("begin immediate")
     try:
-        files.remove_retired(connection)
         outcomes: list[Outcome] = [one.run(connection, clock) for one in asked]
+        files.look(connection)
     except BaseException:
         connection.rollback()
         raise

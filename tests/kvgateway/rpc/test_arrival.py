@@ -152,7 +152,7 @@ async def test_no_two_large_messages_are_taken_up_in_one_turn_of_the_loop(
 
     async def handled() -> None:
         context: Any = _Here(size)
-        async with arrivals.message(context):
+        async with arrivals.message(context, bytes):
             begun.append(turn)
 
     calls = [asyncio.create_task(handled()) for _ in range(5)]
