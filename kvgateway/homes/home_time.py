@@ -82,6 +82,10 @@ class HomeTime:
             for offset in self._offsets.values():
                 offset.step_to(offset.leap_us or offset.value_us, now_us)
 
+    def heard(self) -> frozenset[Side]:
+        """The homes that were ever heard, believed or not."""
+        return frozenset(self._offsets)
+
     def known(self) -> bool:
         """Whether any home was heard within the last minute, and is believed."""
         return self.now_or_none_us() is not None
