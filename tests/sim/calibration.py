@@ -24,7 +24,7 @@ HELD_OUT_FROM: Final = 1_000_000
 SEEN_ENOUGH: Final = 10
 SEEN_AT_LEAST: Final = 5
 """Enough for a break that is seen seldom: ten times would take too long."""
-UNIVERSES_FEW: Final = 40
+UNIVERSES_FEW: Final = 20
 """So many are run for ten sightings; then five are enough."""
 UNIVERSES_MAX: Final = 100
 _MISSED: Final = 1 / 1000
