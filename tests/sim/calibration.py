@@ -37,12 +37,7 @@ NOT_MEASURED: Final[tuple[str, ...]] = (
     "home time sampled late",
     "doubtful answers forgotten",
     "whole-second clocks not allowed for",
-    "an intent dropped before its task is durable",
     "the sweep waits for trust",
-    "rows removed without comparing",
-    "objects removed without comparing",
-    "a crawl that began too early",
-    "a crawl calls equal what it could not mend",
     "an incarnation that is not named",
 )
 """How often these are seen is not known yet: they run when somebody asks for them."""
