@@ -32,13 +32,11 @@ RATES: Final = Path(__file__).with_name("canary_rates.json")
 PROOF: Final = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
 _TABLE: Final = re.compile(r"(?<=<!-- canaries -->\n).*?(?=<!-- end -->)", re.DOTALL)
 NOT_MEASURED: Final[tuple[str, ...]] = (
-    "intents not pinned at restart",
     "queue not pinned at restart",
     "home time sampled late",
     "doubtful answers forgotten",
     "whole-second clocks not allowed for",
     "the sweep waits for trust",
-    "an incarnation that is not named",
 )
 """How often these are seen is not known yet: they run when somebody asks for them."""
 
