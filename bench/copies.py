@@ -2,16 +2,14 @@
 
     python -m bench.copies
 
-It is counted from what the worker had before the first of them, so what the ones before have left
-in its heap counts too. Held meanwhile, and counted: envelopes, until the slower home has them.
+Each is the first call of a worker; those that read may use again what writing the value has left in
+its heap. Held meanwhile, and counted: envelopes, until the slower home has them.
 """
 
 import asyncio
 import json
 import os
-import time
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 import uvloop
@@ -25,19 +23,10 @@ from tandem import Client
 from tandem.core.limits import KIB, MIB, VALUE_BYTES_MAX
 from tests.e2e.deployment import Deployment
 
-ROUNDS = 2
 _REST = b"/client/v4/accounts/default/storage/kv/namespaces/"
 _FORM = b"multipart/form-data; boundary=cut"
 _JSON = b"application/json"
 _SETTLED_S = 1.0
-
-
-class Worker(NamedTuple):
-    """The process that is looked at."""
-
-    pid: int
-    idle: int
-    """Bytes of its own memory before the first body."""
 
 
 class Door:
@@ -47,18 +36,18 @@ class Door:
         self._port = http_port(deployment)
         self._namespace = namespace.encode()
 
-    def put(self, value: bytes) -> Callable[[], Awaitable[object]]:
+    def put(self, value: bytes) -> Awaitable[object]:
         """A put of the binding."""
         head = request_for(self._namespace.decode(), "raw", method="PUT")
-        return lambda: self._asked(head + b"Content-Length: %d\r\n\r\n" % len(value), value)
+        return self._asked(head + b"Content-Length: %d\r\n\r\n" % len(value), value)
 
     def rest(
         self, method: bytes, path: bytes, body: bytes, kind: bytes = _JSON
-    ) -> Callable[[], Awaitable[object]]:
+    ) -> Awaitable[object]:
         """A request of the REST API."""
         head = b"%b %b%b%b HTTP/1.1\r\nHost: kv\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
         asked = head % (method, _REST, self._namespace, path, kind, len(body))
-        return lambda: self._asked(asked, body)
+        return self._asked(asked, body)
 
     async def _asked(self, head: bytes, body: bytes) -> None:
         await asyncio.to_thread(self._ask, head, body)
@@ -75,33 +64,44 @@ class Door:
                 pass
 
 
-async def _over_http(report: Report, worker: Worker, door: Door) -> None:
+class Case(NamedTuple):
+    """A call, after another one that makes what it needs."""
+
+    name: str
+    size: int
+    call: Callable[[Door, Client], Awaitable[object]]
+    before: Callable[[Door, Client], Awaitable[object]] | None = None
+
+
+def _cases() -> Iterator[Case]:
     value = os.urandom(VALUE_BYTES_MAX)
     part = b'--cut\r\nContent-Disposition: form-data; name="value"\r\n\r\n'
     form = b"".join((part, value, b"\r\n--cut--\r\n"))
-    await _seen(report, worker, "put", len(value), door.put(value))
-    await _seen(report, worker, "form", len(value), door.rest(b"PUT", b"/values/f", form, _FORM))
-    for pairs, size in ((10_000, 9_800), (4, 24 * MIB)):
-        body = _bulk(pairs, size)
-        name = f"bulk write of {pairs}"
-        await _seen(report, worker, name, len(body), door.rest(b"PUT", b"/bulk", body))
-    await door.rest(b"PUT", b"/bulk", _bulk(100, 250 * KIB))()
+    many, few, read = _bulk(10_000, 9_800), _bulk(4, 24 * MIB), _bulk(100, 250 * KIB)
     wanted = json.dumps({"keys": [f"k{number}" for number in range(100)]}).encode()
-    read = door.rest(b"POST", b"/bulk/get", wanted)
-    await _seen(report, worker, "bulk read of 100", 100 * 250 * KIB, read)
-
-
-async def _over_grpc(report: Report, worker: Worker, kv: Client) -> None:
-    value = os.urandom(VALUE_BYTES_MAX)
-    await _seen(report, worker, "Put", len(value), lambda: kv.put("x", value))
-    await _seen(report, worker, "PutStream", len(value), lambda: kv.put_stream("x", value))
-    await _seen(report, worker, "Get", len(value), lambda: kv.get("x"))
-    await _seen(report, worker, "GetStream", len(value), lambda: _streamed(kv))
-    for count, size in ((30, MIB), (1000, 30 * KIB)):
-        items = {f"m{number}": value[:size] for number in range(count)}
-        total = count * size
-        await _seen(report, worker, f"put_many of {count}", total, partial(kv.put_many, items))
-        await _seen(report, worker, f"get_many of {count}", total, partial(kv.get_many, items))
+    items = {f"m{number}": value[:MIB] for number in range(30)}
+    yield Case("put", len(value), lambda door, _: door.put(value))
+    yield Case("form", len(value), lambda door, _: door.rest(b"PUT", b"/values/f", form, _FORM))
+    yield Case("bulk write of 10000", len(many), lambda door, _: door.rest(b"PUT", b"/bulk", many))
+    yield Case("bulk write of 4", len(few), lambda door, _: door.rest(b"PUT", b"/bulk", few))
+    yield Case(
+        "bulk read of 100",
+        100 * 250 * KIB,
+        lambda door, _: door.rest(b"POST", b"/bulk/get", wanted),
+        lambda door, _: door.rest(b"PUT", b"/bulk", read),
+    )
+    yield Case("Put", len(value), lambda _, kv: kv.put("x", value))
+    yield Case("PutStream", len(value), lambda _, kv: kv.put_stream("x", value))
+    stored: Callable[[Door, Client], Awaitable[object]] = lambda _, kv: kv.put_stream("x", value)  # noqa: E731
+    yield Case("Get", len(value), lambda _, kv: kv.get("x"), stored)
+    yield Case("GetStream", len(value), lambda _, kv: _streamed(kv), stored)
+    yield Case("put_many of 30", 30 * MIB, lambda _, kv: kv.put_many(items))
+    yield Case(
+        "get_many of 30",
+        30 * MIB,
+        lambda _, kv: kv.get_many(items),
+        lambda _, kv: kv.put_many(items),
+    )
 
 
 def _bulk(pairs: int, size: int) -> bytes:
@@ -116,31 +116,26 @@ async def _streamed(kv: Client) -> None:
         pass
 
 
-async def _seen(
-    report: Report, worker: Worker, name: str, size: int, call: Callable[[], Awaitable[object]]
-) -> None:
-    """Runs the call some times, and reports the greatest peak."""
-    copies, fastest_s = 0.0, float("inf")
-    for _ in range(ROUNDS):
-        idle_memory(worker.pid)  # its peak starts from here
-        start_s = time.perf_counter()
-        await call()
-        fastest_s = min(fastest_s, time.perf_counter() - start_s)
+async def _seen(report: Report, case: Case) -> None:
+    """One call to a fresh worker, whose heap holds nothing of others."""
+    async with running() as deployment, deployment.client(TITLE) as kv:
+        door = Door(deployment, (await kv.namespaces.get(TITLE)).id)
+        await deployment.settled()
+        if case.before is not None:
+            await case.before(door, kv)
+            await deployment.settled()
+        (pid,) = deployment.workers()
+        idle = idle_memory(pid)
+        await case.call(door, kv)
         await asyncio.sleep(_SETTLED_S)
-        copies = max(copies, (peak_memory(worker.pid) - worker.idle) / size)
-    speed = size / 1e6 / fastest_s
-    report.line(f"{name}: {size / MIB:.1f} MiB, {copies:.1f} copies, {speed:.0f} MB/s at best")
+        copies = (peak_memory(pid) - idle) / case.size
+        report.line(f"{case.name}: {case.size / MIB:.1f} MiB, {copies:.1f} copies")
 
 
 async def run() -> None:
     with Report("copies") as report:
-        async with running() as deployment, deployment.client(TITLE) as kv:
-            namespace = (await kv.namespaces.get(TITLE)).id
-            await deployment.settled()
-            (pid,) = deployment.workers()
-            worker = Worker(pid, idle_memory(pid))
-            await _over_http(report, worker, Door(deployment, namespace))
-            await _over_grpc(report, worker, kv)
+        for case in _cases():
+            await _seen(report, case)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from kvgateway.state.journal_slots import claim
 from kvgateway.state.ports import Intent, RepairTask
 from kvgateway.state.queue import SqliteQueue
 from tandem.backends.file import FileHome
-from tandem.core.envelope import seal
+from tandem.core.envelope import TRAILER_BYTES_MAX, seal
 from tandem.core.key import Key
 from tandem.core.limits import MIB
 from tandem.core.record import Record
 from tandem.core.reply import Side, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
+from tandem.runtime.intake import Intake
 from tests.kvsp.records import NAMESPACE, pieces_of, put
 from tests.kvsp.serving import open_store
 
@@ -98,11 +99,16 @@ async def write_file_home(directory: Path) -> None:
         return isinstance(reply, Stored)
 
     await _write_records(store_record)
-    for turn in range(3):
-        version = Version.at(SystemClock().now_us(), bytes(8))
-        record = seal(version, f"{turn} ".encode().ljust(MIB + MIB // 8, b"v"))
-        assert await store_record("in-a-file", record)
-        say("in-a-file", version)
+    for turn in range(4):
+        value = f"{turn} ".encode().ljust(MIB + MIB // 8, b"v")
+        with home.ahead() as ahead:
+            intake = Intake(len(value) + TRAILER_BYTES_MAX, ahead if turn % 2 else None)
+            for start in range(0, len(value), MIB // 8):
+                await intake.add(value[start : start + MIB // 8])
+            await intake.whole()
+            version = Version.at(SystemClock().now_us(), bytes(8))
+            assert await store_record("in-a-file", seal(version, intake))
+            say("in-a-file", version)
     await home.aclose()
 
 
