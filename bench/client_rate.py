@@ -24,6 +24,7 @@ from bench.echo import add_echo, echo_of
 from bench.load import Rate, measured
 from bench.report import Report
 from kvgateway.access.body_room import BodyRoom
+from kvgateway.rpc.arrival import Arrivals
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.kv import KvService
@@ -100,9 +101,9 @@ class OneCaller:
 
 async def serve() -> None:
     failures = Failures(logs.get("bench"))
-    gateway = grpc_server(failures)
-    callers = Callers(cast(Entrance, OneCaller(DictStore())))
-    service = KvService(callers, SystemClock(), failures, BodyRoom())
+    callers, room = Callers(cast(Entrance, OneCaller(DictStore()))), BodyRoom()
+    gateway = grpc_server(failures, Arrivals(callers, room))
+    service = KvService(callers, SystemClock(), failures, room)
     kv_pb2_grpc.add_KVServicer_to_server(service, gateway)
     bare = grpc.aio.server()
     add_echo(bare)

@@ -28,7 +28,13 @@ from tandem.core.collect import (
 from tandem.core.crawl_range import Range
 from tandem.core.drift import Drift
 from tandem.core.limits import KEY_NAME_BYTES_MAX
-from tandem.core.mass_change import MassLimit, NeedsPerson
+from tandem.core.mass_change import (
+    SWEPT_VALUES_LIMIT,
+    MassLimit,
+    MassWork,
+    NeedsPerson,
+    mass_change,
+)
 from tandem.core.mode import Stage
 from tandem.core.record import Kind
 from tandem.core.removal import Span
@@ -108,7 +114,7 @@ class Collector:
         if report.dead and span is not None:
             await self._collect(report, seen, kept, allowance)
         if report.remains and report.stopped is None:
-            await self._sweep(report, seen, allowance)
+            await self._sweep(report, seen, kept, allowance)
 
     async def _seen(
         self, report: CrawlReport, span: Span, clusters: tuple[Clusters, Clusters], kept: Kept
@@ -132,11 +138,17 @@ class Collector:
         elif plan.dead:
             self._note(report, await collect(self._at(kept.homes), plan, allowance))
 
-    async def _sweep(self, report: CrawlReport, seen: CrawlSeen, allowance: Allowance) -> None:
+    async def _sweep(
+        self, report: CrawlReport, seen: CrawlSeen, kept: Kept, allowance: Allowance
+    ) -> None:
         """Though a home may be behind: it stays so until a crawl has met no zombie."""
         withheld = may_sweep(seen)
         if withheld is not None:
             report.withheld = withheld.value
+            return
+        if kept.mode.filled is None:
+            report.stopped = _too_many_values(report, allowance)
+        if report.stopped is not None:
             return
         swept = await sweep(
             self._homes, report.namespace, report.remains, seen.incarnations_ended, allowance
@@ -179,6 +191,14 @@ class Collector:
                 _LOG.warning("not_collected", namespace=report.namespace, why=why)
             case NeedsPerson():
                 report.stopped = outcome
+
+
+def _too_many_values(report: CrawlReport, allowance: Allowance) -> NeedsPerson | None:
+    """A home that is being brought in may show any number: it was left to grow old."""
+    values = report.tally.keys[Drift.ZOMBIE]
+    return mass_change(
+        MassWork.VALUES, values, allowance.records, SWEPT_VALUES_LIMIT, allowance.accepted
+    )
 
 
 def _span(namespace: str, within: Range) -> Span | None:

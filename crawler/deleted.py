@@ -50,6 +50,7 @@ class DeletedNamespaces:
         self._pace = pace
         self._clock = clock
         self._tried_us: dict[str, int] = {}
+        """When those that are still deleted, and have not ended since, were last seen to."""
 
     async def end(
         self, deleted: Mapping[str, int], alive: int, objection: Callable[[], Awaitable[str]]
@@ -66,6 +67,7 @@ class DeletedNamespaces:
         fresh = [one for one in old if one not in ended]
         if self._needs_person(len(fresh), alive + len(deleted), now_us):
             old = [one for one in old if one in ended]
+        self._tried_us = {one: us for one, us in self._tried_us.items() if one in deleted}
         due = [one for one in old if now_us >= self._due_us(one, ended)]
         for namespace in sorted(due, key=lambda one: self._tried_us.get(one, 0))[:LOOKED_AT_MAX]:
             self._tried_us[namespace] = now_us
@@ -118,4 +120,5 @@ class DeletedNamespaces:
         counters = self._board.counters
         counters.namespaces_ended += namespace not in self._book.ended()
         self._book.forget(namespace, self._clock.now_us())
+        self._tried_us.pop(namespace, None)
         self._board.forget(namespace)

@@ -8,16 +8,19 @@ from tandem.backends.store_id import STORE_ID_KEY, shown
 from tandem.core.reply import Side
 
 
-async def objection(homes: Mapping[Side, Backend], deadline_s: float) -> str:
-    """Why the homes must not be compared now; empty when both show the same store id."""
+async def objection(
+    homes: Mapping[Side, Backend], deadline_s: float, *, may_lack_id: Side | None = None
+) -> str:
+    """Why the homes must not be compared now; empty when both show the same store id, or all but
+    the one that may lack it."""
     replies = await asyncio.gather(*(home.get(STORE_ID_KEY, deadline_s) for home in homes.values()))
     ids = {side: shown(reply) for side, reply in zip(homes, replies, strict=True)}
     for side, store_id in ids.items():
         if store_id is None:
             return f"{side.value} does not answer"
-        if not store_id:
+        if not store_id and side is not may_lack_id:
             return f"{side.value} has no store id: no gateway has used it yet"
-    if len(set(ids.values())) > 1:
+    if len({store_id for store_id in ids.values() if store_id}) > 1:
         pairs = ", ".join(f"{side.value} has {store_id}" for side, store_id in ids.items())
         return f"the two homes belong to different stores: {pairs}"
     return ""

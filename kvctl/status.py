@@ -67,8 +67,10 @@ def status_text(status: Status) -> str:
     )
     unwritable = "" if status.journal_writable else "; NOT WRITABLE: writes wait for both homes"
     alarm = "; ALARM: too far off" if status.clock_alarm else ""
+    restarts = status.worker_restarts
+    restarted = f", restarted {counted(restarts, 'time')}" if restarts else ""
     rows = [
-        ("gateway", f"{status.gateway_id}, {counted(status.workers, 'worker')}"),
+        ("gateway", f"{status.gateway_id}, {counted(status.workers, 'worker')}{restarted}"),
         *((home.side.value, home.detail) for home in status.homes if home.detail),
         *(
             (f"{home.side.value} failed", home.last_failure)
@@ -110,6 +112,7 @@ def status_document(status: Status) -> dict[str, object]:
         "gateway_id": status.gateway_id,
         "now_us": status.now_us,
         "workers": status.workers,
+        "worker_restarts": status.worker_restarts,
         "process": status.process,
         "equal": not found,
         "differences": [*found],

@@ -14,6 +14,8 @@ from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.trust import ALL, Trust
 from kvgateway.homes.trust_file import DiskTrustFile
+from kvgateway.process import lives
+from kvgateway.process.lives import Lives
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
 from kvgateway.process.preparation import (
@@ -143,7 +145,7 @@ class _Gateway:
             self._tick(),
         )
         async with _running(loops):
-            await self._supervisor(posts, queue, machine).run(stop)
+            await self._supervisor(place, posts, queue, machine).run(stop)
         self._minted_us = machine.last_minted_us()
         machine.close()
 
@@ -186,7 +188,7 @@ class _Gateway:
             _LOG.info("intents_recovered", count=count)
 
     def _supervisor(
-        self, posts: Callable[..., Post], queue: SqliteQueue, machine: SharedMachine
+        self, place: Place, posts: Callable[..., Post], queue: SqliteQueue, machine: SharedMachine
     ) -> Supervisor:
         def command(slot: int, pipe: int) -> Sequence[str]:
             front = (sys.executable, "-P", "-m", "kvgateway.process.worker")
@@ -199,6 +201,7 @@ class _Gateway:
             slots=posts(slot=0, pipe=0).workers,
             command=command,
             recover=recover,
+            tell=partial(_tell, place.lives),
             clock=self._clock,
             silence_max_us=int(self._settings.worker_silence_max_s * 1e6),
             drain_s=self._settings.drain_s,
@@ -235,6 +238,14 @@ def _check_free(*addresses: tuple[str, Address]) -> None:
     ]
     if mistakes:
         raise errors.ConfigurationError(mistakes)
+
+
+def _tell(path: Path, all_lives: Sequence[Lives]) -> None:
+    """Numbers that cannot be shown end nothing."""
+    try:
+        lives.write(path, all_lives)
+    except OSError as error:
+        _LOG.warning("lives_not_shown", why=str(error))
 
 
 def _leave(place: Place) -> None:

@@ -10,6 +10,7 @@ from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.repair import RepairWorker
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes.guard import GuardedHome
+from kvgateway.process.lives import Lives
 from tandem.core.backoff import BreakerState
 from tandem.core.reply import Reason, Side
 from tandem.runtime.httpd import Server
@@ -218,6 +219,17 @@ def show_http(metrics: Metrics, server: Server) -> None:
         ("slow", lambda: stats.timeouts),
     ):
         metrics.counted("tandem_http_refused", "connections that were ended", read, why=why)
+
+
+def show_lives(metrics: Metrics, lives: Callable[[], Lives]) -> None:
+    """What became of the processes in this worker's slot."""
+    for name, text, read in (
+        ("started", "processes of this worker", lambda: lives().started),
+        ("died", "of them, those that ended by themselves or were killed", lambda: lives().died),
+        ("silent", "of them, those that were killed for their silence", lambda: lives().silent),
+        ("not_started", "replacements that failed", lambda: lives().not_started),
+    ):
+        metrics.counted(f"tandem_worker_{name}", text, read)
 
 
 def show_faults(

@@ -86,6 +86,7 @@ class GatewayOperations:
         steps: Steps,
         gateway_id: str,
         workers: int,
+        restarts: Callable[[], int],
         process: int,
         prefix: str,
     ) -> None:
@@ -104,6 +105,7 @@ class GatewayOperations:
         self._steps = steps
         self._gateway_id = gateway_id
         self._workers = workers
+        self._restarts = restarts
         self._process = process
         self._prefix = prefix
 
@@ -133,6 +135,7 @@ class GatewayOperations:
             clock_offset_us=self._time.offset_us(),
             clock_alarm=self._time.alarm(),
             workers=self._workers,
+            worker_restarts=self._restarts(),
             journal_pending=pending,
             journal_writable=self._journal.writable,
             namespaces_equal=bool(self._namespaces_equal()),

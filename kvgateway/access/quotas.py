@@ -16,9 +16,9 @@ from tandem.core.quota import Quota, bytes_rate, operations_rate
 from tandem.errors import QuotaExceeded
 
 ALLOWANCES_MAX: Final = 10_000
-REFUSAL_PAUSE_S: Final = 0.02
+REFUSAL_PAUSE_S: Final = 0.05
 """How long gRPC keeps a refused caller waiting: who asks again at once, whatever it is told, costs
-the worker fifty refusals a second for each connection."""
+the worker twenty refusals a second for each connection."""
 BODY_RETRY_S: Final = 1.0
 """Nobody knows when a body ends."""
 

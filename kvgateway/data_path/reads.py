@@ -14,7 +14,7 @@ from typing import Protocol
 
 from kvgateway.data_path.comparing import Comparisons, difference
 from kvgateway.data_path.inbox import RepairInbox
-from kvgateway.data_path.remembered import Remembered, result_of
+from kvgateway.data_path.remembered import Remembered, hit_of
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
@@ -201,13 +201,16 @@ class Reader:
     def read(self, reads: Sequence[Read]) -> Sequence[ReadAnswer]:
         """Answers a group of reads; see `kvgateway.service.KeyValues`."""
         now_us = self._time.reckoned_us()
+        if len(reads) == 1:
+            read = reads[0]
+            return [self._one(read, self._machine.recall(read.key, now_us), now_us)]
         knowns = self._machine.lookup([read.key for read in reads], now_us)
         return list(map(self._one, reads, knowns, repeat(now_us)))
 
     def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
         if known is not None and self._remembered.serves(read, known, now_us):
             self.counters.hits += 1
-            return result_of(known.record, now_us, known.version, cached=True)
+            return hit_of(known, now_us)
         self.counters.misses += 1
         if self._racing >= self._bounds.flights_max:
             self.counters.overloaded += 1

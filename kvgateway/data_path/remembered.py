@@ -49,7 +49,7 @@ class Remembered:
     def instead(self, key: Key, wanted: Version, now_us: int) -> ReadResult | None:
         """What is told when no home can answer; None when nothing can. This machine's own recent
         write is still the truth; anything else is stale, and is said to be."""
-        known = self._machine.lookup([key], now_us)[0]
+        known = self._machine.recall(key, now_us)
         if known is None or known.record is None:
             return None
         if known.version < wanted or self._is_past(known, now_us):
@@ -62,7 +62,7 @@ class Remembered:
         """What this machine knows of the key now. A stale record is remembered as if read long ago:
         nobody here may go back behind it, and no cache serves it. A miss in doubt is no news."""
         if answer.record is None and (answer.unconfirmed or answer.stale):
-            return self._machine.lookup([key], now_us)[0]
+            return self._machine.recall(key, now_us)
         return self._machine.fill(key, answer.record, 0 if answer.stale else asked_us, now_us)
 
     def _overrules(self, known: Known, record: Record | None, now_us: int) -> bool:
@@ -75,6 +75,15 @@ class Remembered:
         """Whether nothing can be said by it any more: it may have been deleted for good since."""
         heard_us = max(known.seen_at_us, known.version.time_us)
         return not known.pinned and now_us - heard_us > self._remembered_us
+
+
+def hit_of(known: Known, now_us: int) -> ReadResult:
+    """What a reader is told of what is known, where that answers by itself."""
+    record = known.record
+    if record is None:
+        return ReadResult(None, known.version, True)
+    live = record if record.live_at(now_us / 1_000_000) else None
+    return ReadResult(live, record.version, True)
 
 
 def result_of(

@@ -173,7 +173,7 @@ class RepairWorker:
         return await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
 
     def _recent(self, key: Key) -> Record | None:
-        known = self._machine.lookup([key], self._time.now_us())[0]
+        known = self._machine.recall(key, self._time.now_us())
         return known.record if known is not None and known.pinned else None
 
     async def _put_back(self, one: Taken, outcome: NotHealed, taken_us: int) -> None:

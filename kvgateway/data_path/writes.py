@@ -258,7 +258,7 @@ class Writer:
 
     def _unpin(self) -> None:
         writes, self._unpinned = self._unpinned, []
-        self._machine.unpin(writes, self._time.now_us() + self._bounds.pin_us)
+        self._machine.unpin(writes, self._time.reckoned_us() + self._bounds.pin_us)
 
     def begun(self, namespace: str) -> Callable[[], bool]:
         """Tells later whether all writes of a namespace have ended that are under way now."""

@@ -1,10 +1,11 @@
 """The homes' time as this machine knows it: its monotonic clock plus a learned offset.
 
 How one home's offset is learned is in `tandem.core.offset`. The home that is ahead counts. When
-both homes have leapt alike, this machine has slept, and that is believed at once.
+both homes have leapt alike, this machine has slept, and that is believed at once; so is what a
+process hears first, when both homes agree. It believes one home alone after 2 s.
 """
 
-from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
+from tandem.core.limits import CLOCK_SKEW_MAX_US, WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.offset import LEAP_US, Offset
 from tandem.core.reply import Side
 from tandem.errors import Unavailable
@@ -14,6 +15,9 @@ FRESH_US = 60_000_000
 DISAGREEMENT_MAX_US = 1_500_000
 QUICK_US = WHOLE_SECOND_CLOCK_SKEW_MAX_US
 """Whoever lags by more would stamp below what its sessions have read elsewhere."""
+SLOW_MAX_US = QUICK_US + CLOCK_SKEW_MAX_US
+"""From a reply that took no longer a time can be reckoned that lags by no more than that, and is
+ahead of the home by no more than what every home bears."""
 
 
 class HomeTime:
@@ -23,28 +27,47 @@ class HomeTime:
         self._clock = clock
         self._offsets: dict[Side, Offset] = {}
         self._best_us: int | None = None
-        """The greatest offset of any home that was ever heard."""
+        """The greatest offset of any home that was ever believed."""
 
     def observe(self, side: Side, home_time_us: int, took_us: int = 0) -> None:
         """Takes a home's time from a reply that has just arrived, so long after it was asked for.
 
         A reply that took long may lag by as much: while this process stood still, it lay there. It
-        shows that the home is no further behind, and nothing else.
+        shows that the home is no further behind, and nothing else. At the beginning, when a slow
+        home's replies are all that there is, it counts unless it took too long.
         """
         now_us = self._clock.monotonic_us()
         sample_us = home_time_us - now_us
         offset = self._offsets.get(side)
-        if offset is None:
-            if took_us > QUICK_US:
-                return
-            self._offsets[side] = Offset(sample_us, now_us)
+        if offset is None or not offset.sure:
+            self._begin(side, sample_us, took_us)
         elif took_us > QUICK_US and sample_us <= offset.value_us:
             offset.seen_us = now_us
         else:
             offset.add(sample_us, now_us)
             if offset.leap_us is not None:
                 self._leap_together(now_us)
-        self._best_us = max([offset.value_us for offset in self._offsets.values()])
+        sure = [offset.value_us for offset in self._offsets.values() if offset.sure]
+        self._best_us = max(sure, default=self._best_us)
+
+    def _begin(self, side: Side, sample_us: int, took_us: int) -> None:
+        if took_us > SLOW_MAX_US:
+            return
+        now_us = self._clock.monotonic_us()
+        sample_us += max(0, took_us - QUICK_US)
+        if side in self._offsets:
+            self._offsets[side].add(sample_us, now_us)
+        else:
+            self._offsets[side] = Offset(sample_us, now_us)
+        self._agree(side)
+
+    def _agree(self, side: Side) -> None:
+        """Two homes that show the same are both right."""
+        mine, other = self._offsets[side], self._offsets.get(side.other)
+        fresh = other is not None and mine.seen_us - other.seen_us <= FRESH_US
+        if other is not None and fresh and abs(mine.value_us - other.value_us) <= LEAP_US:
+            mine.believe()
+            other.believe()
 
     def _leap_together(self, now_us: int) -> None:
         leaps = [offset.leap_us for offset in self._offsets.values() if offset.leap_us is not None]
@@ -53,11 +76,12 @@ class HomeTime:
                 offset.step_to(offset.leap_us or offset.value_us, now_us)
 
     def known(self) -> bool:
-        """Whether any home was heard within the last minute."""
+        """Whether any home was heard within the last minute, and is believed."""
         return self.now_or_none_us() is not None
 
     def now_us(self) -> int:
-        """The homes' time in microseconds; Unavailable when no home was heard lately.
+        """The homes' time in microseconds; Unavailable when no home was heard lately, or when what
+        it says has not lasted yet.
 
         The machine's own wall clock has no say in it.
         """
@@ -72,7 +96,7 @@ class HomeTime:
         best_us = None
         for offset in self._offsets.values():
             fresh = now_us - offset.seen_us <= FRESH_US
-            if fresh and (best_us is None or offset.value_us > best_us):
+            if offset.sure and fresh and (best_us is None or offset.value_us > best_us):
                 best_us = offset.value_us
         return None if best_us is None else now_us + best_us
 

@@ -88,13 +88,18 @@ async def incarnation(home: Backend, found: Found, deadline_s: float) -> str | N
     return None if isinstance(parts, Failed) else f"{found.record.version.hex()} {parts}".rstrip()
 
 
-async def note_life(trust: Trust, home: Backend, shown: Found, deadline_s: float) -> None:
-    """Tells `trust` which life the home is in, if all of it is known."""
+async def note_life(
+    trust: Trust, home: Backend, shown: Found, time: HomeTime, deadline_s: float
+) -> None:
+    """Tells `trust` which life the home is in, if all of it is known, and when that is: what the
+    home itself says of the time in one reply may be wrong, and of two views the later one counts.
+    """
     life = await incarnation(home, shown, deadline_s)
-    if life is not None:
+    now_us = time.now_or_none_us()
+    if life is not None and now_us is not None:
         _, _, parts = life.partition(" ")
         rebuilt = max(rebuilt_us(shown), renewed_us(parts))
-        trust.saw(home.side, life, rebuilt, shown.home_time_us)
+        trust.saw(home.side, life, rebuilt, now_us)
 
 
 def rebuilt_us(found: Found) -> int:

@@ -157,7 +157,8 @@ class Keeper:
         for side, reply in replies.items():
             self._guards[side].heard(reply)
             if isinstance(reply, Found):
-                await identity.note_life(self._trust, self._homes[side], reply, LOOK_DEADLINE_S)
+                home = self._homes[side]
+                await identity.note_life(self._trust, home, reply, self._time, LOOK_DEADLINE_S)
         verdict = identity.judge(self._store_id, "", replies)
         for side, objection in verdict.barred.items():
             guard = self._guards[side]

@@ -6,9 +6,6 @@ from tandem.errors import Unauthenticated
 from tandem.runtime.httpd import Request
 
 _BEARER: Final = b"bearer "
-_SENT_BY_BROWSERS: Final = (b"origin", b"sec-fetch-site")
-"""A page cannot leave them out of what it sends to another site, and other clients have no reason
-to send them."""
 
 
 def credential_of(request: Request) -> str:
@@ -19,15 +16,22 @@ def credential_of(request: Request) -> str:
     a credential: on an open door, any page that is looked at on this machine would be an admin.
     """
     credential = _given(request)
-    if not credential and any(request.get(name) is not None for name in _SENT_BY_BROWSERS):
+    if not credential and _is_of_a_page(request):
         raise Unauthenticated("a request from a web page needs a token, also where others do not")
     return credential
+
+
+def _is_of_a_page(request: Request) -> bool:
+    """A page cannot leave these out of what it sends to another site, and other clients have no
+    reason to send them."""
+    return request.get(b"origin") is not None or request.get(b"sec-fetch-site") is not None
 
 
 def _given(request: Request) -> str:
     header = request.get(b"authorization")
     if header is None:
-        return (request.get(b"x-auth-key") or b"").decode("latin-1").strip()
+        key = request.get(b"x-auth-key")
+        return "" if key is None else key.decode("latin-1").strip()
     if header[: len(_BEARER)].lower() != _BEARER:
         raise Unauthenticated("Authorization is not of the form: Bearer TOKEN")
     return header[len(_BEARER) :].decode("latin-1").strip()

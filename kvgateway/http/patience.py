@@ -1,5 +1,10 @@
-"""What a quota refuses is answered a little later: a connection that asks again at once, whatever
-it is told, gets refusals at that pace and leaves the worker to others."""
+"""What a quota refuses is answered a little later, one refusal after another.
+
+Clients that ask again at once, whatever they are told, get refusals at that pace and leave the
+worker to others. Released together, those of many connections would come back together, and others
+would wait behind all of them: so there is a gap between any two. A refusal that waits costs a timer
+and no task, and there is never more than one for a connection.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,31 +13,55 @@ from typing import Any, Final
 
 from tandem.runtime.httpd import Answer, Later, Response
 
-REFUSAL_PAUSE_S: Final = 0.1
-"""Of a second at least, which is the least that `Retry-After` can ask for."""
+PAUSE_S: Final = 0.1
+"""What every refusal waits for at least: of a second, the least that `Retry-After` can ask for."""
+GAP_S: Final = 0.004
+PAUSE_S_MAX: Final = 1.0
+"""Where so many wait that the gap would keep one for longer, it is let go after this."""
 _TOO_MANY_REQUESTS: Final = 429
 
 
-def unhurried(answer: Answer) -> Answer:
-    """The answer; one that a quota refuses is held back."""
-    match answer:
-        case Response():
-            return _held_back(answer) if answer.status == _TOO_MANY_REQUESTS else answer
-        case Later(outcome, made):
-            return Later(outcome, partial(_made, made))
-        case _:
-            return _awaited(answer)
+class Patience:
+    """Holds back the refusals of one worker."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._last_s = 0.0
+        """When the latest of those that wait is let go, in loop time."""
+
+    def unhurried(self, answer: Answer) -> Answer:
+        """The answer; one that a quota refuses is held back."""
+        if isinstance(answer, Response):
+            return answer if answer.status != _TOO_MANY_REQUESTS else self._held_back(answer)
+        if isinstance(answer, Later):
+            return Later(answer.outcome, partial(self._made, answer.made))
+        return self._awaited(answer)
+
+    def _made(
+        self, made: Callable[[asyncio.Future[Any]], Answer], outcome: asyncio.Future[Any]
+    ) -> Answer:
+        return self.unhurried(made(outcome))
+
+    async def _awaited(self, answer: Awaitable[Response]) -> Response:
+        response = await answer
+        if response.status == _TOO_MANY_REQUESTS:
+            await self._turn()
+        return response
+
+    def _held_back(self, response: Response) -> Later:
+        return Later(self._turn(), lambda _: response)
+
+    def _turn(self) -> asyncio.Future[None]:
+        """Ends when the next refusal may go."""
+        now_s = self._loop.time()
+        after_gap_s = max(now_s + PAUSE_S, self._last_s + GAP_S)
+        self._last_s = min(after_gap_s, now_s + PAUSE_S_MAX)
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._loop.call_at(self._last_s, _end, turn)
+        return turn
 
 
-def _made(made: Callable[[asyncio.Future[Any]], Answer], outcome: asyncio.Future[Any]) -> Answer:
-    return unhurried(made(outcome))
-
-
-async def _awaited(answer: Awaitable[Response]) -> Response:
-    response = await answer
-    return await _held_back(response) if response.status == _TOO_MANY_REQUESTS else response
-
-
-async def _held_back(response: Response) -> Response:
-    await asyncio.sleep(REFUSAL_PAUSE_S)
-    return response
+def _end(turn: asyncio.Future[None]) -> None:
+    """Unless whoever waited for it was cancelled."""
+    if not turn.done():
+        turn.set_result(None)

@@ -84,7 +84,7 @@ async def agree_on_store(
             )  # fmt: skip
         for side, reply in replies.items():
             if isinstance(reply, Found):
-                await identity.note_life(trust, homes[side], reply, LOOK_DEADLINE_S)
+                await identity.note_life(trust, homes[side], reply, time, LOOK_DEADLINE_S)
         usable = [side for side, objection in verdict.barred.items() if not objection]
         if usable and time.known() and (kept or len(usable) == len(homes)):
             return verdict.store_id

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kvgateway.process.lives import Lives
 from tandem.core.backoff import delay_s
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
@@ -34,17 +35,7 @@ class _Worker:
     heard_us: int = 0
     deaths: int = 0
     killed_for: str = ""
-
-
-@dataclass(slots=True)
-class SupervisorCounters:
-    """What happened to workers."""
-
-    started: int = 0
-    silent: int = 0
-    died: int = 0
-    not_started: int = 0
-    """Replacements that failed: the recovery before them, or the start itself."""
+    lives: Lives = field(default_factory=Lives)
 
 
 @dataclass(slots=True)
@@ -55,15 +46,16 @@ class Supervisor:
         command: the command line of the worker in a slot, given the number of the pipe that takes
             its heartbeats.
         recover: makes the intents of a dead worker repair tasks; runs before it is replaced.
+        tell: hears what became of the workers, slot by slot, whenever that changes.
     """
 
     slots: int
     command: Callable[[int, int], Sequence[str]]
     recover: Callable[[int], Awaitable[None]]
+    tell: Callable[[Sequence[Lives]], None]
     clock: Clock
     silence_max_us: int
     drain_s: float
-    counters: SupervisorCounters = field(default_factory=SupervisorCounters)
     _workers: list[_Worker] = field(default_factory=list)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -78,6 +70,14 @@ class Supervisor:
         """Slot and process id of the workers that run."""
         return {w.slot: w.process.pid for w in self._workers if w.process is not None}
 
+    @property
+    def counters(self) -> Lives:
+        """What happened to all workers."""
+        return sum((worker.lives for worker in self._workers), Lives())
+
+    def _told(self) -> None:
+        self.tell([worker.lives for worker in self._workers])
+
     async def _keep(self, worker: _Worker, stop: asyncio.Event) -> None:
         while not stop.is_set():
             if worker.deaths:
@@ -91,7 +91,8 @@ class Supervisor:
                 await self._one_life(worker, stop)
             except Exception as error:
                 worker.deaths += 1
-                self.counters.not_started += 1
+                worker.lives.not_started += 1
+                self._told()
                 _LOG.error("worker_not_started", slot=worker.slot, error=repr(error), exc_info=True)
 
     async def _one_life(self, worker: _Worker, stop: asyncio.Event) -> None:
@@ -109,7 +110,8 @@ class Supervisor:
             os.close(write_end)
             if not started:
                 os.close(read_end)
-        self.counters.started += 1
+        worker.lives.started += 1
+        self._told()
         worker.started_us = self.clock.monotonic_us()
         worker.heard_us = worker.started_us + int(STARTING_S * 1e6)
         worker.killed_for = ""
@@ -123,7 +125,8 @@ class Supervisor:
         if not stop.is_set():
             lived_us = self.clock.monotonic_us() - worker.started_us
             worker.deaths = 1 if lived_us >= STABLE_US else worker.deaths + 1
-            self.counters.died += 1
+            worker.lives.died += 1
+            self._told()
             _LOG.error(
                 "worker_died",
                 slot=worker.slot,
@@ -167,7 +170,8 @@ class Supervisor:
                 if worker.killed_for:
                     continue
                 worker.killed_for = "silence"
-                self.counters.silent += 1
+                worker.lives.silent += 1
+                self._told()
                 _signal(worker.process, signal.SIGKILL)
 
     def _heard(self, worker: _Worker, read_end: int) -> None:

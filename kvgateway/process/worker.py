@@ -30,12 +30,15 @@ from kvgateway.metrics import (
     show_faults,
     show_homes,
     show_http,
+    show_lives,
     show_repair,
 )
 from kvgateway.operations import GatewayOperations
 from kvgateway.process.heartbeat import beat
+from kvgateway.process.lives import LivesSeen
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
+from kvgateway.registry.claims import Claims
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.steps import Steps
 from kvgateway.registry.tokens import Tokens
@@ -83,6 +86,8 @@ async def _work(
     path = await build_data_path(post, settings, places, clock, metrics)
     failures = Failures(_LOG)
     _show(metrics, path, log_state)
+    lives = LivesSeen(path.place.lives, post.slot)
+    show_lives(metrics, lives.own)
     await path.keeper.round()
     await path.switch_copies.look()
     path.keeper.look_at_switches()
@@ -91,8 +96,8 @@ async def _work(
     for name, work in path.loops().items():
         tasks.start(name, work)
     snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
-    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state))
-    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics))
+    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives))
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     rpc = RpcServer(entrance, reckoned, failures, room)
@@ -157,9 +162,15 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
 
 
 def _entrance(
-    post: Post, settings: GatewaySettings, path: DataPath, clock: SystemClock, refusals: Refusals
+    post: Post,
+    settings: GatewaySettings,
+    path: DataPath,
+    clock: SystemClock,
+    refusals: Refusals,
+    lives: LivesSeen,
 ) -> GatewayEntrance:
     """What every front door of this worker lets its callers in through."""
+    claims = Claims(path.presence, path.guards, path.time, path.entropy)
     quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
     inside = Inside(
         keyvalues_of=lambda grant: ChargedKeyValues(
@@ -170,6 +181,7 @@ def _entrance(
             writer=path.writer,
             time=path.time,
             entropy=path.entropy,
+            claims=claims,
             look_at_switches=path.keeper.look_at_switches,
         ),
         tokens=Tokens(
@@ -179,14 +191,16 @@ def _entrance(
             entropy=path.entropy,
             look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path),
+        operations=_operations(post, settings, path, claims, lives),
         registry=path.registry,
         lookups=path.lookups,
     )
     return GatewayEntrance(configured_policy(settings), inside, path.tokens, path.time, clock)
 
 
-def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> GatewayOperations:
+def _operations(
+    post: Post, settings: GatewaySettings, path: DataPath, claims: Claims, lives: LivesSeen
+) -> GatewayOperations:
     return GatewayOperations(
         guards=path.guards,
         labels=path.homes.labels,
@@ -203,14 +217,15 @@ def _operations(post: Post, settings: GatewaySettings, path: DataPath) -> Gatewa
         steps=Steps(
             registry=path.registry,
             writer=path.writer,
-            homes=path.guards,
             time=path.time,
             presence=path.presence,
+            claims=claims,
             crawled_us=path.trust.crawled_us,
             look_at_switches=path.keeper.look_at_switches,
         ),
         gateway_id=post.gateway_id.hex(),
         workers=post.workers,
+        restarts=lives.restarts,
         process=os.getpid(),
         prefix=settings.s3_prefix,
     )
@@ -258,11 +273,16 @@ def _show(metrics: Metrics, path: DataPath, log_state: logs.Logs) -> None:
 
 
 async def _snapshots(
-    metrics: Metrics, writer: SnapshotWriter, clock: SystemClock, log_state: logs.Logs
+    metrics: Metrics,
+    writer: SnapshotWriter,
+    clock: SystemClock,
+    log_state: logs.Logs,
+    lives: LivesSeen,
 ) -> None:
     """Leaves this worker's metrics where every worker's HTTP page finds them, all of it on a
     thread: a rename over a file waits for the disk, which held up the loop for up to 8 ms."""
     while True:
+        await asyncio.to_thread(lives.look)
         await asyncio.to_thread(lambda: writer.write(metrics.prometheus(), clock.now_us()))
         log_state.tick()
         await asyncio.sleep(SNAPSHOT_S)

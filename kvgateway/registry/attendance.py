@@ -1,4 +1,8 @@
-"""Who is registered: every process that may still serve, as both homes show it."""
+"""Who is registered: every process that may still serve, as both homes show it.
+
+What a process left that was gone a day ago is buried, so that nobody reads it again; its tombstone
+stays, some bytes in either home.
+"""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -6,18 +10,22 @@ from dataclasses import dataclass
 
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.registry.presence import PREFIX
+from tandem.backends.port import Heal
+from tandem.core.envelope import seal_tombstone
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.mode_step import Objection
 from tandem.core.record import Kind, Record
 from tandem.core.registration import BadRegistration, Registration, decode_registration
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Failed, Found, Missing, ReadReply, Side
 from tandem.core.version import NO_VERSION, Version
 
 DEADLINE_S = 3.0
 READS_MAX = 64
-PAGES_MAX = 10
+PAGES_MAX = 100
 """Of LIST_PAGE_MAX names: there are not more processes than that, gone ones included."""
+BURIED_MAX = 32
+"""So many are buried at once; the others when somebody looks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ class Attendance:
     newest: Version = NO_VERSION
     """The highest version of them: what was written before it came is below."""
     objections: tuple[Objection, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    """The names of registrations that may go."""
 
 
 class Homesick(Exception):
@@ -57,7 +67,44 @@ async def look(homes: Mapping[Side, GuardedHome], now_us: int) -> Attendance:
     registrations, bad = _opened(found)
     present = tuple(one for one in registrations if not one.gone(now_us))
     newest = max((record.version for record in found.values()), default=NO_VERSION)
-    return Attendance(present, newest, (*objections, *bad))
+    forgotten = tuple(PREFIX + one.id for one in registrations if one.forgotten(now_us))
+    return Attendance(present, newest, (*objections, *bad), forgotten)
+
+
+async def bury(homes: Mapping[Side, GuardedHome], names: Sequence[str], now_us: int) -> None:
+    """Ends registrations that may go, as far as both homes show them and take it."""
+    keys = [Key(IDENTITY_NAMESPACE, name) for name in names[:BURIED_MAX]]
+    await asyncio.gather(*(_bury(homes, key, now_us) for key in keys))
+
+
+async def _bury(homes: Mapping[Side, GuardedHome], key: Key, now_us: int) -> None:
+    replies = await asyncio.gather(*(home.get(key, DEADLINE_S) for home in homes.values()))
+    tombstone = _tombstone_over(replies, now_us)
+    if tombstone is None:
+        return
+    basis = {s: reply.home_time_us for s, reply in zip(homes, replies, strict=True)}
+    await asyncio.gather(
+        *(
+            home.put_if_newer(key, tombstone, DEADLINE_S, Heal(basis[side]))
+            for side, home in homes.items()
+        )
+    )
+
+
+def _tombstone_over(replies: Sequence[ReadReply], now_us: int) -> Record | None:
+    """What ends a registration, and is older than whatever its process may still write: it says no
+    more than what was read. None while it must stay, or cannot be seen."""
+    if not all(isinstance(reply, Found | Missing) for reply in replies):
+        return None
+    records = [reply.record for reply in replies if isinstance(reply, Found)]
+    newest = max(records, key=lambda record: record.version, default=None)
+    if newest is None or newest.kind is Kind.TOMBSTONE:
+        return newest
+    try:
+        forgotten = decode_registration(newest.value).forgotten(now_us)
+    except BadRegistration:
+        return None
+    return seal_tombstone(newest.version.successor()) if forgotten else None
 
 
 async def _all(home: GuardedHome) -> Mapping[str, Record]:
@@ -98,6 +145,8 @@ async def _read(home: GuardedHome, names: Sequence[str]) -> Mapping[str, Record]
 def _opened(found: Mapping[str, Record]) -> tuple[Sequence[Registration], Sequence[Objection]]:
     registrations, bad = [], []
     for name, record in sorted(found.items()):
+        if record.kind is Kind.TOMBSTONE:
+            continue
         try:
             registrations.append(decode_registration(record.value))
         except BadRegistration as error:

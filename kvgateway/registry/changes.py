@@ -1,8 +1,8 @@
 """Writing system records: one change of a kind at a time, acknowledged by both homes.
 
 A change begins with a fresh look at both homes, and at the kill switches, which another worker may
-have just set so that this change can be made. Two changes of one record at the same moment, at
-two gateways: the later one counts, whole; a deletion counts in any case.
+have just set so that this change can be made. A record is written whole: who changes one must be
+alone (`kvgateway.registry.claims`). A deletion counts in any case.
 """
 
 import asyncio

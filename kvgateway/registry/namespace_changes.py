@@ -4,9 +4,10 @@ A title is taken twice only by two gateways at the same moment, since each chang
 fresh look; the younger namespace is then shown as a conflict until someone renames it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes.home_time import HomeTime
@@ -32,6 +33,14 @@ from tandem.runtime.randomness import Entropy
 _ID_BYTES: Final = 16
 
 
+class Claims(Protocol):
+    """Who may change which namespace now."""
+
+    def alone(self, namespace_id: str) -> AbstractAsyncContextManager[None]:
+        """See `kvgateway.registry.claims`."""
+        ...
+
+
 class Namespaces:
     """See `kvgateway.service.NamespaceRegistry`."""
 
@@ -42,6 +51,7 @@ class Namespaces:
         writer: Writer,
         time: HomeTime,
         entropy: Entropy,
+        claims: Claims,
         look_at_switches: Callable[[], None],
     ) -> None:
         self._registry = registry
@@ -49,6 +59,7 @@ class Namespaces:
         self._changes = RecordChanges(registry, NAMESPACES, writer, look_at_switches)
         self._time = time
         self._entropy = entropy
+        self._claims = claims
 
     async def create(
         self, title: str, change: SettingsChange, account: str = DEFAULT_ACCOUNT
@@ -98,10 +109,10 @@ class Namespaces:
         raise NamespaceNotFound(title)
 
     async def rename(self, namespace_id: str, title: str) -> Namespace:
-        """Gives it another title; NamespaceExists when another one has it."""
+        """Gives it another title; NamespaceExists when another one has it, Overloaded while another
+        gateway is changing the namespace."""
         check_title(title)
-        async with self._changes.turn():
-            namespace, version = await self._current(namespace_id)
+        async with self._changing(namespace_id) as (namespace, version):
             if namespace.title == title and not namespace.title_conflict:
                 return namespace
             self._check_free(namespace.account, title)
@@ -110,12 +121,12 @@ class Namespaces:
     async def configure(self, namespace_id: str, change: SettingsChange) -> Namespace:
         """Changes its settings, one epoch on; nothing is written when nothing changes.
 
-        Raises InvalidArgument for another mode, which only a step leads to.
+        Raises InvalidArgument for another mode, which only a step leads to; Overloaded while
+        another gateway is changing the namespace.
         """
         if change.mode is not None:
             raise InvalidArgument("settings.mode", "changes by steps: `kvctl namespace mode`")
-        async with self._changes.turn():
-            namespace, version = await self._current(namespace_id)
+        async with self._changing(namespace_id) as (namespace, version):
             settings = change.applied_to(namespace.settings)
             if settings == namespace.settings:
                 return namespace
@@ -127,6 +138,15 @@ class Namespaces:
         async with self._changes.turn():
             _, above = await self._current(namespace_id)
             await self._changes.bury(namespace_id, above)
+
+    @asynccontextmanager
+    async def _changing(self, namespace_id: str) -> AsyncIterator[tuple[Namespace, Version]]:
+        """The namespace as both homes have it, which nobody else changes now."""
+        async with self._changes.turn():
+            await self._registry.resolve(namespace_id)
+            async with self._claims.alone(namespace_id):
+                await self._registry.refresh()
+                yield await self._current(namespace_id)
 
     def _check_free(self, account: str, title: str) -> None:
         if self._book.owner_of(account, title) is not None:

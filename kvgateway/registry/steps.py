@@ -1,26 +1,22 @@
 """Taking a namespace from mode to mode, one step at a time.
 
-One step of a namespace is taken at a time, everywhere: who is about to take one says so in its
-registration, at every home in use, and then looks whether somebody else says the same. Of two, at
-least one sees the other, and gives way.
+One step of a namespace is taken at a time, everywhere (`kvgateway.registry.claims`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from kvgateway.data_path.writes import Writer
-from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
-from kvgateway.registry import attendance
 from kvgateway.registry.attendance import Attendance
 from kvgateway.registry.changes import RecordChanges
+from kvgateway.registry.claims import Claim, Claims
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from tandem.core.mode import Mode, check_step, steps_from
 from tandem.core.mode_step import ModeReport, Objection, effects, objections
 from tandem.core.namespace import Namespace
-from tandem.core.reply import Side
 from tandem.errors import TandemError, Unavailable
 
 
@@ -32,17 +28,17 @@ class Steps:
         *,
         registry: Registry,
         writer: Writer,
-        homes: Mapping[Side, GuardedHome],
         time: HomeTime,
         presence: Presence,
+        claims: Claims,
         crawled_us: Callable[[str], int],
         look_at_switches: Callable[[], None],
     ) -> None:
         self._registry = registry
         self._changes = RecordChanges(registry, NAMESPACES, writer, look_at_switches)
-        self._homes = homes
         self._time = time
         self._presence = presence
+        self._claims = claims
         self._crawled_us = crawled_us
 
     async def report(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
@@ -50,7 +46,7 @@ class Steps:
         await self._registry.refresh()
         namespace = await self._registry.resolve(namespace_id)
         await self._presence.renew()
-        return self._judged(namespace, wanted, await self._attendance())
+        return self._judged(namespace, wanted, await self._claims.look())
 
     async def step(
         self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
@@ -61,34 +57,33 @@ class Steps:
         and nobody takes another one within STEP_US.
         """
         await self._registry.resolve(namespace_id)
-        async with self._changes.turn():
-            confirmed = await self._presence.begin_step(namespace_id)
+        async with self._changes.turn(), self._claims.here:
+            claim = await self._claims.begin(namespace_id)
             try:
-                report, above = await self._found(namespace_id, wanted, mode_epoch, confirmed)
+                report = await self._found(namespace_id, wanted, mode_epoch, claim)
             except TandemError:
-                await self._presence.end_step(namespace_id)
+                await self._claims.end(namespace_id)
                 raise
             if report.objections and any(one.lasting or not force for one in report.objections):
-                await self._presence.end_step(namespace_id)
+                await self._claims.end(namespace_id)
                 return report
-            stepped = await self._take(report.namespace, wanted, above)
-            await self._presence.end_step(namespace_id)
+            stepped = await self._take(report.namespace, wanted, claim.seen)
+            await self._claims.end(namespace_id)
             return replace(report, namespace=stepped, stepped=True)
 
     async def _found(
-        self, namespace_id: str, wanted: Mode, mode_epoch: int, confirmed: Sequence[Side]
-    ) -> "tuple[ModeReport, Attendance]":
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, claim: Claim
+    ) -> ModeReport:
         """What stands in the way, looked at after everyone could see that a step is taken here."""
-        seen = await self._attendance()
         await self._registry.refresh()
         namespace = await self._registry.resolve(namespace_id)
-        report = self._judged(namespace, wanted, seen)
-        more = [*self._claims(namespace_id, seen), *self._unclaimed(confirmed)]
+        report = self._judged(namespace, wanted, claim.seen)
+        more = [*claim.others, *claim.unclaimed]
         if namespace.settings.mode_epoch != mode_epoch:
             now = namespace.settings
             text = f"the mode is {now.mode} of epoch {now.mode_epoch} by now, not {mode_epoch}"
             more.append(Objection(text, passes=False, lasting=True))
-        return replace(report, objections=(*more, *report.objections)), seen
+        return replace(report, objections=(*more, *report.objections))
 
     async def _take(self, namespace: Namespace, wanted: Mode, above: Attendance) -> Namespace:
         """Writes the namespace with its new mode, above everything that was written by those who
@@ -108,9 +103,6 @@ class Steps:
         await self._changes.put(stepped, max(kept.version, above.newest))
         return self._registry.book.get(namespace.id) or stepped
 
-    async def _attendance(self) -> Attendance:
-        return await attendance.look(self._homes, self._time.now_us())
-
     def _judged(self, namespace: Namespace, wanted: Mode | None, seen: Attendance) -> ModeReport:
         settings = namespace.settings
         views = tuple(one.view(namespace.id) for one in seen.registrations)
@@ -125,20 +117,3 @@ class Steps:
             effects=tuple(effects(settings.mode, wanted)),
             objections=(*seen.objections, *found),
         )
-
-    def _claims(self, namespace_id: str, seen: Attendance) -> Sequence[Objection]:
-        """Steps of the namespace that others are taking."""
-        now_us = self._time.now_us()
-        return [
-            Objection(f"gateway {one.id} is taking a step just now", passes=True)
-            for one in seen.registrations
-            if one.id != self._presence.id and one.steps_now(namespace_id, now_us)
-        ]
-
-    def _unclaimed(self, confirmed: Sequence[Side]) -> Sequence[Objection]:
-        """Homes that would not show others that a step is being taken here."""
-        return [
-            Objection(f"{side.value} does not take the registration of this gateway", passes=True)
-            for side, home in self._homes.items()
-            if home.switch.writes and side not in confirmed
-        ]

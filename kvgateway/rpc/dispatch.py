@@ -8,7 +8,7 @@ a client with full batches delays the rest by one group, not by one batch.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from kvgateway.rpc.failures import Failures
 from kvgateway.service import KeyValues
@@ -26,10 +26,11 @@ come back together, so a smaller group would also cut the next messages in two, 
 _Request = TypeVar("_Request")
 _Message = TypeVar("_Message")
 _Outcome = TypeVar("_Outcome")
+_Answer: TypeAlias = Callable[[int, _Outcome | BaseException], None]
 
 
 class Sink(Protocol):
-    """Where answers go; each operation of a batch gets exactly one."""
+    """Where answers go; each operation of a batch gets exactly one. One that raises was none."""
 
     def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
         """A read is over."""
@@ -69,12 +70,13 @@ class Dispatch:
                 sink.answer_read(message.id, error)
             else:
                 ids.append(message.id)
+        answer = sink.answer_read
         outcomes = self._begun(self._keyvalues.read, reads)
         for operation_id, outcome in zip(ids, outcomes, strict=True):
             if isinstance(outcome, asyncio.Future):
-                outcome.add_done_callback(partial(self._read_over, sink, operation_id))
+                outcome.add_done_callback(partial(self._over, answer, operation_id))
             else:
-                sink.answer_read(operation_id, outcome)
+                self._answer(answer, operation_id, outcome)
 
     def _start_writes(
         self,
@@ -91,12 +93,13 @@ class Dispatch:
                 sink.answer_write(message.id, error)
             else:
                 ids.append(message.id)
+        answer = sink.answer_write
         outcomes = self._begun(self._keyvalues.write, writes)
         for operation_id, outcome in zip(ids, outcomes, strict=True):
             if isinstance(outcome, asyncio.Future):
-                outcome.add_done_callback(partial(self._write_over, sink, operation_id))
+                outcome.add_done_callback(partial(self._over, answer, operation_id))
             else:
-                sink.answer_write(operation_id, outcome)
+                self._answer(answer, operation_id, outcome)
 
     def _begun(
         self, begin: Callable[[Sequence[_Request]], Sequence[_Outcome]], requests: list[_Request]
@@ -109,17 +112,23 @@ class Dispatch:
             self._failures.unexpected("batch", error)
             return [error] * len(requests)
 
-    def _read_over(self, sink: Sink, operation_id: int, future: asyncio.Future[ReadResult]) -> None:
+    def _over(
+        self, answer: _Answer[_Outcome], operation_id: int, future: asyncio.Future[_Outcome]
+    ) -> None:
         error = self._error_of(future)
-        sink.answer_read(operation_id, error or future.result())
+        self._answer(answer, operation_id, error or future.result())
 
-    def _write_over(self, sink: Sink, operation_id: int, future: asyncio.Future[Written]) -> None:
-        error = self._error_of(future)
-        sink.answer_write(operation_id, error or future.result())
+    def _answer(
+        self, answer: _Answer[_Outcome], operation_id: int, outcome: _Outcome | BaseException
+    ) -> None:
+        """Every operation is answered, one whose outcome cannot be told too."""
+        try:
+            answer(operation_id, outcome)
+        except Exception as error:
+            self._failures.unexpected("batch", error)
+            answer(operation_id, error)
 
-    def _error_of(
-        self, future: asyncio.Future[ReadResult] | asyncio.Future[Written]
-    ) -> BaseException | None:
+    def _error_of(self, future: asyncio.Future[_Outcome]) -> BaseException | None:
         if future.cancelled():
             return Unavailable("the gateway is stopping; the outcome of a write is unknown")
         error = future.exception()

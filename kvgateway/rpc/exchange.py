@@ -30,9 +30,10 @@ BYTES_MAX: Final = 64 * MIB
 LIGHT_BYTES: Final = 1 * KIB
 """Messages with less than this for each operation are bounded by the number of these alone."""
 
-REFUSED_OPERATION_PAUSE_S: Final = 0.0005
+REFUSED_OPERATION_PAUSE_S: Final = 0.002
 """A stream is not read for so long for each operation that a quota has refused, nor for less than
 REFUSAL_PAUSE_S: who asks again at once, whatever it is told, leaves the worker to others."""
+REFUSED_PAUSE_S_MAX: Final = 1.0
 
 _Context = grpc.aio.ServicerContext[kv_pb2.BatchRequest, kv_pb2.BatchReply]
 
@@ -78,7 +79,8 @@ class ExchangeStream:
             refused_before = self._outbox.over_quota
             await self._accept(message)
             if refused := self._outbox.over_quota - refused_before:
-                await asyncio.sleep(max(REFUSAL_PAUSE_S, refused * REFUSED_OPERATION_PAUSE_S))
+                pause_s = max(REFUSAL_PAUSE_S, refused * REFUSED_OPERATION_PAUSE_S)
+                await asyncio.sleep(min(pause_s, REFUSED_PAUSE_S_MAX))
             while self._full():
                 self._room.clear()
                 await self._room.wait()

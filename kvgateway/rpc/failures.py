@@ -7,10 +7,14 @@ from typing import Any
 import grpc
 
 from kvgateway.access.quotas import REFUSAL_PAUSE_S
+from kvgateway.rpc.arrival import Arrivals
 from tandem.errors import QuotaExceeded, TandemError
 from tandem.runtime.logs import Logger
 from tandem.wire.malformed import OUR_METHODS, checked
 from tandem.wire.status import call_status
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+_Behavior = Callable[[Any, _Context], Awaitable[object]]
 
 
 class Failures:
@@ -30,46 +34,48 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
     """Answers each call of ours that raises with its status, and a message that cannot be decoded
     with INVALID_ARGUMENT."""
 
-    def __init__(self, failures: Failures) -> None:
+    def __init__(self, failures: Failures, arrivals: Arrivals) -> None:
         self._failures = failures
+        self._arrivals = arrivals
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
-        """The method's own implementation with its failures translated."""
+        """The method's own implementation with its failures translated, and its message, if it has
+        one only, read as `kvgateway.rpc.arrival` says."""
         method: Any = await continuation(handler_call_details)
         name = handler_call_details.method
         if method is None or not name.startswith(OUR_METHODS):
             foreign: grpc.RpcMethodHandler[Any, Any] | None = method
             return foreign
-        decode = checked(method.request_deserializer)
-        if method.request_streaming and method.response_streaming:
-            make, behavior = grpc.stream_stream_rpc_method_handler, method.stream_stream
-        elif method.request_streaming:
-            make, behavior = grpc.stream_unary_rpc_method_handler, method.stream_unary
-        elif method.response_streaming:
-            make, behavior = grpc.unary_stream_rpc_method_handler, method.unary_stream
+        decode: Any = checked(method.request_deserializer)
+        if method.request_streaming:
+            behavior = method.stream_stream if method.response_streaming else method.stream_unary
         else:
-            make, behavior = grpc.unary_unary_rpc_method_handler, method.unary_unary
-        # A unary request is decoded inside the guard: gRPC answers a deserializer that raises with
-        # UNKNOWN, and logs a traceback for what is the client's mistake.
-        return make(
-            self._guarded(name, behavior, None if method.request_streaming else decode),
-            request_deserializer=decode if method.request_streaming else None,
-            response_serializer=method.response_serializer,
-        )
+            unary = method.unary_stream if method.response_streaming else method.unary_unary
+            behavior, decode = self._reading(unary, decode), None
+        if method.response_streaming:
+            make = grpc.stream_stream_rpc_method_handler
+        else:
+            make = grpc.stream_unary_rpc_method_handler
+        return make(self._guarded(name, behavior), decode, method.response_serializer)
 
-    def _guarded(
-        self,
-        name: str,
-        behavior: Callable[[Any, Any], Awaitable[object]],
-        decode: Callable[[Any], object] | None,
-    ) -> Callable[[object, grpc.aio.ServicerContext[Any, Any]], Awaitable[object]]:
-        async def guarded(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> object:
+    def _reading(self, behavior: _Behavior, decode: Callable[[bytes], object]) -> _Behavior:
+        """A method with one message, which is decoded within the guard: gRPC answers a deserializer
+        that raises with UNKNOWN, and logs a traceback for what is the client's mistake."""
+
+        async def reading(_: object, context: _Context) -> object:
+            async with self._arrivals.message(context) as raw:
+                return await behavior(decode(raw), context)
+
+        return reading
+
+    def _guarded(self, name: str, behavior: _Behavior) -> _Behavior:
+        async def guarded(request: object, context: _Context) -> object:
             try:
-                return await behavior(decode(request) if decode else request, context)
+                return await behavior(request, context)
             except grpc.aio.AbortError:
                 raise
             except TandemError as error:

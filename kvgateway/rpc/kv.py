@@ -183,28 +183,37 @@ class _BatchAnswers:
 
     def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
         """A read is over."""
-        reply = self.reply.gets.add()
-        reply.id = operation_id
-        if isinstance(outcome, ReadResult):
-            size = outcome.record.value_size if outcome.record is not None else 0
-            if size <= self._room:
-                self._room -= size
-                codec.fill_read(reply, outcome, self._now_s)
-            else:
-                fill_error(reply.error, _no_room())
-        else:
-            fill_error(reply.error, outcome)
+        reply = self.reply.gets.add(id=operation_id)
+        try:
+            self._fill_read(reply, outcome)
+        except BaseException:
+            del self.reply.gets[-1]
+            raise
         self._count()
 
     def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
         """A write is over."""
-        reply = self.reply.writes.add()
-        reply.id = operation_id
-        if isinstance(outcome, Written):
-            codec.fill_written(reply, outcome)
-        else:
-            fill_error(reply.error, outcome)
+        reply = self.reply.writes.add(id=operation_id)
+        try:
+            if isinstance(outcome, Written):
+                codec.fill_written(reply, outcome)
+            else:
+                fill_error(reply.error, outcome)
+        except BaseException:
+            del self.reply.writes[-1]
+            raise
         self._count()
+
+    def _fill_read(self, reply: kv_pb2.GetReply, outcome: ReadResult | BaseException) -> None:
+        if not isinstance(outcome, ReadResult):
+            fill_error(reply.error, outcome)
+            return
+        size = outcome.record.value_size if outcome.record is not None else 0
+        if size > self._room:
+            fill_error(reply.error, _no_room())
+            return
+        codec.fill_read(reply, outcome, self._now_s)
+        self._room -= size
 
     def _count(self) -> None:
         self._left -= 1

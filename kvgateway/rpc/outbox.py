@@ -47,25 +47,36 @@ class Outbox:
 
     def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
         """A read is over."""
-        if isinstance(outcome, ReadResult):
-            record = outcome.record
-            size = record.value_size if record is not None else 0
-            reply = self._parcel(size).reply.gets.add()
-            reply.id = operation_id
-            now_s = self._now_s() if record is not None and record.expires_at_s else 0.0
-            codec.fill_read(reply, outcome, now_s)
-        else:
-            reply = self._parcel(0).reply.gets.add()
-            reply.id = operation_id
-            self._fill_error(reply.error, outcome)
+        record = outcome.record if isinstance(outcome, ReadResult) else None
+        size = record.value_size if record is not None else 0
+        parcel = self._parcel_for(size)
+        replies = parcel.reply.gets
+        reply = replies.add(id=operation_id)
+        try:
+            if isinstance(outcome, ReadResult):
+                now_s = self._now_s() if record is not None and record.expires_at_s else 0.0
+                codec.fill_read(reply, outcome, now_s)
+            else:
+                self._fill_error(reply.error, outcome)
+        except BaseException:
+            del replies[-1]
+            raise
+        self._took(parcel, size)
 
     def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
         """A write is over."""
-        reply = self._parcel(0).reply.writes.add(id=operation_id)
-        if isinstance(outcome, Written):
-            codec.fill_written(reply, outcome)
-        else:
-            self._fill_error(reply.error, outcome)
+        parcel = self._parcel_for(0)
+        replies = parcel.reply.writes
+        reply = replies.add(id=operation_id)
+        try:
+            if isinstance(outcome, Written):
+                codec.fill_written(reply, outcome)
+            else:
+                self._fill_error(reply.error, outcome)
+        except BaseException:
+            del replies[-1]
+            raise
+        self._took(parcel, 0)
 
     def announce_drain(self) -> None:
         """Sends word that the gateway is going to stop."""
@@ -87,22 +98,22 @@ class Outbox:
         self.over_quota += isinstance(error, QuotaExceeded)
         fill_error(message, error)
 
-    def _parcel(self, size: int) -> Parcel:
-        if size > ALONE_BYTES:
-            parcel = Parcel()
-            self._large.append(parcel)
-        elif (
-            self._small
+    def _parcel_for(self, size: int) -> Parcel:
+        """The message that takes the next answer; a new one waits only once it has taken it."""
+        if (
+            size <= ALONE_BYTES
+            and self._small
             and (parcel := self._small[-1]).value_bytes < REPLY_BYTES
             and parcel.operations < BATCH_OPERATIONS_MAX
         ):
-            pass
-        else:
-            parcel = Parcel()
-            self._small.append(parcel)
-        if not parcel.operations:
+            return parcel
+        return Parcel()
+
+    def _took(self, parcel: Parcel, size: int) -> None:
+        line = self._large if size > ALONE_BYTES else self._small
+        if not line or line[-1] is not parcel:
+            line.append(parcel)
             self._wake()
         parcel.operations += 1
         parcel.value_bytes += size
         self.value_bytes += size
-        return parcel

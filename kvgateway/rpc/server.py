@@ -5,6 +5,7 @@ from typing import Final
 import grpc
 
 from kvgateway.access.body_room import BodyRoom
+from kvgateway.rpc.arrival import Arrivals
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import FailureInterceptor, Failures
 from kvgateway.rpc.kv import KvService
@@ -47,10 +48,10 @@ _SERVICES: Final = (
 )
 
 
-def grpc_server(failures: Failures) -> grpc.aio.Server:
+def grpc_server(failures: Failures, arrivals: Arrivals) -> grpc.aio.Server:
     """A gRPC server with the gateway's limits, without services."""
     return grpc.aio.server(
-        interceptors=[FailureInterceptor(failures)],
+        interceptors=[FailureInterceptor(failures, arrivals)],
         options=_SERVER_OPTIONS,
         maximum_concurrent_rpcs=CALLS_MAX,
     )
@@ -64,7 +65,7 @@ class RpcServer:
     ) -> None:
         callers = Callers(entrance)
         self._kv = KvService(callers, clock, failures, room)
-        self._server = grpc_server(failures)
+        self._server = grpc_server(failures, Arrivals(callers, room))
         kv_pb2_grpc.add_KVServicer_to_server(self._kv, self._server)
         namespaces_pb2_grpc.add_NamespacesServicer_to_server(
             NamespacesService(callers), self._server

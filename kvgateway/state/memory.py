@@ -81,9 +81,17 @@ class MemoryMachine:
             self._last_hlc = versions[-1].hlc
         return versions
 
+    def recall(self, key: Key, now_us: int) -> Known | None:
+        """See `ports.Machine`."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        head = entry.head
+        return Known(head.version, head.until_us > now_us, entry.record, head.seen_at_us)
+
     def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
         """See `ports.Machine`."""
-        return [self._known(key, now_us) for key in keys]
+        return [self.recall(key, now_us) for key in keys]
 
     def install(self, writes: Sequence[tuple[Key, Record]], now_us: int) -> None:
         """See `ports.Machine`."""
@@ -117,7 +125,7 @@ class MemoryMachine:
             kept = record if len(record.envelope) <= self._payload_bytes_max else None
             digest = b"" if kept is None else kept.digest
             self._enter(key, filled(self._head(key), record.version, digest, began_us), kept)
-        return self._known(key, now_us)
+        return self.recall(key, now_us)
 
     def recent(
         self, namespace: str, after: str, prefix: str, limit: int, now_us: int
@@ -131,7 +139,7 @@ class MemoryMachine:
             and key.name > after
             and key.name.startswith(prefix)
         )
-        found = ((name, self._known(Key(namespace, name), now_us)) for name in names[:limit])
+        found = ((name, self.recall(Key(namespace, name), now_us)) for name in names[:limit])
         return [(name, known) for name, known in found if known is not None]
 
     def spilled(self) -> bool:
@@ -165,13 +173,6 @@ class MemoryMachine:
     def _version(self, key: Key) -> Version:
         entry = self._entries.get(key)
         return NO_VERSION if entry is None else entry.head.version
-
-    def _known(self, key: Key, now_us: int) -> Known | None:
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        head = entry.head
-        return Known(head.version, head.until_us > now_us, entry.record, head.seen_at_us)
 
     def _enter(self, key: Key, head: Head, record: Record | None) -> None:
         entry = self._entries.get(key)

@@ -56,6 +56,10 @@ class Machine(Protocol):
         of the clock does not cover them."""
         ...
 
+    def recall(self, key: Key, now_us: int) -> Known | None:
+        """What `lookup` says of one key, in less time: most reads come alone."""
+        ...
+
     def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
         """What is known of each key; pins that have ended by `now_us` are none."""
         ...

@@ -10,7 +10,6 @@ it is emptied, which grants everybody one burst.
 """
 
 import hashlib
-import os
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import lmdb
 
+from kvgateway.state.unsynced import open_reserved, reserve
 from tandem.core.key import Key
 from tandem.core.limits import KEY_WRITE_INTERVAL_US
 from tandem.core.quota import Bucket, Drawn, Rate, drawn, full, owing
@@ -37,7 +37,7 @@ class QuotaMemory:
     """One process's view. `now_us` is the machine's monotonic clock, which its processes share."""
 
     def __init__(self, directory: Path, worker: int) -> None:
-        self._environment = _open(directory, (directory / "data.mdb").stat().st_size)
+        self._environment = open_reserved(directory)
         self._buckets = self._environment.open_db(b"buckets")
         self._bodies = self._environment.open_db(b"bodies")
         self._written = (self._environment.open_db(b"even"), self._environment.open_db(b"odd"))
@@ -49,12 +49,7 @@ class QuotaMemory:
     def create(directory: Path, map_bytes: int) -> None:
         """Makes the memory and reserves its space; OSError when there is less."""
         directory.mkdir(mode=0o700)
-        try:
-            _open(directory, map_bytes).close()
-        except lmdb.Error as error:
-            raise OSError(0, str(error)) from error
-        with (directory / "data.mdb").open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, map_bytes)
+        reserve(directory, map_bytes)
 
     def draw(self, name: bytes, rate: Rate, most: int, now_us: int) -> Drawn:
         """Takes up to `most` units out of a bucket."""
@@ -156,21 +151,6 @@ class QuotaMemory:
                 txn.drop(table, delete=False)
         with self._environment.begin(write=True) as txn:
             return work(txn)
-
-
-def _open(directory: Path, map_bytes: int) -> lmdb.Environment:
-    return lmdb.open(
-        str(directory),
-        map_size=map_bytes,
-        max_dbs=4,
-        max_readers=1,
-        max_spare_txns=0,
-        writemap=True,
-        sync=False,
-        metasync=False,
-        map_async=True,
-        meminit=False,
-    )
 
 
 def _hash_of(key: Key) -> bytes:

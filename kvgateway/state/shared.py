@@ -5,7 +5,6 @@ process dies inside a transaction, the next one goes on without what it had not 
 is synced: the memory is made afresh at each start of the gateway.
 """
 
-import os
 import select
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ from kvgateway.state.entry import PAYLOAD_BYTES_MAX, Head, filled, installed, mi
 from kvgateway.state.minting import GATEWAY_ID_BYTES, RANDOM_BYTES, minted
 from kvgateway.state.ports import Intent, Known
 from kvgateway.state.space import Space, Transaction
+from kvgateway.state.unsynced import open_reserved, reserve
 from kvgateway.state.words import Word, Words
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -27,7 +27,6 @@ from tandem.core.version import NO_VERSION, Version
 
 _T = TypeVar("_T")
 _MAP_BYTES_MIN: Final = 1024 * 1024
-_READERS_MAX: Final = 512
 _PAUSES_MAX: Final = 10
 _PAUSE_S: Final = 0.001
 
@@ -39,27 +38,7 @@ def create(directory: Path, map_bytes: int) -> None:
     """
     assert map_bytes >= _MAP_BYTES_MIN
     Words.create(directory / "words")
-    try:
-        _open(directory, map_bytes).close()
-    except lmdb.Error as error:
-        raise OSError(0, str(error)) from error
-    with (directory / "data.mdb").open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, map_bytes)
-
-
-def _open(directory: Path, map_bytes: int) -> lmdb.Environment:
-    return lmdb.open(
-        str(directory),
-        map_size=map_bytes,
-        max_dbs=4,
-        max_readers=_READERS_MAX,
-        max_spare_txns=2,
-        writemap=True,
-        sync=False,
-        metasync=False,
-        map_async=True,
-        meminit=False,
-    )
+    reserve(directory, map_bytes)
 
 
 class SharedMachine:
@@ -81,7 +60,7 @@ class SharedMachine:
         self._patience = _PAUSES_MAX
         self._decoded = Decoded()
         self._words = Words(directory / "words")
-        self._environment = _open(directory, (directory / "data.mdb").stat().st_size)
+        self._environment = open_reserved(directory)
         self._environment.reader_check()
         self._space = Space(self._environment, self._words)
         self._entries = self._space.entries
@@ -104,6 +83,13 @@ class SharedMachine:
             if versions:
                 self._words[Word.LAST_HLC] = versions[-1].hlc
         return versions
+
+    def recall(self, key: Key, now_us: int) -> Known | None:
+        """See `ports.Machine`."""
+        where = layout.found_under(key)
+        with self._environment.begin(self._entries) as txn:
+            entry = txn.get(where)
+        return None if entry is None else self._decoded.known(where, entry, now_us)
 
     def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
         """See `ports.Machine`."""

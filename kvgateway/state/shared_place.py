@@ -22,6 +22,7 @@ _SPARE: Final = 1.25
 _NAME: Final = "tandem-kv-"
 _OWNER: Final = "owner"
 _METRICS: Final = "metrics"
+_LIVES: Final = "lives.json"
 _QUOTAS: Final = "quotas"
 _QUOTAS_SHARE: Final = 16
 """The memory of quotas takes so many-th a part of the machine's, besides."""
@@ -87,6 +88,11 @@ class Place:
     def metrics(self) -> Path:
         """Where workers leave their numbers: whoever looks at a full disk needs them most."""
         return self.directory / _METRICS
+
+    @property
+    def lives(self) -> Path:
+        """What became of the workers."""
+        return self.directory / _LIVES
 
     def leave(self) -> None:
         """Ends this process's use."""

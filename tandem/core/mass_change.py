@@ -17,6 +17,7 @@ class MassWork(enum.Enum):
 
     COLLECT = "removing dead records"
     SWEEP = "sweeping objects"
+    VALUES = "sweeping values that KVSP has dropped"
     REPAIR = "repairing"
     END = "ending deleted namespaces"
 
@@ -41,6 +42,9 @@ class MassLimit:
 
 
 MASS_LIMIT: Final = MassLimit()
+SWEPT_VALUES_LIMIT: Final = MassLimit(share=0.01, always=100)
+"""Of values that S3 alone has, below the floor. An old copy of S3 shows them, and few late requests
+do; so does a KVSP that has lost rows and does not know it, and then S3 has the last copy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class Status:
     namespaces_equal: bool = True
     process: int = 0
     """The id of the worker process that answers; 0 when it does not say."""
+    worker_restarts: int = 0
+    """How many worker processes took the place of another one since the gateway started."""
 
 
 @dataclass(frozen=True, slots=True)

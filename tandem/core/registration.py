@@ -18,6 +18,8 @@ LEASE_US: Final = 30_000_000
 GONE_US: Final = LEASE_US + 15_000_000
 """So long after that look nothing is acknowledged any more that began before the lease ended: the
 ack window (10 s), the longest read and the error of the clocks have passed too."""
+FORGOTTEN_US: Final = 86_400_000_000
+"""So long after that look its registration need not be kept either."""
 MODES_MAX: Final = 1000
 """So many namespaces that were ever stepped are reported, those of the latest steps first."""
 ALL: Final = "*"
@@ -61,6 +63,10 @@ class Registration:
     def gone(self, now_us: int) -> bool:
         """Whether nothing can come of the process any more."""
         return self.ended or now_us > self.looked_us + GONE_US
+
+    def forgotten(self, now_us: int) -> bool:
+        """Whether its registration may go: one that comes back after all registers anew."""
+        return now_us > self.looked_us + FORGOTTEN_US
 
     def steps_now(self, namespace: str, now_us: int) -> bool:
         """Whether it may be taking a step of this namespace."""

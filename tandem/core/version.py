@@ -48,6 +48,11 @@ class Version(bytes):
         """When it was minted, in microseconds since the epoch."""
         return self.hlc >> _COUNTER_BITS
 
+    def successor(self) -> Self:
+        """The next version in order; nobody mints it but by chance."""
+        number = int.from_bytes(self, "big") + 1
+        return type(self)(number.to_bytes(VERSION_BYTES, "big"))
+
     def __str__(self) -> str:
         return self.hex()
 

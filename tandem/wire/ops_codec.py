@@ -108,6 +108,7 @@ def status_message(status: Status) -> ops_pb2.StatusReply:
         journal_writable=status.journal_writable,
         namespaces_equal=status.namespaces_equal,
         process=status.process,
+        worker_restarts=status.worker_restarts,
     )
 
 
@@ -133,6 +134,7 @@ def status_of(message: ops_pb2.StatusReply) -> Status:
         journal_writable=message.journal_writable,
         namespaces_equal=message.namespaces_equal,
         process=message.process,
+        worker_restarts=message.worker_restarts,
     )
 
 

@@ -1,7 +1,6 @@
 """The client while the gateway fails, goes away, and comes back."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -22,6 +21,7 @@ from tandem.errors import (
 from tandem.wire.status import call_status
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running
+from tests.servers.daemon import free_port
 
 
 async def _until(condition: Callable[[], object]) -> None:
@@ -37,15 +37,8 @@ def _called_at_least(gateway: Running, count: int) -> bool:
     return gateway.store.calls >= count
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 async def test_what_was_never_sent_waits_for_the_gateway() -> None:
-    gateway = Running(port=_free_port())
+    gateway = Running()
     async with Client(gateway.address, NAMESPACE) as kv:
         async with asyncio.TaskGroup() as tasks:
             put = tasks.create_task(kv.put("k", b"v"))
@@ -59,7 +52,7 @@ async def test_what_was_never_sent_waits_for_the_gateway() -> None:
 
 
 async def test_a_gateway_that_is_not_there_is_named() -> None:
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     async with Client(address, NAMESPACE, timeout_s=0.3) as kv:
         with pytest.raises(Unavailable, match=rf"could not be sent.*{address}"):
             await kv.put("k", b"v")
@@ -214,11 +207,12 @@ async def test_retries_end_with_the_budget(gateway: Running, kv: Client) -> None
 
 async def test_a_call_ends_at_its_own_timeout(gateway: Running, kv: Client) -> None:
     gateway.store.held = []
-    slow = asyncio.create_task(kv.get("k", timeout_s=30))
+    slow = asyncio.create_task(kv.get("k", timeout_s=60))
+    await _until(lambda: gateway.store.reads)
     with pytest.raises(Unavailable, match=r"no answer before the deadline$"):
-        await kv.get("k", timeout_s=0.2)
+        await kv.get("k", timeout_s=0.5)
     with pytest.raises(Unavailable, match="the write may have happened or not"):
-        await kv.put("k", b"v", timeout_s=0.2)
+        await kv.put("k", b"v", timeout_s=0.5)
     assert not slow.done()
     gateway.store.release()
     assert await slow is None
@@ -283,7 +277,7 @@ async def test_a_server_without_the_service_is_not_asked_again() -> None:
 
 async def test_waiting_operations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "WAITING_MAX", 10)
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     async with Client(address, NAMESPACE, timeout_s=0.3) as kv:
         calls = [_outcome(kv.put("k", b"v")) for _ in range(12)]
         kinds = [type(outcome) for outcome in await asyncio.gather(*calls)]
@@ -296,7 +290,7 @@ async def test_reads_see_what_the_client_wrote_elsewhere(gateway: Running, kv: C
     version = await kv.put("k", b"new")
     gateway.store.records.clear()
     with pytest.raises(Unavailable, match=str(version)):
-        await kv.get("k", timeout_s=0.2)
+        await kv.get("k", timeout_s=1.0)
     newer = await kv.put("k", b"newer")
     assert newer > version
     assert await kv.get("k") == b"newer"
@@ -305,7 +299,7 @@ async def test_reads_see_what_the_client_wrote_elsewhere(gateway: Running, kv: C
 async def test_a_version_travels_between_clients(gateway: Running, kv: Client) -> None:
     future = Version.at(2**51)
     with pytest.raises(Unavailable, match=str(future)):
-        await kv.get("k", min_version=future, timeout_s=0.2)
+        await kv.get("k", min_version=future, timeout_s=1.0)
     assert await kv.put("k", b"v", above=future) > future
     assert await kv.delete("k", above=future) > future
 

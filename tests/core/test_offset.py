@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.core.offset import LEAP_LASTS_US, LEAP_US, WINDOW_US, Offset
+from tandem.core.offset import LASTS_US, LEAP_US, WINDOW_US, Offset
 
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
@@ -69,11 +69,11 @@ def test_wrong_times_that_differ_are_never_believed() -> None:
 @pytest.mark.parametrize(
     ("samples", "lasting_us", "believed"),
     [
-        (3, LEAP_LASTS_US, True),
-        (2, LEAP_LASTS_US, False),
-        (3, LEAP_LASTS_US - 1, False),
-        (1000, LEAP_LASTS_US - 1, False),
-        (1000, LEAP_LASTS_US, True),
+        (3, LASTS_US, True),
+        (2, LASTS_US, False),
+        (3, LASTS_US - 1, False),
+        (1000, LASTS_US - 1, False),
+        (1000, LASTS_US, True),
     ],
 )
 def test_a_leap_is_believed_once_it_has_lasted(

@@ -24,6 +24,17 @@ def test_versions_sort_by_clock_and_then_by_nonce(
     assert (a == b) == ((hlc_a, nonce_a) == (hlc_b, nonce_b))
 
 
+@given(clock_readings, nonces)
+def test_nothing_lies_between_a_version_and_its_successor(hlc: int, nonce: bytes) -> None:
+    version = Version.of(hlc, nonce)
+    if version == Version(b"\xff" * VERSION_BYTES):
+        return
+    successor = version.successor()
+    assert successor > version
+    assert len(successor) == VERSION_BYTES
+    assert int.from_bytes(successor, "big") - int.from_bytes(version, "big") == 1
+
+
 def test_versions_around_every_carry_sort_by_clock() -> None:
     around = sorted(
         {edge + step for bits in range(1, 64) for edge in (2**bits,) for step in (-1, 0, 1)}

@@ -12,6 +12,7 @@ from tandem.core.drift import Drift, Sighting
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.runtime.randomness import SystemEntropy
+from tests.servers.daemon import free_port
 
 A, B = "a" * 32, "b" * 32
 BEGAN_US = 1_700_000_000_000_000
@@ -43,12 +44,17 @@ class Served:
     """Opened in the loop that serves it, since the book belongs to one thread."""
 
     def __init__(
-        self, path: Path, *, tokens: tuple[str, ...] = (), is_open: bool = True, port: int = 0
+        self,
+        path: Path,
+        *,
+        tokens: tuple[str, ...] = (),
+        is_open: bool = True,
+        port: int | None = None,
     ) -> None:
         self._path = path
         self.tokens = tokens
         self._is_open = is_open
-        self._port = port
+        self._port = port or free_port()
 
     async def start(self) -> None:
         """Opens the book, as a crawler does when it starts, and listens."""
@@ -58,7 +64,7 @@ class Served:
         door = Door(lambda: self.tokens, is_open=self._is_open)
         service = CrawlerService(self.board, self.book, self.pace, door, "crawler-1")
         self._server = CrawlerServer(service)
-        self._port = await self._server.start(self.address)
+        await self._server.start(self.address)
 
     async def stop(self) -> None:
         """Stops at once; it may be started again at the same address."""

@@ -1,6 +1,7 @@
 """Deleting for good after a crawl: what goes, what stays and why, on stores that remove and not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -12,10 +13,12 @@ from crawler.collecting import Collector
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
+from crawler.report import CrawlRule
 from tandem.backends.collect import CollectedHomes
 from tandem.core.collect import CollectRule, Withheld
 from tandem.core.drift import Drift
 from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.key import Key
 from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
 from tandem.core.version import Version
@@ -31,14 +34,19 @@ EXPIRED = seal(
 
 
 def collecting(
-    world: Ground, path: Path, *, limit: MassLimit | None = None, said: Said | None = None
+    world: Ground,
+    path: Path,
+    *,
+    limit: MassLimit | None = None,
+    said: Said | None = None,
+    rule: CrawlRule = RULE,
 ) -> NamespaceCrawls:
     """A crawler that collects."""
     book, entropy = Book(path), SeededEntropy(Random(str(path)))
     homes = CollectedHomes(world.kvsp, world.s3, entropy, 1.0)
     return NamespaceCrawls(
         homes=world.homes, plans=Plans(world.kvsp, "me", entropy), book=book,
-        board=Board(book, entropy), rule=RULE, pace=Pace(),
+        board=Board(book, entropy), rule=rule, pace=Pace(),
         collector=Collector(homes, CollectRule(), limit or MassLimit(), said or Said()),
     )  # fmt: skip
 
@@ -135,6 +143,38 @@ def test_mass_removal_waits_for_a_person(tmp_path: Path) -> None:
         assert world.copies("gone") == (GONE, GONE)
         Book(tmp_path / "book").accept()
         assert (await crawls.crawl(NAMESPACE)).tally.rows_removed == 2
+
+    run(main())
+
+
+@pytest.mark.parametrize(("lost", "swept"), [(100, True), (101, False)])
+def test_a_kvsp_that_loses_rows_silently_does_not_lose_what_s3_still_has(
+    lost: int, swept: bool, tmp_path: Path
+) -> None:
+    """Below the floor a row that is not there counts as deleted for good. Few are swept, and told
+    as drift; with more the crawler waits for a person, who can bring them back from S3."""
+
+    async def main() -> None:
+        world, old = Ground(), Version.at(EPOCH_US - 5 * DAY_US)
+        for n in range(lost + 40):
+            await world.hold(f"{n:04}", seal(old, b"value"))
+        await world.hold("gone", GONE)
+        one_range = replace(RULE, range_names=1000)
+        crawls = collecting(world, tmp_path / "book", rule=one_range)
+        assert (await crawls.crawl(NAMESPACE)).tally.rows_removed == 1
+        for n in range(lost):
+            world.kvsp.drop(Key(NAMESPACE, f"{n:04}"))
+        crawled = await crawls.crawl(NAMESPACE)
+        assert (crawled.equal, crawled.tally.keys[Drift.ZOMBIE]) == (False, lost)
+        kept = sum(world.copies(f"{n:04}")[1] is not None for n in range(lost))
+        assert kept == (0 if swept else lost)
+        if not swept:
+            told = (
+                f"sweeping values that KVSP has dropped would touch {lost} of {lost + 40} records"
+            )
+            assert crawled.stopped == told
+            Book(tmp_path / "book").accept()
+            assert (await crawls.crawl(NAMESPACE)).tally.objects_removed == lost
 
     run(main())
 

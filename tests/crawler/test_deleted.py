@@ -46,17 +46,17 @@ class World:
         self.book = Book(Path(":memory:"))
         self.board = Board(self.book, Numbers())
         homes, pace = self.ground.homes, Pace()
+        self.deleted = DeletedNamespaces(
+            rows=self.ground.kvsp, objects=self.ground.s3, rule=CollectRule(), share=0.3,
+            book=self.book, board=self.board, pace=pace, clock=self.ground.clock,
+        )  # fmt: skip
         self.rounds = Rounds(
             homes=homes, enabled=self.gateways.enabled, gateways=self.gateways, board=self.board,
             crawls=NamespaceCrawls(
                 homes=homes, plans=Plans(self.ground.kvsp, "me", Numbers()), book=self.book,
                 board=self.board, rule=RULE, pace=pace,
             ),
-            pause_s=10.0,
-            deleted=DeletedNamespaces(
-                rows=self.ground.kvsp, objects=self.ground.s3, rule=CollectRule(), share=0.3,
-                book=self.book, board=self.board, pace=pace, clock=self.ground.clock,
-            ),
+            pause_s=10.0, deleted=self.deleted,
         )  # fmt: skip
         self.place(STORE_ID_KEY, seal(Version.at(EPOCH_US), b"5" * 32))
         title = encode_namespace(Namespace(ALIVE, "title", created_at_s=1))
@@ -254,3 +254,22 @@ async def test_one_that_fails_holds_no_other_up(world: World) -> None:
     await world.round()
     assert world.held(other) == (0, 0)
     assert [*world.book.ended()] == [other]
+    assert [*world.deleted._tried_us] == [GONE]
+
+    world.ground.s3.purge_namespace = real  # type: ignore[method-assign]
+    await world.round()
+    assert not world.deleted._tried_us, "what has ended waits for nothing"
+
+
+@in_a_world
+async def test_nothing_is_remembered_of_one_that_is_no_longer_listed(world: World) -> None:
+    world.ground.s3.purge_namespace = _refused  # type: ignore[method-assign, assignment]
+    world.register(GONE, OLD)
+    await world.round()
+    assert [*world.deleted._tried_us] == [GONE]
+    await world.deleted.end({}, 1, _nothing_stands_against_it)
+    assert not world.deleted._tried_us
+
+
+async def _nothing_stands_against_it() -> str:
+    return ""

@@ -32,6 +32,10 @@ def _of(*addresses: str) -> RemoteGateways:
     return RemoteGateways(addresses, lambda _: "", timeout_s=2.0)
 
 
+def _nobody() -> RemoteGateways:
+    return RemoteGateways([_silent()], lambda _: "", timeout_s=0.2)
+
+
 async def test_homes_are_in_use_while_no_gateway_has_switched_one_off(two: list[Running]) -> None:
     gateways = _of(two[0].address, two[1].address)
     assert await gateways.enabled() == frozenset(Side)
@@ -48,7 +52,7 @@ async def test_a_silent_gateway_is_skipped_as_long_as_another_answers(two: list[
     assert await _of(_silent(), two[0].address).enabled() == frozenset(Side)
     await two[0].operations.switch(Side.S3, reads_enabled=True, writes_enabled=False)
     assert await _of(_silent(), two[0].address).enabled() == frozenset({Side.KVSP})
-    assert not await _of(_silent()).enabled()
+    assert not await _nobody().enabled()
     assert not await _of().enabled()
 
 
@@ -63,7 +67,7 @@ async def test_silent_gateways_are_waited_for_all_at_once(two: list[Running]) ->
     for gateway in two:
         _hold_status(gateway, asked, answer)
     asking = asyncio.create_task(_of(two[0].address, two[1].address).enabled())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while asked[0] < 2:
             await asyncio.sleep(0.01)
     answer.set()
@@ -97,4 +101,4 @@ async def test_what_is_kept_in_kvsp_alone_waits_for_nothing_but_the_switch_of_kv
     assert await evidence.in_use(Homes.KVSP)
     await two[1].operations.switch(Side.KVSP, reads_enabled=True, writes_enabled=False)
     assert not await evidence.in_use(Homes.KVSP)
-    assert not await StoreEvidence(_of(_silent()), {}, 1.0).in_use(Homes.KVSP)
+    assert not await StoreEvidence(_nobody(), {}, 1.0).in_use(Homes.KVSP)

@@ -61,6 +61,23 @@ def test_a_restored_cluster_loses_what_was_deleted_since_the_copy(tmp_path: Path
     run(main())
 
 
+def test_a_cluster_is_looked_at_though_the_one_with_the_store_id_was_lost(tmp_path: Path) -> None:
+    """Seed 1395 of the simulator: KVSP, out of use, was given no id, and the operator waited."""
+
+    async def main() -> None:
+        world = await restored(tmp_path)
+        world.kvsp.drop(STORE_ID_KEY)
+        looks = renewing(world)
+        await looks.look()
+        await looks.look()
+        assert (await life(world), looks.looks) == (1, 1)
+        world.s3.drop(STORE_ID_KEY)
+        await looks.look()
+        assert looks.looks == 1
+
+    run(main())
+
+
 def test_the_mirrors_of_another_store_say_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         world = await restored(tmp_path, same_store=False)

@@ -40,5 +40,8 @@ def test_homes_are_compared_only_if_both_show_one_store(kvsp: str, s3: str) -> N
             assert "does not answer" in why
         elif "empty" in (kvsp, s3) and "silent" not in (kvsp, s3):
             assert "no store id" in why
+        with_exception = await objection(pair.homes, 1.0, may_lack_id=Side.KVSP)
+        lacks = kvsp == "empty" and s3 in {"ours", "other"}
+        assert (with_exception == "") == (why == "" or lacks)
 
     run(look())

@@ -225,7 +225,7 @@ async def test_a_page_that_cannot_be_is_refused(
     async with grpc.aio.insecure_channel(served.address) as channel:
         stub: Any = rpc.CrawlerStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await stub.DriftReport(asked, timeout=10)
+            await stub.DriftReport(asked, timeout=60)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -256,7 +256,7 @@ async def test_all_that_a_tally_counts_arrives(served: Served, crawler: CrawlerC
 
 
 async def test_a_watch_goes_on_and_shows_changes(served: Served, crawler: CrawlerClient) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for status in crawler.watch(0.0001):
             if status.doing == "watched":
                 break
@@ -320,7 +320,7 @@ async def test_a_token_is_shown_as_a_bearer_or_not_at_all(guarded: Served, shown
 async def test_health_and_reflection_ask_nobody(guarded: Served) -> None:
     async with grpc.aio.insecure_channel(guarded.address) as channel:
         check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
-        reply = health_pb2.HealthCheckResponse.FromString(await check(b"", timeout=10))
+        reply = health_pb2.HealthCheckResponse.FromString(await check(b"", timeout=60))
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
         method: Any = channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
@@ -367,7 +367,7 @@ async def test_a_run_finds_the_drift_and_the_report_tells_of_it(
     running = asyncio.create_task(_rounds(dict(homes), served).run())
     try:
         run_id = await crawler.run(RunRequest(A))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             async for status in crawler.watch(0.1):
                 done = all(run.ended for run in status.runs)
                 if done and status.doing == "resting between two rounds":

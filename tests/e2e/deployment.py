@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,14 +23,15 @@ from kvgateway.state import shared_place
 from tandem import Client
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.operations import Status
+from tandem.errors import Unavailable
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import load, read_sources
 from tests.e2e.pages import metrics
 from tests.servers.daemon import free_port
 
-READY_S = 40.0
-END_S = 20.0
+WITHIN_S = 60.0
+"""How long anything is waited for that has to come; a busy machine takes its time."""
 _POLL_S = 0.02
 _PAGES_BETWEEN = 2
 """The first page may have been begun before."""
@@ -93,14 +95,14 @@ class Program:
         assert self._process is not None
         self._process.wait()
 
-    async def ended(self, within_s: float = END_S) -> int:
+    async def ended(self, within_s: float = WITHIN_S) -> int:
         """Its exit status, when it ends by itself."""
         await until(lambda: self.status is not None, f"{self.name} ends", within_s)
         status = self.status
         assert status is not None
         return status
 
-    async def stop(self, within_s: float = END_S) -> int:
+    async def stop(self, within_s: float = WITHIN_S) -> int:
         """Lets it finish its work."""
         self.signal(signal.SIGTERM)
         return await self.ended(within_s)
@@ -114,7 +116,7 @@ class Program:
         """All that it has said."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    async def says(self, text: str, within_s: float = READY_S) -> None:
+    async def says(self, text: str, within_s: float = WITHIN_S) -> None:
         await until(lambda: text in self.words(), f"{self.name} says {text}", within_s)
 
 
@@ -160,6 +162,7 @@ class Deployment:
             "TANDEM_WORKERS": str(workers),
             "TANDEM_PAUSE": "1",
             "TANDEM_SHARED_MEMORY": "16MiB",
+            "TANDEM_WORKER_SILENCE_MAX": "20s",  # nobody hangs here unless a test says so
             **_bucket_settings(bucket),
             **settings,
         }
@@ -184,6 +187,14 @@ class Deployment:
         await self.serving(self.up, self.grpc)
         await self.up.says("Tandem KV is up.")
 
+    async def kill_gateway(self) -> None:
+        """Ends it and its workers as a crash of their machine would."""
+        workers = self.workers()
+        self.gateway.kill()
+        for worker in workers:
+            kill_process(worker)
+        await until(lambda: not self.workers(), f"the workers {workers} end")
+
     async def restart_kvsp(self) -> None:
         self.kvsp.start()
         await self.serving(self.kvsp, self.kvsp_address)
@@ -194,7 +205,7 @@ class Deployment:
 
     async def serving(self, program: Program, address: str) -> None:
         """Returns when the health service there says so; NotReady when the program ends instead."""
-        deadline_s = time.monotonic() + READY_S
+        deadline_s = time.monotonic() + WITHIN_S
         while not await serves(address):
             if program.status is not None:
                 raise NotReady(f"{program.name} ended with {program.status}:\n{program.words()}")
@@ -209,7 +220,7 @@ class Deployment:
         async with self.client() as client:
             return await client.ops.status()
 
-    async def settled(self, within_s: float = 40.0) -> None:
+    async def settled(self, within_s: float = WITHIN_S) -> None:
         """Returns when no worker has anything left to repair."""
         pages = _Pages(self.memory / "metrics")
         async with self.client() as client:
@@ -231,7 +242,7 @@ class Deployment:
 
             await self._told(settled, "queue and journal run empty", within_s)
 
-    async def trusted(self, within_s: float = 40.0) -> None:
+    async def trusted(self, within_s: float = WITHIN_S) -> None:
         """Returns when a crawl has found that no home lacks anything."""
         async with self.client() as client:
 
@@ -281,7 +292,7 @@ class Deployment:
         mark = f"{_MARK}={self.directory}".encode()
         return [pid for pid in _all_pids() if mark in _environment(pid).split(b"\0")]
 
-    async def gone(self, within_s: float = END_S) -> None:
+    async def gone(self, within_s: float = WITHIN_S) -> None:
         """Returns when no process of this deployment is left."""
         await until(lambda: not self.pids(), "all processes end", within_s)
 
@@ -336,8 +347,8 @@ async def serves(address: str) -> bool:
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-async def until(condition: Callable[[], bool], what: str, within_s: float) -> None:
-    """Returns when the condition holds; AssertionError when it takes too long."""
+async def until(condition: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> None:
+    """Returns when the condition holds; AssertionError when it never does."""
 
     async def holds() -> bool:
         return condition()
@@ -345,11 +356,19 @@ async def until(condition: Callable[[], bool], what: str, within_s: float) -> No
     await until_true(holds, what, within_s)
 
 
-async def until_true(condition: Callable[[], Awaitable[bool]], what: str, within_s: float) -> None:
-    """The same for a condition that has to be awaited."""
+async def until_true(
+    condition: Callable[[], Awaitable[bool]], what: str, within_s: float = WITHIN_S
+) -> None:
+    """The same for a condition that has to be awaited; what cannot be told yet does not hold."""
     deadline_s = time.monotonic() + within_s
-    while not await condition():
-        assert time.monotonic() < deadline_s, f"not within {within_s:g} s: {what}"
+    while True:
+        trouble = ""
+        try:
+            if await condition():
+                return
+        except (AssertionError, OSError, EOFError, HTTPException, Unavailable) as error:
+            trouble = f": {error!r}"
+        assert time.monotonic() < deadline_s, f"not within {within_s:g} s: {what}{trouble}"
         await asyncio.sleep(_POLL_S)
 
 

@@ -194,7 +194,7 @@ async def under_load(address: str, namespace: str, mix: Mix) -> AsyncIterator[Hi
         await running
 
 
-async def more(history: History, operations: int, within_s: float = 30.0) -> None:
+async def more(history: History, operations: int, within_s: float = 60.0) -> None:
     """Returns when so many more operations were answered."""
     wanted = history.answered() + operations
     async with asyncio.timeout(within_s):

@@ -21,7 +21,7 @@ async def fetch(address: str, path: str) -> tuple[int, str]:
     """Status and body of one page."""
 
     def blocking() -> tuple[int, str]:
-        connection = http.client.HTTPConnection(address, timeout=5.0)
+        connection = http.client.HTTPConnection(address, timeout=30.0)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

@@ -13,8 +13,6 @@ from tests.e2e.deployment import Deployment, deployed, until
 from tests.servers.failing_s3 import failing_s3
 from tests.servers.rgw import Rgw
 
-pytestmark = pytest.mark.timeout(240)  # a million operations are for people with time
-
 HAMMER = (
     "--namespace",
     "n",
@@ -40,7 +38,7 @@ async def gateways(rgw: Rgw, tmp_path: Path) -> AsyncIterator[tuple[Deployment, 
             async with deployed(tmp_path / "two", bucket, TANDEM_KVSP=kvsp) as two:
                 two.gateway.start()
                 await two.serving(two.gateway, two.grpc)
-                await until(lambda: len(one.workers()) == 2, "two workers run", 20.0)
+                await until(lambda: len(one.workers()) == 2, "two workers run")
                 async with one.client() as client:
                     await client.namespaces.create("n")  # which both homes have to confirm
                 await s3.fail(0.5)

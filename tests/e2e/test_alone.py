@@ -21,8 +21,6 @@ from tests.e2e.comparison import both
 from tests.e2e.deployment import Deployment, deployed, until_true
 from tests.servers.rgw import Rgw
 
-pytestmark = pytest.mark.timeout(300)  # kvctl, and a crawler that finds S3 dead, on a busy machine
-
 _OLD = [f"old/{number:02}" for number in range(20)]
 _LIVE = {f"live/{number:02}": b"value %d" % number for number in range(20)}
 _DAY_US = 86_400_000_000

@@ -155,24 +155,19 @@ async def test_a_namespace_has_its_own_unix_socket(tmp_path: Path, sockets: Path
         tandem.gateway.start(TANDEM_KV_SOCKETS=str(sockets), TANDEM_KV_SOCKET_IDS=namespace)
         await tandem.serving(tandem.gateway, tandem.grpc)
         path = sockets / f"{namespace}.sock"
-        await until(path.exists, "the socket is there", 20.0)
-        await _asked_over(path)
-
-        async def served_again() -> bool:
-            try:
-                await _asked_over(path)
-            except (OSError, EOFError):
-                return False
-            return True
-
-        for pid in tandem.workers():
+        await until_true(lambda: _answers(path), "the socket is served")
+        workers = tandem.workers()
+        for pid in workers:
             kill_process(pid)
-        await until_true(served_again, "the socket is served by a new worker", 30.0)
+        await until(lambda: not {*workers} & {*tandem.workers()}, "they end")
+        await until_true(lambda: _answers(path), "the socket is served by a new worker")
 
 
-async def _asked_over(path: Path) -> None:
+async def _answers(path: Path) -> bool:
     wire = Wire(*await asyncio.open_unix_connection(str(path)))
     kv = Binding(wire, "0" * 32)
-    await kv.put("k", b"v")
-    assert (await kv.get("k")).body == b"v"
-    await wire.abort()
+    try:
+        await kv.put("k", b"v")
+        return (await kv.get("k")).body == b"v"
+    finally:
+        await wire.abort()

@@ -17,7 +17,6 @@ from tests.e2e.comparison import equal_records
 from tests.e2e.deployment import (
     Deployment,
     deployed,
-    kill_process,
     stop_process,
     until,
     until_true,
@@ -105,7 +104,6 @@ async def test_rotten_and_missing_large_values_are_mended(filled: Deployment) ->
     await _mended(filled)
 
 
-@pytest.mark.timeout(180)  # five starts of processes, and a crawl
 async def test_a_damaged_cluster_answers_nothing_and_kvsp_is_filled_anew(
     filled: Deployment,
 ) -> None:
@@ -127,7 +125,6 @@ async def test_a_damaged_cluster_answers_nothing_and_kvsp_is_filled_anew(
     await _mended(filled)
 
 
-@pytest.mark.timeout(180)  # four starts of processes, and a crawl
 async def test_a_damaged_repair_queue_is_replaced_and_a_crawl_finds_what_it_held(
     filled: Deployment,
 ) -> None:
@@ -135,11 +132,7 @@ async def test_a_damaged_repair_queue_is_replaced_and_a_crawl_finds_what_it_held
     await _put_all(filled)
     async with filled.client() as client:
         assert (await client.ops.status()).queue.depth > 0
-    workers = filled.workers()
-    filled.gateway.kill()
-    for worker in workers:
-        kill_process(worker)
-    await until(lambda: not filled.workers(), "the workers are gone", 10.0)
+    await filled.kill_gateway()
     damage_pages(filled.data / "gateway" / "repair.sqlite", "repair")
     await _start_both(filled)
     assert "repair_queue_damaged" in filled.gateway.words()
@@ -152,7 +145,6 @@ async def test_a_damaged_repair_queue_is_replaced_and_a_crawl_finds_what_it_held
     await _mended(filled)
 
 
-@pytest.mark.timeout(180)  # four starts of processes, and a crawl
 async def test_a_damaged_journal_is_read_on_and_a_crawl_finds_what_it_held(
     filled: Deployment,
 ) -> None:
@@ -161,12 +153,8 @@ async def test_a_damaged_journal_is_read_on_and_a_crawl_finds_what_it_held(
     async with filled.client("n") as client:
         for key, value in _ALL.items():
             await client.put(key, value)
-    workers = filled.workers()
-    filled.gateway.kill()
-    for worker in workers:
-        kill_process(worker)
+    await filled.kill_gateway()
     filled.kvsp.kill()
-    await until(lambda: not filled.workers(), "the workers are gone", 10.0)
     journal = filled.data / "gateway" / "journal"
     flip_byte(max(journal.glob("*/*.log"), key=lambda path: path.stat().st_size), 40)
     await _start_both(filled)
@@ -191,7 +179,7 @@ async def test_damaged_copies_are_said_and_written_anew(tandem: Deployment) -> N
         homes = (await client.ops.status()).homes
         assert [home.behind for home in homes] == [(ALL,), (ALL,)]
     await tandem.gateway.says("trust_file_unreadable")
-    await until(lambda: tandem.gateway.words().count("registry_file_unreadable") >= 2, "said", 20.0)
+    await until(lambda: tandem.gateway.words().count("registry_file_unreadable") >= 2, "said")
 
 
 async def test_a_gateway_that_cannot_read_its_kill_switches_does_not_start(
@@ -205,7 +193,7 @@ async def test_a_gateway_that_cannot_read_its_kill_switches_does_not_start(
         async def copied() -> bool:
             return isinstance(await kvsp.get(SWITCHES_KEY, 1.0), Found)
 
-        await until_true(copied, "the switches are copied", 20.0)
+        await until_true(copied, "the switches are copied")
     assert await tandem.gateway.stop() == 0
     switches = tandem.data / "gateway" / "switches.json"
     switches.write_bytes(b"\xee" * 1000)

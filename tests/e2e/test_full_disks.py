@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import require
 from tests.e2e.comparison import check
-from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
+from tests.e2e.deployment import Deployment, deployed, until, until_true
 from tests.e2e.history import Mix, more, under_load
 from tests.e2e.pages import metrics, total
 from tests.servers.small_disk import fill, mounted
@@ -63,18 +63,18 @@ async def test_the_gateways_disk_is_full_while_kvsp_dies(cramped: Cramped) -> No
     async with under_load(tandem.grpc, "n", _MIX) as history:
         await more(history, 300)
         ballast = fill(cramped.gateway)
-        await until_true(lambda: _unwritable(tandem), "the journal is unwritable", 20.0)
+        await until_true(lambda: _unwritable(tandem), "the journal is unwritable")
         await more(history, 500)
         assert not history.errors()
         assert "journal_unwritable" in tandem.gateway.words()
         tandem.kvsp.kill()
         await tandem.gateway.says("repair_queue_failed")
-        await until_true(lambda: _shown_unqueued(tandem), "the page shows what waits", 20.0)
-        await until(lambda: len(history.errors()) > 10, "writes are refused", 20.0)
+        await until_true(lambda: _shown_unqueued(tandem), "the page shows what waits")
+        await until(lambda: len(history.errors()) > 10, "writes are refused")
         await tandem.restart_kvsp()
         await more(history, 100)
         ballast.unlink()
-        await until_true(lambda: _writable(tandem), "the journal is writable", 20.0)
+        await until_true(lambda: _writable(tandem), "the journal is writable")
         await more(history, 300)
     assert all("outcome unknown: " in error for error in history.errors()), history.errors()[:5]
     await check(tandem, "n", history)
@@ -90,7 +90,7 @@ async def test_kvsps_disk_is_full(cramped: Cramped) -> None:
         async def said() -> bool:
             return any("full" in home.last_failure for home in (await tandem.status()).homes)
 
-        await until_true(said, "the status says why", 20.0)
+        await until_true(said, "the status says why")
         ballast.unlink()
         await more(history, 300)
     assert not history.errors()
@@ -103,9 +103,7 @@ async def test_everything_is_killed_on_full_disks(cramped: Cramped) -> None:
         await more(history, 300)
         ballast = [fill(cramped.gateway), fill(cramped.kvsp)]
         await more(history, 300)
-        tandem.gateway.kill()
-        for worker in tandem.workers():
-            kill_process(worker)
+        await tandem.kill_gateway()
         tandem.kvsp.kill()
         for each in ballast:
             each.unlink()

@@ -38,7 +38,7 @@ async def tandem(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Depl
 
 
 async def _two_workers(tandem: Deployment) -> None:
-    await until(lambda: len(tandem.workers()) == 2, "two workers run", 20.0)
+    await until(lambda: len(tandem.workers()) == 2, "two workers run")
 
 
 async def _new_namespace(tandem: Deployment, title: str) -> str:
@@ -95,7 +95,7 @@ async def test_one_worker_is_killed(tandem: Deployment) -> None:
         victim = tandem.workers()[0]
         kill_process(victim)
         await more(history, 300)
-        await until(lambda: victim not in tandem.workers(), "it is gone", 10.0)
+        await until(lambda: victim not in tandem.workers(), "it is gone")
         await _two_workers(tandem)
         await more(history, 300)
     await check(tandem, namespace, history)

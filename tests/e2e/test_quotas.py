@@ -66,13 +66,10 @@ async def test_a_greedy_client_is_told_when_to_come_again_and_another_is_served(
 
         async def counted() -> bool:
             samples = await metrics(tandem.http)
-            try:
-                shown = total(samples, "tandem_quota_refused_total", limit="operations")
-            except AssertionError:
-                return False
+            shown = total(samples, "tandem_quota_refused_total", limit="operations")
             return shown == len(refused)
 
-        await until_true(counted, "the metrics show the refusals", 10.0)
+        await until_true(counted, "the metrics show the refusals")
 
 
 async def test_a_client_that_waits_as_it_is_told_loses_nothing(tandem: Deployment) -> None:
@@ -84,15 +81,16 @@ async def test_a_client_that_waits_as_it_is_told_loses_nothing(tandem: Deploymen
 async def test_one_write_of_a_key_a_second_whichever_worker_it_meets(tandem: Deployment) -> None:
     async with tandem.client() as client:
         await client.namespaces.create("once", key_write_interval=True)
-    async with tandem.client("once") as kv:
-        await kv.put("warm", b"v")
     clients = [tandem.client("once") for _ in range(6)]
-    for client in clients:
+    for number, client in enumerate(clients):
         await client.__aenter__()
+        await client.put(f"warm{number}", b"v")
         client._retries.closed = True
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
     written = await asyncio.gather(*(c.put("k", b"v") for c in clients), return_exceptions=True)
     refused = _refused(written)
-    assert len(refused) == len(clients) - 1
+    assert 1 <= len(clients) - len(refused) <= 1 + int(loop.time() - began_s)
     assert {str(error) for error in refused} == {"Too Many Requests"}
     assert all(0 < error.retry_after_s <= 1 for error in refused)
     for client in clients:
@@ -127,7 +125,7 @@ async def test_large_bodies_of_a_namespace_are_counted_over_workers(tandem: Depl
     async def three_over() -> bool:
         return sum(task.done() for task in tasks) == 3
 
-    await until_true(three_over, "three of five are refused", 20.0)
+    await until_true(three_over, "three of five are refused")
     refused = [task.result() for task in tasks if task.done()]
     assert all(isinstance(outcome, QuotaExceeded) for outcome in refused)
     let_on.set()
@@ -154,10 +152,11 @@ async def test_a_token_has_a_quota_of_its_own(tandem: Deployment) -> None:
 
 async def test_http_says_429_and_when_to_come_again(tandem: Deployment) -> None:
     async with tandem.client() as client:
+        await client.namespaces.create("greediest", operations_per_s=5)
         namespaces = {n.title: n.id for n in await client.namespaces.list()}
 
     def answers(title: str, count: int) -> Counter[int]:
-        connection = HTTPConnection(tandem.http, timeout=10)
+        connection = HTTPConnection(tandem.http, timeout=60)
         seen: Counter[int] = Counter()
         for number in range(count):
             target, headers = (
@@ -174,7 +173,7 @@ async def test_http_says_429_and_when_to_come_again(tandem: Deployment) -> None:
         connection.close()
         return seen
 
-    greedy = await asyncio.to_thread(answers, "greedy", 600)
-    assert set(greedy) == {200, 429}
-    assert greedy[200] >= 50
+    greediest = await asyncio.to_thread(answers, "greediest", 200)
+    assert set(greediest) == {200, 429}
+    assert greediest[200] >= 5
     assert await asyncio.to_thread(answers, "modest", 200) == {200: 200}

@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.buckets import new_bucket
 from tests.e2e.comparison import check
-from tests.e2e.deployment import Deployment, deployed, kill_process
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Mix, more, under_load
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import Rgw
@@ -66,10 +66,7 @@ async def test_the_gateway_killed_while_legs_to_rgw_hang(on_rgw: Deployment, rgw
         rgw.freeze()
         try:
             await more(history, 300)
-            workers = on_rgw.workers()
-            on_rgw.gateway.kill()
-            for worker in workers:
-                kill_process(worker)
+            await on_rgw.kill_gateway()
         finally:
             rgw.thaw()
         await on_rgw.restart_gateway()

@@ -5,16 +5,12 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
 from tandem import Client
 from tandem.core.record import Kind
 from tandem.errors import TandemError
 from tests.e2e.comparison import check, equal_records
 from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
 from tests.e2e.history import Mix, more, under_load
-
-pytestmark = pytest.mark.timeout(180)  # kvctl is started a dozen times on a busy machine
 
 _FILES = 2000
 
@@ -77,7 +73,7 @@ async def test_a_store_is_used_while_a_home_is_switched_off(tmp_path: Path) -> N
             await _read_all(client, expected)
             await _done(tandem, "backend", "enable", "s3")
             await _read_all(client, expected)
-            await until_true(lambda: _equal(tandem), "both homes are equal", 40.0)
+            await until_true(lambda: _equal(tandem), "both homes are equal")
             held = await equal_records(tandem, await client.namespaces.id_of("files"))
             live = {n: r.value for n, r in held.items() if r.kind is Kind.VALUE}
             assert live == {name: value for name, value in expected.items() if value is not None}
@@ -100,7 +96,7 @@ async def test_parts_that_are_killed_are_started_again(tmp_path: Path) -> None:
             for name in ("kvsp", "crawler", "gateway"):
                 await more(history, 500)
                 await _killed_and_back(tandem, name)
-            await more(history, 500, within_s=30.0)
+            await more(history, 500)
         await tandem.settled()
         await check(tandem, "n", history)
 
@@ -109,4 +105,4 @@ async def _killed_and_back(tandem: Deployment, name: str) -> None:
     pid_file = tandem.data / "run" / f"{name}.pid"
     pid = pid_file.read_text()
     kill_process(int(pid))
-    await until(lambda: pid_file.read_text() not in ("", pid), f"{name} is back", 20.0)
+    await until(lambda: pid_file.read_text() not in ("", pid), f"{name} is back")

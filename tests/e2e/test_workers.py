@@ -19,12 +19,12 @@ async def test_reads_see_what_any_worker_acknowledged_without_sessions(tmp_path:
             samples = await metrics(tandem.http)
             return total(samples, "tandem_worker_up") == _WORKERS
 
-        await until_true(all_up, "every worker runs", 20.0)
+        await until_true(all_up, "every worker runs")
         async with tandem.client() as client:
             await client.namespaces.create("n")
         mix = Mix(keys=40, clients=16, tasks=6, sessions=False, large=0.0, pause_s=0.0)
         async with under_load(tandem.grpc, "n", mix) as history:
-            await more(history, _OPERATIONS, within_s=50.0)
+            await more(history, _OPERATIONS)
         assert not history.errors()
 
         async def all_asked() -> bool:
@@ -32,5 +32,5 @@ async def test_reads_see_what_any_worker_acknowledged_without_sessions(tmp_path:
             by_worker = [total(acks, "tandem_acks_total", worker=str(n)) for n in range(_WORKERS)]
             return all(by_worker)
 
-        await until_true(all_asked, "every worker has acknowledged writes", 5.0)
+        await until_true(all_asked, "every worker has acknowledged writes")
         await check(tandem, "n", history)

@@ -20,7 +20,6 @@ from tests.servers.daemon import free_port
 
 SITE = Path(__file__).resolve().parents[2] / "examples/site"
 START_S = 60.0
-pytestmark = pytest.mark.timeout(150)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ IMPROPER = {
     grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
 IMPROPER_NUMBERS = {code.value[0] for code in IMPROPER}
-ANSWERED_WITHIN_S = 30.0
+ANSWERED_WITHIN_S = 60.0
 ALL = tuple(methods())
 GROWTH_BYTES_MAX = 24 * 1024 * 1024
 
@@ -168,7 +168,6 @@ def test_afterwards_all_is_as_before(target: Target) -> None:
     asyncio.run(works())
 
 
-@pytest.mark.timeout(300)
 def test_memory_does_not_grow_with_what_is_refused(
     target: Target, channels: dict[str, grpc.Channel]
 ) -> None:

@@ -64,7 +64,7 @@ def test_a_gateway_that_cannot_answer_is_status_3(
     gateway: Gateway, failure: TandemError, message: str
 ) -> None:
     gateway.store.failure = failure
-    result = gateway.kvctl("key", "put", "k", "v", *ARTICLES, "--timeout", "200ms")
+    result = gateway.kvctl("key", "put", "k", "v", *ARTICLES, "--timeout", "2s")
     assert result.exit_code == 3
     assert message in result.stderr
 

@@ -13,7 +13,7 @@ from kvctl.log_file import LOG_BYTES_MAX
 from kvctl.parts import Part, PartPlan, left_running
 from tandem.runtime.clock import SystemClock
 
-STOP_S: Final = 20.0
+STOP_S: Final = 60.0
 
 
 class Kept:

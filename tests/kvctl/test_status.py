@@ -67,6 +67,7 @@ def test_status_as_json(gateway: Gateway) -> None:
         "gateway_id": "gateway-1",
         "now_us": 10,
         "workers": 2,
+        "worker_restarts": 3,
         "process": 4711,
         "equal": False,
         "homes": [home, {**home, "home": "s3", "kind": "file", "location": "data/objects"}],
@@ -86,6 +87,7 @@ def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
     assert ["queue", "1 repair, the oldest for 2 us; 4 healed, 5 failed tries; 3 dirty ranges"] in (
         lines
     )
+    assert ["gateway", "gateway-1, 2 workers, restarted 3 times"] in lines
     assert ["journal", "3 open writes; NOT WRITABLE: writes wait for both homes"] in lines
     assert ["clock", "-5 us from the homes' clocks; ALARM: too far off"] in lines
     assert ["equal", "not yet"] in lines

@@ -2,16 +2,16 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.kvctl.serving import invoke
+from tests.servers.daemon import free_port
 
 PARTS = ("crawler", "gateway", "kvsp")
 _ADDRESSES = ("TANDEM_GRPC", "TANDEM_HTTP", "TANDEM_KVSP", "TANDEM_CRAWLER")
@@ -22,13 +22,8 @@ class Machine:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        with ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(4)]
-            for free in sockets:
-                free.bind(("127.0.0.1", 0))
-            addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]
         self.environment = {
-            **dict(zip(_ADDRESSES, addresses, strict=True)),
+            **{name: f"127.0.0.1:{free_port()}" for name in _ADDRESSES},
             "TANDEM_DATA": str(data),
             "TANDEM_SHARED_MEMORY": "16MiB",
         }

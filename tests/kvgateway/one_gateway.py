@@ -143,7 +143,8 @@ class OneGateway:
         self.clock = clock
         self.entropy = Counting(number)
         self.time = HomeTime(clock)
-        self.time.observe(Side.KVSP, clock.now_us())
+        for side in Side:
+            self.time.observe(side, clock.now_us())
         self.machine = MemoryMachine(
             gateway_id=bytes([number] * 4),
             random=self.entropy.token,

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from kvgateway.process.lives import write
 from kvgateway.process.supervisor import Supervisor
 from tandem.runtime.clock import SystemClock
 
@@ -60,7 +61,7 @@ class Supervised:
         directory: Path,
         lives: Mapping[int, Sequence[str]],
         *,
-        silence_max_s: float = 2.0,
+        silence_max_s: float = 20.0,
         drain_s: float = 10.0,
     ) -> None:
         self.directory = directory
@@ -72,10 +73,13 @@ class Supervised:
         self.recover: Callable[[int], Awaitable[None]] = self._recovered
         self.stop = asyncio.Event()
         self._lives = lives
+        self.lives = directory / "lives.json"
+        """What the supervisor tells of its workers."""
         self.supervisor = Supervisor(
             slots=len(lives),
             command=self._command,
             recover=lambda slot: self.recover(slot),
+            tell=lambda all_lives: write(self.lives, all_lives),
             clock=self.clock,
             silence_max_us=int(silence_max_s * 1e6),
             drain_s=drain_s,

@@ -2,7 +2,8 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from kvgateway.metrics import show_faults, show_http
+from kvgateway.metrics import show_faults, show_http, show_lives
+from kvgateway.process.lives import Lives
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import HttpLimits, Request, Response
 from tandem.runtime.telemetry import Metrics
@@ -60,5 +61,17 @@ def test_what_was_survived_is_shown_by_part_and_by_loop() -> None:
         "tandem_bugs_total process": 2,
         "tandem_rounds_failed_total keeper": 3,
         "tandem_rounds_failed_total inbox": 4,
+    }
+    metrics.close(1.0)
+
+
+def test_what_became_of_a_worker_is_shown() -> None:
+    metrics = Metrics("test", SystemClock())
+    show_lives(metrics, lambda: Lives(started=4, silent=1, died=3, not_started=2))
+    assert _shown(metrics) == {
+        "tandem_worker_started_total": 4,
+        "tandem_worker_died_total": 3,
+        "tandem_worker_silent_total": 1,
+        "tandem_worker_not_started_total": 2,
     }
     metrics.close(1.0)

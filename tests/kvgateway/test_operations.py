@@ -127,6 +127,7 @@ class Operated:
             steps=self.steps,
             gateway_id="67617465",
             workers=2,
+            restarts=lambda: 3,
             process=4711,
             prefix=PREFIX,
         )
@@ -180,6 +181,7 @@ async def test_a_status_shows_homes_queue_and_journal(here: Operated) -> None:
     assert (s3.kind, s3.location, s3.breaker, s3.switch_epoch) == ("s3", "at s3", "closed", 7)
     assert (status.queue.depth, status.journal_pending, status.journal_writable) == (1, 3, True)
     assert (status.now_us, status.workers, status.process) == (here.now_us(), 2, 4711)
+    assert status.worker_restarts == 3
 
 
 async def test_a_repair_that_the_disk_has_not_taken_is_shown_as_one_that_waits(

@@ -151,7 +151,8 @@ class TimedGateway:
         self.s3 = TimedHome(Side.S3, self.loop, self.clock)
         self.homes = {Side.KVSP: self.kvsp, Side.S3: self.s3}
         self.time = HomeTime(self.clock)
-        self.time.observe(Side.KVSP, self.clock.now_us())
+        for side in Side:
+            self.time.observe(side, self.clock.now_us())
         self.machine = MemoryMachine(
             gateway_id=b"gate", random=Counting().token, clock_bound_us=2**51
         )

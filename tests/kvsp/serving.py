@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kvsp.server import StorageServer
@@ -13,6 +13,7 @@ from kvsp.store import Store
 from tandem.backends.kvsp import KvspBackend
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tests.servers.daemon import free_port
 
 LARGE_VALUE_BYTES = 128 * 1024
 
@@ -60,7 +61,7 @@ class Kvsp:
     path: Path
     clock: Clock
     clusters: int = 4
-    port: int = 0
+    port: int = field(default_factory=free_port)
     served: Clusters | None = None
     server: StorageServer | None = None
 
@@ -71,7 +72,7 @@ class Kvsp:
     async def start(self) -> None:
         self.served = await open_store(self.path, self.clusters, self.clock)
         self.server = StorageServer(self.served.store, self.clock)
-        self.port = await self.server.start(self.address)
+        await self.server.start(self.address)
 
     async def stop(self) -> None:
         if self.server is not None and self.served is not None:

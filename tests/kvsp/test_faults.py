@@ -33,7 +33,7 @@ def files_no_longer_than(size: int) -> Iterator[None]:
 
 
 async def until_it_stores(cluster: SqliteCluster, name: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await cluster.write([put(name, value())]) != [STORED]:
             await asyncio.sleep(0.02)
 
@@ -130,7 +130,7 @@ async def test_damage_that_is_found_while_the_file_is_opened_again_stays(
     monkeypatch.setattr(cluster, "_open", open_beside_damage)
     fail_commits(cluster, sqlite3.SQLITE_IOERR)
     await cluster.write([put("key", value())])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not cluster._serving.is_set():
             await asyncio.sleep(0.01)
     [refused] = await cluster.write([put("key", value())])
@@ -154,7 +154,7 @@ async def test_a_full_disk_fails_writes_and_serves_reads(small_disk: Path) -> No
             [found] = await cluster.read([get("first")])
             assert isinstance(found, bytes)
         ballast.unlink()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await cluster.write([put("later", value(at_us=now_us()))]) != [STORED]:
                 await asyncio.sleep(0.02)
         [found] = await cluster.read([get("later")])

@@ -56,7 +56,7 @@ def pending(path: Path) -> int:
 
 async def gone(path: Path) -> None:
     """Returns when no blob is left; a half-written one goes on a thread of its own."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while blobs(path):
             await asyncio.sleep(0.01)
 
@@ -160,7 +160,7 @@ async def test_a_gateway_that_goes_away_half_way_leaves_no_file(kvsp: Kvsp, tmp_
         call = rpc.StorageStub(channel).PutLarge()
         for message in messages(large())[:-1]:
             await call.write(message)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not blobs(tmp_path):
                 await asyncio.sleep(0.01)
         call.cancel()

@@ -81,7 +81,7 @@ async def write_on(backend: KvspBackend, writer: int, stored: dict[str, Record])
         name = f"{writer}-{number % 50}"
         text = bytes([65 + number % 26]) * (300_000 if number % 20 == 0 else 300)
         record = seal(Version.at(clock.now_us(), entropy.token(8)), text)
-        if not isinstance(await backend.put_if_newer(Key(NAMESPACE, name), record, 5.0), Stored):
+        if not isinstance(await backend.put_if_newer(Key(NAMESPACE, name), record, 30.0), Stored):
             return
         stored[name] = record
         number += 1
@@ -96,7 +96,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
                     asyncio.create_task(write_on(backend, writer, stored)) for writer in range(32)
                 ]
                 known = len(stored)
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while len(stored) < known + 300:
                         await asyncio.sleep(0.01)
                     program.process.kill()
@@ -104,7 +104,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     with running(tmp_path) as (_, address):
         async with client(address) as backend:
             for name, record in stored.items():
-                found = await backend.get(Key(NAMESPACE, name), 5.0)
+                found = await backend.get(Key(NAMESPACE, name), 30.0)
                 assert isinstance(found, Found)
                 assert found.record.version >= record.version
 
@@ -114,11 +114,11 @@ async def test_a_stop_answers_what_has_come(tmp_path: Path) -> None:
         async with client(address) as backend:
             clock = SystemClock()
             first = await backend.put_if_newer(
-                Key(NAMESPACE, "first"), seal(Version.at(clock.now_us()), b""), 5.0
+                Key(NAMESPACE, "first"), seal(Version.at(clock.now_us()), b""), 30.0
             )
             assert isinstance(first, Stored)
             program.process.send_signal(signal.SIGTERM)
-            assert program.process.wait(20) == 0
+            assert program.process.wait(60) == 0
             assert program.log_until("stopped")["event"] == "stopped"
 
 
@@ -128,7 +128,7 @@ def test_a_second_program_on_the_same_data_is_refused(tmp_path: Path) -> None:
         try:
             line = second.log_until("cannot_start")
             assert "is in use by process" in str(line["mistakes"])
-            assert second.process.wait(20) == 2
+            assert second.process.wait(60) == 2
         finally:
             second.end()
 
@@ -139,7 +139,7 @@ def test_another_ring_is_refused(tmp_path: Path) -> None:
     other = Program(tmp_path, "--clusters", "3")
     try:
         assert "ring of 2 clusters" in str(other.log_until("cannot_start")["mistakes"])
-        assert other.process.wait(20) == 2
+        assert other.process.wait(60) == 2
     finally:
         other.end()
 
@@ -151,7 +151,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         try:
             line = other.log_until("cannot_start")
             assert f"cannot listen on 127.0.0.1:{port}" in str(line["mistakes"])
-            assert other.process.wait(20) == 2
+            assert other.process.wait(60) == 2
         finally:
             other.end()
 
@@ -164,7 +164,7 @@ async def test_killed_with_a_large_value_half_way_it_holds_nothing_of_it(tmp_pat
             call = StorageStub(channel).PutLarge()
             await call.write(large_head(key, record, 0, over_corrupt=False))
             await call.write(large_piece(memoryview(record.value)[:PIECE_BYTES]))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not half_written(tmp_path):
                     await asyncio.sleep(0.01)
             program.process.kill()

@@ -32,7 +32,7 @@ async def serving() -> AsyncIterator[tuple[RpcHealth, grpc.aio.Channel, int]]:
 async def status(channel: grpc.aio.Channel, service: str = "") -> int:
     check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
     request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
-    return int(STATUS.FromString(await check(request, timeout=10)).status)
+    return int(STATUS.FromString(await check(request, timeout=60)).status)
 
 
 @pytest.mark.parametrize("service", ["", *SERVICES])

@@ -90,7 +90,7 @@ def test_the_second_signal_ends_the_process_at_once() -> None:
         for expected in ("ready\n", "stopping\n"):
             assert child.stdout.readline() == expected
             child.send_signal(signal.SIGTERM)
-        assert child.wait(10) == 130
+        assert child.wait(60) == 130
     finally:
         child.kill()
         child.wait()

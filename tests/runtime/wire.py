@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import App, HttpLimits, Request, Response, Server
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @dataclass

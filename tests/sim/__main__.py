@@ -1,6 +1,6 @@
 """Looks for trouble in many universes, or at the trouble in one.
 
-python -m tests.sim --seeds 10000 [--from 5000]    many universes, on all cores
+python -m tests.sim --seeds 10000 [--from 5000]    many universes, on all cores [--jobs 1: on one]
 python -m tests.sim --seeds 1000 --sort graves     of one sort
 python -m tests.sim --seed 4711 --trace            one universe, line by line
 python -m tests.sim --seed 4711 --shrink           what of it is needed to fail
@@ -20,7 +20,7 @@ from tests.sim.calibration import calibrate, keep, rates
 from tests.sim.canaries import CANARIES
 from tests.sim.plan import Plan, Sort
 from tests.sim.shrink import cut, shrunk
-from tests.sim.swarm import Tally, judged, swarm
+from tests.sim.swarm import Tally, first_violation, judged, replay, swarm
 from tests.sim.universe import plan_of
 
 SHRUNK_MAX: Final = 3
@@ -37,13 +37,14 @@ def main() -> int:
     parser.add_argument("--trace", action="store_true", help="show what happens in it")
     parser.add_argument("--canary", choices=[c.name for c in CANARIES], help="break this rule")
     parser.add_argument("--seeds", type=int, default=1000, help="how many universes to run")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="on so many cores")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed")
     parser.add_argument("--calibrate", nargs="*", metavar="CANARY", help="measure these, or all")
     asked = parser.parse_args()
     if asked.calibrate is not None:
-        return _calibrate(asked.calibrate)
+        return _calibrate(asked.calibrate, asked.jobs)
     if asked.seed is None:
-        return _many(asked.first, asked.seeds, asked.sort)
+        return _many(asked.first, asked.seeds, asked.sort, asked.jobs)
     broken = {c.name: c.broken for c in CANARIES}
     plan = cut(plan_of(asked.seed, asked.sort), asked.cut)
     with broken[asked.canary]() if asked.canary else contextlib.nullcontext():
@@ -52,11 +53,11 @@ def main() -> int:
         return _one(asked.seed, plan, tracing=asked.trace)
 
 
-def _calibrate(names: list[str]) -> int:
+def _calibrate(names: list[str], jobs: int) -> int:
     """Returns 1 when one of them was never seen."""
     measured = rates()
     wanted = names or [one.name for one in CANARIES]
-    for name, rate in calibrate(wanted, os.cpu_count() or 1):
+    for name, rate in calibrate(wanted, jobs):
         measured[name] = rate
         keep(measured)
         print(f"{name}: {rate.seen} of {rate.universes}, {rate.manner}", flush=True)
@@ -77,7 +78,7 @@ def _one(seed: int, plan: Plan, *, tracing: bool) -> int:
 
 def _shrink(seed: int, sort: Sort | None, plan: Plan) -> int:
     def fails(smaller: Plan) -> str | None:
-        return next(iter(judged(seed, plan=smaller).violations), None)
+        return first_violation(seed, smaller)
 
     if fails(plan) is None:
         print(f"seed {seed} breaks no promise")
@@ -85,20 +86,15 @@ def _shrink(seed: int, sort: Sort | None, plan: Plan) -> int:
     small, names = shrunk(plan, fails)
     outcome = judged(seed, plan=small)
     print(f"seed {seed}, made small ({outcome.operations} operations): {outcome.violations[0]}")
-    print(f"  {_replay(seed, sort)} --cut {' '.join(names)} --trace")
+    print(f"  {replay(seed, sort)} --cut {' '.join(names)} --trace")
     return 1
 
 
-def _replay(seed: int, sort: Sort | None) -> str:
-    of_sort = f" --sort {sort.value}" if sort else ""
-    return f"python -m tests.sim --seed {seed}{of_sort}"
-
-
-def _many(first: int, count: int, sort: Sort | None) -> int:
+def _many(first: int, count: int, sort: Sort | None, jobs: int) -> int:
     began_s, shown, tally = time.perf_counter(), 0, Tally()
-    for tally in swarm(range(first, first + count), os.cpu_count() or 1, sort):
+    for tally in swarm(range(first, first + count), jobs, sort):
         for seed, violation in tally.found[shown:]:
-            print(f"\nseed {seed}: {violation}\n  {_replay(seed, sort)} --trace")
+            print(f"\nseed {seed}: {violation}\n  {replay(seed, sort)} --trace")
         shown = len(tally.found)
         _progress(tally, count, time.perf_counter() - began_s)
     print()

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 REPAIR_MAX_S: Final = 180.0
 """Repair has to be done by then."""
 SHOWN_S: Final = 5.0
-"""How much longer than a cache entry lives a write may take to be seen everywhere."""
+"""How long after the last crawl, and after all caches have ended, a write may take to be seen
+everywhere."""
 
 
 class Calm:
@@ -39,6 +40,8 @@ class Calm:
         universe.history.note("calm", "begins")
         for weather in universe.all_weather:
             weather.clear()
+        for jump in list(universe.wrong_clocks):
+            universe.set_right(jump)
         for (
             misfortune
         ) in universe.misfortunes:  # a restored home is used only once it was looked at
@@ -51,6 +54,8 @@ class Calm:
         for client in clients:
             await client
         universe.is_calm = True
+        ahead_s = [jump.by_s for jump in universe.plan.clock_jumps if jump.by_s > 0]
+        await asyncio.sleep(sum(ahead_s))  # till nothing is stamped above what every home takes
         for crawler in universe.crawlers:
             if crawler.runs:
                 crawler.crash()
@@ -59,13 +64,14 @@ class Calm:
         await self._repaired()
         if not universe.disasters.struck:
             self._both_homes_have_what_was_acknowledged("repair alone")
+        await asyncio.sleep(PIN_US / 1e6)  # a write that was lost unacknowledged is wanted so long
         while any(weather.under_way for weather in universe.all_weather):
             await asyncio.sleep(1.0)
-        await asyncio.sleep(PIN_US / 1e6)  # a write that was lost unacknowledged is wanted so long
         await self._read_all()
+        forgotten_s = universe.loop.time() + CACHE_TTL_S
         await self._repaired()
         await self._crawled()
-        await asyncio.sleep(CACHE_TTL_S + SHOWN_S)
+        await asyncio.sleep(max(0.0, forgotten_s - universe.loop.time()) + SHOWN_S)
         await self._shown_everywhere()
         await asyncio.sleep(1.0)
         self._nothing_left()

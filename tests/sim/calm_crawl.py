@@ -6,14 +6,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from tandem.core.crawl_status import RunRequest
-from tandem.core.drift import REAL, Drift
+from tandem.core.drift import Drift
 from tandem.core.envelope import seal
 from tandem.core.key import Key
-from tandem.core.record import Kind, Record
+from tandem.core.record import Kind
 from tandem.core.reply import Side
 from tandem.core.version import Version
 from tests.sim.crawlers import Crawler, all_equal, troubles
 from tests.sim.host import POLICIES
+from tests.sim.told import TOLD, drift_of
 
 if TYPE_CHECKING:
     from tests.sim.universe import Universe
@@ -23,8 +24,6 @@ EQUAL_MAX_S: Final = 200.0
 COLLECTED_MAX_S: Final = 200.0
 """So long after its grace a dead record may stay."""
 _LONGEST_EXPIRY_S: Final = 60.0
-_TOLD: Final = (*sorted(REAL, key=lambda one: one.value), Drift.RETIRED)
-"""Classes of drift that a report may not be wrong about."""
 
 
 class CrawlerCalm:
@@ -38,8 +37,9 @@ class CrawlerCalm:
     async def equal(self, why: str) -> None:
         """Both homes become equal, and everyone trusts both again."""
         universe = self._universe
-        self._crawler.start(universe.fine_ways)
         since_us = universe.loop.true_us() + 500_000
+        await asyncio.sleep(1.0)  # what begins from here on is later than that by any home's clock
+        self._crawler.start(universe.fine_ways)
         until_s = universe.loop.time() + EQUAL_MAX_S
         while not all_equal(self._crawler, since_us) or self._distrusting():
             if universe.loop.time() > until_s:
@@ -55,34 +55,13 @@ class CrawlerCalm:
         return any(w.trust.behind(namespace) for w in workers for namespace in POLICIES)
 
     def _compare(self, why: str) -> None:
+        universe = self._universe
         for key in self._universe.disasters.keys:
-            if self._drift(key) not in {None, Drift.RETIRED, Drift.EXPIRED}:
-                self._fail(f"unequal ({why}): {key.name} is {self._drift(key)}")
+            if drift_of(universe, key) not in {None, Drift.RETIRED, Drift.EXPIRED}:
+                self._fail(f"unequal ({why}): {key.name} is {drift_of(universe, key)}")
             for side in Side:
                 if self._universe.sites[side].is_corrupt(key):
                     self._fail(f"corrupt ({why}): {side.value} holds {key.name} in bytes gone bad")
-
-    def _drift(self, key: Key) -> Drift | None:
-        """What the difference of a key truly is; see the table of `tandem.core.drift`."""
-        universe = self._universe
-        kvsp, s3 = (universe.sites[side].held(key) for side in Side)
-        if kvsp is None and s3 is None:
-            return None
-        if kvsp is None:
-            assert s3 is not None
-            if s3.version > universe.floor(key):
-                return Drift.MISSING_IN_KVSP
-            return Drift.RETIRED if s3.kind is Kind.TOMBSTONE else Drift.ZOMBIE
-        if s3 is None:
-            return Drift.MISSING_IN_S3
-        if kvsp == s3:
-            return Drift.EXPIRED if self._has_expired(kvsp) else None
-        if kvsp.version == s3.version:
-            return Drift.OTHER_BYTES
-        return Drift.OLDER_IN_S3 if kvsp.version > s3.version else Drift.OLDER_IN_KVSP
-
-    def _has_expired(self, record: Record) -> bool:
-        return record.kind is Kind.VALUE and not record.live_at(self._universe.loop.true_us() / 1e6)
 
     async def report_is_true(self, count: int) -> None:
         """Some keys are made to differ; a crawl that changes nothing counts just those (P6)."""
@@ -97,8 +76,8 @@ class CrawlerCalm:
             request = RunRequest(namespace, dry_run=True)
             told = (await crawls.crawl(namespace, request)).tally.keys
             keys = [key for key in universe.disasters.keys if key.namespace == namespace]
-            true = Counter(self._drift(key) for key in keys)
-            for drift in _TOLD:
+            true = Counter(drift_of(universe, key) for key in keys)
+            for drift in TOLD:
                 if told[drift] != true[drift]:
                     self._fail(
                         f"report: {told[drift]} keys are said to be {drift.value}"

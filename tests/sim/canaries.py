@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from unittest.mock import patch
 
+from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.remembered import Remembered
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes import identity
@@ -20,7 +21,7 @@ from kvgateway.state import minting
 from kvgateway.state.entry import Head
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.ports import Intent, Known
+from kvgateway.state.ports import Intent, Known, RepairTask
 from tandem.backends import memory
 from tandem.backends.port import Backend
 from tandem.backends.s3.bucket import Answer, Call
@@ -32,9 +33,10 @@ from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US
 from tandem.core.read_race import Answer as Answered
 from tandem.core.record import Record
-from tandem.core.reply import Found, Missing, ReadReply, Side
+from tandem.core.reply import Found, Missing, ReadReply, Side, Stored, Superseded
 from tandem.core.request import Delete, Put
 from tandem.core.version import Version
+from tandem.core.write_race import WriteRace
 from tests.sim import host, s3_store
 from tests.sim.canaries_collect import COLLECT_CANARIES
 from tests.sim.plan import Sort
@@ -220,6 +222,29 @@ def _client_retries() -> AbstractContextManager[object]:
     return patch.object(s3_store._Bucket, "send", retrying)
 
 
+def _no_ack_window() -> AbstractContextManager[object]:
+    """A confirmation counts however late it is."""
+
+    def in_time(self: WriteRace, side: Side, reply: Stored | Superseded) -> bool:
+        return True
+
+    return patch.object(WriteRace, "_in_time", in_time)
+
+
+def _intent_dropped_early() -> AbstractContextManager[object]:
+    """The intent of a write is dropped when its legs have answered, whatever they said."""
+    add = RepairInbox.add
+
+    def hasty(
+        self: RepairInbox, task: RepairTask, queued: Callable[[], None] | None = None
+    ) -> None:
+        if queued is not None:
+            queued()
+        add(self, task, queued and (lambda: None))
+
+    return patch.object(RepairInbox, "add", hasty)
+
+
 CANARIES: Final = (
     Canary("blind PUT on S3", _blind_put, Sort.CROWD),
     Canary("wrong If-Match", _wrong_if_match, Sort.CROWD),
@@ -230,13 +255,15 @@ CANARIES: Final = (
     Canary("intents not pinned at restart", _intents_not_pinned, Sort.DEATHS),
     Canary("queue not pinned at restart", _queue_not_pinned, Sort.DEATHS),
     Canary("recent writes entered after the ack", _recents_after_ack, Sort.ANYTHING),
-    Canary("unversioned negative cache", _unversioned_miss, Sort.CROWD),
+    Canary("unversioned negative cache", _unversioned_miss, Sort.FRESH),
     Canary("cache goes back in version", _cache_goes_back, Sort.CROWD),
     Canary("a home is distrusted for ever", _no_settling_of_trust, Sort.GRAVES),
     Canary("home time sampled late", _late_sample, Sort.ANYTHING),
     Canary("doubtful answers forgotten", _doubt_forgets, Sort.SPLIT),
     Canary("whole-second clocks not allowed for", _observes_too_little, Sort.SPLIT),
     Canary("client retries on conditional writes", _client_retries, Sort.STORE),
+    Canary("no ack window", _no_ack_window, Sort.STAGED),
+    Canary("an intent dropped before its task is durable", _intent_dropped_early, Sort.FULL),
     *(
         Canary(name, broken, sort)
         for name, (broken, sort) in COLLECT_CANARIES.items()

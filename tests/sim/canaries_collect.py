@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Final
 from unittest.mock import patch
@@ -9,6 +10,7 @@ from unittest.mock import patch
 from crawler.evidence import StoreEvidence
 from crawler.kill_switches import SwitchedHome
 from crawler.renewing import Renewing
+from crawler.report import CrawlReport
 from crawler.second_look import SecondLook
 from kvgateway.data_path.remembered import Remembered
 from kvgateway.homes.trust import Trust
@@ -16,12 +18,12 @@ from tandem.backends.clusters import Clusters
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal
 from tandem.core import collect
-from tandem.core.collect import Homes
+from tandem.core.collect import CollectRule, CrawlSeen, DeadRecord, Homes
 from tandem.core.drift import Drift, Sighting
 from tandem.core.floors import RangeFloors
 from tandem.core.key import Key
 from tandem.core.record import Record
-from tandem.core.removal import PurgeRow, Removal, Renewal
+from tandem.core.removal import FloorRaise, FloorReply, PurgeRow, Removal, Renewal, Stamp
 from tandem.core.reply import Refusal, Refused, Side, WriteReply
 from tests.sim.plan import Sort
 from tests.sim.sites import FaultyHome
@@ -158,6 +160,50 @@ def sweep_waits_for_trust() -> Broken:
     return patch.object(StoreEvidence, "in_use", _all_is_well)
 
 
+def crawl_began_too_early() -> Broken:
+    """A tombstone may go after a crawl that began whenever."""
+    may_go = collect._may_go
+
+    def early(one: DeadRecord, seen: CrawlSeen, rule: CollectRule, homes: Homes) -> bool:
+        return may_go(one, replace(seen, began_us=seen.ended_us), rule, homes)
+
+    return patch.object(collect, "_may_go", early)
+
+
+def always_equal() -> Broken:
+    """A crawl calls equal what it could not see or mend."""
+    return patch.object(CrawlReport, "equal", property(lambda self: True))
+
+
+def unnamed_incarnation() -> Broken:
+    """Floors rise in whatever cluster is there, and its rows go."""
+    rise, purge = MemoryHome._raise, MemoryHome._purge
+
+    def raised(self: MemoryHome, raising: FloorRaise, named: str) -> FloorReply:
+        return rise(self, raising, self._life({}).named)
+
+    def purged(self: MemoryHome, namespace: str, row: PurgeRow, named: str | None) -> Removal:
+        return purge(self, namespace, row, self._life({}).named)
+
+    both = ExitStack()
+    both.enter_context(patch.object(MemoryHome, "_raise", raised))
+    both.enter_context(patch.object(MemoryHome, "_purge", purged))
+    return both
+
+
+def objects_removed_unseen() -> Broken:
+    """Whatever object has the name goes, not only the one that the crawl saw."""
+
+    async def remove(self: MemoryHome, key: Key, seen: Stamp, deadline_s: float) -> Removal:
+        held = self._namespace(key.namespace)
+        if key.name not in held.records:
+            return Removal.ABSENT
+        held.remove(key.name)
+        return Removal.DONE
+
+    return patch.object(MemoryHome, "remove", remove)
+
+
 async def _all_is_well(self: StoreEvidence, homes: Homes) -> bool:
     return not await self.is_dirty("a" * 32, homes)
 
@@ -176,6 +222,10 @@ COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], Sort]]] = {
     "the sweep waits for trust": (sweep_waits_for_trust, Sort.ALONE),
     "no lateness bound on KVSP": (partial(late_for, Side.KVSP), Sort.LATE),
     "no floor": (no_floor, Sort.BRINK),
-    "rows removed without comparing": (removed_unseen, Sort.BRINK),
+    "rows removed without comparing": (removed_unseen, Sort.STAGED),
+    "objects removed without comparing": (objects_removed_unseen, Sort.STAGED),
+    "a crawl that began too early": (crawl_began_too_early, Sort.STAGED),
+    "a crawl calls equal what it could not mend": (always_equal, Sort.STAGED),
+    "an incarnation that is not named": (unnamed_incarnation, Sort.STAGED),
 }
 """By name: what breaks the rule, and what the universes are about that show it."""

@@ -25,6 +25,8 @@ PATIENCE_S: Final = 600.0
 NAMESPACES: Final = tuple(POLICIES)
 STILL_S: Final = 0.05
 """How often a client tries a machine that stands still."""
+RECONNECT_S: Final = 0.1
+"""How often it looks for a worker while there is none."""
 QUICK_S: Final = 0.002
 """Between two operations of one breath."""
 
@@ -49,8 +51,8 @@ class Surroundings(Protocol):
         """The same for a listing."""
         ...
 
-    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
-        """Whether a home was emptied and this worker does not know it yet."""
+    def loss_is_unnoticed(self, worker: Worker, namespace: str, since_s: float) -> bool:
+        """Whether a home was emptied since then, or before and this worker does not know it yet."""
         ...
 
 
@@ -89,7 +91,7 @@ class Client:
 
     async def _reconnected(self) -> Worker:
         while (worker := self._worker()) is None or worker.host.stands_still:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(RECONNECT_S)
         return worker
 
     def _worker(self) -> Worker | None:
@@ -158,8 +160,12 @@ class Client:
         return Read(key, wanted, 0 if past_cache else None)
 
     async def _write(self, worker: Worker, put: bool) -> None:
-        oracles = self._universe.oracles
         keys = list(dict.fromkeys(self._key() for _ in range(self._random.choice([1, 1, 1, 3]))))
+        await self.write(worker, keys, put=put)
+
+    async def write(self, worker: Worker, keys: Sequence[Key], *, put: bool) -> None:
+        """Puts or deletes these keys together, and tells the oracles what it hears of it."""
+        oracles = self._universe.oracles
         operations = [self._operation(key, put) for key in keys]
         writes = [self._write_of(operation) for operation in operations]
         scopes = self._scopes(worker)
@@ -220,7 +226,8 @@ class Client:
         listing = Listing(namespace, "", after, self._random.choice([1000, 1000, 2, 5]))
         before = oracles.surely(machine, namespace)
         excused = self._universe.list_may_fail(worker, namespace)
-        unnoticed = self._universe.loss_is_unnoticed(worker, namespace)
+        asked_s = self._universe.loop.time()
+        unnoticed = self._universe.loss_is_unnoticed(worker, namespace, asked_s)
         try:
             page = await worker.list(listing)
         except TandemError as error:
@@ -230,4 +237,5 @@ class Client:
             pass
         else:
             now = oracles.surely(machine, namespace)
+            unnoticed |= self._universe.loss_is_unnoticed(worker, namespace, asked_s)
             oracles.listed(worker.name, listing, page, before, now, unnoticed=unnoticed)

@@ -34,11 +34,13 @@ from tests.sim.history import History
 from tests.sim.host import POLICIES, Host, Worker
 from tests.sim.loop import SeededEntropy, VirtualLoop
 from tests.sim.standstill import context_of
+from tests.sim.told import Told, WatchedBoard
 
 RULE: Final = CrawlRule(settle_s=0.5, range_names=10, deadline_s=5.0)
 QUEUED_MAX: Final = 100
 CALM_PAUSE_S: Final = 2.0
-"""In calm weather nothing is gained by a round that begins sooner after the last one."""
+"""Between two rounds in calm weather, in which nothing is gained by sooner ones; where something is
+deleted for good there is time to rest as long as in the storm."""
 _ASK_S: Final = 0.005
 
 
@@ -100,9 +102,12 @@ class CrawlerGround:
     """Links and homes for a process of this name, over the weather of the storm."""
     rule: CollectRule
     pause_s: float
+    calm_pause_s: float
     page_names: int
     rest_s: float
     """How long they rest before each page and each second look."""
+    told: Callable[[], Told]
+    """What compares their reports with the truth."""
     deep: bool
     """Whether every crawl reads the bytes of all keys."""
 
@@ -162,10 +167,10 @@ class Crawler:
         links, homes = (ways or ground.ways)(self.name)
         self._links = list(links.values())
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
-        self.board = Board(self.book, entropy)
+        self.board = WatchedBoard(self.book, entropy, self.name, ground.told)
         self.switches = KillSwitches(ground.gateways)
         self.pace = Restful(0.0 if ways else ground.rest_s, self.stop)
-        pause_s = max(ground.pause_s, CALM_PAUSE_S) if ways else ground.pause_s
+        pause_s = ground.calm_pause_s if ways else ground.pause_s
         rounds = self._rounds(homes, entropy, pause_s)
         for work in (self.switches.run(), rounds.run()):
             self._tasks.append(ground.loop.create_task(work, context=context_of(self.name)))

@@ -13,9 +13,10 @@ from kvgateway.homes.trust import Trust
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
-from tandem.core.key import Key
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.reply import Side
 from tandem.core.version import NO_VERSION
+from tests.sim.host import POLICIES
 from tests.sim.ledger import version_of
 from tests.sim.plan_crawl import Disaster, Misfortune
 from tests.sim.sites import Site
@@ -28,6 +29,8 @@ _SWITCHED_S: Final = 4.0
 _NOTICED_S: Final = LOOK_S + 4 * LOOK_DEADLINE_S
 """By then it has seen that a home was emptied."""
 _TRY_EACH_S: Final = 0.5
+_REGISTRY: Final = tuple(Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{name}") for name in POLICIES)
+"""Without these nobody crawls what is left."""
 _LOOKED_AT_MAX_S: Final = 300.0
 """In calm weather: in a storm every mirror may be out of reach for as long as it lasts."""
 
@@ -56,15 +59,20 @@ class Disasters:
         """Lets it happen, if a moment for it comes before `until_s`."""
         match misfortune.what:
             case Disaster.WIPE_KVSP:
-                if await self._moment(self.keys, Side.KVSP, until_s):
+                if await self._moment([*self.keys, *_REGISTRY], Side.KVSP, until_s):
                     self.wipe(Side.KVSP)
             case Disaster.WIPE_S3:
-                if await self._moment(self.keys, Side.S3, until_s):
+                if await self._moment([*self.keys, *_REGISTRY], Side.S3, until_s):
                     self.wipe(Side.S3)
             case Disaster.RESTORE:
                 await self._restore(misfortune, until_s)
             case Disaster.DISK:
-                self._lose_disk(misfortune.which)
+                self.lose_disk(misfortune.which)
+
+    def wipe_at_raise(self) -> None:
+        """KVSP is wiped just before floors rise, once, unless it alone has something."""
+        if not self.struck and all(self._is_elsewhere(key, Side.KVSP) for key in self.keys):
+            self.wipe(Side.KVSP)
 
     @property
     def keys(self) -> list[Key]:
@@ -80,15 +88,18 @@ class Disasters:
         self.kvsp_forgot += side is Side.KVSP
         self._wiped_s, self._wiped = self._universe.loop.time(), side
 
-    def is_unnoticed(self, trust: Trust, namespace: str) -> bool:
-        """Whether a home was emptied lately, and whoever has this trust does not know it yet."""
+    def is_unnoticed(self, trust: Trust, namespace: str, since_s: float) -> bool:
+        """Whether a home was emptied since then, or lately and whoever has this trust does not know
+        it yet."""
         lately = self._universe.loop.time() - self._wiped_s < _NOTICED_S
-        return lately and self._wiped not in trust.behind(namespace)
+        unknown = lately and self._wiped not in trust.behind(namespace)
+        return unknown or self._wiped_s >= since_s
 
     async def _moment(self, keys: Sequence[Key], side: Side, until_s: float) -> bool:
-        """Waits until all that `side` holds of the keys is in the other home too."""
+        """Waits until all that `side` holds of the keys, and of the registry, is in the other home
+        too."""
         while self._universe.loop.time() < until_s:
-            if all(self._is_elsewhere(key, side) for key in keys):
+            if all(self._is_elsewhere(key, side) for key in (*_REGISTRY, *keys)):
                 return True
             await asyncio.sleep(_TRY_EACH_S)
         return False
@@ -108,7 +119,7 @@ class Disasters:
         self._busy = True
         self._switch(HomeSwitch(reads=False, writes=False))
         await asyncio.sleep(_SWITCHED_S)
-        if await self._moment(keys, Side.KVSP, until_s):
+        if await self._moment([*keys, *_REGISTRY], Side.KVSP, until_s):
             self._universe.history.note("disaster", f"cluster {misfortune.which} is restored")
             cluster.restore(self._images[misfortune])
             self._universe.ledger.forgot(Side.KVSP, keys)
@@ -151,7 +162,7 @@ class Disasters:
         cluster = home.all[misfortune.which % len(home.all)]
         return cluster, [key for key in self.keys if home.cluster_of(key) is cluster]
 
-    def _lose_disk(self, which: int) -> None:
+    def lose_disk(self, which: int) -> None:
         """A machine comes back without its disk: journal, queue, trust and clock bound are gone."""
         host = self._universe.hosts[which % len(self._universe.hosts)]
         host.crash()

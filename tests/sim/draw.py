@@ -12,9 +12,17 @@ from typing import Final
 from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
-from tests.sim.draw_rare import of_a_store, of_late_requests, of_the_brink, split
+from tests.sim.draw_rare import (
+    of_a_store,
+    of_fresh_names,
+    of_full_queues,
+    of_late_requests,
+    of_the_brink,
+    split,
+    staged,
+)
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Trouble, Window
-from tests.sim.plan import DAWN_S, KVSP_ALONE, Blow, Flip, Plan, Sort
+from tests.sim.plan import DAWN_S, KVSP_ALONE, Blow, ClockJump, Flip, Plan, Sort
 from tests.sim.plan_crawl import draw_crawl, draw_graves, ruined
 
 _SHARES: Final = {Sort.ANYTHING: 8, Sort.CROWD: 8, Sort.DEATHS: 8, Sort.GRAVES: 2, Sort.RUINS: 1}
@@ -33,6 +41,12 @@ _USUAL: Final = _Extent((4.0, 14.0), (20, 60))
 _SHORT: Final = _Extent((1.0, 4.0), (5, 20))
 _SHORT_SHARE: Final = 0.5
 """Of universes of any sort. They end soon, so that there are many."""
+_BETWEEN_DATES_S: Final = 3.0
+_JUMPS_SHARE: Final = 0.15
+"""Of universes in which a home's own clock is set wrong."""
+_BEHIND_S: Final = (-2.0, -10.0, -3600.0)
+_AHEAD_S: Final = (2.0, 10.0, 40.0)
+"""Calm has to last for as long."""
 
 
 def draw(random: Random, sort: Sort | None = None) -> Plan:
@@ -70,6 +84,12 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
             plan = _of_ruins(random, plan)
         case Sort.BRINK:
             plan = of_the_brink(random, plan)
+        case Sort.STAGED:
+            plan = staged(random, plan)
+        case Sort.FULL:
+            plan = of_full_queues(random, _deadly(random, plan))
+        case Sort.FRESH:
+            plan = of_fresh_names(random, _crowded(random, plan))
         case Sort.SPLIT:
             plan = split(random, _crowded(random, plan))
         case Sort.LATE:
@@ -84,6 +104,7 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
         plan,
         clock_steps=tuple(_clock_steps(random, plan)),
         wrong_dates=tuple(_wrong_dates(random, plan)),
+        clock_jumps=tuple(_clock_jumps(plan)),
     )
     if random.random() < 0.5:
         return plan
@@ -243,14 +264,32 @@ def _clock_steps(random: Random, plan: Plan) -> Iterator[tuple[float, int, float
 
 
 def _wrong_dates(random: Random, plan: Plan) -> Iterator[tuple[float, float, float]]:
-    """None when some process may begin: whose first replies all lie, that one believes them."""
-    if plan.sick is Side.KVSP or plan.blows or plan.crawl.blows or plan.crawl.misfortunes:
+    """Whatever begins meanwhile. Between two there is time to see a right one."""
+    if plan.sick is Side.KVSP:
         return
+    ended_s = 0.0
     for _ in range(random.choice([0, 1, 2])):
         by_s = random.choice([-3600.0, -10.0, 10.0, 3600.0])
-        at_s, for_s = random.uniform(4.0, max(4.0, plan.storm_s)), random.uniform(0.01, 1.5)
-        if all(not at_s - 3.0 < born_s < at_s + for_s for born_s in plan.crawls):
+        at_s, for_s = random.uniform(ended_s, plan.storm_s), random.uniform(0.01, 1.5)
+        ended_s = at_s + for_s + _BETWEEN_DATES_S
+        if ended_s < plan.storm_s:
             yield at_s, for_s, by_s
+
+
+def _clock_jumps(plan: Plan) -> Iterator[ClockJump]:
+    """A home that is ahead has the other one refuse what is stamped by it, so only one that is
+    behind is a fault in one home alone. Where something is deleted for good no store takes
+    signatures that are too old, so only KVSP's clock may be set back. It draws apart, as above."""
+    random = Random(f"{plan.storm_s} clocks")
+    side, by_s = plan.sick or random.choice(list(Side)), random.choice([*_BEHIND_S, *_AHEAD_S])
+    begins_s, ends_s = _span(random, plan.storm_s)
+    if random.random() > _JUMPS_SHARE:
+        return
+    if plan.sick is not None:
+        by_s = random.choice(_BEHIND_S)
+    elif plan.crawl.grave:
+        side, by_s = Side.KVSP, random.choice(_AHEAD_S)
+    yield ClockJump(begins_s, random.choice([ends_s, float("inf")]), side, by_s)
 
 
 def _anything(random: Random, extent: _Extent) -> Plan:

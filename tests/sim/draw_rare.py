@@ -1,12 +1,14 @@
 """Universes in which a break is likely that is rare elsewhere; run when they are asked for."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
 from tandem.core.reply import Side
+from tests.sim.brink import BRINK
 from tests.sim.faults import Fault, Trouble, Window
-from tests.sim.plan import DAWN_S, Blow, Plan
-from tests.sim.plan_crawl import at_a_store, emptied, on_the_brink
+from tests.sim.plan import DAWN_S, Blow, LoneWrite, Plan, Rewrite
+from tests.sim.plan_crawl import at_a_store, before_scenes, emptied, on_the_brink
 
 
 def of_late_requests(random: Random, ruins: Plan) -> Plan:
@@ -92,4 +94,73 @@ def of_the_brink(random: Random, plan: Plan) -> Plan:
         crawls=(1.0,),
         journal_fails=None,
         crawl=on_the_brink(random, storm_s),
+    )
+
+
+def staged(random: Random, plan: Plan) -> Plan:
+    """On the brink, all goes well but what the scenes want."""
+    storm_s = random.uniform(120.0, 160.0)
+    plan = of_the_brink(random, plan)
+    return replace(
+        plan,
+        storm_s=storm_s,
+        clients=2,
+        operations=40,
+        think_s=storm_s / 40,
+        rates=dict.fromkeys(Side, ((Fault.SLOW, 0.1),)),
+        scenes=(
+            *_lone_writes(random, storm_s, plan.hosts),
+            *_rewrites(random, storm_s, plan.hosts),
+        ),
+        crawl=before_scenes(random, plan.crawl),
+    )
+
+
+def _lone_writes(random: Random, storm_s: float, hosts: int) -> Iterator[LoneWrite]:
+    """One after another, as there is one crawler."""
+    grace_s, at_s = BRINK.rule.tombstone_grace_s, random.uniform(2.0, 10.0)
+    while at_s < storm_s - 2 * grace_s:
+        for_s = random.uniform(0.95, 1.3) * grace_s
+        yield LoneWrite(
+            at_s,
+            random.randrange(hosts),
+            random.uniform(0.0, 1.0),
+            random.uniform(0.0, 8.0),
+            random.randrange(1, 12),
+            for_s,
+            random.uniform(10.0, 16.0) if random.random() < 0.5 else None,
+        )
+        at_s += for_s + random.uniform(10.0, 15.0)
+
+
+def _rewrites(random: Random, storm_s: float, hosts: int) -> Iterator[Rewrite]:
+    grace_s = BRINK.rule.tombstone_grace_s
+    for _ in range(12):
+        at_s = random.uniform(2.0, storm_s - 2 * grace_s)
+        yield Rewrite(at_s, random.randrange(hosts), random.uniform(0.9, 2.0) * grace_s)
+
+
+def of_full_queues(random: Random, deaths: Plan) -> Plan:
+    """What one home lacks waits in memory for the queue while machines die."""
+    sick = random.choice(list(Side))
+    rates = {sick: ((Fault.ERROR, 0.3), (Fault.SLOW, 0.1)), sick.other: ((Fault.SLOW, 0.1),)}
+    begins_s = random.uniform(DAWN_S, deaths.storm_s / 2)
+    return replace(
+        deaths,
+        rates=rates,
+        journal_fails=None,
+        queue_fails=(begins_s, begins_s + random.uniform(0.2, 0.5) * deaths.storm_s),
+        crawls=(),
+    )
+
+
+def of_fresh_names(random: Random, crowd: Plan) -> Plan:
+    """Replies of both homes are slow, so that a miss is told after the name was written."""
+    return replace(
+        crowd,
+        hosts=1,
+        hot_names=random.choice([1, 2]),
+        writes_a_name=random.choice([1, 2]),
+        past_cache=random.choice([0.2, 0.8]),
+        rates=dict.fromkeys(Side, ((Fault.SLOW, random.uniform(0.3, 0.7)),)),
     )

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 
 from tandem.core.reply import Reason
 from tandem.core.version import Version
-from tests.sim.history import Crashed, History
+from tests.sim.history import NOTHING, Crashed, History
 from tests.sim.loop import VirtualLoop
 from tests.sim.standstill import NOBODY
 
@@ -96,11 +96,15 @@ class Weather:
         self._verbs = verbs
         self._windows = windows
         self.late_s = late_s
+        self.fates: dict[tuple[str, str], Fault] = {}
+        """What happens to calls of this verb for this name, whatever the rates say."""
         self.under_way = 0
         """How many requests have not arrived yet."""
 
-    def fault(self, random: Random, verb: str) -> Fault | None:
+    def fault(self, random: Random, verb: str, name: str) -> Fault | None:
         """What happens to the next call."""
+        if self.fates and (verb, name) in self.fates:
+            return self.fates[verb, name]
         rates = self._verbs.get(verb, self._rates)
         if not rates:
             return None
@@ -121,6 +125,7 @@ class Weather:
     def clear(self) -> None:
         """Fine from now on."""
         self._rates, self._windows, self._verbs = (), (), _NO_VERBS
+        self.fates.clear()
 
 
 class Link:
@@ -158,7 +163,7 @@ class Link:
         if self.cut:
             raise Crashed
         call = _Call(self, what, apply, lost, self.loop.now_s + deadline_s)
-        call.depart(self.weather.fault(self.random, what[0]))
+        call.depart(self.weather.fault(self.random, what[0], what[1]))
         return call.reply
 
     def late_s(self) -> float:
@@ -176,6 +181,14 @@ class Link:
     def now_s(self) -> float:
         return self.loop.now_s
 
+    def apply(self, sent_s: float, what: Callable[[], T]) -> T:
+        """Has the home do what was sent then."""
+        self._history.applying = (self._name, sent_s)
+        try:
+            return what()
+        finally:
+            self._history.applying = NOTHING
+
     def note(self, what: What, outcome: object) -> None:
         if self._history.tracing:
             self._history.called(self._name, *what, outcome)
@@ -184,7 +197,17 @@ class Link:
 class _Call(Generic[T]):
     """One call under way."""
 
-    __slots__ = ("_apply", "_down_s", "_fault", "_link", "_lost", "_until_s", "_what", "reply")
+    __slots__ = (
+        "_apply",
+        "_down_s",
+        "_fault",
+        "_link",
+        "_lost",
+        "_sent_s",
+        "_until_s",
+        "_what",
+        "reply",
+    )
 
     def __init__(
         self,
@@ -198,6 +221,7 @@ class _Call(Generic[T]):
         self._what = what
         self._apply = apply
         self._lost = lost
+        self._sent_s = link.loop.now_s
         self._until_s = until_s
         self._fault: Fault | None = None
         self._down_s = 0.0
@@ -242,7 +266,7 @@ class _Call(Generic[T]):
     def _applied(self) -> None:
         link, fault = self._link, self._fault
         now_s = link.loop.now_s
-        outcome = self._apply()
+        outcome = link.apply(self._sent_s, self._apply)
         link.note(self._what, outcome)
         if fault is Fault.TWICE:
             link.weather.under_way += 1
@@ -257,7 +281,8 @@ class _Call(Generic[T]):
     def _again(self) -> None:
         self._link.weather.under_way -= 1
         verb, name, version = self._what
-        self._link.note((f"{verb} again", name, version), self._apply())
+        outcome = self._link.apply(self._sent_s, self._apply)
+        self._link.note((f"{verb} again", name, version), outcome)
 
     def _return(self, outcome: T) -> None:
         if self._link.trouble() is Trouble.NO_REPLIES:

@@ -1,12 +1,15 @@
 """What happened in a universe, line by line, for replay and for comparing two runs."""
 
 import hashlib
+from typing import Final
 
 from tandem.backends.port import ScanPage
 from tandem.backends.s3.exchange import HttpReply
 from tandem.core.reply import Found, Missing, Stored, Superseded
 from tandem.core.version import Version
 from tests.sim.loop import VirtualLoop
+
+NOTHING: Final = ("", 0.0)
 
 
 class Crashed(BaseException):
@@ -26,6 +29,13 @@ class History:
         self.lines: list[str] = []
         self.numbers: dict[Version, int] = {}
         """Of the writes with these versions."""
+        self.applying = NOTHING
+        """Over which link came what a home does now, and when it was sent."""
+
+    @property
+    def now_s(self) -> float:
+        """The time of the loop."""
+        return self._loop.time()
 
     def note(self, who: str, what: str) -> None:
         """Enters one line."""

@@ -55,6 +55,8 @@ LISTEN_S: Final = 4.0
 """Four times production's, since nothing but the bound of the clock hangs on what supervisors hear,
 and half of all calls were theirs."""
 REPLACE_S: Final = 0.05
+UNKNOWN_S: Final = 0.5
+"""How often a worker looks for the homes' time before it can serve."""
 REPAIR: Final = RepairRule(idle_s=1.0, pin_us=PIN_US)
 
 
@@ -342,6 +344,8 @@ class Host:
         worker = Worker(self, name, homes, links)
         while not worker.time.known():
             await worker.keeper.round()
+            if not worker.time.known():
+                await asyncio.sleep(UNKNOWN_S)
         worker.start()
         self.workers[slot] = worker
         self.ground.history.note(worker.name, "serves")

@@ -18,24 +18,27 @@ class Ledger:
 
     def __init__(
         self, fail: Callable[[str], None], written: Callable[[Key, Version], bool],
-        owed: Callable[[Version], bool],
+        owed: Callable[[Version], bool], alive: Callable[[Version], bool],
     ) -> None:  # fmt: skip
-        """`written` tells whether a version is a client's write of a key, `owed` whether that one
-        was acknowledged, and is alive."""
+        """`written` tells whether a version is a client's write of a key, `alive` whether that one
+        is a value that has not expired, `owed` whether it was acknowledged too."""
         self._fail = fail
         self._written = written
         self._owed = owed
+        self._alive = alive
         self._newest: dict[Key, Version] = {}
         """Of a key, in whatever home, by whichever client."""
         self._held: dict[tuple[Side, Key], Version] = {}
         self._graves: dict[tuple[Side, Key], Version] = {}
         self.collected: dict[Key, Version] = {}
         """Up to which version a key was deleted for good, in whatever home."""
+        self.on_change: Callable[[Side, Key], None] = lambda *_: None
 
     def stored(self, side: Side, key: Key, version: Version) -> None:
         """A home has taken a record."""
         if key.namespace in RESERVED_NAMESPACES:
             return
+        self.on_change(side, key)
         at = (side, key)
         if version < self._held.get(at, NO_VERSION):
             self._fail(f"{side.value}: {key.name} goes back in version")
@@ -49,8 +52,8 @@ class Ledger:
 
     def _is_back(self, side: Side, version: Version, grave: Version) -> bool:
         """A repair that read one home before and the other one after a dead record left them may
-        give S3 that record back: no reader sees it, and the sweep takes it."""
-        again = side is Side.S3 and version == grave and not self._owed(version)
+        give S3 just that record back: no reader sees it, and the sweep takes it."""
+        again = side is Side.S3 and version == grave and not self._alive(version)
         return version <= grave and not again
 
     def purged(self, key: Key, version: Version, floor: Version) -> None:
@@ -63,6 +66,7 @@ class Ledger:
         """A home has let this record go."""
         if key.namespace in RESERVED_NAMESPACES:
             return
+        self.on_change(side, key)
         self._gone_for_good(side, key, version)
         at = (side, key)
         self._graves[at] = max(version, self._graves.get(at, NO_VERSION))
@@ -70,6 +74,7 @@ class Ledger:
     def replaced(self, key: Key, seen: Version, version: Version) -> None:
         """S3 has another record in the place of one that it had, older or not."""
         if key.namespace not in RESERVED_NAMESPACES:
+            self.on_change(Side.S3, key)
             self._gone_for_good(Side.S3, key, seen)
         self._held[Side.S3, key] = version
 
@@ -81,6 +86,7 @@ class Ledger:
     def forgot(self, side: Side, keys: Iterable[Key]) -> None:
         """A home was wiped, or restored from an old copy, where these keys are."""
         for key in keys:
+            self.on_change(side, key)
             self._held.pop((side, key), None)
             self._graves.pop((side, key), None)
 

@@ -69,6 +69,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if not task.cancelled():
             self._fatal = task.exception()
 
+    def end_with(self, error: BaseException) -> None:
+        """Ends the universe, at its next turn."""
+        self._fatal = error
+
     def hold(self, process: str, for_s: float) -> None:
         """A process stands still from this turn on; see `standstill`."""
         if process not in self.standstill:

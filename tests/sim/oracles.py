@@ -5,7 +5,7 @@ The oracles know every write by its number, which stands in its value, and by th
 worker minted. They see what clients see, at the moment when clients see it.
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,8 +23,8 @@ EXPIRY_SLACK_S: Final = 4.0
 """How far a machine's idea of the homes' time may lag when replies are slow."""
 
 
-class Violation(AssertionError):
-    """A promise was broken."""
+class Violation(Exception):
+    """A promise is broken, and nobody wants to know more of this universe."""
 
 
 @dataclass(slots=True, eq=False)
@@ -107,10 +107,11 @@ class Sure:
 
     alive: Set[tuple[str, int]]
     dead: Set[tuple[str, int]]
+    at_s: float
 
 
 class Oracles:
-    """Watches one universe; raises Violation to the client that sees it."""
+    """Watches one universe."""
 
     def __init__(self, loop: VirtualLoop, history: History) -> None:
         self._loop = loop
@@ -119,17 +120,27 @@ class Oracles:
         self.by_version: dict[Version, Operation] = {}
         self.by_key: dict[Key, list[Operation]] = {}
         self.violations: list[str] = []
+        self.ends_at_once = False
+        """Whether the first violation ends the universe."""
         self.reads = 0
-        self.ledger = Ledger(self.fail, self._is_write, self._owed)
+        self.ledger = Ledger(self.fail, self._is_write, self._owed, self._alive)
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
+        self.clocks_are_apart = False
+        """A home's own clock was set wrong: whoever hears that home alone stamps by it, and what is
+        too far ahead of that nobody stamps above."""
         self.list_lag_s = 0.0
+        """A listing of S3 may show a name as it was so long before."""
+        self.s3_changed_s: Callable[[Key], float] = lambda _: float("-inf")
         self.on_stamped: Callable[[Operation], None] = lambda _: None
 
     def fail(self, what: str) -> None:
         """A promise is broken."""
         self._history.note("ORACLE", what)
-        self.violations.append(f"{self._loop.time():.6f}: {what}")
+        violation = f"{self._loop.time():.6f}: {what}"
+        self.violations.append(violation)
+        if self.ends_at_once:
+            self._loop.end_with(Violation(violation))
 
     def operation(self, key: Key, kind: Kind, expires_at_s: int) -> Operation:
         """A write that a client is about to ask for."""
@@ -141,6 +152,17 @@ class Oracles:
         """Its worker has taken it."""
         operation.version = version
         key = operation.key
+        if not self.clocks_are_apart:
+            self._in_order(operation, scopes)
+        self.by_version[version] = operation
+        self._history.numbers[version] = operation.number
+        self.by_key.setdefault(key, []).append(operation)
+        self.on_stamped(operation)
+        buries = [(scope, self._older(scope.seen.get(key, ()), version)) for scope in scopes]
+        return Writing(operation, buries)
+
+    def _in_order(self, operation: Operation, scopes: Sequence[Scope]) -> None:
+        key, version = operation.key, operation.version
         for earlier in self.by_key.get(key, ()):
             if earlier.acked_s is None or earlier.acked_s > operation.began_s - CLOCKS_APART_S:
                 continue
@@ -153,12 +175,9 @@ class Oracles:
             if version <= scope.floors.get(key, NO_VERSION):
                 self.fail(f"order: write {operation.number} of {key.name} is stamped below what "
                           f"{scope.name} knows")  # fmt: skip
-        self.by_version[version] = operation
-        self._history.numbers[version] = operation.number
-        self.by_key.setdefault(key, []).append(operation)
-        self.on_stamped(operation)
-        buries = [(scope, frozenset(scope.seen.get(key, ()))) for scope in scopes]
-        return Writing(operation, buries)
+
+    def _older(self, numbers: Iterable[int], version: Version) -> frozenset[int]:
+        return frozenset(one for one in numbers if self.operations[one].version < version)
 
     def acknowledged(self, writing: Writing, version: Version, *, superseded: bool) -> None:
         """Its client has heard that it is done."""
@@ -205,7 +224,12 @@ class Oracles:
     def _owed(self, version: Version) -> bool:
         """Whether this is an acknowledged value that has not expired."""
         one = self.by_version.get(version)
-        if one is None or one.acked_s is None or one.kind is Kind.TOMBSTONE:
+        return one is not None and one.acked_s is not None and self._alive(version)
+
+    def _alive(self, version: Version) -> bool:
+        """Whether this is a value that has not expired."""
+        one = self.by_version.get(version)
+        if one is None or one.kind is Kind.TOMBSTONE:
             return False
         return not one.expires_at_s or one.expires_at_s > self._loop.true_us() / 1e6
 
@@ -247,10 +271,8 @@ class Oracles:
                 continue
             if last.acked_s is None or not all(one.over for one in operations):
                 continue
-            if last.acked_s > self._loop.time() - self.list_lag_s:
-                continue
             (alive if last.kind is Kind.VALUE else dead).add((key.name, last.number))
-        return Sure(alive, dead)
+        return Sure(alive, dead, self._loop.time())
 
     def listed(
         self,
@@ -272,13 +294,19 @@ class Oracles:
         alive = {
             name
             for name, _ in before.alive & after.alive
-            if name > listing.after and (page.next_after is None or name <= page.next_after)
+            if name > listing.after
+            and (page.next_after is None or name <= page.next_after)
+            and not self._listed_late(Key(listing.namespace, name), before.at_s)
         }
         if alive - set(names):
             self.fail(f"{machine}: a listing misses {sorted(alive - set(names))}")
         dead = {name for name, _ in before.dead & after.dead}
         if dead & set(names):
             self.fail(f"{machine}: a listing shows {sorted(dead & set(names))}")
+
+    def _listed_late(self, key: Key, asked_s: float) -> bool:
+        """Whether S3 may list it as it was before a write, or a repair, of so lately."""
+        return bool(self.list_lag_s) and self.s3_changed_s(key) > asked_s - self.list_lag_s
 
 
 def value_of(operation: Operation) -> bytes:

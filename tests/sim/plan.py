@@ -44,6 +44,16 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockJump:
+    """A home's own clock is set wrong, and right again, in calm weather at the latest."""
+
+    begins_s: float
+    ends_s: float
+    side: Side
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One universe."""
 
@@ -87,10 +97,38 @@ class Plan:
     wrong_dates: tuple[tuple[float, float, float], ...] = ()
     """From when on, for how long and by how much the `Date` of S3 is wrong: too short a time for
     anyone to believe it."""
+    clock_jumps: tuple[ClockJump, ...] = ()
     moves: tuple[tuple[float, Mode], ...] = ()
     """When the mode of MOVED is stepped."""
     queue_fails: tuple[float, float] | None = None
     """When no repair queue takes a change."""
+    scenes: "tuple[LoneWrite | Rewrite, ...]" = ()
+    """What is played beside what the clients do: see `scenes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoneWrite:
+    """A write that S3 alone takes, late, before a delete of another key; and a crawler that stands
+    still for longer than the grace lasts, having seen some of the range."""
+
+    at_s: float
+    host: int
+    deletes_after_s: float
+    crawler_after_s: float
+    requests: int
+    """How many more the crawler sends before it stands still."""
+    for_s: float
+    disk_after_s: float | None
+    """When the machine that took the write loses its disk; None for never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A key that is deleted, and written again about when the collector comes for it."""
+
+    at_s: float
+    host: int
+    again_after_s: float
 
 
 class Sort(enum.Enum):
@@ -117,3 +155,9 @@ class Sort(enum.Enum):
     """KVSP is lost after much was deleted for good, and what was sent to it long before arrives."""
     STORE = "store"
     """There is time enough to delete for good, under the real S3 client, which loses replies."""
+    STAGED = "staged"
+    """As brink, with little but scenes that are played: see `scenes`."""
+    FULL = "full"
+    """Machines die while their repair queue refuses what it is told."""
+    FRESH = "fresh"
+    """All read names that nobody has written yet, and then write them."""

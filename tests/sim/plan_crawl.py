@@ -19,6 +19,8 @@ LIFE_AT_STORE_S: Final = 230
 """No request lives longer there: 95 s until the newest leg lands, 10 s for the read that just
 missed it, 125 s until the heal that rests on that read has landed."""
 _A_DAY: Final = CollectRule()
+_LOST_TWICE: Final = 0.3
+"""Of ruins."""
 LIFE_IN_MEMORY_S: Final = 105
 """The same over homes that judge a request when it arrives: 30 s, 10 s, 60 s."""
 
@@ -82,6 +84,8 @@ class CrawlPlan:
     calls."""
     page_names: int = 7
     """How many names a crawler lists at once."""
+    wiped_at_raise: bool = False
+    """Whether KVSP loses everything just before its floors rise for the first time."""
     rest_s: float = 0.0
     """How long a crawler rests before each page and each second look, during the storm."""
 
@@ -135,16 +139,18 @@ def draw_graves(random: Random, *, real_s3_client: bool) -> tuple[float, CrawlPl
 
 
 def ruined(random: Random, plan: CrawlPlan, storm_s: float) -> CrawlPlan:
-    """The same where a copy of KVSP is made early, and it is lost late."""
+    """The same where a copy of KVSP is made early, and it is lost late; at times KVSP loses all in
+    between, and what is restored is older than its life."""
     what = random.choice([Disaster.RESTORE, Disaster.RESTORE, Disaster.WIPE_KVSP])
     lost = Misfortune(random.uniform(0.8, 0.95) * storm_s, what, 0, 0.65 * storm_s)
+    before = Misfortune(random.uniform(0.5, 0.78) * storm_s, Disaster.WIPE_KVSP, 0, 0.0)
     return replace(
         plan,
         clusters=1,
         removes=random.random() < 0.8,
         pause_s=random.choice([5.0, 20.0]),
         blows=(),
-        misfortunes=(lost,),
+        misfortunes=(before, lost) if random.random() < _LOST_TWICE else (lost,),
     )
 
 
@@ -204,6 +210,23 @@ def on_the_brink(random: Random, storm_s: float) -> CrawlPlan:
                 "purge": ((Fault.LATE, 0.1),),
                 "heal": ((Fault.LOST, 0.3),),
             },
+            Side.S3: {"remove": ((Fault.LATE, 0.3),)},
+        },
+    )
+
+
+def before_scenes(random: Random, brink: CrawlPlan) -> CrawlPlan:
+    """The same where the scenes say when the crawler stands still, and KVSP is lost as its floors
+    rise, if at all. What the collector sends is late, and heals do not arrive."""
+    return replace(
+        brink,
+        removes=True,
+        blows=(),
+        misfortunes=(),
+        wiped_at_raise=random.random() < 0.3,
+        rest_s=0.0,
+        verbs={
+            Side.KVSP: {"purge": ((Fault.LATE, 0.3),), "heal": ((Fault.LOST, 0.5),)},
             Side.S3: {"remove": ((Fault.LATE, 0.3),)},
         },
     )

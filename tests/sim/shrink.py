@@ -16,7 +16,8 @@ from tests.sim.s3_store import Profile
 
 TRIES_MAX: Final = 300
 _NUMBERS: Final = ("clients", "operations", "hosts", "workers")
-_TUPLES: Final = ("blows", "flips", "corruptions", "crawls", "stops", "clock_steps", "wrong_dates")
+_TUPLES: Final = ("blows", "flips", "corruptions", "crawls", "stops", "clock_steps", "wrong_dates",
+           "clock_jumps", "scenes")  # fmt: skip
 _CRAWL_TUPLES: Final = ("blows", "misfortunes")
 _SIDES: Final = ("rates", "windows")
 
@@ -56,6 +57,7 @@ def _settings(plan: Plan) -> Iterator[tuple[str, Plan]]:
         ("queue", replace(plan, queue_fails=None)),
         ("modes", replace(plan, read_modes=calm)),
         ("lost_last", replace(plan, crawl=replace(crawl, lost_last=None))),
+        ("wiped_at_raise", replace(plan, crawl=replace(crawl, wiped_at_raise=False))),
         ("disturbed", replace(plan, crawl=replace(crawl, disturbed=0))),
         ("clusters", replace(plan, crawl=replace(crawl, clusters=1))),
         ("same_id", replace(plan, crawl=replace(crawl, same_id=False))),

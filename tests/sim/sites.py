@@ -36,6 +36,8 @@ class Site:
         self.home = home
         self._ledger = ledger
         self._corrupt: dict[Key, bytes] = {}
+        self.on_raise: Callable[[], None] = lambda: None
+        """Called just before floors rise."""
 
     def corrupt(self, key: Key) -> None:
         """The stored bytes of `key` go bad."""
@@ -94,6 +96,10 @@ class Site:
         return at_once(
             self.home.scan(namespace, after=after, prefix=prefix, limit=limit, deadline_s=1.0)
         )
+
+    def raise_floor(self, raising: FloorRaise) -> Mapping[str, FloorReply | Failed] | Failed:
+        self.on_raise()
+        return at_once(self.rows.raise_floor(raising, 1.0))
 
     def purge(self, purge: RowPurge) -> Sequence[Removal | Failed]:
         keys = [Key(purge.namespace, row.raw_name.decode()) for row in purge.rows]
@@ -204,10 +210,7 @@ class FaultyRows(FaultyHome):
     async def raise_floor(
         self, raising: FloorRaise, deadline_s: float
     ) -> Mapping[str, FloorReply | Failed] | Failed:
-        rows = self._site.rows
-        return await self._carry(
-            "raise floor", lambda: at_once(rows.raise_floor(raising, 1.0)), deadline_s
-        )
+        return await self._carry("raise floor", lambda: self._site.raise_floor(raising), deadline_s)
 
     async def purge(self, purge: RowPurge, deadline_s: float) -> Sequence[Removal | Failed]:
         done = await self._carry("purge", lambda: self._site.purge(purge), deadline_s)

@@ -27,6 +27,7 @@ from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.claims import Claims
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.namespaces import Registry
@@ -57,7 +58,7 @@ SHOWN_S: Final = 20.0
 PIN_US: Final = 1_000_000
 READS: Final = ReadBounds(deadline_s=0.5, sample_share=0.2)
 CRAWL: Final = CrawlRule(page_names=1000, settle_s=0.2, deadline_s=2.0)
-_BROKEN: Final = Failed(Reason.UNREACHABLE, "it fails")
+BROKEN: Final = Failed(Reason.UNREACHABLE, "it fails")
 
 
 @dataclass(slots=True)
@@ -93,17 +94,17 @@ class ShakyHome:
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> ReadReply:
         await self._weather.delay()
-        return _BROKEN if self._weather.strikes() else await self._memory.get(key, deadline_s)
+        return BROKEN if self._weather.strikes() else await self._memory.get(key, deadline_s)
 
     async def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> WriteReply:
         await self._weather.delay()
         if self._weather.strikes():
-            return _BROKEN
+            return BROKEN
         reply = await self._memory.put_if_newer(key, record, deadline_s, heal)
         await self._weather.delay()
-        return _BROKEN if self._weather.strikes() else reply
+        return BROKEN if self._weather.strikes() else reply
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         one_by_one(self._put, puts, deadline_s, replied)
@@ -116,7 +117,7 @@ class ShakyHome:
     ) -> ScanPage | Failed:
         await self._weather.delay()
         if self._weather.hides() or self._weather.strikes():
-            return _BROKEN
+            return BROKEN
         return await self._memory.scan(
             namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
         )
@@ -143,13 +144,17 @@ class _Deaf:
 class Process:
     """One gateway of one process."""
 
-    def __init__(self, number: int, memories: Mapping[Side, MemoryHome], random: Random) -> None:
+    def __init__(
+        self, number: int, memories: Mapping[Side, MemoryHome], random: Random,
+        way: type[ShakyHome] = ShakyHome,
+    ) -> None:  # fmt: skip
+        """`way` is what leads to a home."""
         loop = virtual.current()
         self.clock = VirtualClock(loop)
         self.weather = Weather(Random(random.getrandbits(64)), loop)
         entropy = SeededEntropy(Random(random.getrandbits(64)))
         self.time, self.trust, self.queue = HomeTime(self.clock), Trust(), MemoryQueue()
-        ways = {side: ShakyHome(memory, self.weather) for side, memory in memories.items()}
+        ways = {side: way(memory, self.weather) for side, memory in memories.items()}
         self.guards = {
             side: GuardedHome(way, clock=self.clock, time=self.time, observer=_Deaf())
             for side, way in ways.items()
@@ -182,14 +187,15 @@ class Process:
             courses=Courses(self.registry.book, self.writer, self.reader.comparisons),
             inbox=self.inbox, queue=self.queue, marks=self.trust,
         )  # fmt: skip
+        claims = Claims(self.presence, self.guards, self.time, entropy)
         self.steps = Steps(
-            registry=self.registry, writer=self.writer, homes=self.guards, time=self.time,
-            presence=self.presence, crawled_us=self.trust.crawled_us,
+            registry=self.registry, writer=self.writer, time=self.time,
+            presence=self.presence, claims=claims, crawled_us=self.trust.crawled_us,
             look_at_switches=_no_switches,
         )  # fmt: skip
         self.namespaces = Namespaces(
             registry=self.registry, writer=self.writer, time=self.time, entropy=entropy,
-            look_at_switches=_no_switches,
+            claims=claims, look_at_switches=_no_switches,
         )  # fmt: skip
         repair = RepairWorker(
             homes=self.guards, queue=self.queue, machine=machine, time=self.time, entropy=entropy,

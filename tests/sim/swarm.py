@@ -10,6 +10,7 @@ from multiprocessing import get_context
 
 import structlog
 
+from tests.sim.oracles import Violation
 from tests.sim.plan import Plan, Sort
 from tests.sim.universe import Outcome, plan_of, simulate
 
@@ -41,14 +42,29 @@ class Tally:
 
 
 def judged(
-    seed: int, sort: Sort | None = None, *, plan: Plan | None = None, tracing: bool = False
-) -> Outcome:
+    seed: int, sort: Sort | None = None, *,
+    plan: Plan | None = None, tracing: bool = False, until_broken: bool = False,
+) -> Outcome:  # fmt: skip
     """As `simulate`; a universe that raises, stands still or has no end is a violation too."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        return simulate(seed, plan or plan_of(seed, sort), tracing=tracing)
+        plan = plan or plan_of(seed, sort)
+        return simulate(seed, plan, tracing=tracing, until_broken=until_broken)
+    except Violation as violation:
+        return Outcome(seed, [str(violation)], 0, 0.0, "", ())
     except Exception as error:
         return Outcome(seed, [f"the universe broke: {error!r}"], 0, 0.0, "", ())
+
+
+def first_violation(seed: int, plan: Plan) -> str | None:
+    """What breaks first in a universe, which ends with it; None when nothing does."""
+    return next(iter(judged(seed, plan=plan, until_broken=True).violations), None)
+
+
+def replay(seed: int, sort: Sort | None) -> str:
+    """The command that runs this universe alone."""
+    of_sort = f" --sort {sort.value}" if sort else ""
+    return f"python -m tests.sim --seed {seed}{of_sort}"
 
 
 def _timed(sort: Sort | None, seed: int) -> tuple[Outcome, float]:

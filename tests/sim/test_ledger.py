@@ -1,5 +1,7 @@
 """What the ledger calls broken, and what it lets pass."""
 
+from collections.abc import Set
+
 import pytest
 
 from tandem.core.key import Key
@@ -13,9 +15,14 @@ ONE, TWO, THREE = (Version.at(at) for at in (1, 2, 3))
 
 
 class _Case:
-    def __init__(self, owed: set[Version]) -> None:
+    def __init__(self, owed: set[Version], alive: Set[Version] = frozenset()) -> None:
         self.failed: list[str] = []
-        self.ledger = Ledger(self.failed.append, _is_write, owed.__contains__)
+        self.ledger = Ledger(
+            self.failed.append,
+            _is_write,
+            owed.__contains__,
+            (owed | alive).__contains__,
+        )
 
 
 def _is_write(key: Key, version: Version) -> bool:
@@ -47,12 +54,13 @@ def test_what_was_deleted_for_good_is_taken_by_no_home(side: Side) -> None:
 
 
 def test_s3_alone_may_be_given_back_a_dead_record_itself() -> None:
-    for side, owed, broken in [
-        (Side.S3, set(), False),
-        (Side.KVSP, set(), True),
-        (Side.S3, {TWO}, True),
+    for side, owed, alive, broken in [
+        (Side.S3, set(), set(), False),
+        (Side.KVSP, set(), set(), True),
+        (Side.S3, {TWO}, {TWO}, True),
+        (Side.S3, set(), {TWO}, True),
     ]:
-        case = _Case(set(owed))
+        case = _Case(set(owed), set(alive))
         case.ledger.stored(side, KEY, TWO)
         case.ledger.removed(side, KEY, TWO)
         case.failed.clear()

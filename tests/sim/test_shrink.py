@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from tandem.core.reply import Side
+from tests.sim import swarm
 from tests.sim.calibration import first_violation
 from tests.sim.canaries import CANARIES
 from tests.sim.faults import Fault
 from tests.sim.plan import Plan, Sort
 from tests.sim.shrink import cut, cuts, manner, shrunk
-from tests.sim.swarm import judged
 from tests.sim.universe import plan_of
 
 BLIND = next(canary for canary in CANARIES if canary.name == "blind write in SQL")
@@ -72,10 +72,12 @@ def test_a_real_failure_shrinks_and_fails_again_when_it_is_run_again() -> None:
 
     def fails(one: Plan) -> str | None:
         with BLIND.broken():
-            return next(iter(judged(seed, plan=one).violations), None)
+            return swarm.first_violation(seed, one)
 
     plan = plan_of(seed, sort)
+    with BLIND.broken():
+        assert fails(plan) == swarm.judged(seed, sort).violations[0]
     small, names = shrunk(plan, fails, tries_max=40)
     assert names
     assert fails(cut(plan, names)) == fails(small) is not None
-    assert not judged(seed, plan=small).violations
+    assert not swarm.judged(seed, plan=small).violations

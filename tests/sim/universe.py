@@ -25,7 +25,7 @@ from tandem.core.write_race import AckPolicy
 from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client
-from tests.sim.crawlers import Crawler, CrawlerGround, NearGateways
+from tests.sim.crawlers import CALM_PAUSE_S, Crawler, CrawlerGround, NearGateways
 from tests.sim.disasters import Disasters
 from tests.sim.draw import draw
 from tests.sim.faults import Link, Weather
@@ -35,10 +35,12 @@ from tests.sim.ledger import version_of
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.moves import Moves
 from tests.sim.oracles import Operation, Oracles, Scope
-from tests.sim.plan import DAWN_S, MOVED, Blow, Plan, Sort
+from tests.sim.plan import DAWN_S, MOVED, Blow, ClockJump, Plan, Sort
 from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
+from tests.sim.scenes import Scenes
 from tests.sim.sites import FaultyObjects, FaultyRows, Site, at_once
+from tests.sim.told import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,15 @@ def plan_of(seed: int, sort: Sort | None = None) -> Plan:
     return draw(Random(seed), sort)
 
 
-def simulate(seed: int, plan: Plan, *, tracing: bool = False) -> Outcome:
-    """Runs a universe from beginning to end: the one of the seed, if the plan is the seed's."""
+def simulate(
+    seed: int, plan: Plan, *, tracing: bool = False, until_broken: bool = False
+) -> Outcome:
+    """Runs a universe from beginning to end: the one of the seed, if the plan is the seed's.
+    Raises Violation at the first one, if that is to end it."""
 
     async def main() -> Outcome:
         universe = Universe(seed, plan, tracing=tracing)
+        universe.oracles.ends_at_once = until_broken
         await universe.run()
         return universe.outcome()
 
@@ -81,7 +87,8 @@ class Universe:
         self.loop: VirtualLoop = virtual.current()
         self.history = History(self.loop, tracing=tracing)
         self.oracles = Oracles(self.loop, self.history)
-        self.oracles.list_lag_s = self.plan.crawl.profile.list_lag_s
+        if self.plan.real_s3_client:
+            self.oracles.list_lag_s = self.plan.crawl.profile.list_lag_s
         self.ledger = self.oracles.ledger
         self.weather = {
             side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
@@ -89,6 +96,7 @@ class Universe:
         }
         self.crawl_weather = self._crawl_weather()
         self.fine = Weather((), ())
+        self.home_clocks = {side: self._clock(0.2) for side in Side}
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
             self.loop, self.history, Random(self.random.getrandbits(64)), self.home_of,
@@ -99,11 +107,15 @@ class Universe:
             for n in range(self.plan.hosts)
         ]
         self.machines = {host.name: Scope(host.name) for host in self.hosts}
+        self.told = Told(self)
+        self.ledger.on_change = self.told.touches.touched
+        self.oracles.s3_changed_s = self.told.touches.s3_changed_s
         self.disasters = Disasters(self)
         self.oracles.home_was_lost = lambda: self.disasters.struck > 0
         self.moves = Moves(self)
         self.crawlers = self._crawlers()
         self.misfortunes: list[asyncio.Task[None]] = []
+        self.wrong_clocks: list[ClockJump] = []
         self.is_calm = False
 
     def outcome(self) -> Outcome:
@@ -129,6 +141,7 @@ class Universe:
         ]
         await asyncio.sleep(DAWN_S)
         storm = [self.loop.create_task(client.run()) for client in clients]
+        storm += Scenes(self).begin(self.plan.scenes)
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
         self._lives_are_explained()
@@ -207,9 +220,9 @@ class Universe:
             self._out_of_reach(worker, key, NO_VERSION) for key in keys
         )
 
-    def loss_is_unnoticed(self, worker: Worker, namespace: str) -> bool:
+    def loss_is_unnoticed(self, worker: Worker, namespace: str, since_s: float) -> bool:
         """See `clients.Surroundings`."""
-        return self.disasters.is_unnoticed(worker.trust, namespace)
+        return self.disasters.is_unnoticed(worker.trust, namespace, since_s)
 
     def _out_of_reach(self, worker: Worker, key: Key, wanted: Version) -> bool:
         assert self.plan.sick is not None
@@ -230,7 +243,7 @@ class Universe:
         return *self.weather.values(), *self.crawl_weather.values()
 
     def _site(self, side: Side) -> Site | ObjectStore:
-        clock, crawl = self._clock(0.2), self.plan.crawl
+        clock, crawl = self.home_clocks[side], self.plan.crawl
         site: Site | ObjectStore
         if side is Side.KVSP:
             site = Site(MemoryStripes(clock, crawl.clusters), self.ledger)
@@ -247,10 +260,11 @@ class Universe:
 
     def _crawlers(self) -> list[Crawler]:
         plan = self.plan.crawl
+        calm_pause_s = max(plan.pause_s, CALM_PAUSE_S) if plan.grave else CALM_PAUSE_S
         ground = CrawlerGround(
             self.loop, self.history, Random(self.random.getrandbits(64)),
-            NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s,
-            plan.page_names, plan.rest_s, deep=bool(self.plan.corruptions),
+            NearGateways(self.hosts), self.ways, plan.collects, plan.pause_s, calm_pause_s,
+            plan.page_names, plan.rest_s, lambda: self.told, deep=bool(self.plan.corruptions),
         )  # fmt: skip
         ids = ["crawler" if plan.same_id else f"crawler{n}" for n in range(2)]
         return [Crawler(ground, f"w{n}", one) for n, one in enumerate(ids)]
@@ -289,6 +303,12 @@ class Universe:
         if isinstance(store, ObjectStore):
             for begins_s, for_s, by_s in plan.wrong_dates:
                 self.loop.call_at(begins_s, self._date_wrongly, store, for_s, by_s)
+        for jump in plan.clock_jumps:
+            self.loop.call_at(jump.begins_s, self._set_wrong, jump)
+        if plan.crawl.wiped_at_raise:
+            kvsp = self.sites[Side.KVSP]
+            assert isinstance(kvsp, Site)
+            kvsp.on_raise = self.disasters.wipe_at_raise
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
@@ -324,10 +344,24 @@ class Universe:
             host.switch(side, switch)
 
     def _date_wrongly(self, store: ObjectStore, for_s: float, by_s: float) -> None:
-        """Unless a worker is still to begin, as where a machine waits for its first reply."""
-        if all(host.whole for host in self.hosts):
-            store.date_by(by_s)
-            self.loop.call_later(for_s, store.date_by, 0.0)
+        store.date_by(by_s)
+        self.loop.call_later(for_s, store.date_by, 0.0)
+
+    def _set_wrong(self, jump: ClockJump) -> None:
+        if not self.is_calm:
+            self.history.note("clock", f"{jump.side.value}: {jump.by_s} s off")
+            self.home_clocks[jump.side].step(int(jump.by_s * 1e6))
+            self.wrong_clocks.append(jump)
+            self.oracles.clocks_are_apart = True
+            if jump.ends_s < float("inf"):
+                self.loop.call_at(jump.ends_s, self.set_right, jump)
+
+    def set_right(self, jump: ClockJump) -> None:
+        """A home's clock, if it is still wrong."""
+        if jump in self.wrong_clocks:
+            self.history.note("clock", f"{jump.side.value}: right again")
+            self.wrong_clocks.remove(jump)
+            self.home_clocks[jump.side].step(-int(jump.by_s * 1e6))
 
     def _corrupt(self, side: Side) -> None:
         """One copy goes bad of which the other home has a good one."""
@@ -337,6 +371,7 @@ class Universe:
             if good and ours == theirs and self.random.random() < 0.5:
                 self.history.note("disk", f"{side.value}: {key.name} goes bad")
                 self.sites[side].corrupt(key)
+                self.ledger.on_change(side, key)
                 return
 
     def _strike_crawler(self, blow: CrawlerBlow) -> None:

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from tests.servers import npm
 from tests.workers.runtimes import HERE, Served
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
-pytestmark = pytest.mark.timeout(120)
 
 PYTHON = {
     "create again": "BadRequestError: 400 [10014]",

@@ -16,7 +16,6 @@ from tests.workers.runtimes import Served
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 BOTH_HOMES = pytest.mark.parametrize("tandem", ["both homes"], indirect=True)
 """A command takes more than a second, so not all are tried with one home."""
-pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,8 @@ class BindingDoor:
                 case _:
                     return self._performed(operation, keyvalues, request, namespace)
         (outcome,) = keyvalues.read((read,))
+        if isinstance(outcome, ReadResult):
+            return self._read_answers.of(outcome)
         return _answer_to(outcome, self._read_answers.of)
 
     def _written(self, write: Write, keyvalues: KeyValues) -> Answer:

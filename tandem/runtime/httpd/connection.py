@@ -29,7 +29,7 @@ from tandem.runtime.httpd.message import (
 from tandem.runtime.httpd.outbound import PIECE_BYTES_MAX, Outbound
 from tandem.runtime.httpd.site import Site
 
-_STEPS_MAX = 128  # parsed or started for one pipelining client before others get their turn
+_STEPS_MAX = 32  # parsed or started for one pipelining client before others get their turn
 _NEVER = float("inf")
 _Given = TypeVar("_Given")
 

@@ -139,9 +139,9 @@ class Request:
     """One request as it was on the wire: raw target, names in lower case, values untouched."""
 
     __slots__ = (
-        "_firsts",
         "body",
         "content_length",
+        "get",
         "headers",
         "http10",
         "keep_alive",
@@ -169,14 +169,8 @@ class Request:
         self.keep_alive = keep_alive
         self.http10 = http10
         self.peer = peer
-        self._firsts: dict[bytes, bytes] | None = None
-
-    def get(self, name: bytes) -> bytes | None:
-        """The first value of header `name`, which is given in lower case."""
-        firsts = self._firsts
-        if firsts is None:
-            firsts = self._firsts = dict(reversed(self.headers))
-        return firsts.get(name)
+        self.get: Callable[[bytes], bytes | None] = dict(reversed(headers)).get
+        """The first value of a header, whose name is given in lower case."""
 
 
 class Response(NamedTuple):

@@ -21,7 +21,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("homes", "queue", "gateway_id", "now_us", "clock_offset_us", "clock_alarm", "workers", "journal_pending", "journal_writable", "namespaces_equal", "process")
+    __slots__ = ("homes", "queue", "gateway_id", "now_us", "clock_offset_us", "clock_alarm", "workers", "journal_pending", "journal_writable", "namespaces_equal", "process", "worker_restarts")
     HOMES_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class StatusReply(_message.Message):
     JOURNAL_WRITABLE_FIELD_NUMBER: _ClassVar[int]
     NAMESPACES_EQUAL_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
+    WORKER_RESTARTS_FIELD_NUMBER: _ClassVar[int]
     homes: _containers.RepeatedCompositeFieldContainer[HomeStatus]
     queue: QueueStatus
     gateway_id: str
@@ -44,7 +45,8 @@ class StatusReply(_message.Message):
     journal_writable: bool
     namespaces_equal: bool
     process: int
-    def __init__(self, homes: _Optional[_Iterable[_Union[HomeStatus, _Mapping]]] = ..., queue: _Optional[_Union[QueueStatus, _Mapping]] = ..., gateway_id: _Optional[str] = ..., now_us: _Optional[int] = ..., clock_offset_us: _Optional[int] = ..., clock_alarm: _Optional[bool] = ..., workers: _Optional[int] = ..., journal_pending: _Optional[int] = ..., journal_writable: _Optional[bool] = ..., namespaces_equal: _Optional[bool] = ..., process: _Optional[int] = ...) -> None: ...
+    worker_restarts: int
+    def __init__(self, homes: _Optional[_Iterable[_Union[HomeStatus, _Mapping]]] = ..., queue: _Optional[_Union[QueueStatus, _Mapping]] = ..., gateway_id: _Optional[str] = ..., now_us: _Optional[int] = ..., clock_offset_us: _Optional[int] = ..., clock_alarm: _Optional[bool] = ..., workers: _Optional[int] = ..., journal_pending: _Optional[int] = ..., journal_writable: _Optional[bool] = ..., namespaces_equal: _Optional[bool] = ..., process: _Optional[int] = ..., worker_restarts: _Optional[int] = ...) -> None: ...
 
 class HomeStatus(_message.Message):
     __slots__ = ("home", "kind", "location", "breaker", "reads_enabled", "writes_enabled", "behind", "last_failure", "detail", "switch_epoch")

@@ -125,7 +125,7 @@ async def test_a_silent_store_is_read_back_before_the_deadline(scene: Scene) -> 
     gone = grave()
     await scene.stores(gone)
     scene.proxy.next("DELETE", Fault(silent=True))
-    assert await scene.removes(gone, 0.8) is Removal.DONE
+    assert await scene.removes(gone, 4.0) is Removal.DONE
 
 
 async def test_every_removal_names_the_object(scene: Scene) -> None:

@@ -305,7 +305,6 @@ async def test_a_multipart_copy_of_an_object_is_drift_and_healed_over(
         assert entry.digest == record.digest
 
 
-@pytest.mark.timeout(120)
 async def test_no_acknowledged_write_is_missing_after_a_kill_under_load(
     rgw_on_disk: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

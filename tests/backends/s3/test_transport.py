@@ -27,6 +27,7 @@ from tests.backends.s3.scripted_server import (
     Until,
     scripted,
 )
+from tests.servers.daemon import free_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 UNFRAMED = b"HTTP/1.1 503 Slow Down\r\n\r\nbusy"
@@ -351,9 +352,7 @@ async def test_cancelled_wait_lets_the_exchange_end_and_keeps_the_connection() -
 
 
 async def test_refused() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    async with transport_to(port, FEW) as transport:
+    async with transport_to(free_port(), FEW) as transport:
         for _ in range(3):
             exchanges = [transport.start(put(), deadline_s=PLENTY_S) for _ in range(2)]
             for exchange in exchanges:

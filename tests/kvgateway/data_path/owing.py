@@ -137,7 +137,8 @@ class Gateway:
         self.disk = disk
         self.clock = VirtualClock(current())
         self.time = HomeTime(self.clock)
-        self.time.observe(Side.S3, self.clock.now_us())
+        for side in Side:
+            self.time.observe(side, self.clock.now_us())
         self.homes = {side: LegHome(side, self.clock) for side in Side}
         self.queue = FailingQueue()
         self.worker: Worker | None = None

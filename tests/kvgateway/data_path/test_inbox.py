@@ -151,7 +151,8 @@ async def test_a_queue_that_fails_for_ever_does_not_fill_the_memory() -> None:
 @in_virtual_time
 async def test_a_task_is_due_once_a_write_in_flight_has_settled() -> None:
     inbox = Inbox()
-    inbox.time.observe(Side.KVSP, inbox.clock.now_us())
+    for side in Side:
+        inbox.time.observe(side, inbox.clock.now_us())
     await asyncio.sleep(7.0)
     inbox.wrote(1)
     await inbox.inbox.drained()

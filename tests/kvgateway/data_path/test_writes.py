@@ -13,6 +13,7 @@ from tandem.core.request import Delete, Put, Written
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
 from tandem.errors import Overloaded, Unavailable
+from tests.kvgateway.one_gateway import OneGateway, TwoHomes
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 
 PUT = Put(KEY, b"value")
@@ -205,3 +206,16 @@ async def test_a_gateway_that_does_not_know_the_homes_time_writes_nothing() -> N
     with pytest.raises(Unavailable):
         await gateway.writer.write([PUT])[0]
     assert gateway.kvsp.calls == gateway.s3.calls == 0
+
+
+async def test_a_confirmed_write_is_let_go_of_though_the_process_stood_still_meanwhile() -> None:
+    """For so long that it does not know the homes' time any more."""
+    homes = TwoHomes()
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    gateway = OneGateway(homes.by_side, homes.clock)
+    await gateway.writer.write([PUT])[0]
+    homes.clock.advance(2 * FRESH_US / 1e6)
+    await gateway.writer.drained()
+    await asyncio.sleep(0)
+    assert not faults

@@ -8,9 +8,12 @@ from kvgateway.homes.home_time import (
     DISAGREEMENT_MAX_US,
     FRESH_US,
     QUICK_US,
+    SLOW_MAX_US,
     HomeTime,
     ReckonedClock,
 )
+from tandem.core.limits import CLOCK_SKEW_MAX_US
+from tandem.core.offset import LASTS_US, LEAP_US
 from tandem.core.reply import Side
 from tandem.errors import Unavailable
 
@@ -37,6 +40,7 @@ def test_it_is_never_ahead_of_the_home_and_as_close_as_the_quickest_answer(
 ) -> None:
     clocks = Clocks()
     time = HomeTime(clocks)
+    time.observe(Side.S3, clocks.at_us + HOME_AHEAD_US - 1_400_000)
     fastest_us, began_us = 1_000_000, clocks.at_us
     for pause_us, way_back_us in answers:
         clocks.at_us += pause_us + way_back_us
@@ -55,7 +59,7 @@ def test_a_machine_that_hears_nobody_stamps_nothing_but_still_reckons() -> None:
     with pytest.raises(Unavailable, match="not known"):
         time.now_us()
     assert time.reckoned_us() == 77
-    time.observe(Side.S3, HOME_AHEAD_US)
+    _agree(time, HOME_AHEAD_US)
     clocks.at_us = FRESH_US + 1
     with pytest.raises(Unavailable):
         time.now_us()
@@ -78,7 +82,7 @@ def test_two_homes_that_disagree_raise_the_alarm_and_the_one_ahead_counts() -> N
 def test_a_home_whose_clock_was_set_back_is_followed_within_two_windows() -> None:
     clocks = Clocks()
     time = HomeTime(clocks)
-    time.observe(Side.KVSP, HOME_AHEAD_US)
+    _agree(time, HOME_AHEAD_US)
     for _ in range(62):
         clocks.at_us += 1_000_000
         time.observe(Side.KVSP, clocks.at_us)
@@ -112,11 +116,87 @@ def test_a_reply_that_lay_there_while_the_process_stood_still_is_no_beginning() 
     clocks = Clocks()
     time = HomeTime(clocks)
     clocks.at_us = 12_000_000
-    time.observe(Side.KVSP, HOME_AHEAD_US, 12_000_000)
-    time.observe(Side.S3, HOME_AHEAD_US, QUICK_US + 1)
+    for side in Side:
+        time.observe(side, HOME_AHEAD_US, 12_000_000)
+        time.observe(side, clocks.at_us - SLOW_MAX_US + HOME_AHEAD_US, SLOW_MAX_US + 1)
     assert not time.known()
-    time.observe(Side.S3, clocks.at_us - QUICK_US + HOME_AHEAD_US, QUICK_US)
+    for side in Side:
+        time.observe(side, clocks.at_us - QUICK_US + HOME_AHEAD_US, QUICK_US)
     assert time.now_us() == clocks.at_us - QUICK_US + HOME_AHEAD_US
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_home_that_is_heard_alone_is_believed_once_it_has_lasted(side: Side) -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    for at_us in range(0, LASTS_US, 500_000):
+        clocks.at_us = at_us
+        time.observe(side, clocks.at_us + HOME_AHEAD_US)
+        assert not time.known()
+        assert time.reckoned_us() == 0, "nor does it count for what has expired"
+    clocks.at_us = LASTS_US
+    time.observe(side, clocks.at_us + HOME_AHEAD_US)
+    assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+@pytest.mark.parametrize("wrong_s", [-3600, -10, -2, 2, 10, 3600])
+@pytest.mark.parametrize("wrong_for_us", range(0, LASTS_US, 100_000))
+def test_what_a_process_hears_first_may_all_be_wrong(wrong_s: int, wrong_for_us: int) -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    while not time.known():
+        wrong_us = wrong_s * 1_000_000 if clocks.at_us <= wrong_for_us else 0
+        time.observe(Side.S3, clocks.at_us + HOME_AHEAD_US + wrong_us)
+        assert clocks.at_us <= wrong_for_us + 2 * LASTS_US
+        clocks.at_us += 100_000
+    assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+def test_two_homes_that_agree_are_believed_at_once_and_two_that_do_not_are_waited_for() -> None:
+    for apart_us in (0, LEAP_US, LEAP_US + 1):
+        clocks = Clocks()
+        time = HomeTime(clocks)
+        time.observe(Side.KVSP, HOME_AHEAD_US)
+        time.observe(Side.S3, HOME_AHEAD_US - apart_us)
+        assert time.known() == (apart_us <= LEAP_US)
+
+
+def test_wrong_dates_beside_a_home_that_agreed_with_right_ones_are_not_believed() -> None:
+    """Seed 21057 of the simulator: two of the first three answers of S3 were wrong."""
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    hour_us = 3_600_000_000
+    time.observe(Side.S3, HOME_AHEAD_US)
+    time.observe(Side.S3, HOME_AHEAD_US + hour_us)
+    time.observe(Side.KVSP, HOME_AHEAD_US)
+    for _ in range(3):
+        clocks.at_us += 100_000
+        time.observe(Side.S3, clocks.at_us + HOME_AHEAD_US + hour_us)
+        assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+def test_a_home_that_comes_back_wrong_beside_one_that_is_believed_changes_nothing() -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    for at_us in range(0, 2 * LASTS_US, 500_000):
+        clocks.at_us = at_us
+        time.observe(Side.KVSP, clocks.at_us + HOME_AHEAD_US)
+    time.observe(Side.S3, clocks.at_us + 2 * HOME_AHEAD_US)
+    assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+@given(st.lists(st.integers(QUICK_US, SLOW_MAX_US), min_size=5), st.floats(0, 1))
+def test_a_slow_home_lets_a_process_begin_within_what_versions_bear(
+    took: list[int], way_there: float
+) -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    for took_us in took:
+        asked_us = clocks.at_us
+        clocks.at_us += took_us
+        time.observe(Side.KVSP, asked_us + int(took_us * way_there) + HOME_AHEAD_US, took_us)
+    true_us = clocks.at_us + HOME_AHEAD_US
+    assert true_us - QUICK_US <= time.now_us() <= true_us + CLOCK_SKEW_MAX_US
 
 
 @pytest.mark.parametrize("stood_s", [2, 12, 29, 40, 59])
@@ -142,6 +222,11 @@ def test_a_late_reply_may_still_show_that_the_home_is_further_ahead() -> None:
     clocks, time = _heard_for_a_while()
     time.observe(Side.KVSP, clocks.at_us + HOME_AHEAD_US + 1_000_000, 2_000_000)
     assert time.now_us() == clocks.at_us + HOME_AHEAD_US + 1_000_000
+
+
+def _agree(time: HomeTime, home_us: int) -> None:
+    for side in Side:
+        time.observe(side, home_us)
 
 
 def _heard_for_a_while() -> tuple[Clocks, HomeTime]:

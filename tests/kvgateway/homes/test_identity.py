@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 
+from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.identity import incarnation, judge, note_life, rebuilt_us
 from kvgateway.homes.trust import Trust
 from tandem.backends.memory import MemoryHome
@@ -19,6 +20,15 @@ OURS, OTHER, FRESH = "1" * 32, "2" * 32, "f" * 32
 
 def showing(text: str) -> Found:
     return Found(seal(Version.at(1, b"nonce-01"), text.encode()), 1)
+
+
+def heard() -> HomeTime:
+    """The homes' time as both of them tell it."""
+    clock = SystemClock()
+    time = HomeTime(clock)
+    for side in Side:
+        time.observe(side, clock.now_us())
+    return time
 
 
 SHOWN: dict[str, ReadReply] = {
@@ -75,22 +85,44 @@ async def test_an_id_that_was_given_again_is_another_incarnation() -> None:
 
 async def test_a_part_that_begins_a_new_life_is_another_incarnation() -> None:
     home, trust = MemoryHome(Side.KVSP, SystemClock()), Trust()
-    await note_life(trust, home, showing(OURS), 1.0)
+    await note_life(trust, home, showing(OURS), heard(), 1.0)
     assert trust.behind("n") == ()
     first = await home.clusters(1.0)
     assert not isinstance(first, Failed)
     await home.renew(Renewal(first[0].name, first[0].named, first[0]), 1.0)
-    await note_life(trust, home, showing(OURS), 1.0)
+    await note_life(trust, home, showing(OURS), heard(), 1.0)
     assert trust.behind("n") == (Side.KVSP,)
     stranger = Trust()
-    await note_life(stranger, home, showing(OURS), 1.0)
+    await note_life(stranger, home, showing(OURS), heard(), 1.0)
     assert stranger.behind("n") == (Side.KVSP,), "a gateway that is new does not know either"
+
+
+async def test_one_wrong_date_does_not_make_a_life_the_newest() -> None:
+    """Else two workers, each with its own view, would take the home for emptied again and again."""
+    home, trust, time = MemoryHome(Side.S3, SystemClock()), Trust(), heard()
+    ahead_us = time.now_us() + 3_600_000_000
+    wrong = Found(showing(OURS).record, ahead_us)
+    await note_life(trust, home, wrong, time, 1.0)
+    again = Found(seal(Version.at(1, b"nonce-02"), OURS.encode()), time.now_us())
+    other = Trust.from_json(trust.to_json())
+    await note_life(trust, home, again, time, 1.0)
+    assert trust.behind("n") == (Side.S3,)
+    trust.merge(other)
+    trust.crawled("n", time.now_us() + 1_000_000)
+    await note_life(trust, home, again, time, 1.0)
+    assert trust.behind("n") == ()
+
+
+async def test_a_life_is_not_noted_before_the_time_is_known() -> None:
+    home, trust = MemoryHome(Side.KVSP, SystemClock()), Trust()
+    await note_life(trust, home, showing(OURS), HomeTime(SystemClock()), 1.0)
+    assert trust.to_json() == Trust().to_json()
 
 
 async def test_a_part_that_does_not_tell_changes_nothing() -> None:
     home, trust = MemoryHome(Side.KVSP, SystemClock()), Trust()
-    await note_life(trust, home, showing(OURS), 1.0)
+    await note_life(trust, home, showing(OURS), heard(), 1.0)
     await home.aclose()
     assert await incarnation(home, showing(OURS), 1.0) is None
-    await note_life(trust, home, showing(OURS), 1.0)
+    await note_life(trust, home, showing(OURS), heard(), 1.0)
     assert trust.behind("n") == ()

@@ -65,7 +65,8 @@ class Legs:
             bounds=bounds, rule=rule,
         )  # fmt: skip
         self.guard.barred = ""
-        self.pair.time.observe(Side.KVSP, self.clock.now_us())
+        for side in Side:
+            self.pair.time.observe(side, self.clock.now_us())
 
     @property
     def groups(self) -> list[int]:

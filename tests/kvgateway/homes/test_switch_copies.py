@@ -90,17 +90,17 @@ async def test_a_change_is_passed_on_at_once_and_followed_in_time(
     first = asyncio.ensure_future(all_.first.copies.run())
     await asyncio.sleep(0)
     await all_.first.board.change(Side.KVSP, READ_ONLY)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await all_.copy(Side.S3) != Switches(1, kvsp=READ_ONLY):
             await asyncio.sleep(0.01)
     monkeypatch.setattr(switch_copies, "LOOK_S", 0.01)
     second = asyncio.ensure_future(all_.second.copies.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while all_.second.current != Switches(1, kvsp=READ_ONLY):
             await asyncio.sleep(0.01)
     all_.clock.advance(1.0)
     await all_.first.board.change(Side.KVSP, HomeSwitch())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while Switches(2) not in (await all_.copy(Side.KVSP), all_.second.current):
             await asyncio.sleep(0.01)
         while await all_.copy(Side.KVSP) != all_.second.current:

@@ -25,7 +25,7 @@ class SlowFile(SwitchFile):
     def store(self, switches: Switches) -> Switches:
         kept = super().store(switches)
         self.stored.set()
-        assert self.heard.wait(20)
+        assert self.heard.wait(60)
         return kept
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kvgateway.process.lives import Lives, LivesSeen
 from tandem.core.backoff import delay_s
 from tests.kvgateway.supervised import (
     BEATS,
@@ -40,7 +41,7 @@ def _open_files() -> int:
 async def test_a_silent_worker_is_killed_and_replaced_and_no_other(
     tmp_path: Path, silent: str
 ) -> None:
-    crew = Supervised(tmp_path, {0: [silent, BEATS], 1: [BEATS]})
+    crew = Supervised(tmp_path, {0: [silent, BEATS], 1: [BEATS]}, silence_max_s=3.0)
     async with supervising(crew):
         await crew.until(lambda: len(crew.supervisor.pids()) == 2)
         victim, other = crew.supervisor.pids()[0], crew.supervisor.pids()[1]
@@ -51,8 +52,24 @@ async def test_a_silent_worker_is_killed_and_replaced_and_no_other(
         assert (counters.silent, counters.died, counters.not_started) == (1, 1, 0)
 
 
+async def test_what_became_of_each_worker_is_told(tmp_path: Path) -> None:
+    crew = Supervised(tmp_path, {0: [FALLS_SILENT, BEATS], 1: [BEATS], 2: [DIES, DIES, BEATS]})
+    async with supervising(crew):
+        await crew.until(lambda: crew.supervisor.counters.started == 6)
+        seen = [LivesSeen(crew.lives, slot) for slot in range(4)]
+        for each in seen:
+            each.look()
+        assert [each.restarts() for each in seen] == [3] * 4
+        assert [each.own() for each in seen] == [
+            Lives(started=2, silent=1, died=1),
+            Lives(started=1),
+            Lives(started=3, died=2),
+            Lives(),
+        ]
+
+
 async def test_a_worker_that_was_stopped_is_killed(tmp_path: Path) -> None:
-    crew = Supervised(tmp_path, {0: [DRAINS, BEATS]})
+    crew = Supervised(tmp_path, {0: [DRAINS, BEATS]}, silence_max_s=2.0)
     async with supervising(crew):
         await crew.until(lambda: crew.has("up"))
         crew.signal(0, signal.SIGSTOP)

@@ -1,6 +1,7 @@
 """The system records of one gateway over two homes in memory."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from kvgateway.registry.book import RecordBook
 from kvgateway.registry.form import NAMESPACES, TOKENS
@@ -14,6 +15,13 @@ from tandem.core.token import Token
 from tandem.core.write_race import AckPolicy
 from tests.kvgateway.one_gateway import OneGateway, TwoHomes
 from tests.kvgateway.registry.memory_copy import MemoryCopy
+
+
+class Unclaimed:
+    """Lets everybody change what they like, at once."""
+
+    def alone(self, namespace_id: str) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
 
 class Administration:
@@ -67,6 +75,7 @@ class Administration:
             writer=self.gateway.writer,
             time=self.gateway.time,
             entropy=self.gateway.entropy,
+            claims=Unclaimed(),
             look_at_switches=self.look_at_switches,
         )
 

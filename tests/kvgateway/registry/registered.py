@@ -4,6 +4,8 @@ from kvgateway.data_path.courses import Courses
 from kvgateway.data_path.view import View
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.claims import Claims
+from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.steps import Steps
 from kvgateway.state.switches import HomeSwitch
@@ -11,6 +13,7 @@ from tandem.core.mode import Mode
 from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import Namespace, SettingsChange
 from tandem.core.reply import Reason, Side
+from tandem.runtime.randomness import SeededEntropy
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.administration import Administration
 
@@ -49,9 +52,14 @@ class Registered(Administration):
         )  # fmt: skip
         self.view = View(lambda: self.registry, self.trust, self.presence.stands)
         self._policy_of, self._mode_of = self.view.policy_of, self.view.mode_of
+        claims = Claims(self.presence, self.guards, gateway.time, SeededEntropy(str(number)))
+        self.namespaces = Namespaces(
+            registry=self.registry, writer=gateway.writer, time=gateway.time,
+            entropy=gateway.entropy, claims=claims, look_at_switches=self.look_at_switches,
+        )  # fmt: skip
         self.steps = Steps(
-            registry=self.registry, writer=gateway.writer, homes=self.guards, time=gateway.time,
-            presence=self.presence, crawled_us=self.trust.crawled_us,
+            registry=self.registry, writer=gateway.writer, time=gateway.time,
+            presence=self.presence, claims=claims, crawled_us=self.trust.crawled_us,
             look_at_switches=self.look_at_switches,
         )  # fmt: skip
 

@@ -150,7 +150,7 @@ class MemoryOperations:
     async def status(self) -> Status:
         queue = QueueStatus(1, 2, 3, 4, 5, 6)
         homes = tuple(self.homes.values())
-        return Status(homes, queue, "gateway-1", 10, -5, True, 2, 3, False, False, 4711)
+        return Status(homes, queue, "gateway-1", 10, -5, True, 2, 3, False, False, 4711, 3)
 
     async def inspect(self, key: Key) -> Inspection:
         found = Copy(Side.KVSP, True, Version.at(1), b"d" * 16, True, 9, 8, b"{}", "")

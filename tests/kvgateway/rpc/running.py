@@ -14,6 +14,7 @@ from tandem.runtime.clock import SystemClock
 from tests.kvgateway.open_entrance import OpenEntrance
 from tests.kvgateway.rpc.memory_admin import MemoryOperations, MemoryRegistry, MemoryTokens
 from tests.kvgateway.rpc.memory_store import MemoryStore
+from tests.servers.daemon import free_port
 
 
 class RecordingLog:
@@ -40,7 +41,7 @@ class Running:
     room: BodyRoom = field(default_factory=BodyRoom)
     entrance: Entrance | None = None
     """Who is let in; everybody unless a test says otherwise."""
-    port: int = 0
+    port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
         self.failures = Failures(self.log)
@@ -52,10 +53,10 @@ class Running:
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Starts a server; on the port of the one before, when there was one."""
+        """Starts a server, on the port of the one before."""
         everybody = OpenEntrance(self.store, self.registry, self.operations, self.tokens)
         self.server = RpcServer(self.entrance or everybody, SystemClock(), self.failures, self.room)
-        self.port = await self.server.start(self.address)
+        await self.server.start(self.address)
         await self.server.set_ready(True)
 
     async def stop(self, grace_s: float = 0) -> None:

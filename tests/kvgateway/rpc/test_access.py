@@ -169,11 +169,11 @@ class Guarded:
         }
         request = requests[name]
         if name == "Exchange":
-            reply = await _exchanged(method(metadata=metadata, timeout=10), request)
+            reply = await _exchanged(method(metadata=metadata, timeout=60), request)
         elif name == "GetStream":
-            [reply] = [message async for message in method(request, metadata=metadata, timeout=10)]
+            [reply] = [message async for message in method(request, metadata=metadata, timeout=60)]
         else:
-            reply = await method(request, metadata=metadata, timeout=10)
+            reply = await method(request, metadata=metadata, timeout=60)
         errors = [w.error.code for w in getattr(reply, "writes", ()) if w.HasField("error")]
         return next((c.name for c in grpc.StatusCode if c.value[0] in errors), "OK")
 

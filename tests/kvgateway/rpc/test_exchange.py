@@ -93,6 +93,7 @@ async def test_a_stream_over_its_quota_is_read_more_slowly(
     gateway: Running, kv: kv_pb2_grpc.KVStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exchange, "REFUSED_OPERATION_PAUSE_S", 3600.0)
+    monkeypatch.setattr(exchange, "REFUSED_PAUSE_S_MAX", 3600.0)
     greedy, modest = kv.Exchange(), kv.Exchange()
     gateway.store.failure = QuotaExceeded("over", 0.5)
     await greedy.write(_puts(("a", b"1"), ("b", b"2")))

@@ -39,6 +39,7 @@ def at(time_us: int, value: bytes = b"red") -> Record:
 
 def known(machine: AnyMachine, key: Key = KEY, now_us: int = NOW) -> Known:
     (found,) = machine.lookup([key], now_us)
+    assert machine.recall(key, now_us) == found
     assert found is not None
     return found
 

@@ -103,6 +103,7 @@ class SameAnswers(RuleBasedStateMachine):
     @invariant()
     def same_and_never_back(self) -> None:
         ours = self.shared.lookup(KEYS, self.now_us)
+        assert ours == [self.shared.recall(key, self.now_us) for key in KEYS]
         assert ours == self.memory.lookup(KEYS, self.now_us)
         assert self.shared.last_minted_us() == self.memory.last_minted_us()
         for key, known in zip(KEYS, ours, strict=True):

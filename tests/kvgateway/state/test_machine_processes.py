@@ -194,7 +194,7 @@ async def test_who_recovers_can_kill_the_stopped_worker_that_it_waits_for(direct
         await asyncio.sleep(0.05)
         assert not recovering.done()
         holder.kill()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await recovering == len(INTENTS)
     knowns = machine.lookup([intent.key for intent in INTENTS], NOW)
     assert all(known is not None and known.pinned for known in knowns)
