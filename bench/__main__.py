@@ -2,8 +2,9 @@
 
     make bench
 
-`bench.s3_clients`, by which the S3 client was chosen, is run by hand; so are `bench.memory` for
-longer than half a minute, and the last part of `bench.http` alone, `bench.http_large`.
+`bench.s3_clients`, by which the S3 client was chosen, is run by hand; so are `bench.copies`,
+`bench.memory` for longer than half a minute, and the last part of `bench.http` alone,
+`bench.http_large`.
 `bench.workers` needs what `make servers` installs.
 """
 

@@ -7,6 +7,7 @@ client, which sends what workerd sends, once without a credential and once with 
 namespace. Uncached hits are asked of a gateway that has just been started, each key once.
 """
 
+import os
 import statistics
 from itertools import count
 from typing import NamedTuple
@@ -17,9 +18,9 @@ from bench.bare_http import BareServer, bare_server
 from bench.http_client import HttpClient, http_port, request_for
 from bench.http_large import large
 from bench.http_load import answers
-from bench.load import cpu_s, measured, on_last_core, paced
+from bench.load import cpu_s, machine_cpu_s, measured, on_last_core, paced
 from bench.report import Report
-from bench.system import TITLE, VALUE, filled, running
+from bench.system import TITLE, VALUE, cpu_by_part, filled, running
 from tandem.core.access import Permission
 from tests.e2e.deployment import Deployment
 
@@ -111,13 +112,20 @@ async def uncached(report: Report, deployment: Deployment) -> None:
 
         await measured(get, CONNECTIONS, WARM_S)
         full = await measured(get, CONNECTIONS, SATURATION_S)
+        used, own_s, all_s = cpu_by_part(deployment), cpu_s([os.getpid()]), machine_cpu_s()
         half = (await paced({"get": (get, full.per_s / 2)}, HALF_S))["get"]
+        parts_s = dict(used()) | {"client": cpu_s([os.getpid()]) - own_s}
+        others_s = machine_cpu_s() - all_s - sum(parts_s.values())
     assert not half.failures
     report.line(f"uncached hits, {CONNECTIONS} connections, each of {next(numbers):,} keys once")
     report.line(
         f"saturated: {full.per_s:,.0f}/s, p99 {full.p99_ms:.1f} ms; at half of that:"
         f" p50 {half.ms(0.5):.2f} ms, p99 {half.ms(0.99):.2f} ms (target {P99_TARGET_MS:.0f} ms)"
     )
+    shares = ", ".join(
+        f"{part} {of_s / len(half.latencies_s) * 1e6:.0f}" for part, of_s in parts_s.items()
+    )
+    report.line(f"CPU us of each at half load: {shares}; others used {others_s / HALF_S:.2f} cores")
     report.line()
 
 

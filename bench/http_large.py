@@ -149,17 +149,26 @@ def _watched(deployment: Deployment, call: Callable[[], None]) -> Calls:
     elapsed, grown = [], []
     cpu = cpu_by_part(deployment)
     for _ in range(ROUNDS):
-        idle = _memory(pid)["RssAnon"]
-        Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak starts from here
+        idle = idle_memory(pid)
         start_s = time.perf_counter()
         call()
         elapsed.append(time.perf_counter() - start_s)
         time.sleep(1.0)  # the slower leg runs on
-        grown.append(
-            _memory(pid)["VmHWM"] - _memory(pid)["RssFile"] - _memory(pid)["RssShmem"] - idle
-        )
+        grown.append(peak_memory(pid) - idle)
     per_call = {part: seconds / ROUNDS for part, seconds in cpu().items()}
     return Calls(elapsed, max(grown) / LARGE_BYTES, per_call)
+
+
+def idle_memory(pid: int) -> int:
+    """A process's own memory in bytes; its peak starts from here."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+    return _memory(pid)["RssAnon"]
+
+
+def peak_memory(pid: int) -> int:
+    """The most of its own memory that it has had since then."""
+    now = _memory(pid)
+    return now["VmHWM"] - now["RssFile"] - now["RssShmem"]
 
 
 def _memory(pid: int) -> Mapping[str, int]:

@@ -129,6 +129,12 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def machine_cpu_s() -> float:
+    """The CPU time that all processes of the machine have used; waiting for disks is not in it."""
+    user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().split()[1:8]
+    return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")
+
+
 def own_mib(pid: int) -> float:
     """The memory of a process that is its own: without files and what it shares with others."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

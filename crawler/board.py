@@ -23,6 +23,8 @@ class Counters:
     """What all rounds did."""
 
     rounds: int = 0
+    partial_rounds: int = 0
+    """Over what is kept in KVSP alone, since S3 could not be used."""
     crawls: int = 0
     incomplete: int = 0
     copied: int = 0
@@ -65,6 +67,11 @@ class Board:
         """The end of a pause."""
         self._book.keep(_PAUSED, "")
         self._going.set()
+
+    def unready(self) -> str:
+        """What keeps the crawler from its first round over all that can be crawled; empty once
+        there was one."""
+        return "" if self.counters.rounds or self.counters.partial_rounds else self.doing
 
     async def going(self) -> None:
         """Returns when the crawler is not paused."""

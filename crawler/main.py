@@ -127,7 +127,7 @@ async def _page(settings: CrawlerSettings, board: Board, clock: Clock) -> Metric
         return None
     metrics = Metrics("crawler", clock)
     expose(metrics, board)
-    page = MetricsPage(metrics, lambda: board.counters.rounds > 0, clock, _LOG)
+    page = MetricsPage(metrics, board.unready, clock, _LOG)
     await page.start(settings.crawler_metrics)
     return page
 

@@ -19,6 +19,10 @@ def expose(metrics: Metrics, board: Board) -> None:
         "tandem_crawler_rounds", "rounds over all namespaces that were completed", count("rounds")
     )
     metrics.counted(
+        "tandem_crawler_partial_rounds", "rounds over what is kept in KVSP alone",
+        count("partial_rounds"),
+    )  # fmt: skip
+    metrics.counted(
         "tandem_crawler_crawls", "crawls of a namespace that have ended", count("crawls")
     )
     metrics.counted(

@@ -62,6 +62,8 @@ class Rounds:
         self._rule = crawls.rule
         self._pause_s = pause_s
         self._deleted = deleted
+        self._skipped = ""
+        """Why the last round was not over all namespaces."""
 
     @property
     def counters(self) -> Counters:
@@ -132,7 +134,7 @@ class Rounds:
         homes, why = await self._usable()
         if why:
             self._board.doing = f"waiting: {why}"
-            _LOG.warning("round_skipped", why=why, crawled=[side.value for side in homes])
+        self._tell_skipped(why, homes)
         if not homes:
             return
         trouble = await self._gateways.trouble()
@@ -149,12 +151,19 @@ class Rounds:
                 await self._serve(run)
         if why:
             self._board.doing = f"waiting: {why}"
+            self.counters.partial_rounds += 1
             return
         if self._deleted is not None and found.deleted:
             self._board.doing = "removing what deleted namespaces held"
             await self._deleted.end(found.deleted, len(found.kept), self._objection)
         self._board.doing = "resting between two rounds"
         self.counters.rounds += 1
+
+    def _tell_skipped(self, why: str, homes: Mapping[Side, Backend]) -> None:
+        """A home that is gone for good is no news in every round."""
+        if why and why != self._skipped:
+            _LOG.warning("round_skipped", why=why, crawled=[side.value for side in homes])
+        self._skipped = why
 
     async def _take_turn(self, namespace: str, kept: Kept, trouble: Trouble) -> None:
         """A crawl that raises is counted, and ends no other."""

@@ -192,7 +192,8 @@ class _Gateway:
     ) -> Supervisor:
         def command(slot: int, pipe: int) -> Sequence[str]:
             front = (sys.executable, "-P", "-m", "kvgateway.process.worker")
-            return (*front, *posts(slot=slot, pipe=pipe).arguments(), *self._arguments)
+            post = posts(slot=slot, pipe=pipe, offset_us=self._time.believed_us())
+            return (*front, *post.arguments(), *self._arguments)
 
         async def recover(_: int) -> None:
             await self._recovered(queue, machine)

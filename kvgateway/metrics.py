@@ -223,13 +223,18 @@ def show_http(metrics: Metrics, server: Server) -> None:
 
 def show_lives(metrics: Metrics, lives: Callable[[], Lives]) -> None:
     """What became of the processes in this worker's slot."""
-    for name, text, read in (
-        ("started", "processes of this worker", lambda: lives().started),
-        ("died", "of them, those that ended by themselves or were killed", lambda: lives().died),
-        ("silent", "of them, those that were killed for their silence", lambda: lives().silent),
-        ("not_started", "replacements that failed", lambda: lives().not_started),
-    ):
-        metrics.counted(f"tandem_worker_{name}", text, read)
+    metrics.counted("tandem_worker_started", "processes of this worker", lambda: lives().started)
+    metrics.counted(
+        "tandem_worker_died", "of them, those that ended by themselves or were killed",
+        lambda: lives().died,
+    )  # fmt: skip
+    metrics.counted(
+        "tandem_worker_silent", "of them, those that were killed for their silence",
+        lambda: lives().silent,
+    )  # fmt: skip
+    metrics.counted(
+        "tandem_worker_not_started", "replacements that failed", lambda: lives().not_started
+    )
 
 
 def show_faults(

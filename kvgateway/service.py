@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from tandem.backends.port import Ahead
 from tandem.core.access import DEFAULT_ACCOUNT, Grant
 from tandem.core.key import Key
 from tandem.core.mode import Mode
@@ -44,8 +45,9 @@ class KeyValues(Protocol):
         """One page of live names."""
         ...
 
-    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[Ahead | None]:
         """Held by a door from before it reads the body of a write until that write has ended.
+        Where it gives an `Ahead`, the one large value of that body may go there as it comes.
 
         `size` is None when the length is not known; doors may leave it out for bodies of at most
         LARGE_BODY_BYTES. Entering it raises QuotaExceeded when no more bodies may be received now,

@@ -82,7 +82,7 @@ async def _page(
         return None
     metrics = Metrics("kvsp", clock)
     expose(metrics, server.counters)
-    page = MetricsPage(metrics, lambda: True, clock, log)
+    page = MetricsPage(metrics, lambda: "", clock, log)
     await page.start(settings.kvsp_metrics)
     return page
 

@@ -13,7 +13,8 @@ class BodyRoom:
     """How much the bodies under way in one process may hold together.
 
     It fills as bytes arrive, not by what a client announces: whoever sends nothing takes nothing.
-    Only who has sent a mebibyte of a large value takes the room for the rest of it at once.
+    Only who has sent a mebibyte of a large value takes the room for the rest of it at once, and who
+    takes long over a message of which nobody sees how much has come (`kvgateway.rpc.arrival`).
     """
 
     def __init__(self, bytes_max: int = 256 * MIB) -> None:

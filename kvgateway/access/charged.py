@@ -6,14 +6,15 @@ what was under way, and then waits until the rate has repaid it.
 """
 
 from asyncio import Future
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TypeVar
 
 from kvgateway.access.charging import Charging, Payers, Refused, metered
 from kvgateway.access.quotas import Allowance, Quotas
 from kvgateway.service import KeyValues
+from tandem.backends.port import Ahead
 from tandem.core.limits import LARGE_BODY_BYTES
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
 from tandem.errors import TandemError
@@ -85,12 +86,22 @@ class ChargedKeyValues:
             self._charging.answered(payers, size)
         return page
 
-    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[Ahead | None]:
         """See `kvgateway.service.KeyValues`."""
         payers = self._payers(namespace)
         if not payers or (size is not None and size <= LARGE_BODY_BYTES):
-            return nullcontext()
-        return self._charging.body(namespace, payers)
+            return self._inner.admit_body(namespace, size)
+        return self._charged_body(namespace, size, payers)
+
+    @contextmanager
+    def _charged_body(
+        self, namespace: str, size: int | None, payers: Payers
+    ) -> Iterator[Ahead | None]:
+        with (
+            self._charging.body(namespace, payers),
+            self._inner.admit_body(namespace, size) as ahead,
+        ):
+            yield ahead
 
     def _free(self, requests: Sequence[Read] | Sequence[Write]) -> bool:
         """Whether nothing limits any of them."""

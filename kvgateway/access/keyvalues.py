@@ -13,6 +13,7 @@ from kvgateway.access.gate import Gate
 from kvgateway.data_path.lookups import Answer, Begun, Lookups, Request, Result
 from kvgateway.registry.namespaces import Registry
 from kvgateway.service import KeyValues
+from tandem.backends.port import Ahead
 from tandem.core.access import Permission
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
 from tandem.errors import TandemError
@@ -62,7 +63,7 @@ class GatedKeyValues:
                 raise error
         return await self._behind.list(listing)
 
-    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[Ahead | None]:
         """See `kvgateway.service.KeyValues`. What is not allowed is refused before it is read."""
         self._gate.demand(Permission.WRITE)
         if not self._gate.names(namespace):

@@ -129,7 +129,7 @@ async def build_data_path(
 ) -> DataPath:
     """Opens and wires everything; ConfigurationError when a home or a file cannot be used."""
     entropy = SystemEntropy()
-    time = HomeTime(clock)
+    time = HomeTime(clock, post.offset_us)
     homes = await open_homes(settings.homes(), clock, entropy)
     guards = _guarded(homes, settings, clock, time, metrics)
     stores = await _opened(post, settings, places, entropy)

@@ -15,6 +15,8 @@ from kvgateway.data_path.lookups import Answer, Lookups
 from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.writes import Writer
 from kvgateway.registry.namespaces import Registry
+from tandem.backends.port import Ahead
+from tandem.core.limits import LARGE_BODY_BYTES
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
 from tandem.errors import TandemError
 
@@ -34,6 +36,7 @@ class Gateway:
         self._registry = registry
         self._known = registry.book.known
         self._reader = reader
+        self._writer = writer
         self._waiting = Gatherer(writer.begin)
         self._lister = lister
         self._lookups = lookups
@@ -70,6 +73,8 @@ class Gateway:
         """Begins the writes that wait for others; for a gateway that ends."""
         self._waiting.flush()
 
-    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[None]:
+    def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[Ahead | None]:
         """See `kvgateway.service.KeyValues`; the data path itself admits any."""
-        return nullcontext()
+        if not self._known(namespace) or (size is not None and size <= LARGE_BODY_BYTES):
+            return nullcontext()
+        return self._writer.ahead(namespace)

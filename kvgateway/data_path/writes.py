@@ -7,7 +7,8 @@ repair task, and only then is its intent dropped.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import LegHome
 from kvgateway.outcome import fail
 from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
+from tandem.backends.port import Ahead, TakesAhead
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
@@ -157,6 +159,18 @@ class Writer:
                 home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, mine))
         journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
         journaled.add_done_callback(partial(self._journaled, flights))
+
+    @contextmanager
+    def ahead(self, namespace: str) -> Iterator[Ahead | None]:
+        """A place for the body of a write that is still to begin, in a home that takes one."""
+        for side in self._mode_of(namespace).legs:
+            home = self._homes[side]
+            if isinstance(home, TakesAhead):
+                with home.ahead() as ahead:
+                    if ahead is not None:
+                        yield ahead
+                        return
+        yield None
 
     def _admitted(self, writes: Sequence[Write]) -> Sequence[Version]:
         """The version of each write; Overloaded when there is no room for all of them."""

@@ -6,6 +6,7 @@ home answers is observed in one place: for the breaker, for the clock and for th
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -13,7 +14,16 @@ from typing import Final, Protocol, TypeVar
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
 from kvgateway.state.switches import HomeSwitch
-from tandem.backends.port import Backend, Heal, Puts, Replied, ScanPage, TakesGroups
+from tandem.backends.port import (
+    Ahead,
+    Backend,
+    Heal,
+    Puts,
+    Replied,
+    ScanPage,
+    TakesAhead,
+    TakesGroups,
+)
 from tandem.core.backoff import Breaker, BreakerRule, BreakerState
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -77,6 +87,7 @@ class GuardedHome:
     ) -> None:
         self._home = home
         self._groups = home if isinstance(home, TakesGroups) else None
+        self._takes_ahead = home if isinstance(home, TakesAhead) else None
         self.side = home.side
         """Which home this is."""
         self._clock = clock
@@ -143,6 +154,13 @@ class GuardedHome:
         except Exception as error:
             broken = self._broke(error)
             ended([(position, broken) for position in range(len(puts))])
+
+    def ahead(self) -> AbstractContextManager[Ahead | None]:
+        """A place for a body whose leg is still to come, unless that would be refused now."""
+        closed = self.breaker.state is BreakerState.CLOSED
+        if self._takes_ahead is None or self.barred or not self.switch.writes or not closed:
+            return nullcontext()
+        return self._takes_ahead.ahead()
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float

@@ -2,7 +2,8 @@
 
 How one home's offset is learned is in `tandem.core.offset`. The home that is ahead counts. When
 both homes have leapt alike, this machine has slept, and that is believed at once; so is what a
-process hears first, when both homes agree. It believes one home alone after 2 s.
+process hears first, when both homes agree, or it is what another process of the machine believes.
+It believes one home alone after 2 s.
 """
 
 from tandem.core.limits import CLOCK_SKEW_MAX_US, WHOLE_SECOND_CLOCK_SKEW_MAX_US
@@ -23,8 +24,11 @@ ahead of the home by no more than what every home bears."""
 class HomeTime:
     """Learns from every reply; `now_us` is what versions are stamped with."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, believed_us: int | None = None) -> None:
+        """`believed_us` is what another process of this machine believes: whoever is heard and
+        shows the same is right."""
         self._clock = clock
+        self._elsewhere_us = believed_us
         self._offsets: dict[Side, Offset] = {}
         self._best_us: int | None = None
         """The greatest offset of any home that was ever believed."""
@@ -68,12 +72,19 @@ class HomeTime:
         if other is not None and fresh and abs(mine.value_us - other.value_us) <= LEAP_US:
             mine.believe()
             other.believe()
+        elsewhere_us = self._elsewhere_us
+        if elsewhere_us is not None and abs(mine.value_us - elsewhere_us) <= LEAP_US:
+            mine.believe()
 
     def _leap_together(self, now_us: int) -> None:
         leaps = [offset.leap_us for offset in self._offsets.values() if offset.leap_us is not None]
         if len(leaps) == len(Side) and max(leaps) - min(leaps) <= LEAP_US:
             for offset in self._offsets.values():
                 offset.step_to(offset.leap_us or offset.value_us, now_us)
+
+    def heard(self) -> frozenset[Side]:
+        """The homes that were ever heard, believed or not."""
+        return frozenset(self._offsets)
 
     def known(self) -> bool:
         """Whether any home was heard within the last minute, and is believed."""
@@ -107,6 +118,11 @@ class HomeTime:
         if self._best_us is None:
             return self._clock.now_us()
         return self._clock.monotonic_us() + self._best_us
+
+    def believed_us(self) -> int | None:
+        """How far the homes are ahead of the monotonic clock; None while it is not known."""
+        now_us = self.now_or_none_us()
+        return None if now_us is None else now_us - self._clock.monotonic_us()
 
     def now_or_zero_us(self) -> int:
         """The homes' time, or 0 while it is not known."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from kvgateway.access.body_room import UNCOUNTED_BYTES, BodyRoom, Share
+from tandem.backends.port import Ahead
 from tandem.core.envelope import TRAILER_BYTES_MAX, Value
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.request import check_value_size
@@ -21,8 +22,8 @@ def small_value_of(request: Request) -> bytes | None:
     return request.body.whole()
 
 
-async def value_of(request: Request, room: BodyRoom) -> Value:
-    """The body of a put.
+async def value_of(request: Request, room: BodyRoom, ahead: Ahead | None = None) -> Value:
+    """The body of a put; a large one goes `ahead` too.
 
     Raises InvalidArgument when it is too long, which is then told to the byte if the body has an
     end within bounds; Overloaded; HttpError when the client breaks it off.
@@ -31,7 +32,7 @@ async def value_of(request: Request, room: BodyRoom) -> Value:
     if length is not None:
         check_value_size(length)
     with Share(room) as share:
-        arriving = _Arriving(share, length or 0)
+        arriving = ArrivingValue(share, length or 0, ahead)
         size = 0
         async for chunk in request.body:
             size += len(chunk)
@@ -45,17 +46,27 @@ async def value_of(request: Request, room: BodyRoom) -> Value:
         return await arriving.value()
 
 
-class _Arriving:
-    """A value on its way: small ones as they came, or joined; a large one in an `Intake`."""
+class ArrivingValue:
+    """A value on its way: small ones as they came, or joined; a large one in an `Intake`.
 
-    def __init__(self, share: Share, announced: int) -> None:
+    Args:
+        announced: how long it may become, by what the client says; 0 when it says nothing.
+    """
+
+    def __init__(self, share: Share, announced: int, ahead: Ahead | None) -> None:
         self._share = share
         self._announced = announced
+        self._ahead = ahead
         self._size = 0
         self._small: bytes | bytearray = b""
         self._large: Intake | None = None
 
+    def __len__(self) -> int:
+        """How many bytes have come."""
+        return self._size
+
     async def add(self, chunk: bytes) -> None:
+        """The next bytes. Raises Overloaded when there is no room for them."""
         self._size += len(chunk)
         if self._large is not None:
             if self._size > self._announced:
@@ -73,7 +84,8 @@ class _Arriving:
         if self._announced > self._size:
             self._share.count(self._announced - self._size)
         small, self._small = self._small, b""
-        self._large = Intake(max(self._announced, self._size) + TRAILER_BYTES_MAX)
+        room = max(self._announced, self._size) + TRAILER_BYTES_MAX
+        self._large = Intake(room, self._ahead)
         await self._large.add(bytes(small))
         await self._large.add(chunk)
 

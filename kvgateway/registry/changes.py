@@ -88,7 +88,12 @@ class RecordChanges(Generic[T]):
         try:
             return await answer
         except Unavailable as error:
-            raise Unavailable(
-                f"{error}. {self._form.noun.capitalize()}s change only when both homes confirm it;"
-                " while one is down, switch it off for writes to go on with the other"
-            ) from error
+            raise Unavailable(f"{error}. {both_needed(self._form.noun)}") from error
+
+
+def both_needed(noun: str) -> str:
+    """What to do where a change of such a record fails for one home."""
+    return (
+        f"{noun.capitalize()}s change only when both homes confirm it; while one is down, switch it"
+        " off for writes to go on with the other"
+    )

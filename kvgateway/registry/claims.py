@@ -17,6 +17,8 @@ from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.registry import attendance
 from kvgateway.registry.attendance import Attendance
+from kvgateway.registry.changes import both_needed
+from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.presence import Presence
 from tandem.core.backoff import delay_s
 from tandem.core.mode_step import Objection
@@ -85,7 +87,7 @@ class Claims:
             if obstacles or not claim.goes_first or attempt == TRIES_MAX:
                 await self.end(namespace_id)
             if obstacles:
-                raise Unavailable(obstacles[0].text)
+                raise Unavailable(f"{obstacles[0].text}. {both_needed(NAMESPACES.noun)}")
             unit = self._entropy.uniform(0, 1)
             await asyncio.sleep(
                 delay_s(attempt, first_s=PAUSE_FIRST_S, most_s=PAUSE_MOST_S, unit_random=unit)

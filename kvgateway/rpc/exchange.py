@@ -78,6 +78,7 @@ class ExchangeStream:
                 return
             refused_before = self._outbox.over_quota
             await self._accept(message)
+            del message
             if refused := self._outbox.over_quota - refused_before:
                 pause_s = max(REFUSAL_PAUSE_S, refused * REFUSED_OPERATION_PAUSE_S)
                 await asyncio.sleep(min(pause_s, REFUSED_PAUSE_S_MAX))
@@ -121,6 +122,7 @@ class ExchangeStream:
                 parcel = self._outbox.take()
                 await context.write(parcel.reply)
                 self._operations -= parcel.operations
+                del parcel  # it need not live until there is another one
                 self._room.set()
             elif self._ended and (self._broken or not self._operations):
                 return

@@ -67,8 +67,10 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         that raises with UNKNOWN, and logs a traceback for what is the client's mistake."""
 
         async def reading(_: object, context: _Context) -> object:
-            async with self._arrivals.message(context) as raw:
-                return await behavior(decode(raw), context)
+            async with self._arrivals.message(context, decode) as request:
+                call = behavior(request, context)
+                del request
+                return await call
 
         return reading
 

@@ -12,9 +12,10 @@ from kvgateway.rpc.dispatch import Dispatch
 from kvgateway.rpc.exchange import ExchangeStream
 from kvgateway.rpc.failures import Failures
 from kvgateway.service import KeyValues
-from tandem.core.limits import BATCH_BYTES_MAX, MIB, VALUE_BYTES_MAX
+from tandem.backends.port import Ahead
+from tandem.core.limits import BATCH_BYTES_MAX, PIECE_BYTES, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult, Write, Written, check_value_size
-from tandem.errors import InvalidArgument, Overloaded
+from tandem.errors import InvalidArgument, Overloaded, TandemError
 from tandem.runtime.clock import Clock
 from tandem.runtime.intake import Intake
 from tandem.wire import codec
@@ -22,7 +23,6 @@ from tandem.wire.admission import admit
 from tandem.wire.status import fill_error
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
-CHUNK_BYTES: Final = 1 * MIB
 DISCARDED_BYTES_MAX: Final = 2 * VALUE_BYTES_MAX
 REPLY_HEAD_BYTES: Final = 2048
 """No answer without its value is longer (metadata, or an error that names a key)."""
@@ -51,12 +51,16 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def Put(self, request: kv_pb2.PutRequest, context: _Context) -> kv_pb2.WriteReply:
         """Writes one key."""
         keyvalues = await self._keyvalues_for(context)
-        return await _write(keyvalues, request.id, codec.put_of(request, int(self._now_s())))
+        put, operation_id = codec.put_of(request, int(self._now_s())), request.id
+        del request  # a large one need not live beside the value, nor that beside its envelope
+        written = _begun(keyvalues, put)
+        del put
+        return await _written(written, operation_id)
 
     async def Delete(self, request: kv_pb2.DeleteRequest, context: _Context) -> kv_pb2.WriteReply:
         """Deletes one key; one that is not there is a success too."""
         keyvalues = await self._keyvalues_for(context)
-        return await _write(keyvalues, request.id, codec.delete_of(request))
+        return await _written(_begun(keyvalues, codec.delete_of(request)), request.id)
 
     async def List(self, request: kv_pb2.ListRequest, context: _Context) -> kv_pb2.ListReply:
         """Lists one page of live names."""
@@ -96,21 +100,24 @@ class KvService(kv_pb2_grpc.KVServicer):
         keyvalues = await self._keyvalues_for(context)
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
-        with keyvalues.admit_body(chunk.head.namespace, None), Share(self._room) as share:
+        admitted = keyvalues.admit_body(chunk.head.namespace, None)
+        with admitted as ahead, Share(self._room) as share:
             share.count(len(chunk.head.value) + len(chunk.data))
             await admit(context)
-            put = await self._put_in_pieces(chunk, context, share)
-            return await _write(keyvalues, chunk.head.id, put)
+            operation_id = chunk.head.id
+            written = _begun(keyvalues, await self._put_in_pieces(chunk, context, share, ahead))
+            return await _written(written, operation_id)
 
     async def _put_in_pieces(
         self,
         chunk: Any,  # noqa: ANN401
         context: _Context,
         share: Share,
+        ahead: Ahead | None,
     ) -> Write:
         head = chunk.head
         full: Overloaded | None = None
-        intake = Intake(len(head.value) + len(chunk.data))
+        intake = Intake(len(head.value) + len(chunk.data), ahead)
         await intake.add(head.value)
         await intake.add(chunk.data)
         size = len(intake)
@@ -137,12 +144,13 @@ class KvService(kv_pb2_grpc.KVServicer):
         """Reads one value in pieces."""
         result = await _read(await self._keyvalues_for(context), request)
         head = kv_pb2.GetReply(id=request.id)
-        codec.fill_read(head, result, self._now_s())
-        value = head.value
-        head.value = value[:CHUNK_BYTES]
+        codec.fill_read(head, result, self._now_s(), PIECE_BYTES)
         await context.write(kv_pb2.GetChunk(head=head))
-        for start in range(CHUNK_BYTES, len(value), CHUNK_BYTES):
-            await context.write(kv_pb2.GetChunk(data=value[start : start + CHUNK_BYTES]))
+        if result.record is not None and head.found:
+            value = memoryview(result.record.envelope)[: result.record.value_size]
+            for start in range(PIECE_BYTES, len(value), PIECE_BYTES):
+                piece = bytes(value[start : start + PIECE_BYTES])
+                await context.write(kv_pb2.GetChunk(data=piece))
 
     def drain(self) -> None:
         """Asks the clients of open streams to end them; all that they sent is answered first."""
@@ -162,8 +170,14 @@ async def _read(keyvalues: KeyValues, request: kv_pb2.GetRequest) -> ReadResult:
     return await settled(outcome)
 
 
-async def _write(keyvalues: KeyValues, operation_id: int, write: Write) -> kv_pb2.WriteReply:
+def _begun(keyvalues: KeyValues, write: Write) -> TandemError | asyncio.Future[Written]:
     (outcome,) = keyvalues.write((write,))
+    return outcome
+
+
+async def _written(
+    outcome: TandemError | asyncio.Future[Written], operation_id: int
+) -> kv_pb2.WriteReply:
     reply = kv_pb2.WriteReply(id=operation_id)
     codec.fill_written(reply, await settled(outcome))
     return reply

@@ -20,11 +20,12 @@ from typing import Final, TypeVar
 
 from tandem.backends.clusters import look_at_clusters, mirror_floor
 from tandem.backends.port import CollectableObjects, CollectableRows
-from tandem.core.collect import Collection, DeadRecord, Remains, gravestone, remains, stamp_of
+from tandem.core.collect import Collection, DeadRecord, Remains, gravestone, remains
 from tandem.core.key import Key
 from tandem.core.mass_change import MASS_LIMIT, MassLimit, MassWork, NeedsPerson, mass_change
-from tandem.core.removal import FloorRaise, FloorReply, PurgeRow, Removal, RowPurge, Stamp
-from tandem.core.reply import Failed, Missing
+from tandem.core.record import Stamp
+from tandem.core.removal import FloorRaise, FloorReply, PurgeRow, Removal, RowPurge
+from tandem.core.reply import Failed, Missing, stamp_of
 from tandem.core.version import Version
 from tandem.runtime.randomness import Entropy
 

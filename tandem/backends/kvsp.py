@@ -133,9 +133,9 @@ class KvspBackend:
             return reply
         try:
             entries = codec.parse_entries(reply)
-        except (ValueError, KeyError) as error:
+            next_after = None if reply.ended else entries[-1].name
+        except (ValueError, KeyError, IndexError) as error:
             return Failed(Reason.ERROR, f"not a listing: {error!r}", reply.home_time_us)
-        next_after = None if reply.ended else entries[-1].name
         return ScanPage(entries, next_after, reply.home_time_us, reply.complete)
 
     async def clusters(

@@ -15,7 +15,7 @@ from tandem.core.cluster_life import ClusterLife, next_incarnation, shown_lives
 from tandem.core.floors import RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US
-from tandem.core.record import Kind, Record
+from tandem.core.record import Kind, Record, Stamp
 from tandem.core.removal import (
     FloorRaise,
     FloorReply,
@@ -25,7 +25,6 @@ from tandem.core.removal import (
     Renewal,
     Renewed,
     RowPurge,
-    Stamp,
 )
 from tandem.core.reply import (
     Failed,

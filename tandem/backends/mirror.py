@@ -21,8 +21,8 @@ from tandem.core.cluster_life import BadMirror, ClusterLife, decode_mirror, enco
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.limits import VALUE_BYTES_MAX
-from tandem.core.record import Record
-from tandem.core.removal import Removal, Stamp
+from tandem.core.record import Record, Stamp
+from tandem.core.removal import Removal
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, Reason
 from tandem.core.version import Version
 from tandem.runtime.randomness import Entropy

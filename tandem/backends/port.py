@@ -5,12 +5,13 @@ no timer of its own. Whatever passes `tests/backends/contract.py` may stand here
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.key import Key
-from tandem.core.record import Record
+from tandem.core.record import Record, Stamp
 from tandem.core.removal import (
     FloorRaise,
     FloorReply,
@@ -19,7 +20,6 @@ from tandem.core.removal import (
     Renewal,
     Renewed,
     RowPurge,
-    Stamp,
 )
 from tandem.core.reply import Failed, ReadReply, Side, WriteReply
 from tandem.core.scan_diff import Entry
@@ -175,4 +175,26 @@ class TakesGroups(Protocol):
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         """Starts each of `puts` as `put_if_newer` would. Every one of them has its reply by the
         deadline, none before this has returned. A home that raises has started none of them."""
+        ...
+
+
+class Ahead(Protocol):
+    """The body of a record to come, on its way into a home; it never waits and never raises."""
+
+    def add(self, piece: bytes) -> None:
+        """The next bytes of its envelope, as far as the value goes."""
+        ...
+
+    def end(self, digest: bytes) -> None:
+        """All of the value has come: the MD5 of its envelope, by which the leg will know it."""
+        ...
+
+
+@runtime_checkable
+class TakesAhead(Protocol):
+    """A home that takes large bodies while they arrive, so that its leg is short."""
+
+    def ahead(self) -> AbstractContextManager[Ahead | None]:
+        """A place for one body, None where there is none: held until its leg has begun, or never
+        will. The leg is the same with and without it."""
         ...

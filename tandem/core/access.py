@@ -63,12 +63,6 @@ class Grant:
         if self.account is not None or self.namespaces is not None:
             raise PermissionDenied(f"{self.holder} does not reach the deployment as a whole")
 
-    def reaches(self, account: str, namespace: str) -> bool:
-        """Whether a namespace is within reach at all."""
-        return self.account in (None, account) and (
-            self.namespaces is None or namespace in self.namespaces
-        )
-
     def lacks(self, permission: Permission) -> PermissionDenied | None:
         """Why this cannot be done anywhere; None when it can be somewhere."""
         if self.permission >= permission:

@@ -37,12 +37,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from tandem.core.envelope import seal_tombstone
+from tandem.core.envelope import is_tombstone, seal_tombstone
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.limits import ACK_WINDOW_US, WHOLE_SECOND_CLOCK_SKEW_MAX_US
-from tandem.core.record import Kind, Record
-from tandem.core.removal import Span, Stamp
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply
+from tandem.core.record import Kind, Record, Stamp
+from tandem.core.removal import Span
+from tandem.core.reply import Found, Missing, ReadReply, stamp_of
 from tandem.core.version import NO_VERSION, Version
 
 REQUEST_LIFE_S_MAX: Final = 7200
@@ -125,7 +125,7 @@ class DeadRecord(NamedTuple):
     def floor(self) -> Version:
         """The floor that lets it go: no value ever has just this version, so that a tombstone of it
         can take the place of any value below."""
-        return _next(self.version) if self.expires_at_s else self.version
+        return self.version.successor() if self.expires_at_s else self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +193,6 @@ def _may_go(one: DeadRecord, seen: CrawlSeen, rule: CollectRule, homes: Homes) -
     return seen.ended_us - one.dead_since_us > rule.tombstone_grace_s * 1_000_000
 
 
-def _next(version: Version) -> Version:
-    return Version((int.from_bytes(version, "big") + 1).to_bytes(len(version), "big"))
-
-
 def may_sweep(seen: CrawlSeen, homes: Homes = Homes.BOTH) -> Withheld | None:
     """Why objects of the range must not be swept; None when they may.
 
@@ -220,25 +216,13 @@ def remains(kvsp: ReadReply, s3: ReadReply) -> Remains | None:
     stamp = stamp_of(s3)
     if not isinstance(kvsp, Missing) or stamp is None or stamp.version > kvsp.floor:
         return None
-    retired = stamp.digest == seal_tombstone(stamp.version).digest
-    return Remains.RETIRED if retired else Remains.ZOMBIE
-
-
-def stamp_of(reply: ReadReply) -> Stamp | None:
-    """Which record a home has shown; None without one."""
-    match reply:
-        case Found(record):
-            return Stamp(record.version, record.digest)
-        case Glimpsed(version, digest):
-            return Stamp(version, digest)
-        case Missing() | Failed():
-            return None
+    return Remains.RETIRED if is_tombstone(stamp) else Remains.ZOMBIE
 
 
 def gravestone(zombie: Stamp, floor: Version) -> Record:
     """The tombstone that takes the place of a value at or below `floor`: its version is the floor,
     so it is retired at once. Two records must not share a version, though."""
-    return seal_tombstone(floor if zombie.version < floor else _next(zombie.version))
+    return seal_tombstone(floor if zombie.version < floor else zombie.version.successor())
 
 
 def namespace_may_go(kvsp: ReadReply, s3: ReadReply, now_us: int, rule: CollectRule) -> bool:

@@ -13,7 +13,7 @@ import struct
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from tandem.core.limits import METADATA_BYTES_MAX
-from tandem.core.record import Kind, Record
+from tandem.core.record import Kind, Record, Stamp
 from tandem.core.version import VERSION_BYTES, Version
 
 MAGIC: Final = b"TKV"
@@ -99,6 +99,12 @@ def open_envelope(envelope: bytes, digest: bytes | None = None) -> Record:
         digest or digest_of(envelope),
         len(envelope) - size,
     )
+
+
+def is_tombstone(stamp: Stamp) -> bool:
+    """Whether a record is a tombstone: the bytes of one follow from its version, so that its digest
+    alone tells it."""
+    return stamp.digest == seal_tombstone(stamp.version).digest
 
 
 def read_trailer(end: bytes, envelope_size: int) -> Trailer:

@@ -16,7 +16,9 @@ SYSTEM_NAMESPACE: Final = "0" * 32
 """Holds the records of the namespaces themselves."""
 
 IDENTITY_NAMESPACE: Final = "0" * 31 + "1"
-"""Holds the store id of each home; never healed nor crawled, since a difference is an alarm."""
+"""Holds what a home or a process says of itself: the store id, mirrors of clusters, who is there,
+copies of the switches, plans of crawls. Never healed nor crawled: of a store id a difference is an
+alarm, and the others are written anew by whom they are about."""
 
 NAMESPACE_RECORD: Final = "ns/"
 """In SYSTEM_NAMESPACE, the record of namespace ID has this and ID as its name."""

@@ -33,7 +33,7 @@ hold what was deleted for good while it was left. It is asked for the sake of th
 
 from dataclasses import dataclass
 
-from tandem.core.envelope import seal_tombstone
+from tandem.core.envelope import is_tombstone
 from tandem.core.record import Kind, Record
 from tandem.core.reply import (
     BOTH_SIDES,
@@ -45,6 +45,7 @@ from tandem.core.reply import (
     ReadReply,
     Reason,
     Side,
+    stamp_of,
 )
 from tandem.core.version import NO_VERSION, Version
 
@@ -221,35 +222,23 @@ class ReadRace:
 
     def corrupt(self) -> bool:
         """Whether both homes hold the same version with different bytes."""
-        stamps = [_stamp(reply) for reply in self._replies.values()]
+        stamps = [stamp_of(reply) for reply in self._replies.values()]
         if len(stamps) < 2 or None in stamps:
             return False
-        (version_a, digest_a), (version_b, digest_b) = (s for s in stamps if s is not None)
-        return version_a == version_b and digest_a != digest_b
+        one, other = (stamp for stamp in stamps if stamp is not None)
+        return one.version == other.version and one.digest != other.digest
 
 
 def in_sync(kvsp: Found | Glimpsed | Missing, s3: Found | Glimpsed | Missing) -> bool:
     """Whether two replies show equal homes.
 
     A tombstone on S3 at or below the floor that SQL has dropped is retired, not drift (a store
-    without conditional DELETE keeps it for ever). Its bytes follow from its version, so that the
-    digest alone tells it.
+    without conditional DELETE keeps it for ever).
     """
-    seen = _stamp(s3)
-    if isinstance(kvsp, Missing) and seen is not None and seen[0] <= kvsp.floor:
-        version, digest = seen
-        return digest == seal_tombstone(version).digest
-    return _stamp(kvsp) == seen
-
-
-def _stamp(reply: ReadReply) -> tuple[Version, bytes] | None:
-    match reply:
-        case Found(record):
-            return record.version, record.digest
-        case Glimpsed(version, digest):
-            return version, digest
-        case Missing() | Failed():
-            return None
+    seen = stamp_of(s3)
+    if isinstance(kvsp, Missing) and seen is not None and seen.version <= kvsp.floor:
+        return is_tombstone(seen)
+    return stamp_of(kvsp) == seen
 
 
 def _version(reply: ReadReply) -> Version:

@@ -62,6 +62,13 @@ class Record(NamedTuple):
         return is_live(self.kind, self.expires_at_s, now_s)
 
 
+class Stamp(NamedTuple):
+    """Exactly one record: no two writes share it."""
+
+    version: Version
+    digest: bytes
+
+
 def is_live(kind: Kind, expires_at_s: int, now_s: float) -> bool:
     """Whether a record is a value that has not expired; an expired one acts as a tombstone."""
     return kind is Kind.VALUE and (expires_at_s == 0 or now_s < expires_at_s)

@@ -34,13 +34,6 @@ class Span(NamedTuple):
         return self.start <= name and (not self.end or name < self.end)
 
 
-class Stamp(NamedTuple):
-    """Exactly one record: no two writes share it."""
-
-    version: Version
-    digest: bytes
-
-
 class Removal(enum.Enum):
     """What became of the demand to remove, or replace, exactly one record."""
 

@@ -7,7 +7,7 @@ after the read or the commit), since only a home's own clock decides whether a w
 import enum
 from dataclasses import dataclass
 
-from tandem.core.record import Record
+from tandem.core.record import Record, Stamp
 from tandem.core.version import NO_VERSION, Version
 
 
@@ -93,6 +93,17 @@ def is_unknown(reply: ReadReply) -> bool:
             return True
         case Found() | Missing():
             return False
+
+
+def stamp_of(reply: ReadReply) -> Stamp | None:
+    """Which record a home has shown; None without one."""
+    match reply:
+        case Found(record):
+            return Stamp(record.version, record.digest)
+        case Glimpsed(version, digest):
+            return Stamp(version, digest)
+        case Missing() | Failed():
+            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ class MetricsPage:
     """Serves from `start` to `stop`."""
 
     def __init__(
-        self, metrics: Metrics, ready: Callable[[], bool], clock: Clock, log: Logger
+        self, metrics: Metrics, unready: Callable[[], str], clock: Clock, log: Logger
     ) -> None:
+        """`unready` says why the program does not do its work yet; empty when it does."""
         self._metrics = metrics
-        self._ready = ready
+        self._unready = unready
         self._server = Server(self._answer, HttpLimits(), clock, log)
 
     async def start(self, address: Address) -> int:
@@ -39,8 +40,8 @@ class MetricsPage:
             case b"/healthz":
                 return Response(200, b"ok\n", _TEXT)
             case b"/readyz":
-                ready = self._ready()
-                return Response(200 if ready else 503, b"ready\n" if ready else b"no\n", _TEXT)
+                why = self._unready()
+                return Response(503 if why else 200, f"{why or 'ready'}\n".encode(), _TEXT)
             case b"/metrics":
                 return Response(200, await asyncio.to_thread(self._metrics.prometheus), _TEXT)
             case _:

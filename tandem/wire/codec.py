@@ -9,7 +9,7 @@ from typing import Final
 
 from tandem.core.envelope import Value
 from tandem.core.key import Key, check_name_length, decode_name
-from tandem.core.limits import BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX
+from tandem.core.limits import BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, VALUE_BYTES_MAX
 from tandem.core.namespace import check_namespace_id
 from tandem.core.record import is_live
 from tandem.core.request import (
@@ -97,15 +97,20 @@ def check_batch(message: kv_pb2.BatchRequest) -> int:
     return size
 
 
-def fill_read(reply: kv_pb2.GetReply, result: ReadResult, now_s: float) -> None:
-    """Writes what a read found at `now_s` into its reply."""
+def fill_read(
+    reply: kv_pb2.GetReply,
+    result: ReadResult,
+    now_s: float,
+    value_bytes_max: int = VALUE_BYTES_MAX,
+) -> None:
+    """Writes what a read found at `now_s` into its reply, of its value the first bytes."""
     record = result.record
     version = result.version if record is None else record.version
     if version != NO_VERSION:
         reply.version = version
     if record is not None and is_live(record.kind, record.expires_at_s, now_s):
         reply.found = True
-        reply.value = record.value
+        reply.value = record.envelope[: min(record.value_size, value_bytes_max)]
         if record.metadata:
             reply.metadata = record.metadata
         if record.expires_at_s:

@@ -12,7 +12,7 @@ from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.floors import RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.limits import HEAL_AGE_MAX_S, MIB
-from tandem.core.record import Record
+from tandem.core.record import Record, Stamp
 from tandem.core.removal import (
     FloorRaise,
     FloorReply,
@@ -23,7 +23,6 @@ from tandem.core.removal import (
     Renewed,
     RowPurge,
     Span,
-    Stamp,
 )
 from tandem.core.reply import Failed, Found, Missing, Refusal, Refused, Stored
 from tandem.core.version import NO_VERSION, Version

@@ -99,6 +99,7 @@ def reason(reply: object) -> Reason:
             names=[b"a"], digests=bytes(16), versions=bytes(16), sizes=[1], kinds=b"\7",
             expires_at_s=[0], metadata=[b""],
         ),
+        pb.ScanReply(ended=False),
     ],
 )  # fmt: skip
 async def test_a_listing_that_is_none_is_a_failure(listing: pb.ScanReply) -> None:

@@ -18,15 +18,14 @@ from tandem.core.collect import (
     may_sweep,
     namespace_may_go,
     remains,
-    stamp_of,
 )
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE
 from tandem.core.read_race import in_sync
-from tandem.core.record import Kind
-from tandem.core.removal import Span, Stamp
+from tandem.core.record import Kind, Stamp
+from tandem.core.removal import Span
 from tandem.core.repair import Zombie, repair_plan
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, Reason
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, Reason, stamp_of
 from tandem.core.version import NO_VERSION, Version
 from tests.core.examples import Said, Saying, sayings
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from crawler.board import Board
 from crawler.book import Book
@@ -458,9 +459,15 @@ def test_while_s3_may_not_be_used_what_is_kept_in_kvsp_alone_is_crawled_all_the_
     async def scenario(world: World) -> None:
         await _alone(world)
         trouble(world)
-        await world.rounds.round()
-        assert _counted(world) == [(A, Side.KVSP, 2)]
-        assert (world.gateways.told, world.rounds.counters.rounds) == ([], 0)
+        assert world.board.unready()
+        with capture_logs() as logs:
+            await world.rounds.round()
+            assert _counted(world) == [(A, Side.KVSP, 2)]
+            await world.rounds.round()
+        assert [log["event"] for log in logs].count("round_skipped") == 1, "no news the next time"
+        counters = world.rounds.counters
+        assert (world.gateways.told, counters.rounds, counters.partial_rounds) == ([], 0, 2)
+        assert world.board.unready() == "", "it does what can be done"
         assert world.board.doing.startswith("waiting: ")
         world.board.ask(RunRequest(A))
         world.board.ask(RunRequest(B))
@@ -483,6 +490,7 @@ async def test_without_kvsp_nothing_is_crawled(world: World) -> None:
     await world.rounds.round()
     assert world.pair.kvsp.calls == world.pair.s3.calls == []
     assert _counted(world) == []
+    assert world.board.unready().startswith("waiting: ")
 
 
 @in_a_world

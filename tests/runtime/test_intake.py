@@ -5,6 +5,7 @@ import gc
 import hashlib
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from tandem.core.envelope import TRAILER_BYTES_MAX, open_envelope, seal
 from tandem.core.limits import KIB, MIB
 from tandem.core.version import Version
-from tandem.runtime.intake import Intake
+from tandem.runtime.intake import BEHIND_BYTES_MAX, Intake
 
 VERSION = Version.at(1_800_000_000_000_000)
 PIECE = bytes(range(256)) * KIB
@@ -78,14 +79,40 @@ async def test_a_value_is_held_once_from_its_first_piece_to_its_envelope() -> No
 
 
 async def test_hashing_that_lags_holds_its_sender_back() -> None:
-    """At most what is hashed now and what is to be hashed next is held beside the buffer."""
     intake = Intake(64 * MIB)
     most = 0
-    for _ in range(64):
+    for _ in range(256):
         await intake.add(PIECE)
-        most = max(most, intake._unhashed_bytes)
+        most = max(most, len(intake) - intake._hashed)
     await intake.whole()
-    assert most <= MIB
+    assert most <= BEHIND_BYTES_MAX + len(PIECE)
+
+
+@dataclass
+class Copied:
+    """Where a value goes too."""
+
+    pieces: list[bytes] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+
+    def add(self, piece: bytes) -> None:
+        assert not self.digests, "it has ended"
+        self.pieces.append(piece)
+
+    def end(self, digest: bytes) -> None:
+        self.digests.append(digest)
+
+
+async def test_a_copy_gets_every_piece_and_in_the_end_the_digest_of_the_envelope() -> None:
+    copied = Copied()
+    intake = Intake(MIB, copied)
+    for piece in (b"a", b"", b"bc", PIECE):
+        await intake.add(piece)
+    await intake.whole()
+    assert copied.digests == []
+    sealed = seal(VERSION, intake, metadata=b"{}")
+    assert copied.pieces == [b"a", b"bc", PIECE]
+    assert copied.digests == [sealed.digest]
 
 
 async def test_a_sender_that_gives_up_disturbs_nobody() -> None:

@@ -97,6 +97,16 @@ def test_the_second_signal_ends_the_process_at_once() -> None:
         child.stdout.close()
 
 
+def test_a_thread_that_computes_gives_way_to_the_loop_soon() -> None:
+    """In a process of its own: it holds for all threads of one."""
+    asked = (
+        "import sys; from tandem.runtime.serve import run\n"
+        "async def main(process): return round(sys.getswitchinterval() * 1e3)\n"
+        "sys.exit(run(main, None))"
+    )
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 1
+
+
 def test_hangup_and_loop_errors_reach_their_owners() -> None:
     log = Recorded()
     hung_up: list[bool] = []

@@ -22,8 +22,8 @@ from tandem.core.collect import CollectRule, CrawlSeen, DeadRecord, Homes
 from tandem.core.drift import Drift, Sighting
 from tandem.core.floors import RangeFloors
 from tandem.core.key import Key
-from tandem.core.record import Record
-from tandem.core.removal import FloorRaise, FloorReply, PurgeRow, Removal, Renewal, Stamp
+from tandem.core.record import Record, Stamp
+from tandem.core.removal import FloorRaise, FloorReply, PurgeRow, Removal, Renewal
 from tandem.core.reply import Refusal, Refused, Side, WriteReply
 from tests.sim.plan import Sort
 from tests.sim.sites import FaultyHome

@@ -163,10 +163,13 @@ class Client:
         keys = list(dict.fromkeys(self._key() for _ in range(self._random.choice([1, 1, 1, 3]))))
         await self.write(worker, keys, put=put)
 
-    async def write(self, worker: Worker, keys: Sequence[Key], *, put: bool) -> None:
-        """Puts or deletes these keys together, and tells the oracles what it hears of it."""
+    async def write(
+        self, worker: Worker, keys: Sequence[Key], *, put: bool, lasting: bool = False
+    ) -> None:
+        """Puts or deletes these keys together, and tells the oracles what it hears of it; a value
+        may expire, unless it is to be lasting."""
         oracles = self._universe.oracles
-        operations = [self._operation(key, put) for key in keys]
+        operations = [self._operation(key, put, may_expire=not lasting) for key in keys]
         writes = [self._write_of(operation) for operation in operations]
         scopes = self._scopes(worker)
         worker.machine.minted = ()
@@ -204,9 +207,9 @@ class Client:
             self._universe.oracles.acknowledged(writing, written.version, superseded=superseded)
         operation.over = True
 
-    def _operation(self, key: Key, put: bool) -> Operation:
+    def _operation(self, key: Key, put: bool, *, may_expire: bool) -> Operation:
         expires_at_s = 0
-        if put and self._random.random() < 0.2:
+        if put and may_expire and self._random.random() < 0.2:
             expires_at_s = self._universe.loop.true_us() // 1_000_000 + self._random.randint(2, 60)
         kind = Kind.VALUE if put else Kind.TOMBSTONE
         return self._universe.oracles.operation(key, kind, expires_at_s)

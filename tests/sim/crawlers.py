@@ -120,15 +120,23 @@ class Restful(Pace):
         self._rest_s = rest_s
         self._stop = stop
         self._stops: dict[int, float] = {}
+        self._due: Callable[[], bool] | None = None
+        self._due_s = 0.0
         self._sent = 0
 
     def stop_after(self, requests: int, for_s: float) -> None:
         """The crawler is to stand still when it has sent so many more."""
         self._stops[self._sent + requests] = for_s
 
+    def stop_when(self, due: Callable[[], bool], for_s: float) -> None:
+        """The crawler is to stand still at the first request at which this is due."""
+        self._due, self._due_s = due, for_s
+
     async def request(self) -> None:
         self._sent += 1
         for_s = self._stops.pop(self._sent, 0.0)
+        if self._due is not None and self._due():
+            self._due, for_s = None, self._due_s
         if for_s:
             self._stop(for_s)
         if for_s or self._rest_s:
@@ -190,6 +198,18 @@ class Crawler:
         """It stands still for a while, as by SIGSTOP."""
         self._ground.history.note(self.name, f"stands still for {for_s:.1f} s")
         self._ground.loop.hold(self.name, for_s)
+
+    def stop_past(self, key: Key, for_s: float) -> None:
+        """It is to stand still before it asks for more, once a crawl of the first range of a
+        namespace has compared this key."""
+
+        def is_past() -> bool:
+            return any(
+                one.namespace == key.namespace and one.number == 0 and one.position >= key.name
+                for one in self.board.ranges
+            )
+
+        self.pace.stop_when(is_past, for_s)
 
     def crawls_of(self, homes: Mapping[Side, Backend]) -> NamespaceCrawls:
         """What crawls one namespace when it is told to, over these homes."""

@@ -13,13 +13,14 @@ from kvgateway.homes.trust import Trust
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
+from tandem.core.cluster_life import life_of
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
-from tandem.core.reply import Side
+from tandem.core.reply import Failed, Side
 from tandem.core.version import NO_VERSION
 from tests.sim.host import POLICIES
 from tests.sim.ledger import version_of
 from tests.sim.plan_crawl import Disaster, Misfortune
-from tests.sim.sites import Site
+from tests.sim.sites import Site, at_once
 
 if TYPE_CHECKING:
     from tests.sim.universe import Universe
@@ -42,6 +43,10 @@ class Disasters:
         self._universe = universe
         self._images: dict[Misfortune, object] = {}
         self._busy = False
+        self._wipes_at_raise = universe.plan.crawl.wiped_at_raise
+        kvsp = universe.sites[Side.KVSP]
+        assert isinstance(kvsp, Site)
+        kvsp.on_raise = self._wipe_at_raise
         self.struck = 0
         self._wiped_s = float("-inf")
         self._wiped = Side.KVSP
@@ -69,9 +74,11 @@ class Disasters:
             case Disaster.DISK:
                 self.lose_disk(misfortune.which)
 
-    def wipe_at_raise(self) -> None:
-        """KVSP is wiped just before floors rise, once, unless it alone has something."""
-        if not self.struck and all(self._is_elsewhere(key, Side.KVSP) for key in self.keys):
+    def _wipe_at_raise(self) -> None:
+        """KVSP is wiped just before floors rise for the first time, unless it alone has something:
+        no mirror knows yet what it was."""
+        due, self._wipes_at_raise = self._wipes_at_raise, False
+        if due and all(self._is_elsewhere(key, Side.KVSP) for key in self.keys):
             self.wipe(Side.KVSP)
 
     @property
@@ -94,6 +101,16 @@ class Disasters:
         lately = self._universe.loop.time() - self._wiped_s < _NOTICED_S
         unknown = lately and self._wiped not in trust.behind(namespace)
         return unknown or self._wiped_s >= since_s
+
+    def explain_lives(self) -> None:
+        """A cluster begins a new life only when it has forgotten something."""
+        kvsp = self._universe.sites[Side.KVSP]
+        assert isinstance(kvsp, Site)
+        lives = at_once(kvsp.rows.clusters(1.0))
+        assert not isinstance(lives, Failed)
+        for life in lives:
+            if life_of(life.incarnation) > self.kvsp_forgot:
+                self._universe.oracles.fail(f"{life.name} has begun a new life for nothing")
 
     async def _moment(self, keys: Sequence[Key], side: Side, until_s: float) -> bool:
         """Waits until all that `side` holds of the keys, and of the registry, is in the other home

@@ -106,7 +106,7 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
         wrong_dates=tuple(_wrong_dates(random, plan)),
         clock_jumps=tuple(_clock_jumps(plan)),
     )
-    if random.random() < 0.5:
+    if plan.scenes or random.random() < 0.5:
         return plan
     well = plan.sick.other if plan.sick else random.choice(list(Side))
     modes = [

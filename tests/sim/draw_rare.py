@@ -121,12 +121,14 @@ def _lone_writes(random: Random, storm_s: float, hosts: int) -> Iterator[LoneWri
     grace_s, at_s = BRINK.rule.tombstone_grace_s, random.uniform(2.0, 10.0)
     while at_s < storm_s - 2 * grace_s:
         for_s = random.uniform(0.95, 1.3) * grace_s
+        in_time = random.uniform(0.5, BRINK.ack_window_s)
+        leg_s = random.choice([in_time, random.uniform(1.5, 2.5) * BRINK.ack_window_s])
         yield LoneWrite(
             at_s,
             random.randrange(hosts),
+            leg_s,
             random.uniform(0.0, 1.0),
-            random.uniform(0.0, 8.0),
-            random.randrange(1, 12),
+            max(0.0, leg_s - random.uniform(0.0, 3.0)),
             for_s,
             random.uniform(10.0, 16.0) if random.random() < 0.5 else None,
         )

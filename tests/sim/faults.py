@@ -96,12 +96,13 @@ class Weather:
         self._verbs = verbs
         self._windows = windows
         self.late_s = late_s
-        self.fates: dict[tuple[str, str], Fault] = {}
-        """What happens to calls of this verb for this name, whatever the rates say."""
+        self.fates: dict[tuple[str, str], Fault | float] = {}
+        """What happens to calls of this verb for this name, whatever the rates say; or how many
+        seconds they are on their way."""
         self.under_way = 0
         """How many requests have not arrived yet."""
 
-    def fault(self, random: Random, verb: str, name: str) -> Fault | None:
+    def fault(self, random: Random, verb: str, name: str) -> Fault | float | None:
         """What happens to the next call."""
         if self.fates and (verb, name) in self.fates:
             return self.fates[verb, name]
@@ -223,11 +224,11 @@ class _Call(Generic[T]):
         self._lost = lost
         self._sent_s = link.loop.now_s
         self._until_s = until_s
-        self._fault: Fault | None = None
+        self._fault: Fault | float | None = None
         self._down_s = 0.0
         self.reply: asyncio.Future[T] = link.loop.create_future()
 
-    def depart(self, fault: Fault | None) -> None:
+    def depart(self, fault: Fault | float | None) -> None:
         link = self._link
         random, now_s = link.random, link.loop.now_s
         self._fault = fault
@@ -235,7 +236,9 @@ class _Call(Generic[T]):
         up_s = random.expovariate(_QUICKLY)
         patience_s = self._until_s - now_s
         trouble = link.trouble()
-        if fault is Fault.SLOW:
+        if isinstance(fault, float):
+            up_s += fault
+        elif fault is Fault.SLOW:
             up_s += 10 ** link.uniform(-2.7, 0.8)
             self._down_s += 10 ** link.uniform(-2.7, 0.3)
         elif fault is Fault.TARDY:

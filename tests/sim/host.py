@@ -108,7 +108,7 @@ class Worker:
         self.journal = MemoryJournal(sync_s=ground.random.choice([0.0003, 0.002, 0.02]))
         self.machine = LivingMachine(host.memory, self._life)
         self.observer = _Observer()
-        self.time = HomeTime(host.clock)
+        self.time = HomeTime(host.clock, host.believed_us())
         self.trust = Trust()
         self.guards = {
             side: GuardedHome(home, clock=host.clock, time=self.time, observer=self.observer)
@@ -249,6 +249,10 @@ class Host:
         kvsp = switch if side is Side.KVSP else before.kvsp
         s3 = switch if side is Side.S3 else before.s3
         self.disk.store(Switches(before.epoch + 1, kvsp, s3))
+
+    def believed_us(self) -> int | None:
+        """What its supervisor believes of the homes' time."""
+        return self._time.believed_us()
 
     @property
     def whole(self) -> bool:

@@ -108,15 +108,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class LoneWrite:
-    """A write that S3 alone takes, late, before a delete of another key; and a crawler that stands
-    still for longer than the grace lasts, having seen some of the range."""
+    """A write that S3 alone takes, late, beside a delete of other keys; and a crawler that stands
+    still for about as long as the grace, having seen some of the range."""
 
     at_s: float
     host: int
+    leg_s: float
+    """How long it is on its way to S3."""
     deletes_after_s: float
     crawler_after_s: float
-    requests: int
-    """How many more the crawler sends before it stands still."""
+    """When the crawler is to stand still, once it has seen where the key is."""
     for_s: float
     disk_after_s: float | None
     """When the machine that took the write loses its disk; None for never."""

@@ -52,11 +52,9 @@ class Scenes:
         lone = Key(NAMESPACES[0], f"{name}a")
         place = f"{lone.namespace[0]}/{lone.name}"
         universe.weather[Side.KVSP].fates["put", place] = Fault.LOST
-        universe.weather[Side.S3].fates["put", place] = Fault.TARDY
+        universe.weather[Side.S3].fates["put", place] = scene.leg_s
         writing = universe.loop.create_task(self._write(client, scene.host, [lone], put=True))
-        universe.loop.call_later(
-            scene.crawler_after_s, self._stop_crawler, scene.requests, scene.for_s
-        )
+        universe.loop.call_later(scene.crawler_after_s, self._stop_crawler, lone, scene.for_s)
         if scene.disk_after_s is not None:
             universe.loop.call_later(scene.disk_after_s, universe.disasters.lose_disk, scene.host)
         await asyncio.sleep(scene.deletes_after_s)
@@ -64,10 +62,10 @@ class Scenes:
         await self._write(client, scene.host, others, put=False)
         await writing
 
-    def _stop_crawler(self, requests: int, for_s: float) -> None:
+    def _stop_crawler(self, past: Key, for_s: float) -> None:
         crawler = self._universe.crawlers[0]
         if crawler.runs and not self._universe.is_calm:
-            crawler.pace.stop_after(requests, for_s)
+            crawler.stop_past(past, for_s)
 
     async def _rewrite(self, client: Client, key: Key, scene: Rewrite) -> None:
         await self._write(client, scene.host, [key], put=False)
@@ -78,4 +76,4 @@ class Scenes:
         """Nothing where no worker serves just now."""
         living = self._universe.hosts[host].living()
         if living:
-            await client.write(living[0], keys, put=put)
+            await client.write(living[0], keys, put=put, lasting=True)

@@ -10,7 +10,7 @@ from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.key import Key
-from tandem.core.record import Record
+from tandem.core.record import Record, Stamp
 from tandem.core.removal import (
     FloorRaise,
     FloorReply,
@@ -19,7 +19,6 @@ from tandem.core.removal import (
     Renewal,
     Renewed,
     RowPurge,
-    Stamp,
 )
 from tandem.core.reply import Failed, Found, ReadReply, Reason, Side, Stored, WriteReply
 from tandem.core.version import Version

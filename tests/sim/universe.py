@@ -12,13 +12,12 @@ from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import Backend
 from tandem.backends.store_id import STORE_ID_KEY
-from tandem.core.cluster_life import life_of
 from tandem.core.envelope import seal
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.mode import Mode
 from tandem.core.namespace import Namespace, encode_namespace
 from tandem.core.reading import ReadMode
-from tandem.core.reply import Failed, Side
+from tandem.core.reply import Side
 from tandem.core.request import Read, Write
 from tandem.core.version import NO_VERSION, Version
 from tandem.core.write_race import AckPolicy
@@ -39,7 +38,7 @@ from tests.sim.plan import DAWN_S, MOVED, Blow, ClockJump, Plan, Sort
 from tests.sim.plan_crawl import CrawlerBlow, Misfortune
 from tests.sim.s3_store import ObjectStore, s3_home
 from tests.sim.scenes import Scenes
-from tests.sim.sites import FaultyObjects, FaultyRows, Site, at_once
+from tests.sim.sites import FaultyObjects, FaultyRows, Site
 from tests.sim.told import Told
 
 
@@ -144,20 +143,10 @@ class Universe:
         storm += Scenes(self).begin(self.plan.scenes)
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
-        self._lives_are_explained()
+        self.disasters.explain_lives()
         for error in self.loop.errors:
             if not isinstance(error, Crashed | CancelledError):
                 self.oracles.fail(f"a callback raised {error!r}")
-
-    def _lives_are_explained(self) -> None:
-        """A cluster begins a new life only when it has forgotten something."""
-        kvsp = self.sites[Side.KVSP]
-        assert isinstance(kvsp, Site)
-        lives = at_once(kvsp.rows.clusters(1.0))
-        assert not isinstance(lives, Failed)
-        for life in lives:
-            if life_of(life.incarnation) > self.disasters.kvsp_forgot:
-                self.oracles.fail(f"{life.name} has begun a new life for nothing")
 
     def read_mode_of(self, namespace: str) -> ReadMode:
         """How a namespace is read in this universe."""
@@ -305,10 +294,6 @@ class Universe:
                 self.loop.call_at(begins_s, self._date_wrongly, store, for_s, by_s)
         for jump in plan.clock_jumps:
             self.loop.call_at(jump.begins_s, self._set_wrong, jump)
-        if plan.crawl.wiped_at_raise:
-            kvsp = self.sites[Side.KVSP]
-            assert isinstance(kvsp, Site)
-            kvsp.on_raise = self.disasters.wipe_at_raise
         for misfortune in plan.crawl.misfortunes:
             self.disasters.prepare(misfortune)
             self.loop.call_at(misfortune.at_s, self._befalls, misfortune)

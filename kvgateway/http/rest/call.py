@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from kvgateway.http.target import whole_number
 from kvgateway.service import Caller
+from tandem.backends.port import Ahead
 from tandem.core.access import Permission, check_account
 from tandem.core.key import Key, decode_name
 from tandem.core.namespace import Namespace, check_namespace_id
@@ -44,7 +45,7 @@ class Call:
         self.caller.grant.demand(Permission.WRITE, namespace.account, namespace.id)
         return namespace
 
-    def admitted_body(self, namespace: Namespace) -> AbstractContextManager[None]:
+    def admitted_body(self, namespace: Namespace) -> AbstractContextManager[Ahead | None]:
         """Held while the body is received and written; entering it may raise QuotaExceeded."""
         return self.caller.keyvalues.admit_body(namespace.id, self.request.content_length)
 

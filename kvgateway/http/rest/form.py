@@ -10,6 +10,7 @@ from multipart import (
 )
 
 from kvgateway.access.body_room import Share
+from kvgateway.http.bodies import ArrivingValue
 from kvgateway.http.rest.envelope import RestError
 from kvgateway.http.rest.failures import MALFORMED
 from tandem.core.envelope import Value
@@ -44,55 +45,59 @@ def boundary_of(request: Request) -> str | None:
     return str(options["boundary"])
 
 
-async def read_form(body: Body, boundary: str, share: Share) -> Content:
-    """The value and the metadata in a form; RestError when it is broken or has no value."""
-    form = _Form()
+async def read_form(body: Body, boundary: str, share: Share, value: ArrivingValue) -> Content:
+    """The value, collected by `value`, and the metadata in a form; RestError when it is broken or
+    has no value."""
+    form = _Form(share, value)
     try:
         with PushMultipartParser(boundary, max_segment_count=_PARTS_MAX) as parser:
             async for chunk in body:
-                share.count(len(chunk))
                 for event in parser.parse(chunk):
-                    form.take(event)
+                    await form.take(event)
     except (MultipartError, UnicodeError) as error:
         raise RestError(400, MALFORMED, f"the form is broken: {error}") from None
-    return form.content()
+    return await form.content()
 
 
 class _Form:
-    """Collects the two parts that count."""
+    """Takes the parts apart: the value goes where values go, the others are small."""
 
-    def __init__(self) -> None:
-        self._parts: dict[str, bytes] = {}
+    def __init__(self, share: Share, value: ArrivingValue) -> None:
+        self._share = share
+        self._value = value
+        self._sides: dict[str, bytes] = {}
+        self._names: set[str] = set()
         self._name = ""
-        self._pieces: list[bytes] = []
-        self._size = 0
 
-    def take(self, event: MultipartSegment | bytes | None) -> None:
+    async def take(self, event: MultipartSegment | bytes | None) -> None:
         if isinstance(event, MultipartSegment):
-            self._name, self._pieces, self._size = event.name or "", [], 0
+            self._begin(event.name or "")
         elif event is None:
-            self._part_ended()
+            self._names.add(self._name)
+        elif self._name == "value":
+            check_value_size(len(self._value) + len(event))
+            await self._value.add(bytes(event))
         else:
-            self._add(event)
+            self._add_to_side(event)
 
-    def content(self) -> Content:
-        if "value" not in self._parts:
+    async def content(self) -> Content:
+        if "value" not in self._names:
             raise RestError(400, 10047, "the form has no part named value")
-        metadata = self._parts.get("metadata", b"")
-        return Content(self._parts["value"], b"" if metadata in NO_METADATA else metadata)
+        metadata = self._sides.get("metadata", b"")
+        return Content(await self._value.value(), b"" if metadata in NO_METADATA else metadata)
 
-    def _add(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._name == "value":
-            check_value_size(self._size)
-        elif self._size > _SIDE_BYTES_MAX:
+    def _begin(self, name: str) -> None:
+        if name in self._names:
+            raise RestError(400, MALFORMED, f"part {name[:64]!r} is given twice")
+        self._name = name
+        if name != "value":
+            self._sides[name] = b""
+
+    def _add_to_side(self, piece: bytes) -> None:
+        self._share.count(len(piece))
+        side = self._sides[self._name] + piece
+        if len(side) > _SIDE_BYTES_MAX:
             raise RestError(
                 413, 10024, f"part {self._name[:64]!r} is larger than {_SIDE_BYTES_MAX} bytes"
             )
-        self._pieces.append(piece)
-
-    def _part_ended(self) -> None:
-        if self._name in self._parts:
-            raise RestError(400, MALFORMED, f"part {self._name[:64]!r} is given twice")
-        self._parts[self._name] = b"".join(self._pieces)
-        self._pieces = []
+        self._sides[self._name] = side

@@ -5,13 +5,15 @@ from typing import NamedTuple
 import msgspec
 
 from kvgateway.access.body_room import BodyRoom, Share
-from kvgateway.http.bodies import value_of
+from kvgateway.http.bodies import ArrivingValue, value_of
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import RestError, success
 from kvgateway.http.rest.form import Content, boundary_of, read_form
 from kvgateway.http.session import STALE, UNCONFIRMED, min_version_of, version_header
 from kvgateway.outcome import settled
+from tandem.backends.port import Ahead
 from tandem.core.key import Key
+from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.record import Record
 from tandem.core.request import (
     Delete,
@@ -62,8 +64,8 @@ class Values:
         above = min_version_of(call.request)
         namespace = await call.writable_namespace()
         key = Key(namespace.id, name)
-        with call.admitted_body(namespace):
-            content = await self._content(call.request)
+        with call.admitted_body(namespace) as ahead:
+            content = await self._content(call.request, ahead)
             check_metadata(content.metadata)
             expires_at_s = check_expiration(expiration, ttl_s, self._now_s())
             put = Put(key, content.value, content.metadata, expires_at_s, above)
@@ -87,12 +89,14 @@ class Values:
             raise RestError(404, 10009, "key not found", headers)
         return _Found(record, [version_header(record.version), *headers])
 
-    async def _content(self, request: Request) -> Content:
+    async def _content(self, request: Request, ahead: Ahead | None) -> Content:
         boundary = boundary_of(request)
         if boundary is None:
-            return Content(await value_of(request, self._room))
+            return Content(await value_of(request, self._room, ahead))
         with Share(self._room) as share:
-            return await read_form(request.body, boundary, share)
+            announced = min(request.content_length or 0, VALUE_BYTES_MAX)
+            value = ArrivingValue(share, announced, ahead)
+            return await read_form(request.body, boundary, share, value)
 
     def _now_s(self) -> int:
         return self._clock.now_us() // 1_000_000

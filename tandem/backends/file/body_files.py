@@ -2,8 +2,8 @@
 all of it in its cache meanwhile.
 
 A file has its name for good and is durable before a row names it. A row that lets go of its file
-notes it (by a trigger) in `retired_file`, and the next transaction removes it; a file that no row
-came to name, because its writer died, is removed by a later start.
+notes it (by a trigger) in `retired_file`, and it is removed when that transaction is over; a file
+that no row came to name, because its writer died, is removed by a later start.
 """
 
 import os
@@ -13,6 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from tandem.backends.file.ahead import AheadFiles
+from tandem.backends.file.ahead_file import AheadFile
+from tandem.backends.file.turn import Turn
 from tandem.core.limits import MIB
 from tandem.runtime.clock import Clock
 from tandem.runtime.stable_files import sync_directory
@@ -31,42 +34,77 @@ class BodyFiles:
         self._clock = clock
         self._numbers = count()
         self._doubtful: set[str] = set()
+        self.ahead = AheadFiles(self._new_path, self._make_directory)
+        """Those that are written before their records exist."""
+        self.untidy = False
+        """Whether there is something for `tidy`."""
 
-    def write(self, body: bytes) -> str:
-        """The name of a new file with this body, on stable storage. Raises OSError."""
-        name = f"{self._clock.now_us():x}-{os.getpid():x}-{next(self._numbers):x}"
+    def write(self, body: bytes, ahead: AheadFile | None = None) -> str:
+        """The name of a file with this body, on stable storage: the one that was begun `ahead`, if
+        it has come so far. Raises OSError."""
+        file = ahead.finished(body) if ahead is not None else None
+        if file is None:
+            file = self._written(body)
+        try:
+            sync_directory(self._directory)
+        except OSError:
+            file.unlink(missing_ok=True)
+            raise
+        return file.name
+
+    def _written(self, body: bytes) -> Path:
         self._make_directory()
-        file = self._directory / name
+        file = self._new_path()
         try:
             with file.open("xb", buffering=0) as out:
                 _write_all(out.fileno(), body)
                 os.fsync(out.fileno())
-            sync_directory(self._directory)
         except OSError:
             file.unlink(missing_ok=True)  # a full disk needs the space at once
             raise
-        return name
+        return file
+
+    def _new_path(self) -> Path:
+        name = f"{self._clock.now_us():x}-{os.getpid():x}-{next(self._numbers):x}"
+        return self._directory / name
 
     def read(self, name: str) -> bytes:
         """The body; raises OSError."""
         return (self._directory / name).read_bytes()
 
     def doubt(self, names: Iterable[str]) -> None:
-        """Takes files whose rows may have been written or not: the next transaction will see."""
+        """Takes files whose rows may have been written or not: `tidy` will see."""
         self._doubtful.update(names)
+        self.untidy = True
 
-    def remove_retired(self, connection: sqlite3.Connection) -> None:
-        """Removes files that no row names any more; begins a transaction that writes."""
-        for name in list(self._doubtful):
-            self._remove_unnamed(connection, name)
-            self._doubtful.discard(name)
+    def look(self, connection: sqlite3.Connection) -> None:
+        """Sees in a transaction whether it leaves files without rows; they stay until `tidy`, since
+        it takes 10 ms to remove one of full size."""
+        found = connection.execute("select 1 from retired_file limit 1").fetchone()
+        self.untidy = self.untidy or found is not None
+
+    def tidy(self, connection: sqlite3.Connection, turn: Turn) -> None:
+        """Removes files that no row names any more, some at a time. Raises sqlite3.Error and
+        OSError."""
         retired = connection.execute(
             "select file from retired_file limit ?", (_RETIRED_AT_ONCE_MAX,)
         ).fetchall()
         for (name,) in retired:
             (self._directory / name).unlink(missing_ok=True)
-        if retired:
-            connection.executemany("delete from retired_file where file = ?", retired)
+        with turn.taken():
+            connection.execute("begin immediate")
+            try:
+                connection.executemany("delete from retired_file where file = ?", retired)
+                self._remove_doubtful(connection)
+                self.untidy = False
+                self.look(connection)
+            finally:
+                connection.execute("commit")
+
+    def _remove_doubtful(self, connection: sqlite3.Connection) -> None:
+        for name in list(self._doubtful):
+            self._remove_unnamed(connection, name)
+            self._doubtful.discard(name)
 
     def remove_unnamed(self, connection: sqlite3.Connection) -> None:
         """Removes what writers that died have left. Raises sqlite3.Error and OSError."""

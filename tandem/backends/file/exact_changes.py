@@ -8,8 +8,8 @@ from tandem.backends.file.body_files import BodyFiles
 from tandem.backends.port import Heal
 from tandem.backends.timeliness import untimely
 from tandem.core.limits import CLOCK_SKEW_MAX_US
-from tandem.core.record import Record
-from tandem.core.removal import NamespacePurge, Removal, Stamp
+from tandem.core.record import Record, Stamp
+from tandem.core.removal import NamespacePurge, Removal
 from tandem.core.reply import Failed, Reason
 from tandem.runtime.clock import Clock
 
@@ -79,8 +79,8 @@ def change(
     """Does all of them in one durable transaction, in order."""
     connection.execute("begin immediate")
     try:
-        files.remove_retired(connection)
         outcomes: list[Outcome] = [one.run(connection, clock) for one in asked]
+        files.look(connection)
     except BaseException:
         connection.rollback()
         raise

@@ -9,6 +9,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,9 +17,10 @@ from typing import Final, NamedTuple, cast
 
 import aiosqlite
 
+from tandem.backends.file.ahead_file import AheadFile
 from tandem.backends.file.body_files import FILED_ABOVE_BYTES, BodyFiles
 from tandem.backends.file.exact_changes import Change, Outcome, Purge, change
-from tandem.backends.file.lane import Call, Lane, LaneBounds
+from tandem.backends.file.lane import Answer, Ask, Call, Lane, LaneBounds
 from tandem.backends.file.objects import (
     LargeBody,
     Put,
@@ -34,8 +36,8 @@ from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key, object_name
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
-from tandem.core.record import Record
-from tandem.core.removal import NamespacePurge, Removal, Stamp
+from tandem.core.record import Record, Stamp
+from tandem.core.removal import NamespacePurge, Removal
 from tandem.core.reply import Failed, Glimpsed, ReadReply, Side, WriteReply
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
@@ -48,6 +50,8 @@ _WRITES: Final = LaneBounds(
     waiting_max=50_000, group_max=1_000, waiting_bytes_max=256 * MIB, group_bytes_max=4 * MIB
 )
 _FILED: Final = LaneBounds(waiting_max=1_000, group_max=1, waiting_bytes_max=256 * MIB)
+_TIDYING: Final = LaneBounds(waiting_max=1, group_max=1)
+_TIDYING_S: Final = 60.0
 _PUT_BYTES: Final = 4 * KIB
 """What a put weighs beside its envelope, since each one writes a page: so a thousand small ones
 make a group, however they were asked."""
@@ -67,6 +71,13 @@ class _Listing(NamedTuple):
     limit: int
 
 
+class _Filed(NamedTuple):
+    """A put whose body goes into a file, and the file where it may lie already."""
+
+    put: Put
+    ahead: AheadFile | None
+
+
 class FileHome:
     """Objects in one SQLite file; made by `FileHome.open`. Its clock is the machine's."""
 
@@ -81,12 +92,10 @@ class FileHome:
         self._bodies = Lane(reader, self._read_large, Call[_Read, ReadReply].answer, _BODIES)
         self._listings = Lane(reader, self._scan, Call[_Listing, ScanPage].answer, _LISTINGS)
         writer = partial(self._connected, self._prepare_writer)
-        answer = Call[Sequence[Put], Sequence[WriteReply]].answer
-        self._writes = Lane(writer, self._write, answer, _WRITES)
-        filed = Call[Put, WriteReply].answer
-        self._filed = Lane(writer, self._write_filed, filed, _FILED)
-        settle = Call[Change | Purge, Outcome].answer
-        self._changes = Lane(writer, self._change, settle, _CHANGES)
+        self._writes = Lane(writer, self._write, self._settle, _WRITES)
+        self._filed = Lane(writer, self._write_filed, self._settle, _FILED)
+        self._changes = Lane(writer, self._change, self._settle, _CHANGES)
+        self._tidying = Lane(writer, self._tidy, self._settle, _TIDYING)
 
     @classmethod
     async def open(cls, path: Path, clock: Clock) -> "FileHome":
@@ -125,7 +134,7 @@ class FileHome:
         future: asyncio.Future[WriteReply] = asyncio.get_running_loop().create_future()
         put = Put(_name_of(key), record, heal)
         if len(record.envelope) > FILED_ABOVE_BYTES:
-            return self._filed.ask(put, deadline_s, len(record.envelope))
+            return self._put_filed(put, deadline_s)
         self._put([put], deadline_s, partial(_resolve, future))
         return future
 
@@ -136,7 +145,7 @@ class FileHome:
             self._put(group, deadline_s, replied)
             return
         for at in large:
-            written = self._filed.ask(group[at], deadline_s, len(group[at].record.envelope))
+            written = self._put_filed(group[at], deadline_s)
             written.add_done_callback(partial(_hand_over_one, at, replied))
         small = sorted(set(range(len(group))) - set(large))
         if small:
@@ -148,10 +157,20 @@ class FileHome:
         written = self._writes.ask(puts, deadline_s, size)
         written.add_done_callback(partial(_hand_over, len(puts), replied))
 
+    def _put_filed(self, put: Put, deadline_s: float) -> asyncio.Future[WriteReply]:
+        ahead = self._files.ahead.taken(put.record.digest)
+        written = self._filed.ask(_Filed(put, ahead), deadline_s, len(put.record.envelope))
+        if ahead is not None:
+            written.add_done_callback(lambda _: ahead.drop())
+        return written
+
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
         return await self._listings.ask(_Listing(namespace, after, prefix, limit), deadline_s)
+
+    def ahead(self) -> AbstractContextManager[AheadFile | None]:
+        return self._files.ahead.one()
 
     async def incarnation(self, deadline_s: float) -> str | Failed:
         return ""
@@ -180,8 +199,9 @@ class FileHome:
             return
         self._closed = True
         lanes = (self._reads, self._bodies, self._listings, self._writes, self._filed)
-        for lane in (*lanes, self._changes):
+        for lane in (*lanes, self._changes, self._tidying):
             await lane.aclose()
+        self._files.ahead.close()
         self._turn.close()
 
     async def _connected(
@@ -210,6 +230,16 @@ class FileHome:
         elif not call.future.done():
             self._bodies.submit(call)
 
+    def _settle(self, call: Call[Ask, Answer], reply: Answer) -> None:
+        """Answers a change; what it has left of files is removed afterwards."""
+        call.answer(reply)
+        if self._files.untidy and not self._closed:
+            self._tidying.ask(None, _TIDYING_S)
+
+    def _tidy(self, connection: sqlite3.Connection, _: Sequence[None]) -> Sequence[None]:
+        self._files.tidy(connection, self._turn)
+        return [None]
+
     def _read_large(self, connection: sqlite3.Connection, asks: Sequence[_Read]) -> list[ReadReply]:
         return [read_large(connection, ask.name, self._files, self._clock) for ask in asks]
 
@@ -228,10 +258,11 @@ class FileHome:
         return [list(islice(replies, len(ask))) for ask in asks]
 
     def _write_filed(
-        self, connection: sqlite3.Connection, puts: Sequence[Put]
+        self, connection: sqlite3.Connection, asks: Sequence[_Filed]
     ) -> Sequence[WriteReply]:
         """Writes the files first: other processes have their turn meanwhile."""
-        filed = [put._replace(file=self._files.write(put.record.envelope)) for put in puts]
+        write_file = self._files.write
+        filed = [put._replace(file=write_file(put.record.envelope, file)) for put, file in asks]
         try:
             with self._turn.taken():
                 return write(connection, filed, self._path, self._files, self._clock)

@@ -132,28 +132,38 @@ class Lane(Generic[Ask, Answer, Reply]):
     async def _serve(self) -> None:
         while True:
             await self._wake.wait()
-            self._under_way = group = self._take_group()
-            if not group:
+            self._under_way = self._take_group()
+            if self._under_way:
+                await self._run_group(self._under_way)
+                self._under_way = ()
+            else:
                 self._wake.clear()
-                continue
-            try:
-                work = self._work_on(group)
-                replies = await on_thread(await self.connect(), work)
-                for call, reply in zip(group, replies, strict=True):
-                    self._settle(call, reply)
-            except Exception as error:
-                self.groups_failed += 1
-                if not isinstance(error, sqlite3.Error | OSError):
-                    _LOG.error("file_lane_broke", error=repr(error), exc_info=True)
-                for call in group:
-                    call.answer(_failure(error))
-                await self._disconnect()
+
+    async def _run_group(self, group: Sequence[Call[Ask, Answer]]) -> None:
+        try:
+            replies = await on_thread(await self.connect(), self._work_on(group))
+            for call, reply in zip(group, replies, strict=True):
+                self._settle(call, reply)
+        except Exception as error:
+            self.groups_failed += 1
+            if not isinstance(error, sqlite3.Error | OSError):
+                _LOG.error("file_lane_broke", error=repr(error), exc_info=True)
+            for call in group:
+                call.answer(_failure(error))
+            await self._disconnect()
 
     def _work_on(
         self, group: Sequence[Call[Ask, Answer]]
     ) -> Callable[[sqlite3.Connection], Sequence[Reply]]:
         asks = [call.ask for call in group]
-        return lambda connection: self._run(connection, asks)
+
+        def work(connection: sqlite3.Connection) -> Sequence[Reply]:
+            try:
+                return self._run(connection, asks)
+            finally:
+                asks.clear()  # the thread holds its last work until there is another one
+
+        return work
 
     def _take_group(self) -> list[Call[Ask, Answer]]:
         group: list[Call[Ask, Answer]] = []

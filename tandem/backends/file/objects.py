@@ -168,11 +168,11 @@ def write(
     try:
         now_us = clock.now_us()
         cursor = connection.cursor()
-        files.remove_retired(connection)
         outcomes = [each for part in together(puts) for each in _put_part(cursor, part, now_us)]
         for put in puts:
             if put.file is not None:
                 cursor.execute(_RETIRE_UNNAMED, (put.file, put.file))
+        files.look(connection)
     except BaseException:
         connection.rollback()
         raise

@@ -23,8 +23,8 @@ from tandem.backends.s3.verdict import Verdict
 from tandem.core.envelope import BadEnvelope, digest_of, open_envelope
 from tandem.core.key import Key, object_name
 from tandem.core.limits import KIB, WHOLE_SECOND_CLOCK_SKEW_MAX_US
-from tandem.core.record import Record
-from tandem.core.removal import NamespacePurge, Removal, Stamp
+from tandem.core.record import Record, Stamp
+from tandem.core.removal import NamespacePurge, Removal
 from tandem.core.reply import (
     Failed,
     Found,

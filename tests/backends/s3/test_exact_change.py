@@ -13,8 +13,8 @@ from tandem.backends.s3.sigv4 import payload_hash
 from tandem.backends.s3.store import S3Home
 from tandem.core.envelope import seal_tombstone
 from tandem.core.key import Key, encode_name, object_name
-from tandem.core.record import Record
-from tandem.core.removal import NamespacePurge, Removal, Stamp
+from tandem.core.record import Record, Stamp
+from tandem.core.removal import NamespacePurge, Removal
 from tandem.core.reply import Failed, Found, Missing, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock

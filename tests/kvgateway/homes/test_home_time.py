@@ -152,6 +152,17 @@ def test_what_a_process_hears_first_may_all_be_wrong(wrong_s: int, wrong_for_us:
     assert time.now_us() == clocks.at_us + HOME_AHEAD_US
 
 
+@pytest.mark.parametrize("apart_us", [0, LEAP_US, LEAP_US + 1, -LEAP_US, -LEAP_US - 1])
+def test_what_another_process_of_the_machine_believes_need_only_be_heard(apart_us: int) -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks, HOME_AHEAD_US)
+    assert not time.known(), "nobody was heard"
+    time.observe(Side.S3, HOME_AHEAD_US + apart_us)
+    assert time.known() == (abs(apart_us) <= LEAP_US)
+    if time.known():
+        assert time.believed_us() == HOME_AHEAD_US + apart_us
+
+
 def test_two_homes_that_agree_are_believed_at_once_and_two_that_do_not_are_waited_for() -> None:
     for apart_us in (0, LEAP_US, LEAP_US + 1):
         clocks = Clocks()

@@ -1,6 +1,7 @@
 """The memory of bodies that are arriving: bounded together, and given back whatever happens."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,28 @@ async def test_slow_uploads_that_hold_all_the_room_leave_small_writes_alone(tmp_
         for number in range(50):
             await door.put(f"k{number}", b"v")
             assert (await door.get(f"k{number}")).body == b"v"
+
+
+@dataclass
+class Taken:
+    """What went ahead."""
+
+    value: bytes = b""
+    digest: bytes = b""
+
+    def add(self, piece: bytes) -> None:
+        self.value += piece
+
+    def end(self, digest: bytes) -> None:
+        self.digest = digest
+
+
+@pytest.mark.parametrize(("pieces", "large"), [(4, False), (5, True), (40, True)])
+async def test_only_a_large_value_goes_ahead_and_all_of_it(pieces: int, large: bool) -> None:
+    chunk = bytes(range(256)) * 1024
+    taken = Taken()
+    value = await value_of(_request(*[chunk] * pieces), BodyRoom(), taken)
+    assert taken.value == (chunk * pieces if large else b"")
+    assert taken.digest == b""
+    sealed = seal(VERSION, value)
+    assert taken.digest == (sealed.digest if large else b"")

@@ -9,7 +9,9 @@ import pytest
 
 from kvgateway.access.body_room import UNCOUNTED_BYTES
 from kvgateway.rpc import arrival
-from tandem.core.limits import MIB, VALUE_BYTES_MAX
+from kvgateway.rpc.arrival import Arrivals
+from kvgateway.rpc.callers import Callers
+from tandem.core.limits import LARGE_BODY_BYTES, MIB, VALUE_BYTES_MAX
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 from tests.kvgateway.open_entrance import OpenEntrance
 from tests.kvgateway.rpc.memory_store import NAMESPACE
@@ -124,3 +126,38 @@ async def test_a_call_without_a_message_is_a_bad_one(method: str, gateway: Runni
         grpc.StatusCode.INVALID_ARGUMENT,
         "request: the call ended before its message",
     )
+
+
+class _Here:
+    """A call whose message has come already."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
+
+    async def read(self) -> bytes:
+        return bytes(self._size)
+
+
+@pytest.mark.parametrize(("size", "turns"), [(LARGE_BODY_BYTES + 1, 5), (LARGE_BODY_BYTES, 1)])
+async def test_no_two_large_messages_are_taken_up_in_one_turn_of_the_loop(
+    size: int, turns: int, gateway: Running
+) -> None:
+    everybody = OpenEntrance(gateway.store, gateway.registry, gateway.operations)
+    arrivals = Arrivals(Callers(everybody), gateway.room)
+    turn = 0
+    begun: list[int] = []
+
+    async def handled() -> None:
+        context: Any = _Here(size)
+        async with arrivals.message(context, bytes):
+            begun.append(turn)
+
+    calls = [asyncio.create_task(handled()) for _ in range(5)]
+    while not all(call.done() for call in calls):
+        await asyncio.sleep(0)
+        turn += 1
+    assert len(begun) == 5
+    assert len(set(begun)) == turns

@@ -1,4 +1,5 @@
-"""A bulk put of 100 MB holds its values once, and never its text: the peak is counted."""
+"""A bulk put of 100 MB holds its values once, and never its text, and so does a form: the peak is
+counted."""
 
 import asyncio
 import tracemalloc
@@ -15,7 +16,8 @@ from tandem.core.version import Version
 from tandem.errors import TandemError
 from tests.kvgateway.http.rest.api import ONE, Api
 
-_BULK = (ONE + "/bulk").encode()
+_BULK = (ONE + "/bulk HTTP/1.1").encode()
+_FORM = (ONE + "/values/k HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=cut").encode()
 
 
 @dataclass
@@ -59,13 +61,19 @@ def _pieces(pairs: int, value: bytes) -> Iterator[bytes]:
     yield b"]"
 
 
-async def _peak_bytes(api: Api, pairs: int, value: bytes) -> int:
+def _form(value: bytes) -> Iterator[bytes]:
+    yield b'--cut\r\nContent-Disposition: form-data; name="value"\r\n\r\n'
+    yield from (value[start : start + 64 * KIB] for start in range(0, len(value), 64 * KIB))
+    yield b"\r\n--cut--\r\n"
+
+
+async def _peak_bytes(api: Api, head: bytes, pieces: Iterator[bytes]) -> int:
     wire = await api.served.connect()
-    await wire.send(b"PUT %b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" % _BULK)
+    await wire.send(b"PUT %b\r\nTransfer-Encoding: chunked\r\n\r\n" % head)
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        for piece in _pieces(pairs, value):
+        for piece in pieces:
             await wire.send(b"%x\r\n%b\r\n" % (len(piece), piece))
         await wire.send(b"0\r\n\r\n")
         answer = await wire.answer()
@@ -92,7 +100,17 @@ async def test_the_peak_of_a_bulk_put(
     assert 0.9 * BULK_BYTES_MAX < pairs * len(value) < BULK_BYTES_MAX
     store = ForgetfulStore()
     api.entrance.caller.keyvalues = store
-    peak = await _peak_bytes(api, pairs, value)
+    peak = await _peak_bytes(api, _BULK, _pieces(pairs, value))
     assert (store.writes, store.bytes) == (pairs, pairs * stored)
     assert peak < peak_mib * MIB
     assert store.traced[-1] < store.traced[0] / 3, "what was written is still held"
+
+
+async def test_the_peak_of_a_form(api: Api) -> None:
+    """The buffer, which is never more than a quarter larger than the value, and a few pieces."""
+    store = ForgetfulStore()
+    api.entrance.caller.keyvalues = store
+    value = b"v" * (24 * MIB)
+    peak = await _peak_bytes(api, _FORM, _form(value))
+    assert (store.writes, store.bytes) == (1, len(value))
+    assert peak < 1.25 * len(value) + 8 * MIB
