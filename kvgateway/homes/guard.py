@@ -300,7 +300,8 @@ class GuardedHome:
                 home_time_us = max(home_time_us, reply.home_time_us)
         if answered:
             self.breaker.succeeded(answered)
-            self._time.observe(self.side, home_time_us, now_us - began_us)
+            if home_time_us:
+                self._time.observe(self.side, home_time_us, now_us - began_us)
             self._observer.replied(self.side, "put", None, now_us - began_us, answered)
         replied(replies)
 

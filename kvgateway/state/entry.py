@@ -47,13 +47,12 @@ def installed(old: Head | None, version: Version, digest: bytes, now_us: int) ->
     )
 
 
-def unpinned(old: Head, version: Version, until_us: int) -> Head:
-    """The entry once both homes have confirmed `version`."""
-    if version < old.pinned or old.until_us == 0:
-        return old
-    if old.until_us != UNTIL_CONFIRMED_US:
-        until_us = max(until_us, old.until_us)
-    return Head(old.version, old.pinned, until_us, old.seen_at_us, old.digest)
+def pin_end(pinned: bytes, pinned_until_us: int, version: Version, until_us: int) -> int:
+    """Until when an entry is pinned once both homes have confirmed `version`, given which version
+    it was pinned by and until when."""
+    if version < pinned or pinned_until_us == 0:
+        return pinned_until_us
+    return until_us if pinned_until_us == UNTIL_CONFIRMED_US else max(until_us, pinned_until_us)
 
 
 def filled(old: Head | None, version: Version, digest: bytes, began_us: int) -> Head:

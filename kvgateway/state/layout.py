@@ -26,6 +26,8 @@ NAME_BYTES_KEPT: Final = _FOUND_UNDER_BYTES_MAX - _NAMESPACE_BYTES - _HASH_BYTES
 
 _HEAD: Final = struct.Struct(f"={VERSION_BYTES}s{VERSION_BYTES}sqq16s?H")
 _UNTIL_US: Final = struct.Struct("=q")
+_UNTIL_AT: Final = 2 * VERSION_BYTES
+_PIN: Final = struct.Struct(f"={VERSION_BYTES}sq")
 _HAS_PAYLOAD: Final = _HEAD.size - 3
 
 
@@ -68,10 +70,17 @@ def version_of(entry: bytes) -> Version:
     return Version(entry[:VERSION_BYTES])
 
 
-def until_us_of(entry: bytes) -> int:
-    """Until when an entry is pinned; 0 when it never was."""
-    until_us: int = _UNTIL_US.unpack_from(entry, 2 * VERSION_BYTES)[0]
-    return until_us
+def pin_of(entry: bytes) -> tuple[bytes, int]:
+    """The version that an entry is pinned by, and until when; 0 when it never was."""
+    pinned, until_us = _PIN.unpack_from(entry, VERSION_BYTES)
+    return pinned, until_us
+
+
+def pinned_until(entry: bytes, until_us: int) -> bytes:
+    """The entry with another end of its pin."""
+    return b"".join(
+        (entry[:_UNTIL_AT], _UNTIL_US.pack(until_us), entry[_UNTIL_AT + _UNTIL_US.size :])
+    )
 
 
 def payload_of(entry: bytes) -> bytes:

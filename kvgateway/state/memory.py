@@ -17,7 +17,7 @@ from kvgateway.state.entry import (
     filled,
     installed,
     missed,
-    unpinned,
+    pin_end,
     verdict,
     visits_max,
 )
@@ -113,7 +113,8 @@ class MemoryMachine:
         for key, version in writes:
             old = self._head(key)
             if old is not None:
-                self._enter(key, unpinned(old, version, until_us), None)
+                ends_us = pin_end(old.pinned, old.until_us, version, until_us)
+                self._enter(key, old._replace(until_us=ends_us), None)
 
     def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
         """See `ports.Machine`."""

@@ -15,7 +15,7 @@ import lmdb
 
 from kvgateway.state import layout
 from kvgateway.state.decoded import Decoded, decode
-from kvgateway.state.entry import PAYLOAD_BYTES_MAX, Head, filled, installed, missed, unpinned
+from kvgateway.state.entry import PAYLOAD_BYTES_MAX, Head, filled, installed, missed, pin_end
 from kvgateway.state.minting import GATEWAY_ID_BYTES, RANDOM_BYTES, minted
 from kvgateway.state.ports import Intent, Known
 from kvgateway.state.space import Space, Transaction
@@ -143,14 +143,20 @@ class SharedMachine:
     def _unpin(
         self, writes: Sequence[tuple[Key, Version]], until_us: int, txn: Transaction, _: bool
     ) -> None:
+        ending = []
         for key, version in writes:
-            where, entry, old = self._find(txn, key)
-            if old is None:
+            where = layout.found_under(key)
+            entry = txn.get(where, db=self._entries)
+            if entry is None:
                 continue
-            head = unpinned(old, version, until_us)
-            self._enter(txn, key, where, entry, old, head, None)
-            if head.until_us != old.until_us:
-                self._space.end_pin_at(txn, where, head.until_us)
+            pinned, pinned_until_us = layout.pin_of(entry)
+            ends_us = pin_end(pinned, pinned_until_us, version, until_us)
+            if ends_us != pinned_until_us:
+                lasts_longer = ends_us > pinned_until_us
+                entry = layout.pinned_until(entry, ends_us)
+                self._space.replace(txn, where, entry, lasts_longer=lasts_longer)
+                ending.append(where)
+        self._space.end_pins_at(txn, ending, until_us)
 
     def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
         """See `ports.Machine`."""
@@ -265,7 +271,8 @@ class SharedMachine:
         else:
             payload = layout.payload_of(entry) if head.digest else b""
         new = layout.pack(key, where, head, payload)
-        self._space.replace(txn, where, new, old, head)
+        lasts_longer = head.until_us > old.until_us
+        self._space.replace(txn, where, new, lasts_longer=lasts_longer)
         return new
 
     def _change(self, work: Callable[[Transaction, bool], _T], writes: int, size: int) -> _T | None:

@@ -3,7 +3,7 @@
     entries   key -> entry
     queue     place -> when seen, visits, key: exactly one for each entry; who leaves is at its head
     pinned    key -> nothing, for each pinned entry: the overlay of listings
-    ending    until when, place -> key: pins that end by themselves
+    ending    until when, place -> keys: pins that end by themselves, those of one moment together
 
 Five eighths of the map are filled; the rest is for pages that LMDB copies on write, and for those
 that a reader still holds.
@@ -11,6 +11,7 @@ that a reader still holds.
 
 import math
 import struct
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import lmdb
@@ -37,6 +38,8 @@ _PAGE_BYTES: Final = 4096
 _ENTRY_BYTES: Final = 256
 """About what a write takes beside its payload."""
 _ENDED_PER_TXN: Final = 8
+_ENDING_TOGETHER: Final = 16
+_LENGTH_BYTES: Final = 2
 
 
 class Space:
@@ -63,28 +66,30 @@ class Space:
         if head.until_us:
             txn.put(where, b"", db=self.pinned)
 
-    def replace(self, txn: Transaction, where: bytes, entry: bytes, old: Head, head: Head) -> None:
-        """Writes the entry of a key that has one."""
+    def replace(self, txn: Transaction, where: bytes, entry: bytes, *, lasts_longer: bool) -> None:
+        """Writes the entry of a key that has one, whose pin now ends later than before or not."""
         txn.put(where, entry, db=self.entries)
-        if head.until_us > old.until_us:
+        if lasts_longer:
             txn.put(where, b"", db=self.pinned)
 
-    def end_pin_at(self, txn: Transaction, where: bytes, until_us: int) -> None:
-        """Has `end_pins` look at the key's pin when that time has come."""
-        place = self._words.add(Word.NEXT_PLACE)
-        txn.put(_ENDING.pack(until_us, place), where, db=self._ending)
+    def end_pins_at(self, txn: Transaction, places: Sequence[bytes], until_us: int) -> None:
+        """Has `end_pins` look at the pins of these keys when that time has come."""
+        for at in range(0, len(places), _ENDING_TOGETHER):
+            ending = _ENDING.pack(until_us, self._words.add(Word.NEXT_PLACE))
+            txn.put(ending, _joined(places[at : at + _ENDING_TOGETHER]), db=self._ending)
 
     def end_pins(self, txn: Transaction, writes: int, now_us: int) -> None:
         """Takes pins that have ended out of the overlay, more at a time than are added."""
+        left = _ENDED_PER_TXN + 2 * writes
         with txn.cursor(db=self._ending) as cursor:
-            for _ in range(_ENDED_PER_TXN + 2 * writes):
-                if not cursor.first() or _ENDING.unpack(cursor.key())[0] > now_us:
-                    return
-                where = cursor.value()
+            while left > 0 and cursor.first() and _ENDING.unpack(cursor.key())[0] <= now_us:
+                places = _parted(cursor.value())
                 cursor.delete()
-                entry = txn.get(where, db=self.entries)
-                if entry is None or layout.until_us_of(entry) <= now_us:
-                    txn.delete(where, db=self.pinned)
+                left -= len(places)
+                for where in places:
+                    entry = txn.get(where, db=self.entries)
+                    if entry is None or layout.pin_of(entry)[1] <= now_us:
+                        txn.delete(where, db=self.pinned)
 
     def make_room(self, txn: Transaction, writes: int, size: int, now_us: int) -> bool:
         """Forgets entries until `size` bytes more may be written; False if some must do without."""
@@ -171,6 +176,19 @@ class Space:
                     txn.delete(where, db=self.pinned)
                 self._words.add(Word.SPILLS if decided is Verdict.DROP else Word.EVICTED)
                 return _stored_bytes(where, entry)
+
+
+def _joined(places: Sequence[bytes]) -> bytes:
+    return b"".join([len(where).to_bytes(_LENGTH_BYTES) + where for where in places])
+
+
+def _parted(joined: bytes) -> list[bytes]:
+    places, at = list[bytes](), 0
+    while at < len(joined):
+        start = at + _LENGTH_BYTES
+        at = start + int.from_bytes(joined[at:start])
+        places.append(joined[start:at])
+    return places
 
 
 def _stored_bytes(where: bytes, entry: bytes) -> int:

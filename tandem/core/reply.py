@@ -136,6 +136,8 @@ class Refused:
 
     refusal: Refusal
     home_time_us: int
+    """0 where the home was not asked: the write was too late, or too early, by its time as it was
+    known."""
 
 
 WriteReply = Stored | Superseded | Refused | Failed

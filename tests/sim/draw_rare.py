@@ -143,15 +143,18 @@ def _rewrites(random: Random, storm_s: float, hosts: int) -> Iterator[Rewrite]:
 
 
 def of_full_queues(random: Random, deaths: Plan) -> Plan:
-    """What one home lacks waits in memory for the queue while machines die."""
+    """What one home lacks waits for repair while machines die, in the queue or in memory, where the
+    queue refuses it; that home is the quicker one to answer."""
     sick = random.choice(list(Side))
-    rates = {sick: ((Fault.ERROR, 0.3), (Fault.SLOW, 0.1)), sick.other: ((Fault.SLOW, 0.1),)}
+    rates = {sick: ((Fault.ERROR, 0.3),), sick.other: ((Fault.SLOW, random.uniform(0.1, 0.6)),)}
     begins_s = random.uniform(DAWN_S, deaths.storm_s / 2)
+    refuses = begins_s, begins_s + random.uniform(0.2, 0.5) * deaths.storm_s
     return replace(
         deaths,
         rates=rates,
+        hot_names=1,
         journal_fails=None,
-        queue_fails=(begins_s, begins_s + random.uniform(0.2, 0.5) * deaths.storm_s),
+        queue_fails=random.choice([None, refuses]),
         crawls=(),
     )
 

@@ -90,7 +90,7 @@ class ConditionalPut:
 
     def _refusal(self, now_us: int) -> Refused | None:
         refusal = untimely(self._record.version, self._heal, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
-        return None if refusal is None else Refused(refusal, now_us)
+        return None if refusal is None else Refused(refusal, 0)
 
     def _replaces(self, held: Held) -> bool:
         if held.version == self._record.version and self._over_corrupt:

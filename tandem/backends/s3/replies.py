@@ -114,11 +114,13 @@ def digests_in(etags: Sequence[str]) -> list[bytes]:
 
 
 def failed(reply: HttpReply, time_us: int) -> Failed:
-    """The failure that an unexpected status is."""
+    """The failure that an unexpected status is. A proxy's may come without a `Date`: then it says
+    nothing of the store's time."""
     error = error_of(reply)
     reason = Reason.OVERLOADED if reply.status in {429, 503} else Reason.ERROR
     detail = " ".join(filter(None, (str(reply.status), error.code, error.message)))
-    return Failed(reason, detail[:_DETAIL_CHARS_MAX], time_us)
+    heard_us = time_us if "date" in reply.headers else 0
+    return Failed(reason, detail[:_DETAIL_CHARS_MAX], heard_us)
 
 
 def no_reply(error: TransportError) -> Failed:

@@ -3,7 +3,8 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tandem.backends.s3.replies import digest_in, digests_in
+from tandem.backends.s3.exchange import HttpReply
+from tandem.backends.s3.replies import digest_in, digests_in, failed
 
 MD5 = st.binary(min_size=16, max_size=16).map(bytes.hex)
 ETAGS = st.one_of(
@@ -26,3 +27,10 @@ def test_md5s_are_the_digests_that_they_name(etags: list[str]) -> None:
 @example(["ab" * 16, "z" * 32])
 def test_read_together_they_are_what_they_are_alone(etags: list[str]) -> None:
     assert digests_in(etags) == [digest_in(etag) for etag in etags]
+
+
+def test_a_failure_without_a_date_says_nothing_of_the_stores_time() -> None:
+    """What the client itself believed came back as heard (seed 100024 of the simulator)."""
+    date = {"date": "Tue, 14 Nov 2023 22:14:39 GMT"}
+    assert failed(HttpReply(503, date, b""), 5).home_time_us == 5
+    assert failed(HttpReply(503, {}, b""), 5).home_time_us == 0

@@ -14,6 +14,7 @@ from tests.kvgateway.state.machines import NOW, AnyMachine, memory_machine, shar
 
 NAMESPACE = "ab" * 16
 BOUND = 1024 * 1024
+SECOND = 1_000_000
 
 
 def _memory() -> AbstractContextManager[AnyMachine]:
@@ -122,3 +123,25 @@ def test_a_pin_that_has_ended_leaves_without_a_spill(machine: AnyMachine) -> Non
     assert [n for n, _ in machine.recent(NAMESPACE, "", "", 100, NOW + count)] == [
         key(n).name for n in range(count - 49, count)
     ]
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 100])
+def test_pins_of_one_moment_leave_the_overlay_when_it_has_come(count: int) -> None:
+    names = [Key(NAMESPACE, f"{n}" * (200 if n % 3 else 1)) for n in range(count)]
+    with shared_machine() as machine:
+
+        def in_overlay() -> int:
+            with machine._environment.begin() as txn:
+                return txn.stat(machine._space.pinned)["entries"]
+
+        machine.install([(name, record(n, 10)) for n, name in enumerate(names)], NOW)
+        unpinned = [(name, Version.at(NOW + n)) for n, name in enumerate(names)]
+        machine.unpin(unpinned[:-1], NOW + SECOND)
+        machine.fill(Key(NAMESPACE, "other"), None, NOW, NOW + SECOND - 1)
+        assert in_overlay() == count
+        for _ in range(count // 10 + 1):
+            machine.fill(Key(NAMESPACE, "other"), None, NOW, NOW + SECOND)
+        assert in_overlay() == 1
+        machine.unpin(unpinned[-1:], NOW + SECOND)
+        machine.fill(Key(NAMESPACE, "other"), None, NOW, NOW + SECOND)
+        assert in_overlay() == 0
