@@ -31,14 +31,6 @@ _MISSED: Final = 1 / 1000
 RATES: Final = Path(__file__).with_name("canary_rates.json")
 PROOF: Final = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
 _TABLE: Final = re.compile(r"(?<=<!-- canaries -->\n).*?(?=<!-- end -->)", re.DOTALL)
-NOT_MEASURED: Final[tuple[str, ...]] = (
-    "queue not pinned at restart",
-    "home time sampled late",
-    "doubtful answers forgotten",
-    "whole-second clocks not allowed for",
-    "the sweep waits for trust",
-)
-"""How often these are seen is not known yet: they run when somebody asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
