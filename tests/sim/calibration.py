@@ -28,6 +28,7 @@ UNIVERSES_FEW: Final = 20
 """So many are run for ten sightings; then five are enough."""
 UNIVERSES_MAX: Final = 100
 _MISSED: Final = 1 / 1000
+_Z: Final = 1.645  # one time in twenty
 RATES: Final = Path(__file__).with_name("canary_rates.json")
 PROOF: Final = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
 _TABLE: Final = re.compile(r"(?<=<!-- canaries -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -49,14 +50,20 @@ class Rate:
         return self.seen / self.universes
 
     @property
+    def share_at_least(self) -> float:
+        """The lower end of Wilson's interval for it: a few sightings may have been luck, and one
+        time in twenty the true share is even lower."""
+        n, z = self.universes, _Z
+        middle = self.share + z * z / (2 * n)
+        spread = z * math.sqrt(self.share * (1.0 - self.share) / n + z * z / (4 * n * n))
+        return (middle - spread) / (1.0 + z * z / n)
+
+    @property
     def needed(self) -> int:
         """So many universes all miss it once in a thousand times."""
         if not self.seen:
             return UNIVERSES_MAX
-        # One more that missed it: what was always seen so far is not certain, and the last universe
-        # was often the last because it was seen there.
-        share = self.seen / (self.universes + 1)
-        return math.ceil(math.log(_MISSED) / math.log(1.0 - share))
+        return math.ceil(math.log(_MISSED) / math.log(1.0 - self.share_at_least))
 
     @property
     def held_out(self) -> range:
