@@ -48,7 +48,6 @@ from kvgateway.settings import GatewaySettings
 from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import HttpLimits, Server
-from tandem.runtime.large_memory import give_back_large_blocks
 from tandem.runtime.settings import load, read_sources
 from tandem.runtime.snapshots import SnapshotWriter
 from tandem.runtime.telemetry import Metrics
@@ -60,7 +59,6 @@ SNAPSHOT_S = 1.0
 
 def main() -> int:
     """Runs one worker; returns the exit status."""
-    give_back_large_blocks()
     post, arguments = Post.taken_from(sys.argv[1:])
     environment: Mapping[str, str] = os.environ  # noqa: TID251 - a main is where it comes in
     settings = load(

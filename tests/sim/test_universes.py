@@ -15,7 +15,7 @@ from tests.sim.swarm import judged, replay, swarm
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-UNIVERSES = {None: 1000, Sort.SHORT: 2000}
+UNIVERSES = {None: 600, Sort.SHORT: 2400}
 """How many of which sort, and of any."""
 
 

@@ -53,7 +53,8 @@ async def test_a_silent_worker_is_killed_and_replaced_and_no_other(
 
 
 async def test_what_became_of_each_worker_is_told(tmp_path: Path) -> None:
-    crew = Supervised(tmp_path, {0: [FALLS_SILENT, BEATS], 1: [BEATS], 2: [DIES, DIES, BEATS]})
+    lives = {0: [FALLS_SILENT, BEATS], 1: [BEATS], 2: [DIES, DIES, BEATS]}
+    crew = Supervised(tmp_path, lives, silence_max_s=8.0)
     async with supervising(crew):
         await crew.until(lambda: crew.supervisor.counters.started == 6)
         seen = [LivesSeen(crew.lives, slot) for slot in range(4)]
