@@ -70,8 +70,8 @@ class Claims:
         them that it is to be changed here; nothing was changed then.
         """
         async with self.here:
-            await self._claim(namespace_id)
             try:
+                await self._claim(namespace_id)
                 yield
             finally:
                 await self.end(namespace_id)
@@ -84,10 +84,10 @@ class Claims:
             obstacles = (*claim.unclaimed, *(one for one in claim.seen.objections if one.passes))
             if not claim.others and not obstacles:
                 return
-            if obstacles or not claim.goes_first or attempt == TRIES_MAX:
-                await self.end(namespace_id)
             if obstacles:
                 raise Unavailable(f"{obstacles[0].text}. {both_needed(NAMESPACES.noun)}")
+            if not claim.goes_first:
+                await self.end(namespace_id)
             unit = self._entropy.uniform(0, 1)
             await asyncio.sleep(
                 delay_s(attempt, first_s=PAUSE_FIRST_S, most_s=PAUSE_MOST_S, unit_random=unit)

@@ -94,6 +94,21 @@ async def test_who_died_while_it_changed_is_waited_for_no_longer_than_its_write_
     await two.namespaces.rename(namespace_id, "b")
 
 
+async def test_a_caller_that_goes_away_leaves_no_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "PAUSE_FIRST_S", 3600.0)
+    monkeypatch.setattr(claims, "PAUSE_MOST_S", 3600.0)
+    (one, two, three), namespace_id = await _three(TwoHomes())
+    await two.presence.begin_step(namespace_id)
+    waiting = asyncio.create_task(one.namespaces.rename(namespace_id, "b"))
+    while not one.presence._steps:
+        await asyncio.sleep(0.001)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert not one.presence._steps
+    await two.presence.end_step(namespace_id)
+    assert (await three.namespaces.rename(namespace_id, "c")).title == "c"
+
+
 async def test_changes_of_other_namespaces_are_not_waited_for() -> None:
     homes = TwoHomes()
     (one, two, _), namespace_id = await _three(homes)
