@@ -148,9 +148,15 @@ def add_heal(
         namespace=key.namespace,
         name=key.name.encode(),
         envelope=envelope,
-        heal_read_at_us=read_at_us,
+        heal_read_at_us=heal_basis(read_at_us),
         over_corrupt=over_corrupt,
     )
+
+
+def heal_basis(read_at_us: int) -> int:
+    """How the time that a heal rests on travels: 0 means a leg, so a heal that rests on no known
+    time is as old as can be."""
+    return max(1, read_at_us)
 
 
 def parse_get(get: pb.StorageGet) -> Get:
