@@ -7,11 +7,11 @@ those above WHOLE_BYTES_MAX in pieces, each in a call of its own (`kvsp_large`).
 import asyncio
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Final, TypeVar
 
 import grpc.aio
 
+from tandem.backends.group_replies import reply_alone, reply_for, reply_into
 from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled
 from tandem.backends.kvsp_lane import Lane, LaneLimits
 from tandem.backends.kvsp_large import LargeCalls, LargeLimits
@@ -102,7 +102,7 @@ class KvspBackend:
             return self._large.put(key, record, deadline_s, heal)
         lane = self._small if size <= _LONGER_BYTES else self._longer
         future: Future[WriteReply] = asyncio.get_running_loop().create_future()
-        lane.put([(key, record)], deadline_s, heal, partial(_resolve, future))
+        lane.put([(key, record)], deadline_s, heal, reply_into(future))
         return future
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
@@ -117,10 +117,9 @@ class KvspBackend:
         for lane, positions in ((self._small, small), (self._longer, longer)):
             if positions:
                 part = [puts[position] for position in positions]
-                lane.put(part, deadline_s, None, partial(_replaced, positions, replied))
+                lane.put(part, deadline_s, None, reply_for(positions, replied))
         for position in large:
-            stored = self._large.put(*puts[position], deadline_s, None)
-            stored.add_done_callback(partial(_replied_alone, position, replied))
+            reply_alone(self._large.put(*puts[position], deadline_s, None), position, replied)
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
@@ -206,20 +205,3 @@ class KvspBackend:
         await self._longer.aclose()
         await self._large.aclose()
         await self._channel.close()
-
-
-def _resolve(future: "Future[WriteReply]", replies: Sequence[tuple[int, WriteReply]]) -> None:
-    if not future.done():
-        future.set_result(replies[0][1])
-
-
-def _replaced(
-    positions: Sequence[int], replied: Replied, replies: Sequence[tuple[int, WriteReply]]
-) -> None:
-    replied([(positions[at], reply) for at, reply in replies])
-
-
-def _replied_alone(position: int, replied: Replied, stored: "Future[WriteReply]") -> None:
-    """When the loop ends, nobody waits for the reply any more."""
-    if not stored.cancelled():
-        replied([(position, stored.result())])
