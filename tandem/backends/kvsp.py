@@ -32,6 +32,7 @@ from tandem.core.removal import (
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.runtime.randomness import Entropy
 from tandem.wire import collect_codec as collecting
+from tandem.wire import scan_codec as scanning
 from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
@@ -125,14 +126,16 @@ class KvspBackend:
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
         """Lists names over all clusters."""
-        request = codec.scan_request(
-            codec.Scan(namespace, after.encode(), prefix.encode(), min(limit, codec.SCAN_LIMIT_MAX))
+        request = scanning.scan_request(
+            scanning.Scan(
+                namespace, after.encode(), prefix.encode(), min(limit, scanning.SCAN_LIMIT_MAX)
+            )
         )
         reply = await self._answer(lambda: self._stub.Scan(request, timeout=deadline_s))
         if isinstance(reply, Failed):
             return reply
         try:
-            entries = codec.parse_entries(reply)
+            entries = scanning.parse_entries(reply)
             next_after = None if reply.ended else entries[-1].name
         except (ValueError, KeyError, IndexError) as error:
             return Failed(Reason.ERROR, f"not a listing: {error!r}", reply.home_time_us)

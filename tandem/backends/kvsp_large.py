@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import grpc.aio
 
 from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled
-from tandem.backends.kvsp_lane import LargeRead
+from tandem.backends.kvsp_operations import LargeRead
 from tandem.backends.port import Heal
 from tandem.core.envelope import BadEnvelope, open_envelope
 from tandem.core.key import Key
@@ -162,8 +162,7 @@ class LargeCalls:
 
 async def _send(call: PutCall, key: Key, record: Record, heal: Heal | None) -> None:
     """Sends the record, unless KVSP has its answer before: awaiting the call tells which."""
-    # On the wire 0 means a leg; a heal that rests on no known time is as old as can be.
-    read_at_us = 0 if heal is None else max(1, heal.read_at_us)
+    read_at_us = 0 if heal is None else storage_codec.heal_basis(heal.read_at_us)
     head = codec.large_head(key, record, read_at_us, heal is not None and heal.over_corrupt)
     value = memoryview(record.envelope)[: record.value_size]
     try:
