@@ -31,6 +31,7 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.runtime.randomness import Entropy
+from tandem.runtime.rpc_channel import open_channel
 from tandem.wire import collect_codec as collecting
 from tandem.wire import scan_codec as scanning
 from tandem.wire import storage_codec as codec
@@ -70,7 +71,7 @@ class KvspBackend:
         small: LaneLimits = _SMALL,
         large: LargeLimits = _LARGE,
     ) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._channel = open_channel(address, *_CHANNEL_OPTIONS)
         self._stub = rpc.StorageStub(self._channel)
 
         def lane(limits: LaneLimits) -> Lane:
