@@ -184,6 +184,7 @@ class Reader:
         self._entropy = entropy
         self._bounds = bounds
         self._latency = {side: RecentLatency() for side in Side}
+        self._p95_s: dict[Side, float | None] = dict.fromkeys(Side)
         self._remembered = Remembered(
             machine,
             cache_ttl_s=bounds.cache_ttl_s,
@@ -193,6 +194,7 @@ class Reader:
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
         self._company: list[_Flight] = []
+        """Races whose second home has its turn together."""
         self.counters = ReadCounters()
         self.comparisons = Comparisons(time)
         """Of namespaces of which not both homes answer for every key."""
@@ -244,20 +246,17 @@ class Reader:
         return flight
 
     def _race(self, flight: _Flight) -> ReadPlan:
-        """Of what is wanted, and what a home may lack, both homes are asked at once."""
+        """A home that may lack what counts gives no answer by itself: both are asked at once."""
         if flight.wanted != NO_VERSION or self._trust.behind(flight.key.namespace):
             return RACE
-        return race_plan(self._p95_s(), self._racing)
-
-    def _p95_s(self) -> Mapping[Side, float | None]:
-        return {side: latency.p95_s for side, latency in self._latency.items()}
+        return race_plan(self._p95_s, self._racing)
 
     def _plan(self, flight: _Flight, mode: ReadMode) -> ReadPlan:
         drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
         self.counters.sampled += drawn
         return read_plan(
             mode, answers=flight.mode.answers(flight.key), legs=flight.mode.legs,
-            behind=self._trust.behind(flight.key.namespace), p95_s=self._p95_s(), drawn=drawn,
+            behind=self._trust.behind(flight.key.namespace), p95_s=self._p95_s, drawn=drawn,
         )  # fmt: skip
 
     def _behind(self, flight: _Flight) -> tuple[Side, ...]:
@@ -271,9 +270,8 @@ class Reader:
 
     def _start(self, flight: _Flight, plan: ReadPlan) -> None:
         loop = asyncio.get_running_loop()
-        race = flight.race = ReadRace(
-            flight.wanted, plan.sides, self._behind(flight), flight.mode.filled
-        )
+        behind = () if plan.compared else self._behind(flight)
+        race = flight.race = ReadRace(flight.wanted, plan.sides, behind, flight.mode.filled)
         self._racing += 1
         for side in plan.at_once:
             self._ask(flight, side, loop.time())
@@ -309,7 +307,9 @@ class Reader:
     def timed(self, side: Side, reply: ReadReply, asked_s: float) -> None:
         """Learns how quick a home is from what it answers."""
         if not isinstance(reply, Failed):
-            self._latency[side].observe(asyncio.get_running_loop().time() - asked_s)
+            latency = self._latency[side]
+            latency.observe(asyncio.get_running_loop().time() - asked_s)
+            self._p95_s[side] = latency.p95_s
 
     def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
         """The race is decided: nobody joins it any more, and its readers hear. A single home that

@@ -2,8 +2,8 @@
 
     mode        asked at once                        asked later
     race        both                                 -
-      of many   the quicker                          the other: when the first has no answer, or else
-                                                     after COMPANY_S, with those of other reads
+      of many   the quicker                          the other, in any case: when the first has no
+                                                     answer, or after COMPANY_S with other reads
     hedged      of those not behind, the quicker     the other: when the first has no answer, or
                                                      after the p95 of the first's recent replies
     kvsp, s3    that home                            both, when it cannot answer
