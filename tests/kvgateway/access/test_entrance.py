@@ -244,4 +244,4 @@ async def test_credentials_of_the_latest_requests_are_remembered_up_to_a_bound(
     first = [one.entrance.known(text) for text in texts]
     for _ in range(3):
         assert [one.entrance.known(text) for text in texts] == first
-        assert len(one.entrance._latest) <= 2  # noqa: SLF001 - what is secret must not pile up
+        assert len(one.entrance._latest) <= 2
