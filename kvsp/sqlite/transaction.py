@@ -16,7 +16,7 @@ from kvsp.sqlite.collecting import CollectWork
 from kvsp.sqlite.floors import Floors
 from tandem.backends.sqlite_rows import marks, together
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
-from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
+from tandem.core.limits import CLOCK_SKEW_MAX_US
 from tandem.core.record import Kind, Record
 from tandem.core.reply import (
     Failed,
@@ -27,12 +27,11 @@ from tandem.core.reply import (
     Superseded,
     WriteReply,
 )
+from tandem.core.timeliness import untimely
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import Clock
 from tandem.wire.storage_codec import LargePut, Put
 
-_LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
-_HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
 _STORED: Final = Stored(0)
 
 _INSERT: Final = """
@@ -221,15 +220,8 @@ class Transactions:
         """Why this home will never take the write, by its own clock."""
         if put.key.namespace in self._deleted:
             return Refusal.DELETED_NAMESPACE
-        time_us = put.record.version.time_us
-        if put.heal_read_at_us:
-            age_us = self._now_us - put.heal_read_at_us
-            late = not -CLOCK_SKEW_MAX_US <= age_us <= _HEAL_AGE_MAX_US
-        else:
-            late = self._now_us - time_us > _LEG_AGE_MAX_US
-        if late:
-            return Refusal.LATE
-        return Refusal.FUTURE if time_us - self._now_us > CLOCK_SKEW_MAX_US else None
+        read_at_us = put.heal_read_at_us or None
+        return untimely(put.record.version, read_at_us, self._now_us, CLOCK_SKEW_MAX_US)
 
     def _upsert(self, put: Put | LargePut, blob: str | None, floor: Version) -> bool:
         row = _row_of(put, blob)
