@@ -13,6 +13,7 @@ from functools import cache
 from typing import Final
 
 from kvsp.sqlite.collecting import CollectWork
+from kvsp.sqlite.errors import CommitFailed, ends_transaction, is_damage
 from kvsp.sqlite.floors import Floors
 from tandem.backends.sqlite_rows import marks, together
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
@@ -67,15 +68,6 @@ Step = Callable[[sqlite3.Connection], object]
 """Any other statements that belong into a transaction."""
 
 Work = Put | LargeRow | CollectWork | Step
-
-
-class CommitFailed(Exception):
-    """COMMIT went wrong: what was in the transaction may be in the file or not."""
-
-    def __init__(self, error: sqlite3.Error) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.disk_full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 
 class Transactions:
@@ -289,14 +281,3 @@ class _Savepoint:
             self._connection.execute("rollback to work")
         if self._connection.in_transaction:
             self._connection.execute("release work")
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether the file itself is broken, so that nothing read from it can be trusted."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def ends_transaction(connection: sqlite3.Connection, error: Exception) -> bool:
-    """Whether other rows of the transaction cannot go on: SQLite rolled it back, or ought to."""
-    return not connection.in_transaction or is_damage(error)
