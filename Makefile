@@ -21,6 +21,8 @@ run: setup  ## Run the whole store on this machine.
 example: setup  ## Run a small site on workerd with Tandem behind it (needs npm).
 	examples/site/run
 
+# Some images ask Python to leave no bytecode; then each of a thousand processes would compile anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: dev servers check  ## Everything that must hold: the checks, then every test.
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
