@@ -254,8 +254,10 @@ class Client:
         put = self._calls.put(key, b"", metadata, expires_at, ttl, None, timeout_s)
         head = kv_pb2.PutRequest()
         fill_put(head, put, self._calls.namespace_id)
-        call = self._stub.PutStream(timeout=self._calls.left_s(put))
-        return self._calls.saw(key, await upload(call, head, source, self._calls.namespace_id))
+        left_s = self._calls.left_s(put)
+        call = self._stub.PutStream(timeout=left_s)
+        reply = await upload(call, head, source, self._calls.namespace_id, left_s)
+        return self._calls.saw(key, reply)
 
     async def get_stream(
         self, key: str, *, cache_ttl_s: int = 0, timeout_s: float | None = None
