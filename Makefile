@@ -21,6 +21,8 @@ run: setup  ## Run the whole store on this machine.
 example: setup  ## Run a small site on workerd with Tandem behind it (needs npm).
 	examples/site/run
 
+# Some images ask Python to leave no bytecode; then each of a thousand processes would compile anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: dev  ## Everything that must hold: the checks, then every test.
 	$(MAKE) --no-print-directory --jobs servers check
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
