@@ -15,10 +15,11 @@ from tandem.core.request import Delete, Listing, Put, Read, Write, Written
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import TandemError
 from tests.sim.history import ConnectionLost
-from tests.sim.host import POLICIES, Host, Worker
+from tests.sim.host import Host
 from tests.sim.loop import VirtualLoop
 from tests.sim.oracles import Operation, Oracles, Scope, Writing, value_of
 from tests.sim.plan import Plan
+from tests.sim.worker import POLICIES, Worker
 
 PATIENCE_S: Final = 600.0
 """Whatever takes longer than this hangs."""

@@ -21,9 +21,9 @@ from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.core.version import Version
 from tests.sim.history import History
-from tests.sim.host import POLICIES
 from tests.sim.loop import SeededEntropy
 from tests.sim.plan import MOVED
+from tests.sim.worker import POLICIES
 
 if TYPE_CHECKING:
     from tests.sim.universe import Universe
