@@ -26,7 +26,7 @@ _SHARES: Final = {Sort.ANYTHING: 8, Sort.CROWD: 8, Sort.DEATHS: 8, Sort.GRAVES: 
 """Among universes of any sort that are not short; the others are run when they are asked for."""
 
 
-_USUAL: Final = Extent((4.0, 14.0), (20, 60))
+_USUAL: Final = Extent((4.0, 14.0), (20, 60), four_share=0.1)
 _SHORT: Final = Extent((1.0, 4.0), (5, 20))
 _SHORT_SHARE: Final = 0.5
 """Of universes of any sort. They end soon, so that there are many."""

@@ -20,14 +20,16 @@ class Extent:
 
     storm_s: tuple[float, float]
     operations: tuple[int, int]
+    four_share: float = 0.0
+    """Of universes with four machines."""
 
 
 def anything(random: Random, extent: Extent) -> Plan:
     storm_s = random.uniform(*extent.storm_s)
-    hosts = random.choice([1, 2, 2, 3])
+    hosts = _with_a_fourth(random.choice([1, 2, 2, 3]), storm_s, extent)
     workers = random.choice([1, 1, 2])
     sick = random.choice([None, None, *Side])
-    operations = random.randint(*extent.operations)
+    operations = random.randint(*extent.operations) * min(3, hosts) // hosts
     sides = tuple(Side) if sick is None else (sick,)
     return Plan(
         hosts=hosts,
@@ -64,6 +66,12 @@ def anything(random: Random, extent: Extent) -> Plan:
         crawl=draw_crawl(random, storm_s),
         stops=tuple(_stops(random, storm_s, hosts)) if sick is None else (),
     )
+
+
+def _with_a_fourth(hosts: int, storm_s: float, extent: Extent) -> int:
+    """How many machines there are. It draws apart from the rest: a seed is what it was while there
+    were three at most, unless it has four."""
+    return 4 if Random(f"{storm_s} machines").random() < extent.four_share else hosts
 
 
 def _stops(random: Random, storm_s: float, hosts: int) -> Iterator[tuple[float, int, float]]:

@@ -24,7 +24,7 @@ def crowded(random: Random, plan: Plan) -> Plan:
     }
     return replace(
         plan,
-        hosts=3,
+        hosts=max(3, plan.hosts),
         real_s3_client=random.random() < 0.7,
         clients=5,
         hot_names=1,
