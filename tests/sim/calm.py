@@ -58,6 +58,10 @@ class Calm:
                 crawler.crash()
         if universe.plan.moves:
             await universe.moves.come_back(universe.crawlers[0])
+        if universe.plan.steps:
+            await universe.journey.come_home(universe.crawlers[0])
+        if universe.plan.rebuild:
+            await universe.rebuilding.finish()
         await self._repaired()
         if not universe.disasters.struck:
             self._both_homes_have_what_was_acknowledged("repair alone")

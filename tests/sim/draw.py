@@ -18,11 +18,22 @@ from tests.sim.draw_rare import (
     split,
     staged,
 )
-from tests.sim.draw_sorts import crowded, deadly, of_graves, of_moves, of_ruins
+from tests.sim.draw_sorts import (
+    crowded,
+    deadly,
+    of_graves,
+    of_moves,
+    of_rebuilds,
+    of_ruins,
+    of_steps,
+)
 from tests.sim.faults import AFTER_DEADLINE_S
 from tests.sim.plan import DAWN_S, Plan, Sort
 
-_SHARES: Final = {Sort.ANYTHING: 8, Sort.CROWD: 8, Sort.DEATHS: 8, Sort.GRAVES: 2, Sort.RUINS: 1}
+_SHARES: Final = {
+    Sort.ANYTHING: 8, Sort.CROWD: 8, Sort.DEATHS: 8, Sort.GRAVES: 2, Sort.RUINS: 1,
+    Sort.STEPS: 1, Sort.REBUILT: 1,
+}  # fmt: skip
 """Among universes of any sort that are not short; the others are run when they are asked for."""
 
 
@@ -81,6 +92,10 @@ def _drawn(random: Random, sort: Sort | None, extent: Extent) -> Plan:
             plan = of_a_store(of_graves(random, replace(plan, real_s3_client=True)))
         case Sort.ALONE:
             plan = of_moves(random, plan)
+        case Sort.STEPS:
+            plan = of_steps(random, plan)
+        case Sort.REBUILT:
+            plan = of_rebuilds(random, plan)
         case _:
             pass
     plan = replace(
@@ -89,7 +104,7 @@ def _drawn(random: Random, sort: Sort | None, extent: Extent) -> Plan:
         wrong_dates=tuple(wrong_dates(random, plan)),
         clock_jumps=tuple(clock_jumps(plan)),
     )
-    if plan.scenes or random.random() < 0.5:
+    if plan.scenes or plan.steps or random.random() < 0.5:
         return plan
     well = plan.sick.other if plan.sick else random.choice(list(Side))
     modes = [

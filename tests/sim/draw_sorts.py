@@ -3,13 +3,16 @@ asked for."""
 
 from dataclasses import replace
 from random import Random
+from typing import Final
 
-from tandem.core.mode import Mode, Stage
+from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reply import Side
 from tests.sim.draw_anything import draw_blows, draw_rates, draw_windows
 from tests.sim.faults import AFTER_DEADLINE_S, Fault
 from tests.sim.plan import DAWN_S, KVSP_ALONE, Blow, Plan
-from tests.sim.plan_crawl import draw_graves, ruined
+from tests.sim.plan_crawl import Disaster, Misfortune, draw_crawl, draw_graves, ruined
+
+_RARER: Final = 12
 
 
 def crowded(random: Random, plan: Plan) -> Plan:
@@ -128,3 +131,56 @@ def of_moves(random: Random, plan: Plan) -> Plan:
         moves += [(back_s, Mode(Stage.SHADOW, Side.KVSP)), (again_s, KVSP_ALONE)]
     crawl = replace(plan.crawl, misfortunes=())
     return replace(plan, crawls=(1.0, left_s), crawl=crawl, moves=tuple(moves))
+
+
+def of_steps(random: Random, plan: Plan) -> Plan:
+    """There is time for steps, and for the crawls that they wait for."""
+    storm_s = random.uniform(40.0, 100.0)
+    home = random.choice(list(Side))
+    away = [Mode(Stage.SHADOW, home), Mode(Stage.SINGLE, home), Mode(Stage.ACTIVE, home, 50)]
+    begins_s, back_s = random.uniform(2.0, 10.0), random.uniform(0.5, 0.7) * storm_s
+    steps = [(begins_s, random.choice(away)), (back_s, ACTIVE)]
+    if random.random() < 0.5:
+        again_s = random.uniform(0.8, 0.95) * storm_s
+        steps.append((again_s, Mode(Stage.SINGLE, random.choice(list(Side)))))
+    return replace(_under_an_operator(random, plan, storm_s), steps=tuple(steps))
+
+
+def of_rebuilds(random: Random, plan: Plan) -> Plan:
+    """A home is lost as soon as the other one has all that it holds; then the command is given."""
+    storm_s, side = random.uniform(30.0, 80.0), random.choice(list(Side))
+    of_kvsp = random.choice([Disaster.WIPE_KVSP, Disaster.WIPE_KVSP, Disaster.RESTORE])
+    what = of_kvsp if side is Side.KVSP else Disaster.WIPE_S3
+    at_s = random.uniform(0.1, 0.3) * storm_s
+    lost = Misfortune(at_s, what, random.randrange(6), random.uniform(0.3, 0.9) * at_s)
+    plan = _under_an_operator(random, plan, storm_s)
+    crawl = replace(plan.crawl, misfortunes=(lost,))
+    return replace(plan, crawl=crawl, rebuild=(at_s + random.uniform(0.5, 5.0), side))
+
+
+def _under_an_operator(random: Random, plan: Plan, storm_s: float) -> Plan:
+    """Each fault is rare enough that what an operator wants can be done."""
+    operations = random.randint(40, 80)
+    rates = {
+        side: tuple((fault, rate / _RARER) for fault, rate in draw_rates(random)) for side in Side
+    }
+    windows = {
+        side: tuple(draw_windows(random, storm_s, plan.hosts, forever=False))[:2] for side in Side
+    }
+    return replace(
+        plan,
+        storm_s=storm_s,
+        sick=None,
+        operations=operations,
+        think_s=storm_s / operations,
+        rates=rates,
+        windows=windows,
+        blows=tuple(draw_blows(random, storm_s, plan.hosts, plan.workers))[:3],
+        flips=(),
+        corruptions=(),
+        crawls=(1.0, 1.5)[: random.choice([1, 1, 2])],
+        journal_fails=None,
+        queue_fails=None,
+        crawl=replace(draw_crawl(random, storm_s), pause_s=random.choice([1.0, 4.0])),
+        late_s=random.choice([1.0, AFTER_DEADLINE_S]),
+    )

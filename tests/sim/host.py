@@ -49,6 +49,8 @@ class Host:
         self._made = 0
         self._disks = 0
         self._links: list[Link] = []
+        self._dead: list[Worker] = []
+        """Kept, since what is collected of them would run once more."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def switch(self, side: Side, switch: HomeSwitch) -> None:
@@ -117,6 +119,7 @@ class Host:
         worker = self.workers[slot]
         if worker is not None:
             self.workers[slot] = None
+            self._dead.append(worker)
             worker.die()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -153,7 +156,7 @@ class Host:
         self._made += 1
         name = f"{self.name}.{self._made}"
         links, homes = self._way(name)
-        worker = Worker(self, name, homes, links)
+        worker = Worker(self, slot, name, homes, links)
         while not worker.time.known():
             await worker.keeper.round()
             if not worker.time.known():

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.form import NAMESPACES
 from kvgateway.state.clock_bound import AHEAD_US
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
@@ -18,7 +19,9 @@ from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent
 from kvgateway.state.switches import Switches
 from tandem.core.key import Key
+from tandem.core.namespace import Namespace
 from tandem.core.version import Version
+from tests.kvgateway.registry.memory_copy import MemoryCopy
 from tests.sim.history import Crashed
 
 _CHANGES = frozenset({"add", "take", "done", "later", "park", "clear_dirty"})
@@ -49,6 +52,8 @@ class Disk:
     switches: Switches = field(default_factory=Switches)
     clock_bound_us: int = 0
     leftovers: list["Leftover"] = field(default_factory=list)
+    namespaces: MemoryCopy[Namespace] = field(default_factory=lambda: MemoryCopy(NAMESPACES))
+    """What its gateway has last known of them."""
     queue_writable: bool = True
     """While it is not, whatever would change the queue is refused, and nothing has changed."""
 

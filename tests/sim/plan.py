@@ -100,6 +100,10 @@ class Plan:
     clock_jumps: tuple[ClockJump, ...] = ()
     moves: tuple[tuple[float, Mode], ...] = ()
     """When the mode of MOVED is stepped."""
+    steps: tuple[tuple[float, Mode], ...] = ()
+    """From when on an operator takes MOVED to which mode, by the steps that there are."""
+    rebuild: tuple[float, Side] | None = None
+    """When an operator has a home filled again, once what befalls it has; see `rebuilding`."""
     queue_fails: tuple[float, float] | None = None
     """When no repair queue takes a change."""
     scenes: "tuple[LoneWrite | Rewrite, ...]" = ()
@@ -148,6 +152,10 @@ class Sort(enum.Enum):
     """One of the first three, with few machines, clients and operations."""
     ALONE = "alone"
     """A namespace leaves S3, and much is deleted for good before it comes back."""
+    STEPS = "steps"
+    """A namespace is taken from mode to mode and back while it is used."""
+    REBUILT = "rebuilt"
+    """A home is lost, and filled again by hand while it is used."""
     BRINK = "brink"
     """Requests, grace and crawls last equally long: see `brink`."""
     SPLIT = "split"

@@ -139,7 +139,8 @@ class Told:
         dated_wrongly = any(
             at_s <= now_s and begun.at_s <= at_s + for_s for at_s, for_s, _ in plan.wrong_dates
         )
-        told_of = begun.namespace in POLICIES and not (plan.moves and begun.namespace == MOVED)
+        moves = (plan.moves or plan.steps) and begun.namespace == MOVED
+        told_of = begun.namespace in POLICIES and not moves
         return told_of and not (dated_wrongly or self._universe.oracles.clocks_are_apart)
 
     def _lies_between(

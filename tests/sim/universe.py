@@ -14,7 +14,7 @@ from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.mode import Mode
-from tandem.core.namespace import Namespace, encode_namespace
+from tandem.core.namespace import Namespace, Settings, encode_namespace
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tandem.core.request import Read, Write
@@ -29,11 +29,13 @@ from tests.sim.draw import draw
 from tests.sim.faults import Link, Weather
 from tests.sim.history import Crashed, History
 from tests.sim.host import Host
+from tests.sim.journey import Journey
 from tests.sim.ledger import version_of
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.moves import Moves
 from tests.sim.oracles import Oracles, Scope
 from tests.sim.plan import DAWN_S, MOVED, Plan, Sort
+from tests.sim.rebuilding import Rebuilding
 from tests.sim.s3_store import ObjectStore, s3_home
 from tests.sim.scenes import Scenes
 from tests.sim.sites import FaultyObjects, FaultyRows, Site
@@ -99,7 +101,7 @@ class Universe:
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
             self.loop, self.history, Random(self.random.getrandbits(64)), self.home_of,
-            self.link_of, self.plan.queue_s, self.read_mode_of, self.mode_of,
+            self.link_of, self.plan.queue_s, self.read_mode_of, self.mode_of, bool(self.plan.steps),
         )  # fmt: skip
         self.hosts = [
             Host(ground, f"m{n}", n + 1, self._clock(24 * 3600), self.plan.workers)
@@ -112,8 +114,10 @@ class Universe:
         self.disasters = Disasters(self)
         self.oracles.home_was_lost = lambda: self.disasters.struck > 0
         self.moves = Moves(self)
+        self.journey = Journey(self)
         self.crawlers = self._crawlers()
         self.storm = Storm(self)
+        self.rebuilding = Rebuilding(self)
         self.is_calm = False
 
     def outcome(self) -> Outcome:
@@ -140,6 +144,8 @@ class Universe:
         await asyncio.sleep(DAWN_S)
         storm = [self.loop.create_task(client.run()) for client in clients]
         storm += Scenes(self).begin(self.plan.scenes)
+        self.journey.begin(self.plan.steps)
+        self.rebuilding.begin(self.plan.rebuild)
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
         self.disasters.explain_lives()
@@ -241,7 +247,9 @@ class Universe:
             site = Site(MemoryHome(side, clock, removes=crawl.removes), self.ledger)
         site.place(STORE_ID_KEY, seal(Version.at(1), STORE_ID.encode()))
         for namespace in POLICIES:
-            value = encode_namespace(Namespace(namespace, f"title of {namespace[0]}"))
+            policy, read_mode = POLICIES[namespace], self.read_mode_of(namespace)
+            settings = Settings(ack_policy=policy, read_mode=read_mode)
+            value = encode_namespace(Namespace(namespace, f"title of {namespace[0]}", settings))
             key = Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{namespace}")
             site.place(key, seal(Version.at(1), value))
         return site

@@ -1,7 +1,7 @@
 """One worker process, made of production's parts over memory, and the calls that wait for it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -30,6 +30,7 @@ from tests.sim.faults import Link
 from tests.sim.history import ConnectionLost, History
 from tests.sim.lives import Leftover, Life, LivingJournal, LivingMachine, LivingQueue
 from tests.sim.loop import SeededEntropy, VirtualLoop
+from tests.sim.registered import Modes, Registered
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
@@ -63,6 +64,8 @@ class Ground:
     """The longest time that a change of a repair queue takes."""
     read_mode_of: Callable[[str], ReadMode]
     mode_of: Callable[[str], Mode]
+    registered: bool
+    """Whether workers go by a registry, which others are stepped in; see `registered`."""
 
 
 class _Observer:
@@ -80,12 +83,23 @@ class _Observer:
         self.broken += 1
 
 
+class _Drawn:
+    """See `registered.Modes`: what was drawn stays."""
+
+    def __init__(self, ground: Ground, trust: Trust) -> None:
+        self.policy_of = POLICIES.__getitem__
+        self.read_mode_of = ground.read_mode_of
+        self.mode_of = ground.mode_of
+        self.behind = trust.behind
+
+
 class Worker:
     """One worker process: its objects, its tasks, and the clients that wait for it."""
 
     def __init__(
-        self, host: "Host", name: str, homes: Mapping[Side, Backend], links: Sequence[Link]
-    ) -> None:
+        self, host: "Host", slot: int, name: str, homes: Mapping[Side, Backend],
+        links: Sequence[Link],
+    ) -> None:  # fmt: skip
         ground = host.ground
         self.name = name
         self.host = host
@@ -93,6 +107,8 @@ class Worker:
         self._life = Life()
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._calls_made = 0
+        self._works: set[asyncio.Task[Any]] = set()
+        """What calls wait for; kept when the worker is dead, so that nothing of it ever runs on."""
         self._tasks: list[asyncio.Task[None]] = []
         self.journal = MemoryJournal(sync_s=ground.random.choice([0.0003, 0.002, 0.02]))
         self.machine = LivingMachine(host.memory, self._life)
@@ -103,39 +119,47 @@ class Worker:
             side: GuardedHome(home, clock=host.clock, time=self.time, observer=self.observer)
             for side, home in homes.items()
         }
+        self.registered = Registered(self) if ground.registered else None
+        modes: Modes = self.registered.view if self.registered else _Drawn(ground, self.trust)
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         machine = cast(Machine, self.machine)
         journal = cast(DiskJournal, LivingJournal(self.journal, self._life))
         queue = cast(RepairQueue, LivingQueue(host.disk, self._life, ground.random, ground.queue_s))
+        self.queue, self.switches = queue, SwitchBoard(host.disk)
         self.inbox = RepairInbox(queue, self.time)
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=queue, inbox=self.inbox, time=self.time,
-            trust=self.trust, mode_of=ground.read_mode_of, namespace_mode_of=ground.mode_of,
+            trust=modes, mode_of=modes.read_mode_of, namespace_mode_of=modes.mode_of,
             entropy=entropy, bounds=READ_BOUNDS,
         )  # fmt: skip
         self.writer = Writer(
             homes=self.guards, machine=machine, journal=journal, inbox=self.inbox,
-            time=self.time, policy_of=POLICIES.__getitem__, mode_of=ground.mode_of,
+            time=self.time, policy_of=modes.policy_of, mode_of=modes.mode_of,
             bounds=WriteBounds(pin_us=PIN_US),
         )  # fmt: skip
         self.lister = Lister(
             homes=self.guards, machine=machine, reader=self.reader, time=self.time,
-            trust=self.trust, mode_of=ground.read_mode_of, namespace_mode_of=ground.mode_of,
+            trust=modes, mode_of=modes.read_mode_of, namespace_mode_of=modes.mode_of,
         )  # fmt: skip
         self.keeper = Keeper(
             store_id=STORE_ID, guards=self.guards, time=self.time,
             machine=cast(Spilling, self.machine), journal=journal,
-            switches=SwitchBoard(host.disk), queue=queue, trust=self.trust,
-            trust_file=host.disk, namespaces=lambda: frozenset(POLICIES), entropy=entropy,
+            switches=self.switches, queue=queue, trust=self.trust,
+            trust_file=host.disk, namespaces=self._namespaces, entropy=entropy,
         )  # fmt: skip
         self.repair = RepairWorker(
             homes=self.guards, queue=queue, machine=machine, time=self.time, entropy=entropy,
-            rule=REPAIR, monotonic_us=host.clock.monotonic_us, mode_of=ground.mode_of,
+            rule=REPAIR, monotonic_us=host.clock.monotonic_us, mode_of=modes.mode_of,
         )  # fmt: skip
+        if self.registered is not None:
+            self.registered.build(slot, machine, queue, entropy)
 
     def start(self) -> None:
         """Its loops begin."""
-        for work in (self.keeper.run(), self.inbox.run(), self.repair.run()):
+        works = [self.keeper.run(), self.inbox.run(), self.repair.run()]
+        if self.registered is not None:
+            works += [self.registered.registry.run(), self.registered.presence.run()]
+        for work in works:
             self._tasks.append(self.host.ground.loop.create_task(work))
 
     def die(self) -> None:
@@ -182,8 +206,21 @@ class Worker:
 
     def list(self, listing: Listing) -> "asyncio.Future[ListPage]":
         """As a client calls it; ConnectionLost when the worker dies first."""
+        return self.call(self.lister.list(listing))
+
+    def call(self, work: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
+        """Has it work at this; ConnectionLost when it dies first, or is dead already."""
+        if self._life.over:
+            work.close()
+            raise ConnectionLost(self.name)
         loop, context = self.host.ground.loop, self.host.context.copy()
-        return self._answer(loop.create_task(self.lister.list(listing), context=context))
+        task = loop.create_task(work, context=context)
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        return self._answer(task)
+
+    def _namespaces(self) -> frozenset[str]:
+        return self.registered.namespaces() if self.registered else frozenset(POLICIES)
 
     def _answer(self, answer: "T | TandemError | asyncio.Future[T]") -> "asyncio.Future[T]":
         call: asyncio.Future[T] = self.host.ground.loop.create_future()
