@@ -99,7 +99,7 @@ class Journey:
         if now == self._wanted:
             return
         try:
-            report = await worker.registered.step(MOVED, _next(now, self._wanted))
+            report = await worker.registered.step(MOVED, next_step(now, self._wanted))
         except (TandemError, ConnectionLost) as error:
             self._universe.history.note("operator", f"{MOVED[0]} stays {now}: {error!r}")
         else:
@@ -141,7 +141,7 @@ def _epoch(worker: Worker) -> int | None:
     return worker.registered.epoch_of(MOVED)
 
 
-def _next(now: Mode, wanted: Mode) -> Mode:
+def next_step(now: Mode, wanted: Mode) -> Mode:
     """The step that leads there, or nearest to it."""
     if step(now, wanted) is not None:
         return wanted
