@@ -270,8 +270,9 @@ class Reader:
             flight.timer = loop.call_later(plan.after_s, flight.hedge, race)
 
     def _ask(self, flight: _Flight, side: Side, now_s: float) -> None:
+        needed = flight.body_needed if flight.race.over_both() else None
         reply = asyncio.ensure_future(
-            self._homes[side].get(flight.key, self._bounds.deadline_s, flight.body_needed)
+            self._homes[side].get(flight.key, self._bounds.deadline_s, needed)
         )
         reply.add_done_callback(partial(flight.replied, flight.race, side, now_s))
 

@@ -41,7 +41,8 @@ from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
-from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put, Scan
+from tandem.wire.scan_codec import Scan
+from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put
 
 _REOPEN_FIRST_S = 0.05
 _REOPEN_MOST_S = 2.0

@@ -13,7 +13,8 @@ from tandem.core.envelope import digest_of
 from tandem.core.floors import RangeFloors
 from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
-from tandem.wire.storage_codec import Get, Scan
+from tandem.wire.scan_codec import Scan
+from tandem.wire.storage_codec import Get
 
 _POINTS: Final = (
     "select name, envelope, digest, blob, version, size from record where namespace = ? and name in"

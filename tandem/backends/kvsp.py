@@ -7,11 +7,11 @@ those above WHOLE_BYTES_MAX in pieces, each in a call of its own (`kvsp_large`).
 import asyncio
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Final, TypeVar
 
 import grpc.aio
 
+from tandem.backends.group_replies import reply_alone, reply_for, reply_into
 from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled
 from tandem.backends.kvsp_lane import Lane, LaneLimits
 from tandem.backends.kvsp_large import LargeCalls, LargeLimits
@@ -31,7 +31,9 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.runtime.randomness import Entropy
+from tandem.runtime.rpc_channel import open_channel
 from tandem.wire import collect_codec as collecting
+from tandem.wire import scan_codec as scanning
 from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
@@ -69,7 +71,7 @@ class KvspBackend:
         small: LaneLimits = _SMALL,
         large: LargeLimits = _LARGE,
     ) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._channel = open_channel(address, *_CHANNEL_OPTIONS)
         self._stub = rpc.StorageStub(self._channel)
 
         def lane(limits: LaneLimits) -> Lane:
@@ -101,7 +103,7 @@ class KvspBackend:
             return self._large.put(key, record, deadline_s, heal)
         lane = self._small if size <= _LONGER_BYTES else self._longer
         future: Future[WriteReply] = asyncio.get_running_loop().create_future()
-        lane.put([(key, record)], deadline_s, heal, partial(_resolve, future))
+        lane.put([(key, record)], deadline_s, heal, reply_into(future))
         return future
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
@@ -116,23 +118,24 @@ class KvspBackend:
         for lane, positions in ((self._small, small), (self._longer, longer)):
             if positions:
                 part = [puts[position] for position in positions]
-                lane.put(part, deadline_s, None, partial(_replaced, positions, replied))
+                lane.put(part, deadline_s, None, reply_for(positions, replied))
         for position in large:
-            stored = self._large.put(*puts[position], deadline_s, None)
-            stored.add_done_callback(partial(_replied_alone, position, replied))
+            reply_alone(self._large.put(*puts[position], deadline_s, None), position, replied)
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
         """Lists names over all clusters."""
-        request = codec.scan_request(
-            codec.Scan(namespace, after.encode(), prefix.encode(), min(limit, codec.SCAN_LIMIT_MAX))
+        request = scanning.scan_request(
+            scanning.Scan(
+                namespace, after.encode(), prefix.encode(), min(limit, scanning.SCAN_LIMIT_MAX)
+            )
         )
         reply = await self._answer(lambda: self._stub.Scan(request, timeout=deadline_s))
         if isinstance(reply, Failed):
             return reply
         try:
-            entries = codec.parse_entries(reply)
+            entries = scanning.parse_entries(reply)
             next_after = None if reply.ended else entries[-1].name
         except (ValueError, KeyError, IndexError) as error:
             return Failed(Reason.ERROR, f"not a listing: {error!r}", reply.home_time_us)
@@ -203,20 +206,3 @@ class KvspBackend:
         await self._longer.aclose()
         await self._large.aclose()
         await self._channel.close()
-
-
-def _resolve(future: "Future[WriteReply]", replies: Sequence[tuple[int, WriteReply]]) -> None:
-    if not future.done():
-        future.set_result(replies[0][1])
-
-
-def _replaced(
-    positions: Sequence[int], replied: Replied, replies: Sequence[tuple[int, WriteReply]]
-) -> None:
-    replied([(positions[at], reply) for at, reply in replies])
-
-
-def _replied_alone(position: int, replied: Replied, stored: "Future[WriteReply]") -> None:
-    """When the loop ends, nobody waits for the reply any more."""
-    if not stored.cancelled():
-        replied([(position, stored.result())])

@@ -69,7 +69,7 @@ class Backend(Protocol):
         """Reads one record, its bytes checked against their digest (`Reason.CORRUPT` if not).
 
         When the headers of a large record have come and `needed` says False, the home may drop the
-        body and answer `Glimpsed`.
+        body and answer `Glimpsed`. It is None where no other home is asked.
         """
         ...
 

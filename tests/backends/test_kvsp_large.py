@@ -163,6 +163,28 @@ async def test_a_value_that_nobody_needs_any_more_is_left() -> None:
         assert glimpsed == Glimpsed(storage.held.version, storage.held.digest, 7)
 
 
+async def test_a_value_that_the_other_home_brings_in_its_head_start_is_not_asked_for() -> None:
+    async with scripted(large=LargeLimits(head_start_s=0.001)) as (storage, backend):
+        storage.pieces = [b"not sent, or it would be corrupt"]
+        glimpsed = await backend.get(KEY, 30, lambda: False)
+        assert glimpsed == Glimpsed(storage.held.version, storage.held.digest, 7)
+
+
+async def test_after_its_head_start_the_other_home_is_waited_for_no_longer() -> None:
+    async with scripted(large=LargeLimits(head_start_s=0.001)) as (storage, backend):
+        assert await backend.get(KEY, 30, lambda: True) == Found(storage.held, 7)
+
+
+async def test_nobody_has_a_head_start_where_no_other_home_is_asked() -> None:
+    async with scripted(large=LargeLimits(head_start_s=1000)) as (storage, backend):
+        assert await backend.get(KEY, 30) == Found(storage.held, 7)
+        waits = backend.get(KEY, 0.1, lambda: True)
+        assert reason(await waits) is Reason.TIMEOUT
+        closed = backend.get(KEY, 30, lambda: True)
+        await backend.aclose()
+        assert reason(await closed) is Reason.UNREACHABLE
+
+
 @pytest.mark.parametrize("stops_after", range(3))
 async def test_a_stream_that_stops_is_a_timeout(stops_after: int) -> None:
     async with scripted() as (storage, backend):

@@ -12,7 +12,7 @@ import pytest
 from kvsp.sqlite.cluster import SqliteCluster
 from tandem.core.reply import Failed, Stored
 from tandem.errors import ConfigurationError
-from tandem.wire.storage_codec import Scan
+from tandem.wire.scan_codec import Scan
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import NAMESPACE, get, put, value, write_large
 from tests.kvsp.serving import open_store

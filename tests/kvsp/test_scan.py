@@ -14,7 +14,7 @@ from tandem.core.reply import Failed
 from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument
-from tandem.wire.storage_codec import Scan, add_rows, parse_entries
+from tandem.wire.scan_codec import Scan, add_rows, parse_entries
 from tandem.wire.v1.storage_pb2 import ScanReply
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import NAMESPACE, START_US, put, tombstone, value

@@ -2,7 +2,7 @@
 
     what the request is answered         next
     2xx                                  done
-    404, 409, 412                        HEAD: absent, another one, or still the one seen
+    409, 412, 404 for the key            HEAD: absent, another one, or still the one seen
     400, 401, 403                        sign again, if clock or key were to blame
     5xx, no answer                       HEAD; gone or ours: done; as before: failed, it may land
                                          later (and then hits the same object or none)
@@ -19,7 +19,7 @@ from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.known import KnownObjects
 from tandem.backends.s3.looking import Seen, condition, headers_of, look
-from tandem.backends.s3.replies import Held, failed, no_reply
+from tandem.backends.s3.replies import Held, error_of, failed, no_reply
 from tandem.backends.timeliness import untimely
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
@@ -97,7 +97,7 @@ class ExactChange:
             self._note_done()
             return Removal.DONE
         failure = failed(answer.http, answer.time_us)
-        if status in {404, 409, 412}:
+        if status in {409, 412} or error_of(answer.http).code == "NoSuchKey":
             looked = await self._look()
             return looked if isinstance(looked, Failed) else self._found(looked)
         if await self._bucket.amended(answer, self._until_s):
