@@ -13,11 +13,13 @@ from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tests.sim.draw_rare import (
+    entered,
     of_a_store,
-    of_fresh_names,
     of_full_queues,
     of_late_requests,
+    of_owed_writes,
     of_the_brink,
+    restored,
     split,
     staged,
 )
@@ -88,8 +90,12 @@ def _drawn(random: Random, sort: Sort | None, extent: _Extent) -> Plan:
             plan = staged(random, plan)
         case Sort.FULL:
             plan = of_full_queues(random, _deadly(random, plan))
-        case Sort.FRESH:
-            plan = of_fresh_names(random, _crowded(random, plan))
+        case Sort.OWED:
+            plan = of_owed_writes(random, plan)
+        case Sort.ENTERED:
+            plan = entered(random, plan)
+        case Sort.RESTORED:
+            plan = restored(random, _of_ruins(random, plan))
         case Sort.SPLIT:
             plan = split(random, _crowded(random, plan))
         case Sort.LATE:
