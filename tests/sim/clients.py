@@ -60,12 +60,17 @@ class Surroundings(Protocol):
 class Client:
     """One client; `run` is its life."""
 
-    def __init__(self, name: str, universe: Surroundings, random: Random, plan: Plan) -> None:
+    def __init__(
+        self, name: str, universe: Surroundings, random: Random, plan: Plan,
+        *, roams: bool | None = None,
+    ) -> None:  # fmt: skip
+        """Whether it roams, with a token, is drawn unless it is told."""
         self._name = name
         self._universe = universe
         self._random = random
         self._plan = plan
-        self._token = Scope(name) if random.random() < 0.6 else None
+        drawn = random.random() < 0.6
+        self._token = Scope(name) if (drawn if roams is None else roams) else None
         self._home = random.choice(list(universe.hosts))
         self._haste = random.choice([0.0, 0.5, 0.8, 0.95])
         self._walks_off = random.random() < 0.2
@@ -133,12 +138,19 @@ class Client:
 
     async def _read(self, worker: Worker) -> None:
         keys = [self._key() for _ in range(self._random.choice([1, 1, 1, 4]))]
-        reads = [self._read_of(key) for key in keys]
+        await self._look(worker, [self._read_of(key) for key in keys], stays=not self._walks_off)
+
+    async def look(self, worker: Worker, key: Key, *, past_cache: bool) -> None:
+        """Reads this key, and tells the oracles what it finds."""
+        read = Read(key, self._wanted(key), 0 if past_cache else None)
+        await self._look(worker, [read], stays=True)
+
+    async def _look(self, worker: Worker, reads: Sequence[Read], *, stays: bool) -> None:
         scopes = self._scopes(worker)
-        readings = [self._universe.oracles.reading(key, scopes) for key in keys]
+        readings = [self._universe.oracles.reading(read.key, scopes) for read in reads]
         excused = [self._universe.read_may_fail(worker, read) for read in reads]
         answers = worker.read(reads)
-        if self._walks_off and self._random.random() < 0.3:
+        if not stays and self._random.random() < 0.3:
             await asyncio.sleep(self._random.expovariate(1 / 0.003))
             return
         for n, answer in enumerate(answers):
@@ -156,9 +168,11 @@ class Client:
         self._universe.oracles.fail(f"{worker.name} {what}")
 
     def _read_of(self, key: Key) -> Read:
-        wanted = NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
         past_cache = self._random.random() < self._plan.past_cache
-        return Read(key, wanted, 0 if past_cache else None)
+        return Read(key, self._wanted(key), 0 if past_cache else None)
+
+    def _wanted(self, key: Key) -> Version:
+        return NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
 
     async def _write(self, worker: Worker, put: bool) -> None:
         keys = list(dict.fromkeys(self._key() for _ in range(self._random.choice([1, 1, 1, 3]))))
@@ -217,7 +231,7 @@ class Client:
 
     def _write_of(self, operation: Operation) -> Write:
         key = operation.key
-        above = NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
+        above = self._wanted(key)
         if operation.kind is Kind.TOMBSTONE:
             return Delete(key, above)
         return Put(key, value_of(operation), b"", operation.expires_at_s, above)

@@ -10,11 +10,13 @@ from tandem.core.reply import Side
 from tests.sim.draw_anything import Extent, anything
 from tests.sim.draw_clocks import clock_jumps, clock_steps, wrong_dates
 from tests.sim.draw_rare import (
+    entered,
     of_a_store,
-    of_fresh_names,
     of_full_queues,
     of_late_requests,
+    of_owed_writes,
     of_the_brink,
+    restored,
     split,
     staged,
 )
@@ -82,8 +84,12 @@ def _drawn(random: Random, sort: Sort | None, extent: Extent) -> Plan:
             plan = staged(random, plan)
         case Sort.FULL:
             plan = of_full_queues(random, deadly(random, plan))
-        case Sort.FRESH:
-            plan = of_fresh_names(random, crowded(random, plan))
+        case Sort.OWED:
+            plan = of_owed_writes(random, plan)
+        case Sort.ENTERED:
+            plan = entered(random, plan)
+        case Sort.RESTORED:
+            plan = restored(random, of_ruins(random, plan))
         case Sort.SPLIT:
             plan = split(random, crowded(random, plan))
         case Sort.LATE:
