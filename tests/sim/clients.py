@@ -44,7 +44,7 @@ class Surroundings(Protocol):
         """Whether the design allows that this read fails, as things stand now."""
         ...
 
-    def write_may_fail(self, write: Write) -> bool:
+    def write_may_fail(self, worker: Worker, write: Write) -> bool:
         """The same for a write."""
         ...
 
@@ -187,6 +187,7 @@ class Client:
         operations = [self._operation(key, put, may_expire=not lasting) for key in keys]
         writes = [self._write_of(operation) for operation in operations]
         scopes = self._scopes(worker)
+        excused = [self._universe.write_may_fail(worker, write) for write in writes]
         worker.machine.minted = ()
         answers = worker.write(writes)
         minted: Sequence[Version] = worker.machine.minted
@@ -199,21 +200,20 @@ class Client:
                 operation.over = True
         for n, answer in enumerate(answers):
             writing = writings[n] if writings else None
-            await self._heard(worker, writes[n], answer, operations[n], writing)
+            error = await self._heard(answer, operations[n], writing)
+            excused[n] |= self._universe.write_may_fail(worker, writes[n])
+            if error is not None and not excused[n]:
+                self._failed(worker, f"cannot write {keys[n].name}: {error}")
 
     async def _heard(
-        self,
-        worker: Worker,
-        write: Write,
-        answer: "asyncio.Future[Written]",
-        operation: Operation,
-        writing: Writing | None,
-    ) -> None:
+        self, answer: "asyncio.Future[Written]", operation: Operation, writing: Writing | None
+    ) -> TandemError | None:
+        """Tells the oracles of a write's end; why it fails, if it does."""
+        failure = None
         try:
             written = await answer
         except TandemError as error:
-            if not self._universe.write_may_fail(write):
-                self._failed(worker, f"cannot write {write.key.name}: {error}")
+            failure = error
         except ConnectionLost:
             pass
         else:
@@ -221,6 +221,7 @@ class Client:
             superseded = written.superseded_by is not None
             self._universe.oracles.acknowledged(writing, written.version, superseded=superseded)
         operation.over = True
+        return failure
 
     def _operation(self, key: Key, put: bool, *, may_expire: bool) -> Operation:
         expires_at_s = 0

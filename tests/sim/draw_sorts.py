@@ -13,6 +13,8 @@ from tests.sim.plan import DAWN_S, KVSP_ALONE, Blow, Plan
 from tests.sim.plan_crawl import Disaster, Misfortune, draw_crawl, draw_graves, ruined
 
 _RARER: Final = 12
+_SICK_SHARE: Final = 0.3
+"""Of universes with steps; the home that is left, and comes back, has all the faults."""
 
 
 def crowded(random: Random, plan: Plan) -> Plan:
@@ -142,8 +144,9 @@ def of_steps(random: Random, plan: Plan) -> Plan:
     steps = [(begins_s, random.choice(away)), (back_s, ACTIVE)]
     if random.random() < 0.5:
         again_s = random.uniform(0.8, 0.95) * storm_s
-        steps.append((again_s, Mode(Stage.SINGLE, random.choice(list(Side)))))
-    return replace(_under_an_operator(random, plan, storm_s), steps=tuple(steps))
+        steps.append((again_s, Mode(Stage.SINGLE, home)))
+    plan = replace(_under_an_operator(random, plan, storm_s), steps=tuple(steps))
+    return _sick(plan, home.other) if random.random() < _SICK_SHARE else plan
 
 
 def of_rebuilds(random: Random, plan: Plan) -> Plan:
@@ -156,6 +159,18 @@ def of_rebuilds(random: Random, plan: Plan) -> Plan:
     plan = _under_an_operator(random, plan, storm_s)
     crawl = replace(plan.crawl, misfortunes=(lost,))
     return replace(plan, crawl=crawl, rebuild=(at_s + random.uniform(0.5, 5.0), side))
+
+
+def _sick(plan: Plan, side: Side) -> Plan:
+    """All goes well but what is asked of one home."""
+    return replace(
+        plan,
+        sick=side,
+        rates={**plan.rates, side.other: ()},
+        windows={**plan.windows, side.other: ()},
+        stops=(),
+        wrong_dates=(),
+    )
 
 
 def _under_an_operator(random: Random, plan: Plan, storm_s: float) -> Plan:

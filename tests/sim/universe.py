@@ -199,20 +199,24 @@ class Universe:
         return kvsp.floor(key)
 
     def read_may_fail(self, worker: Worker, read: Read) -> bool:
-        """See `clients.Surroundings`: where both homes have faults, or where only the sick home
-        has what is wanted."""
-        return self.plan.sick is None or self._out_of_reach(worker, read.key, read.min_version)
+        """See `clients.Surroundings`: where both homes have faults, where only the sick home has
+        what is wanted, or while the worker does not know how it is kept."""
+        if self.plan.sick is None or not worker.knows_modes:
+            return True
+        return self._out_of_reach(worker, read.key, read.min_version)
 
-    def write_may_fail(self, write: Write) -> bool:
+    def write_may_fail(self, worker: Worker, write: Write) -> bool:
         """See `clients.Surroundings`: where both homes have faults or must have the write."""
-        return self.plan.sick is None or POLICIES[write.key.namespace] is AckPolicy.BOTH
+        if self.plan.sick is None or not worker.knows_modes:
+            return True
+        return POLICIES[write.key.namespace] is AckPolicy.BOTH
 
     def list_may_fail(self, worker: Worker, namespace: str) -> bool:
         """See `clients.Surroundings`: where a read of one of its names may."""
         keys = [key for key in self.oracles.by_key if key.namespace == namespace]
-        return self.plan.sick is None or any(
-            self._out_of_reach(worker, key, NO_VERSION) for key in keys
-        )
+        if self.plan.sick is None or not worker.knows_modes:
+            return True
+        return any(self._out_of_reach(worker, key, NO_VERSION) for key in keys)
 
     def loss_is_unnoticed(self, worker: Worker, namespace: str, since_s: float) -> bool:
         """See `clients.Surroundings`."""

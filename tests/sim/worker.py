@@ -190,6 +190,11 @@ class Worker:
         return {what: count for what, count in counts.items() if count}
 
     @property
+    def knows_modes(self) -> bool:
+        """Whether it may go by the modes that it has seen; see `kvgateway.registry.presence`."""
+        return self.registered is None or self.registered.presence.stands()
+
+    @property
     def idle(self) -> bool:
         """Whether nothing at all is under way."""
         return not self.busy()
