@@ -337,7 +337,7 @@ class Universe:
             self.history.note("clock", f"{jump.side.value}: {jump.by_s} s off")
             self.home_clocks[jump.side].step(int(jump.by_s * 1e6))
             self.wrong_clocks.append(jump)
-            self.oracles.clocks_are_apart = True
+            self.oracles.wrong_clocks.began(jump.by_s, self.loop.time())
             if jump.ends_s < float("inf"):
                 self.loop.call_at(jump.ends_s, self.set_right, jump)
 
@@ -346,6 +346,7 @@ class Universe:
         if jump in self.wrong_clocks:
             self.history.note("clock", f"{jump.side.value}: right again")
             self.wrong_clocks.remove(jump)
+            self.oracles.wrong_clocks.ended(jump.by_s, self.loop.time())
             self.home_clocks[jump.side].step(-int(jump.by_s * 1e6))
 
     def _corrupt(self, side: Side) -> None:
