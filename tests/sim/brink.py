@@ -47,8 +47,8 @@ class Bounds:
     def in_force(self) -> Iterator[None]:
         """Has homes and gateways keep to them."""
         with (
-            patch("tandem.backends.timeliness._LEG_AGE_MAX_US", _us(self.leg_age_s)),
-            patch("tandem.backends.timeliness._HEAL_AGE_MAX_US", _us(self.heal_age_s)),
+            patch("tandem.core.timeliness._LEG_AGE_MAX_US", _us(self.leg_age_s)),
+            patch("tandem.core.timeliness._HEAL_AGE_MAX_US", _us(self.heal_age_s)),
             patch("kvgateway.homes.identity.HEAL_AGE_MAX_S", self.heal_age_s),
             patch.object(
                 host, "READ_BOUNDS", replace(host.READ_BOUNDS, remembered_s=self.remembered_s)

@@ -2,9 +2,8 @@
 
 import pytest
 
-from tandem.backends.port import Heal
-from tandem.backends.timeliness import untimely
 from tandem.core.reply import Refusal, Side, Stored
+from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy, WriteRace
 from tests.sim import host
@@ -19,7 +18,7 @@ def _leg(age_s: float) -> Refusal | None:
 
 def _heal(age_s: float) -> Refusal | None:
     read_at_us = NOW_US - int(age_s * 1e6)
-    return untimely(Version.at(NOW_US - 1), Heal(read_at_us), NOW_US, 500_000)
+    return untimely(Version.at(NOW_US - 1), read_at_us, NOW_US, 500_000)
 
 
 def _acknowledged(age_s: float) -> bool:
