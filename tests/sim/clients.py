@@ -191,8 +191,9 @@ class Client:
         worker.machine.minted = ()
         answers = worker.write(writes)
         minted: Sequence[Version] = worker.machine.minted
+        believed_us = worker.time.now_or_zero_us()
         writings = [
-            oracles.stamped(operation, version, scopes)
+            oracles.stamped(operation, version, scopes, believed_us)
             for operation, version in zip(operations, minted, strict=bool(minted))
         ]
         if not writings:

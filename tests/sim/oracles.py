@@ -16,6 +16,7 @@ from tandem.core.version import NO_VERSION, Version
 from tests.sim.history import History
 from tests.sim.ledger import Ledger
 from tests.sim.loop import VirtualLoop
+from tests.sim.wrong_clocks import WrongClocks
 
 CLOCKS_APART_S: Final = 4.0
 """Writes of two machines that are further apart than this are in the order of real time."""
@@ -42,6 +43,8 @@ class Operation:
     superseded: bool = False
     over: bool = False
     """Its client has heard something, or will hear nothing."""
+    misled: bool = False
+    """Whoever stamped it went by a home's wrong clock: nothing is promised of its order."""
 
 
 @dataclass(slots=True)
@@ -126,9 +129,7 @@ class Oracles:
         self.ledger = Ledger(self.fail, self._is_write, self._owed, self._alive)
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
-        self.clocks_are_apart = False
-        """A home's own clock was set wrong: whoever hears that home alone stamps by it, and what is
-        too far ahead of that nobody stamps above."""
+        self.wrong_clocks = WrongClocks()
         self.list_lag_s = 0.0
         """A listing of S3 may show a name as it was so long before."""
         self.s3_changed_s: Callable[[Key], float] = lambda _: float("-inf")
@@ -148,11 +149,19 @@ class Oracles:
         self.operations.append(one)
         return one
 
-    def stamped(self, operation: Operation, version: Version, scopes: Sequence[Scope]) -> Writing:
-        """Its worker has taken it."""
+    def stamped(
+        self, operation: Operation, version: Version, scopes: Sequence[Scope], believed_us: int
+    ) -> Writing:
+        """Its worker, which believes this to be the homes' time, has taken it."""
         operation.version = version
-        key = operation.key
-        if not self.clocks_are_apart:
+        key, true_us = operation.key, self._loop.true_us()
+        believed_off_s, stamped_off_s = (
+            (us - true_us) / 1e6 for us in (believed_us, version.time_us)
+        )
+        operation.misled = self.wrong_clocks.mislead(
+            self._loop.time(), believed_off_s, stamped_off_s
+        )
+        if not operation.misled:
             self._in_order(operation, scopes)
         self.by_version[version] = operation
         self._history.numbers[version] = operation.number
@@ -164,7 +173,8 @@ class Oracles:
     def _in_order(self, operation: Operation, scopes: Sequence[Scope]) -> None:
         key, version = operation.key, operation.version
         for earlier in self.by_key.get(key, ()):
-            if earlier.acked_s is None or earlier.acked_s > operation.began_s - CLOCKS_APART_S:
+            late = earlier.acked_s is None or earlier.acked_s > operation.began_s - CLOCKS_APART_S
+            if late or earlier.misled:
                 continue
             if earlier.version >= version:
                 self.fail(
@@ -172,9 +182,14 @@ class Oracles:
                     f" {earlier.number}, which was acknowledged long before"
                 )
         for scope in scopes:
-            if version <= scope.floors.get(key, NO_VERSION):
+            known = scope.floors.get(key, NO_VERSION)
+            if version <= known and not self._is_misled(known):
                 self.fail(f"order: write {operation.number} of {key.name} is stamped below what "
                           f"{scope.name} knows")  # fmt: skip
+
+    def _is_misled(self, version: Version) -> bool:
+        one = self.by_version.get(version)
+        return one is not None and one.misled
 
     def _older(self, numbers: Iterable[int], version: Version) -> frozenset[int]:
         return frozenset(one for one in numbers if self.operations[one].version < version)

@@ -112,7 +112,7 @@ class Storm:
             self._universe.history.note("clock", f"{jump.side.value}: {jump.by_s} s off")
             self._universe.home_clocks[jump.side].step(int(jump.by_s * 1e6))
             self._wrong_clocks.append(jump)
-            self._universe.oracles.clocks_are_apart = True
+            self._universe.oracles.wrong_clocks.began(jump.by_s, self._loop.time())
             if jump.ends_s < float("inf"):
                 self._loop.call_at(jump.ends_s, self._set_right, jump)
 
@@ -125,6 +125,7 @@ class Storm:
         if jump in self._wrong_clocks:
             self._universe.history.note("clock", f"{jump.side.value}: right again")
             self._wrong_clocks.remove(jump)
+            self._universe.oracles.wrong_clocks.ended(jump.by_s, self._loop.time())
             self._universe.home_clocks[jump.side].step(-int(jump.by_s * 1e6))
 
     def _corrupt(self, side: Side) -> None:
