@@ -29,7 +29,7 @@ from tests.sim.disasters import Disasters
 from tests.sim.draw import draw
 from tests.sim.faults import Link, Weather
 from tests.sim.history import Crashed, History
-from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
+from tests.sim.host import POLICIES, READ_BOUNDS, READ_DEADLINE_S, STORE_ID, Ground, Host, Worker
 from tests.sim.ledger import version_of
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.moves import Moves
@@ -88,6 +88,8 @@ class Universe:
         self.oracles = Oracles(self.loop, self.history)
         if self.plan.real_s3_client:
             self.oracles.list_lag_s = self.plan.crawl.profile.list_lag_s
+        remembers = self.plan.crawl.bounds or READ_BOUNDS
+        self.oracles.remembered_s = remembers.remembered_s - READ_DEADLINE_S
         self.ledger = self.oracles.ledger
         self.weather = {
             side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
