@@ -70,7 +70,7 @@ class Client:
         self._random = random
         self._plan = plan
         drawn = random.random() < 0.6
-        self._token = Scope(name) if (drawn if roams is None else roams) else None
+        self._token = Scope(name, demands=True) if (drawn if roams is None else roams) else None
         self._home = random.choice(list(universe.hosts))
         self._haste = random.choice([0.0, 0.5, 0.8, 0.95])
         self._walks_off = random.random() < 0.2

@@ -15,7 +15,7 @@ from tandem.core.request import Listing, ListPage, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tests.sim.history import History
 from tests.sim.ledger import Ledger
-from tests.sim.loop import VirtualLoop
+from tests.sim.loop import EPOCH_US, VirtualLoop
 from tests.sim.wrong_clocks import WrongClocks
 
 CLOCKS_APART_S: Final = 4.0
@@ -52,11 +52,15 @@ class Scope:
     """What a machine, or a session with a token, must not go back behind."""
 
     name: str
+    demands: bool = False
+    """Whether its reads demand what it knows; else a machine's memory must, which ends."""
     floors: dict[Key, Version] = field(default_factory=dict)
     written: dict[Key, Version] = field(default_factory=dict)
     """The same from writes alone."""
     seen: dict[Key, set[int]] = field(default_factory=dict)
     """Operations that were acknowledged or read here."""
+    shown_s: dict[Key, float] = field(default_factory=dict)
+    """When a read began that some home answered with as much as is known."""
     buried: dict[Key, set[int]] = field(default_factory=dict)
     """Operations that were seen before a write began that is acknowledged now."""
     forgot: int = 0
@@ -70,8 +74,20 @@ class Scope:
     def forget_all(self) -> None:
         """The disk is gone too: only what both homes have, or a crawl has made equal, is known."""
         self.forgot += 1
-        for known in (self.floors, self.written, self.seen, self.buried):
+        for known in (self.floors, self.written, self.seen, self.buried, self.shown_s):
             known.clear()
+
+    def shown(self, key: Key, result: ReadResult, began_s: float) -> None:
+        """A read has found this."""
+        if not (result.cached or result.stale) and result.version >= self.floors.get(
+            key, NO_VERSION
+        ):
+            self.shown_s[key] = began_s
+        self.raise_floor(key, result.version)
+
+    def is_past(self, key: Key, stamped_s: float, before_s: float) -> bool:
+        """Whether nobody need remember what it knows, stamped then: no home has shown it since."""
+        return not self.demands and max(self.shown_s.get(key, 0.0), stamped_s) < before_s
 
     def raise_floor(self, key: Key, version: Version) -> None:
         if version > self.floors.get(key, NO_VERSION):
@@ -83,7 +99,7 @@ class Reading:
     """A read that has begun, and what it must not go behind."""
 
     key: Key
-    floors: Sequence[tuple[str, Version]]
+    floors: Sequence[tuple[Scope, Version]]
     buried: frozenset[int]
     scopes: Sequence[tuple[Scope, int]]
     """Each with how often it had lost its cache: one that has lost it since knows nothing of this
@@ -130,6 +146,8 @@ class Oracles:
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
         self.wrong_clocks = WrongClocks()
+        self.remembered_s = float("inf")
+        """So long after a home has shown it a machine surely remembers a record."""
         self.list_lag_s = 0.0
         """A listing of S3 may show a name as it was so long before."""
         self.s3_changed_s: Callable[[Key], float] = lambda _: float("-inf")
@@ -213,7 +231,7 @@ class Oracles:
 
     def reading(self, key: Key, scopes: Sequence[Scope]) -> Reading:
         """A read begins."""
-        floors = [(scope.name, scope.floors.get(key, NO_VERSION)) for scope in scopes]
+        floors = [(scope, scope.floors.get(key, NO_VERSION)) for scope in scopes]
         buried = frozenset[int]().union(*(scope.buried.get(key, ()) for scope in scopes))
         lives = [(scope, scope.forgot) for scope in scopes]
         return Reading(key, floors, buried, lives, self._loop.time())
@@ -222,14 +240,16 @@ class Oracles:
         """A read has found something, or nothing."""
         self.reads += 1
         key = reading.key
-        for name, floor in reading.floors:
-            if result.version < floor and not self._excused(key, floor, result):
-                self.fail(f"{name} reads {key.name} at {self._named(result.version)}, but knows "
-                          f"{self._named(floor)}; {_marks(result)}")  # fmt: skip
+        for scope, floor in reading.floors:
+            if result.version < floor and not self._excused(scope, key, floor, result):
+                self.fail(
+                    f"{scope.name} reads {key.name} at {self._named(result.version)}, but knows"
+                    f" {self._named(floor)}; {_marks(result)}"
+                )
         if result.record is not None:
             self._sound(reading, result.record)
         for scope in reading.knowing:
-            scope.raise_floor(key, result.version)
+            scope.shown(key, result, reading.began_s)
 
     def _is_write(self, key: Key, version: Version) -> bool:
         """Whether a client wrote it: a gravestone may have the version of another key's write."""
@@ -248,11 +268,14 @@ class Oracles:
             return False
         return not one.expires_at_s or one.expires_at_s > self._loop.true_us() / 1e6
 
-    def _excused(self, key: Key, floor: Version, result: ReadResult) -> bool:
-        """Of what was deleted for good, nothing is known any more but that it is not there."""
+    def _excused(self, scope: Scope, key: Key, floor: Version, result: ReadResult) -> bool:
+        """Of what was deleted for good, nothing is known any more but that it is not there; what is
+        in doubt may go back where a home was lost, or behind what no home has shown for long."""
         if result.record is None and self.ledger.gone(key, floor):
             return True
-        return self.home_was_lost() and (result.unconfirmed or result.stale)
+        stamped_s = (floor.time_us - EPOCH_US) / 1e6
+        past = scope.is_past(key, stamped_s, self._loop.time() - self.remembered_s)
+        return (self.home_was_lost() or past) and (result.unconfirmed or result.stale)
 
     def _sound(self, reading: Reading, record: Record) -> None:
         key = reading.key

@@ -41,7 +41,14 @@ from tests.sim.scenes import Scenes
 from tests.sim.sites import FaultyObjects, FaultyRows, Site
 from tests.sim.storm import Storm
 from tests.sim.told import Told
-from tests.sim.worker import POLICIES, STORE_ID, Ground, Worker
+from tests.sim.worker import (
+    POLICIES,
+    READ_BOUNDS,
+    READ_DEADLINE_S,
+    STORE_ID,
+    Ground,
+    Worker,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,8 @@ class Universe:
         self.oracles = Oracles(self.loop, self.history)
         if self.plan.real_s3_client:
             self.oracles.list_lag_s = self.plan.crawl.profile.list_lag_s
+        remembers = self.plan.crawl.bounds or READ_BOUNDS
+        self.oracles.remembered_s = remembers.remembered_s - READ_DEADLINE_S
         self.ledger = self.oracles.ledger
         self.weather = {
             side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
