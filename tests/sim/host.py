@@ -55,8 +55,6 @@ LISTEN_S: Final = 4.0
 """Four times production's, since nothing but the bound of the clock hangs on what supervisors hear,
 and half of all calls were theirs."""
 REPLACE_S: Final = 0.05
-UNKNOWN_S: Final = 0.5
-"""How often a worker looks for the homes' time before it can serve."""
 REPAIR: Final = RepairRule(idle_s=1.0, pin_us=PIN_US)
 
 
@@ -346,10 +344,7 @@ class Host:
         name = f"{self.name}.{self._made}"
         links, homes = self._way(name)
         worker = Worker(self, name, homes, links)
-        while not worker.time.known():
-            await worker.keeper.round()
-            if not worker.time.known():
-                await asyncio.sleep(UNKNOWN_S)
+        await worker.keeper.round()
         worker.start()
         self.workers[slot] = worker
         self.ground.history.note(worker.name, "serves")
