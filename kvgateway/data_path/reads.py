@@ -22,7 +22,7 @@ from tandem.core.key import Key
 from tandem.core.latency import RecentLatency
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.read_race import Answer, ReadRace
-from tandem.core.reading import RACE, ReadMode, ReadPlan, race_plan, read_plan
+from tandem.core.reading import COMPANY_FROM, RACE, ReadMode, ReadPlan, race_plan, read_plan
 from tandem.core.record import Record
 from tandem.core.reply import BOTH_SIDES, Failed, GiveUp, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
@@ -43,6 +43,7 @@ class ReadBounds:
     flights_max: int = 20_000
     sample_share: float = 0.01
     """Of the reads that would not ask both homes, so many do all the same."""
+    company_from: int = COMPANY_FROM
     remembered_s: int = 3600
     """So long after a home last showed a record, memory answers instead of homes that show less or
     nothing; below the shortest grace, or a key that was deleted for good could come back."""
@@ -249,7 +250,7 @@ class Reader:
         """A home that may lack what counts gives no answer by itself: both are asked at once."""
         if flight.wanted != NO_VERSION or self._trust.behind(flight.key.namespace):
             return RACE
-        return race_plan(self._p95_s, self._racing)
+        return race_plan(self._p95_s, self._racing, self._bounds.company_from)
 
     def _plan(self, flight: _Flight, mode: ReadMode) -> ReadPlan:
         drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
