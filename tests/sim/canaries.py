@@ -179,6 +179,11 @@ def _late_sample() -> AbstractContextManager[object]:
     return patch.object(identity, "look", look)
 
 
+def _begins_ignorant() -> AbstractContextManager[object]:
+    """A worker is not told what its supervisor believes of the homes' time."""
+    return patch.object(host.Host, "believed_us", lambda self: None)
+
+
 def _doubt_forgets() -> AbstractContextManager[object]:
     """What is stale or in doubt is told, but neither remembered nor compared with memory."""
     entered = Remembered._entered
@@ -259,6 +264,7 @@ CANARIES: Final = (
     Canary("cache goes back in version", _cache_goes_back, Sort.CROWD),
     Canary("a home is distrusted for ever", _no_settling_of_trust, Sort.GRAVES),
     Canary("home time sampled late", _late_sample, Sort.ENTERED),
+    Canary("a worker begins without the time", _begins_ignorant, Sort.ENTERED),
     Canary("doubtful answers forgotten", _doubt_forgets, Sort.OWED),
     Canary("whole-second clocks not allowed for", _observes_too_little, Sort.ENTERED),
     Canary("client retries on conditional writes", _client_retries, Sort.STORE),

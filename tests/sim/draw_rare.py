@@ -213,12 +213,13 @@ def entered(random: Random, plan: Plan) -> Plan:
     return replace(
         _without_trouble(plan),
         hosts=2,
+        sick=Side.KVSP,
         real_s3_client=True,
         storm_s=storm_s,
         clients=1,
         operations=10,
         think_s=storm_s / 10,
-        rates=dict.fromkeys(Side, ((Fault.SLOW, random.uniform(0.0, 0.1)),)),
+        rates={Side.KVSP: ((Fault.SLOW, random.uniform(0.0, 0.1)),), Side.S3: ()},
         windows={Side.KVSP: (away,), Side.S3: ()},
         scenes=tuple(
             Entrance(at_s + random.uniform(0.0, 3.0), 0, 2)

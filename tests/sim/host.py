@@ -27,8 +27,6 @@ LISTEN_S: Final = 4.0
 """Four times production's, since nothing but the bound of the clock hangs on what supervisors hear,
 and half of all calls were theirs."""
 REPLACE_S: Final = 0.05
-UNKNOWN_S: Final = 0.5
-"""How often a worker looks for the homes' time before it can serve."""
 
 
 class Host:
@@ -157,10 +155,7 @@ class Host:
         name = f"{self.name}.{self._made}"
         links, homes = self._way(name)
         worker = Worker(self, slot, name, homes, links)
-        while not worker.time.known():
-            await worker.keeper.round()
-            if not worker.time.known():
-                await asyncio.sleep(UNKNOWN_S)
+        await worker.keeper.round()
         worker.start()
         self.workers[slot] = worker
         self.ground.history.note(worker.name, "serves")
