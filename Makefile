@@ -23,7 +23,7 @@ example: setup  ## Run a small site on workerd with Tandem behind it (needs npm)
 
 # Some images ask Python to leave no bytecode; then each of a thousand processes would compile anew.
 test: export PYTHONDONTWRITEBYTECODE =
-test: dev  ## Everything that must hold: the checks, then every test.
+test:  ## Everything that must hold: the checks, then every test.
 	$(MAKE) --no-print-directory --jobs servers check
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
@@ -57,7 +57,7 @@ proto: dev  ## Regenerate tandem/wire/v1 from proto/.
 docs: dev  ## Write the tables of docs/configuration.md anew.
 	PYTHONPATH=. $(BIN)/python tools/generate_docs.py
 
-servers: dev  ## Install what tests talk to: S3 servers, and Cloudflare's clients (apt as root, pip, npm).
+servers: | $(BIN)/python  ## Install what tests talk to: S3 servers, and Cloudflare's clients (apt as root, pip, npm).
 	$(BIN)/python -m tests.servers.install
 
 constraints: dev  ## Move every pinned version to the newest that pyproject.toml allows.

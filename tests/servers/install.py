@@ -67,7 +67,7 @@ def _install_programs() -> Sequence[str | None]:
 
 
 def _install(program: _Program) -> str | None:
-    print(f"Installing {program.name}")
+    _say(f"Installing {program.name}")
     failure = _apt_get("install", "-y", "-qq", "--no-install-recommends", *program.packages)
     return failure or program.why_missing()
 
@@ -76,7 +76,7 @@ def _install_in_venv(package: str, version: str, venv: Path) -> str | None:
     stamp = venv / f".installed-{version}"
     if stamp.exists():
         return None
-    print(f"Installing {package} {version}")
+    _say(f"Installing {package} {version}")
     pip = (str(venv / "bin" / "python"), "-m", "pip", "install", "-qq")
     for command in (
         (sys.executable, "-m", "venv", "--clear", str(venv)),
@@ -96,7 +96,7 @@ def _install_npm_packages(programs: Future[Sequence[str | None]]) -> str | None:
         wait([programs])
     if not _has_npm():
         return "npm packages: there is no npm"
-    print("Installing workerd, Miniflare, wrangler and the TypeScript SDK")
+    _say("Installing workerd, Miniflare, wrangler and the TypeScript SDK")
     shutil.rmtree(npm.ROOT, ignore_errors=True)
     npm.ROOT.mkdir()
     for manifest in npm.MANIFESTS:
@@ -106,6 +106,12 @@ def _install_npm_packages(programs: Future[Sequence[str | None]]) -> str | None:
         return f"npm packages: {done.stderr[-500:]}"
     npm.stamp().touch()
     return npm.why_missing()
+
+
+def _say(line: str) -> None:
+    """In one piece, for several threads have something to say."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _has_npm() -> bool:
