@@ -13,6 +13,7 @@ from kvsp.store import Store
 from tandem import errors
 from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
+from tandem.runtime.large_memory import keep_large_blocks
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import MISTAKEN_STATUS, settings_or_exit
@@ -23,6 +24,7 @@ _ABOUT = "Stores records in SQLite clusters and serves them to gateways over gRP
 
 def main() -> int:
     """The console script; returns the exit status."""
+    keep_large_blocks()
     arguments = sys.argv[1:]
     environment = os.environ  # noqa: TID251 - a main is where it comes in
     settings = settings_or_exit(

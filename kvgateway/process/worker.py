@@ -48,6 +48,7 @@ from kvgateway.settings import GatewaySettings
 from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import HttpLimits, Server
+from tandem.runtime.large_memory import give_back_idle_memory, keep_large_blocks
 from tandem.runtime.settings import load, read_sources
 from tandem.runtime.snapshots import SnapshotWriter
 from tandem.runtime.telemetry import Metrics
@@ -59,6 +60,7 @@ SNAPSHOT_S = 1.0
 
 def main() -> int:
     """Runs one worker; returns the exit status."""
+    keep_large_blocks()
     post, arguments = Post.taken_from(sys.argv[1:])
     environment: Mapping[str, str] = os.environ  # noqa: TID251 - a main is where it comes in
     settings = load(
@@ -88,7 +90,7 @@ async def _work(
     _show(metrics, path, log_state)
     lives = LivesSeen(path.place.lives, post.slot)
     show_lives(metrics, lives.own)
-    await path.keeper.begin()
+    await path.keeper.round()
     await path.switch_copies.look()
     path.keeper.look_at_switches()
     await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
@@ -96,6 +98,7 @@ async def _work(
     for name, work in path.loops().items():
         tasks.start(name, work)
     snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
+    tasks.start("memory", give_back_idle_memory())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives))
     entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives)
     show_entrance(metrics, entrance.counters)

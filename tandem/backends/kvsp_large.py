@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc.aio
 
-from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled
-from tandem.backends.kvsp_lane import LargeRead
+from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled, unreadable
+from tandem.backends.kvsp_operations import LargeRead
 from tandem.backends.port import Heal
 from tandem.core.envelope import BadEnvelope, open_envelope
 from tandem.core.key import Key
@@ -42,6 +42,10 @@ class LargeLimits:
     gets_waiting_max: int = 1_024
     bytes_max: int = 256 * MIB
     """Of the values that are being written."""
+    head_start_s: float = 0.0
+    """For each MiB: so long another home, asked by the same reader, may take to bring a value
+    before it is asked for here. Only where that home is on this machine: there both would compete
+    for its cores, and one of them for nothing."""
 
 
 class LargeCalls:
@@ -73,9 +77,7 @@ class LargeCalls:
         if self._bytes + size > self._limits.bytes_max:
             return _answered(Failed(Reason.OVERLOADED, f"{self._bytes} bytes are under way"))
         self._bytes += size
-        task = self._own(
-            self._bounded(self._puts, deadline_s, partial(self._put, key, record, heal))
-        )
+        task = self._own(self._bounded(deadline_s, partial(self._put, key, record, heal)))
         task.add_done_callback(lambda _: self._put_ended(size))
         return task
 
@@ -88,7 +90,7 @@ class LargeCalls:
             future.set_result(Failed(Reason.OVERLOADED, "too many large values are read at once"))
             return
         self._gets_under_way += 1
-        task = self._own(self._bounded(self._gets, read.deadline_s, partial(self._get, read)))
+        task = self._own(self._bounded(read.deadline_s, partial(self._get, read)))
         task.add_done_callback(partial(self._get_ended, future))
 
     async def aclose(self) -> None:
@@ -110,34 +112,49 @@ class LargeCalls:
 
     def _get_ended(self, future: "Future[ReadReply]", task: "Task[ReadReply]") -> None:
         self._gets_under_way -= 1
-        if not future.done() and not task.cancelled():
+        if future.done() or task.cancelled():
+            return
+        if (fault := task.exception()) is not None:
+            future.set_exception(fault)
+        else:
             future.set_result(task.result())
 
     async def _bounded(
-        self, turn: asyncio.Semaphore, deadline_s: float, work: Callable[[], Awaitable[_Reply]]
+        self, deadline_s: float, work: Callable[[], Awaitable[_Reply]]
     ) -> _Reply | Failed:
         try:
-            async with asyncio.timeout(deadline_s), turn:
+            async with asyncio.timeout(deadline_s):
                 return await work()
         except TimeoutError:
             return _TIMEOUT
         except grpc.aio.AioRpcError as error:
             return failed_call(error)
+        except ValueError as error:
+            return unreadable(error)
         except asyncio.CancelledError:
             if is_cancelled() and not self._closed:
                 raise
             return CLOSED
 
     async def _put(self, key: Key, record: Record, heal: Heal | None) -> WriteReply:
-        call = self._put_large()
-        try:
-            await _send(call, key, record, heal)
-            [(_, written)] = storage_codec.write_replies(await call)
-            return written
-        finally:
-            call.cancel()
+        async with self._puts:
+            call = self._put_large()
+            try:
+                await _send(call, key, record, heal)
+                [(_, written)] = storage_codec.write_replies(await call)
+                return written
+            finally:
+                call.cancel()
 
     async def _get(self, read: LargeRead) -> ReadReply:
+        if read.needed is not None and self._limits.head_start_s:
+            await asyncio.sleep(self._limits.head_start_s * read.large.size / MIB)
+            if not read.needed():
+                return Glimpsed(read.large.version, read.large.digest, read.home_time_us)
+        async with self._gets:
+            return await self._read(read)
+
+    async def _read(self, read: LargeRead) -> ReadReply:
         large, home_time_us = read.large, read.home_time_us
         intake = Intake(large.size)
         call = self._get_large(codec.large_get(read.key, large.blob))
@@ -162,8 +179,7 @@ class LargeCalls:
 
 async def _send(call: PutCall, key: Key, record: Record, heal: Heal | None) -> None:
     """Sends the record, unless KVSP has its answer before: awaiting the call tells which."""
-    # On the wire 0 means a leg; a heal that rests on no known time is as old as can be.
-    read_at_us = 0 if heal is None else max(1, heal.read_at_us)
+    read_at_us = 0 if heal is None else storage_codec.heal_basis(heal.read_at_us)
     head = codec.large_head(key, record, read_at_us, heal is not None and heal.over_corrupt)
     value = memoryview(record.envelope)[: record.value_size]
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tandem.backends.file import FileHome
 from tandem.backends.kvsp import KvspBackend
+from tandem.backends.kvsp_large import LargeLimits
 from tandem.backends.port import Backend, CollectableObjects
 from tandem.core.reply import Side
 from tandem.errors import Unavailable
@@ -16,6 +17,8 @@ from tandem.runtime.randomness import Entropy
 
 _LOG = logs.get("opening")
 RETRY_S = 1.0
+HEAD_START_S = 0.004
+"""Of the file home in reading large values, for each MiB; on an idle machine half would do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ async def open_homes(choice: HomeChoice, clock: Clock, entropy: Entropy) -> Home
     Raises ConfigurationError when a home cannot be used as configured.
     """
     objects, label = await _open_objects(choice, clock, entropy)
-    kvsp = KvspBackend(choice.kvsp_address, entropy)
+    large = LargeLimits(head_start_s=0.0 if choice.s3_bucket else HEAD_START_S)
+    kvsp = KvspBackend(choice.kvsp_address, entropy, large=large)
     kvsp.start()
     return Homes(
         kvsp,

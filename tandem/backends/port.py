@@ -36,6 +36,11 @@ class Heal:
     """Whether a copy of the same version may be replaced, since its bytes were found corrupt."""
 
 
+def basis_of(heal: Heal | None) -> int | None:
+    """The home's time that a heal rests on; None for a leg."""
+    return None if heal is None else heal.read_at_us
+
+
 @dataclass(frozen=True, slots=True)
 class ScanPage:
     """Names in byte order, tombstones and expired records included."""
@@ -69,7 +74,7 @@ class Backend(Protocol):
         """Reads one record, its bytes checked against their digest (`Reason.CORRUPT` if not).
 
         When the headers of a large record have come and `needed` says False, the home may drop the
-        body and answer `Glimpsed`.
+        body and answer `Glimpsed`. It is None where no other home is asked.
         """
         ...
 

@@ -49,6 +49,8 @@ class ScriptedStorage(rpc.StorageServicer):
         self.stopped = asyncio.Event()
         self.received: list[pb.LargePut] = []
         self.takes: int | None = None
+        self.claimed_size = 0
+        self.written = [pb.StorageWritten(outcome=pb.WRITE_OUTCOME_STORED)]
 
     async def Exchange(self, _: object, context: Context) -> None:
         await context.send_initial_metadata(())
@@ -56,7 +58,7 @@ class ScriptedStorage(rpc.StorageServicer):
             blob=BLOB,
             version=self.held.version,
             digest=self.held.digest,
-            size=len(self.held.envelope),
+            size=self.claimed_size or len(self.held.envelope),
         )
         while isinstance(request := await context.read(), pb.StorageRequest):
             reads = [pb.StorageRead(id=get.id, large=large) for get in request.gets]
@@ -76,9 +78,7 @@ class ScriptedStorage(rpc.StorageServicer):
             if len(self.received) == self.takes:
                 self.stopped.set()
                 await asyncio.Event().wait()
-        return pb.StorageReply(
-            writes=[pb.StorageWritten(outcome=pb.WRITE_OUTCOME_STORED)], home_time_us=9
-        )
+        return pb.StorageReply(writes=self.written, home_time_us=9)
 
 
 @asynccontextmanager
@@ -163,6 +163,28 @@ async def test_a_value_that_nobody_needs_any_more_is_left() -> None:
         assert glimpsed == Glimpsed(storage.held.version, storage.held.digest, 7)
 
 
+async def test_a_value_that_the_other_home_brings_in_its_head_start_is_not_asked_for() -> None:
+    async with scripted(large=LargeLimits(head_start_s=0.001)) as (storage, backend):
+        storage.pieces = [b"not sent, or it would be corrupt"]
+        glimpsed = await backend.get(KEY, 30, lambda: False)
+        assert glimpsed == Glimpsed(storage.held.version, storage.held.digest, 7)
+
+
+async def test_after_its_head_start_the_other_home_is_waited_for_no_longer() -> None:
+    async with scripted(large=LargeLimits(head_start_s=0.001)) as (storage, backend):
+        assert await backend.get(KEY, 30, lambda: True) == Found(storage.held, 7)
+
+
+async def test_nobody_has_a_head_start_where_no_other_home_is_asked() -> None:
+    async with scripted(large=LargeLimits(head_start_s=1000)) as (storage, backend):
+        assert await backend.get(KEY, 30) == Found(storage.held, 7)
+        waits = backend.get(KEY, 0.1, lambda: True)
+        assert reason(await waits) is Reason.TIMEOUT
+        closed = backend.get(KEY, 30, lambda: True)
+        await backend.aclose()
+        assert reason(await closed) is Reason.UNREACHABLE
+
+
 @pytest.mark.parametrize("stops_after", range(3))
 async def test_a_stream_that_stops_is_a_timeout(stops_after: int) -> None:
     async with scripted() as (storage, backend):
@@ -187,6 +209,28 @@ async def test_what_is_under_way_fails_when_the_home_is_closed() -> None:
         await backend.aclose()
         assert reason(await read) is reason(await write) is Reason.UNREACHABLE
         assert reason(await backend.put_if_newer(KEY, record(), 60)) is Reason.UNREACHABLE
+
+
+async def test_a_fault_of_our_own_is_handed_to_who_reads() -> None:
+    def needed() -> bool:
+        raise RuntimeError("a fault")
+
+    async with scripted() as (_, backend):
+        with pytest.raises(RuntimeError, match="a fault"):
+            async with asyncio.timeout(60):
+                await backend.get(KEY, 600, needed)
+
+
+async def test_a_size_that_no_record_has_is_a_corrupt_copy() -> None:
+    async with scripted() as (storage, backend):
+        storage.claimed_size = 2**32 - 1
+        assert reason(await backend.get(KEY, 60)) is Reason.CORRUPT
+
+
+async def test_an_answer_to_a_put_that_cannot_be_meant_is_a_failure() -> None:
+    async with scripted() as (storage, backend):
+        storage.written = []
+        assert reason(await backend.put_if_newer(KEY, record(), 60)) is Reason.ERROR
 
 
 async def test_bytes_under_way_are_bounded_and_given_back() -> None:
