@@ -58,8 +58,6 @@ class Gatherer:
         """Whether the writes that wait begin with the first turn that brings no more."""
         self._pausing = False
         """Whether they begin with the first pause."""
-        self._since_s = inf
-        """When the first that waits came."""
         self._timer: asyncio.Handle | None = None
 
     def __len__(self) -> int:
@@ -74,8 +72,6 @@ class Gatherer:
             self.flush()
             self._begin(writes, answers)
             return answers
-        if not self._writes:
-            self._since_s = loop.time()
         self._writes += writes
         self._answers += answers
         self._wait()
@@ -105,10 +101,11 @@ class Gatherer:
         return 1 if now_s - self._answered_at_s > WAIT_S else max(1, self._circulating)
 
     def _paused(self, before: int) -> None:
-        """PAUSE_S have passed, in which there were `before` writes at first."""
-        loop = asyncio.get_running_loop()
+        """PAUSE_S have passed, in which there were `before` writes at first. Those that still come
+        WAIT_S after the last answers are enough, each of them (`_expected`)."""
         waiting = len(self._writes)
-        if waiting > before and loop.time() < self._since_s + WAIT_S:
+        if waiting > before:
+            loop = asyncio.get_running_loop()
             self._timer = loop.call_later(PAUSE_S, self._paused, waiting)
         else:
             self.flush()
