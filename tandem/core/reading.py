@@ -73,11 +73,13 @@ SIDES: Final[Mapping[ReadMode, tuple[Side, ...]]] = {
 """The homes that a namespace is read from."""
 
 
-def race_plan(p95_s: Mapping[Side, float | None], under_way: int) -> ReadPlan:
+def race_plan(
+    p95_s: Mapping[Side, float | None], under_way: int, company_from: int = COMPANY_FROM
+) -> ReadPlan:
     """How to race both homes where so many reads are under way, no home is behind, and any record
-    will do."""
+    will do; `company_from` of them are many."""
     kvsp_s, s3_s = p95_s[Side.KVSP], p95_s[Side.S3]
-    if under_way < COMPANY_FROM or kvsp_s is None or s3_s is None:
+    if under_way < company_from or kvsp_s is None or s3_s is None:
         return RACE
     return _S3_LATER if kvsp_s < s3_s else _KVSP_LATER
 

@@ -6,7 +6,7 @@ from tandem.core.reply import Refusal, Side, Stored
 from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy, WriteRace
-from tests.sim import host
+from tests.sim import worker
 from tests.sim.brink import BRINK
 
 NOW_US = 1_700_000_000_000_000
@@ -41,8 +41,8 @@ def test_gateways_keep_to_them() -> None:
     with BRINK.in_force():
         assert _acknowledged(BRINK.ack_window_s - 0.1)
         assert not _acknowledged(BRINK.ack_window_s + 0.1)
-        assert host.READ_BOUNDS.remembered_s == BRINK.remembered_s
-        assert host.REPAIR.heal_deadline_s == BRINK.heal_deadline_s
+        assert worker.READ_BOUNDS.remembered_s == BRINK.remembered_s
+        assert worker.REPAIR.heal_deadline_s == BRINK.heal_deadline_s
     assert _acknowledged(BRINK.ack_window_s + 0.1)
 
 
