@@ -19,7 +19,7 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
 from tandem.backends.port import Backend
 from tandem.core.key import Key
-from tandem.core.latency import RecentLatency
+from tandem.core.latency import KNOWN_FROM, RecentLatency
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.read_race import Answer, ReadRace
 from tandem.core.reading import COMPANY_FROM, RACE, ReadMode, ReadPlan, race_plan, read_plan
@@ -43,6 +43,7 @@ class ReadBounds:
     flights_max: int = 20_000
     sample_share: float = 0.01
     """Of the reads that would not ask both homes, so many do all the same."""
+    latency_known_from: int = KNOWN_FROM
     company_from: int = COMPANY_FROM
     remembered_s: int = 3600
     """So long after a home last showed a record, memory answers instead of homes that show less or
@@ -184,7 +185,7 @@ class Reader:
         self._namespace_mode_of = namespace_mode_of
         self._entropy = entropy
         self._bounds = bounds
-        self._latency = {side: RecentLatency() for side in Side}
+        self._latency = {side: RecentLatency(bounds.latency_known_from) for side in Side}
         self._p95_s: dict[Side, float | None] = dict.fromkeys(Side)
         self._remembered = Remembered(
             machine,

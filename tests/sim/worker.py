@@ -45,8 +45,10 @@ PIN_US: Final = 2 * int(READ_DEADLINE_S * 1e6)
 CACHE_TTL_S: Final = 8
 SAMPLE_SHARE: Final = 0.1
 READ_BOUNDS: Final = ReadBounds(
-    READ_DEADLINE_S, CACHE_TTL_S, sample_share=SAMPLE_SHARE, remembered_s=60
-)
+    READ_DEADLINE_S, CACHE_TTL_S, sample_share=SAMPLE_SHARE, latency_known_from=2, company_from=2,
+    remembered_s=60,
+)  # fmt: skip
+"""A universe is too short for the numbers of production, and would be read in races alone."""
 REPAIR: Final = RepairRule(idle_s=1.0, pin_us=PIN_US)
 
 
