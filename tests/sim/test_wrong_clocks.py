@@ -89,8 +89,8 @@ def test_the_order_is_judged_between_all_writes_that_nobody_was_misled_in(
 
 
 def test_a_broken_order_is_seen_after_a_home_was_set_wrong() -> None:
-    plans = ((seed, plan_of(seed, Sort.ENTERED)) for seed in range(200))
-    jumped = [(seed, plan) for seed, plan in plans if plan.clock_jumps][:6]
+    plans = ((seed, plan_of(seed, Sort.ENTERED)) for seed in range(60))
+    jumped = [(seed, plan) for seed, plan in plans if plan.clock_jumps][:3]
     canary = next(one for one in CANARIES if one.name == "whole-second clocks not allowed for")
     seen = 0
     for seed, plan in jumped:
