@@ -146,7 +146,7 @@ async def build_data_path(
     )
     tokens = _tokens(guards, reader, clock, places)
     writer = Writer(
-        homes=guards,
+        homes={side: guards[side] for side in homes.leg_order},
         machine=machine,
         journal=stores.journal,
         inbox=inbox,

@@ -60,6 +60,14 @@ class Homes:
         """Both as homes."""
         return {Side.KVSP: self.rows, Side.S3: self.objects}
 
+    @property
+    def leg_order(self) -> tuple[Side, Side]:
+        """Whose legs of a group begin first. A file's only wake a thread, which works while KVSP's
+        message is made and sent; requests to S3 cost the loop more than either, each by itself."""
+        if self.labels[Side.S3].kind == "file":
+            return Side.S3, Side.KVSP
+        return Side.KVSP, Side.S3
+
     async def aclose(self) -> None:
         """Closes both."""
         for home in self.backends.values():
