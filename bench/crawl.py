@@ -40,7 +40,7 @@ from tandem.core.scan_diff import ScanDiff
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.serve import COLLECT_EACH
-from tandem.wire.storage_codec import parse_entries
+from tandem.wire.scan_codec import parse_entries
 from tandem.wire.v1 import storage_pb2 as pb
 from tests.e2e.deployment import deployed
 

@@ -21,6 +21,7 @@ from tandem.core.key import encode_name
 from tandem.core.record import Kind
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import SystemClock
+from tandem.wire import scan_codec as scanning
 from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
@@ -77,7 +78,7 @@ def scanned(after: str, pages: int) -> pb.ScanReply:
     )
     if page < pages:
         start = beginning(page).encode()
-        codec.add_rows(
+        scanning.add_rows(
             reply,
             [
                 (start + ending.encode(), _VERSION, digest, _SIZE, Kind.VALUE, 0, b"", None)

@@ -9,12 +9,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kvctl.asking import Asked, asks
 from kvctl.endings import negative
 from kvctl.output import print_json, print_line
+from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.settings import Address
 
 
 async def health(address: Address, timeout_s: float) -> str:
     """What the standard health service there says, such as SERVING, or why it says nothing."""
-    async with grpc.aio.insecure_channel(str(address)) as channel:
+    async with open_channel(str(address)) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)

@@ -21,7 +21,8 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.version import Version
-from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put, Row, Scan
+from tandem.wire.scan_codec import Row, Scan
+from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from tandem.errors import InvalidArgument
 from tandem.runtime.clock import Clock
 from tandem.wire import collect_codec as collecting
 from tandem.wire import large_codec
+from tandem.wire import scan_codec as scanning
 from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
@@ -129,7 +130,7 @@ class StorageService(rpc.StorageServicer):
     ) -> pb.ScanReply:
         """See storage.proto."""
         try:
-            scan = codec.parse_scan(request)
+            scan = scanning.parse_scan(request)
         except InvalidArgument as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         listing = await self._store.scan(scan)
@@ -142,7 +143,7 @@ class StorageService(rpc.StorageServicer):
         )
         self.counters.names += len(listing.rows)
         self.counters.scans_incomplete += not listing.complete
-        codec.add_rows(reply, listing.rows)
+        scanning.add_rows(reply, listing.rows)
         return reply
 
     async def StorageStatus(

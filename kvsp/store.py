@@ -23,7 +23,8 @@ from tandem.core.removal import (
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.ring import Ring
 from tandem.wire.large_codec import LargeGet
-from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put, Row, Scan
+from tandem.wire.scan_codec import Row, Scan
+from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put
 
 _T = TypeVar("_T", Get, Put)
 

@@ -2,12 +2,13 @@
 
 How one home's offset is learned is in `tandem.core.offset`. The home that is ahead counts. When
 both homes have leapt alike, this machine has slept, and that is believed at once; so is what a
-process hears first, when both homes agree, or it is what another process of the machine believes.
-It believes one home alone after 2 s.
+process hears first, when both homes agree. It believes one home alone after 2 s. A worker begins
+with what its supervisor believes, as soon as any home is heard that does not contradict it.
 """
 
 from tandem.core.limits import CLOCK_SKEW_MAX_US, WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.offset import LEAP_US, Offset
+from tandem.core.offset_bounds import OffsetBounds
 from tandem.core.reply import Side
 from tandem.errors import Unavailable
 from tandem.runtime.clock import Clock
@@ -17,18 +18,19 @@ DISAGREEMENT_MAX_US = 1_500_000
 QUICK_US = WHOLE_SECOND_CLOCK_SKEW_MAX_US
 """Whoever lags by more would stamp below what its sessions have read elsewhere."""
 SLOW_MAX_US = QUICK_US + CLOCK_SKEW_MAX_US
-"""From a reply that took no longer a time can be reckoned that lags by no more than that, and is
-ahead of the home by no more than what every home bears."""
+"""From bounds that are no further apart a time can be reckoned that lags by no more than that, and
+is ahead of the home by no more than what every home bears."""
 
 
 class HomeTime:
     """Learns from every reply; `now_us` is what versions are stamped with."""
 
     def __init__(self, clock: Clock, believed_us: int | None = None) -> None:
-        """`believed_us` is what another process of this machine believes: whoever is heard and
-        shows the same is right."""
+        """`believed_us` is what the supervisor of this machine believes, which has the same
+        monotonic clock: see `HomeTime.believed_us`."""
         self._clock = clock
         self._elsewhere_us = believed_us
+        self._bounds = {side: OffsetBounds() for side in Side}
         self._offsets: dict[Side, Offset] = {}
         self._best_us: int | None = None
         """The greatest offset of any home that was ever believed."""
@@ -38,7 +40,7 @@ class HomeTime:
 
         A reply that took long may lag by as much: while this process stood still, it lay there. It
         shows that the home is no further behind, and nothing else. At the beginning, when a slow
-        home's replies are all that there is, it counts unless it took too long.
+        home's replies are all that there is, they count once they tell it well enough together.
         """
         now_us = self._clock.monotonic_us()
         sample_us = home_time_us - now_us
@@ -55,36 +57,33 @@ class HomeTime:
         self._best_us = max(sure, default=self._best_us)
 
     def _begin(self, side: Side, sample_us: int, took_us: int) -> None:
-        if took_us > SLOW_MAX_US:
-            return
-        now_us = self._clock.monotonic_us()
-        sample_us += max(0, took_us - QUICK_US)
+        now_us, bounds = self._clock.monotonic_us(), self._bounds[side]
+        bounds.add(sample_us, took_us, now_us, FRESH_US)
+        elsewhere_us = self._elsewhere_us
+        if elsewhere_us is not None and _agrees(elsewhere_us, bounds):
+            known_us = min(max(bounds.low_us, elsewhere_us), bounds.high_us)
+            self._offsets[side] = Offset(known_us, now_us)
+            self._offsets[side].believe()
+        elif bounds.apart_us <= SLOW_MAX_US:
+            self._begin_with(side, max(bounds.low_us, bounds.high_us - QUICK_US), now_us)
+
+    def _begin_with(self, side: Side, sample_us: int, now_us: int) -> None:
+        """Two homes that show the same are both right."""
         if side in self._offsets:
             self._offsets[side].add(sample_us, now_us)
         else:
             self._offsets[side] = Offset(sample_us, now_us)
-        self._agree(side)
-
-    def _agree(self, side: Side) -> None:
-        """Two homes that show the same are both right."""
         mine, other = self._offsets[side], self._offsets.get(side.other)
         fresh = other is not None and mine.seen_us - other.seen_us <= FRESH_US
         if other is not None and fresh and abs(mine.value_us - other.value_us) <= LEAP_US:
             mine.believe()
             other.believe()
-        elsewhere_us = self._elsewhere_us
-        if elsewhere_us is not None and abs(mine.value_us - elsewhere_us) <= LEAP_US:
-            mine.believe()
 
     def _leap_together(self, now_us: int) -> None:
         leaps = [offset.leap_us for offset in self._offsets.values() if offset.leap_us is not None]
         if len(leaps) == len(Side) and max(leaps) - min(leaps) <= LEAP_US:
             for offset in self._offsets.values():
                 offset.step_to(offset.leap_us or offset.value_us, now_us)
-
-    def heard(self) -> frozenset[Side]:
-        """The homes that were ever heard, believed or not."""
-        return frozenset(self._offsets)
 
     def known(self) -> bool:
         """Whether any home was heard within the last minute, and is believed."""
@@ -139,6 +138,11 @@ class HomeTime:
         heard_us = self._clock.monotonic_us() - FRESH_US
         values = [o.value_us for o in self._offsets.values() if o.seen_us >= heard_us]
         return len(values) == 2 and abs(values[0] - values[1]) > DISAGREEMENT_MAX_US
+
+
+def _agrees(believed_us: int, bounds: OffsetBounds) -> bool:
+    """Homes may be as far apart as a leap without being wrong."""
+    return bounds.low_us - LEAP_US <= believed_us <= bounds.high_us + LEAP_US
 
 
 class ReckonedClock:

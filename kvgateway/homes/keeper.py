@@ -25,8 +25,6 @@ from tandem.runtime.telemetry import Metrics
 _LOG = logs.get("keeper")
 LOOK_S = 1.0
 LOOK_DEADLINE_S = 2.0
-BEGIN_PAUSE_S = 0.3
-BEGIN_LOOKS_MAX = 12
 SWITCHES_S = 0.5
 
 
@@ -124,18 +122,6 @@ class Keeper:
         while True:
             self.look_at_switches()
             await asyncio.sleep(SWITCHES_S)
-
-    async def begin(self) -> None:
-        """The first round, and looks until the homes' time is known: what one home alone says is
-        believed after 2 s, and before that nothing can be written. Where no home is heard, or none
-        agrees with itself, the worker serves what it remembers."""
-        await self.round()
-        for _ in range(BEGIN_LOOKS_MAX):
-            heard = {side: self._homes[side] for side in self._time.heard()}
-            if self._time.known() or not heard:
-                return
-            await asyncio.sleep(BEGIN_PAUSE_S)
-            await identity.look(heard, LOOK_DEADLINE_S, self._time)
 
     async def round(self) -> None:
         """One look at everything. What homes have missed is kept even if the queue fails."""

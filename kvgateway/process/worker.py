@@ -93,7 +93,7 @@ async def _work(
     _show(metrics, path, log_state)
     lives = LivesSeen(path.place.lives, post.slot)
     show_lives(metrics, lives.own)
-    await path.keeper.begin()
+    await path.keeper.round()
     await path.switch_copies.look()
     path.keeper.look_at_switches()
     await asyncio.gather(path.registry.refresh(), path.tokens.refresh())

@@ -17,7 +17,7 @@ from kvgateway.registry.presence import Presence
 from tandem.core.mode import Mode, check_step, steps_from
 from tandem.core.mode_step import ModeReport, Objection, effects, objections
 from tandem.core.namespace import Namespace
-from tandem.errors import TandemError, Unavailable
+from tandem.errors import Unavailable
 
 
 class Steps:
@@ -58,10 +58,10 @@ class Steps:
         """
         await self._registry.resolve(namespace_id)
         async with self._changes.turn(), self._claims.here:
-            claim = await self._claims.begin(namespace_id)
             try:
+                claim = await self._claims.begin(namespace_id)
                 report = await self._found(namespace_id, wanted, mode_epoch, claim)
-            except TandemError:
+            except BaseException:  # also when the caller has gone: nothing was written
                 await self._claims.end(namespace_id)
                 raise
             if report.objections and any(one.lasting or not force for one in report.objections):

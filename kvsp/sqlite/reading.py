@@ -6,14 +6,15 @@ from functools import cache
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.sqlite.errors import is_damage
 from kvsp.sqlite.floors import floor_of
-from kvsp.sqlite.transaction import is_damage
 from tandem.backends.sqlite_rows import together
 from tandem.core.envelope import digest_of
 from tandem.core.floors import RangeFloors
 from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
-from tandem.wire.storage_codec import Get, Scan
+from tandem.wire.scan_codec import Scan
+from tandem.wire.storage_codec import Get
 
 _POINTS: Final = (
     "select name, envelope, digest, blob, version, size from record where namespace = ? and name in"

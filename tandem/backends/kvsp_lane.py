@@ -1,8 +1,7 @@
 """One stream to KVSP: all that waits in a loop turn goes out as one message; answers find askers.
 
 Every operation is answered by its deadline: by KVSP, with `TIMEOUT`, or with `UNREACHABLE` as soon
-as the stream is known to be broken. What was not sent by then never will be. A group of writes
-stays one object, with a number for each write.
+as the stream is known to be broken. What was not sent by then never will be.
 """
 
 import asyncio
@@ -10,12 +9,20 @@ from asyncio import Future, TimerHandle
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 import grpc
 import grpc.aio
 
 from tandem.backends.kvsp_call import CLOSED
+from tandem.backends.kvsp_operations import (
+    OPERATION_BYTES,
+    Fetch,
+    LargeRead,
+    Needed,
+    Read,
+    Writes,
+)
 from tandem.backends.port import Heal, Puts, Replied
 from tandem.core.backoff import delay_s
 from tandem.core.key import Key
@@ -31,26 +38,7 @@ _CONNECT_S: Final = 2.0
 _RECONNECT_FIRST_S: Final = 0.05
 _RECONNECT_MOST_S: Final = 0.5
 _SWEEP_PAUSE_S: Final = 0.02
-_OPERATION_BYTES: Final = 256
 _LOG = logs.get("kvsp_lane")
-
-
-Needed: TypeAlias = Callable[[], bool] | None
-"""Whether a large body is still of use; see `tandem.backends.port`."""
-
-
-class LargeRead(NamedTuple):
-    """A read that has found a record which comes in pieces."""
-
-    key: Key
-    large: LargeRecord
-    home_time_us: int
-    deadline_s: float
-    needed: Needed
-
-
-Fetch: TypeAlias = "Callable[[LargeRead, Future[ReadReply]], None]"
-"""Brings a large record into a future, by its deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,70 +50,6 @@ class LaneLimits:
     message_operations_max: int = 1_024
     message_bytes_max: int = MIB
     """A message ends with the operation that passes this."""
-
-
-class _Get:
-    """A read under way."""
-
-    __slots__ = ("deadline_s", "future", "key", "needed")
-
-    def __init__(
-        self, key: Key, deadline_s: float, future: "Future[ReadReply]", needed: Needed
-    ) -> None:
-        self.key = key
-        self.deadline_s = deadline_s
-        self.future = future
-        self.needed = needed
-
-    def size(self, _number: int) -> int:
-        return _OPERATION_BYTES
-
-    def add_to(self, request: codec.Request, number: int) -> None:
-        codec.add_get(request, number, self.key)
-
-    def resolve(self, _number: int, reply: ReadReply | WriteReply) -> None:
-        if not self.future.done():
-            self.future.set_result(reply)  # type: ignore[arg-type]  # a read's answer is a ReadReply
-
-
-class _Group:
-    """Writes that were asked together, under way by numbers from `first` on."""
-
-    __slots__ = ("_first", "_heal", "_puts", "_replied", "_replies", "deadline_s")
-
-    def __init__(
-        self, puts: Puts, first: int, deadline_s: float, heal: Heal | None, replied: Replied
-    ) -> None:
-        self._puts = puts
-        self._first = first
-        self._heal = heal
-        self._replied = replied
-        self._replies: list[tuple[int, WriteReply]] = []
-        self.deadline_s = deadline_s
-
-    def size(self, number: int) -> int:
-        return _OPERATION_BYTES + len(self._puts[number - self._first][1].envelope)
-
-    def add_to(self, request: codec.Request, number: int) -> None:
-        key, record = self._puts[number - self._first]
-        if self._heal is None:
-            codec.add_put(request, number, key, record.envelope)
-        else:
-            # On the wire 0 means a leg; a heal that rests on no known time is as old as can be.
-            read_at_us = max(1, self._heal.read_at_us)
-            codec.add_heal(
-                request, number, key, record.envelope, read_at_us, self._heal.over_corrupt
-            )
-
-    def resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
-        """Replies of one loop turn are handed over together."""
-        if not self._replies:
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        self._replies.append((number - self._first, reply))  # type: ignore[arg-type]
-
-    def _hand_over(self) -> None:
-        replies, self._replies = self._replies, []
-        self._replied(replies)
 
 
 class Lane:
@@ -142,8 +66,8 @@ class Lane:
         self._fetch = fetch
         self._unit_random = unit_random
         self._limits = limits
-        self._under_way: dict[int, _Get | _Group] = {}
-        self._unsent: dict[int, _Get | _Group] = {}
+        self._under_way: dict[int, Read | Writes] = {}
+        self._unsent: dict[int, Read | Writes] = {}
         self._bytes = 0
         self._last_number = 0
         self._wake = asyncio.Event()
@@ -172,26 +96,26 @@ class Lane:
         """Reads one record; a large one goes on at `fetch`, with the time that is left."""
         loop = asyncio.get_running_loop()
         future: Future[ReadReply] = loop.create_future()
-        refusal = self._failure or self._overload(1, _OPERATION_BYTES)
+        refusal = self._failure or self._overload(1, OPERATION_BYTES)
         if refusal is not None:
             future.set_result(refusal)
         else:
-            self._start(_Get(key, loop.time() + deadline_s, future, needed), 1, _OPERATION_BYTES)
+            self._start(Read(key, loop.time() + deadline_s, future, needed), 1, OPERATION_BYTES)
         return future
 
     def put(self, puts: Puts, deadline_s: float, heal: Heal | None, replied: Replied) -> None:
         """Writes a group of records; see `tandem.backends.port.TakesGroups`."""
-        size = sum(len(record.envelope) for _, record in puts) + _OPERATION_BYTES * len(puts)
+        size = sum(len(record.envelope) for _, record in puts) + OPERATION_BYTES * len(puts)
         loop = asyncio.get_running_loop()
         refusal = self._failure or self._overload(len(puts), size)
         if refusal is not None:
             loop.call_soon(replied, [(position, refusal) for position in range(len(puts))])
             return
         ends_at_s = loop.time() + deadline_s
-        group = _Group(puts, self._last_number + 1, ends_at_s, heal, replied)
+        group = Writes(puts, self._last_number + 1, ends_at_s, heal, replied)
         self._start(group, len(puts), size)
 
-    def _start(self, operation: _Get | _Group, count: int, size: int) -> None:
+    def _start(self, operation: Read | Writes, count: int, size: int) -> None:
         first = self._last_number + 1
         self._last_number += count
         numbered = dict.fromkeys(range(first, first + count), operation)
@@ -308,7 +232,7 @@ class Lane:
         """The record comes in pieces, in a call of its own."""
         operation = self._under_way.pop(number)
         self._bytes -= operation.size(number)
-        if isinstance(operation, _Get) and not operation.future.done():
+        if isinstance(operation, Read) and not operation.future.done():
             left_s = operation.deadline_s - asyncio.get_running_loop().time()
             wanted = LargeRead(operation.key, large, home_time_us, left_s, operation.needed)
             self._fetch(wanted, operation.future)

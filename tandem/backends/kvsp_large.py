@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc.aio
 
-from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled
-from tandem.backends.kvsp_lane import LargeRead
+from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled, unreadable
+from tandem.backends.kvsp_operations import LargeRead
 from tandem.backends.port import Heal
 from tandem.core.envelope import BadEnvelope, open_envelope
 from tandem.core.key import Key
@@ -112,7 +112,11 @@ class LargeCalls:
 
     def _get_ended(self, future: "Future[ReadReply]", task: "Task[ReadReply]") -> None:
         self._gets_under_way -= 1
-        if not future.done() and not task.cancelled():
+        if future.done() or task.cancelled():
+            return
+        if (fault := task.exception()) is not None:
+            future.set_exception(fault)
+        else:
             future.set_result(task.result())
 
     async def _bounded(
@@ -125,6 +129,8 @@ class LargeCalls:
             return _TIMEOUT
         except grpc.aio.AioRpcError as error:
             return failed_call(error)
+        except ValueError as error:
+            return unreadable(error)
         except asyncio.CancelledError:
             if is_cancelled() and not self._closed:
                 raise
@@ -173,8 +179,7 @@ class LargeCalls:
 
 async def _send(call: PutCall, key: Key, record: Record, heal: Heal | None) -> None:
     """Sends the record, unless KVSP has its answer before: awaiting the call tells which."""
-    # On the wire 0 means a leg; a heal that rests on no known time is as old as can be.
-    read_at_us = 0 if heal is None else max(1, heal.read_at_us)
+    read_at_us = 0 if heal is None else storage_codec.heal_basis(heal.read_at_us)
     head = codec.large_head(key, record, read_at_us, heal is not None and heal.over_corrupt)
     value = memoryview(record.envelope)[: record.value_size]
     try:

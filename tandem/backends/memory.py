@@ -4,13 +4,12 @@ It answers at once, with futures that are done, so it also works on a loop in vi
 """
 
 import asyncio
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Final, TypeVar, cast
 
-from tandem.backends.port import Heal, ScanPage
-from tandem.backends.timeliness import untimely
+from tandem.backends.memory_namespace import MemoryNamespace
+from tandem.backends.port import Heal, ScanPage, basis_of
 from tandem.core.cluster_life import ClusterLife, next_incarnation, shown_lives
 from tandem.core.floors import RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
@@ -32,14 +31,13 @@ from tandem.core.reply import (
     Missing,
     ReadReply,
     Reason,
-    Refusal,
     Refused,
     Side,
     Stored,
-    Superseded,
     WriteReply,
 )
 from tandem.core.scan_diff import Entry
+from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.runtime.clock import Clock
 
@@ -47,6 +45,7 @@ CLUSTER: Final = "memory"
 """What the one cluster of the SQL side is called, unless it is one of several."""
 _CLOSED: Final = Failed(Reason.UNREACHABLE, "closed")
 T = TypeVar("T")
+_Image = tuple[dict[str, MemoryNamespace], str, int]
 
 
 class MemoryHome:
@@ -63,7 +62,7 @@ class MemoryHome:
         self._incarnation = next_incarnation(f"first{cluster}")
         self._commits = 0
         self._opening = 0
-        self._namespaces: dict[str, _Namespace] = {}
+        self._namespaces: dict[str, MemoryNamespace] = {}
         self._closed = False
 
     @property
@@ -148,18 +147,7 @@ class MemoryHome:
     def _purge(self, namespace: str, row: PurgeRow, named: str | None) -> Removal:
         if named != self._life({}).named:
             return Removal.OTHER_INCARNATION
-        held, name = self._namespace(namespace), row.raw_name.decode()
-        record = held.records.get(name)
-        if record is None:
-            return Removal.ABSENT
-        if (record.version, record.digest) != (row.version, row.digest):
-            return Removal.DIFFERENT
-        if record.live_at(self._clock.now_us() / 1_000_000):
-            return Removal.LIVE
-        if record.version > held.floor_of(name):
-            return Removal.ABOVE_FLOOR
-        held.remove(name)
-        return Removal.DONE
+        return self._namespace(namespace).purge(row, self._clock.now_us())
 
     async def renew(self, renewal: Renewal, deadline_s: float) -> Renewed | Removal | Failed:
         if self._closed:
@@ -181,29 +169,20 @@ class MemoryHome:
     async def remove(self, key: Key, seen: Stamp, deadline_s: float) -> Removal | Failed:
         if not self._removes:
             return Failed(Reason.ERROR, "objects must stay")
-        return _CLOSED if self._closed else self._change(key, seen, None)
+        if self._closed:
+            return _CLOSED
+        return self._namespace(key.namespace).change(key.name, seen, None)
 
     async def replace(
         self, key: Key, seen: Stamp | None, record: Record, read_at_us: int, deadline_s: float
     ) -> Removal | Failed:
         now_us = self._clock.now_us()
-        refusal = untimely(record.version, Heal(read_at_us), now_us, self.clock_skew_max_us)
+        refusal = untimely(record.version, read_at_us, now_us, self.clock_skew_max_us)
         if refusal is not None:
             return Failed(Reason.ERROR, refusal.value, now_us)
-        return _CLOSED if self._closed else self._change(key, seen, record)
-
-    def _change(self, key: Key, seen: Stamp | None, record: Record | None) -> Removal:
-        held = self._namespace(key.namespace)
-        holds = held.records.get(key.name)
-        if holds is None and seen is not None:
-            return Removal.ABSENT
-        if holds is not None and Stamp(holds.version, holds.digest) != seen:
-            return Removal.DIFFERENT
-        if record is not None:
-            held.store(key.name, record)
-        elif holds is not None:
-            held.remove(key.name)
-        return Removal.DONE
+        if self._closed:
+            return _CLOSED
+        return self._namespace(key.namespace).change(key.name, seen, record)
 
     async def purge_namespace(
         self, namespace: str, limit: int, deadline_s: float
@@ -270,23 +249,17 @@ class MemoryHome:
 
     def _put(self, key: Key, record: Record, heal: Heal | None) -> WriteReply:
         now_us = self._clock.now_us()
-        refusal = untimely(record.version, heal, now_us, self.clock_skew_max_us)
+        refusal = untimely(record.version, basis_of(heal), now_us, self.clock_skew_max_us)
         if refusal is not None:
             return Refused(refusal, now_us)
-        held = self._namespace(key.namespace)
-        holds = held.records.get(key.name)
-        if holds is None and record.version <= held.floor_of(key.name):
-            return Refused(Refusal.FLOOR, now_us)
-        if holds is not None and not _replaces(record, holds, heal):
-            return Superseded(holds.version, now_us)
-        held.store(key.name, record)
-        self._commits += 1
-        return Stored(now_us)
+        outcome = self._namespace(key.namespace).put_if_newer(key.name, record, heal, now_us)
+        self._commits += isinstance(outcome, Stored)
+        return outcome
 
-    def _namespace(self, namespace: str) -> "_Namespace":
+    def _namespace(self, namespace: str) -> MemoryNamespace:
         held = self._namespaces.get(namespace)
         if held is None:
-            held = self._namespaces[namespace] = _Namespace()
+            held = self._namespaces[namespace] = MemoryNamespace()
         return held
 
     def _entry(self, name: str, record: Record) -> Entry:
@@ -296,49 +269,6 @@ class MemoryHome:
         return Entry(
             name, digest, size, record.version, record.kind, record.expires_at_s, record.metadata
         )
-
-
-class _Namespace:
-    """The records of one namespace in the order of their names, and the floors of its ranges."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, Record] = {}
-        self._names: list[str] = []
-        self.floors = RangeFloors()
-
-    def store(self, name: str, record: Record) -> None:
-        if name not in self.records:
-            insort(self._names, name)
-        self.records[name] = record
-
-    def remove(self, name: str) -> None:
-        del self.records[name]
-        del self._names[bisect_left(self._names, name)]
-
-    def names_after(self, after: str, prefix: str, limit: int) -> list[str]:
-        """At most `limit` names; those with one prefix stand side by side."""
-        start = max(bisect_right(self._names, after), bisect_left(self._names, prefix))
-        found = self._names[start : start + limit]
-        return [name for name in found if name.startswith(prefix)]
-
-    def floor_of(self, name: str) -> Version:
-        return self.floors.of(name.encode())
-
-    def remove_below(self, floors: RangeFloors) -> int:
-        below = [n for n, r in self.records.items() if r.version <= floors.of(n.encode())]
-        for name in below:
-            self.remove(name)
-        return len(below)
-
-
-_Image = tuple[dict[str, _Namespace], str, int]
-
-
-def _replaces(record: Record, holds: Record, heal: Heal | None) -> bool:
-    """Whether `record` may take the place of `holds`; the same record may."""
-    if heal is not None and heal.over_corrupt and record.version == holds.version:
-        return True
-    return (record.version, record.digest) >= (holds.version, holds.digest)
 
 
 def _done(reply: T) -> asyncio.Future[T]:

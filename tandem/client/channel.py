@@ -4,10 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import grpc
-
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.errors import InvalidArgument
+from tandem.runtime.rpc_channel import open_channel
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", BATCH_BYTES_MAX + 1 * MIB),
@@ -28,7 +27,7 @@ class GatewayChannel:
     interceptors cost every message of a stream; so the calls are made with the metadata bound."""
 
     def __init__(self, address: str, token: str) -> None:
-        self._channel: Any = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._channel: Any = open_channel(address, *_OPTIONS)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     async def close(self) -> None:

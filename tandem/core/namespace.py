@@ -182,17 +182,27 @@ def _mode(fields: Mapping[str, str | int]) -> Mode:
 
 
 @lru_cache(maxsize=4096)
-def check_namespace_id(text: str) -> str:
-    """`text` when a client may name a namespace so.
+def check_namespace_form(text: str) -> str:
+    """`text`, be it a reserved namespace; InvalidArgument when it has not the form of an id.
 
-    Raises InvalidArgument when it has not the form of an id, NamespaceNotFound when it is one of
-    the reserved ones. (Cached: it stands before every operation.)
+    Cached: KVSP asks before every operation. What is refused is not kept.
     """
     if not is_namespace_id(text):
         shown = text if len(text) <= 64 else f"{text[:64]}..."
         raise InvalidArgument(
             "namespace", f"{shown!r} is not a namespace id, which has 32 lower-case hex digits"
         )
+    return text
+
+
+@lru_cache(maxsize=4096)
+def check_namespace_id(text: str) -> str:
+    """`text` when a client may name a namespace so.
+
+    Raises InvalidArgument when it has not the form of an id, NamespaceNotFound when it is one of
+    the reserved ones. (Cached: it stands before every operation.)
+    """
+    check_namespace_form(text)
     if text in RESERVED_NAMESPACES:
         raise NamespaceNotFound(text)
     return text

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tandem.core.cluster_life import ClusterLife, floors_by_namespace
+from tandem.core.envelope import DIGEST_BYTES
 from tandem.core.floors import RangeFloors
-from tandem.core.key import decode_name, is_namespace_id
+from tandem.core.key import decode_name
 from tandem.core.limits import KEY_NAME_BYTES_MAX
+from tandem.core.namespace import check_namespace_form
 from tandem.core.removal import (
     FloorRaise,
     FloorReply,
@@ -26,7 +28,6 @@ from tandem.wire.v1 import storage_pb2 as pb
 
 PURGED_ROWS_MAX: Final = 1_000
 PURGED_NAMESPACE_ROWS_MAX: Final = 10_000
-_DIGEST_BYTES: Final = 16
 
 _REMOVALS: Final = {
     Removal.DONE: pb.COLLECT_OUTCOME_DONE,
@@ -97,7 +98,7 @@ def parse_raise(request: pb.RaiseFloorRequest) -> FloorRaise:
     if end and end <= start:
         raise InvalidArgument("range", "ends before it begins")
     span = Span(
-        _namespace(request.namespace),
+        check_namespace_form(request.namespace),
         decode_name(start, "start") if start else "",
         decode_name(end, "end") if end else "",
     )
@@ -143,11 +144,11 @@ def parse_purge(request: pb.PurgeRowsRequest) -> RowPurge:
     rows = []
     for row in request.rows:
         decode_name(row.name, "row")
-        if len(row.digest) != _DIGEST_BYTES:
+        if len(row.digest) != DIGEST_BYTES:
             raise InvalidArgument("digest", f"has {len(row.digest)} bytes")
         rows.append(PurgeRow(row.name, _version(row.version, "version"), row.digest))
     named = _parse_named(request.incarnations)
-    return RowPurge(_namespace(request.namespace), rows, named)
+    return RowPurge(check_namespace_form(request.namespace), rows, named)
 
 
 def purge_reply(outcomes: Sequence[Removal | Failed], home_time_us: int) -> pb.PurgeRowsReply:
@@ -161,8 +162,10 @@ def purge_reply(outcomes: Sequence[Removal | Failed], home_time_us: int) -> pb.P
     )
 
 
-def parse_purged(reply: pb.PurgeRowsReply) -> tuple[Removal | Failed, ...]:
-    """What became of each row."""
+def parse_purged(reply: pb.PurgeRowsReply, count: int) -> tuple[Removal | Failed, ...]:
+    """What became of each of `count` rows; ValueError when it tells of more or fewer."""
+    if len(reply.outcomes) != count:
+        raise ValueError(f"{len(reply.outcomes)} outcomes for {count} rows")
     return tuple(
         _REMOVED.get(outcome) or Failed(Reason.ERROR, "KVSP could not remove the row")
         for outcome in reply.outcomes
@@ -209,7 +212,7 @@ def parse_namespace_purge(request: pb.PurgeNamespaceRequest) -> tuple[str, int]:
     """The namespace and how many rows; InvalidArgument when a field is out of bounds."""
     if not 1 <= request.limit <= PURGED_NAMESPACE_ROWS_MAX:
         raise InvalidArgument("limit", f"must be from 1 to {PURGED_NAMESPACE_ROWS_MAX}")
-    return _namespace(request.namespace), request.limit
+    return check_namespace_form(request.namespace), request.limit
 
 
 def namespace_purge_reply(outcome: NamespacePurge | Removal | Failed) -> pb.PurgeNamespaceReply:
@@ -255,12 +258,6 @@ def _named(incarnations: Mapping[str, str]) -> list[pb.NamedIncarnation]:
 
 def _parse_named(named: Iterable[pb.NamedIncarnation]) -> dict[str, str]:
     return {one.cluster: one.incarnation for one in named}
-
-
-def _namespace(text: str) -> str:
-    if not is_namespace_id(text):
-        raise InvalidArgument("namespace", "is not 32 lower-case hex digits")
-    return text
 
 
 def _version(raw: bytes, field: str) -> Version:

@@ -14,7 +14,7 @@ from tandem.core.crawl_status import (
     Stop,
 )
 from tandem.core.drift import Drift
-from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
+from tandem.core.namespace import check_namespace_form
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import InvalidArgument
@@ -91,9 +91,7 @@ def every_s_of(message: pb.WatchCrawlerRequest) -> float:
 
 
 def _namespace(text: str) -> str:
-    if text and text != SYSTEM_NAMESPACE and not is_namespace_id(text):
-        raise InvalidArgument("namespace", "is not 32 lower-case hex digits")
-    return text
+    return check_namespace_form(text) if text else text
 
 
 def status_message(status: CrawlerStatus) -> pb.CrawlerStatusReply:

@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from tandem.core.envelope import TRAILER_BYTES_MAX, BadEnvelope, read_trailer
+from tandem.core.envelope import DIGEST_BYTES, TRAILER_BYTES_MAX, BadEnvelope, read_trailer
 from tandem.core.key import Key
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.record import Record, RecordHead
@@ -15,7 +15,6 @@ LargePutMessage = pb.LargePut
 LargeGetMessage = pb.LargeGet
 LargePiece = pb.LargePiece
 
-DIGEST_BYTES: Final = 16
 _BLOB: Final = re.compile("[0-9a-f]{32}")
 
 

@@ -5,18 +5,18 @@ A failure crosses the wire as the text of its `Failed`, whose first word names t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias, assert_never
+from typing import Final, NamedTuple, assert_never
 
-from tandem.core.envelope import DIGEST_BYTES, BadEnvelope, open_envelope
-from tandem.core.key import Key, decode_name, is_namespace_id
+from tandem.core.envelope import TRAILER_BYTES_MAX, BadEnvelope, open_envelope
+from tandem.core.key import Key, decode_name
 from tandem.core.limits import (
     BATCH_BYTES_MAX,
-    KEY_NAME_BYTES_MAX,
     MIB,
+    VALUE_BYTES_MAX,
     WHOLE_BYTES_MAX,
 )
-from tandem.core.record import Kind, Record, RecordHead
+from tandem.core.namespace import check_namespace_form
+from tandem.core.record import Record, RecordHead
 from tandem.core.reply import (
     Failed,
     Found,
@@ -29,15 +29,13 @@ from tandem.core.reply import (
     Superseded,
     WriteReply,
 )
-from tandem.core.scan_diff import Entry, entry_of
-from tandem.core.version import NO_VERSION, VERSION_BYTES, Version
+from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument
 from tandem.wire.v1 import storage_pb2 as pb
 
 Request = pb.StorageRequest
 Reply = pb.StorageReply
 
-SCAN_LIMIT_MAX: Final = 10_000
 MESSAGE_BYTES_MAX: Final = BATCH_BYTES_MAX + MIB
 """What either side accepts: more than a page of 10,000 names of full length takes."""
 
@@ -95,21 +93,6 @@ class LargeRecord(NamedTuple):
     size: int
 
 
-Row: TypeAlias = tuple[bytes, bytes, bytes, int, int, int, bytes, str | None]
-"""One name as a cluster lists it: name, version, digest, size of the envelope, kind, expires_at_s,
-metadata, and where the envelope is if not in its row. A plain tuple, as SQLite gives it: a crawl
-makes one for every key."""
-
-
-class Scan(NamedTuple):
-    """A listing that is asked for: names above `after` that begin with `prefix`."""
-
-    namespace: str
-    after: bytes
-    prefix: bytes
-    limit: int
-
-
 @dataclass(frozen=True, slots=True)
 class ClusterState:
     """What an operator wants to know of a cluster of KVSP."""
@@ -148,9 +131,15 @@ def add_heal(
         namespace=key.namespace,
         name=key.name.encode(),
         envelope=envelope,
-        heal_read_at_us=read_at_us,
+        heal_read_at_us=heal_basis(read_at_us),
         over_corrupt=over_corrupt,
     )
+
+
+def heal_basis(read_at_us: int) -> int:
+    """How the time that a heal rests on travels: 0 means a leg, so a heal that rests on no known
+    time is as old as can be."""
+    return max(1, read_at_us)
 
 
 def parse_get(get: pb.StorageGet) -> Get:
@@ -172,34 +161,10 @@ def parse_put(put: pb.StoragePut) -> Put:
     return Put(put.id, key, name, record, put.heal_read_at_us, put.over_corrupt)
 
 
-def parse_scan(request: pb.ScanRequest) -> Scan:
-    """What the message asks for; InvalidArgument when a field is out of bounds."""
-    _check_namespace(request.namespace)
-    if not 1 <= request.limit <= SCAN_LIMIT_MAX:
-        raise InvalidArgument("limit", f"must be from 1 to {SCAN_LIMIT_MAX}")
-    if max(len(request.after), len(request.prefix)) > KEY_NAME_BYTES_MAX:
-        raise InvalidArgument("prefix", f"names have at most {KEY_NAME_BYTES_MAX} bytes")
-    return Scan(request.namespace, request.after, request.prefix, request.limit)
-
-
-def scan_request(scan: Scan) -> pb.ScanRequest:
-    """The message that asks for `scan`."""
-    return pb.ScanRequest(
-        namespace=scan.namespace, after=scan.after, prefix=scan.prefix, limit=scan.limit
-    )
-
-
 def parse_key(namespace: str, name: bytes) -> Key:
     """The key of an operation; InvalidArgument unless there can be such a one."""
-    _check_namespace(namespace)
+    check_namespace_form(namespace)
     return Key(namespace, decode_name(name))
-
-
-@lru_cache(maxsize=4096)
-def _check_namespace(namespace: str) -> None:
-    """Cached, since it stands before every operation; what is refused is not kept."""
-    if not is_namespace_id(namespace):
-        raise InvalidArgument("namespace", "is not 32 lower-case hex digits")
 
 
 def new_reply(home_time_us: int) -> pb.StorageReply:
@@ -256,6 +221,8 @@ def read_reply(read: pb.StorageRead, home_time_us: int) -> ReadReply | LargeReco
             return Failed(Reason.CORRUPT, str(error), home_time_us)
     if read.HasField("large"):
         large = read.large
+        if large.size > VALUE_BYTES_MAX + TRAILER_BYTES_MAX:
+            return Failed(Reason.CORRUPT, f"no record has {large.size} bytes", home_time_us)
         return LargeRecord(large.blob, Version.parse(large.version), large.digest, large.size)
     if read.corrupt:
         return Failed(Reason.CORRUPT, read.failure, home_time_us)
@@ -288,42 +255,6 @@ def _parse_failure(text: str, home_time_us: int) -> Failed:
     if reason in _REASONS:
         return Failed(_REASONS[reason], detail, home_time_us)
     return Failed(Reason.ERROR, text, home_time_us)
-
-
-def add_rows(reply: pb.ScanReply, rows: Sequence[Row]) -> None:
-    """Fills in the lines of a listing."""
-    if not rows:
-        return
-    names, versions, digests, sizes, kinds, expiries, metadata, _ = zip(*rows, strict=True)
-    reply.names.extend(names)
-    reply.versions = b"".join(versions)
-    reply.digests = b"".join(digests)
-    reply.sizes.extend(sizes)
-    reply.kinds = bytes(kinds)
-    reply.expires_at_s.extend(expiries)
-    reply.metadata.extend(metadata)
-
-
-def parse_entries(reply: pb.ScanReply) -> tuple[Entry, ...]:
-    """The lines of a listing; ValueError or KeyError when its columns cannot be those of one."""
-    columns = (
-        map(bytes.decode, reply.names),
-        _cut(reply.digests, DIGEST_BYTES),
-        reply.sizes,
-        map(Version, _cut(reply.versions, VERSION_BYTES)),
-        map(_KINDS.__getitem__, reply.kinds),
-        reply.expires_at_s,
-        reply.metadata,
-    )
-    return tuple(map(entry_of, zip(*columns, strict=True)))
-
-
-_KINDS: Final = {int(kind): kind for kind in Kind}
-
-
-def _cut(column: bytes, size: int) -> Iterator[bytes]:
-    """The values of a column of so many bytes each."""
-    return (column[at : at + size] for at in range(0, len(column), size))
 
 
 def status_reply(states: Sequence[ClusterState], home_time_us: int) -> pb.StorageStatusReply:

@@ -201,6 +201,17 @@ async def test_a_start_removes_what_a_writer_that_died_has_left(home: FileHome, 
     await again.aclose()
 
 
+async def test_a_file_that_another_start_has_just_removed_stops_no_start(
+    home: FileHome, path: Path
+) -> None:
+    """Workers start together, and each removes what a dead one has left."""
+    await home.put_if_newer(KEY, large(), 20.0)
+    [named] = files(path)
+    named.with_name("listed").symlink_to(named.with_name("gone"))
+    again = await FileHome.open(path, CLOCK)
+    await again.aclose()
+
+
 async def test_two_processes_share_the_files(home: FileHome, path: Path) -> None:
     other = await FileHome.open(path, CLOCK)
     for n in range(6):

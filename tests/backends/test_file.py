@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.backends.file import FileHome, objects
+from tandem.backends.file import FileHome, objects, schema
 from tandem.backends.file import home as file_home
 from tandem.backends.file.lane import LaneBounds
 from tandem.core.envelope import seal
@@ -88,7 +88,7 @@ async def test_a_writer_that_another_process_holds_up_answers_in_time(
 async def test_a_writer_that_is_held_up_too_long_says_so(
     home: FileHome, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "BUSY_TIMEOUT_MS", 10)
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
     impatient = await FileHome.open(path, CLOCK)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin immediate")

@@ -5,8 +5,8 @@ import pytest
 from tandem.core.latency import KNOWN_FROM, WINDOW, RecentLatency
 
 
-def _after(*seconds: float) -> RecentLatency:
-    latency = RecentLatency()
+def _after(*seconds: float, known_from: int = KNOWN_FROM) -> RecentLatency:
+    latency = RecentLatency(known_from)
     for one in seconds:
         latency.observe(one)
     return latency
@@ -15,6 +15,12 @@ def _after(*seconds: float) -> RecentLatency:
 def test_a_few_replies_say_nothing() -> None:
     assert _after(*[1.0] * (KNOWN_FROM - 1)).p95_s is None
     assert _after(*[1.0] * KNOWN_FROM).p95_s == 1.0
+
+
+@pytest.mark.parametrize("known_from", [1, 2, 5, 17])
+def test_how_few_are_too_few_can_be_chosen(known_from: int) -> None:
+    assert _after(*[1.0] * (known_from - 1), known_from=known_from).p95_s is None
+    assert _after(*[1.0] * known_from, known_from=known_from).p95_s == 1.0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from tandem.core.limits import MIB
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Reason, Stored, Superseded
 from tandem.core.version import NO_VERSION
-from tandem.wire.storage_codec import Put, Scan
+from tandem.wire.scan_codec import Scan
+from tandem.wire.storage_codec import Put
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import NAMESPACE, START_US, SetClock, get, put, value, write_large
 

@@ -14,7 +14,7 @@ from tandem.core.reply import Failed
 from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument
-from tandem.wire.storage_codec import Scan, add_rows, parse_entries
+from tandem.wire.scan_codec import Scan, add_rows, parse_entries
 from tandem.wire.v1.storage_pb2 import ScanReply
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import NAMESPACE, START_US, put, tombstone, value
@@ -65,7 +65,7 @@ async def test_pages_are_a_sorted_model_cut_up(
 ) -> None:
     store = await open_store(tmp_path_factory.mktemp("scan") / "kvsp", 3)
     try:
-        now_us = store.clusters[0]._opener.clock.now_us()
+        now_us = store.clusters[0]._file._opener.clock.now_us()
         for _, written in store.store.write([put(name, value(at_us=now_us)) for name in names]):
             await written
         found = await pages(store.store, prefix, after, limit)

@@ -9,6 +9,7 @@ that no row came to name, because its writer died, is removed by a later start.
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -121,8 +122,9 @@ class BodyFiles:
         if self._directory.is_dir():
             with os.scandir(self._directory) as entries:
                 for entry in entries:
-                    if entry.stat().st_mtime < old_s:
-                        yield entry.name
+                    with suppress(FileNotFoundError):  # another process has just removed it
+                        if entry.stat().st_mtime < old_s:
+                            yield entry.name
 
     def _make_directory(self) -> None:
         if not self._directory.is_dir():

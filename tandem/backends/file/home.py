@@ -6,7 +6,6 @@ of their own (`body_files`).
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -24,14 +23,14 @@ from tandem.backends.file.lane import Answer, Ask, Call, Lane, LaneBounds
 from tandem.backends.file.objects import (
     LargeBody,
     Put,
-    prepare_reader,
-    prepare_writer,
     read,
     read_large,
     scan,
     write,
 )
+from tandem.backends.file.schema import check_place, prepare_reader, prepare_writer
 from tandem.backends.file.turn import Turn
+from tandem.backends.group_replies import reply_alone, reply_for, reply_into
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key, object_name
@@ -104,7 +103,7 @@ class FileHome:
         Raises ConfigurationError when the file cannot be written or is not one of ours.
         """
         try:
-            _check_place(path)
+            check_place(path)
             home = cls(path, Turn(path), clock)
             try:
                 await on_thread(await home._writes.connect(), home._files.remove_unnamed)
@@ -135,7 +134,7 @@ class FileHome:
         put = Put(_name_of(key), record, heal)
         if len(record.envelope) > FILED_ABOVE_BYTES:
             return self._put_filed(put, deadline_s)
-        self._put([put], deadline_s, partial(_resolve, future))
+        self._put([put], deadline_s, reply_into(future))
         return future
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
@@ -145,12 +144,11 @@ class FileHome:
             self._put(group, deadline_s, replied)
             return
         for at in large:
-            written = self._put_filed(group[at], deadline_s)
-            written.add_done_callback(partial(_hand_over_one, at, replied))
+            reply_alone(self._put_filed(group[at], deadline_s), at, replied)
         small = sorted(set(range(len(group))) - set(large))
         if small:
             part = [group[at] for at in small]
-            self._put(part, deadline_s, partial(_replaced, small, replied))
+            self._put(part, deadline_s, reply_for(small, replied))
 
     def _put(self, puts: Sequence[Put], deadline_s: float, replied: Replied) -> None:
         size = sum(len(put.record.envelope) for put in puts) + _PUT_BYTES * len(puts)
@@ -281,11 +279,6 @@ class FileHome:
             prepare_writer(connection)
 
 
-def _resolve(future: asyncio.Future[WriteReply], replies: Sequence[tuple[int, WriteReply]]) -> None:
-    if not future.done():
-        future.set_result(replies[0][1])
-
-
 def _hand_over(
     count: int, replied: Replied, written: asyncio.Future[Sequence[WriteReply] | Failed]
 ) -> None:
@@ -294,28 +287,6 @@ def _hand_over(
         return
     replies = written.result()
     replied(list(enumerate([replies] * count if isinstance(replies, Failed) else replies)))
-
-
-def _hand_over_one(
-    position: int, replied: Replied, written: asyncio.Future[WriteReply | Failed]
-) -> None:
-    if not written.cancelled():
-        replied([(position, written.result())])
-
-
-def _replaced(
-    positions: Sequence[int], replied: Replied, replies: Sequence[tuple[int, WriteReply]]
-) -> None:
-    replied([(positions[at], reply) for at, reply in replies])
-
-
-def _check_place(path: Path) -> None:
-    """Raises OSError where SQLite could not open the file; aiosqlite then leaves a thread behind
-    that outlives the loop."""
-    if path.is_dir():
-        raise IsADirectoryError("it is a directory")
-    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        raise PermissionError("it may not be read and written")
 
 
 def _name_of(key: Key) -> bytes:

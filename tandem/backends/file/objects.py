@@ -1,13 +1,11 @@
 """The objects of the file home as rows: the SQL, run on the thread of a connection.
 
 An object is named as on S3 and holds the envelope verbatim, with its MD5 as ETag. The conditions of
-the S3 home (create only, replace only what is older) are one upsert here. The table has row ids,
-because rows in the order of their names would cost a page write for each random name. A row whose
-body lies in a file (`body_files`) has none of its own, but the file's name and its length.
+the S3 home (create only, replace only what is older) are one upsert here.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,9 +13,8 @@ from typing import Final, NamedTuple
 
 from tandem.backends.file.bodies import body_at, write_body
 from tandem.backends.file.body_files import BodyFiles
-from tandem.backends.port import Heal, ScanPage
+from tandem.backends.port import Heal, ScanPage, basis_of
 from tandem.backends.sqlite_rows import marks, together
-from tandem.backends.timeliness import untimely
 from tandem.core.envelope import TOMBSTONE_BYTES, BadEnvelope, digest_of, open_envelope
 from tandem.core.key import decode_object_name, encode_name
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
@@ -35,36 +32,16 @@ from tandem.core.reply import (
     WriteReply,
 )
 from tandem.core.scan_diff import Entry
+from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.runtime.clock import Clock
-
-APPLICATION_ID: Final = 0x544B564F
-"""Marks the file as ours ("TKVO") in SQLite's header."""
-FORMAT: Final = 2
 
 SMALL_BYTES_MAX: Final = 64 * KIB
 """Larger bodies are not read together with others, which would have to wait for them."""
 
-BUSY_TIMEOUT_MS: Final = 5_000
-"""How long one process waits while another one commits."""
-_CHECKPOINT_PAGES: Final = 4096
-_WAL_BYTES_KEPT: Final = 64 * MIB
 _WAL_BYTES_MAX: Final = 256 * MIB
 """Readers that follow one another without a gap keep SQLite from starting the log anew; above this
 size a writer waits for them."""
-_CACHE_KIB: Final = 32 * KIB
-
-_SCHEMA: Final = """
-create table objects (name blob not null unique, version blob not null, etag blob not null,
-    body blob not null, file text, size integer) strict;
-create index objects_by_file on objects (file) where file is not null;
-create table retired_file (file text primary key) without rowid, strict;
-create trigger retire_replaced after update of file on objects
-when old.file is not null and old.file is not new.file
-begin insert or ignore into retired_file values (old.file); end;
-create trigger retire_removed after delete on objects when old.file is not null
-begin insert or ignore into retired_file values (old.file); end;
-"""
 _PUT: Final = """
 insert into objects ({}) values {}
 on conflict (name) do update
@@ -72,8 +49,6 @@ set version = excluded.version, etag = excluded.etag, body = excluded.body, file
     size = excluded.size
 where (excluded.version, excluded.etag) > (version, etag) or (excluded.version = version and ?)
 """
-
-
 _COLUMNS: Final = "name, version, etag, body"
 _PUT_ROOM: Final = _PUT.format(_COLUMNS, "(?, ?, ?, zeroblob(?))")
 _PUT_FILED: Final = _PUT.format(f"{_COLUMNS}, file, size", "(?, ?, ?, x'', ?, ?)")
@@ -101,60 +76,6 @@ class LargeBody:
     version: Version
     etag: bytes
     home_time_us: int
-
-
-class ForeignFile(sqlite3.DatabaseError):
-    """A SQLite file that some other program, or another format of this one, has written."""
-
-
-def prepare_reader(connection: sqlite3.Connection) -> None:
-    """Settings of a connection that only reads."""
-    connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
-    connection.execute("pragma query_only = on")
-
-
-def prepare_writer(connection: sqlite3.Connection) -> None:
-    """Settings of a connection that writes; makes the table in a new file.
-
-    Raises ForeignFile, or another sqlite3.Error where the file cannot be used.
-    """
-    connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute(f"pragma cache_size = -{_CACHE_KIB}")
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    connection.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-    connection.execute(f"pragma journal_size_limit = {_WAL_BYTES_KEPT}")
-    connection.execute("begin immediate")
-    try:
-        _claim(connection)
-    finally:
-        connection.execute("commit")
-
-
-def _claim(connection: sqlite3.Connection) -> None:
-    (application_id,) = connection.execute("pragma application_id").fetchone()
-    (form,) = connection.execute("pragma user_version").fetchone()
-    (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
-    if (application_id, form, tables) == (0, 0, 0):
-        connection.execute(f"pragma application_id = {APPLICATION_ID}")
-        connection.execute(f"pragma user_version = {FORMAT}")
-        for statement in _statements(_SCHEMA):
-            connection.execute(statement)
-    elif application_id != APPLICATION_ID:
-        raise ForeignFile("it is another program's file")
-    elif form != FORMAT:
-        raise ForeignFile(f"it has format {form}; this program knows format {FORMAT}")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """One by one, since `executescript` would commit first."""
-    statement = ""
-    for line in script.splitlines():
-        statement += f"{line}\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def write(
@@ -191,7 +112,9 @@ def _put_part(
     Mostly all of them are stored by one statement. If not, each is tried once more by itself, which
     tells what became of it.
     """
-    refusals = [untimely(p.record.version, p.heal, now_us, CLOCK_SKEW_MAX_US) for p in puts]
+    refusals = [
+        untimely(put.record.version, basis_of(put.heal), now_us, CLOCK_SKEW_MAX_US) for put in puts
+    ]
     plain = not any(refusals) and not any(map(_over_corrupt, puts))
     if plain and _upserted(cursor, puts) == len(puts):
         return [None] * len(puts)

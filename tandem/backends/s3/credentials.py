@@ -11,7 +11,14 @@ from typing import Final
 import boto3
 from botocore.credentials import Credentials as BotoCredentials
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    MetadataRetrievalError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
 
 from tandem.backends.s3.sigv4 import Credentials
 from tandem.runtime import logs
@@ -22,12 +29,20 @@ _LOOK_EVERY_US: Final = 60_000_000
 _LOOK_PAUSE_US: Final = 2_000_000
 """However often the store refuses a key, it is looked up no more often than this."""
 
+_SOURCE_DOWN: Final = (
+    BotoConnectionError, CredentialRetrievalError, HTTPClientError, MetadataRetrievalError,
+)  # fmt: skip
+
 NOBODY: Final = Credentials("none", "none")
 """Signs while no key can be had: the store refuses it, and the refusal has keys looked up."""
 
 
 class NoCredentials(Exception):
-    """No key can be had now; says why."""
+    """No key can be had now; says why, and whether that may pass without a person."""
+
+    def __init__(self, why: str, *, may_pass: bool = False) -> None:
+        super().__init__(why)
+        self.may_pass = may_pass
 
 
 class SessionCredentials:
@@ -42,7 +57,7 @@ class SessionCredentials:
         try:
             return self._resolve(afresh)
         except (BotoCoreError, ClientError, OSError, ValueError) as error:
-            raise NoCredentials(str(error)) from error
+            raise NoCredentials(str(error), may_pass=_may_pass(error)) from error
 
     def _resolve(self, afresh: bool) -> Credentials:
         found = None if afresh else self._renewing
@@ -60,6 +75,14 @@ class SessionCredentials:
         return Credentials(key.access_key, key.secret_key, key.token)
 
 
+def _may_pass(error: Exception) -> bool:
+    """Whether who gives out keys (STS, a role's endpoint, a process) is only down; often it is so
+    together with the store, whose provider is the same."""
+    if isinstance(error, ClientError):
+        return error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+    return isinstance(error, _SOURCE_DOWN)
+
+
 class CredentialKeeper:
     """The key in use. Owns at most one lookup at a time; `aclose` ends it."""
 
@@ -74,6 +97,7 @@ class CredentialKeeper:
         self._current = NOBODY
         self.problem = ""
         """Why the last lookup found nothing; empty if it did."""
+        self.problem_may_pass = False
 
     async def open(self) -> None:
         """Looks the key up for the first time."""
@@ -117,7 +141,7 @@ class CredentialKeeper:
         try:
             found = await asyncio.to_thread(self._resolve, afresh)
         except NoCredentials as error:
-            self.problem = str(error)
+            self.problem, self.problem_may_pass = str(error), error.may_pass
             _LOG.error("s3_credentials_not_found", home="s3", error=self.problem)
             return
         finally:

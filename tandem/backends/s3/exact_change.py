@@ -2,7 +2,7 @@
 
     what the request is answered         next
     2xx                                  done
-    404, 409, 412                        HEAD: absent, another one, or still the one seen
+    409, 412, 404 for the key            HEAD: absent, another one, or still the one seen
     400, 401, 403                        sign again, if clock or key were to blame
     5xx, no answer                       HEAD; gone or ours: done; as before: failed, it may land
                                          later (and then hits the same object or none)
@@ -14,17 +14,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.backends.port import Heal
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.known import KnownObjects
 from tandem.backends.s3.looking import Seen, condition, headers_of, look
-from tandem.backends.s3.replies import Held, failed, no_reply
-from tandem.backends.timeliness import untimely
+from tandem.backends.s3.replies import Held, error_of, failed, no_reply
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
 from tandem.core.removal import Removal
 from tandem.core.reply import Failed, Reason
+from tandem.core.timeliness import untimely
 
 _ATTEMPTS_MAX: Final = 2
 _READ_BACK_SHARE: Final = 0.25
@@ -97,7 +96,7 @@ class ExactChange:
             self._note_done()
             return Removal.DONE
         failure = failed(answer.http, answer.time_us)
-        if status in {404, 409, 412}:
+        if status in {409, 412} or error_of(answer.http).code == "NoSuchKey":
             looked = await self._look()
             return looked if isinstance(looked, Failed) else self._found(looked)
         if await self._bucket.amended(answer, self._until_s):
@@ -129,9 +128,8 @@ class ExactChange:
     def _lateness(self, now_us: int) -> Failed | None:
         if self._new is None:
             return None
-        basis = Heal(self._new.read_at_us)
-        version = self._new.record.version
-        refusal = untimely(version, basis, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
+        version, read_at_us = self._new.record.version, self._new.read_at_us
+        refusal = untimely(version, read_at_us, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
         return None if refusal is None else Failed(Reason.ERROR, refusal.value, now_us)
 
     def _call(self) -> Call:

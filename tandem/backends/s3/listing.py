@@ -32,6 +32,7 @@ from tandem.core.record import Kind
 from tandem.core.reply import Failed, Reason
 from tandem.core.scan_diff import Entry, entry_of
 
+ENDLESS: Final = "a listing that goes on without objects"
 _AFTER_ALL_NAMES: Final = "~"
 """Sorts above every character of an encoded name."""
 
@@ -204,7 +205,7 @@ class Listing:
                 next_after = None if ended else entries[-1].name
                 return ScanPage(entries, next_after, answer.time_us, foreign=self.foreign)
             if not page.objects:
-                return Failed(Reason.ERROR, "a listing that goes on without objects")
+                return Failed(Reason.ERROR, ENDLESS)
             start = page.objects[-1].name
 
     def _beyond(self, named: Sequence[Entry]) -> bool:

@@ -104,7 +104,8 @@ async def _verdict(bucket: Bucket, options: S3Options, entropy: Entropy) -> Verd
 async def _check(bucket: Bucket, options: S3Options) -> str:
     """Makes sure that the bucket is there and lets us in; what its server calls itself."""
     if bucket.credentials.problem:
-        raise ConfigurationError([f"s3: no access key: {bucket.credentials.problem}"])
+        why = f"s3: no access key: {bucket.credentials.problem}"
+        raise Unavailable(why) if bucket.credentials.problem_may_pass else ConfigurationError([why])
     call = Call("GET", "", parameters=(("list-type", "2"), ("max-keys", "1")))
     for may_create in (options.create_bucket, False):
         try:

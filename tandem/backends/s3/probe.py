@@ -170,14 +170,24 @@ class _Trial:
     async def _list_in_order(self) -> None:
         names = [f"order/{name}" for name in reversed(_IN_BYTE_ORDER)]
         await asyncio.gather(*(self._put(name, name.encode()) for name in names))
-        listed = await list_objects(self._bucket, f"{self._scratch}order/", "", 1000, self._until_s)
-        if isinstance(listed, Failed):
-            raise Unavailable(f"s3: listing while probing: {listed}")
-        found = [item.name.removeprefix(f"{self._scratch}order/") for item in listed[0].objects]
+        found = await self._listed("", 1000)
         if sorted(found) != sorted(_IN_BYTE_ORDER):
             raise Unfit("a listing does not show what was just written")
-        if found != list(_IN_BYTE_ORDER):
+        if found != _IN_BYTE_ORDER:
             raise Unfit("a listing is not in byte order: directory buckets (S3 Express) behave so")
+        if await self._listed(_IN_BYTE_ORDER[4], 3) != _IN_BYTE_ORDER[5:8]:
+            raise Unfit(
+                "a listing does not begin behind a name, or not end where it should"
+                " (start-after, max-keys)"
+            )
+
+    async def _listed(self, after: str, limit: int) -> tuple[str, ...]:
+        below = f"{self._scratch}order/"
+        start = after and below + after
+        listed = await list_objects(self._bucket, below, start, limit, self._until_s)
+        if isinstance(listed, Failed):
+            raise Unavailable(f"s3: listing while probing: {listed}")
+        return tuple(item.name.removeprefix(below) for item in listed[0].objects)
 
     async def _conditional_delete(self) -> bool:
         etag = etag_of(await self._put("delete", b"stays"))

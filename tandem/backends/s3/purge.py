@@ -9,12 +9,12 @@ from typing import Final
 
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
-from tandem.backends.s3.listing import list_objects
+from tandem.backends.s3.listing import ENDLESS, list_objects
 from tandem.backends.s3.replies import failed, no_reply
 from tandem.core.key import decode_object_name
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.removal import NamespacePurge
-from tandem.core.reply import Failed
+from tandem.core.reply import Failed, Reason
 
 _AT_ONCE: Final = 16
 _DONE: Final = frozenset({200, 204, 404})
@@ -35,8 +35,10 @@ async def purge(
             return listed
         page, _ = listed
         names = [one.name for one in page.objects]
+        if page.truncated and not names:
+            return Failed(Reason.ERROR, ENDLESS)
         ours = [name for name in names if decode_object_name(name.removeprefix(directory))]
-        if ours or not page.truncated or not names:
+        if ours or not page.truncated:
             return await _remove(bucket, ours, page.truncated, until_s)
         start = names[-1]
 

@@ -101,13 +101,9 @@ class S3Home:
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> WriteReply:
         until_s = self._loop.time() + deadline_s
-        encrypted = self._bucket.address.encrypted
-        try:
-            payload_sha256 = await self._hashed(
-                lambda body: payload_hash(body, encrypted=encrypted), record.envelope, until_s
-            )
-        except TimeoutError:
-            return Failed(Reason.TIMEOUT, "no time was left to sign the body")
+        payload_sha256 = await self._payload_hash(record, until_s)
+        if isinstance(payload_sha256, Failed):
+            return payload_sha256
         name = object_name(self._prefix, key)
         put = ConditionalPut(
             self._bucket,
@@ -146,10 +142,11 @@ class S3Home:
     async def replace(
         self, key: Key, seen: Stamp | None, record: Record, read_at_us: int, deadline_s: float
     ) -> Removal | Failed:
-        encrypted = self._bucket.address.encrypted
-        sha256 = payload_hash(record.envelope, encrypted=encrypted)
-        new = Replacement(record, sha256, read_at_us)
-        return await self._change(key, seen, new, self._loop.time() + deadline_s)
+        until_s = self._loop.time() + deadline_s
+        sha256 = await self._payload_hash(record, until_s)
+        if isinstance(sha256, Failed):
+            return sha256
+        return await self._change(key, seen, Replacement(record, sha256, read_at_us), until_s)
 
     async def _change(
         self, key: Key, seen: Stamp | None, new: Replacement | None, until_s: float
@@ -194,6 +191,15 @@ class S3Home:
             return Failed(Reason.CORRUPT, str(error), answer.time_us)
         self._known.learn(name, held)
         return Found(record, answer.time_us)
+
+    async def _payload_hash(self, record: Record, until_s: float) -> str | Failed:
+        encrypted = self._bucket.address.encrypted
+        try:
+            return await self._hashed(
+                lambda body: payload_hash(body, encrypted=encrypted), record.envelope, until_s
+            )
+        except TimeoutError:
+            return Failed(Reason.TIMEOUT, "no time was left to sign the body")
 
     async def _hashed(self, digest: Callable[[bytes], T], body: bytes, until_s: float) -> T:
         if len(body) <= _HASHED_IN_LOOP_BYTES_MAX:

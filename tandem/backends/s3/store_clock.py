@@ -57,8 +57,10 @@ class StoreClock:
 
 
 def _parsed(date: str) -> int | None:
+    """None for what is no date, or none that a request could be signed with."""
     try:
         at = parsedate_to_datetime(date)
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * 1_000_000
+    return int(at.timestamp()) * 1_000_000

@@ -92,6 +92,8 @@ class HttpTransport:
         )
         if self._closed:
             exchange.fail(FailureKind.CLOSED, "the client is closed")
+        elif deadline_s <= 0:
+            exchange.fail(FailureKind.TIMEOUT, "no time was left to send it")
         elif (connection := self._take_idle()) is not None:
             connection.send(exchange)
         elif len(self._waiting) < self._limits.waiting_max:

@@ -14,6 +14,7 @@ from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.version import Version
+from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tests.servers.ministack import Ministack
@@ -82,3 +83,11 @@ def values(*texts: bytes) -> list[Record]:
 
 def value(text: bytes = b"value") -> Record:
     return values(text)[0]
+
+
+async def refusal_of(chosen: S3Options) -> str:
+    """Why the home does not open, as a person is told."""
+    with pytest.raises(ConfigurationError) as refusal:
+        async with opened(chosen):
+            pass
+    return str(refusal.value)

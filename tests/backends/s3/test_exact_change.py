@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tandem.backends.s3.bucket import Call
+from tandem.backends.s3.listing import ENDLESS
 from tandem.backends.s3.looking import condition, headers_of
 from tandem.backends.s3.replies import Held
 from tandem.backends.s3.sigv4 import payload_hash
@@ -15,13 +16,14 @@ from tandem.core.envelope import seal_tombstone
 from tandem.core.key import Key, encode_name, object_name
 from tandem.core.record import Record, Stamp
 from tandem.core.removal import NamespacePurge, Removal
-from tandem.core.reply import Failed, Found, Missing, Stored
+from tandem.core.reply import Failed, Found, Missing, Reason, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tests.backends.s3.opened import opened, options, through, use_keys_of, value, values
 from tests.servers.fault_proxy import (
     NEVER_ARRIVES,
     NO_ANSWER,
+    PASS,
     Fault,
     FaultProxy,
     faults_before,
@@ -201,6 +203,25 @@ async def test_a_purge_that_fails_goes_on_next_time(scene: Scene) -> None:
     page = await scene.other.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=DEADLINE_S)
     assert not isinstance(page, Failed)
     assert page.entries == ()
+
+
+async def test_a_purge_does_not_go_on_for_ever(scene: Scene) -> None:
+    """A store that promises more and shows nothing."""
+    body = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    scene.proxy.next("GET", Fault(answer=head + body))
+    step = await scene.home.purge_namespace(NAMESPACE, 100, DEADLINE_S)
+    assert step == Failed(Reason.ERROR, ENDLESS)
+
+
+@pytest.mark.parametrize("code", ["", "NoSuchBucket"])
+async def test_a_404_that_is_not_of_the_key_proves_nothing(scene: Scene, code: str) -> None:
+    gone = grave()
+    await scene.stores(gone)
+    scene.proxy.plan = lambda _: Fault(forward=False, answer=status(404, code))
+    assert isinstance(await scene.removes(gone), Failed)
+    scene.proxy.plan = lambda _: PASS
+    assert await scene.held() == gone
 
 
 @pytest.mark.parametrize("age_us", [LEG_LIFE_US, TWENTY_MINUTES_US])

@@ -1,6 +1,7 @@
 """What the probe finds out of real servers, and whom it turns away."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -121,6 +122,15 @@ def dropping(header: bytes) -> Callable[[bytes], bytes]:
     return drop
 
 
+def asking(parameter: bytes) -> Callable[[Request], Request]:
+    """Takes a parameter out of what is asked for, as a store does that does not know it."""
+
+    def ask(request: Request) -> Request:
+        return replace(request, head=re.sub(parameter, b"", request.head, count=1))
+
+    return ask
+
+
 def ignored_by_half(header: str) -> Callable[[Request], Fault]:
     """Ignores the condition of half the racers: a store that checks first and writes later."""
     passed: dict[str, int] = {}
@@ -168,6 +178,14 @@ UNFIT: Mapping[str, tuple[Callable[[Request], Fault], str]] = {
     "loses metadata": (
         lambda request: Fault(mangle=dropping(b"x-amz-meta")),
         "does not keep user metadata",
+    ),
+    "lists all from the beginning": (
+        lambda request: Fault(rewrite=asking(rb"start-after=[^& ]*")),
+        "start-after, max-keys",
+    ),
+    "lists more than is asked for": (
+        lambda request: Fault(rewrite=asking(rb"max-keys=[^& ]*")),
+        "start-after, max-keys",
     ),
     "may not be written": (
         lambda request: (

@@ -37,6 +37,24 @@ def test_until_a_reply_comes_it_is_the_machines() -> None:
     assert not clock.known
 
 
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        "Mon, 01 Jan 99999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2024 99999999999999999:00:00 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +9999999999999999999999",
+        "Fri, 31 Dec 9999 23:59:59 -1200",
+        "Mon, 30 Feb 2024 00:00:00 GMT",
+    ],
+)
+def test_an_impossible_date_tells_no_time(impossible: str) -> None:
+    machine = Machine()
+    clock = StoreClock(machine)
+    assert clock.heard(impossible) == machine.now_us()
+    clock.heard(date(STORE_US))
+    assert clock.heard(impossible) == STORE_US
+
+
 def test_it_comes_close_from_below_and_is_never_ahead() -> None:
     machine = Machine()
     clock = StoreClock(machine)

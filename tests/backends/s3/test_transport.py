@@ -304,6 +304,16 @@ async def test_deadline_drops_the_connection(said: bytes) -> None:
         assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
 
 
+async def test_without_any_time_nothing_is_sent() -> None:
+    """So it is certain that it did not happen."""
+    async with scripted(ANSWER * 2) as server, transport_to(server.port) as transport:
+        await transport.request(put(b"first"), deadline_s=PLENTY_S)
+        exchange = transport.start(put(b"late"), deadline_s=0.0)
+        assert await failure_of(exchange) == (FailureKind.TIMEOUT, False)
+        await transport.request(put(b"last"), deadline_s=PLENTY_S)
+    assert [seen.body for seen in server.seen] == [b"first", b"last"]
+
+
 async def test_pool_bounds() -> None:
     may_answer = asyncio.Event()
     script = (Take(), Until(may_answer), Say(OK), *ANSWER * 2)

@@ -118,6 +118,9 @@ def test_a_reply_that_lay_there_while_the_process_stood_still_is_no_beginning() 
     clocks.at_us = 12_000_000
     for side in Side:
         time.observe(side, HOME_AHEAD_US, 12_000_000)
+    assert not time.known()
+    clocks.at_us += FRESH_US + 1
+    for side in Side:
         time.observe(side, clocks.at_us - SLOW_MAX_US + HOME_AHEAD_US, SLOW_MAX_US + 1)
     assert not time.known()
     for side in Side:
@@ -163,6 +166,29 @@ def test_what_another_process_of_the_machine_believes_need_only_be_heard(apart_u
         assert time.believed_us() == HOME_AHEAD_US + apart_us
 
 
+@pytest.mark.parametrize("took_us", [0, 1_000_000, SLOW_MAX_US + 1, 30_000_000])
+@pytest.mark.parametrize("way_back", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("off_us", [0, -3_600_000_000, 3_600_000_000])
+def test_a_worker_begins_as_its_supervisor_believes_unless_what_it_hears_contradicts_that(
+    took_us: int, way_back: float, off_us: int
+) -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks, HOME_AHEAD_US)
+    clocks.at_us = took_us
+    time.observe(Side.S3, took_us - int(took_us * way_back) + HOME_AHEAD_US + off_us, took_us)
+    assert time.believed_us() == (None if off_us else HOME_AHEAD_US)
+
+
+def test_what_the_supervisor_believed_is_not_kept_for_ever() -> None:
+    """It lags, or its home has been set back since: samples count from then on."""
+    clocks = Clocks()
+    time = HomeTime(clocks, HOME_AHEAD_US)
+    for _ in range(62):
+        clocks.at_us += 1_000_000
+        time.observe(Side.KVSP, clocks.at_us + HOME_AHEAD_US - 1_000_000, 1_000_000)
+    assert time.believed_us() == HOME_AHEAD_US - 1_000_000
+
+
 def test_two_homes_that_agree_are_believed_at_once_and_two_that_do_not_are_waited_for() -> None:
     for apart_us in (0, LEAP_US, LEAP_US + 1):
         clocks = Clocks()
@@ -194,6 +220,38 @@ def test_a_home_that_comes_back_wrong_beside_one_that_is_believed_changes_nothin
         time.observe(Side.KVSP, clocks.at_us + HOME_AHEAD_US)
     time.observe(Side.S3, clocks.at_us + 2 * HOME_AHEAD_US)
     assert time.now_us() == clocks.at_us + HOME_AHEAD_US
+
+
+_WAYS = st.tuples(st.integers(0, 5_000_000), st.integers(0, 5_000_000))
+
+
+@given(st.lists(_WAYS, min_size=1, max_size=20))
+def test_a_home_that_takes_seconds_lets_a_process_begin_once_its_replies_tell_enough(
+    ways: list[tuple[int, int]],
+) -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    for there_us, back_us in ways:
+        clocks.at_us += there_us + back_us
+        left_us = clocks.at_us - back_us
+        time.observe(Side.KVSP, left_us + HOME_AHEAD_US, there_us + back_us)
+        if time.known():
+            true_us = clocks.at_us + HOME_AHEAD_US
+            assert true_us - SLOW_MAX_US <= time.now_us() <= true_us + CLOCK_SKEW_MAX_US
+
+
+def test_replies_that_take_three_seconds_tell_the_time_when_they_are_slow_both_ways() -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    asked = 0
+    while not time.known():
+        asked += 1
+        back_us = 2_800_000 if asked % 2 else 200_000
+        clocks.at_us += 3_000_000
+        time.observe(Side.KVSP, clocks.at_us - back_us + HOME_AHEAD_US, 3_000_000)
+    assert asked <= 5
+    true_us = clocks.at_us + HOME_AHEAD_US
+    assert true_us - QUICK_US <= time.now_us() <= true_us + CLOCK_SKEW_MAX_US
 
 
 @given(st.lists(st.integers(QUICK_US, SLOW_MAX_US), min_size=5), st.floats(0, 1))

@@ -22,7 +22,6 @@ from tandem.core.key import Key
 from tandem.core.reply import Failed, Missing, Reason, Side
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Unavailable
-from tandem.runtime.clock import Clock
 from tests.kvgateway.two_homes import DOWN, NAMESPACE, Numbers, Pair
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
@@ -119,52 +118,6 @@ def kept(test: Callable[[Kept], Coroutine[Any, Any, None]]) -> Callable[[], None
 
     run_it.__name__ = test.__name__
     return run_it
-
-
-@pytest.mark.parametrize(
-    ("down", "least_s"), [((), 0.0), ((Side.KVSP,), 2.0), ((Side.S3,), 2.0), (tuple(Side), 0.0)]
-)
-def test_a_worker_begins_once_what_it_hears_can_be_believed(
-    down: tuple[Side, ...], least_s: float
-) -> None:
-    async def scenario() -> None:
-        here = Kept()
-        for side in Side:
-            await here.show(side, STORE)
-        for side in down:
-            here.pair.homes[side].down()
-        began_s = current().time()
-        await here.keeper.begin()
-        assert least_s <= current().time() - began_s <= least_s + 0.5
-        assert here.pair.time.known() == (len(down) < len(Side))
-
-    run(scenario())
-
-
-def test_a_worker_does_not_wait_for_ever_for_a_home_that_contradicts_itself() -> None:
-    async def scenario() -> None:
-        here = Kept()
-        here.pair.s3.down()
-        here.pair.kvsp.memory = MemoryHome(Side.KVSP, Leaping(here.pair.clock))
-        await here.keeper.begin()
-        assert not here.pair.time.known()
-
-    run(scenario())
-
-
-class Leaping:
-    """A clock that is set back and forth by a minute each time it is looked at."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._ahead_us = 0
-
-    def now_us(self) -> int:
-        self._ahead_us = 60_000_000 - self._ahead_us
-        return self._clock.now_us() + self._ahead_us
-
-    def monotonic_us(self) -> int:
-        return self._clock.monotonic_us()
 
 
 @kept

@@ -220,6 +220,28 @@ async def test_a_step_whose_outcome_is_unknown_keeps_others_from_stepping(homes:
     assert (await two.step(namespace, SHADOW)).stepped
 
 
+async def test_a_caller_that_goes_away_before_anything_is_written_leaves_no_claim(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await _two(homes)
+    namespace = await one.create(SINGLE)
+    refresh, claimed = one.registry.refresh, asyncio.Event()
+
+    async def hang_once_claimed() -> None:
+        await refresh()
+        if one.presence._steps:
+            claimed.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(one.registry, "refresh", hang_once_claimed)
+    waiting = asyncio.create_task(one.step(namespace, SHADOW))
+    await claimed.wait()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await two.looks()
+    assert (await two.step(namespace, SHADOW)).stepped
+
+
 async def test_a_step_from_a_mode_that_is_not_in_force_any_more_is_not_taken(
     homes: TwoHomes,
 ) -> None:
