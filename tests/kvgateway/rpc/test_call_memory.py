@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -88,7 +89,7 @@ def _own_connections(gateway: Running, count: int) -> Iterator[list[grpc.aio.Cha
     yield [grpc.aio.insecure_channel(gateway.address, options=own) for _ in range(count)]
 
 
-async def _opened(channel: grpc.aio.Channel) -> grpc.aio.StreamStreamCall[object, object]:
+async def _opened(channel: grpc.aio.Channel) -> Any:  # noqa: ANN401
     """A stream that the gateway serves."""
     call = kv_pb2_grpc.KVStub(channel).Exchange()
     await call.write(kv_pb2.BatchRequest(puts=[PUT]))
