@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kvgateway.access.body_room import BodyRoom
+from kvgateway.access.body_room import BODIES_BYTES_MAX, BodyRoom
 from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
@@ -42,13 +42,15 @@ from kvgateway.registry.claims import Claims
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.steps import Steps
 from kvgateway.registry.tokens import Tokens
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
 from kvgateway.settings import GatewaySettings
+from tandem.core.limits import MIB
 from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import HttpLimits, Server
-from tandem.runtime.large_memory import give_back_idle_memory, keep_large_blocks
+from tandem.runtime.large_memory import give_back_idle_memory, holds_more_than, keep_large_blocks
 from tandem.runtime.settings import load, read_sources
 from tandem.runtime.snapshots import SnapshotWriter
 from tandem.runtime.telemetry import Metrics
@@ -56,6 +58,7 @@ from tandem.runtime.telemetry import Metrics
 _LOG = logs.get("worker")
 TASKS_MAX = 32
 SNAPSHOT_S = 1.0
+UNCOUNTED_BYTES_MAX = 512 * MIB
 
 
 def main() -> int:
@@ -103,7 +106,9 @@ async def _work(
     entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
-    rpc = RpcServer(entrance, reckoned, failures, room)
+    call_memory = _call_memory(settings)
+    tasks.start("call memory", call_memory.watch())
+    rpc = RpcServer(entrance, reckoned, failures, room, call_memory)
     site = Site(
         Pages(lambda: _unready(path, process), path.place.metrics, clock),
         BindingDoor(entrance, reckoned, room),
@@ -133,6 +138,12 @@ async def _work(
     await asyncio.to_thread(metrics.close, 1.0)
     _LOG.info("stopped", slot=post.slot)
     return 0
+
+
+def _call_memory(settings: GatewaySettings) -> CallMemory:
+    """Beside what is counted, that of small things, of caches and of answers on their way."""
+    counted = settings.write_bytes_max + 2 * settings.leg_bytes_max + BODIES_BYTES_MAX
+    return CallMemory(lambda: holds_more_than(counted + UNCOUNTED_BYTES_MAX))
 
 
 def _http_limits() -> HttpLimits:

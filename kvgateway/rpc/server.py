@@ -6,12 +6,14 @@ import grpc
 
 from kvgateway.access.body_room import BodyRoom
 from kvgateway.rpc.arrival import Arrivals
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import FailureInterceptor, Failures
 from kvgateway.rpc.kv import KvService
 from kvgateway.rpc.namespaces import NamespacesService
 from kvgateway.rpc.ops import OpsService
 from kvgateway.rpc.tokens import TokensService
+from kvgateway.rpc.turns import LargeTurns
 from kvgateway.service import Entrance
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.runtime.clock import Clock
@@ -61,11 +63,16 @@ class RpcServer:
     """Serves the public API on one address, which several processes may share."""
 
     def __init__(
-        self, entrance: Entrance, clock: Clock, failures: Failures, room: BodyRoom
+        self,
+        entrance: Entrance,
+        clock: Clock,
+        failures: Failures,
+        room: BodyRoom,
+        memory: CallMemory,
     ) -> None:
-        callers = Callers(entrance)
-        self._kv = KvService(callers, clock, failures, room)
-        self._server = grpc_server(failures, Arrivals(callers, room))
+        callers, turns = Callers(entrance), LargeTurns()
+        self._kv = KvService(callers, clock, failures, room, turns, memory)
+        self._server = grpc_server(failures, Arrivals(callers, room, turns))
         kv_pb2_grpc.add_KVServicer_to_server(self._kv, self._server)
         namespaces_pb2_grpc.add_NamespacesServicer_to_server(
             NamespacesService(callers), self._server
