@@ -67,6 +67,16 @@ def test_a_home_is_behind_for_a_crawl_that_meets_it() -> None:
     assert clocks.behind_s(20.0, 30.0) == 0.0
 
 
+def test_a_home_is_ahead_for_what_it_dates() -> None:
+    clocks = WrongClocks()
+    assert clocks.ahead_s(5.0) == 0.0
+    clocks.began(40.0, 5.0)
+    clocks.ended(40.0, 8.0)
+    clocks.began(-10.0, 20.0)
+    times = [4.9, 5.0, 8.0, 8.1, 21.0]
+    assert [clocks.ahead_s(at_s) for at_s in times] == [0.0, 40.0, 40.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize("earlier_off_s", [0.0, 10.0])
 @pytest.mark.parametrize("later_off_s", [-1.0, -10.0, -20.0])
 @pytest.mark.parametrize("by_s", [None, 10.0, -10.0])
