@@ -16,6 +16,7 @@ from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
 from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.policy import DemandingDoors
 from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path.build import DataPath, build_data_path
 from kvgateway.homes.home_time import ReckonedClock
@@ -52,6 +53,8 @@ from tandem.runtime.large_memory import give_back_idle_memory, keep_large_blocks
 from tandem.runtime.settings import load, read_sources
 from tandem.runtime.snapshots import SnapshotWriter
 from tandem.runtime.telemetry import Metrics
+from tandem.runtime.tls import ServerTls, show_certificate
+from tandem.runtime.tls.configured import server_files
 
 _LOG = logs.get("worker")
 TASKS_MAX = 32
@@ -100,7 +103,11 @@ async def _work(
     snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
     tasks.start("memory", give_back_idle_memory())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives))
-    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives)
+    tls = await asyncio.to_thread(_tls, post, settings, clock)
+    if tls is not None:
+        show_certificate(metrics, tls)
+        tasks.start("certificate", tls.keep_looking())
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives, tls)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     rpc = RpcServer(entrance, reckoned, failures, room)
@@ -110,7 +117,8 @@ async def _work(
         settings.kv_host_suffix,
         RestApp(entrance, reckoned, room),
     )
-    http = Server(site, _http_limits(), clock, _LOG)
+    limits = _http_limits()
+    http = Server(site, limits, clock, _LOG)
     show_http(metrics, http)
     bugs = {
         "rpc": lambda: failures.count,
@@ -118,8 +126,18 @@ async def _work(
         "process": lambda: tasks.failures + process.loop_errors,
     }
     show_faults(metrics, bugs, _rounds_failed(path))
-    await rpc.start(str(settings.grpc_address))
-    await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
+    demanding = settings.tls_clients
+    await rpc.start(
+        str(settings.grpc_address),
+        tls.rpc(demand=demanding is not DemandingDoors.NONE) if tls else None,
+    )
+    await http.listen(
+        *settings.http_address,
+        shared=True,
+        tls=tls.http(limits.connections_max, demand=demanding is DemandingDoors.ALL)
+        if tls
+        else None,
+    )
     for namespace, socket in _sockets(post, settings).items():
         await http.listen_unix(socket, site.of(namespace))
     await rpc.set_ready(True)
@@ -133,6 +151,11 @@ async def _work(
     await asyncio.to_thread(metrics.close, 1.0)
     _LOG.info("stopped", slot=post.slot)
     return 0
+
+
+def _tls(post: Post, settings: GatewaySettings, clock: SystemClock) -> ServerTls | None:
+    files = server_files(settings, post.machine)
+    return ServerTls(files, clock) if files else None
 
 
 def _http_limits() -> HttpLimits:
@@ -171,6 +194,7 @@ def _entrance(
     clock: SystemClock,
     refusals: Refusals,
     lives: LivesSeen,
+    tls: ServerTls | None,
 ) -> GatewayEntrance:
     """What every front door of this worker lets its callers in through."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
@@ -194,7 +218,7 @@ def _entrance(
             entropy=path.entropy,
             look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path, claims, lives),
+        operations=_operations(post, settings, path, claims, lives, tls),
         registry=path.registry,
         lookups=path.lookups,
     )
@@ -202,7 +226,12 @@ def _entrance(
 
 
 def _operations(
-    post: Post, settings: GatewaySettings, path: DataPath, claims: Claims, lives: LivesSeen
+    post: Post,
+    settings: GatewaySettings,
+    path: DataPath,
+    claims: Claims,
+    lives: LivesSeen,
+    tls: ServerTls | None,
 ) -> GatewayOperations:
     return GatewayOperations(
         guards=path.guards,
@@ -231,6 +260,7 @@ def _operations(
         restarts=lives.restarts,
         process=os.getpid(),
         prefix=settings.s3_prefix,
+        certificate=tls.in_use if tls else None,
     )
 
 
