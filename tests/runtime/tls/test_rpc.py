@@ -1,7 +1,7 @@
 """gRPC with TLS: our servers, and the way to them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +47,7 @@ async def open_door(files: TlsFiles, *, demand: bool = True) -> AsyncIterator[Do
         await server.stop(0)
 
 
-async def status(channel: Any, *, wait: bool = True) -> int:
+async def status(channel: grpc.aio.Channel | TlsChannel, *, wait: bool = True) -> int:
     stub: Any = health_pb2_grpc.HealthStub(channel)
     request = health_pb2.HealthCheckRequest()
     return int((await stub.Check(request, timeout=WITHIN_S, wait_for_ready=wait)).status)
@@ -98,7 +98,7 @@ async def test_what_listens_everywhere_is_called_localhost(authority: Authority)
 
 
 async def test_files_of_a_client_are_looked_at_when_it_opens(authority: Authority) -> None:
-    with pytest.raises(ConfigurationError, match="tls_ca .*none.crt: cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"tls_ca .*none\.crt: cannot be read"):
         open_channel("127.0.0.1:1", tls=TlsFiles(str(authority.directory / "none.crt")))
 
 
@@ -146,7 +146,7 @@ async def test_pairs_of_both_sides_are_replaced_while_calls_go_on(authority: Aut
         assert await refused(door, authority.files("of the old authority"))
 
 
-async def _until_more(count: Any, more: int, asking: "asyncio.Future[None]") -> None:
+async def _until_more(count: Callable[[], int], more: int, asking: "asyncio.Future[None]") -> None:
     goal = count() + more
     async with asyncio.timeout(WITHIN_S):
         while count() < goal:
