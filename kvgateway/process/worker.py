@@ -126,18 +126,7 @@ async def _work(
         "process": lambda: tasks.failures + process.loop_errors,
     }
     show_faults(metrics, bugs, _rounds_failed(path))
-    demanding = settings.tls_clients
-    await rpc.start(
-        str(settings.grpc_address),
-        tls.rpc(demand=demanding is not DemandingDoors.NONE) if tls else None,
-    )
-    await http.listen(
-        *settings.http_address,
-        shared=True,
-        tls=tls.http(limits.connections_max, demand=demanding is DemandingDoors.ALL)
-        if tls
-        else None,
-    )
+    await _open_ports(settings, rpc, http, tls, limits)
     for namespace, socket in _sockets(post, settings).items():
         await http.listen_unix(socket, site.of(namespace))
     await rpc.set_ready(True)
@@ -156,6 +145,22 @@ async def _work(
 def _tls(post: Post, settings: GatewaySettings, clock: SystemClock) -> ServerTls | None:
     files = server_files(settings, post.machine)
     return ServerTls(files, clock) if files else None
+
+
+async def _open_ports(
+    settings: GatewaySettings,
+    rpc: RpcServer,
+    http: Server,
+    tls: ServerTls | None,
+    limits: HttpLimits,
+) -> None:
+    credentials = context = None
+    if tls is not None:
+        doors = settings.tls_clients
+        credentials = tls.rpc(demand=doors is not DemandingDoors.NONE)
+        context = tls.http(limits.connections_max, demand=doors is DemandingDoors.ALL)
+    await rpc.start(str(settings.grpc_address), credentials)
+    await http.listen(*settings.http_address, shared=True, tls=context)
 
 
 def _http_limits() -> HttpLimits:
