@@ -6,7 +6,7 @@ SEEDS ?= 1000
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run example test check format sim soak bench proto docs servers constraints clean
+.PHONY: help setup dev run example test check lint types format sim soak bench proto docs servers constraints clean
 
 help:  ## Show this list.
 	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,15 +21,22 @@ run: setup  ## Run the whole store on this machine.
 example: setup  ## Run a small site on workerd with Tandem behind it (needs npm).
 	examples/site/run
 
-test: dev servers check  ## Everything that must hold: the checks, then every test.
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Some images ask Python to leave no bytecode; then each of a thousand processes would compile anew.
+test: export PYTHONDONTWRITEBYTECODE =
+test:  ## Everything that must hold: the checks, then every test.
+	$(MAKE) --no-print-directory --jobs servers check
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-check: dev  ## Format, lint, types, import contracts, Dockerfile.
+check: lint types  ## Format, lint, types, import contracts, Dockerfile.
+
+lint: dev
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
+
+types: dev
+	$(BIN)/mypy
 
 format: dev  ## Rewrite the source as `check` wants it.
 	$(BIN)/ruff check --fix --quiet
@@ -50,7 +57,7 @@ proto: dev  ## Regenerate tandem/wire/v1 from proto/.
 docs: dev  ## Write the tables of docs/configuration.md anew.
 	PYTHONPATH=. $(BIN)/python tools/generate_docs.py
 
-servers: dev  ## Install what tests talk to: S3 servers, and Cloudflare's clients (apt as root, pip, npm).
+servers: | $(BIN)/python  ## Install what tests talk to: S3 servers, and Cloudflare's clients (apt as root, pip, npm).
 	$(BIN)/python -m tests.servers.install
 
 constraints: dev  ## Move every pinned version to the newest that pyproject.toml allows.

@@ -8,7 +8,7 @@ from typing import Protocol
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
 from crawler.namespace_crawl import NamespaceCrawls
-from crawler.registry import IN_BOTH, Kept, Registered, registered
+from crawler.registry import IN_BOTH, Kept, Registered, kept_now, registered
 from crawler.renewing import Renewing
 from crawler.same_store import objection
 from crawler.trouble import NO_TROUBLE, Trouble
@@ -143,10 +143,11 @@ class Rounds:
             await self._crawls.forget(namespace)
         known = _crawled(found) if not why else _only(found, Homes.KVSP)
         for namespace in trouble.order([*known]):
-            if obstacle := await self._objection(known[namespace]):
+            kept = await self._kept_by_now(namespace, known[namespace])
+            if obstacle := await self._objection(kept):
                 self._board.doing = f"waiting: {obstacle}"
                 return
-            await self._take_turn(namespace, known[namespace], trouble)
+            await self._take_turn(namespace, kept, trouble)
             while (run := await self._board.asked(0.0)) is not None:
                 await self._serve(run)
         if why:
@@ -165,8 +166,17 @@ class Rounds:
             _LOG.warning("round_skipped", why=why, crawled=[side.value for side in homes])
         self._skipped = why
 
+    async def _kept_by_now(self, namespace: str, kept: Kept) -> Kept:
+        """What KVSP says just before a namespace's turn, unless that is older: a round may last for
+        hours, and what was asked for meanwhile has gone by a later step."""
+        kvsp = {Side.KVSP: self._homes[Side.KVSP]}
+        now = await kept_now(kvsp, namespace, self._rule.deadline_s)
+        return now if now is not None and now.epoch >= kept.epoch else kept
+
     async def _take_turn(self, namespace: str, kept: Kept, trouble: Trouble) -> None:
-        """A crawl that raises is counted, and ends no other."""
+        """A crawl that raises is counted, and ends no other; in S3 alone there is none by now."""
+        if kept.homes is Homes.S3:
+            return
         try:
             if kept.mode.filled is None or await self._crawls.has_begun(namespace):
                 await self._crawl(namespace, kept, None, trouble)

@@ -18,6 +18,8 @@ from tests.servers.small_disk import mounted
 
 _Server = TypeVar("_Server", Rgw, Ministack)
 _MISSING = pytest.StashKey[set[str]]()
+_LONG = ("e2e", "workers", "sim")
+"""The directories whose files take longest; the first one mostly waits."""
 
 # A slow machine is not a wrong result, and one run is like the other: new examples are for `long`.
 hypothesis.settings.register_profile("tandem", deadline=None, derandomize=True)
@@ -79,6 +81,16 @@ def sockets() -> Iterator[Path]:
     """A directory whose path is short, as those of sockets must be; pytest's own grow."""
     with TemporaryDirectory(prefix="kv-") as directory:
         yield Path(directory)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """What takes long is begun first, so that several processes come to their end together."""
+    tests = config.rootpath / "tests"
+    items.sort(key=lambda item: _turn(item.path.relative_to(tests).parts[0]))
+
+
+def _turn(directory: str) -> int:
+    return _LONG.index(directory) if directory in _LONG else len(_LONG)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from kvgateway.data_path.lists import Lister
 from kvgateway.data_path.lookups import Lookups
 from kvgateway.data_path.reads import ReadBounds, Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.data_path.stores import Stores, open_stores
 from kvgateway.data_path.view import View
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.guard import GuardedHome, LegBounds
@@ -33,13 +34,11 @@ from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.records import SystemRecords
 from kvgateway.settings import GatewaySettings
-from kvgateway.state import journal_slots
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.queue import SqliteQueue
 from kvgateway.state.quota_memory import QuotaMemory
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
-from kvgateway.state.switches import SwitchFile
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.reply import Side
@@ -112,18 +111,6 @@ class DataPath:
         self.place.leave()
 
 
-@dataclass(frozen=True, slots=True)
-class _Stores:
-    """What a worker shares with the others of its machine, and its own journal."""
-
-    place: Place
-    machine: SharedMachine
-    quotas: QuotaMemory
-    queue: SqliteQueue
-    journal: DiskJournal
-    switches: SwitchBoard
-
-
 async def build_data_path(
     post: Post, settings: GatewaySettings, places: Places, clock: Clock, metrics: Metrics
 ) -> DataPath:
@@ -132,7 +119,7 @@ async def build_data_path(
     time = HomeTime(clock, post.offset_us)
     homes = await open_homes(settings.homes(post.machine), clock, entropy)
     guards = _guarded(homes, settings, clock, time, metrics)
-    stores = await _opened(post, settings, places, entropy)
+    stores = await open_stores(post, settings, places, entropy)
     machine, queue = stores.machine, stores.queue
     trust = Trust()
     view = View(lambda: registry, trust, lambda: presence.stands())
@@ -195,7 +182,7 @@ async def build_data_path(
 def _presence(
     post: Post,
     guards: Mapping[Side, GuardedHome],
-    stores: _Stores,
+    stores: Stores,
     time: HomeTime,
     clock: Clock,
     registry: Registry,
@@ -271,25 +258,11 @@ def _tokens(
     )
 
 
-async def _opened(
-    post: Post, settings: GatewaySettings, places: Places, entropy: Entropy
-) -> _Stores:
-    place = Place.join(post.machine, places.gateway)
-    return _Stores(
-        place=place,
-        machine=SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token),
-        quotas=QuotaMemory(place.quotas, post.slot),
-        queue=await SqliteQueue.open(places.queue, settings.repair_rows_max),
-        journal=DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused),
-        switches=SwitchBoard(SwitchFile(places.switches)),
-    )
-
-
 def _keeper(
     store_id: str,
     guards: Mapping[Side, GuardedHome],
     time: HomeTime,
-    stores: _Stores,
+    stores: Stores,
     trust: Trust,
     places: Places,
     registry: Registry,
@@ -315,7 +288,3 @@ def _namespaces(registry: Registry) -> frozenset[str]:
     if not registry.ready:
         return frozenset()
     return registry.book.in_both_homes() | {SYSTEM_NAMESPACE}
-
-
-def _journal_refused(reason: str) -> None:
-    _LOG.error("journal_unwritable", why=reason, effect="writes need both homes")

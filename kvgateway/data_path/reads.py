@@ -22,11 +22,11 @@ from tandem.core.key import Key
 from tandem.core.latency import RecentLatency
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.read_race import Answer, ReadRace
-from tandem.core.reading import RACE, ReadMode, ReadPlan, read_plan
+from tandem.core.reading import COMPANY_FROM, RACE, ReadMode, ReadPlan, race_plan, read_plan
 from tandem.core.record import Record
 from tandem.core.reply import BOTH_SIDES, Failed, GiveUp, Missing, ReadReply, Side
 from tandem.core.request import Read, ReadResult
-from tandem.core.version import Version
+from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable
 from tandem.runtime.randomness import Entropy
 
@@ -43,6 +43,7 @@ class ReadBounds:
     flights_max: int = 20_000
     sample_share: float = 0.01
     """Of the reads that would not ask both homes, so many do all the same."""
+    company_from: int = COMPANY_FROM
     remembered_s: int = 3600
     """So long after a home last showed a record, memory answers instead of homes that show less or
     nothing; below the shortest grace, or a key that was deleted for good could come back."""
@@ -78,6 +79,7 @@ class _Flight:
 
     __slots__ = (
         "began_us",
+        "compared",
         "key",
         "later",
         "lonely",
@@ -100,6 +102,8 @@ class _Flight:
         self.race: ReadRace
         self.later: Side | None = None
         """The home that has not been asked yet."""
+        self.compared = False
+        """Whether it will be asked in any case."""
         self.lonely = False
         """Whether one home had the answer before the other one's turn came."""
         self.timer: asyncio.TimerHandle | None = None
@@ -131,7 +135,7 @@ class _Flight:
         reply = future.result()
         self.reader.timed(side, reply, asked_s)
         outcome = race.on_reply(side, reply)
-        if self.later is not None:
+        if self.later is not None and not (self.compared and race.answered):
             self.hedge(race)
         if outcome is not None:
             self.reader.decided(self, outcome)
@@ -181,6 +185,7 @@ class Reader:
         self._entropy = entropy
         self._bounds = bounds
         self._latency = {side: RecentLatency() for side in Side}
+        self._p95_s: dict[Side, float | None] = dict.fromkeys(Side)
         self._remembered = Remembered(
             machine,
             cache_ttl_s=bounds.cache_ttl_s,
@@ -189,6 +194,8 @@ class Reader:
         )
         self._flights: dict[Key, _Flight] = {}
         self._racing = 0
+        self._company: list[_Flight] = []
+        """Races whose second home has its turn together."""
         self.counters = ReadCounters()
         self.comparisons = Comparisons(time)
         """Of namespaces of which not both homes answer for every key."""
@@ -236,16 +243,21 @@ class Reader:
         self._flights[key] = flight
         read_mode = self._mode_of(key.namespace)
         whole = mode.whole and read_mode is ReadMode.RACE
-        self._start(flight, RACE if whole else self._plan(flight, read_mode))
+        self._start(flight, self._race(flight) if whole else self._plan(flight, read_mode))
         return flight
+
+    def _race(self, flight: _Flight) -> ReadPlan:
+        """A home that may lack what counts gives no answer by itself: both are asked at once."""
+        if flight.wanted != NO_VERSION or self._trust.behind(flight.key.namespace):
+            return RACE
+        return race_plan(self._p95_s, self._racing, self._bounds.company_from)
 
     def _plan(self, flight: _Flight, mode: ReadMode) -> ReadPlan:
         drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
         self.counters.sampled += drawn
-        p95_s = {side: latency.p95_s for side, latency in self._latency.items()}
         return read_plan(
             mode, answers=flight.mode.answers(flight.key), legs=flight.mode.legs,
-            behind=self._trust.behind(flight.key.namespace), p95_s=p95_s, drawn=drawn,
+            behind=self._trust.behind(flight.key.namespace), p95_s=self._p95_s, drawn=drawn,
         )  # fmt: skip
 
     def _behind(self, flight: _Flight) -> tuple[Side, ...]:
@@ -259,15 +271,27 @@ class Reader:
 
     def _start(self, flight: _Flight, plan: ReadPlan) -> None:
         loop = asyncio.get_running_loop()
-        race = flight.race = ReadRace(
-            flight.wanted, plan.sides, self._behind(flight), flight.mode.filled
-        )
+        behind = () if plan.compared else self._behind(flight)
+        race = flight.race = ReadRace(flight.wanted, plan.sides, behind, flight.mode.filled)
         self._racing += 1
         for side in plan.at_once:
             self._ask(flight, side, loop.time())
-        if plan.later is not None:
-            flight.later = plan.later
+        flight.later, flight.compared = plan.later, plan.compared
+        if plan.compared:
+            if not self._company:
+                loop.call_later(plan.after_s, self._ask_company)
+            self._company.append(flight)
+        elif plan.later is not None:
             flight.timer = loop.call_later(plan.after_s, flight.hedge, race)
+
+    def _ask_company(self) -> None:
+        """The second home's turn, for all reads that have come meanwhile."""
+        company, self._company = self._company, []
+        now_s = asyncio.get_running_loop().time()
+        for flight in company:
+            if flight.later is not None:
+                side, flight.later = flight.later, None
+                self._ask(flight, side, now_s)
 
     def _ask(self, flight: _Flight, side: Side, now_s: float) -> None:
         needed = flight.body_needed if flight.race.over_both() else None
@@ -284,7 +308,9 @@ class Reader:
     def timed(self, side: Side, reply: ReadReply, asked_s: float) -> None:
         """Learns how quick a home is from what it answers."""
         if not isinstance(reply, Failed):
-            self._latency[side].observe(asyncio.get_running_loop().time() - asked_s)
+            latency = self._latency[side]
+            latency.observe(asyncio.get_running_loop().time() - asked_s)
+            self._p95_s[side] = latency.p95_s
 
     def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
         """The race is decided: nobody joins it any more, and its readers hear. A single home that

@@ -1,7 +1,6 @@
 """One home behind its kill switch, its breaker and its bounds; itself a `Backend`.
 
-Races and heal see only guarded homes, so a switch stops every use of a home at once, and what a
-home answers is observed in one place: for the breaker, for the clock and for the metrics.
+Races and heal see only guarded homes, so a switch stops every use of a home at once.
 """
 
 import asyncio
@@ -9,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import TypeVar
 
+from kvgateway.homes.answers import HomeAnswers, HomeObserver
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
 from kvgateway.state.switches import HomeSwitch
@@ -24,40 +24,19 @@ from tandem.backends.port import (
     TakesAhead,
     TakesGroups,
 )
-from tandem.core.backoff import Breaker, BreakerRule, BreakerState
+from tandem.core.backoff import BreakerRule, BreakerState
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import (
     Failed,
     ReadReply,
     Reason,
-    Side,
     WriteReply,
 )
 from tandem.core.version import observable
-from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 
-_LOG = logs.get("guard")
 _Reply = TypeVar("_Reply", ReadReply, WriteReply, ScanPage | Failed)
-_OUTAGE: Final = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.ERROR, Reason.OVERLOADED})
-"""A corrupt copy, somebody else's object and a lost race are answers of a home that works."""
-_SHOWN_US: Final = 60_000_000
-"""How long after a home's recovery its last failure is of interest."""
-
-
-class HomeObserver(Protocol):
-    """Who counts what homes answer."""
-
-    def replied(
-        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
-    ) -> None:
-        """So many calls that began together have ended alike."""
-        ...
-
-    def broke(self, side: Side) -> None:
-        """A home's code raised an exception that it should not."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +71,14 @@ class GuardedHome:
         """Which home this is."""
         self._clock = clock
         self._time = time
-        self._observer = observer
+        self._answers = HomeAnswers(home.side, clock, time, observer, rule)
         self._bounds = bounds
         self._legs = 0
         self._leg_bytes = 0
-        self.breaker = Breaker(rule)
+        self.breaker = self._answers.breaker
         self.switch = HomeSwitch()
         self.barred = "its store id has not been checked yet"
         """Why the home must not be used at all; empty once it is known to be the right one."""
-        self._last_failure = ""
-        self._failed_us = 0
 
     @property
     def unguarded(self) -> Backend:
@@ -152,7 +129,7 @@ class GuardedHome:
         try:
             self._groups.put_all(puts, deadline_s, ended)
         except Exception as error:
-            broken = self._broke(error)
+            broken = self._answers.broke(error)
             ended([(position, broken) for position in range(len(puts))])
 
     def ahead(self) -> AbstractContextManager[Ahead | None]:
@@ -184,13 +161,7 @@ class GuardedHome:
 
     def heard(self, reply: ReadReply) -> None:
         """Takes the outcome of a call that went past the guard: the keeper's heartbeat."""
-        now_us = self._clock.monotonic_us()
-        match reply:
-            case Failed(reason) if reason in _OUTAGE:
-                self._failed(reply, now_us, now_us)
-            case _:
-                self.breaker.admits(now_us)
-                self.breaker.succeeded()
+        self._answers.heard(reply)
 
     def room(self, most: int) -> int:
         """How many calls, `most` of them at most, neither a bar, a switch nor the breaker would
@@ -201,11 +172,8 @@ class GuardedHome:
 
     @property
     def last_failure(self) -> str:
-        """Why the home was last given up, while that matters: as long as its breaker is not closed,
-        and for a minute after the last call that it did not answer."""
-        age_us = self._clock.monotonic_us() - self._failed_us
-        closed = self.breaker.state is BreakerState.CLOSED
-        return "" if closed and age_us > _SHOWN_US else self._last_failure
+        """Why the home was last given up, while that matters."""
+        return self._answers.last_failure
 
     async def aclose(self) -> None:
         """Closes the home."""
@@ -217,7 +185,7 @@ class GuardedHome:
         if not enabled:
             return Failed(Reason.SWITCHED_OFF)
         if not self.breaker.admits(self._clock.monotonic_us()):
-            return Failed(Reason.BREAKER_OPEN, self._last_failure)
+            return Failed(Reason.BREAKER_OPEN, self._answers.why_broken)
         return None
 
     def _leg_refusal(self, record: Record) -> Failed | None:
@@ -252,7 +220,7 @@ class GuardedHome:
             call = start()
         except Exception as error:
             broken: asyncio.Future[_Reply | Failed] = asyncio.get_running_loop().create_future()
-            broken.set_result(self._broke(error))
+            broken.set_result(self._answers.broke(error))
             return broken
         if isinstance(call, asyncio.Future):
             return call
@@ -262,17 +230,7 @@ class GuardedHome:
         try:
             return await call
         except Exception as error:
-            return self._broke(error)
-
-    def _broke(self, error: BaseException) -> Failed:
-        self._observer.broke(self.side)
-        _LOG.error("home_broke", home=self.side.value, error=repr(error), exc_info=error)
-        return Failed(Reason.ERROR, repr(error))
-
-    def _failed(self, failed: Failed, now_us: int, began_us: int) -> None:
-        self.breaker.failed(now_us, began_us)
-        self._last_failure = str(failed)
-        self._failed_us = now_us
+            return self._answers.broke(error)
 
     def _leg_ended(self, size: int, began_us: int, future: "asyncio.Future[WriteReply]") -> None:
         self._legs -= 1
@@ -286,23 +244,9 @@ class GuardedHome:
         replied: Replied,
         replies: Sequence[tuple[int, WriteReply]],
     ) -> None:
-        """Notes replies that have come together; those that are no failure all at once."""
-        now_us = self._clock.monotonic_us()
         self._legs -= len(replies)
         self._leg_bytes -= sum(len(puts[position][1].envelope) for position, _ in replies)
-        answered = 0
-        home_time_us = 0
-        for _, reply in replies:
-            if isinstance(reply, Failed):
-                self._noted("put", reply, began_us, now_us)
-            else:
-                answered += 1
-                home_time_us = max(home_time_us, reply.home_time_us)
-        if answered:
-            self.breaker.succeeded(answered)
-            if home_time_us:
-                self._time.observe(self.side, home_time_us, now_us - began_us)
-            self._observer.replied(self.side, "put", None, now_us - began_us, answered)
+        self._answers.all_replied(replies, began_us)
         replied(replies)
 
     def _replied(
@@ -316,21 +260,8 @@ class GuardedHome:
             self.breaker.abandoned()
             return
         error = future.exception()
-        reply = future.result() if error is None else self._broke(error)
-        self._noted(operation, reply, began_us, self._clock.monotonic_us())
-
-    def _noted(
-        self, operation: str, reply: ReadReply | WriteReply | ScanPage, began_us: int, now_us: int
-    ) -> None:
-        """Learns from what the home has answered."""
-        failure = reply.reason if isinstance(reply, Failed) else None
-        if isinstance(reply, Failed) and reply.reason in _OUTAGE:
-            self._failed(reply, now_us, began_us)
-        else:
-            self.breaker.succeeded()
-        if reply.home_time_us:
-            self._time.observe(self.side, reply.home_time_us, now_us - began_us)
-        self._observer.replied(self.side, operation, failure, now_us - began_us)
+        reply = future.result() if error is None else self._answers.broke(error)
+        self._answers.replied(operation, reply, began_us)
 
 
 def _resolved(failure: Failed) -> "asyncio.Future[Failed]":

@@ -15,7 +15,11 @@ def credential_of(request: Request) -> str:
     Raises Unauthenticated for any other kind of Authorization, and for a web page's request without
     a credential: on an open door, any page that is looked at on this machine would be an admin.
     """
-    credential = _given(request)
+    header = request.get(b"authorization")
+    if header is not None and header.startswith(b"Bearer "):  # as nearly all who send one
+        credential = header[len(_BEARER) :].decode("latin-1").strip()
+    else:
+        credential = _given(request, header)
     if not credential and _is_of_a_page(request):
         raise Unauthenticated("a request from a web page needs a token, also where others do not")
     return credential
@@ -27,8 +31,7 @@ def _is_of_a_page(request: Request) -> bool:
     return request.get(b"origin") is not None or request.get(b"sec-fetch-site") is not None
 
 
-def _given(request: Request) -> str:
-    header = request.get(b"authorization")
+def _given(request: Request, header: bytes | None) -> str:
     if header is None:
         key = request.get(b"x-auth-key")
         return "" if key is None else key.decode("latin-1").strip()

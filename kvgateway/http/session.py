@@ -15,7 +15,7 @@ STALE: Final = (b"Tandem-Stale", b"1")
 UNCONFIRMED: Final = (b"Tandem-Unconfirmed", b"1")
 """Only one home was heard on a key that is not there."""
 
-_MIN_VERSION: Final = b"tandem-min-version"
+MIN_VERSION: Final = b"tandem-min-version"
 _FIELD: Final = "Tandem-Min-Version"
 
 
@@ -29,7 +29,7 @@ def min_version_of(request: Request) -> Version:
 
     Raises InvalidArgument for what no write has answered.
     """
-    text = request.get(_MIN_VERSION)
+    text = request.get(MIN_VERSION)
     if text is None:
         return NO_VERSION
     try:

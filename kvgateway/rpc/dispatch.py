@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 from kvgateway.rpc.failures import Failures
 from kvgateway.service import KeyValues
+from tandem.core.envelope import Value
 from tandem.core.request import Read, ReadResult, Write, Written
 from tandem.errors import TandemError, Unavailable
 from tandem.wire import codec
@@ -48,8 +49,13 @@ class Dispatch:
         self._keyvalues = keyvalues
         self._failures = failures
 
-    async def start(self, batch: kv_pb2.BatchRequest, now_s: int, sink: Sink) -> None:
-        """Starts every operation of `batch`; one that is wrong does not touch the others."""
+    async def start(
+        self, batch: kv_pb2.BatchRequest, now_s: int, sink: Sink, value: Value | None = None
+    ) -> None:
+        """Starts every operation of `batch`; one that is wrong does not touch the others.
+
+        A `value` is that of the one put which is all of the batch.
+        """
         for turn, reads in enumerate(_groups(batch.gets, READS_AT_ONCE)):
             if turn:
                 await asyncio.sleep(0)
@@ -58,7 +64,7 @@ class Dispatch:
         for turn, writes in enumerate(_groups(changes, WRITES_AT_ONCE)):
             if turn:
                 await asyncio.sleep(0)
-            self._start_writes(writes, now_s, sink)
+            self._start_writes(writes, now_s, sink, value)
 
     def _start_reads(self, messages: Sequence[kv_pb2.GetRequest], sink: Sink) -> None:
         ids: list[int] = []
@@ -83,12 +89,13 @@ class Dispatch:
         messages: Sequence[kv_pb2.PutRequest | kv_pb2.DeleteRequest],
         now_s: int,
         sink: Sink,
+        value: Value | None,
     ) -> None:
         ids: list[int] = []
         writes: list[Write] = []
         for message in messages:
             try:
-                writes.append(_write_of(message, now_s))
+                writes.append(_write_of(message, now_s, value))
             except TandemError as error:
                 sink.answer_write(message.id, error)
             else:
@@ -142,7 +149,9 @@ def _groups(messages: Sequence[_Message], size: int) -> Iterator[Sequence[_Messa
         yield messages[start : start + size]
 
 
-def _write_of(message: kv_pb2.PutRequest | kv_pb2.DeleteRequest, now_s: int) -> Write:
+def _write_of(
+    message: kv_pb2.PutRequest | kv_pb2.DeleteRequest, now_s: int, value: Value | None
+) -> Write:
     if isinstance(message, kv_pb2.PutRequest):
-        return codec.put_of(message, now_s)
+        return codec.put_of(message, now_s, value)
     return codec.delete_of(message)

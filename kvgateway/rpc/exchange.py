@@ -21,6 +21,7 @@ from tandem.errors import InvalidArgument
 from tandem.runtime.clock import Clock
 from tandem.wire import codec
 from tandem.wire.admission import admit
+from tandem.wire.long_values import BatchMessage, BatchReplyMessage
 from tandem.wire.v1 import kv_pb2
 
 OPERATIONS_MAX: Final = 4 * BATCH_OPERATIONS_MAX
@@ -35,7 +36,7 @@ REFUSED_OPERATION_PAUSE_S: Final = 0.002
 REFUSAL_PAUSE_S: who asks again at once, whatever it is told, leaves the worker to others."""
 REFUSED_PAUSE_S_MAX: Final = 1.0
 
-_Context = grpc.aio.ServicerContext[kv_pb2.BatchRequest, kv_pb2.BatchReply]
+_Context = grpc.aio.ServicerContext[BatchMessage, BatchReplyMessage]
 
 
 class ExchangeStream:
@@ -86,9 +87,10 @@ class ExchangeStream:
                 self._room.clear()
                 await self._room.wait()
 
-    async def _accept(self, batch: kv_pb2.BatchRequest) -> None:
+    async def _accept(self, message: BatchMessage) -> None:
+        batch, size, value = message
         try:
-            size = codec.check_batch(batch)
+            codec.check_batch(batch, size)
         except InvalidArgument as error:
             await self._refuse(batch, error)
             return
@@ -98,7 +100,7 @@ class ExchangeStream:
         if operations and size > operations * LIGHT_BYTES:
             self._heavy_bytes += size
             sink = _HeavyBatch(self._outbox, operations, partial(self._lighten, size))
-        await self._dispatch.start(batch, self._clock.now_us() // 1_000_000, sink)
+        await self._dispatch.start(batch, self._clock.now_us() // 1_000_000, sink, value)
 
     def _lighten(self, size: int) -> None:
         self._heavy_bytes -= size
@@ -120,7 +122,7 @@ class ExchangeStream:
         while True:
             if self._outbox:
                 parcel = self._outbox.take()
-                await context.write(parcel.reply)
+                await context.write(BatchReplyMessage(parcel.reply, parcel.record))
                 self._operations -= parcel.operations
                 del parcel  # it need not live until there is another one
                 self._room.set()

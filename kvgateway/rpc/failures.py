@@ -1,8 +1,8 @@
 """How a call fails: every exception becomes a status here, and the unexpected ones are counted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import grpc
 
@@ -10,11 +10,22 @@ from kvgateway.access.quotas import REFUSAL_PAUSE_S
 from kvgateway.rpc.arrival import Arrivals
 from tandem.errors import QuotaExceeded, TandemError
 from tandem.runtime.logs import Logger
+from tandem.wire.long_values import decode_batch, decode_put, encode_batch, encode_get
 from tandem.wire.malformed import OUR_METHODS, checked
 from tandem.wire.status import call_status
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _Behavior = Callable[[Any, _Context], Awaitable[object]]
+
+_DECODE: Final[Mapping[str, Callable[[bytes], object]]] = {
+    f"{OUR_METHODS}KV/Put": decode_put,
+    f"{OUR_METHODS}KV/Exchange": decode_batch,
+}
+_ENCODE: Final[Mapping[str, Callable[[Any], bytes]]] = {
+    f"{OUR_METHODS}KV/Get": encode_get,
+    f"{OUR_METHODS}KV/Exchange": encode_batch,
+}
+"""Where protobuf alone would copy values of full size."""
 
 
 class Failures:
@@ -50,7 +61,8 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         if method is None or not name.startswith(OUR_METHODS):
             foreign: grpc.RpcMethodHandler[Any, Any] | None = method
             return foreign
-        decode: Any = checked(method.request_deserializer)
+        decode: Any = checked(_DECODE.get(name, method.request_deserializer))
+        encode = _ENCODE.get(name, method.response_serializer)
         if method.request_streaming:
             behavior = method.stream_stream if method.response_streaming else method.stream_unary
         else:
@@ -60,7 +72,7 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             make = grpc.stream_stream_rpc_method_handler
         else:
             make = grpc.stream_unary_rpc_method_handler
-        return make(self._guarded(name, behavior), decode, method.response_serializer)
+        return make(self._guarded(name, behavior), decode, encode)
 
     def _reading(self, behavior: _Behavior, decode: Callable[[bytes], object]) -> _Behavior:
         """A method with one message, which is decoded within the guard: gRPC answers a deserializer

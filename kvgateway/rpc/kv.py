@@ -20,6 +20,7 @@ from tandem.runtime.clock import Clock
 from tandem.runtime.intake import Intake
 from tandem.wire import codec
 from tandem.wire.admission import admit
+from tandem.wire.long_values import GetMessage, PutMessage, get_message
 from tandem.wire.status import fill_error
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
@@ -41,18 +42,17 @@ class KvService(kv_pb2_grpc.KVServicer):
         self._streams: dict[ExchangeStream, None] = {}
         self._draining = False
 
-    async def Get(self, request: kv_pb2.GetRequest, context: _Context) -> kv_pb2.GetReply:
+    async def Get(self, request: kv_pb2.GetRequest, context: _Context) -> GetMessage:
         """Reads one key."""
-        keyvalues = await self._keyvalues_for(context)
-        reply = kv_pb2.GetReply(id=request.id)
-        codec.fill_read(reply, await _read(keyvalues, request), self._now_s())
-        return reply
+        result = await _read(await self._keyvalues_for(context), request)
+        return get_message(request.id, result, self._now_s())
 
-    async def Put(self, request: kv_pb2.PutRequest, context: _Context) -> kv_pb2.WriteReply:
+    async def Put(self, message: PutMessage, context: _Context) -> kv_pb2.WriteReply:
         """Writes one key."""
         keyvalues = await self._keyvalues_for(context)
-        put, operation_id = codec.put_of(request, int(self._now_s())), request.id
-        del request  # a large one need not live beside the value, nor that beside its envelope
+        request, value = message
+        put, operation_id = codec.put_of(request, int(self._now_s()), value), request.id
+        del message, request, value  # what is large lives on in its envelope alone
         written = _begun(keyvalues, put)
         del put
         return await _written(written, operation_id)
@@ -71,7 +71,7 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def Batch(self, request: kv_pb2.BatchRequest, context: _Context) -> kv_pb2.BatchReply:
         """Many operations with one reply; a batch over a limit is refused whole."""
         dispatch = Dispatch(await self._keyvalues_for(context), self._failures)
-        codec.check_batch(request)
+        codec.check_batch(request, request.ByteSize())
         answers = _BatchAnswers(request, self._now_s())
         await dispatch.start(request, int(self._now_s()), answers)
         await answers.complete

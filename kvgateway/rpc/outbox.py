@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
+from tandem.core.record import Record
 from tandem.core.request import ReadResult, Written
 from tandem.errors import QuotaExceeded
 from tandem.wire import codec
+from tandem.wire.long_values import fill_long_read
 from tandem.wire.status import fill_error
 from tandem.wire.v1 import kv_pb2
 
@@ -27,6 +29,8 @@ class Parcel:
     reply: kv_pb2.BatchReply = field(default_factory=kv_pb2.BatchReply)
     operations: int = 0
     value_bytes: int = 0
+    record: Record | None = None
+    """Whose value is that of the reply, which is alone then."""
 
 
 class Outbox:
@@ -55,7 +59,7 @@ class Outbox:
         try:
             if isinstance(outcome, ReadResult):
                 now_s = self._now_s() if record is not None and record.expires_at_s else 0.0
-                codec.fill_read(reply, outcome, now_s)
+                parcel.record = fill_long_read(reply, outcome, now_s, ALONE_BYTES)
             else:
                 self._fill_error(reply.error, outcome)
         except BaseException:

@@ -5,13 +5,10 @@ process dies inside a transaction, the next one goes on without what it had not 
 is synced: the memory is made afresh at each start of the gateway.
 """
 
-import select
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
-
-import lmdb
+from typing import Final
 
 from kvgateway.state import layout
 from kvgateway.state.decoded import Decoded, decode
@@ -21,14 +18,12 @@ from kvgateway.state.ports import Intent, Known
 from kvgateway.state.space import Space, Transaction
 from kvgateway.state.unsynced import open_reserved, reserve
 from kvgateway.state.words import Word, Words
+from kvgateway.state.writing import Writing
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.version import NO_VERSION, Version
 
-_T = TypeVar("_T")
 _MAP_BYTES_MIN: Final = 1024 * 1024
-_PAUSES_MAX: Final = 10
-_PAUSE_S: Final = 0.001
 
 
 def create(directory: Path, map_bytes: int) -> None:
@@ -57,12 +52,12 @@ class SharedMachine:
         self._random = random
         self._payload_bytes_max = payload_bytes_max
         self._now_us = 0
-        self._patience = _PAUSES_MAX
         self._decoded = Decoded()
         self._words = Words(directory / "words")
         self._environment = open_reserved(directory)
         self._environment.reader_check()
         self._space = Space(self._environment, self._words)
+        self._writing = Writing(self._environment, self._space, self._words)
         self._entries = self._space.entries
 
     def mint(self, wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
@@ -107,7 +102,7 @@ class SharedMachine:
         """See `ports.Machine`."""
         self._now_us = max(now_us, self._now_us)
         size = sum(len(record.envelope) for _, record in writes)
-        self._change(partial(self._install, writes, now_us), len(writes), size)
+        self._writing.run(partial(self._install, writes, now_us), len(writes), size, self._now_us)
 
     def _install(
         self,
@@ -128,7 +123,7 @@ class SharedMachine:
 
     def pin(self, intents: Sequence[Intent]) -> None:
         """See `ports.Machine`."""
-        self._change(partial(self._pin, intents), len(intents), 0)
+        self._writing.run(partial(self._pin, intents), len(intents), 0, self._now_us)
 
     def _pin(self, intents: Sequence[Intent], txn: Transaction, _: bool) -> None:
         for intent in intents:
@@ -138,7 +133,8 @@ class SharedMachine:
 
     def unpin(self, writes: Sequence[tuple[Key, Version]], until_us: int) -> None:
         """See `ports.Machine`."""
-        self._change(partial(self._unpin, writes, until_us), len(writes), 0)
+        unpin = partial(self._unpin, writes, until_us)
+        self._writing.run(unpin, len(writes), 0, self._now_us)
 
     def _unpin(
         self, writes: Sequence[tuple[Key, Version]], until_us: int, txn: Transaction, _: bool
@@ -162,7 +158,8 @@ class SharedMachine:
         """See `ports.Machine`."""
         self._now_us = max(now_us, self._now_us)
         size = 0 if record is None else len(record.envelope)
-        return self._change(partial(self._fill, key, record, began_us, now_us), 1, size)
+        fill = partial(self._fill, key, record, began_us, now_us)
+        return self._writing.run(fill, 1, size, self._now_us)
 
     def _fill(
         self,
@@ -274,34 +271,3 @@ class SharedMachine:
         lasts_longer = head.until_us > old.until_us
         self._space.replace(txn, where, new, lasts_longer=lasts_longer)
         return new
-
-    def _change(self, work: Callable[[Transaction, bool], _T], writes: int, size: int) -> _T | None:
-        """Runs one write transaction, with less and less in it while LMDB says that it is full."""
-        try:
-            with self._environment.begin(write=True) as txn:
-                self._space.end_pins(txn, writes, self._now_us)
-                room = self._space.make_room(txn, writes, size, self._now_us)
-                done = work(txn, room)
-            self._patience = _PAUSES_MAX
-            return done
-        except lmdb.MapFullError:
-            self._environment.reader_check()
-        for retreat in self._retreats():
-            try:
-                with self._environment.begin(write=True) as txn:
-                    retreat(txn)
-                    return work(txn, False)
-            except lmdb.MapFullError:
-                self._words.add(Word.UNKEPT, writes)
-        self._words.add(Word.SPILLS, writes)
-        return None
-
-    def _retreats(self) -> Iterator[Callable[[Transaction], None]]:
-        """What to do before each further try. Mostly some reader was just not running, and the
-        pages that it holds are free as soon as it has; a reader that hangs is waited for once."""
-        while self._patience:
-            self._patience -= 1
-            select.select((), (), (), _PAUSE_S)
-            yield lambda _: None
-        yield partial(self._space.make_much_room, now_us=self._now_us)
-        yield self._space.wipe

@@ -1,10 +1,7 @@
-"""One SQLite cluster: who waits for its writer and readers, and when its file is closed.
+"""One SQLite cluster: who waits for its writer and readers, and what they are answered.
 
 The writer takes everything that waits into one transaction; a reader takes all waiting reads in one
-thread hop. After a failed COMMIT every connection closes. The file serves again once it was opened
-anew, shows the last acknowledged transaction and, unless the disk was merely full, has had its log
-copied into it: a commit that follows a lost page of the log would be lost with it. A damaged file
-is not served again before a restart.
+thread hop. When the file is closed, and opened again, is decided in `served_file`.
 """
 
 import asyncio
@@ -17,15 +14,16 @@ from typing import TypeVar, cast
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
 from kvsp.sqlite.blobs import BlobDirectory
+from kvsp.sqlite.errors import CommitFailed
 from kvsp.sqlite.large import LargeValues
 from kvsp.sqlite.line import Line, settle
 from kvsp.sqlite.lives import Lives
 from kvsp.sqlite.opened import Opened, Opener
 from kvsp.sqlite.reading import estimate_records, read_points, scan_names
 from kvsp.sqlite.schema import Meta
-from kvsp.sqlite.transaction import CommitFailed, Transactions, Work, is_damage
+from kvsp.sqlite.served_file import ServedFile
+from kvsp.sqlite.transaction import Transactions, Work
 from tandem.backends.sqlite_thread import on_thread
-from tandem.core.backoff import delay_s
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.removal import (
     FloorReply,
@@ -38,14 +36,10 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, Reason, WriteReply
 from tandem.core.version import Version
-from tandem.errors import ConfigurationError
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
 from tandem.wire.scan_codec import Scan
 from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put
-
-_REOPEN_FIRST_S = 0.05
-_REOPEN_MOST_S = 2.0
 
 _Answer = TypeVar("_Answer")
 _log = logs.get("kvsp.cluster")
@@ -72,10 +66,8 @@ class SqliteCluster:
         limits: ClusterLimits,
     ) -> None:  # fmt: skip
         self.name = meta.identity.cluster
-        self._opener = opener
-        self._meta = meta
         self._blobs = blobs
-        self._entropy = entropy
+        self._readers = opener.readers
         self._limits = limits
         self._writes: Line[Work, object] = Line(limits.writes_waiting_max)
         self._reads: Line[Get, ReadAnswer] = Line(limits.reads_waiting_max)
@@ -94,40 +86,35 @@ class SqliteCluster:
             clock=opener.clock,
             entropy=entropy,
         )
-        self._opened: Opened | None = None
-        self._serving = asyncio.Event()
-        self._failure: Failed | None = None
-        self._failure_for_good: Failed | None = None
-        self._commits = meta.commits
+        self._file = ServedFile(opener, meta, self._lives, entropy, self._answer_all)
         self._tasks: list[Task[None]] = []
 
     async def start(self) -> None:
         """Opens the file and begins to serve. Raises sqlite3.Error."""
-        await self._open(log_must_move=False)
+        await self._file.open(log_must_move=False)
         self._own("writer", self._write_on())
-        for number in range(self._opener.readers):
+        for number in range(self._readers):
             self._own(f"reader-{number}", self._read_on(number))
         self._own("collector", self._large.collect_on())
 
     async def aclose(self) -> None:
         """Finishes the writes that wait, then lets go of the file."""
         closing = Failed(Reason.UNREACHABLE, "KVSP is stopping")
-        if self._failure is None:
+        if self._file.failure is None:
             last = self._writes.append([lambda _: None])
-            self._failure = closing
+            self._file.failure = closing
             await last
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._fail(closing)
-        if self._opened is not None:
-            await self._opened.aclose()
+        self._file.fail(closing)
+        await self._file.aclose()
         self._blobs.close()
 
     def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
         """Answers in the order of `gets`."""
-        if self._failure is not None:
-            return _at_once(self._failure, len(gets))
+        if self._file.failure is not None:
+            return _at_once(self._file.failure, len(gets))
         waiting = self._reads.add(gets)
         return waiting or _at_once(Failed(Reason.OVERLOADED, "too many reads wait"), len(gets))
 
@@ -157,37 +144,35 @@ class SqliteCluster:
 
     async def scan(self, scan: Scan) -> ScanPart | Failed:
         """At most `scan.limit` names of this cluster."""
-        if self._failure is not None:
-            return self._failure
-        if self._opened is None or not self._serving.is_set():
-            return Failed(Reason.ERROR, "its file is being opened again")
+        served = self._file.served
+        if isinstance(served, Failed):
+            return served
         run = partial(scan_names, scan=scan, blob_exists=self._blobs.exists)
         try:
-            return await on_thread(self._opened.scanner, run)
+            return await on_thread(served.scanner, run)
         except sqlite3.Error as error:
-            return self._failed(error)
+            return self._file.met(error)
 
     async def state(self) -> ClusterState:
         """What an operator wants to know."""
-        records, failure = 0, self._failure
-        if failure is None and self._opened is not None and self._serving.is_set():
+        records, failure, served = 0, self._file.failure, self._file.served
+        if isinstance(served, Opened):
             try:
-                records = await on_thread(self._opened.scanner, estimate_records)
+                records = await on_thread(served.scanner, estimate_records)
             except sqlite3.Error as error:
-                failure = self._failed(error)
+                failure = self._file.met(error)
         text = failure.detail if failure else ""
-        return ClusterState(self.name, self._lives.incarnation, self._commits, records, text)
+        return ClusterState(self.name, self._lives.incarnation, self._file.commits, records, text)
 
     def life(self) -> ClusterLife:
         """Which life it is in, as of its last commit."""
-        failure, opened = self._failure, self._opened
+        failure, opened = self._file.failure, self._file.opened
         if failure is None and opened is None:
             failure = Failed(Reason.ERROR, "its file is being opened again")
         floors = {} if opened is None else opened.floors.published()
         text = failure.detail if failure else ""
-        return ClusterLife(
-            self.name, self._lives.incarnation, self._commits, floors, text, self._lives.opening
-        )
+        lives, commits = self._lives, self._file.commits
+        return ClusterLife(self.name, lives.incarnation, commits, floors, text, lives.opening)
 
     async def raise_floor(
         self, incarnation: str, span: Span, floor: Version
@@ -212,8 +197,8 @@ class SqliteCluster:
         return await self._lives.purge_namespace(namespace, limit)
 
     def _submit(self, works: Sequence[Work]) -> Future[list[object]]:
-        if self._failure is not None:
-            return _at_once(self._failure, len(works))
+        if self._file.failure is not None:
+            return _at_once(self._file.failure, len(works))
         waiting = self._writes.add(works)
         return waiting or _at_once(Failed(Reason.OVERLOADED, "too many writes wait"), len(works))
 
@@ -222,92 +207,38 @@ class SqliteCluster:
             await self._writes.arrival()
             batches = self._writes.take(self._limits.at_once_max)
             works = [work for batch in batches for work in batch.asked]
-            assert self._opened is not None
-            transactions = self._opened.transactions
+            opened = self._file.opened
+            assert opened is not None
             try:
-                outcomes = await on_thread(self._opened.writer, partial(_run, transactions, works))
-                self._commits = transactions.commits
+                outcomes = await on_thread(opened.writer, partial(_run, opened.transactions, works))
+                self._file.commits = opened.transactions.commits
             except CommitFailed as error:
-                self._failed(error.error)
+                self._file.met(error.error)
                 failed = Failed(Reason.ERROR, f"the commit failed: {error}")
                 settle(batches, [failed] * len(works))
-                await self._open_again(failed, log_must_move=not error.disk_full)
+                await self._file.open_again(failed, log_must_move=not error.disk_full)
             except sqlite3.Error as error:
-                settle(batches, [self._failed(error)] * len(works))
+                settle(batches, [self._file.met(error)] * len(works))
             else:
                 settle(batches, outcomes)
 
     async def _read_on(self, number: int) -> None:
         while True:
             await self._reads.arrival()
-            await self._serving.wait()
+            await self._file.serving.wait()
             batches = self._reads.take(self._limits.at_once_max)
             gets = [get for batch in batches for get in batch.asked]
-            assert self._opened is not None
-            run = partial(read_points, gets=gets, floors=self._opened.floors.published())
+            opened = self._file.opened
+            assert opened is not None
+            run = partial(read_points, gets=gets, floors=opened.floors.published())
             try:
-                answers = await on_thread(self._opened.readers[number], run)
+                answers = await on_thread(opened.readers[number], run)
             except sqlite3.Error as error:
-                settle(batches, [self._failed(error)] * len(gets))
+                settle(batches, [self._file.met(error)] * len(gets))
             else:
                 settle(batches, answers)
 
-    async def _open(self, *, log_must_move: bool) -> None:
-        self._opened = await self._opener.open(
-            self._meta,
-            self._lives.possible,
-            commits_min=self._commits,
-            log_must_move=log_must_move,
-        )
-        self._lives.is_in(self._opened.incarnation)
-        self._commits = self._opened.transactions.commits
-        self._serving.set()
-
-    async def _open_again(self, failed: Failed, *, log_must_move: bool) -> None:
-        _log.error("cluster_closed", cluster=self.name, failure=failed.detail)
-        self._serving.clear()
-        attempt = 0
-        while self._failure_for_good is None:
-            if self._opened is not None:
-                await self._opened.aclose()
-                self._opened = None
-            try:
-                await self._open(log_must_move=log_must_move)
-            except (sqlite3.Error, ConfigurationError) as error:
-                attempt += 1
-                self._fail(Failed(Reason.ERROR, f"{failed.detail}; not opened again: {error}"))
-                self._failed(error)
-                await asyncio.sleep(self._pause_s(attempt))
-            else:
-                self._failure = self._failure_for_good
-                _log.info("cluster_opened_again", cluster=self.name, commits=self._commits)
-                return
-
-    def _pause_s(self, attempt: int) -> float:
-        return delay_s(
-            attempt,
-            first_s=_REOPEN_FIRST_S,
-            most_s=_REOPEN_MOST_S,
-            unit_random=self._entropy.uniform(0.0, 1.0),
-        )
-
-    def _failed(self, error: Exception) -> Failed:
-        """The answer to what ended in `error`; a damaged file is not served any longer."""
-        if not is_damage(error):
-            return Failed(Reason.ERROR, str(error))
-        damaged = Failed(Reason.ERROR, f"{self._opener.path.name} is damaged: {error}")
-        if self._failure_for_good is None:
-            _log.error("cluster_damaged", cluster=self.name, error=str(error))
-            self._fail_for_good(damaged)
-        return damaged
-
-    def _fail_for_good(self, failed: Failed) -> None:
-        """Like `_fail`, and no opening of the file ends it."""
-        self._failure_for_good = failed
-        self._fail(failed)
-
-    def _fail(self, failed: Failed) -> None:
-        self._failure = failed
+    def _answer_all(self, failed: Failed) -> None:
         self._writes.answer_all(failed)
         self._reads.answer_all(failed)
 
@@ -322,7 +253,7 @@ class SqliteCluster:
             _log.error(
                 "cluster_stopped", cluster=self.name, task=task.get_name(), error=repr(error)
             )
-            self._fail_for_good(Failed(Reason.ERROR, f"{task.get_name()} ended: {error!r}"))
+            self._file.fail_for_good(Failed(Reason.ERROR, f"{task.get_name()} ended: {error!r}"))
 
 
 def _run(transactions: Transactions, works: Sequence[Work], _: sqlite3.Connection) -> list[object]:

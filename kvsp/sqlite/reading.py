@@ -6,8 +6,8 @@ from functools import cache
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.sqlite.errors import is_damage
 from kvsp.sqlite.floors import floor_of
-from kvsp.sqlite.transaction import is_damage
 from tandem.backends.sqlite_rows import together
 from tandem.core.envelope import digest_of
 from tandem.core.floors import RangeFloors

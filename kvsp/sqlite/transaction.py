@@ -13,10 +13,11 @@ from functools import cache
 from typing import Final
 
 from kvsp.sqlite.collecting import CollectWork
+from kvsp.sqlite.errors import CommitFailed, ends_transaction, is_damage
 from kvsp.sqlite.floors import Floors
 from tandem.backends.sqlite_rows import marks, together
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
-from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
+from tandem.core.limits import CLOCK_SKEW_MAX_US
 from tandem.core.record import Kind, Record
 from tandem.core.reply import (
     Failed,
@@ -27,12 +28,11 @@ from tandem.core.reply import (
     Superseded,
     WriteReply,
 )
+from tandem.core.timeliness import untimely
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import Clock
 from tandem.wire.storage_codec import LargePut, Put
 
-_LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
-_HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
 _STORED: Final = Stored(0)
 
 _INSERT: Final = """
@@ -68,15 +68,6 @@ Step = Callable[[sqlite3.Connection], object]
 """Any other statements that belong into a transaction."""
 
 Work = Put | LargeRow | CollectWork | Step
-
-
-class CommitFailed(Exception):
-    """COMMIT went wrong: what was in the transaction may be in the file or not."""
-
-    def __init__(self, error: sqlite3.Error) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.disk_full = error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 
 class Transactions:
@@ -221,15 +212,8 @@ class Transactions:
         """Why this home will never take the write, by its own clock."""
         if put.key.namespace in self._deleted:
             return Refusal.DELETED_NAMESPACE
-        time_us = put.record.version.time_us
-        if put.heal_read_at_us:
-            age_us = self._now_us - put.heal_read_at_us
-            late = not -CLOCK_SKEW_MAX_US <= age_us <= _HEAL_AGE_MAX_US
-        else:
-            late = self._now_us - time_us > _LEG_AGE_MAX_US
-        if late:
-            return Refusal.LATE
-        return Refusal.FUTURE if time_us - self._now_us > CLOCK_SKEW_MAX_US else None
+        read_at_us = put.heal_read_at_us or None
+        return untimely(put.record.version, read_at_us, self._now_us, CLOCK_SKEW_MAX_US)
 
     def _upsert(self, put: Put | LargePut, blob: str | None, floor: Version) -> bool:
         row = _row_of(put, blob)
@@ -297,14 +281,3 @@ class _Savepoint:
             self._connection.execute("rollback to work")
         if self._connection.in_transaction:
             self._connection.execute("release work")
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether the file itself is broken, so that nothing read from it can be trusted."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def ends_transaction(connection: sqlite3.Connection, error: Exception) -> bool:
-    """Whether other rows of the transaction cannot go on: SQLite rolled it back, or ought to."""
-    return not connection.in_transaction or is_damage(error)

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import grpc.aio
 
 from tandem.backends.group_replies import reply_alone, reply_for, reply_into
-from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled
+from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled, unreadable
 from tandem.backends.kvsp_lane import Lane, LaneLimits
 from tandem.backends.kvsp_large import LargeCalls, LargeLimits
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
@@ -29,7 +29,8 @@ from tandem.core.removal import (
     Renewed,
     RowPurge,
 )
-from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
+from tandem.core.reply import Failed, ReadReply, Side, WriteReply
+from tandem.errors import InvalidArgument
 from tandem.runtime.randomness import Entropy
 from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.tls import TlsFiles
@@ -39,6 +40,7 @@ from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
 
+_Message = TypeVar("_Message")
 _Reply = TypeVar("_Reply")
 
 _LONGER_BYTES: Final = 64 * KIB
@@ -134,23 +136,22 @@ class KvspBackend:
                 namespace, after.encode(), prefix.encode(), min(limit, scanning.SCAN_LIMIT_MAX)
             )
         )
-        reply = await self._answer(lambda: self._stub.Scan(request, timeout=deadline_s))
-        if isinstance(reply, Failed):
-            return reply
-        try:
+
+        def page(reply: pb.ScanReply) -> ScanPage:
             entries = scanning.parse_entries(reply)
             next_after = None if reply.ended else entries[-1].name
-        except (ValueError, KeyError, IndexError) as error:
-            return Failed(Reason.ERROR, f"not a listing: {error!r}", reply.home_time_us)
-        return ScanPage(entries, next_after, reply.home_time_us, reply.complete)
+            return ScanPage(entries, next_after, reply.home_time_us, reply.complete)
+
+        return await self._answer(lambda: self._stub.Scan(request, timeout=deadline_s), page)
 
     async def clusters(
         self, deadline_s: float, *, floors: bool = False
     ) -> tuple[ClusterLife, ...] | Failed:
         """Which life every cluster is in."""
         request = pb.ClustersRequest(floors=floors)
-        reply = await self._answer(lambda: self._stub.Clusters(request, timeout=deadline_s))
-        return reply if isinstance(reply, Failed) else collecting.parse_clusters(reply)
+        return await self._answer(
+            lambda: self._stub.Clusters(request, timeout=deadline_s), collecting.parse_clusters
+        )
 
     async def incarnation(self, deadline_s: float) -> str | Failed:
         """The incarnations of all clusters."""
@@ -164,36 +165,44 @@ class KvspBackend:
     ) -> Mapping[str, FloorReply | Failed] | Failed:
         """Raises the floor of a range in the clusters that are named."""
         request = collecting.raise_request(raising)
-        reply = await self._answer(lambda: self._stub.RaiseFloor(request, timeout=deadline_s))
-        return reply if isinstance(reply, Failed) else collecting.parse_raised(reply)
+        return await self._answer(
+            lambda: self._stub.RaiseFloor(request, timeout=deadline_s), collecting.parse_raised
+        )
 
     async def purge(self, purge: RowPurge, deadline_s: float) -> Sequence[Removal | Failed]:
         """Removes dead rows, PURGED_ROWS_MAX at most."""
-        request = collecting.purge_request(purge)
-        reply = await self._answer(lambda: self._stub.PurgeRows(request, timeout=deadline_s))
-        if isinstance(reply, Failed):
-            return [reply] * len(purge.rows)
-        return collecting.parse_purged(reply)
+        request, count = collecting.purge_request(purge), len(purge.rows)
+        outcomes = await self._answer(
+            lambda: self._stub.PurgeRows(request, timeout=deadline_s),
+            lambda reply: collecting.parse_purged(reply, count),
+        )
+        return [outcomes] * count if isinstance(outcomes, Failed) else outcomes
 
     async def renew(self, renewal: Renewal, deadline_s: float) -> Renewed | Removal | Failed:
         """Begins a new life of one cluster."""
         request = collecting.renew_request(renewal)
-        reply = await self._answer(lambda: self._stub.RenewCluster(request, timeout=deadline_s))
-        return reply if isinstance(reply, Failed) else collecting.parse_renewed(reply)
+        return await self._answer(
+            lambda: self._stub.RenewCluster(request, timeout=deadline_s), collecting.parse_renewed
+        )
 
     async def purge_namespace(
         self, namespace: str, limit: int, deadline_s: float
     ) -> NamespacePurge | Removal | Failed:
         """Removes up to `limit` rows of a deleted namespace from each cluster."""
         request = pb.PurgeNamespaceRequest(namespace=namespace, limit=limit)
-        reply = await self._answer(lambda: self._stub.PurgeNamespace(request, timeout=deadline_s))
-        return reply if isinstance(reply, Failed) else collecting.parse_namespace_purged(reply)
+        return await self._answer(
+            lambda: self._stub.PurgeNamespace(request, timeout=deadline_s),
+            collecting.parse_namespace_purged,
+        )
 
-    async def _answer(self, call: Callable[[], Awaitable[_Reply]]) -> _Reply | Failed:
+    async def _answer(
+        self, call: Callable[[], Awaitable[_Message]], parse: Callable[[_Message], _Reply]
+    ) -> _Reply | Failed:
+        """What KVSP answers; a failure for no answer, and for one that cannot be meant."""
         if self._closed:
             return CLOSED
         try:
-            return await call()
+            return parse(await call())
         except asyncio.CancelledError:
             # gRPC cancels its calls when the channel is closed; our own cancellation goes on.
             if is_cancelled():
@@ -201,6 +210,8 @@ class KvspBackend:
             return CLOSED
         except grpc.aio.AioRpcError as error:
             return failed_call(error)
+        except (ValueError, LookupError, InvalidArgument) as error:
+            return unreadable(error)
 
     async def aclose(self) -> None:
         """Closes the streams; what is under way fails."""

@@ -21,6 +21,11 @@ def failed_call(error: grpc.aio.AioRpcError) -> Failed:
     return Failed(_REASONS.get(error.code(), Reason.ERROR), error.details() or error.code().name)
 
 
+def unreadable(error: Exception) -> Failed:
+    """The failure that an answer is which KVSP cannot have meant: it is another one, or damaged."""
+    return Failed(Reason.ERROR, f"KVSP sent what cannot be read: {error!r}")
+
+
 def is_cancelled() -> bool:
     """Whether this task itself is to end; gRPC cancels its calls when their channel is closed."""
     task = asyncio.current_task()

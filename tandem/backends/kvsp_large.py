@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc.aio
 
-from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled
+from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled, unreadable
 from tandem.backends.kvsp_operations import LargeRead
 from tandem.backends.port import Heal
 from tandem.core.envelope import BadEnvelope, open_envelope
@@ -112,7 +112,11 @@ class LargeCalls:
 
     def _get_ended(self, future: "Future[ReadReply]", task: "Task[ReadReply]") -> None:
         self._gets_under_way -= 1
-        if not future.done() and not task.cancelled():
+        if future.done() or task.cancelled():
+            return
+        if (fault := task.exception()) is not None:
+            future.set_exception(fault)
+        else:
             future.set_result(task.result())
 
     async def _bounded(
@@ -125,6 +129,8 @@ class LargeCalls:
             return _TIMEOUT
         except grpc.aio.AioRpcError as error:
             return failed_call(error)
+        except ValueError as error:
+            return unreadable(error)
         except asyncio.CancelledError:
             if is_cancelled() and not self._closed:
                 raise

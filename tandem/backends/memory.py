@@ -9,8 +9,7 @@ from copy import deepcopy
 from typing import Final, TypeVar, cast
 
 from tandem.backends.memory_namespace import MemoryNamespace
-from tandem.backends.port import Heal, ScanPage
-from tandem.backends.timeliness import untimely
+from tandem.backends.port import Heal, ScanPage, basis_of
 from tandem.core.cluster_life import ClusterLife, next_incarnation, shown_lives
 from tandem.core.floors import RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
@@ -38,6 +37,7 @@ from tandem.core.reply import (
     WriteReply,
 )
 from tandem.core.scan_diff import Entry
+from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.runtime.clock import Clock
 
@@ -177,7 +177,7 @@ class MemoryHome:
         self, key: Key, seen: Stamp | None, record: Record, read_at_us: int, deadline_s: float
     ) -> Removal | Failed:
         now_us = self._clock.now_us()
-        refusal = untimely(record.version, Heal(read_at_us), now_us, self.clock_skew_max_us)
+        refusal = untimely(record.version, read_at_us, now_us, self.clock_skew_max_us)
         if refusal is not None:
             return Failed(Reason.ERROR, refusal.value, now_us)
         if self._closed:
@@ -249,7 +249,7 @@ class MemoryHome:
 
     def _put(self, key: Key, record: Record, heal: Heal | None) -> WriteReply:
         now_us = self._clock.now_us()
-        refusal = untimely(record.version, heal, now_us, self.clock_skew_max_us)
+        refusal = untimely(record.version, basis_of(heal), now_us, self.clock_skew_max_us)
         if refusal is not None:
             return Refused(refusal, now_us)
         outcome = self._namespace(key.namespace).put_if_newer(key.name, record, heal, now_us)

@@ -36,6 +36,11 @@ class Heal:
     """Whether a copy of the same version may be replaced, since its bytes were found corrupt."""
 
 
+def basis_of(heal: Heal | None) -> int | None:
+    """The home's time that a heal rests on; None for a leg."""
+    return None if heal is None else heal.read_at_us
+
+
 @dataclass(frozen=True, slots=True)
 class ScanPage:
     """Names in byte order, tombstones and expired records included."""

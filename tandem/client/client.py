@@ -8,22 +8,21 @@ from typing import Final, Self
 from tandem.client.calls import BatchResult, Calls, as_read
 from tandem.client.channel import GatewayChannel, check_token
 from tandem.client.large import Source, StreamedEntry, first_chunk, remaining, upload
+from tandem.client.listing import listed
 from tandem.client.namespaces import Namespaces
 from tandem.client.operations import Operation, fill_put
 from tandem.client.ops import Ops
 from tandem.client.retries import Retries
 from tandem.client.session import Session
 from tandem.client.tokens import Tokens
-from tandem.client.values import Entry, Item, ListedKey, Seen, entry_of, listed_key_of, seen_of
+from tandem.client.values import Entry, Item, ListedKey, Seen, entry_of, seen_of
 from tandem.core.access import check_account
-from tandem.core.key import check_name_length
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.randomness import Entropy, SystemEntropy
 from tandem.runtime.tls import TlsFiles
 from tandem.wire.codec import JsonValue, decode_metadata
-from tandem.wire.cursor import encode_cursor
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
 TIMEOUT_S: Final = 10.0
@@ -237,25 +236,13 @@ class Client:
 
         A listing may lag behind writes made through other gateways. `timeout_s` is for one page.
         """
-        check_name_length(prefix, "prefix")
-        check_name_length(after, "after")
-        left = limit
-        cursor = encode_cursor(self._calls.namespace_id, prefix, after) if after else ""
-        while left is None or left > 0:
-            request = kv_pb2.ListRequest(
-                namespace=self._calls.namespace_id,
-                prefix=prefix.encode(),
-                limit=page_size if left is None else min(page_size, left),
-                cursor=cursor,
-            )
-            page = await self._list_page(request, timeout_s)
-            for listed in page.keys:
-                yield listed_key_of(listed)
-            if left is not None:
-                left -= len(page.keys)
-            cursor = page.cursor
-            if not cursor:
-                return
+        namespace_id = self._calls.namespace_id
+        page_s = self._timeout_s if timeout_s is None else timeout_s
+        names = listed(
+            self._stub, self._retries, namespace_id, prefix, after, limit, page_size, page_s
+        )
+        async for one in names:
+            yield one
 
     async def put_stream(
         self,
@@ -271,8 +258,10 @@ class Client:
         put = self._calls.put(key, b"", metadata, expires_at, ttl, None, timeout_s)
         head = kv_pb2.PutRequest()
         fill_put(head, put, self._calls.namespace_id)
-        call = self._stub.PutStream(timeout=self._calls.left_s(put))
-        return self._calls.saw(key, await upload(call, head, source, self._calls.namespace_id))
+        left_s = self._calls.left_s(put)
+        call = self._stub.PutStream(timeout=left_s)
+        reply = await upload(call, head, source, self._calls.namespace_id, left_s)
+        return self._calls.saw(key, reply)
 
     async def get_stream(
         self, key: str, *, cache_ttl_s: int = 0, timeout_s: float | None = None
@@ -308,15 +297,3 @@ class Client:
                 "namespace", "the client is not open, or was made without a namespace"
             )
         return self._open_calls
-
-    async def _list_page(
-        self, request: kv_pb2.ListRequest, timeout_s: float | None
-    ) -> kv_pb2.ListReply:
-        reply: kv_pb2.ListReply = await self._retries.call(
-            self._stub.List,
-            request,
-            self._calls.namespace_id,
-            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
-            repeatable=True,
-        )
-        return reply

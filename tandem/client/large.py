@@ -38,17 +38,23 @@ class StreamedEntry:
 
 
 async def upload(
-    call: _PutCall, head: kv_pb2.PutRequest, source: Source, namespace: str
+    call: _PutCall, head: kv_pb2.PutRequest, source: Source, namespace: str, left_s: float
 ) -> kv_pb2.WriteReply:
     """Sends a value over a PutStream call and returns its reply.
 
     Pieces follow once the gateway has admitted the head. When `source` raises or turns out too
-    large, nothing is written, and the caller gets the error.
+    large, nothing is written, and the caller gets the error. `left_s` is for what it takes to give
+    its pieces, too.
     """
     try:
-        await call.write(kv_pb2.PutChunk(head=head))
-        if await is_admitted(call):
-            await _send(call, source)
+        async with asyncio.timeout(left_s) as limit:
+            await call.write(kv_pb2.PutChunk(head=head))
+            if await is_admitted(call):
+                await _send(call, source)
+    except TimeoutError:
+        if not limit.expired():  # it is the source's own
+            call.cancel()
+            raise
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
         pass  # The gateway has ended the call early; awaiting it tells why.
     except BaseException:

@@ -201,10 +201,12 @@ class ReadRace:
 
     def needs_repair(self) -> bool:
         """Whether the replies so far prove that the homes differ, or lack what is wanted."""
+        kvsp, s3 = self._replies.get(Side.KVSP), self._replies.get(Side.S3)
+        if self._wanted == NO_VERSION and isinstance(kvsp, _READ) and isinstance(s3, _READ):
+            return not in_sync(kvsp, s3)  # as nearly every read
         replies = self._replies.values()
         if any(isinstance(r, Failed) and r.reason is Reason.CORRUPT for r in replies):
             return True
-        kvsp, s3 = self._replies.get(Side.KVSP), self._replies.get(Side.S3)
         if isinstance(kvsp, _READ) and isinstance(s3, _READ) and not in_sync(kvsp, s3):
             return True
         if isinstance(kvsp, Missing) and self._satisfies(Side.KVSP, kvsp):

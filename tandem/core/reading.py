@@ -2,6 +2,8 @@
 
     mode        asked at once                        asked later
     race        both                                 -
+      of many   the quicker                          the other, in any case: when the first has no
+                                                     answer, or after COMPANY_S with other reads
     hedged      of those not behind, the quicker     the other: when the first has no answer, or
                                                      after the p95 of the first's recent replies
     kvsp, s3    that home                            both, when it cannot answer
@@ -9,6 +11,11 @@
 A home that is never read first would hide its drift, so a share of the reads is drawn by lot and
 asks both at once, whatever the mode. So does a hedged read while there are too few replies to tell
 which home is quicker, or while both are behind.
+
+A race asks both homes for every key, so that each read shows drift. But the second reply is nearly
+always there to be compared alone, and a home answers ten keys that it is asked for together with
+little more work than one. So where many reads are under way, the second home's turn comes a moment
+later.
 """
 
 import enum
@@ -22,6 +29,10 @@ HEDGE_S_MIN: Final = 0.001
 """Sooner, half of the reads would be races because of nothing but the event loop."""
 HEDGE_S_MAX: Final = 0.5
 """Where even the quicker home takes longer, the other one is asked all the same."""
+COMPANY_FROM: Final = 4
+"""So many reads under way are many: fewer would wait for company that does not come."""
+COMPANY_S: Final = 0.003
+"""What a read waits at most for a home that hangs, until the other one is asked too."""
 
 
 class ReadMode(enum.Enum):
@@ -41,6 +52,8 @@ class ReadPlan:
     later: Side | None = None
     """Asked when the others have no answer, or after `after_s`."""
     after_s: float = 0.0
+    compared: bool = False
+    """Whether it is asked in any case, for the sake of the comparison."""
 
     @property
     def at_once(self) -> tuple[Side, ...]:
@@ -49,6 +62,8 @@ class ReadPlan:
 
 
 RACE: Final = ReadPlan(BOTH_SIDES)
+_KVSP_LATER: Final = ReadPlan(BOTH_SIDES, Side.KVSP, COMPANY_S, compared=True)
+_S3_LATER: Final = ReadPlan(BOTH_SIDES, Side.S3, COMPANY_S, compared=True)
 SIDES: Final[Mapping[ReadMode, tuple[Side, ...]]] = {
     ReadMode.RACE: BOTH_SIDES,
     ReadMode.HEDGED: BOTH_SIDES,
@@ -56,6 +71,17 @@ SIDES: Final[Mapping[ReadMode, tuple[Side, ...]]] = {
     ReadMode.S3: (Side.S3,),
 }
 """The homes that a namespace is read from."""
+
+
+def race_plan(
+    p95_s: Mapping[Side, float | None], under_way: int, company_from: int = COMPANY_FROM
+) -> ReadPlan:
+    """How to race both homes where so many reads are under way, no home is behind, and any record
+    will do; `company_from` of them are many."""
+    kvsp_s, s3_s = p95_s[Side.KVSP], p95_s[Side.S3]
+    if under_way < company_from or kvsp_s is None or s3_s is None:
+        return RACE
+    return _S3_LATER if kvsp_s < s3_s else _KVSP_LATER
 
 
 def read_plan(

@@ -81,20 +81,16 @@ def listing_of(message: kv_pb2.ListRequest) -> Listing:
     return Listing(namespace, prefix, after, check_page_limit(message.limit or None))
 
 
-def check_batch(message: kv_pb2.BatchRequest) -> int:
-    """The size of a batch in bytes.
-
-    Raises InvalidArgument when it holds too much; nothing of it may be started then.
-    """
+def check_batch(message: kv_pb2.BatchRequest, size: int) -> None:
+    """Raises InvalidArgument when a batch of `size` bytes holds too much; nothing of it may be
+    started then."""
     operations = len(message.gets) + len(message.puts) + len(message.deletes)
     if operations > BATCH_OPERATIONS_MAX:
         raise InvalidArgument(
             "batch", f"{operations} operations exceed the limit of {BATCH_OPERATIONS_MAX}"
         )
-    size = message.ByteSize()
     if size > BATCH_BYTES_MAX:
         raise InvalidArgument("batch", f"{size} bytes exceed the limit of {BATCH_BYTES_MAX}")
-    return size
 
 
 def fill_read(

@@ -162,8 +162,10 @@ def purge_reply(outcomes: Sequence[Removal | Failed], home_time_us: int) -> pb.P
     )
 
 
-def parse_purged(reply: pb.PurgeRowsReply) -> tuple[Removal | Failed, ...]:
-    """What became of each row."""
+def parse_purged(reply: pb.PurgeRowsReply, count: int) -> tuple[Removal | Failed, ...]:
+    """What became of each of `count` rows; ValueError when it tells of more or fewer."""
+    if len(reply.outcomes) != count:
+        raise ValueError(f"{len(reply.outcomes)} outcomes for {count} rows")
     return tuple(
         _REMOVED.get(outcome) or Failed(Reason.ERROR, "KVSP could not remove the row")
         for outcome in reply.outcomes

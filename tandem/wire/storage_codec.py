@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, assert_never
 
-from tandem.core.envelope import BadEnvelope, open_envelope
+from tandem.core.envelope import TRAILER_BYTES_MAX, BadEnvelope, open_envelope
 from tandem.core.key import Key, decode_name
 from tandem.core.limits import (
     BATCH_BYTES_MAX,
     MIB,
+    VALUE_BYTES_MAX,
     WHOLE_BYTES_MAX,
 )
 from tandem.core.namespace import check_namespace_form
@@ -220,6 +221,8 @@ def read_reply(read: pb.StorageRead, home_time_us: int) -> ReadReply | LargeReco
             return Failed(Reason.CORRUPT, str(error), home_time_us)
     if read.HasField("large"):
         large = read.large
+        if large.size > VALUE_BYTES_MAX + TRAILER_BYTES_MAX:
+            return Failed(Reason.CORRUPT, f"no record has {large.size} bytes", home_time_us)
         return LargeRecord(large.blob, Version.parse(large.version), large.digest, large.size)
     if read.corrupt:
         return Failed(Reason.CORRUPT, read.failure, home_time_us)

@@ -14,6 +14,7 @@ from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.limits import MIB
 from tandem.core.record import Record
+from tandem.core.removal import PurgeRow, RowPurge
 from tandem.core.reply import Failed, Found, Missing, Reason, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
@@ -41,9 +42,17 @@ class ScriptedStorage(rpc.StorageServicer):
     """Counts messages; answers none of them until `answers` is set."""
 
     listing = pb.ScanReply()
+    lives = pb.ClustersReply()
+    purged = pb.PurgeRowsReply()
 
     async def Scan(self, _: object, context: object) -> pb.ScanReply:
         return self.listing
+
+    async def Clusters(self, _: object, context: object) -> pb.ClustersReply:
+        return self.lives
+
+    async def PurgeRows(self, _: object, context: object) -> pb.PurgeRowsReply:
+        return self.purged
 
     def __init__(self) -> None:
         self.messages: list[pb.StorageRequest] = []
@@ -107,7 +116,22 @@ async def test_a_listing_that_is_none_is_a_failure(listing: pb.ScanReply) -> Non
         storage.listing = listing
         reply = await backend.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=10.0)
     assert reason(reply) is Reason.ERROR
-    assert "not a listing" in str(reply)
+    assert "cannot be read" in str(reply)
+
+
+LIFE = pb.ClusterLife(name="c0", floors=[pb.RangeFloor(namespace=NAMESPACE, floor=b"short")])
+
+
+@pytest.mark.parametrize("outcomes", [0, 1, 3])
+async def test_what_cannot_be_meant_is_a_failure_and_nothing_raises(outcomes: int) -> None:
+    async with scripted() as (storage, address), backend_of(address) as backend:
+        storage.lives = pb.ClustersReply(clusters=[LIFE])
+        storage.purged = pb.PurgeRowsReply(outcomes=[pb.COLLECT_OUTCOME_DONE] * outcomes)
+        assert reason(await backend.clusters(10, floors=True)) is Reason.ERROR
+        assert reason(await backend.incarnation(10)) is Reason.ERROR
+        row = PurgeRow(b"key", Version(bytes(16)), bytes(16))
+        gone = await backend.purge(RowPurge(NAMESPACE, [row, row], {"c0": "one"}), 10)
+    assert [reason(one) for one in gone] == [Reason.ERROR] * 2
 
 
 async def test_all_that_waits_in_a_turn_is_one_message() -> None:

@@ -49,6 +49,8 @@ class ScriptedStorage(rpc.StorageServicer):
         self.stopped = asyncio.Event()
         self.received: list[pb.LargePut] = []
         self.takes: int | None = None
+        self.claimed_size = 0
+        self.written = [pb.StorageWritten(outcome=pb.WRITE_OUTCOME_STORED)]
 
     async def Exchange(self, _: object, context: Context) -> None:
         await context.send_initial_metadata(())
@@ -56,7 +58,7 @@ class ScriptedStorage(rpc.StorageServicer):
             blob=BLOB,
             version=self.held.version,
             digest=self.held.digest,
-            size=len(self.held.envelope),
+            size=self.claimed_size or len(self.held.envelope),
         )
         while isinstance(request := await context.read(), pb.StorageRequest):
             reads = [pb.StorageRead(id=get.id, large=large) for get in request.gets]
@@ -76,9 +78,7 @@ class ScriptedStorage(rpc.StorageServicer):
             if len(self.received) == self.takes:
                 self.stopped.set()
                 await asyncio.Event().wait()
-        return pb.StorageReply(
-            writes=[pb.StorageWritten(outcome=pb.WRITE_OUTCOME_STORED)], home_time_us=9
-        )
+        return pb.StorageReply(writes=self.written, home_time_us=9)
 
 
 @asynccontextmanager
@@ -209,6 +209,28 @@ async def test_what_is_under_way_fails_when_the_home_is_closed() -> None:
         await backend.aclose()
         assert reason(await read) is reason(await write) is Reason.UNREACHABLE
         assert reason(await backend.put_if_newer(KEY, record(), 60)) is Reason.UNREACHABLE
+
+
+async def test_a_fault_of_our_own_is_handed_to_who_reads() -> None:
+    def needed() -> bool:
+        raise RuntimeError("a fault")
+
+    async with scripted() as (_, backend):
+        with pytest.raises(RuntimeError, match="a fault"):
+            async with asyncio.timeout(60):
+                await backend.get(KEY, 600, needed)
+
+
+async def test_a_size_that_no_record_has_is_a_corrupt_copy() -> None:
+    async with scripted() as (storage, backend):
+        storage.claimed_size = 2**32 - 1
+        assert reason(await backend.get(KEY, 60)) is Reason.CORRUPT
+
+
+async def test_an_answer_to_a_put_that_cannot_be_meant_is_a_failure() -> None:
+    async with scripted() as (storage, backend):
+        storage.written = []
+        assert reason(await backend.put_if_newer(KEY, record(), 60)) is Reason.ERROR
 
 
 async def test_bytes_under_way_are_bounded_and_given_back() -> None:

@@ -216,6 +216,27 @@ async def test_an_upload_whose_source_fails_writes_nothing(gateway: Running, kv:
     assert gateway.store.writes == 0
 
 
+async def test_a_source_that_stalls_ends_with_the_timeout(kv: Client) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(60):
+        with pytest.raises(Unavailable):
+            await kv.put_stream("stalled", pieces(), timeout_s=0.5)
+    assert await kv.get("stalled") is None
+
+
+async def test_a_timeout_of_the_source_is_the_callers(kv: Client) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        raise TimeoutError("the source's own")
+
+    with pytest.raises(TimeoutError, match="the source's own"):
+        await kv.put_stream("late", pieces())
+    assert await kv.get("late") is None
+
+
 async def test_a_download_may_be_given_up(kv: Client) -> None:
     await kv.put("k", LARGEST)
     streamed = await kv.get_stream("k")

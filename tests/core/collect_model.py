@@ -156,6 +156,7 @@ def with_at(held: Held, key: int, rec: Rec | None) -> Held:
     return (*held[:key], rec, *held[key + 1 :])
 
 
+@cache
 def remains_of(a: Rec | None, b: Rec, floor: int) -> Remains | None:
     kvsp = Missing(0, version(floor)) if a is None else Found(record(a), 0)
     return remains(kvsp, Found(record(b), 0))

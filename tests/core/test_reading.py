@@ -5,7 +5,18 @@ from typing import Final
 
 import pytest
 
-from tandem.core.reading import HEDGE_S_MAX, HEDGE_S_MIN, RACE, SIDES, ReadMode, ReadPlan, read_plan
+from tandem.core.reading import (
+    COMPANY_FROM,
+    COMPANY_S,
+    HEDGE_S_MAX,
+    HEDGE_S_MIN,
+    RACE,
+    SIDES,
+    ReadMode,
+    ReadPlan,
+    race_plan,
+    read_plan,
+)
 from tandem.core.reply import BOTH_SIDES, Side
 
 BEHIND: Final = ((), (Side.KVSP,), (Side.S3,), BOTH_SIDES)
@@ -87,3 +98,25 @@ def test_hedged_by_example(
         assert plan == RACE
     else:
         assert plan.at_once == (first,)
+
+
+@pytest.mark.parametrize("under_way", range(COMPANY_FROM + 3))
+def test_a_race_of_many_asks_the_quicker_home_first_and_the_other_in_any_case(
+    under_way: int,
+) -> None:
+    for kvsp_s, s3_s in product(TIMES, TIMES):
+        plan = race_plan({Side.KVSP: kvsp_s, Side.S3: s3_s}, under_way)
+        assert plan.sides == BOTH_SIDES
+        if under_way < COMPANY_FROM or kvsp_s is None or s3_s is None:
+            assert plan is RACE, "few, or nobody knows which home is quicker"
+            continue
+        assert plan.compared
+        assert plan.after_s == COMPANY_S
+        assert plan.later is not None
+        times = {Side.KVSP: kvsp_s, Side.S3: s3_s}
+        assert times[plan.later.other] <= times[plan.later]
+
+
+def test_a_hedged_read_leaves_the_second_home_in_peace() -> None:
+    for mode, behind, kvsp_s, s3_s, drawn in EVERYTHING:
+        assert not _planned(mode, behind, kvsp_s, s3_s, drawn).compared

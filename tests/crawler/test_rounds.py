@@ -393,6 +393,41 @@ async def test_what_was_kept_in_one_home_meanwhile_is_filled_when_asked_for_agai
     assert world.gateways.equal()[6:] == [SYSTEM_NAMESPACE, B] * 2
 
 
+@in_a_world
+async def test_a_round_goes_by_steps_that_are_taken_during_it(world: World) -> None:
+    """A, in KVSP alone as the round begins, is brought to S3, and a run that was asked for fills
+    it; else its turn would begin a crawl of KVSP alone, after which nobody keeps S3 full."""
+    await _alone(world)
+    tell = world.gateways.tell
+
+    async def stepping(report: Told) -> None:
+        await tell(report)
+        if len(world.gateways.told) == 1:
+            await world.namespace(A, mode=Mode(Stage.SHADOW, Side.KVSP))
+            world.board.ask(RunRequest(A, rebuild=Side.S3))
+
+    world.gateways.tell = stepping  # type: ignore[method-assign]
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B, A]
+    late = Key(A, "late")
+    await world.hold(late, seal(Version.at(EPOCH_US), b"value"), Side.KVSP)
+    await world.rounds.round()
+    assert isinstance((await world.pair.held(late))[Side.S3], Found)
+
+
+@in_a_world
+async def test_what_is_kept_in_s3_alone_by_now_is_not_crawled(world: World) -> None:
+    tell = world.gateways.tell
+
+    async def stepping(report: Told) -> None:
+        await tell(report)
+        await world.namespace(A, mode=Mode(Stage.SINGLE, Side.S3))
+
+    world.gateways.tell = stepping  # type: ignore[method-assign]
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+
+
 ONLY = Mode(Stage.SINGLE, Side.KVSP)
 
 

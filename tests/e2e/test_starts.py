@@ -84,6 +84,7 @@ async def test_a_stop_under_load_keeps_its_bound_while_a_home_hangs(
             finally:
                 rgw.thaw()
             await tandem.restart_gateway()
+            assert "intents_recovered" in tandem.gateway.words(), "it waited for legs that hang"
             await more(history, 300)
         await check(tandem, "n", history)
 

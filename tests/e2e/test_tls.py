@@ -15,6 +15,8 @@ from tandem.errors import Unavailable
 from tandem.runtime.tls import TlsFiles
 from tests.e2e.deployment import Deployment, deployed, serves, until, until_true
 from tests.servers.certificates import Authority, Pair
+from tests.workers import runtimes
+from tests.workers.runtimes import Served
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -81,6 +83,34 @@ async def test_every_port_wants_a_certificate_and_all_parts_have_one(
         assert not await serves(address)
     metrics = (await curl(tandem, *own(tandem.tls), f"https://{tandem.http}/metrics"))[1]
     assert "tandem_certificate_days_left" in metrics
+
+
+@pytest.fixture
+async def lenient(tmp_path: Path, authority: Authority) -> AsyncIterator[Deployment]:
+    """Its HTTP port demands no certificate, and a token instead."""
+    async with deployed(
+        tmp_path / "tandem", workers=2, tls=authority.files(), TANDEM_TLS_CLIENTS="grpc"
+    ) as deployment:
+        await deployment.start()
+        yield deployment
+
+
+async def test_a_worker_reaches_its_namespace(
+    npm_packages: None, lenient: Deployment, tmp_path: Path
+) -> None:
+    async with lenient.client() as client:
+        await client.namespaces.create("news")
+    served = Served(lenient, "news", admin="", write="", read="")
+    worker = await asyncio.to_thread(runtimes.workerd, tmp_path, served)
+    try:
+        await asyncio.to_thread(worker.start)
+        script = 'await kv.put("a", "b"); return await kv.get("a")'
+        assert await asyncio.to_thread(worker.run, script) == "b"
+    finally:
+        await asyncio.to_thread(worker.stop)
+    assert lenient.tls is not None
+    for address in (lenient.grpc, lenient.kvsp_address):
+        assert not await serves(address, TlsFiles(lenient.tls.ca))
 
 
 async def test_a_pair_is_replaced_under_load_and_a_bad_one_is_not_used(

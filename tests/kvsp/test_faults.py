@@ -74,8 +74,8 @@ class FailsToCommit:
 
 
 def fail_commits(cluster: SqliteCluster, code: int) -> None:
-    assert cluster._opened is not None
-    transactions = cluster._opened.transactions
+    assert cluster._file.opened is not None
+    transactions = cluster._file.opened.transactions
     failing = FailsToCommit(transactions._connection, code)
     transactions._connection = failing  # type: ignore[assignment]  # stands in for a broken disk
 
@@ -119,19 +119,19 @@ async def test_damage_that_is_found_while_the_file_is_opened_again_stays(
     opening: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = (await opening()).clusters[0]
-    opens = cluster._open
+    opens = cluster._file.open
     damage = sqlite3.DatabaseError("malformed")
     damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
     async def open_beside_damage(*, log_must_move: bool) -> None:
         await opens(log_must_move=log_must_move)
-        cluster._failed(damage)
+        cluster._file.met(damage)
 
-    monkeypatch.setattr(cluster, "_open", open_beside_damage)
+    monkeypatch.setattr(cluster._file, "open", open_beside_damage)
     fail_commits(cluster, sqlite3.SQLITE_IOERR)
     await cluster.write([put("key", value())])
     async with asyncio.timeout(60):
-        while not cluster._serving.is_set():
+        while not cluster._file.serving.is_set():
             await asyncio.sleep(0.01)
     [refused] = await cluster.write([put("key", value())])
     assert "cluster-0.sqlite is damaged" in str(refused)
@@ -140,7 +140,7 @@ async def test_damage_that_is_found_while_the_file_is_opened_again_stays(
 async def test_a_full_disk_fails_writes_and_serves_reads(small_disk: Path) -> None:
     store = await open_store(small_disk / "kvsp", 1)
     [cluster] = store.clusters
-    now_us = cluster._opener.clock.now_us
+    now_us = cluster._file._opener.clock.now_us
     try:
         assert await cluster.write([put("first", value(at_us=now_us()))]) == [STORED]
         ballast = small_disk / "ballast"
@@ -167,7 +167,7 @@ async def test_a_large_value_on_a_full_disk_fails_clearly(small_disk: Path) -> N
     store = await open_store(small_disk / "kvsp", 1)
     [cluster] = store.clusters
     try:
-        record = value(bytes(16 << 20), cluster._opener.clock.now_us())
+        record = value(bytes(16 << 20), cluster._file._opener.clock.now_us())
         failed = await write_large(cluster, put("key", record))
         assert isinstance(failed, Failed)
         assert "No space left" in failed.detail

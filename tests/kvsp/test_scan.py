@@ -65,7 +65,7 @@ async def test_pages_are_a_sorted_model_cut_up(
 ) -> None:
     store = await open_store(tmp_path_factory.mktemp("scan") / "kvsp", 3)
     try:
-        now_us = store.clusters[0]._opener.clock.now_us()
+        now_us = store.clusters[0]._file._opener.clock.now_us()
         for _, written in store.store.write([put(name, value(at_us=now_us)) for name in names]):
             await written
         found = await pages(store.store, prefix, after, limit)

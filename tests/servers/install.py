@@ -6,13 +6,34 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.powercut import system_calls
 from tests.servers import faketime, ministack, npm, python_sdks
 from tests.servers.rgw import Rgw
 
-RGW_PACKAGES = ("ceph-mon", "ceph-osd", "radosgw")
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """Something that apt-get installs."""
+
+    name: str
+    packages: Sequence[str]
+    why_missing: Callable[[], str | None]
+
+
+_PROGRAMS = (
+    _Program("Ceph RGW", ("ceph-mon", "ceph-osd", "radosgw"), Rgw.why_missing),
+    _Program("strace", ("strace",), system_calls.why_missing),
+    _Program(faketime.PACKAGE, (faketime.PACKAGE,), faketime.why_missing),
+    _Program("npm", ("npm",), lambda: None if _has_npm() else npm.why_missing()),
+)
+_VENVS = (
+    ("ministack", ministack.VERSION, ministack.VENV),
+    *(("cloudflare", version, python_sdks.venv(version)) for version in python_sdks.VERSIONS),
+)
 _QUIETLY = ("--omit=peer", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
@@ -24,37 +45,38 @@ def main() -> int:
 
 
 def _installed() -> Iterator[str | None]:
-    """Why each thing is missing after all; None where it is there."""
-    yield _install_rgw()
-    yield _install_package("strace", system_calls.why_missing)
-    yield _install_package(faketime.PACKAGE, faketime.why_missing)
-    yield _install_in_venv("ministack", ministack.VERSION, ministack.VENV)
-    for version in python_sdks.VERSIONS:
-        yield _install_in_venv("cloudflare", version, python_sdks.venv(version))
-    yield _install_npm_packages()
+    """Why each thing is missing after all; None where it is there.
+
+    All sources are asked at once: most of the time goes into waiting for them.
+    """
+    with ThreadPoolExecutor() as pool:
+        programs = pool.submit(_install_programs)
+        others = [pool.submit(_install_in_venv, *one) for one in _VENVS]
+        others.append(pool.submit(_install_npm_packages, programs))
+        yield from programs.result()
+        yield from (other.result() for other in others)
 
 
-def _install_rgw() -> str | None:
-    if Rgw.why_missing() is None:
-        return None
-    print("Installing Ceph RGW")
-    failure = _apt_get(RGW_PACKAGES)
-    return f"Ceph RGW: {failure}" if failure else Rgw.why_missing()
+def _install_programs() -> Sequence[str | None]:
+    """One after another: apt-get lets nobody work beside it."""
+    missing = [one for one in _PROGRAMS if one.why_missing() is not None]
+    if not missing:
+        return ()
+    failure = _apt_get("update", "-qq")
+    return [failure] if failure else [_install(one) for one in missing]
 
 
-def _install_package(package: str, why_missing: Callable[[], str | None]) -> str | None:
-    if why_missing() is None:
-        return None
-    print(f"Installing {package}")
-    failure = _apt_get((package,))
-    return f"{package}: {failure}" if failure else why_missing()
+def _install(program: _Program) -> str | None:
+    _say(f"Installing {program.name}")
+    failure = _apt_get("install", "-y", "-qq", "--no-install-recommends", *program.packages)
+    return failure or program.why_missing()
 
 
 def _install_in_venv(package: str, version: str, venv: Path) -> str | None:
     stamp = venv / f".installed-{version}"
     if stamp.exists():
         return None
-    print(f"Installing {package} {version}")
+    _say(f"Installing {package} {version}")
     pip = (str(venv / "bin" / "python"), "-m", "pip", "install", "-qq")
     for command in (
         (sys.executable, "-m", "venv", "--clear", str(venv)),
@@ -67,15 +89,14 @@ def _install_in_venv(package: str, version: str, venv: Path) -> str | None:
     return None
 
 
-def _install_npm_packages() -> str | None:
+def _install_npm_packages(programs: Future[Sequence[str | None]]) -> str | None:
     if npm.why_missing() is None:
         return None
-    if shutil.which("npm") is None:
-        print("Installing npm")
-        failure = _apt_get(("npm",))
-        if failure:
-            return f"npm: {failure}"
-    print("Installing workerd, Miniflare, wrangler and the TypeScript SDK")
+    if not _has_npm():
+        wait([programs])
+    if not _has_npm():
+        return "npm packages: there is no npm"
+    _say("Installing workerd, Miniflare, wrangler and the TypeScript SDK")
     shutil.rmtree(npm.ROOT, ignore_errors=True)
     npm.ROOT.mkdir()
     for manifest in npm.MANIFESTS:
@@ -87,19 +108,29 @@ def _install_npm_packages() -> str | None:
     return npm.why_missing()
 
 
-def _apt_get(packages: Sequence[str]) -> str | None:
-    """Installs packages of the system; why that failed, or None."""
+def _say(line: str) -> None:
+    """In one piece, for several threads have something to say."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _has_npm() -> bool:
+    return shutil.which("npm") is not None
+
+
+def _apt_get(*arguments: str) -> str | None:
+    """Runs it; why it failed, or None."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return f"needs root: apt-get install --no-install-recommends {' '.join(packages)}"
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ("install", "-y", "-qq", "--no-install-recommends", *packages)
-    for arguments in (("update", "-qq"), install):
-        done = subprocess.run(
-            ("apt-get", *arguments), env=environment, capture_output=True, text=True
-        )
-        if done.returncode != 0:
-            return f"apt-get {arguments[0]} failed: {done.stderr[-500:]}"
-    return None
+        lacking = [one for one in _PROGRAMS if one.why_missing() is not None]
+        packages = " ".join(package for one in lacking for package in one.packages)
+        return f"needs root: apt-get install --no-install-recommends {packages}"
+    done = subprocess.run(
+        ("apt-get", *arguments), env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode == 0:
+        return None
+    return f"apt-get {' '.join(arguments)} failed: {done.stderr[-500:]}"
 
 
 if __name__ == "__main__":

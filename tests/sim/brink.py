@@ -11,7 +11,7 @@ from typing import Final
 from unittest.mock import patch
 
 from tandem.core.collect import CollectRule
-from tests.sim import host
+from tests.sim import worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class Bounds:
     def in_force(self) -> Iterator[None]:
         """Has homes and gateways keep to them."""
         with (
-            patch("tandem.backends.timeliness._LEG_AGE_MAX_US", _us(self.leg_age_s)),
-            patch("tandem.backends.timeliness._HEAL_AGE_MAX_US", _us(self.heal_age_s)),
+            patch("tandem.core.timeliness._LEG_AGE_MAX_US", _us(self.leg_age_s)),
+            patch("tandem.core.timeliness._HEAL_AGE_MAX_US", _us(self.heal_age_s)),
             patch("kvgateway.homes.identity.HEAL_AGE_MAX_S", self.heal_age_s),
             patch.object(
-                host, "READ_BOUNDS", replace(host.READ_BOUNDS, remembered_s=self.remembered_s)
+                worker, "READ_BOUNDS", replace(worker.READ_BOUNDS, remembered_s=self.remembered_s)
             ),
             patch.object(
-                host, "REPAIR", replace(host.REPAIR, heal_deadline_s=self.heal_deadline_s)
+                worker, "REPAIR", replace(worker.REPAIR, heal_deadline_s=self.heal_deadline_s)
             ),
             patch("tandem.core.write_race.ACK_WINDOW_US", _us(self.ack_window_s)),
         ):

@@ -12,10 +12,10 @@ from tandem.core.request import Read
 from tandem.core.version import NO_VERSION
 from tandem.errors import TandemError
 from tests.sim.calm_crawl import CrawlerCalm
-from tests.sim.host import CACHE_TTL_S, PIN_US, Worker
 from tests.sim.ledger import version_of
 from tests.sim.oracles import Scope, value_of
 from tests.sim.plan import MOVED
+from tests.sim.worker import CACHE_TTL_S, PIN_US, Worker
 
 if TYPE_CHECKING:
     from tests.sim.universe import Universe
@@ -40,12 +40,9 @@ class Calm:
         universe.history.note("calm", "begins")
         for weather in universe.all_weather:
             weather.clear()
-        for jump in list(universe.wrong_clocks):
-            universe.set_right(jump)
-        for (
-            misfortune
-        ) in universe.misfortunes:  # a restored home is used only once it was looked at
-            await misfortune
+        universe.storm.set_clocks_right()
+        for misfortune in universe.storm.misfortunes:
+            await misfortune  # a restored home is used only once it was looked at
         for host in universe.hosts:
             for side in Side:
                 host.switch(side, HomeSwitch())
@@ -61,6 +58,10 @@ class Calm:
                 crawler.crash()
         if universe.plan.moves:
             await universe.moves.come_back(universe.crawlers[0])
+        if universe.plan.steps:
+            await universe.journey.come_home(universe.crawlers[0])
+        if universe.plan.rebuild:
+            await universe.rebuilding.finish()
         await self._repaired()
         if not universe.disasters.struck:
             self._both_homes_have_what_was_acknowledged("repair alone")

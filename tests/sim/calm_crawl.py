@@ -13,8 +13,8 @@ from tandem.core.record import Kind
 from tandem.core.reply import Side
 from tandem.core.version import Version
 from tests.sim.crawlers import Crawler, all_equal, troubles
-from tests.sim.host import POLICIES
 from tests.sim.told import TOLD, drift_of
+from tests.sim.worker import POLICIES
 
 if TYPE_CHECKING:
     from tests.sim.universe import Universe

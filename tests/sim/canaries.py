@@ -22,7 +22,7 @@ from kvgateway.state.entry import Head
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.ports import Intent, Known, RepairTask
-from tandem.backends import memory
+from tandem.backends import memory_namespace
 from tandem.backends.port import Backend
 from tandem.backends.s3.bucket import Answer, Call
 from tandem.backends.s3.conditional_put import ConditionalPut
@@ -160,7 +160,7 @@ def _no_settling_of_trust() -> AbstractContextManager[object]:
 
 def _blind_sql() -> AbstractContextManager[object]:
     """A home that takes every write, whatever it holds."""
-    return patch.object(memory, "_replaces", lambda record, holds, heal: True)
+    return patch.object(memory_namespace, "_replaces", lambda record, holds, heal: True)
 
 
 def _late_sample() -> AbstractContextManager[object]:
@@ -252,15 +252,15 @@ CANARIES: Final = (
     Canary("no intents", _no_intents, Sort.DEATHS),
     Canary("superseded write stamped again", _restamping, Sort.CROWD),
     Canary("cache kept after a crash", _cache_kept, Sort.DEATHS),
-    Canary("intents not pinned at restart", _intents_not_pinned, Sort.FULL),
-    Canary("queue not pinned at restart", _queue_not_pinned, Sort.FULL),
+    Canary("intents not pinned at restart", _intents_not_pinned, Sort.OWED),
+    Canary("queue not pinned at restart", _queue_not_pinned, Sort.OWED),
     Canary("recent writes entered after the ack", _recents_after_ack, Sort.ANYTHING),
-    Canary("unversioned negative cache", _unversioned_miss, Sort.FRESH),
+    Canary("unversioned negative cache", _unversioned_miss, Sort.OWED),
     Canary("cache goes back in version", _cache_goes_back, Sort.CROWD),
     Canary("a home is distrusted for ever", _no_settling_of_trust, Sort.GRAVES),
-    Canary("home time sampled late", _late_sample, Sort.ANYTHING),
-    Canary("doubtful answers forgotten", _doubt_forgets, Sort.SPLIT),
-    Canary("whole-second clocks not allowed for", _observes_too_little, Sort.SPLIT),
+    Canary("home time sampled late", _late_sample, Sort.ENTERED),
+    Canary("doubtful answers forgotten", _doubt_forgets, Sort.OWED),
+    Canary("whole-second clocks not allowed for", _observes_too_little, Sort.ENTERED),
     Canary("client retries on conditional writes", _client_retries, Sort.STORE),
     Canary("no ack window", _no_ack_window, Sort.STAGED),
     Canary("an intent dropped before its task is durable", _intent_dropped_early, Sort.FULL),

@@ -143,7 +143,10 @@ def memory_outlives_deletion() -> Broken:
 
 def renewed_only_in_name() -> Broken:
     """A cluster that was restored keeps what was deleted since the copy was made."""
-    return patch("tandem.backends.memory._Namespace.remove_below", lambda self, floors: 0)
+    return patch(
+        "tandem.backends.memory_namespace.MemoryNamespace.remove_below",
+        lambda self, floors: 0,
+    )
 
 
 def restored_used_at_once() -> Broken:
@@ -210,11 +213,11 @@ async def _all_is_well(self: StoreEvidence, homes: Homes) -> bool:
 
 COLLECT_CANARIES: Final[Mapping[str, tuple[Callable[[], Broken], Sort]]] = {
     "tombstones go once both homes have them": (both_sides_only, Sort.BRINK),
-    "a floor refuses updates": (floor_refuses_updates, Sort.GRAVES),
+    "a floor refuses updates": (floor_refuses_updates, Sort.STAGED),
     "symmetric sweep": (symmetric_sweep, Sort.GRAVES),
     "old mirror ignored": (old_mirror_ignored, Sort.RUINS),
-    "a new life keeps what was deleted": (renewed_only_in_name, Sort.RUINS),
-    "a restored cluster used at once": (restored_used_at_once, Sort.RUINS),
+    "a new life keeps what was deleted": (renewed_only_in_name, Sort.RESTORED),
+    "a restored cluster used at once": (restored_used_at_once, Sort.RESTORED),
     "floors outlive a wipe": (floors_outlive_a_wipe, Sort.RUINS),
     "a home that is behind answers first": (behind_answers_first, Sort.RUINS),
     "no lateness bound on S3": (partial(late_for, Side.S3), Sort.RUINS),

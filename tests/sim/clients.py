@@ -15,10 +15,11 @@ from tandem.core.request import Delete, Listing, Put, Read, Write, Written
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import TandemError
 from tests.sim.history import ConnectionLost
-from tests.sim.host import POLICIES, Host, Worker
+from tests.sim.host import Host
 from tests.sim.loop import VirtualLoop
 from tests.sim.oracles import Operation, Oracles, Scope, Writing, value_of
 from tests.sim.plan import Plan
+from tests.sim.worker import POLICIES, Worker
 
 PATIENCE_S: Final = 600.0
 """Whatever takes longer than this hangs."""
@@ -43,7 +44,7 @@ class Surroundings(Protocol):
         """Whether the design allows that this read fails, as things stand now."""
         ...
 
-    def write_may_fail(self, write: Write) -> bool:
+    def write_may_fail(self, worker: Worker, write: Write) -> bool:
         """The same for a write."""
         ...
 
@@ -59,12 +60,17 @@ class Surroundings(Protocol):
 class Client:
     """One client; `run` is its life."""
 
-    def __init__(self, name: str, universe: Surroundings, random: Random, plan: Plan) -> None:
+    def __init__(
+        self, name: str, universe: Surroundings, random: Random, plan: Plan,
+        *, roams: bool | None = None,
+    ) -> None:  # fmt: skip
+        """Whether it roams, with a token, is drawn unless it is told."""
         self._name = name
         self._universe = universe
         self._random = random
         self._plan = plan
-        self._token = Scope(name) if random.random() < 0.6 else None
+        drawn = random.random() < 0.6
+        self._token = Scope(name, demands=True) if (drawn if roams is None else roams) else None
         self._home = random.choice(list(universe.hosts))
         self._haste = random.choice([0.0, 0.5, 0.8, 0.95])
         self._walks_off = random.random() < 0.2
@@ -132,12 +138,19 @@ class Client:
 
     async def _read(self, worker: Worker) -> None:
         keys = [self._key() for _ in range(self._random.choice([1, 1, 1, 4]))]
-        reads = [self._read_of(key) for key in keys]
+        await self._look(worker, [self._read_of(key) for key in keys], stays=not self._walks_off)
+
+    async def look(self, worker: Worker, key: Key, *, past_cache: bool) -> None:
+        """Reads this key, and tells the oracles what it finds."""
+        read = Read(key, self._wanted(key), 0 if past_cache else None)
+        await self._look(worker, [read], stays=True)
+
+    async def _look(self, worker: Worker, reads: Sequence[Read], *, stays: bool) -> None:
         scopes = self._scopes(worker)
-        readings = [self._universe.oracles.reading(key, scopes) for key in keys]
+        readings = [self._universe.oracles.reading(read.key, scopes) for read in reads]
         excused = [self._universe.read_may_fail(worker, read) for read in reads]
         answers = worker.read(reads)
-        if self._walks_off and self._random.random() < 0.3:
+        if not stays and self._random.random() < 0.3:
             await asyncio.sleep(self._random.expovariate(1 / 0.003))
             return
         for n, answer in enumerate(answers):
@@ -155,9 +168,11 @@ class Client:
         self._universe.oracles.fail(f"{worker.name} {what}")
 
     def _read_of(self, key: Key) -> Read:
-        wanted = NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
         past_cache = self._random.random() < self._plan.past_cache
-        return Read(key, wanted, 0 if past_cache else None)
+        return Read(key, self._wanted(key), 0 if past_cache else None)
+
+    def _wanted(self, key: Key) -> Version:
+        return NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
 
     async def _write(self, worker: Worker, put: bool) -> None:
         keys = list(dict.fromkeys(self._key() for _ in range(self._random.choice([1, 1, 1, 3]))))
@@ -172,11 +187,13 @@ class Client:
         operations = [self._operation(key, put, may_expire=not lasting) for key in keys]
         writes = [self._write_of(operation) for operation in operations]
         scopes = self._scopes(worker)
+        excused = [self._universe.write_may_fail(worker, write) for write in writes]
         worker.machine.minted = ()
         answers = worker.write(writes)
         minted: Sequence[Version] = worker.machine.minted
+        believed_us = worker.time.now_or_zero_us()
         writings = [
-            oracles.stamped(operation, version, scopes)
+            oracles.stamped(operation, version, scopes, believed_us)
             for operation, version in zip(operations, minted, strict=bool(minted))
         ]
         if not writings:
@@ -184,21 +201,20 @@ class Client:
                 operation.over = True
         for n, answer in enumerate(answers):
             writing = writings[n] if writings else None
-            await self._heard(worker, writes[n], answer, operations[n], writing)
+            error = await self._heard(answer, operations[n], writing)
+            excused[n] |= self._universe.write_may_fail(worker, writes[n])
+            if error is not None and not excused[n]:
+                self._failed(worker, f"cannot write {keys[n].name}: {error}")
 
     async def _heard(
-        self,
-        worker: Worker,
-        write: Write,
-        answer: "asyncio.Future[Written]",
-        operation: Operation,
-        writing: Writing | None,
-    ) -> None:
+        self, answer: "asyncio.Future[Written]", operation: Operation, writing: Writing | None
+    ) -> TandemError | None:
+        """Tells the oracles of a write's end; why it fails, if it does."""
+        failure = None
         try:
             written = await answer
         except TandemError as error:
-            if not self._universe.write_may_fail(write):
-                self._failed(worker, f"cannot write {write.key.name}: {error}")
+            failure = error
         except ConnectionLost:
             pass
         else:
@@ -206,6 +222,7 @@ class Client:
             superseded = written.superseded_by is not None
             self._universe.oracles.acknowledged(writing, written.version, superseded=superseded)
         operation.over = True
+        return failure
 
     def _operation(self, key: Key, put: bool, *, may_expire: bool) -> Operation:
         expires_at_s = 0
@@ -216,7 +233,7 @@ class Client:
 
     def _write_of(self, operation: Operation) -> Write:
         key = operation.key
-        above = NO_VERSION if self._token is None else self._token.floors.get(key, NO_VERSION)
+        above = self._wanted(key)
         if operation.kind is Kind.TOMBSTONE:
             return Delete(key, above)
         return Put(key, value_of(operation), b"", operation.expires_at_s, above)

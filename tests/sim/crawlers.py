@@ -31,10 +31,11 @@ from tandem.core.operations import CrawlReport
 from tandem.core.reply import Side
 from tests.sim.faults import Link
 from tests.sim.history import History
-from tests.sim.host import POLICIES, Host, Worker
+from tests.sim.host import Host
 from tests.sim.loop import SeededEntropy, VirtualLoop
 from tests.sim.standstill import context_of
 from tests.sim.told import Told, WatchedBoard
+from tests.sim.worker import POLICIES, Worker
 
 RULE: Final = CrawlRule(settle_s=0.5, range_names=10, deadline_s=5.0)
 QUEUED_MAX: Final = 100

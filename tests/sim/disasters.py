@@ -17,10 +17,10 @@ from tandem.core.cluster_life import life_of
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.reply import Failed, Side
 from tandem.core.version import NO_VERSION
-from tests.sim.host import POLICIES
 from tests.sim.ledger import version_of
 from tests.sim.plan_crawl import Disaster, Misfortune
 from tests.sim.sites import Site, at_once
+from tests.sim.worker import POLICIES
 
 if TYPE_CHECKING:
     from tests.sim.universe import Universe

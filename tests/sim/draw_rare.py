@@ -7,8 +7,17 @@ from random import Random
 from tandem.core.reply import Side
 from tests.sim.brink import BRINK
 from tests.sim.faults import Fault, Trouble, Window
-from tests.sim.plan import DAWN_S, Blow, LoneWrite, Plan, Rewrite
-from tests.sim.plan_crawl import at_a_store, before_scenes, emptied, on_the_brink
+from tests.sim.plan import DAWN_S, Blow, Plan
+from tests.sim.plan_crawl import (
+    LIFE_IN_MEMORY_S,
+    Disaster,
+    Misfortune,
+    at_a_store,
+    before_scenes,
+    emptied,
+    on_the_brink,
+)
+from tests.sim.plan_scenes import Doubt, Entrance, FirstWrite, LoneWrite, Restart, Revisit, Rewrite
 
 
 def of_late_requests(random: Random, ruins: Plan) -> Plan:
@@ -159,13 +168,109 @@ def of_full_queues(random: Random, deaths: Plan) -> Plan:
     )
 
 
-def of_fresh_names(random: Random, crowd: Plan) -> Plan:
-    """Replies of both homes are slow, so that a miss is told after the name was written."""
+def of_owed_writes(random: Random, plan: Plan) -> Plan:
+    """All goes well but what the scenes want: what one home lacks is known to one machine alone."""
+    storm_s, hosts = 16.0, 2
+    rates = dict.fromkeys(Side, ((Fault.SLOW, random.uniform(0.0, 0.1)),))
     return replace(
-        crowd,
-        hosts=1,
-        hot_names=random.choice([1, 2]),
-        writes_a_name=random.choice([1, 2]),
-        past_cache=random.choice([0.2, 0.8]),
-        rates=dict.fromkeys(Side, ((Fault.SLOW, random.uniform(0.3, 0.7)),)),
+        _without_trouble(plan),
+        hosts=hosts,
+        storm_s=storm_s,
+        clients=2,
+        operations=20,
+        think_s=storm_s / 20,
+        queue_s=0.05,
+        rates=rates,
+        scenes=tuple(_owed(random, storm_s - 6.0, hosts)),
+    )
+
+
+def _owed(random: Random, until_s: float, hosts: int) -> Iterator[Restart | Doubt | FirstWrite]:
+    for make, count in ((_restart, 3), (_doubt, 6), (_first_write, 3)):
+        for _ in range(count):
+            yield make(random, random.uniform(DAWN_S + 2.0, until_s), random.randrange(hosts))
+
+
+def _restart(random: Random, at_s: float, host: int) -> Restart:
+    lacks, slow_s = random.choice(list(Side)), random.uniform(0.02, 0.5)
+    return Restart(at_s, host, lacks, slow_s, random.uniform(0.0, 1.5))
+
+
+def _doubt(random: Random, at_s: float, host: int) -> Doubt:
+    return Doubt(at_s, host, random.choice(list(Side)), random.random() < 0.3)
+
+
+def _first_write(random: Random, at_s: float, host: int) -> FirstWrite:
+    read_s = random.uniform(0.01, 0.2)
+    return FirstWrite(at_s, host, read_s, random.uniform(0.0, 1.2) * read_s)
+
+
+def entered(random: Random, plan: Plan) -> Plan:
+    """The first machine does not reach KVSP once it runs; its worker begins again and again."""
+    storm_s = random.uniform(60.0, 90.0)
+    trouble = random.choice([Trouble.REFUSES, Trouble.HANGS, Trouble.NO_REQUESTS])
+    away = Window(trouble, DAWN_S + 3.0, float("inf"), "m0")
+    return replace(
+        _without_trouble(plan),
+        hosts=2,
+        real_s3_client=True,
+        storm_s=storm_s,
+        clients=1,
+        operations=10,
+        think_s=storm_s / 10,
+        rates=dict.fromkeys(Side, ((Fault.SLOW, random.uniform(0.0, 0.1)),)),
+        windows={Side.KVSP: (away,), Side.S3: ()},
+        scenes=tuple(
+            Entrance(at_s + random.uniform(0.0, 3.0), 0, 2)
+            for at_s in range(6, int(storm_s) - 12, 12)
+        ),
+    )
+
+
+def _without_trouble(plan: Plan) -> Plan:
+    return replace(
+        plan,
+        workers=1,
+        sick=None,
+        windows=dict.fromkeys(Side, ()),
+        blows=(),
+        flips=(),
+        stops=(),
+        corruptions=(),
+        crawls=(),
+        journal_fails=None,
+        queue_fails=None,
+        crawl=replace(plan.crawl, disturbed=0, lost_last=None, blows=()),
+    )
+
+
+def restored(random: Random, ruins: Plan) -> Plan:
+    """As ruins, with keys that are deleted soon after the copy was made: they are gone for good
+    when it takes a cluster's place, and are read from then on."""
+    storm_s = LIFE_IN_MEMORY_S * random.uniform(2.8, 3.2)
+    copied_s = random.uniform(0.08, 0.1) * storm_s
+    at_s = random.uniform(0.62, 0.65) * storm_s
+    scenes = []
+    for _ in range(4):
+        begins_s = random.uniform(DAWN_S, copied_s - 3.0)
+        deletes_s = copied_s + random.uniform(0.5, 8.0)
+        scenes.append(
+            Revisit(
+                begins_s, random.randrange(ruins.hosts), deletes_s - begins_s, at_s,
+                random.uniform(0.5, 1.5),
+            )
+        )  # fmt: skip
+    return replace(
+        ruins,
+        storm_s=storm_s,
+        think_s=storm_s / ruins.operations,
+        rates=dict.fromkeys(Side, ((Fault.SLOW, 0.1),)),
+        scenes=tuple(scenes),
+        crawl=replace(
+            ruins.crawl,
+            removes=True,
+            pause_s=random.choice([5.0, 10.0]),
+            misfortunes=(Misfortune(at_s, Disaster.RESTORE, 0, at_s - copied_s),),
+            lost_last=None,
+        ),
     )

@@ -1,55 +1,27 @@
-"""One machine with its worker processes, built from production's parts over memory."""
+"""One machine with its worker processes, and what `kvgateway.main` does as their supervisor."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from random import Random
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final
 
-from kvgateway.data_path.inbox import RepairInbox
-from kvgateway.data_path.lists import Lister
-from kvgateway.data_path.reads import ReadBounds, Reader
-from kvgateway.data_path.repair import RepairRule, RepairWorker
-from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes import identity
-from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
-from kvgateway.homes.keeper import Keeper, Spilling
-from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import Trust
 from kvgateway.process.preparation import agree_on_store, pin_queue, recover_intents
 from kvgateway.state.clock_bound import EXTEND_EACH_S
-from kvgateway.state.journal import DiskJournal
 from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.ports import Intent, Machine, RepairQueue
+from kvgateway.state.ports import Intent
 from kvgateway.state.switches import HomeSwitch, Switches
 from tandem.backends.port import Backend
-from tandem.core.mode import Mode
-from tandem.core.reading import ReadMode
-from tandem.core.reply import Reason, Side
-from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
-from tandem.core.write_race import AckPolicy
-from tandem.errors import TandemError
+from tandem.core.reply import Side
 from tests.sim.faults import Link
-from tests.sim.history import ConnectionLost, History
-from tests.sim.lives import Disk, Leftover, Life, LivingJournal, LivingMachine, LivingQueue
-from tests.sim.loop import SeededEntropy, VirtualClock, VirtualLoop
+from tests.sim.lives import Disk
+from tests.sim.loop import SeededEntropy, VirtualClock
 from tests.sim.standstill import context_of
+from tests.sim.worker import STORE_ID, Ground, Worker
 
-T = TypeVar("T")
-
-STORE_ID: Final = "5" * 32
-POLICIES: Final = {"a" * 32: AckPolicy.FIRST_INTENT, "b" * 32: AckPolicy.BOTH}
-"""The namespaces of every universe."""
-READ_DEADLINE_S: Final = 5.0
-PIN_US: Final = 2 * int(READ_DEADLINE_S * 1e6)
-CACHE_TTL_S: Final = 8
-SAMPLE_SHARE: Final = 0.1
-READ_BOUNDS: Final = ReadBounds(
-    READ_DEADLINE_S, CACHE_TTL_S, sample_share=SAMPLE_SHARE, remembered_s=60
-)
 CLOCK_SPARE_S: Final = 0.05
 LISTEN_S: Final = 4.0
 """Four times production's, since nothing but the bound of the clock hangs on what supervisors hear,
@@ -57,170 +29,6 @@ and half of all calls were theirs."""
 REPLACE_S: Final = 0.05
 UNKNOWN_S: Final = 0.5
 """How often a worker looks for the homes' time before it can serve."""
-REPAIR: Final = RepairRule(idle_s=1.0, pin_us=PIN_US)
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What all machines of a universe stand on."""
-
-    loop: VirtualLoop
-    history: History
-    random: Random
-    home_of: Callable[[Link, Side], Backend]
-    link_of: Callable[[str, str, Side], Link]
-    """By name of the worker, name of the machine, and home."""
-    queue_s: float
-    """The longest time that a change of a repair queue takes."""
-    read_mode_of: Callable[[str], ReadMode]
-    mode_of: Callable[[str], Mode]
-
-
-class _Observer:
-    """See `kvgateway.homes.guard.HomeObserver`."""
-
-    def __init__(self) -> None:
-        self.broken = 0
-
-    def replied(
-        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
-    ) -> None:
-        """Nobody counts here."""
-
-    def broke(self, side: Side) -> None:
-        self.broken += 1
-
-
-class Worker:
-    """One worker process: its objects, its tasks, and the clients that wait for it."""
-
-    def __init__(
-        self, host: "Host", name: str, homes: Mapping[Side, Backend], links: Sequence[Link]
-    ) -> None:
-        ground = host.ground
-        self.name = name
-        self.host = host
-        self.links = links
-        self._life = Life()
-        self._calls: dict[int, asyncio.Future[Any]] = {}
-        self._calls_made = 0
-        self._tasks: list[asyncio.Task[None]] = []
-        self.journal = MemoryJournal(sync_s=ground.random.choice([0.0003, 0.002, 0.02]))
-        self.machine = LivingMachine(host.memory, self._life)
-        self.observer = _Observer()
-        self.time = HomeTime(host.clock, host.believed_us())
-        self.trust = Trust()
-        self.guards = {
-            side: GuardedHome(home, clock=host.clock, time=self.time, observer=self.observer)
-            for side, home in homes.items()
-        }
-        entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
-        machine = cast(Machine, self.machine)
-        journal = cast(DiskJournal, LivingJournal(self.journal, self._life))
-        queue = cast(RepairQueue, LivingQueue(host.disk, self._life, ground.random, ground.queue_s))
-        self.inbox = RepairInbox(queue, self.time)
-        self.reader = Reader(
-            homes=self.guards, machine=machine, queue=queue, inbox=self.inbox, time=self.time,
-            trust=self.trust, mode_of=ground.read_mode_of, namespace_mode_of=ground.mode_of,
-            entropy=entropy, bounds=READ_BOUNDS,
-        )  # fmt: skip
-        self.writer = Writer(
-            homes=self.guards, machine=machine, journal=journal, inbox=self.inbox,
-            time=self.time, policy_of=POLICIES.__getitem__, mode_of=ground.mode_of,
-            bounds=WriteBounds(pin_us=PIN_US),
-        )  # fmt: skip
-        self.lister = Lister(
-            homes=self.guards, machine=machine, reader=self.reader, time=self.time,
-            trust=self.trust, mode_of=ground.read_mode_of, namespace_mode_of=ground.mode_of,
-        )  # fmt: skip
-        self.keeper = Keeper(
-            store_id=STORE_ID, guards=self.guards, time=self.time,
-            machine=cast(Spilling, self.machine), journal=journal,
-            switches=SwitchBoard(host.disk), queue=queue, trust=self.trust,
-            trust_file=host.disk, namespaces=lambda: frozenset(POLICIES), entropy=entropy,
-        )  # fmt: skip
-        self.repair = RepairWorker(
-            homes=self.guards, queue=queue, machine=machine, time=self.time, entropy=entropy,
-            rule=REPAIR, monotonic_us=host.clock.monotonic_us, mode_of=ground.mode_of,
-        )  # fmt: skip
-
-    def start(self) -> None:
-        """Its loops begin."""
-        for work in (self.keeper.run(), self.inbox.run(), self.repair.run()):
-            self._tasks.append(self.host.ground.loop.create_task(work))
-
-    def die(self) -> None:
-        """Gone at once, as by SIGKILL. What is on the way to the homes stays on its way."""
-        self._life.over = True
-        for link in self.links:
-            link.cut = True
-        for task in self._tasks:
-            task.cancel()
-        intents = self.journal.crash()
-        if intents:
-            self.host.disk.leftovers.append(Leftover(self.host.disk, intents))
-        calls, self._calls = self._calls, {}
-        for call in calls.values():
-            if not call.done():
-                call.set_exception(ConnectionLost(self.name))
-                call.exception()
-
-    def busy(self) -> dict[str, int]:
-        """What is under way; empty when nothing is."""
-        counts = {
-            "writes": self.writer.under_way,
-            "reads": self.reader.under_way,
-            "intents": self.journal.live(),
-            "calls": len(self._calls),
-            "tasks for the queue": self.inbox.waiting,
-        }
-        return {what: count for what, count in counts.items() if count}
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing at all is under way."""
-        return not self.busy()
-
-    def read(self, reads: Sequence[Read]) -> "list[asyncio.Future[ReadResult]]":
-        """As a client calls it; ConnectionLost when the worker dies first."""
-        answers = self.host.context.run(self.reader.read, reads)
-        return [self._answer(answer) for answer in answers]
-
-    def write(self, writes: Sequence[Write]) -> "list[asyncio.Future[Written]]":
-        """As a client calls it; ConnectionLost when the worker dies first."""
-        answers = self.host.context.run(self.writer.write, writes)
-        return [self._answer(answer) for answer in answers]
-
-    def list(self, listing: Listing) -> "asyncio.Future[ListPage]":
-        """As a client calls it; ConnectionLost when the worker dies first."""
-        loop, context = self.host.ground.loop, self.host.context.copy()
-        return self._answer(loop.create_task(self.lister.list(listing), context=context))
-
-    def _answer(self, answer: "T | TandemError | asyncio.Future[T]") -> "asyncio.Future[T]":
-        call: asyncio.Future[T] = self.host.ground.loop.create_future()
-        if isinstance(answer, asyncio.Future):
-            number = self._calls_made = self._calls_made + 1
-            self._calls[number] = call
-            answer.add_done_callback(lambda future: self._answered(number, call, future))
-        elif isinstance(answer, TandemError):
-            call.set_exception(answer)
-            call.exception()
-        else:
-            call.set_result(answer)
-        return call
-
-    def _answered(
-        self, number: int, call: "asyncio.Future[T]", answer: "asyncio.Future[T]"
-    ) -> None:
-        self._calls.pop(number, None)
-        error = answer.exception()
-        if call.done() or self._life.over:
-            return
-        if error is not None:
-            call.set_exception(error)
-            call.exception()  # a client that has gone away will never look
-        else:
-            call.set_result(answer.result())
 
 
 class Host:
@@ -241,6 +49,8 @@ class Host:
         self._made = 0
         self._disks = 0
         self._links: list[Link] = []
+        self._dead: list[Worker] = []
+        """Kept, since what is collected of them would run once more."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def switch(self, side: Side, switch: HomeSwitch) -> None:
@@ -309,6 +119,7 @@ class Host:
         worker = self.workers[slot]
         if worker is not None:
             self.workers[slot] = None
+            self._dead.append(worker)
             worker.die()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -325,10 +136,10 @@ class Host:
         await self.disk.exchange(trust)
         await agree_on_store(homes, STORE_ID, entropy, time, trust)
         await self.disk.exchange(trust)
-        wait_us = self.disk.clock_bound_us - time.now_us()
-        await asyncio.sleep(max(0, wait_us) / 1e6 + CLOCK_SPARE_S)
+        await asyncio.sleep(self.disk.wait_us(time.now_us()) / 1e6 + CLOCK_SPARE_S)
+        bound_us = self.disk.begin_clock(time.now_us(), entropy.token)
         self.memory = MemoryMachine(gateway_id=self.disk.gateway_id, random=entropy.token)
-        self.memory.extend_clock(self.disk.extend_clock(time.now_us()))
+        self.memory.extend_clock(bound_us)
         await self._recover()
         await pin_queue(self.disk.queue, self.memory)
         self._begin(self._keep_clock(time))
@@ -345,7 +156,7 @@ class Host:
         self._made += 1
         name = f"{self.name}.{self._made}"
         links, homes = self._way(name)
-        worker = Worker(self, name, homes, links)
+        worker = Worker(self, slot, name, homes, links)
         while not worker.time.known():
             await worker.keeper.round()
             if not worker.time.known():

@@ -11,14 +11,17 @@ from random import Random
 from typing import Any
 
 from kvgateway.homes.trust import Trust
-from kvgateway.state.clock_bound import AHEAD_US
+from kvgateway.registry.form import NAMESPACES
+from kvgateway.state.clock_bound import AHEAD_US, WAIT_MAX_US
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent
 from kvgateway.state.switches import Switches
 from tandem.core.key import Key
+from tandem.core.namespace import Namespace
 from tandem.core.version import Version
+from tests.kvgateway.registry.memory_copy import MemoryCopy
 from tests.sim.history import Crashed
 
 _CHANGES = frozenset({"add", "take", "done", "later", "park", "clear_dirty"})
@@ -49,6 +52,8 @@ class Disk:
     switches: Switches = field(default_factory=Switches)
     clock_bound_us: int = 0
     leftovers: list["Leftover"] = field(default_factory=list)
+    namespaces: MemoryCopy[Namespace] = field(default_factory=lambda: MemoryCopy(NAMESPACES))
+    """What its gateway has last known of them."""
     queue_writable: bool = True
     """While it is not, whatever would change the queue is refused, and nothing has changed."""
 
@@ -77,6 +82,18 @@ class Disk:
         """Raises OSError to whoever wants to change the queue on a full disk."""
         if not self.queue_writable:
             raise OSError("no space is left")
+
+    def wait_us(self, now_us: int) -> int:
+        """As `kvgateway.state.clock_bound` has it: how long a start waits."""
+        wait_us = self.clock_bound_us - now_us
+        return wait_us if 0 < wait_us <= WAIT_MAX_US else 0
+
+    def begin_clock(self, now_us: int, new_id: Callable[[int], bytes]) -> int:
+        """The same: a bound of a clock that was far ahead is dropped under a new id."""
+        if now_us < self.clock_bound_us:
+            self.gateway_id = new_id(len(self.gateway_id))
+        self.clock_bound_us = now_us + AHEAD_US
+        return self.clock_bound_us
 
     def extend_clock(self, now_us: int) -> int:
         """As `kvgateway.state.clock_bound` does it; the bound."""

@@ -15,7 +15,8 @@ from tandem.core.request import Listing, ListPage, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tests.sim.history import History
 from tests.sim.ledger import Ledger
-from tests.sim.loop import VirtualLoop
+from tests.sim.loop import EPOCH_US, VirtualLoop
+from tests.sim.wrong_clocks import WrongClocks
 
 CLOCKS_APART_S: Final = 4.0
 """Writes of two machines that are further apart than this are in the order of real time."""
@@ -42,6 +43,8 @@ class Operation:
     superseded: bool = False
     over: bool = False
     """Its client has heard something, or will hear nothing."""
+    misled: bool = False
+    """Whoever stamped it went by a home's wrong clock: nothing is promised of its order."""
 
 
 @dataclass(slots=True)
@@ -49,11 +52,15 @@ class Scope:
     """What a machine, or a session with a token, must not go back behind."""
 
     name: str
+    demands: bool = False
+    """Whether its reads demand what it knows; else a machine's memory must, which ends."""
     floors: dict[Key, Version] = field(default_factory=dict)
     written: dict[Key, Version] = field(default_factory=dict)
     """The same from writes alone."""
     seen: dict[Key, set[int]] = field(default_factory=dict)
     """Operations that were acknowledged or read here."""
+    shown_s: dict[Key, float] = field(default_factory=dict)
+    """When a read began that some home answered with as much as is known."""
     buried: dict[Key, set[int]] = field(default_factory=dict)
     """Operations that were seen before a write began that is acknowledged now."""
     forgot: int = 0
@@ -67,8 +74,20 @@ class Scope:
     def forget_all(self) -> None:
         """The disk is gone too: only what both homes have, or a crawl has made equal, is known."""
         self.forgot += 1
-        for known in (self.floors, self.written, self.seen, self.buried):
+        for known in (self.floors, self.written, self.seen, self.buried, self.shown_s):
             known.clear()
+
+    def shown(self, key: Key, result: ReadResult, began_s: float) -> None:
+        """A read has found this."""
+        if not (result.cached or result.stale) and result.version >= self.floors.get(
+            key, NO_VERSION
+        ):
+            self.shown_s[key] = began_s
+        self.raise_floor(key, result.version)
+
+    def is_past(self, key: Key, stamped_s: float, before_s: float) -> bool:
+        """Whether nobody need remember what it knows, stamped then: no home has shown it since."""
+        return not self.demands and max(self.shown_s.get(key, 0.0), stamped_s) < before_s
 
     def raise_floor(self, key: Key, version: Version) -> None:
         if version > self.floors.get(key, NO_VERSION):
@@ -80,7 +99,7 @@ class Reading:
     """A read that has begun, and what it must not go behind."""
 
     key: Key
-    floors: Sequence[tuple[str, Version]]
+    floors: Sequence[tuple[Scope, Version]]
     buried: frozenset[int]
     scopes: Sequence[tuple[Scope, int]]
     """Each with how often it had lost its cache: one that has lost it since knows nothing of this
@@ -126,9 +145,9 @@ class Oracles:
         self.ledger = Ledger(self.fail, self._is_write, self._owed, self._alive)
         self.home_was_lost: Callable[[], bool] = lambda: False
         """Whether a home has forgotten something: then an answer that is marked may go back."""
-        self.clocks_are_apart = False
-        """A home's own clock was set wrong: whoever hears that home alone stamps by it, and what is
-        too far ahead of that nobody stamps above."""
+        self.wrong_clocks = WrongClocks()
+        self.remembered_s = float("inf")
+        """So long after a home has shown it a machine surely remembers a record."""
         self.list_lag_s = 0.0
         """A listing of S3 may show a name as it was so long before."""
         self.s3_changed_s: Callable[[Key], float] = lambda _: float("-inf")
@@ -148,11 +167,19 @@ class Oracles:
         self.operations.append(one)
         return one
 
-    def stamped(self, operation: Operation, version: Version, scopes: Sequence[Scope]) -> Writing:
-        """Its worker has taken it."""
+    def stamped(
+        self, operation: Operation, version: Version, scopes: Sequence[Scope], believed_us: int
+    ) -> Writing:
+        """Its worker, which believes this to be the homes' time, has taken it."""
         operation.version = version
-        key = operation.key
-        if not self.clocks_are_apart:
+        key, true_us = operation.key, self._loop.true_us()
+        believed_off_s, stamped_off_s = (
+            (us - true_us) / 1e6 for us in (believed_us, version.time_us)
+        )
+        operation.misled = self.wrong_clocks.mislead(
+            self._loop.time(), believed_off_s, stamped_off_s
+        )
+        if not operation.misled:
             self._in_order(operation, scopes)
         self.by_version[version] = operation
         self._history.numbers[version] = operation.number
@@ -164,7 +191,8 @@ class Oracles:
     def _in_order(self, operation: Operation, scopes: Sequence[Scope]) -> None:
         key, version = operation.key, operation.version
         for earlier in self.by_key.get(key, ()):
-            if earlier.acked_s is None or earlier.acked_s > operation.began_s - CLOCKS_APART_S:
+            late = earlier.acked_s is None or earlier.acked_s > operation.began_s - CLOCKS_APART_S
+            if late or earlier.misled:
                 continue
             if earlier.version >= version:
                 self.fail(
@@ -172,9 +200,14 @@ class Oracles:
                     f" {earlier.number}, which was acknowledged long before"
                 )
         for scope in scopes:
-            if version <= scope.floors.get(key, NO_VERSION):
+            known = scope.floors.get(key, NO_VERSION)
+            if version <= known and not self._is_misled(known):
                 self.fail(f"order: write {operation.number} of {key.name} is stamped below what "
                           f"{scope.name} knows")  # fmt: skip
+
+    def _is_misled(self, version: Version) -> bool:
+        one = self.by_version.get(version)
+        return one is not None and one.misled
 
     def _older(self, numbers: Iterable[int], version: Version) -> frozenset[int]:
         return frozenset(one for one in numbers if self.operations[one].version < version)
@@ -198,7 +231,7 @@ class Oracles:
 
     def reading(self, key: Key, scopes: Sequence[Scope]) -> Reading:
         """A read begins."""
-        floors = [(scope.name, scope.floors.get(key, NO_VERSION)) for scope in scopes]
+        floors = [(scope, scope.floors.get(key, NO_VERSION)) for scope in scopes]
         buried = frozenset[int]().union(*(scope.buried.get(key, ()) for scope in scopes))
         lives = [(scope, scope.forgot) for scope in scopes]
         return Reading(key, floors, buried, lives, self._loop.time())
@@ -207,14 +240,16 @@ class Oracles:
         """A read has found something, or nothing."""
         self.reads += 1
         key = reading.key
-        for name, floor in reading.floors:
-            if result.version < floor and not self._excused(key, floor, result):
-                self.fail(f"{name} reads {key.name} at {self._named(result.version)}, but knows "
-                          f"{self._named(floor)}; {_marks(result)}")  # fmt: skip
+        for scope, floor in reading.floors:
+            if result.version < floor and not self._excused(scope, key, floor, result):
+                self.fail(
+                    f"{scope.name} reads {key.name} at {self._named(result.version)}, but knows"
+                    f" {self._named(floor)}; {_marks(result)}"
+                )
         if result.record is not None:
             self._sound(reading, result.record)
         for scope in reading.knowing:
-            scope.raise_floor(key, result.version)
+            scope.shown(key, result, reading.began_s)
 
     def _is_write(self, key: Key, version: Version) -> bool:
         """Whether a client wrote it: a gravestone may have the version of another key's write."""
@@ -233,11 +268,14 @@ class Oracles:
             return False
         return not one.expires_at_s or one.expires_at_s > self._loop.true_us() / 1e6
 
-    def _excused(self, key: Key, floor: Version, result: ReadResult) -> bool:
-        """Of what was deleted for good, nothing is known any more but that it is not there."""
+    def _excused(self, scope: Scope, key: Key, floor: Version, result: ReadResult) -> bool:
+        """Of what was deleted for good, nothing is known any more but that it is not there; what is
+        in doubt may go back where a home was lost, or behind what no home has shown for long."""
         if result.record is None and self.ledger.gone(key, floor):
             return True
-        return self.home_was_lost() and (result.unconfirmed or result.stale)
+        stamped_s = (floor.time_us - EPOCH_US) / 1e6
+        past = scope.is_past(key, stamped_s, self._loop.time() - self.remembered_s)
+        return (self.home_was_lost() or past) and (result.unconfirmed or result.stale)
 
     def _sound(self, reading: Reading, record: Record) -> None:
         key = reading.key

@@ -10,6 +10,7 @@ from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tests.sim.faults import AFTER_DEADLINE_S, Fault, Window
 from tests.sim.plan_crawl import CrawlPlan
+from tests.sim.plan_scenes import Scene
 
 MOVED: Final = "a" * 32
 """The namespace that is taken from mode to mode, where one is."""
@@ -100,36 +101,14 @@ class Plan:
     clock_jumps: tuple[ClockJump, ...] = ()
     moves: tuple[tuple[float, Mode], ...] = ()
     """When the mode of MOVED is stepped."""
+    steps: tuple[tuple[float, Mode], ...] = ()
+    """From when on an operator takes MOVED to which mode, by the steps that there are."""
+    rebuild: tuple[float, Side] | None = None
+    """When an operator has a home filled again, once what befalls it has; see `rebuilding`."""
     queue_fails: tuple[float, float] | None = None
     """When no repair queue takes a change."""
-    scenes: "tuple[LoneWrite | Rewrite, ...]" = ()
+    scenes: tuple[Scene, ...] = ()
     """What is played beside what the clients do: see `scenes`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoneWrite:
-    """A write that S3 alone takes, late, beside a delete of other keys; and a crawler that stands
-    still for about as long as the grace, having seen some of the range."""
-
-    at_s: float
-    host: int
-    leg_s: float
-    """How long it is on its way to S3."""
-    deletes_after_s: float
-    crawler_after_s: float
-    """When the crawler is to stand still, once it has seen where the key is."""
-    for_s: float
-    disk_after_s: float | None
-    """When the machine that took the write loses its disk; None for never."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rewrite:
-    """A key that is deleted, and written again about when the collector comes for it."""
-
-    at_s: float
-    host: int
-    again_after_s: float
 
 
 class Sort(enum.Enum):
@@ -148,6 +127,10 @@ class Sort(enum.Enum):
     """One of the first three, with few machines, clients and operations."""
     ALONE = "alone"
     """A namespace leaves S3, and much is deleted for good before it comes back."""
+    STEPS = "steps"
+    """A namespace is taken from mode to mode and back while it is used."""
+    REBUILT = "rebuilt"
+    """A home is lost, and filled again by hand while it is used."""
     BRINK = "brink"
     """Requests, grace and crawls last equally long: see `brink`."""
     SPLIT = "split"
@@ -160,5 +143,9 @@ class Sort(enum.Enum):
     """As brink, with little but scenes that are played: see `scenes`."""
     FULL = "full"
     """Machines die while their repair queue refuses what it is told."""
-    FRESH = "fresh"
-    """All read names that nobody has written yet, and then write them."""
+    OWED = "owed"
+    """One home lacks what was written, while machines die or do not reach the other one."""
+    ENTERED = "entered"
+    """Workers begin where KVSP is out of reach, and sessions come to them at once."""
+    RESTORED = "restored"
+    """A cluster of KVSP is restored from a copy that has what was deleted for good since."""

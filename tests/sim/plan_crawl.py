@@ -217,9 +217,11 @@ def on_the_brink(random: Random, storm_s: float) -> CrawlPlan:
 
 def before_scenes(random: Random, brink: CrawlPlan) -> CrawlPlan:
     """The same where the scenes say when the crawler stands still, and KVSP is lost as its floors
-    rise, if at all. What the collector sends is late, and heals do not arrive."""
+    rise, if at all. What the collector sends is late, and heals do not arrive. In the end keys are
+    made to differ that lie below floors."""
     return replace(
         brink,
+        disturbed=4,
         removes=True,
         blows=(),
         misfortunes=(),

@@ -11,7 +11,10 @@ from tests.sim.plan import Sort
 REGRESSIONS: Final = {
     (11, Sort.GRAVES): "A value that a machine had cached came back from its memory after the key "
     "had been deleted for good. Canary: memory outlives deletion.",
-    (51, Sort.RUINS): "A cluster that was restored was used again before the crawler had looked at "
+    (
+        0,
+        Sort.RESTORED,
+    ): "A cluster that was restored was used again before the crawler had looked at "
     "it, and repair copied what had been deleted for good. Canary: a restored "
     "cluster used at once.",
 }

@@ -17,7 +17,7 @@ from tests.sim.s3_store import Profile
 TRIES_MAX: Final = 300
 _NUMBERS: Final = ("clients", "operations", "hosts", "workers")
 _TUPLES: Final = ("blows", "flips", "corruptions", "crawls", "stops", "clock_steps", "wrong_dates",
-           "clock_jumps", "scenes")  # fmt: skip
+           "clock_jumps", "scenes", "steps")  # fmt: skip
 _CRAWL_TUPLES: Final = ("blows", "misfortunes")
 _SIDES: Final = ("rates", "windows")
 
@@ -55,6 +55,7 @@ def _settings(plan: Plan) -> Iterator[tuple[str, Plan]]:
     plain = [
         ("journal", replace(plan, journal_fails=None)),
         ("queue", replace(plan, queue_fails=None)),
+        ("rebuild", replace(plan, rebuild=None)),
         ("modes", replace(plan, read_modes=calm)),
         ("lost_last", replace(plan, crawl=replace(crawl, lost_last=None))),
         ("wiped_at_raise", replace(plan, crawl=replace(crawl, wiped_at_raise=False))),

@@ -2,12 +2,11 @@
 
 import pytest
 
-from tandem.backends.port import Heal
-from tandem.backends.timeliness import untimely
 from tandem.core.reply import Refusal, Side, Stored
+from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy, WriteRace
-from tests.sim import host
+from tests.sim import worker
 from tests.sim.brink import BRINK
 
 NOW_US = 1_700_000_000_000_000
@@ -19,7 +18,7 @@ def _leg(age_s: float) -> Refusal | None:
 
 def _heal(age_s: float) -> Refusal | None:
     read_at_us = NOW_US - int(age_s * 1e6)
-    return untimely(Version.at(NOW_US - 1), Heal(read_at_us), NOW_US, 500_000)
+    return untimely(Version.at(NOW_US - 1), read_at_us, NOW_US, 500_000)
 
 
 def _acknowledged(age_s: float) -> bool:
@@ -42,8 +41,8 @@ def test_gateways_keep_to_them() -> None:
     with BRINK.in_force():
         assert _acknowledged(BRINK.ack_window_s - 0.1)
         assert not _acknowledged(BRINK.ack_window_s + 0.1)
-        assert host.READ_BOUNDS.remembered_s == BRINK.remembered_s
-        assert host.REPAIR.heal_deadline_s == BRINK.heal_deadline_s
+        assert worker.READ_BOUNDS.remembered_s == BRINK.remembered_s
+        assert worker.REPAIR.heal_deadline_s == BRINK.heal_deadline_s
     assert _acknowledged(BRINK.ack_window_s + 0.1)
 
 

@@ -10,7 +10,8 @@ import pytest
 from tandem.core.mode import ACTIVE
 from tests.sim.brink import BRINK
 from tests.sim.faults import Fault, Weather
-from tests.sim.plan import LoneWrite, Plan, Rewrite, Sort
+from tests.sim.plan import Plan, Sort
+from tests.sim.plan_scenes import LoneWrite, Rewrite
 from tests.sim.swarm import judged
 from tests.sim.universe import Outcome, plan_of
 

@@ -21,9 +21,10 @@ from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.core.version import Version
 from tests.sim.history import History
-from tests.sim.host import POLICIES
+from tests.sim.ledger import version_of
 from tests.sim.loop import SeededEntropy
 from tests.sim.plan import MOVED
+from tests.sim.worker import POLICIES
 
 if TYPE_CHECKING:
     from tests.sim.universe import Universe
@@ -93,6 +94,9 @@ class _Begun:
     at_s: float
     drift: Mapping[Key, Drift | None]
     floors: Mapping[Key, Version]
+    newest_us: Mapping[Key, int]
+    """When the newest version of a key was stamped."""
+    true_us: int
 
 
 class Told:
@@ -112,6 +116,8 @@ class Told:
             process, namespace, within, universe.loop.time(),
             {key: drift_of(universe, key) for key in keys},
             {key: universe.floor(key) for key in keys},
+            {key: self._newest_us(key) for key in keys},
+            universe.loop.true_us(),
         )  # fmt: skip
 
     def end(self, begun: _Begun, tally: Tally) -> None:
@@ -133,14 +139,14 @@ class Told:
         return [key for key in keys if key.namespace == namespace and within.holds(key.name)]
 
     def _can_be_told(self, begun: _Begun) -> bool:
-        """Not of the crawlers' own records, nor of a namespace in one home; nor where a home is
-        wrong about the time, and what is old looks young."""
+        """Not of the crawlers' own records, nor of a namespace in one home; nor where a store's
+        answers tell a wrong time, and what is old looks young."""
         plan, now_s = self._universe.plan, self._universe.loop.time()
         dated_wrongly = any(
             at_s <= now_s and begun.at_s <= at_s + for_s for at_s, for_s, _ in plan.wrong_dates
         )
-        told_of = begun.namespace in POLICIES and not (plan.moves and begun.namespace == MOVED)
-        return told_of and not (dated_wrongly or self._universe.oracles.clocks_are_apart)
+        moves = (plan.moves or plan.steps) and begun.namespace == MOVED
+        return begun.namespace in POLICIES and not moves and not dated_wrongly
 
     def _lies_between(
         self, begun: _Begun, least: Mapping[Drift, int], others: int, tally: Tally
@@ -161,7 +167,19 @@ class Told:
         return not (
             self.touches.by_others(key, since_s, begun.process, begun.at_s)
             or universe.floor(key) != begun.floors[key]
+            or self._looks_young(key, begun)
         )
+
+    def _looks_young(self, key: Key, begun: _Begun) -> bool:
+        """Whether it is like a write in flight by the clock of a home that is behind, or because
+        whoever stamped it went by one that was ahead."""
+        universe = self._universe
+        behind_s = universe.oracles.wrong_clocks.behind_s(begun.at_s, universe.loop.time())
+        return begun.newest_us[key] > begun.true_us - int((QUIET_S + behind_s) * 1e6)
+
+    def _newest_us(self, key: Key) -> int:
+        held = (self._universe.sites[side].held(key) for side in Side)
+        return max(version_of(one) for one in held).time_us
 
     def _is_corrupt(self, key: Key) -> bool:
         return any(self._universe.sites[side].is_corrupt(key) for side in Side)

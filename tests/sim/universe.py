@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from kvgateway.state.switches import HomeSwitch
 from tandem.backends.memory import MemoryHome
 from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import Backend
@@ -15,7 +14,7 @@ from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.mode import Mode
-from tandem.core.namespace import Namespace, encode_namespace
+from tandem.core.namespace import Namespace, Settings, encode_namespace
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tandem.core.request import Read, Write
@@ -29,17 +28,27 @@ from tests.sim.disasters import Disasters
 from tests.sim.draw import draw
 from tests.sim.faults import Link, Weather
 from tests.sim.history import Crashed, History
-from tests.sim.host import POLICIES, STORE_ID, Ground, Host, Worker
+from tests.sim.host import Host
+from tests.sim.journey import Journey
 from tests.sim.ledger import version_of
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.moves import Moves
-from tests.sim.oracles import Operation, Oracles, Scope
-from tests.sim.plan import DAWN_S, MOVED, Blow, ClockJump, Plan, Sort
-from tests.sim.plan_crawl import CrawlerBlow, Misfortune
+from tests.sim.oracles import Oracles, Scope
+from tests.sim.plan import DAWN_S, MOVED, Plan, Sort
+from tests.sim.rebuilding import Rebuilding
 from tests.sim.s3_store import ObjectStore, s3_home
 from tests.sim.scenes import Scenes
 from tests.sim.sites import FaultyObjects, FaultyRows, Site
+from tests.sim.storm import Storm
 from tests.sim.told import Told
+from tests.sim.worker import (
+    POLICIES,
+    READ_BOUNDS,
+    READ_DEADLINE_S,
+    STORE_ID,
+    Ground,
+    Worker,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,8 @@ class Universe:
         self.oracles = Oracles(self.loop, self.history)
         if self.plan.real_s3_client:
             self.oracles.list_lag_s = self.plan.crawl.profile.list_lag_s
+        remembers = self.plan.crawl.bounds or READ_BOUNDS
+        self.oracles.remembered_s = remembers.remembered_s - READ_DEADLINE_S
         self.ledger = self.oracles.ledger
         self.weather = {
             side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
@@ -99,7 +110,7 @@ class Universe:
         self.sites: dict[Side, Site | ObjectStore] = {side: self._site(side) for side in Side}
         ground = Ground(
             self.loop, self.history, Random(self.random.getrandbits(64)), self.home_of,
-            self.link_of, self.plan.queue_s, self.read_mode_of, self.mode_of,
+            self.link_of, self.plan.queue_s, self.read_mode_of, self.mode_of, bool(self.plan.steps),
         )  # fmt: skip
         self.hosts = [
             Host(ground, f"m{n}", n + 1, self._clock(24 * 3600), self.plan.workers)
@@ -112,9 +123,10 @@ class Universe:
         self.disasters = Disasters(self)
         self.oracles.home_was_lost = lambda: self.disasters.struck > 0
         self.moves = Moves(self)
+        self.journey = Journey(self)
         self.crawlers = self._crawlers()
-        self.misfortunes: list[asyncio.Task[None]] = []
-        self.wrong_clocks: list[ClockJump] = []
+        self.storm = Storm(self)
+        self.rebuilding = Rebuilding(self)
         self.is_calm = False
 
     def outcome(self) -> Outcome:
@@ -131,7 +143,7 @@ class Universe:
     async def run(self) -> None:
         """Storm, calm, checks."""
         self.history.note("plan", str(self.plan))
-        self._befall()
+        self.storm.begin()
         for host in self.hosts:
             host.boot()
         clients = [
@@ -141,6 +153,8 @@ class Universe:
         await asyncio.sleep(DAWN_S)
         storm = [self.loop.create_task(client.run()) for client in clients]
         storm += Scenes(self).begin(self.plan.scenes)
+        self.journey.begin(self.plan.steps)
+        self.rebuilding.begin(self.plan.rebuild)
         await asyncio.sleep(self.plan.storm_s)
         await Calm(self).run(storm)
         self.disasters.explain_lives()
@@ -194,20 +208,24 @@ class Universe:
         return kvsp.floor(key)
 
     def read_may_fail(self, worker: Worker, read: Read) -> bool:
-        """See `clients.Surroundings`: where both homes have faults, or where only the sick home
-        has what is wanted."""
-        return self.plan.sick is None or self._out_of_reach(worker, read.key, read.min_version)
+        """See `clients.Surroundings`: where both homes have faults, where only the sick home has
+        what is wanted, or while the worker does not know how it is kept."""
+        if self.plan.sick is None or not worker.knows_modes:
+            return True
+        return self._out_of_reach(worker, read.key, read.min_version)
 
-    def write_may_fail(self, write: Write) -> bool:
+    def write_may_fail(self, worker: Worker, write: Write) -> bool:
         """See `clients.Surroundings`: where both homes have faults or must have the write."""
-        return self.plan.sick is None or POLICIES[write.key.namespace] is AckPolicy.BOTH
+        if self.plan.sick is None or not worker.knows_modes:
+            return True
+        return POLICIES[write.key.namespace] is AckPolicy.BOTH
 
     def list_may_fail(self, worker: Worker, namespace: str) -> bool:
         """See `clients.Surroundings`: where a read of one of its names may."""
         keys = [key for key in self.oracles.by_key if key.namespace == namespace]
-        return self.plan.sick is None or any(
-            self._out_of_reach(worker, key, NO_VERSION) for key in keys
-        )
+        if self.plan.sick is None or not worker.knows_modes:
+            return True
+        return any(self._out_of_reach(worker, key, NO_VERSION) for key in keys)
 
     def loss_is_unnoticed(self, worker: Worker, namespace: str, since_s: float) -> bool:
         """See `clients.Surroundings`."""
@@ -242,7 +260,9 @@ class Universe:
             site = Site(MemoryHome(side, clock, removes=crawl.removes), self.ledger)
         site.place(STORE_ID_KEY, seal(Version.at(1), STORE_ID.encode()))
         for namespace in POLICIES:
-            value = encode_namespace(Namespace(namespace, f"title of {namespace[0]}"))
+            policy, read_mode = POLICIES[namespace], self.read_mode_of(namespace)
+            settings = Settings(ack_policy=policy, read_mode=read_mode)
+            value = encode_namespace(Namespace(namespace, f"title of {namespace[0]}", settings))
             key = Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{namespace}")
             site.place(key, seal(Version.at(1), value))
         return site
@@ -265,129 +285,3 @@ class Universe:
             drift_ppm=self.random.randint(-100, 100),
             booted_us=self.random.randrange(10**12),
         )
-
-    def _befall(self) -> None:
-        plan = self.plan
-        for blow in plan.blows:
-            if blow.after_write is None:
-                self.loop.call_at(blow.at_s, self._after_turns, blow)
-        self.oracles.on_stamped = self._stamped
-        for flip in plan.flips:
-            self.loop.call_at(flip.at_s, self._flip, flip.side, HomeSwitch(flip.reads, flip.writes))
-            self.loop.call_at(flip.back_s, self._flip, flip.side, HomeSwitch())
-        for at_s, mode in plan.moves:
-            self.loop.call_at(at_s, self.moves.step, mode)
-        for at_s, side in plan.corruptions:
-            self.loop.call_at(at_s, self._corrupt, side)
-        for at_s, crawler in zip(plan.crawls, self.crawlers, strict=False):
-            self.loop.call_at(at_s, crawler.start)
-        for blow_to in plan.crawl.blows:
-            self.loop.call_at(blow_to.at_s, self._strike_crawler, blow_to)
-        for at_s, host, for_s in plan.stops:
-            self.loop.call_at(at_s, self.hosts[host % len(self.hosts)].stop, for_s)
-        for at_s, host, by_s in plan.clock_steps:
-            clock = self.hosts[host % len(self.hosts)].clock
-            self.loop.call_at(at_s, clock.step, int(by_s * 1e6))
-        store = self.sites[Side.S3]
-        if isinstance(store, ObjectStore):
-            for begins_s, for_s, by_s in plan.wrong_dates:
-                self.loop.call_at(begins_s, self._date_wrongly, store, for_s, by_s)
-        for jump in plan.clock_jumps:
-            self.loop.call_at(jump.begins_s, self._set_wrong, jump)
-        for misfortune in plan.crawl.misfortunes:
-            self.disasters.prepare(misfortune)
-            self.loop.call_at(misfortune.at_s, self._befalls, misfortune)
-        if plan.journal_fails is not None:
-            begins_s, ends_s = plan.journal_fails
-            self.loop.call_at(begins_s, self._journals, False)
-            self.loop.call_at(ends_s, self._journals, True)
-        if plan.queue_fails is not None:
-            begins_s, ends_s = plan.queue_fails
-            self.loop.call_at(begins_s, self._queues, False)
-            self.loop.call_at(ends_s, self._queues, True)
-
-    def _stamped(self, operation: Operation) -> None:
-        for blow in self.plan.blows:
-            if blow.after_write == operation.number:
-                self._after_turns(blow)
-
-    def _after_turns(self, blow: Blow) -> None:
-        self.loop.after_turns(blow.turns, lambda: self._strike(blow))
-
-    def _strike(self, blow: Blow) -> None:
-        host = self.hosts[blow.host % len(self.hosts)]
-        if blow.worker is not None:
-            host.kill(blow.worker % self.plan.workers)
-            return
-        host.crash()
-        self.machines[host.name].forget_reads()
-        self.loop.call_later(blow.down_s, host.boot)
-
-    def _flip(self, side: Side, switch: HomeSwitch) -> None:
-        self.history.note("operator", f"{side.value}: {switch}")
-        for host in self.hosts:
-            host.switch(side, switch)
-
-    def _date_wrongly(self, store: ObjectStore, for_s: float, by_s: float) -> None:
-        store.date_by(by_s)
-        self.loop.call_later(for_s, store.date_by, 0.0)
-
-    def _set_wrong(self, jump: ClockJump) -> None:
-        if not self.is_calm:
-            self.history.note("clock", f"{jump.side.value}: {jump.by_s} s off")
-            self.home_clocks[jump.side].step(int(jump.by_s * 1e6))
-            self.wrong_clocks.append(jump)
-            self.oracles.clocks_are_apart = True
-            if jump.ends_s < float("inf"):
-                self.loop.call_at(jump.ends_s, self.set_right, jump)
-
-    def set_right(self, jump: ClockJump) -> None:
-        """A home's clock, if it is still wrong."""
-        if jump in self.wrong_clocks:
-            self.history.note("clock", f"{jump.side.value}: right again")
-            self.wrong_clocks.remove(jump)
-            self.home_clocks[jump.side].step(-int(jump.by_s * 1e6))
-
-    def _corrupt(self, side: Side) -> None:
-        """One copy goes bad of which the other home has a good one."""
-        for key in sorted(self.oracles.by_key):
-            ours, theirs = self.sites[side].held(key), self.sites[side.other].held(key)
-            good = ours is not None and not self.sites[side.other].is_corrupt(key)
-            if good and ours == theirs and self.random.random() < 0.5:
-                self.history.note("disk", f"{side.value}: {key.name} goes bad")
-                self.sites[side].corrupt(key)
-                self.ledger.on_change(side, key)
-                return
-
-    def _strike_crawler(self, blow: CrawlerBlow) -> None:
-        self.loop.after_turns(blow.turns, lambda: self._strikes(blow))
-
-    def _strikes(self, blow: CrawlerBlow) -> None:
-        crawler = self.crawlers[blow.crawler]
-        if not crawler.runs or self.is_calm:
-            return
-        if blow.dies:
-            crawler.crash()
-            self.loop.call_later(blow.for_s, self._restart, crawler)
-        elif blow.at_page:
-            crawler.pace.stop_after(blow.turns, blow.for_s)
-        else:
-            crawler.stop(blow.for_s)
-
-    def _restart(self, crawler: Crawler) -> None:
-        if not self.is_calm:
-            crawler.start()
-
-    def _befalls(self, misfortune: Misfortune) -> None:
-        task = self.loop.create_task(self.disasters.strike(misfortune, self.plan.storm_s))
-        task.add_done_callback(self.loop.must_not_fail)
-        self.misfortunes.append(task)
-
-    def _queues(self, writable: bool) -> None:
-        for host in self.hosts:
-            host.disk.queue_writable = writable
-
-    def _journals(self, writable: bool) -> None:
-        for host in self.hosts:
-            for worker in host.living():
-                worker.journal.writable = writable

@@ -13,7 +13,7 @@ import enum
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from kvgateway.http.session import min_version_of
+from kvgateway.http.session import MIN_VERSION, min_version_of
 from kvgateway.http.target import decoded, query_parameters, split_target, whole_number
 from tandem.core.envelope import Value
 from tandem.core.key import Key, check_name, check_name_length
@@ -74,7 +74,7 @@ class Reads:
 
     def known(self, request: Request, namespace: str, target: bytes) -> Read | None:
         """The read that a request asks for, if it is one and the same as one before."""
-        if request.method != b"GET" or min_version_of(request) != NO_VERSION:
+        if request.method != b"GET" or request.get(MIN_VERSION) is not None:
             return None
         return self._known.get((namespace, target))
 

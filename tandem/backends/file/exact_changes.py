@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tandem.backends.file.body_files import BodyFiles
-from tandem.backends.port import Heal
-from tandem.backends.timeliness import untimely
 from tandem.core.limits import CLOCK_SKEW_MAX_US
 from tandem.core.record import Record, Stamp
 from tandem.core.removal import NamespacePurge, Removal
 from tandem.core.reply import Failed, Reason
+from tandem.core.timeliness import untimely
 from tandem.runtime.clock import Clock
 
 
@@ -27,8 +26,8 @@ class Change:
         """Part of a transaction."""
         now_us = clock.now_us()
         if self.record is not None:
-            heal = Heal(self.read_at_us)
-            refusal = untimely(self.record.version, heal, now_us, CLOCK_SKEW_MAX_US)
+            version = self.record.version
+            refusal = untimely(version, self.read_at_us, now_us, CLOCK_SKEW_MAX_US)
             if refusal is not None:
                 return Failed(Reason.ERROR, refusal.value, now_us)
         held = connection.execute(

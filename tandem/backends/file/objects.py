@@ -13,9 +13,8 @@ from typing import Final, NamedTuple
 
 from tandem.backends.file.bodies import body_at, write_body
 from tandem.backends.file.body_files import BodyFiles
-from tandem.backends.port import Heal, ScanPage
+from tandem.backends.port import Heal, ScanPage, basis_of
 from tandem.backends.sqlite_rows import marks, together
-from tandem.backends.timeliness import untimely
 from tandem.core.envelope import TOMBSTONE_BYTES, BadEnvelope, digest_of, open_envelope
 from tandem.core.key import decode_object_name, encode_name
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
@@ -33,6 +32,7 @@ from tandem.core.reply import (
     WriteReply,
 )
 from tandem.core.scan_diff import Entry
+from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.runtime.clock import Clock
 
@@ -112,7 +112,9 @@ def _put_part(
     Mostly all of them are stored by one statement. If not, each is tried once more by itself, which
     tells what became of it.
     """
-    refusals = [untimely(p.record.version, p.heal, now_us, CLOCK_SKEW_MAX_US) for p in puts]
+    refusals = [
+        untimely(put.record.version, basis_of(put.heal), now_us, CLOCK_SKEW_MAX_US) for put in puts
+    ]
     plain = not any(refusals) and not any(map(_over_corrupt, puts))
     if plain and _upserted(cursor, puts) == len(puts):
         return [None] * len(puts)

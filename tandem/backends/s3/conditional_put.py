@@ -23,16 +23,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from tandem.backends.port import Heal
+from tandem.backends.port import Heal, basis_of
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.known import KnownObjects
 from tandem.backends.s3.looking import Seen, condition, headers_of, look
 from tandem.backends.s3.replies import Held, error_of, failed, no_reply
-from tandem.backends.timeliness import untimely
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Reason, Refused, Stored, Superseded, WriteReply
+from tandem.core.timeliness import untimely
 
 ROUNDS_MAX: Final = 3
 _READ_BACK_S: Final = 2.0
@@ -89,7 +89,8 @@ class ConditionalPut:
         return await self._look()  # without the store's time no write can be judged
 
     def _refusal(self, now_us: int) -> Refused | None:
-        refusal = untimely(self._record.version, self._heal, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
+        basis_us = basis_of(self._heal)
+        refusal = untimely(self._record.version, basis_us, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
         return None if refusal is None else Refused(refusal, 0)
 
     def _replaces(self, held: Held) -> bool:

@@ -14,17 +14,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.backends.port import Heal
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.known import KnownObjects
 from tandem.backends.s3.looking import Seen, condition, headers_of, look
 from tandem.backends.s3.replies import Held, error_of, failed, no_reply
-from tandem.backends.timeliness import untimely
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
 from tandem.core.removal import Removal
 from tandem.core.reply import Failed, Reason
+from tandem.core.timeliness import untimely
 
 _ATTEMPTS_MAX: Final = 2
 _READ_BACK_SHARE: Final = 0.25
@@ -129,9 +128,8 @@ class ExactChange:
     def _lateness(self, now_us: int) -> Failed | None:
         if self._new is None:
             return None
-        basis = Heal(self._new.read_at_us)
-        version = self._new.record.version
-        refusal = untimely(version, basis, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
+        version, read_at_us = self._new.record.version, self._new.read_at_us
+        refusal = untimely(version, read_at_us, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
         return None if refusal is None else Failed(Reason.ERROR, refusal.value, now_us)
 
     def _call(self) -> Call:

@@ -1,37 +1,30 @@
 """One HTTP/1.1 connection: flow control, deadlines, and one request at a time to the application.
 
 Bytes behind the request that is being answered wait unparsed and reading pauses, so pipelining
-costs no memory. A request with a small body is started once that has come. An answer that is ready
-at once, or when a future ends, is written without a task; otherwise the connection owns the one
-task that makes and writes it.
+costs no memory. A request with a small body is started once that has come; what becomes of it is in
+`answering`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from enum import Enum, auto
-from functools import partial
-from typing import Any, TypeVar, cast
+from typing import cast
 
+from tandem.runtime.httpd.answering import Answering
 from tandem.runtime.httpd.head import CLOSE, TOO_MANY_CONNECTIONS, encode_head
 from tandem.runtime.httpd.head import CONTINUE as CONTINUE_HEAD
 from tandem.runtime.httpd.inbound import Inbound
 from tandem.runtime.httpd.message import (
-    Answer,
     App,
     BodyMalformed,
     BodyTimeout,
     ClientGone,
     HttpError,
-    Later,
-    Request,
-    Response,
 )
-from tandem.runtime.httpd.outbound import PIECE_BYTES_MAX, Outbound
+from tandem.runtime.httpd.outbound import Outbound
 from tandem.runtime.httpd.site import Site
 
 _STEPS_MAX = 32  # parsed or started for one pipelining client before others get their turn
 _NEVER = float("inf")
-_Given = TypeVar("_Given")
 
 
 class Phase(Enum):
@@ -53,10 +46,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._inbound: Inbound
         self._outbound: Outbound
+        self._answering: Answering
         self._phase = Phase.IDLE
         self.deadline = _NEVER  # in loop time; the server's sweep calls `expire` past it
-        self._current: Request | None = None
-        self._task: asyncio.Task[None] | None = None
         self._pumping = False
         self._reading = True
         self._eof = False
@@ -67,6 +59,7 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._inbound = Inbound(self._limits, self, str(peer[0]) if peer else "")
         self._outbound = Outbound(self._site, self._transport)
+        self._answering = Answering(self._site, self._app, self._inbound, self._outbound, self)
         if self._site.admit(self):
             self._wait(Phase.IDLE, self._limits.head_timeout_s)
         else:
@@ -81,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._inbound.fail_body(ClientGone())
         self._outbound.lose()
         self._writing_resumed()
-        if self._task is None or self._task.done():  # done: cancelled before its first step
+        if not self._answering.under_way:
             self._site.dismiss(self)
 
     def eof_received(self) -> bool:
@@ -90,7 +83,7 @@ class Connection(asyncio.Protocol):
         self._eof = True
         self._inbound.fail_body(BodyMalformed(400, b"Request body ended early"))
         self._pump()
-        waits = self._current is not None or self._inbound.holds
+        waits = self._answering.busy or self._inbound.holds
         return waits and not self._transport.get_extra_info("sslcontext")
 
     def data_received(self, data: bytes) -> None:
@@ -146,8 +139,25 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        self._answering.cancel()
+        self._transport.abort()
+
+    @property
+    def half_closed(self) -> bool:
+        return self._eof
+
+    def answered(self, keep: bool) -> None:
+        if self._outbound.gone:
+            self._site.dismiss(self)
+        elif keep:
+            self._wait(Phase.IDLE, self._limits.keep_alive_s)
+        else:
+            self._close()
+
+    def go_on(self) -> None:
+        self._pump()
+
+    def cut(self) -> None:
         self._transport.abort()
 
     def _wait(self, phase: Phase, seconds: float) -> None:
@@ -168,17 +178,17 @@ class Connection(asyncio.Protocol):
         finally:
             self._pumping = False
         self._set_reading(not self._inbound.holds)
-        if self._eof and self._current is None and not self._inbound.holds:
+        if self._eof and not self._answering.busy and not self._inbound.holds:
             self._transport.close()
 
     def _start_next(self) -> bool:
-        if self._current is not None or self._outbound.paused or self._phase is Phase.CLOSING:
+        if self._answering.busy or self._outbound.paused or self._phase is Phase.CLOSING:
             return False
         inbound = self._inbound
         if inbound.ready:
             if inbound.comes_whole:
                 return False
-            self._start(inbound.ready.popleft())
+            self._answering.start(inbound.ready.popleft())
             return True
         if inbound.refusal is not None:
             self._refuse(inbound.refusal)
@@ -191,7 +201,7 @@ class Connection(asyncio.Protocol):
         if inbound.receiving is not None:
             if inbound.receiving.body.buffered >= self._limits.body_buffer_max:
                 return False
-        elif self._current is not None or self._outbound.paused:
+        elif self._answering.busy or self._outbound.paused:
             return False
         inbound.advance()
         if inbound.receiving is not None:
@@ -218,125 +228,6 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         if self._phase is Phase.BODY:  # while reading pauses, it is the application that is slow
             self.deadline = self._loop.time() + self._limits.body_idle_s if wanted else _NEVER
-
-    def _start(self, request: Request) -> None:
-        self._current = request
-        self._outbound.head_written = False
-        self._take(request, self._app, request)
-
-    def _take(self, request: Request, make: Callable[[_Given], Answer], given: _Given) -> None:
-        """Answers with what `make` makes of `given`: now, when a future ends, or in a task."""
-        answer: Answer
-        try:
-            answer = make(given)
-            if isinstance(answer, Later):
-                answer.outcome.add_done_callback(partial(self._came, request, answer.made))
-                return
-            if isinstance(answer, Response) and self._answered_at_once(request, answer):
-                return
-        except HttpError as error:
-            answer = error.response()
-        except Exception as error:
-            answer = self._site.failed(request, error)
-        self._task = self._loop.create_task(self._run(request, answer))
-
-    def _came(
-        self,
-        request: Request,
-        made: Callable[[asyncio.Future[Any]], Answer],
-        outcome: asyncio.Future[Any],
-    ) -> None:
-        """What a `Later` was waiting for."""
-        if self._outbound.gone:
-            self._end(keep=False)
-            return
-        self._take(request, made, outcome)
-        self._pump()
-
-    def _answered_at_once(self, request: Request, response: Response) -> bool:
-        """The whole answer in one write, without a task, when there is nothing to wait for."""
-        body = response.body
-        if not request.body.complete or not isinstance(body, (bytes, memoryview)):
-            return False
-        if len(body) > PIECE_BYTES_MAX:
-            return False
-        keep = self._keeps(request)
-        self._outbound.write(request, response, keep, body)
-        self._end(keep)
-        return True
-
-    async def _run(self, request: Request, answer: Response | Awaitable[Response]) -> None:
-        keep = False
-        try:
-            response = (
-                answer if isinstance(answer, Response) else await self._outcome(request, answer)
-            )
-            keep = await self._send(request, response)
-        finally:
-            self._end(keep)
-            self._pump()
-
-    async def _outcome(self, request: Request, answer: Awaitable[Response]) -> Response:
-        try:
-            return await answer
-        except HttpError as error:
-            return error.response()
-        except Exception as error:
-            return self._site.failed(request, error)
-
-    async def _send(self, request: Request, response: Response) -> bool:
-        """Write the answer; whether the connection can serve another request."""
-        body = response.body
-        try:
-            if isinstance(body, (bytes, memoryview)):
-                keep = await self._drained(request) and self._keeps(request)
-                await self._outbound.send_bytes(request, response, body, keep)
-                return keep
-            ends_with_close = request.http10 and response.length is None
-            keep = self._keeps(request) and not ends_with_close
-            await self._outbound.send_stream(request, response, body, keep)
-            return keep and await self._drained(request)
-        except HttpError:
-            self._transport.abort()  # the client left, or the body that was being echoed broke off
-        except Exception as error:
-            apology = self._site.failed(request, error)
-            if self._outbound.head_written:
-                self._transport.abort()
-            else:
-                self._outbound.write(request, apology, False, b"")
-        return False
-
-    async def _drained(self, request: Request) -> bool:
-        """Swallow the rest of the request, or its sender may never read the answer.
-
-        False when that is not possible within bounds: the connection must be closed.
-        """
-        if request.body.complete:
-            return True
-        if self._inbound.continue_due:
-            self._inbound.continue_due = False  # it was never told to send the body
-            return False
-        if (request.content_length or 0) > self._limits.drain_bytes_max:
-            return False
-        return await request.body.discard(self._limits.drain_bytes_max)
-
-    def _keeps(self, request: Request) -> bool:
-        return (
-            request.keep_alive
-            and not self._site.draining
-            and not self._inbound.broken
-            and not self._eof
-        )
-
-    def _end(self, keep: bool) -> None:
-        self._current = self._task = None
-        self._site.stats.requests += 1
-        if self._outbound.gone:
-            self._site.dismiss(self)
-        elif keep:
-            self._wait(Phase.IDLE, self._limits.keep_alive_s)
-        else:
-            self._close()
 
     def _refuse(self, error: HttpError) -> None:
         self._site.stats.rejected += 1

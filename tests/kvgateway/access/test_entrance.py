@@ -216,3 +216,32 @@ async def test_callers_are_remembered_up_to_a_bound(
     assert again is not first
     assert again is not None
     assert again.grant == (first.grant if first else None)
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+async def test_a_caller_of_the_latest_requests_ends_like_any_other(
+    homes: TwoHomes, end: str
+) -> None:
+    one = Entered(homes)
+    made = await one.token(ttl_s=60)
+    callers = {id(one.entrance.known(made.text)) for _ in range(4)}
+    assert len(callers) == 1
+    if end == "revoked":
+        await one.tokens.revoke(made.token.id)
+    else:
+        homes.clock.advance(60)
+    for why in (f"the token has (been )?{end}", ".", "."):
+        with pytest.raises(Unauthenticated, match=why):
+            one.entrance.known(made.text)
+
+
+async def test_credentials_of_the_latest_requests_are_remembered_up_to_a_bound(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LATEST_MAX", 2)
+    one = Entered(homes)
+    texts = [(await one.token()).text for _ in range(5)]
+    first = [one.entrance.known(text) for text in texts]
+    for _ in range(3):
+        assert [one.entrance.known(text) for text in texts] == first
+        assert len(one.entrance._latest) <= 2

@@ -20,7 +20,7 @@ PARSERS: list[tuple[type[Message], Callable[[Any], object]]] = [
     (kv_pb2.PutRequest, lambda message: codec.put_of(message, 1_800_000_000)),
     (kv_pb2.DeleteRequest, codec.delete_of),
     (kv_pb2.ListRequest, codec.listing_of),
-    (kv_pb2.BatchRequest, codec.check_batch),
+    (kv_pb2.BatchRequest, lambda message: codec.check_batch(message, message.ByteSize())),
     (ops_pb2.InspectRequest, ops_codec.key_of),
 ]
 FIELDS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(

@@ -6,7 +6,6 @@ tombstone has been removed meanwhile.
 
 from typing import Final
 
-from tandem.backends.port import Heal
 from tandem.core.limits import HEAL_AGE_MAX_S, LEG_DEADLINE_S
 from tandem.core.reply import Refusal
 from tandem.core.version import Version, observable
@@ -15,17 +14,19 @@ _LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
 _HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
 
 
-def untimely(version: Version, heal: Heal | None, now_us: int, skew_max_us: int) -> Refusal | None:
+def untimely(
+    version: Version, read_at_us: int | None, now_us: int, skew_max_us: int
+) -> Refusal | None:
     """Why a write is refused at the home's time `now_us`; None when it is in time.
 
-    A client's leg is as old as its version; a heal is as old as the read that it rests on. Nobody
-    knows how old a read is that lies ahead of the home's clock: its answer had a wrong time.
+    A client's leg is as old as its version (`read_at_us` None); a heal is as old as the read that
+    it rests on. Nobody knows how old a read is that lies ahead of the home's clock: its answer had
+    a wrong time.
     """
     if not observable(version, now_us, skew_max_us):
         return Refusal.FUTURE
-    if heal is None:
+    if read_at_us is None:
         late = now_us - version.time_us > _LEG_AGE_MAX_US
     else:
-        age_us = now_us - heal.read_at_us
-        late = not -skew_max_us <= age_us <= _HEAL_AGE_MAX_US
+        late = not -skew_max_us <= now_us - read_at_us <= _HEAL_AGE_MAX_US
     return Refusal.LATE if late else None

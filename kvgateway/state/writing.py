@@ -1,0 +1,64 @@
+"""A write transaction on shared memory that always ends, though LMDB says that the map is full."""
+
+import select
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, TypeVar
+
+import lmdb
+
+from kvgateway.state.space import Space, Transaction
+from kvgateway.state.words import Word, Words
+
+_T = TypeVar("_T")
+_PAUSES_MAX: Final = 10
+_PAUSE_S: Final = 0.001
+
+
+class Writing:
+    """Runs one process's transactions, with less and less in each while there is no room."""
+
+    def __init__(self, environment: lmdb.Environment, space: Space, words: Words) -> None:
+        self._environment = environment
+        self._space = space
+        self._words = words
+        self._patience = _PAUSES_MAX
+
+    def run(
+        self, work: Callable[[Transaction, bool], _T], writes: int, size: int, now_us: int
+    ) -> _T | None:
+        """What `work` returns, which is told whether payloads may be kept; None when not even the
+        emptied map had room.
+
+        Args:
+            writes: how many entries it writes.
+            size: of all payloads.
+        """
+        try:
+            with self._environment.begin(write=True) as txn:
+                self._space.end_pins(txn, writes, now_us)
+                room = self._space.make_room(txn, writes, size, now_us)
+                done = work(txn, room)
+            self._patience = _PAUSES_MAX
+            return done
+        except lmdb.MapFullError:
+            self._environment.reader_check()
+        for retreat in self._retreats(now_us):
+            try:
+                with self._environment.begin(write=True) as txn:
+                    retreat(txn)
+                    return work(txn, False)
+            except lmdb.MapFullError:
+                self._words.add(Word.UNKEPT, writes)
+        self._words.add(Word.SPILLS, writes)
+        return None
+
+    def _retreats(self, now_us: int) -> Iterator[Callable[[Transaction], None]]:
+        """What to do before each further try. Mostly some reader was just not running, and the
+        pages that it holds are free as soon as it has; a reader that hangs is waited for once."""
+        while self._patience:
+            self._patience -= 1
+            select.select((), (), (), _PAUSE_S)
+            yield lambda _: None
+        yield partial(self._space.make_much_room, now_us=now_us)
+        yield self._space.wipe
