@@ -16,6 +16,7 @@ from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
 from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.policy import DemandingDoors
 from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path.build import DataPath, build_data_path
 from kvgateway.homes.home_time import ReckonedClock
@@ -54,6 +55,8 @@ from tandem.runtime.large_memory import give_back_idle_memory, holds_more_than, 
 from tandem.runtime.settings import load, read_sources
 from tandem.runtime.snapshots import SnapshotWriter
 from tandem.runtime.telemetry import Metrics
+from tandem.runtime.tls import ServerTls, show_certificate
+from tandem.runtime.tls.configured import server_files
 
 _LOG = logs.get("worker")
 TASKS_MAX = 32
@@ -103,7 +106,11 @@ async def _work(
     snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
     tasks.start("memory", give_back_idle_memory())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives))
-    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives)
+    tls = await asyncio.to_thread(_tls, post, settings, clock)
+    if tls is not None:
+        show_certificate(metrics, tls)
+        tasks.start("certificate", tls.keep_looking())
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives, tls)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     call_memory = _call_memory(settings)
@@ -115,7 +122,8 @@ async def _work(
         settings.kv_host_suffix,
         RestApp(entrance, reckoned, room),
     )
-    http = Server(site, _http_limits(), clock, _LOG)
+    limits = _http_limits()
+    http = Server(site, limits, clock, _LOG)
     show_http(metrics, http)
     bugs = {
         "rpc": lambda: failures.count,
@@ -123,8 +131,7 @@ async def _work(
         "process": lambda: tasks.failures + process.loop_errors,
     }
     show_faults(metrics, bugs, _rounds_failed(path))
-    await rpc.start(str(settings.grpc_address))
-    await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
+    await _open_ports(settings, rpc, http, tls, limits)
     for namespace, socket in _sockets(post, settings).items():
         await http.listen_unix(socket, site.of(namespace))
     await rpc.set_ready(True)
@@ -144,6 +151,27 @@ def _call_memory(settings: GatewaySettings) -> CallMemory:
     """Beside what is counted, that of small things, of caches and of answers on their way."""
     counted = settings.write_bytes_max + 2 * settings.leg_bytes_max + BODIES_BYTES_MAX
     return CallMemory(lambda: holds_more_than(counted + UNCOUNTED_BYTES_MAX))
+
+
+def _tls(post: Post, settings: GatewaySettings, clock: SystemClock) -> ServerTls | None:
+    files = server_files(settings, post.machine)
+    return ServerTls(files, clock) if files else None
+
+
+async def _open_ports(
+    settings: GatewaySettings,
+    rpc: RpcServer,
+    http: Server,
+    tls: ServerTls | None,
+    limits: HttpLimits,
+) -> None:
+    credentials = context = None
+    if tls is not None:
+        doors = settings.tls_clients
+        credentials = tls.rpc(demand=doors is not DemandingDoors.NONE)
+        context = tls.http(limits.connections_max, demand=doors is DemandingDoors.ALL)
+    await rpc.start(str(settings.grpc_address), credentials)
+    await http.listen(*settings.http_address, shared=True, tls=context)
 
 
 def _http_limits() -> HttpLimits:
@@ -182,6 +210,7 @@ def _entrance(
     clock: SystemClock,
     refusals: Refusals,
     lives: LivesSeen,
+    tls: ServerTls | None,
 ) -> GatewayEntrance:
     """What every front door of this worker lets its callers in through."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
@@ -205,7 +234,7 @@ def _entrance(
             entropy=path.entropy,
             look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path, claims, lives),
+        operations=_operations(post, settings, path, claims, lives, tls),
         registry=path.registry,
         lookups=path.lookups,
     )
@@ -213,7 +242,12 @@ def _entrance(
 
 
 def _operations(
-    post: Post, settings: GatewaySettings, path: DataPath, claims: Claims, lives: LivesSeen
+    post: Post,
+    settings: GatewaySettings,
+    path: DataPath,
+    claims: Claims,
+    lives: LivesSeen,
+    tls: ServerTls | None,
 ) -> GatewayOperations:
     return GatewayOperations(
         guards=path.guards,
@@ -242,6 +276,7 @@ def _operations(
         restarts=lives.restarts,
         process=os.getpid(),
         prefix=settings.s3_prefix,
+        certificate=tls.in_use if tls else None,
     )
 
 

@@ -17,7 +17,7 @@ from kvgateway.rpc.turns import LargeTurns
 from kvgateway.service import Entrance
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.runtime.clock import Clock
-from tandem.runtime.rpc_health import RpcHealth
+from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, RpcHealth, listen
 from tandem.wire.v1 import (
     kv_pb2,
     kv_pb2_grpc,
@@ -37,6 +37,7 @@ _SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.so_reuseport", 1),
+    HANDSHAKE_LIMIT,
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -81,12 +82,12 @@ class RpcServer:
         ops_pb2_grpc.add_OpsServicer_to_server(OpsService(callers), self._server)
         self._health = RpcHealth(self._server, _SERVICES)
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listens on `address` (host:port, port 0 for any) and returns the port.
 
-        Raises RuntimeError when the address cannot be bound.
+        Raises ConfigurationError when the address cannot be bound.
         """
-        port = self._server.add_insecure_port(address)
+        port = listen(self._server, address, credentials)
         await self.set_ready(False)
         await self._server.start()
         return port
