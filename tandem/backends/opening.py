@@ -14,6 +14,7 @@ from tandem.errors import Unavailable
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
+from tandem.runtime.tls import TlsFiles
 
 _LOG = logs.get("opening")
 RETRY_S = 1.0
@@ -34,6 +35,8 @@ class HomeChoice:
     s3_create_bucket: bool
     data: Path
     """Where the embedded file lies, and what was learned of a store."""
+    tls: TlsFiles | None = None
+    """None: KVSP speaks plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ async def open_homes(choice: HomeChoice, clock: Clock, entropy: Entropy) -> Home
     """
     objects, label = await _open_objects(choice, clock, entropy)
     large = LargeLimits(head_start_s=0.0 if choice.s3_bucket else HEAD_START_S)
-    kvsp = KvspBackend(choice.kvsp_address, entropy, large=large)
+    kvsp = KvspBackend(choice.kvsp_address, entropy, large=large, tls=choice.tls)
     kvsp.start()
     return Homes(
         kvsp,
