@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, cast
 
 import grpc.aio
 
@@ -22,7 +22,7 @@ Options: TypeAlias = tuple[tuple[str, Any], ...]
 
 def open_channel(
     address: str, *options: tuple[str, Any], tls: TlsFiles | None = None
-) -> "grpc.aio.Channel | TlsChannel":
+) -> grpc.aio.Channel:
     """A channel to the server at `address`; it connects when it is first used.
 
     With `tls` the files are read here: ConfigurationError when they are no good.
@@ -30,7 +30,8 @@ def open_channel(
     if tls is None:
         return grpc.aio.insecure_channel(address, options=(*options, _DIRECT))
     named = (_LOCAL,) if address.startswith(_EVERYWHERE) else ()
-    return TlsChannel(address, (*options, _DIRECT, *named), tls, SystemClock())
+    channel = TlsChannel(address, (*options, _DIRECT, *named), tls, SystemClock())
+    return cast(grpc.aio.Channel, channel)  # all of it that stubs use
 
 
 class TlsChannel:

@@ -147,11 +147,9 @@ class Deployment:
         directory: Path,
         bucket: Bucket | None = None,
         workers: int = 1,
-        tls: TlsFiles | None = None,
         **settings: str,
     ) -> None:
-        """With `tls` every port demands a certificate of the same authority."""
-        self.tls = tls
+        self.tls = _tls_of(settings)
         self.directory = directory
         self.data = directory / "data"
         self.bucket = bucket
@@ -173,7 +171,6 @@ class Deployment:
             "TANDEM_SHARED_MEMORY": "16MiB",
             "TANDEM_WORKER_SILENCE_MAX": "20s",  # nobody hangs here unless a test says so
             **_bucket_settings(bucket),
-            **_tls_settings(tls),
             **settings,
         }
         self.kvsp = self._program("kvsp", "kvsp.main")
@@ -335,11 +332,10 @@ async def deployed(
     directory: Path,
     bucket: Bucket | None = None,
     workers: int = 1,
-    tls: TlsFiles | None = None,
     **settings: str,
 ) -> AsyncIterator[Deployment]:
     """A deployment that is ended whatever happens, and shows its logs if that is a failure."""
-    deployment = Deployment(directory, bucket, workers, tls, **settings)
+    deployment = Deployment(directory, bucket, workers, **settings)
     try:
         yield deployment
     except BaseException as error:
@@ -406,15 +402,22 @@ def _clean_environment() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith(mine)}
 
 
-def _tls_settings(tls: TlsFiles | None) -> dict[str, str]:
-    if tls is None:
-        return {}
+def tls_settings(files: TlsFiles) -> dict[str, str]:
+    """What makes every port demand a certificate of the authority that issued these."""
     return {
-        "TANDEM_TLS_CA": tls.ca,
-        "TANDEM_TLS_CLIENT_CA": tls.ca,
-        "TANDEM_TLS_CERTIFICATE": tls.certificate,
-        "TANDEM_TLS_KEY": tls.key,
+        "TANDEM_TLS_CA": files.ca,
+        "TANDEM_TLS_CLIENT_CA": files.ca,
+        "TANDEM_TLS_CERTIFICATE": files.certificate,
+        "TANDEM_TLS_KEY": files.key,
     }
+
+
+def _tls_of(settings: Mapping[str, str]) -> TlsFiles | None:
+    if "TANDEM_TLS_CA" not in settings:
+        return None
+    return TlsFiles(
+        settings["TANDEM_TLS_CA"], settings["TANDEM_TLS_CERTIFICATE"], settings["TANDEM_TLS_KEY"]
+    )
 
 
 def _bucket_settings(bucket: Bucket | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 from tandem.core.certificate import CertificateInUse
 from tandem.errors import Unavailable
 from tandem.runtime.tls import TlsFiles
-from tests.e2e.deployment import Deployment, deployed, serves, until, until_true
+from tests.e2e.deployment import Deployment, deployed, serves, tls_settings, until, until_true
 from tests.servers.certificates import Authority, Pair
 from tests.workers import runtimes
 from tests.workers.runtimes import Served
@@ -28,7 +28,9 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 async def tandem(tmp_path: Path, authority: Authority) -> AsyncIterator[Deployment]:
-    async with deployed(tmp_path / "tandem", workers=2, tls=authority.files()) as deployment:
+    async with deployed(
+        tmp_path / "tandem", None, 2, **tls_settings(authority.files())
+    ) as deployment:
         await deployment.start_up()
         yield deployment
 
@@ -89,7 +91,7 @@ async def test_every_port_wants_a_certificate_and_all_parts_have_one(
 async def lenient(tmp_path: Path, authority: Authority) -> AsyncIterator[Deployment]:
     """Its HTTP port demands no certificate, and a token instead."""
     async with deployed(
-        tmp_path / "tandem", workers=2, tls=authority.files(), TANDEM_TLS_CLIENTS="grpc"
+        tmp_path / "tandem", None, 2, **tls_settings(authority.files()), TANDEM_TLS_CLIENTS="grpc"
     ) as deployment:
         await deployment.start()
         yield deployment
@@ -181,7 +183,7 @@ async def test_a_start_with_bad_files_says_which_setting_is_wrong(
 ) -> None:
     files = authority.files()
     Path(files.key).write_bytes(authority.pair().key)
-    async with deployed(tmp_path / "tandem", tls=files) as tandem:
+    async with deployed(tmp_path / "tandem", None, 1, **tls_settings(files)) as tandem:
         for program in (tandem.kvsp, tandem.gateway):
             program.start()
             assert await program.ended() == 2

@@ -47,7 +47,7 @@ async def open_door(files: TlsFiles, *, demand: bool = True) -> AsyncIterator[Do
         await server.stop(0)
 
 
-async def status(channel: grpc.aio.Channel | TlsChannel, *, wait: bool = True) -> int:
+async def status(channel: grpc.aio.Channel, *, wait: bool = True) -> int:
     stub: Any = health_pb2_grpc.HealthStub(channel)
     request = health_pb2.HealthCheckRequest()
     return int((await stub.Check(request, timeout=WITHIN_S, wait_for_ready=wait)).status)
@@ -64,6 +64,11 @@ async def refused(door: Door, files: TlsFiles | None) -> bool:
     except grpc.aio.AioRpcError as error:
         return error.code() is grpc.StatusCode.UNAVAILABLE
     return False
+
+
+def _ours(channel: object) -> TlsChannel:
+    assert isinstance(channel, TlsChannel)
+    return channel
 
 
 def asks_nobody(files: TlsFiles) -> TlsFiles:
@@ -123,7 +128,7 @@ async def test_pairs_of_both_sides_are_replaced_while_calls_go_on(authority: Aut
         (None, successor.file.read_bytes()),
     ]
     async with open_door(files) as door, open_channel(door.address, tls=files) as channel:
-        assert isinstance(channel, TlsChannel)
+        mine = _ours(channel)
         answers = 0
 
         async def keep_asking() -> None:
@@ -137,7 +142,7 @@ async def test_pairs_of_both_sides_are_replaced_while_calls_go_on(authority: Aut
             bundle.write_bytes(ca)
             if pair is not None:
                 pair.write(authority.directory)
-            for watched in (door.tls._watched, channel._credentials):
+            for watched in (door.tls._watched, mine._credentials):
                 watched.look()
                 assert not watched.trouble
             await _until_more(lambda: answers, 5, asking)
@@ -157,13 +162,13 @@ async def _until_more(count: Callable[[], int], more: int, asking: "asyncio.Futu
 async def test_a_stream_goes_on_while_a_pair_is_replaced(authority: Authority) -> None:
     files = authority.files()
     async with open_door(files) as door, open_channel(door.address, tls=files) as channel:
-        assert isinstance(channel, TlsChannel)
+        mine = _ours(channel)
         stub: Any = health_pb2_grpc.HealthStub(channel)
         stream = stub.Watch(health_pb2.HealthCheckRequest())
         assert (await asyncio.wait_for(stream.read(), WITHIN_S)).status == SERVING
         authority.pair().write(authority.directory)
-        channel._credentials.look()
+        mine._credentials.look()
         assert await status(channel) == SERVING
-        assert len(channel._channels) == 2
+        assert len(mine._channels) == 2
         assert not stream.done()
         stream.cancel()
