@@ -97,9 +97,7 @@ class Charging:
         if begun == len(places):
             return {}
         self._count(namespace, Limit.OPERATIONS, len(places) - begun)
-        return {
-            place: _slowest(payers, ahead, now_us) for ahead, place in enumerate(places[begun:])
-        }
+        return {place: _slowest(payers, now_us) for place in places[begun:]}
 
     def _bytes(
         self,
@@ -170,9 +168,9 @@ def _give_back(payers: Payers, size: int, operations: int = 1) -> None:
             one.payload.give_back(size)
 
 
-def _slowest(payers: Payers, ahead: int, now_us: int) -> QuotaExceeded:
+def _slowest(payers: Payers, now_us: int) -> QuotaExceeded:
     """The refusal that asks for the longest patience."""
-    refusals = (one.over_operations(ahead, now_us) for one in payers if one.operations is not None)
+    refusals = (one.over_operations(now_us) for one in payers if one.operations is not None)
     return max(refusals, key=lambda refusal: refusal.retry_after_s)
 
 

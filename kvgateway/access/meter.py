@@ -3,6 +3,10 @@ those, so that nearly every charge touches a number of this process alone.
 
 A lease is what the rate gives in 50 ms, and at least one unit. The lease of a worker that dies is
 lost; one that is not used up stays: that is all by which a machine can exceed its rate.
+
+Whoever there is nothing for is told a turn of its own. Callers that were all told the same moment
+would come back together, spend at once what has gathered meanwhile, and others would wait behind
+them.
 """
 
 from typing import Final
@@ -11,12 +15,14 @@ from kvgateway.state.quota_memory import QuotaMemory
 from tandem.core.quota import Rate
 
 LEASES_PER_S: Final = 20
+TURNS_US_MAX: Final = 1_000_000
+"""Turns are told so far ahead; then they begin anew: those who wait may not come back."""
 
 
 class Meter:
     """What is left of the lease of one bucket."""
 
-    __slots__ = ("_lease", "_left", "_memory", "_name", "_rate", "_ready_us")
+    __slots__ = ("_lease", "_left", "_memory", "_name", "_rate", "_ready_us", "_turn_us")
 
     def __init__(self, memory: QuotaMemory, name: bytes, rate: Rate) -> None:
         self._memory = memory
@@ -26,6 +32,8 @@ class Meter:
         self._left = 0
         self._ready_us = 0
         """The bucket has nothing before; it need not be asked."""
+        self._turn_us = 0.0
+        """The next turn that has not been told to anybody."""
 
     def take(self, wanted: int, now_us: int) -> int:
         """Takes up to `wanted` units, as many as there are."""
@@ -53,9 +61,18 @@ class Meter:
             self._ready_us = now_us + owed.wait_us
             self._left = 0
 
-    def wait_s(self, ahead: int, now_us: int) -> float:
-        """When a unit is there again, after `ahead` others that wait too."""
-        return max(self._ready_us - now_us, 0) / 1e6 + ahead / self._rate.per_s
+    def wait_s(self, now_us: int) -> float:
+        """When a unit is there again."""
+        return max(self._ready_us - now_us, 0) / 1e6
+
+    def turn_s(self, now_us: int) -> float:
+        """When a unit is there for one more that waits, after all who were told so before."""
+        ready_us = max(self._ready_us, now_us)
+        turn_us = max(self._turn_us, ready_us)
+        if turn_us - ready_us > TURNS_US_MAX:
+            turn_us = ready_us
+        self._turn_us = turn_us + 1e6 / self._rate.per_s
+        return (turn_us - now_us) / 1e6
 
     def _draw(self, missing: int, now_us: int) -> None:
         if now_us < self._ready_us:

@@ -52,12 +52,12 @@ class Allowance:
     bodies: bytes
     """What its large bodies are counted under."""
 
-    def over_operations(self, ahead: int, now_us: int) -> QuotaExceeded:
-        """The answer to an operation that there is no room for."""
+    def over_operations(self, now_us: int) -> QuotaExceeded:
+        """The answer to an operation that there is no room for: it is told its turn."""
         assert self.operations is not None
         return QuotaExceeded(
             f"{self.holder} is over {self.quota.operations_per_s} operations a second",
-            self.operations.wait_s(ahead, now_us),
+            self.operations.turn_s(now_us),
         )
 
     def over_bytes(self, now_us: int) -> QuotaExceeded:
@@ -65,7 +65,7 @@ class Allowance:
         assert self.payload is not None
         return QuotaExceeded(
             f"{self.holder} is over {self.quota.bytes_per_s} bytes a second",
-            self.payload.wait_s(0, now_us),
+            self.payload.wait_s(now_us),
         )
 
     def over_bodies(self) -> QuotaExceeded:

@@ -27,8 +27,8 @@ from tandem.wire.status import error_of_call
 RETRY_FIRST_S: Final = 0.02
 RETRY_MOST_S: Final = 1.0
 TOGETHER_S: Final = 0.02
-"""What waits for a quota comes back at multiples of this, and so in one message: single ones would
-cost the gateway more than what they ask for."""
+"""What waits for a quota comes back once in such a time, and so in one message: single ones would
+cost the gateway more than what they ask for. Each client has its own moment."""
 RETRY_TOKENS_MAX: Final = 2000.0
 """A stream in flight that breaks may be repeated whole, once."""
 RETRY_TOKENS_PER_SUCCESS: Final = 0.1
@@ -46,6 +46,7 @@ class Retries:
         self.closed = False
         """Set when the client is closed: nothing is repeated any more."""
         self._entropy = entropy
+        self._moment_s = entropy.uniform(0.0, TOGETHER_S)
 
     async def pause(self, attempt: int, error: Exception, repeatable: bool, left_s: float) -> bool:
         """Waits before retry `attempt` (1, 2, ...); False at once when there must be none."""
@@ -58,7 +59,8 @@ class Retries:
             unit_random=self._entropy.uniform(0, 1),
         )
         if isinstance(error, QuotaExceeded):
-            pause_s += -(asyncio.get_running_loop().time() + pause_s) % TOGETHER_S
+            due_s = asyncio.get_running_loop().time() + pause_s
+            pause_s += (self._moment_s - due_s) % TOGETHER_S
         if pause_s >= left_s or not self.budget.spend():
             return False
         await asyncio.sleep(pause_s)

@@ -26,7 +26,9 @@ from tandem.core.operations import Status
 from tandem.errors import Unavailable
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.settings import load, read_sources
+from tandem.runtime.tls import TlsFiles
 from tests.e2e.pages import metrics
 from tests.servers.daemon import free_port
 
@@ -141,8 +143,15 @@ class Deployment:
     """KVSP, gateway and crawler below one directory; with a bucket, or the embedded file."""
 
     def __init__(
-        self, directory: Path, bucket: Bucket | None = None, workers: int = 1, **settings: str
+        self,
+        directory: Path,
+        bucket: Bucket | None = None,
+        workers: int = 1,
+        tls: TlsFiles | None = None,
+        **settings: str,
     ) -> None:
+        """With `tls` every port demands a certificate of the same authority."""
+        self.tls = tls
         self.directory = directory
         self.data = directory / "data"
         self.bucket = bucket
@@ -164,6 +173,7 @@ class Deployment:
             "TANDEM_SHARED_MEMORY": "16MiB",
             "TANDEM_WORKER_SILENCE_MAX": "20s",  # nobody hangs here unless a test says so
             **_bucket_settings(bucket),
+            **_tls_settings(tls),
             **settings,
         }
         self.kvsp = self._program("kvsp", "kvsp.main")
@@ -206,7 +216,7 @@ class Deployment:
     async def serving(self, program: Program, address: str) -> None:
         """Returns when the health service there says so; NotReady when the program ends instead."""
         deadline_s = time.monotonic() + WITHIN_S
-        while not await serves(address):
+        while not await serves(address, self.tls):
             if program.status is not None:
                 raise NotReady(f"{program.name} ended with {program.status}:\n{program.words()}")
             if time.monotonic() > deadline_s:
@@ -214,7 +224,7 @@ class Deployment:
             await asyncio.sleep(_POLL_S)
 
     def client(self, namespace: str | None = None, session_keys_max: int = 100_000) -> Client:
-        return Client(self.grpc, namespace, session_keys_max=session_keys_max)
+        return Client(self.grpc, namespace, tls=self.tls, session_keys_max=session_keys_max)
 
     async def status(self) -> Status:
         async with self.client() as client:
@@ -322,10 +332,14 @@ class Deployment:
 
 @asynccontextmanager
 async def deployed(
-    directory: Path, bucket: Bucket | None = None, workers: int = 1, **settings: str
+    directory: Path,
+    bucket: Bucket | None = None,
+    workers: int = 1,
+    tls: TlsFiles | None = None,
+    **settings: str,
 ) -> AsyncIterator[Deployment]:
     """A deployment that is ended whatever happens, and shows its logs if that is a failure."""
-    deployment = Deployment(directory, bucket, workers, **settings)
+    deployment = Deployment(directory, bucket, workers, tls, **settings)
     try:
         yield deployment
     except BaseException as error:
@@ -336,9 +350,9 @@ async def deployed(
         shutil.rmtree(deployment.data, ignore_errors=True)
 
 
-async def serves(address: str) -> bool:
+async def serves(address: str, tls: TlsFiles | None = None) -> bool:
     """Whether the standard health service there says SERVING."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with open_channel(address, tls=tls) as channel:
         try:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
@@ -390,6 +404,17 @@ def kill_process(pid: int) -> None:
 def _clean_environment() -> dict[str, str]:
     mine = ("TANDEM_", "AWS_", "OTEL_")
     return {name: text for name, text in os.environ.items() if not name.startswith(mine)}
+
+
+def _tls_settings(tls: TlsFiles | None) -> dict[str, str]:
+    if tls is None:
+        return {}
+    return {
+        "TANDEM_TLS_CA": tls.ca,
+        "TANDEM_TLS_CLIENT_CA": tls.ca,
+        "TANDEM_TLS_CERTIFICATE": tls.certificate,
+        "TANDEM_TLS_KEY": tls.key,
+    }
 
 
 def _bucket_settings(bucket: Bucket | None) -> dict[str, str]:

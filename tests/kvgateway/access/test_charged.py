@@ -97,11 +97,11 @@ async def test_operations_over_the_quota_are_refused_one_by_one(desk: Desk) -> N
     assert told == [None] * 10 + [pytest.approx(wait_s) for wait_s in (0.1, 0.2, 0.3)]
     assert desk.store.writes == 10
     assert desk.refused(Limit.OPERATIONS) == 3
-    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.1)]
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.4)], "after those"
     desk.advance(0.099)
-    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.001)]
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.401)]
     desk.advance(0.001)
-    assert waits(desk.keyvalues.read(reads(2))) == [None, pytest.approx(0.1)]
+    assert waits(desk.keyvalues.read(reads(2))) == [None, pytest.approx(0.5)]
     desk.advance(3600)
     assert waits(desk.keyvalues.write([Delete(Key(GREEDY, "k"))] * 11))[9:] == [
         None,
@@ -256,7 +256,7 @@ async def test_a_token_pays_beside_the_namespaces_it_asks(desk: Desk) -> None:
     assert [wait_s is None for wait_s in told] == [True] * 5 + [False] * 2 + [True] * 3 + [
         False
     ] * 4
-    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.2)]
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.6)], "after the token's two"
     assert waits(desk.keyvalues.read(reads(9, FREE))) == [None] * 9
     desk.advance(1)
     assert waits(mine.read(reads(5))) == [None] * 5

@@ -1,12 +1,13 @@
 """Meters: several workers on one bucket stay within the rate, and seldom ask for it."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvgateway.access.meter import LEASES_PER_S, Meter
+from kvgateway.access.meter import LEASES_PER_S, TURNS_US_MAX, Meter
 from kvgateway.state.quota_memory import QuotaMemory
 from tandem.core.quota import Drawn, Rate, bytes_rate, operations_rate
 from tests.kvgateway.access.quota_setup import SECOND_US, quota_directory
@@ -79,10 +80,53 @@ def test_a_group_is_one_charge_and_gets_what_there_is(directory: Path) -> None:
     assert meter.take(400, START_US) == 400
     assert memory.asked == 1
     assert meter.take(400, START_US) == 100
-    assert meter.wait_s(0, START_US) == pytest.approx(0.002)
-    assert meter.wait_s(10, START_US) == pytest.approx(0.022)
+    assert meter.wait_s(START_US) == pytest.approx(0.002)
     meter.give_back(30)
     assert meter.take(400, START_US) == 30
+    memory.close()
+
+
+def test_who_waits_is_told_a_turn_of_its_own(directory: Path) -> None:
+    memory = QuotaMemory(directory, 0)
+    meter = Meter(memory, b"n", operations_rate(500))
+    assert meter.take(501, START_US) == 500
+    turns = [START_US + meter.turn_s(START_US) * 1e6 for _ in range(50)]
+    assert turns == pytest.approx([START_US + 2000 * turn for turn in range(1, 51)])
+    later_us = START_US + 30_000
+    assert later_us + meter.turn_s(later_us) * 1e6 == pytest.approx(START_US + 51 * 2000)
+    idle_us = START_US + SECOND_US
+    assert meter.turn_s(idle_us) == 0.0, "all turns are over"
+    memory.close()
+
+
+@pytest.mark.parametrize("per_s", [1, 3, 500, 100_000])
+def test_turns_end_somewhere_and_begin_anew(directory: Path, per_s: int) -> None:
+    memory = QuotaMemory(directory, 0)
+    meter = Meter(memory, b"n", operations_rate(per_s))
+    assert meter.take(per_s + 1, START_US) == per_s
+    most = TURNS_US_MAX * per_s // SECOND_US + 1
+    told = [meter.turn_s(START_US) for _ in range(2 * most)]
+    assert max(told) <= TURNS_US_MAX / 1e6 + meter.wait_s(START_US)
+    assert told[:most] == sorted(set(told[:most])), "nobody shares a turn before"
+    assert told[most:] == pytest.approx(told[:most])
+    memory.close()
+
+
+def test_those_who_come_at_their_turns_get_the_rate_one_by_one(directory: Path) -> None:
+    memory = QuotaMemory(directory, 0)
+    meter = Meter(memory, b"n", operations_rate(500))
+    meter.take(501, START_US)
+    due_us = {caller: START_US + meter.turn_s(START_US) * 1e6 for caller in range(64)}
+    granted: list[int] = []
+    for now_us in range(START_US, START_US + 2 * SECOND_US, 1000):
+        for caller in [one for one, at_us in due_us.items() if at_us <= now_us]:
+            if meter.take(1, now_us):
+                granted.append(now_us)
+            due_us[caller] = now_us + meter.turn_s(now_us) * 1e6
+    assert len(granted) >= 990
+    gaps = [after - before for before, after in pairwise(granted)]
+    assert max(gaps) <= 4000, "no time in which much gathers"
+    assert max(map(granted.count, granted)) <= 2
     memory.close()
 
 
@@ -94,7 +138,7 @@ def test_a_debt_of_one_worker_is_everybodys(directory: Path) -> None:
     for meter in (mine, other):
         assert not meter.has_room(START_US)
         assert not meter.has_room(START_US + 4_999_000)
-        assert meter.wait_s(0, START_US + 4_999_000) <= 0.002
+        assert meter.wait_s(START_US + 4_999_000) <= 0.002
     assert other.has_room(START_US + 5_001_000)
     memory.close()
 

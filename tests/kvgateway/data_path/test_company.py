@@ -153,6 +153,19 @@ async def test_a_first_home_without_an_answer_has_the_second_asked_at_once_and_o
 
 
 @in_virtual_time
+async def test_who_had_its_turn_early_keeps_nobody_from_theirs() -> None:
+    gateway = await _busy()
+    await gateway.hold(_value(gateway))
+    gateway.kvsp.takes(0.0005, DOWN)
+    gateway.kvsp.takes(KVSP_S)
+    _asked(gateway, ["early", "key"])
+    await asyncio.sleep(0.001)
+    assert gateway.s3.calls == 1
+    await asyncio.sleep(COMPANY_S)
+    assert gateway.s3.calls == 2
+
+
+@in_virtual_time
 async def test_both_homes_down_is_told_as_by_any_race() -> None:
     gateway = await _busy()
     gateway.kvsp.takes(0.0005, DOWN)
