@@ -21,6 +21,7 @@ run: setup  ## Run the whole store on this machine.
 example: setup  ## Run a small site on workerd with Tandem behind it (needs npm).
 	examples/site/run
 
+# Three processes keep two cores busy: many tests wait, for a server or until a silence is noticed.
 # Some images ask Python to leave no bytecode; then each of a thousand processes would compile anew.
 test: export PYTHONDONTWRITEBYTECODE =
 test:  ## Everything that must hold: the checks, then every test.

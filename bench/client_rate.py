@@ -25,10 +25,12 @@ from bench.load import Rate, measured
 from bench.report import Report
 from kvgateway.access.body_room import BodyRoom
 from kvgateway.rpc.arrival import Arrivals
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.kv import KvService
 from kvgateway.rpc.server import grpc_server
+from kvgateway.rpc.turns import LargeTurns
 from kvgateway.service import Entrance
 from tandem import Client
 from tandem.core.access import Grant, Permission
@@ -102,8 +104,9 @@ class OneCaller:
 async def serve() -> None:
     failures = Failures(logs.get("bench"))
     callers, room = Callers(cast(Entrance, OneCaller(DictStore()))), BodyRoom()
-    gateway = grpc_server(failures, Arrivals(callers, room))
-    service = KvService(callers, SystemClock(), failures, room)
+    turns = LargeTurns()
+    gateway = grpc_server(failures, Arrivals(callers, room, turns))
+    service = KvService(callers, SystemClock(), failures, room, turns, CallMemory(lambda: False))
     kv_pb2_grpc.add_KVServicer_to_server(service, gateway)
     bare = grpc.aio.server()
     add_echo(bare)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from crawler.report import Checkpoint
+from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
@@ -95,7 +95,7 @@ class Book:
 
     def enter(self, crawled: Crawled) -> None:
         """A crawl has ended: in one transaction it enters the history, what belonged to it goes,
-        and so does what is too old. Entering it again changes nothing."""
+        and so do crawls and checkpoints that are too old. Entering it again changes nothing."""
         with self._transaction():
             self._db.execute(
                 "insert or replace into crawl values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -108,6 +108,11 @@ class Book:
             )  # fmt: skip
             if not crawled.failure:
                 self._db.execute("delete from checkpoint where plan = ?", (crawled.plan,))
+            # Of plans that nobody ended: another one took their place.
+            self._db.execute(
+                "delete from checkpoint where json_extract(content, '$.saved_at_us') < ?",
+                (crawled.ended_us - CHECKPOINT_AGE_MAX_US,),
+            )
             self._db.execute(
                 "delete from crawl where namespace = ?1 and (began_us < ?2 or began_us <= (select"
                 " began_us from crawl where namespace = ?1 order by began_us desc limit 1"

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from crawler.pace import LISTED_BYTES, Pace
-from crawler.report import Checkpoint, CrawlMode, CrawlReport, CrawlRule
+from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint, CrawlMode, CrawlReport, CrawlRule
 from crawler.second_look import SecondLook
 from tandem.backends.port import Backend, ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
@@ -26,8 +26,6 @@ from tandem.core.reply import Failed, Side
 from tandem.core.scan_diff import Entry, OneListing, ScanDiff
 from tandem.core.tally import Tally
 
-CHECKPOINT_AGE_MAX_US: Final = 15 * 60 * 1_000_000
-"""An older one says too little of what the homes hold now; the range begins anew."""
 _MICRO: Final = 1_000_000
 
 

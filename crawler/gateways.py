@@ -10,6 +10,7 @@ from tandem.core.operations import CrawlReport
 from tandem.core.reply import Side
 from tandem.errors import TandemError
 from tandem.runtime import logs
+from tandem.runtime.tls import TlsFiles
 
 _LOG = logs.get("gateways")
 TIMEOUT_S = 5.0
@@ -25,10 +26,12 @@ class RemoteGateways:
         addresses: Sequence[str],
         token_for: Callable[[str], str],
         timeout_s: float = TIMEOUT_S,
+        tls: TlsFiles | None = None,
     ) -> None:
         self._addresses = addresses
         self._token_for = token_for
         self._timeout_s = timeout_s
+        self._tls = tls
 
     async def enabled(self) -> frozenset[Side]:
         """The homes that no gateway that answers has switched off; none when none answers."""
@@ -77,4 +80,6 @@ class RemoteGateways:
         return Trouble(frozenset(namespaces), tuple(keys), unsure)
 
     def _client(self, address: str) -> Client:
-        return Client(address, token=self._token_for(address), timeout_s=self._timeout_s)
+        return Client(
+            address, token=self._token_for(address), tls=self._tls, timeout_s=self._timeout_s
+        )

@@ -1,5 +1,6 @@
 """Builds the crawler from its settings and crawls until told to stop."""
 
+import asyncio
 import os
 import sys
 from contextlib import AsyncExitStack, closing
@@ -33,6 +34,8 @@ from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import MISTAKEN_STATUS, settings_or_exit
 from tandem.runtime.telemetry import Metrics
+from tandem.runtime.tls import ServerTls, show_certificate
+from tandem.runtime.tls.configured import client_files, server_files, warn_of_plain_text
 
 _LOG = logs.get("crawler")
 _ABOUT = "Compares both homes, finds the drift that nobody reported, and heals it."
@@ -83,26 +86,36 @@ async def _crawl_with(
     door = Door(settings.door_tokens, is_open=settings.door_is_open())
     server = CrawlerServer(CrawlerService(board, book, pace, door, _identity(book)))
     held.push_async_callback(server.stop, 0.0)
-    await server.start(str(settings.crawler_address))
-    page = await _page(settings, board, clock)
+    files = server_files(settings)
+    tls = await asyncio.to_thread(ServerTls, files, clock) if files else None
+    warn_of_plain_text(settings, _LOG, settings.crawler_address)
+    await server.start(str(settings.crawler_address), tls.rpc() if tls else None)
+    page = await _page(settings, board, clock, tls)
     if page is not None:
         held.push_async_callback(page.stop)
     homes = await serve.unless(process.stop, open_homes(settings.homes(), clock, SystemEntropy()))
     if homes is None:
         return
     held.push_async_callback(homes.aclose)
-    gateways = RemoteGateways(settings.gateway_addresses(), settings.token_for)
+    gateways = RemoteGateways(
+        settings.gateway_addresses(), settings.token_for, tls=client_files(settings)
+    )
     switches = KillSwitches(gateways)
     await switches.look()
-    await _run(
-        settings, process, _rounds(settings, homes, book, board, pace, gateways, switches), switches
-    )
+    rounds = _rounds(settings, homes, book, board, pace, gateways, switches)
+    await _run(settings, process, rounds, switches, tls)
 
 
 async def _run(
-    settings: CrawlerSettings, process: serve.Process, rounds: Rounds, switches: KillSwitches
+    settings: CrawlerSettings,
+    process: serve.Process,
+    rounds: Rounds,
+    switches: KillSwitches,
+    tls: ServerTls | None,
 ) -> None:
     tasks = serve.Tasks(_TASKS_MAX, _LOG)
+    if tls is not None:
+        tasks.start("certificate", tls.keep_looking())
     tasks.start("switches", switches.run())
     tasks.start("rounds", rounds.run())
     _LOG.info("ready", gateways=settings.gateway_addresses(), address=str(settings.crawler_address))
@@ -122,13 +135,17 @@ def _identity(book: Book) -> str:
     return book.word(_ID)
 
 
-async def _page(settings: CrawlerSettings, board: Board, clock: Clock) -> MetricsPage | None:
+async def _page(
+    settings: CrawlerSettings, board: Board, clock: Clock, tls: ServerTls | None
+) -> MetricsPage | None:
     if settings.crawler_metrics is None:
         return None
     metrics = Metrics("crawler", clock)
     expose(metrics, board)
+    if tls is not None:
+        show_certificate(metrics, tls)
     page = MetricsPage(metrics, board.unready, clock, _LOG)
-    await page.start(settings.crawler_metrics)
+    await page.start(settings.crawler_metrics, tls)
     return page
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from crawler.book import CRAWLS_OF_NAMESPACE_MAX, DAY_US
-from crawler.report import Checkpoint
+from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.tally import Tally
 
@@ -33,10 +33,11 @@ class MemoryBook:
     def enter(self, crawled: Crawled) -> None:
         kept = replace(crawled, tally=Tally.of(json.loads(json.dumps(crawled.tally.document()))))
         self._crawls[crawled.namespace, crawled.began_us, crawled.plan] = kept
-        if not crawled.failure:
-            for plan, number in list(self._checkpoints):
-                if plan == crawled.plan:
-                    del self._checkpoints[plan, number]
+        too_old_us = crawled.ended_us - CHECKPOINT_AGE_MAX_US
+        for (plan, number), saved in list(self._checkpoints.items()):
+            ended = plan == crawled.plan and not crawled.failure
+            if ended or saved.saved_at_us < too_old_us:
+                del self._checkpoints[plan, number]
         of_namespace = sorted(at for at in self._crawls if at[0] == crawled.namespace)
         oldest_us = crawled.began_us - self._history_us
         if len(of_namespace) > CRAWLS_OF_NAMESPACE_MAX:

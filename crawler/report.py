@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from tandem.core.drift import Drift
 from tandem.core.mass_change import MASS_LIMIT, MassLimit, NeedsPerson
@@ -41,6 +42,10 @@ class CrawlMode:
     """How many repairs a person has allowed beyond the limit."""
     rebuild: Side | None = None
     """A home to which so much may be copied as it lacks; see `RunRequest`."""
+
+
+CHECKPOINT_AGE_MAX_US: Final = 15 * 60 * 1_000_000
+"""An older one says too little of what the homes hold now; the range begins anew."""
 
 
 @dataclass(frozen=True, slots=True)

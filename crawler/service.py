@@ -146,9 +146,9 @@ class CrawlerServer:
         rpc.add_CrawlerServicer_to_server(service, self._server)
         self._health = RpcHealth(self._server, ["tandem.v1.Crawler"])
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listens and returns the port; ConfigurationError when the address is taken."""
-        port = listen(self._server, address)
+        port = listen(self._server, address, credentials)
         await self._server.start()
         await self._health.set_ready(True)
         return port

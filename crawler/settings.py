@@ -1,5 +1,6 @@
 """The crawler's settings; `docs/configuration.md` is generated from these declarations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from tandem.runtime.settings import (
     TEXT,
     WHOLE,
     Address,
+    Relation,
     setting,
     shared,
 )
+from tandem.runtime.tls.configured import broken_relations, client_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,10 @@ class CrawlerSettings:
     s3_create_bucket: bool = shared.s3_create_bucket()
     admin_token: str = shared.admin_token()
     admin_token_file: str = shared.admin_token_file()
+    tls_certificate: str = shared.tls_certificate()
+    tls_key: str = shared.tls_key()
+    tls_ca: str = shared.tls_ca()
+    tls_client_ca: str = shared.tls_client_ca()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     gateways: str = setting(
@@ -89,6 +96,10 @@ class CrawlerSettings:
         WHOLE, 16, "keys that are healed at the same time", low=1, high=256
     )
 
+    def check(self) -> Sequence[Relation]:
+        """Relations between settings that must hold."""
+        return broken_relations(self)
+
     def homes(self) -> HomeChoice:
         """Which homes are to be opened."""
         return HomeChoice(
@@ -99,6 +110,7 @@ class CrawlerSettings:
             self.s3_prefix,
             self.s3_create_bucket,
             self.data,
+            client_files(self),
         )
 
     def token_for(self, gateway: str) -> str:

@@ -29,6 +29,9 @@ from tandem.runtime.settings import (
     load,
     read_sources,
 )
+from tandem.runtime.tls import TlsFiles
+from tandem.runtime.tls.configured import client_files
+from tandem.runtime.tls.files import read
 
 COMMON_OPTIONS: Final = ("gateway", "token", "account", "timeout_s", "as_json")
 TIMEOUT_S: Final = 10.0
@@ -83,6 +86,8 @@ class Asked:
     timeout_s: float
     as_json: bool
     surroundings: Surroundings
+    tls: TlsFiles | None
+    """For every connection; None for plain text."""
 
     @property
     def clock(self) -> Clock:
@@ -127,6 +132,7 @@ class Asked:
             str(self.gateway),
             namespace,
             token=self.token,
+            tls=self.tls,
             account=self.account,
             timeout_s=self.timeout_s,
             session_keys_max=session_keys_max,
@@ -263,7 +269,19 @@ def _asked(options: Mapping[str, Any], context: click.Context) -> Asked:
         TIMEOUT_S if timeout_s is None else timeout_s,
         options.get("as_json", False),
         surroundings,
+        _tls(environment),
     )
+
+
+def _tls(environment: Mapping[str, str]) -> TlsFiles | None:
+    """The files of the configuration, once they are known to be good."""
+    files = client_files(configured(environment))
+    try:
+        if files is not None:
+            read(files)
+    except ConfigurationError as error:
+        raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None
+    return files
 
 
 def _token(options: Mapping[str, Any], environment: Mapping[str, str]) -> str:

@@ -68,8 +68,10 @@ def ask_crawler(asked: Asked, work: Callable[[CrawlerClient], Awaitable[_T]]) ->
     address = crawler_of(asked)
 
     async def asking() -> _T:
-        client = CrawlerClient(str(address), token=asked.token, timeout_s=asked.timeout_s)
         try:
+            client = CrawlerClient(
+                str(address), token=asked.token, tls=asked.tls, timeout_s=asked.timeout_s
+            )
             async with client as crawler:
                 return await work(crawler)
         except Unauthenticated as error:

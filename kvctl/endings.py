@@ -15,6 +15,7 @@ from tandem.errors import (
     TandemError,
     TokenNotFound,
     Unauthenticated,
+    Unavailable,
 )
 from tandem.runtime.settings import Address
 
@@ -109,6 +110,12 @@ def ending_of(error: TandemError, gateway: Address) -> Ended:
         case Overloaded():
             return Ended(
                 Ending.UNAVAILABLE, f"the gateway at {gateway} has too much to do: {error}"
+            )
+        case Unavailable() if "failed to connect" in str(error):  # gRPC's words
+            return Ended(
+                Ending.UNAVAILABLE,
+                f"the gateway at {gateway} takes no connection: {error}\n"
+                "With TLS, TANDEM_TLS_CA names its authority; without, it is empty.",
             )
         case _:
             return Ended(

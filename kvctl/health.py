@@ -11,11 +11,12 @@ from kvctl.endings import negative
 from kvctl.output import print_json, print_line
 from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.settings import Address
+from tandem.runtime.tls import TlsFiles
 
 
-async def health(address: Address, timeout_s: float) -> str:
+async def health(address: Address, timeout_s: float, tls: TlsFiles | None) -> str:
     """What the standard health service there says, such as SERVING, or why it says nothing."""
-    async with open_channel(str(address)) as channel:
+    async with open_channel(str(address), tls=tls) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
@@ -24,16 +25,16 @@ async def health(address: Address, timeout_s: float) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
 
 
-async def serves(address: Address, timeout_s: float = 1.0) -> bool:
+async def serves(address: Address, tls: TlsFiles | None, timeout_s: float = 1.0) -> bool:
     """Whether the standard health service there says SERVING."""
-    return await health(address, timeout_s) == "SERVING"
+    return await health(address, timeout_s, tls) == "SERVING"
 
 
 @click.command("health")
 @asks
 def health_command(asked: Asked) -> None:
     """Exit 0 when the gateway serves, 1 when it does not or cannot be reached."""
-    said = asked.complete(lambda: health(asked.gateway, asked.timeout_s))
+    said = asked.complete(lambda: health(asked.gateway, asked.timeout_s, asked.tls))
     if asked.as_json:
         print_json({"gateway": str(asked.gateway), "serving": said == "SERVING", "status": said})
     else:

@@ -1,11 +1,12 @@
 """The settings of `kvctl up`: where its parts listen and keep their data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, Address, setting, settings_of, shared
+from tandem.runtime.settings import DURATION_S, Address, Relation, setting, settings_of, shared
+from tandem.runtime.tls.configured import broken_relations
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class UpSettings:
     s3_create_bucket: bool = shared.s3_create_bucket()
     admin_token: str = shared.admin_token()
     admin_token_file: str = shared.admin_token_file()
+    tls_certificate: str = shared.tls_certificate()
+    tls_key: str = shared.tls_key()
+    tls_ca: str = shared.tls_ca()
+    tls_client_ca: str = shared.tls_client_ca()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     start_s: float = setting(
@@ -32,6 +37,18 @@ class UpSettings:
     stop_s: float = setting(
         DURATION_S, 15.0, "how long a part may take to finish its work when told to stop", low=0.0
     )
+
+    def check(self) -> Sequence[Relation]:
+        """Relations between settings that must hold."""
+        broken = [*broken_relations(self)]
+        if self.tls_certificate and not self.tls_ca:
+            broken.append(
+                Relation(
+                    ("tls_certificate", "tls_ca"),
+                    "the parts connect to each other, and must know whom to trust",
+                )
+            )
+        return broken
 
     def environment(self) -> Mapping[str, str]:
         """The same choices for the parts, which are started without flags."""

@@ -11,6 +11,7 @@ from kvctl.asking import Asked, asks, form
 from kvctl.output import columns, counted, duration, on_terminal, print_json, print_line
 from kvctl.verdict import differences
 from tandem.client import Client
+from tandem.core.certificate import CertificateInUse
 from tandem.core.operations import HomeStatus, Status
 from tandem.errors import TandemError
 from tandem.runtime.settings import DURATION_S
@@ -77,6 +78,7 @@ def status_text(status: Status) -> str:
             for home in status.homes
             if home.last_failure
         ),
+        *_certificate_rows(status),
         ("queue", repairs),
         ("journal", f"{counted(status.journal_pending, 'open write')}{unwritable}"),
         ("clock", f"{duration(status.clock_offset_us)} from the homes' clocks{alarm}"),
@@ -84,6 +86,15 @@ def status_text(status: Status) -> str:
         *(("", f"- {difference}") for difference in found),
     ]
     return f"{columns(home_rows(status))}\n\n{columns(rows)}"
+
+
+def _certificate_rows(status: Status) -> list[tuple[str, str]]:
+    if status.certificate is None:
+        return []
+    one, trouble = status.certificate.certificate, status.certificate.trouble
+    days = f"{one.days_left(status.now_us):.0f} days left"
+    rows = [("certificate", f"{one.subject}, serial {one.serial}; {days}")]
+    return [*rows, ("", f"- TROUBLE: {trouble}")] if trouble else rows
 
 
 def home_rows(status: Status) -> list[tuple[str, ...]]:
@@ -128,6 +139,19 @@ def status_document(status: Status) -> dict[str, object]:
         "journal": {"pending": status.journal_pending, "writable": status.journal_writable},
         "clock": {"offset_us": status.clock_offset_us, "alarm": status.clock_alarm},
         "namespaces_equal": status.namespaces_equal,
+        "certificate": _certificate_document(status.certificate),
+    }
+
+
+def _certificate_document(in_use: CertificateInUse | None) -> dict[str, object] | None:
+    if in_use is None:
+        return None
+    return {
+        "subject": in_use.certificate.subject,
+        "serial": in_use.certificate.serial,
+        "not_before_us": in_use.certificate.not_before_us,
+        "not_after_us": in_use.certificate.not_after_us,
+        "trouble": in_use.trouble or None,
     }
 
 

@@ -18,12 +18,14 @@ from tandem.runtime.clock import Clock
 from tandem.runtime.listening import is_loopback, refusal
 from tandem.runtime.local_tokens import development_token
 from tandem.runtime.settings import Address
+from tandem.runtime.tls.configured import client_files
+from tandem.runtime.tls.files import read
 
 _BANNER = """\
 Tandem KV is up.
 
   gRPC   {grpc}
-  HTTP   http://{http}  (/healthz, /readyz, /metrics)
+  HTTP   {http}  (/healthz, /readyz, /metrics)
   KVSP   {kvsp}
   data   {data}
   logs   {data}/logs
@@ -34,7 +36,7 @@ _STARTING = "Starting KVSP, the gateway and the crawler; this takes some seconds
 _DEVELOPMENT = """\
 For wrangler, Cloudflare's SDKs and curl:
 
-  export CLOUDFLARE_API_BASE_URL=http://{http}/client/v4
+  export CLOUDFLARE_API_BASE_URL={http}/client/v4
   export CLOUDFLARE_ACCOUNT_ID=default
   export CLOUDFLARE_API_TOKEN={token}
 """
@@ -55,7 +57,10 @@ async def up(
     Returns the exit status. `environment` is handed on to the parts, with the addresses and the
     data directory of `settings`.
     """
+    tls = client_files(settings)
     try:
+        if tls is not None:
+            read(tls)
         data_directory.prepare(settings.data)
     except ConfigurationError as error:
         raise CannotStart("; ".join(error.mistakes)) from None
@@ -96,7 +101,7 @@ async def _run(
         say(
             _BANNER.format(
                 grpc=settings.grpc_address,
-                http=settings.http_address,
+                http=_url(settings),
                 kvsp=settings.kvsp_address,
                 data=settings.data.resolve(),
                 access=_access(settings),
@@ -117,7 +122,11 @@ def _access(settings: UpSettings) -> str:
     exposed = not all(is_loopback(a.host) for a in (settings.grpc_address, settings.http_address))
     if exposed or not token:
         return "Callers need a token: kvctl token create --help\n"
-    return _DEVELOPMENT.format(http=settings.http_address, token=token)
+    return _DEVELOPMENT.format(http=_url(settings), token=token)
+
+
+def _url(settings: UpSettings) -> str:
+    return f"{'https' if settings.tls_certificate else 'http'}://{settings.http_address}"
 
 
 async def _keep(
@@ -144,9 +153,10 @@ async def _stop(parts: list[Part], stop_s: float) -> None:
 
 
 def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:
+    tls = client_files(settings)
     return (
-        PartPlan("kvsp", "kvsp.main", lambda: serves(settings.kvsp_address)),
-        PartPlan("gateway", "kvgateway.main", lambda: serves(settings.grpc_address)),
+        PartPlan("kvsp", "kvsp.main", lambda: serves(settings.kvsp_address, tls)),
+        PartPlan("gateway", "kvgateway.main", lambda: serves(settings.grpc_address, tls)),
         PartPlan("crawler", "crawler.main", _at_once),
     )
 

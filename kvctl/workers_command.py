@@ -14,6 +14,8 @@ from kvctl.workers.bindings import Binding, Door, check_distinct, split_name
 from kvctl.workers.workerd import workerd_configuration
 from tandem.client import Client
 from tandem.runtime.settings import ADDRESS, Address
+from tandem.runtime.tls import SYSTEM, TlsFiles
+from tandem.runtime.tls.files import read
 
 
 @click.command("workers")
@@ -49,7 +51,8 @@ def workers_command(
     A binding is named after the namespace's title (my-articles: MY_ARTICLES), or BINDING.
     """
     named = [split_name(argument) for argument in namespaces]
-    door = Door(http or configured(asked.surroundings.environment).http_address, worker_token)
+    address = http or configured(asked.surroundings.environment).http_address
+    door = Door(address, worker_token, _authorities(asked.tls))
 
     async def find(client: Client) -> list[Binding]:
         found = [(await client.namespaces.get(title), name) for title, name in named]
@@ -61,6 +64,12 @@ def workers_command(
         _print(asked, workerd_configuration(bindings, door, script=script, listen=listen), bindings)
     else:
         _write(asked, adapter, bindings, door)
+
+
+def _authorities(tls: TlsFiles | None) -> str | None:
+    if tls is None:
+        return None
+    return "" if tls.ca == SYSTEM else read(tls).ca.decode()
 
 
 def _print(asked: Asked, configuration: str, bindings: Sequence[Binding]) -> None:

@@ -43,6 +43,8 @@ from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import MISTAKEN_STATUS, Address, settings_or_exit
+from tandem.runtime.tls import ServerTls
+from tandem.runtime.tls.configured import server_files, warn_of_plain_text
 
 _LOG = logs.get("gateway")
 _ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
@@ -108,7 +110,8 @@ class _Gateway:
             queue = await SqliteQueue.open(places.queue, settings.repair_rows_max)
             held.push_async_callback(queue.aclose)
             policy = prepared_policy(settings, self._entropy)
-            opening = open_homes(settings.homes(), self._clock, self._entropy)
+            await asyncio.to_thread(self._check_tls, place.directory)
+            opening = open_homes(settings.homes(place.directory), self._clock, self._entropy)
             homes = await serve.unless(stop, opening)
             if homes is None:
                 return
@@ -117,6 +120,16 @@ class _Gateway:
             if store_id is not None:
                 await check_enterable(policy, homes.backends, DiskCopy(places.tokens, TOKENS))
                 await self._serve(stop, place, bound, queue, homes, store_id)
+
+    def _check_tls(self, spare: Path) -> None:
+        """Leaves what is good where workers find it that start when it is no longer."""
+        files = server_files(self._settings, spare)
+        if files is not None:
+            shown = ServerTls(files, self._clock).in_use()
+            _LOG.info("tls", subject=shown.certificate.subject, serial=shown.certificate.serial)
+        warn_of_plain_text(
+            self._settings, _LOG, self._settings.grpc_address, self._settings.http_address
+        )
 
     async def _serve(
         self,

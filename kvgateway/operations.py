@@ -15,6 +15,7 @@ from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed as HealDone
 from tandem.backends.heal import LeftToSweep, NotHealed
 from tandem.backends.opening import HomeLabel
+from tandem.core.certificate import CertificateInUse
 from tandem.core.key import Key, object_name
 from tandem.core.limits import LIST_PAGE_MAX, WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.mode import Mode
@@ -89,6 +90,7 @@ class GatewayOperations:
         restarts: Callable[[], int],
         process: int,
         prefix: str,
+        certificate: Callable[[], CertificateInUse] | None = None,
     ) -> None:
         self._guards = guards
         self._labels = labels
@@ -108,6 +110,7 @@ class GatewayOperations:
         self._restarts = restarts
         self._process = process
         self._prefix = prefix
+        self._certificate = certificate
 
     async def status(self) -> Status:
         """The homes, the queue and the journal at this moment.
@@ -140,6 +143,7 @@ class GatewayOperations:
             journal_writable=self._journal.writable,
             namespaces_equal=bool(self._namespaces_equal()),
             process=self._process,
+            certificate=self._certificate() if self._certificate else None,
         )
 
     def _home(self, side: Side) -> HomeStatus:

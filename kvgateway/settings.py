@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvgateway.access.policy import AuthMode
+from kvgateway.access.policy import AuthMode, DemandingDoors
 from tandem.backends.opening import HomeChoice
 from tandem.core.key import is_namespace_id
 from tandem.core.limits import CACHE_TTL_S_MIN
@@ -21,6 +21,7 @@ from tandem.runtime.settings import (
     setting,
     shared,
 )
+from tandem.runtime.tls.configured import broken_relations, client_files
 
 _MIB = 1024 * 1024
 SOCKET_DIRECTORY_BYTES_MAX = 107 - len("/.sock") - 32
@@ -42,11 +43,19 @@ class GatewaySettings:
     s3_create_bucket: bool = shared.s3_create_bucket()
     admin_token: str = shared.admin_token()
     admin_token_file: str = shared.admin_token_file()
+    tls_certificate: str = shared.tls_certificate()
+    tls_key: str = shared.tls_key()
+    tls_ca: str = shared.tls_ca()
+    tls_client_ca: str = shared.tls_client_ca()
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     auth: AuthMode = setting(
         choice(AuthMode), AuthMode.AUTO,
         "who needs a token; auto: everybody, unless all doors are on the loopback interface",
+    )  # fmt: skip
+    tls_clients: DemandingDoors = setting(
+        choice(DemandingDoors), DemandingDoors.ALL,
+        "where clients must show a certificate, if tls_client_ca is set",
     )  # fmt: skip
     workers: int = setting(
         WHOLE, 0, "worker processes that share the ports; 0: half of the cores", low=0, high=64
@@ -105,7 +114,7 @@ class GatewaySettings:
 
     def check(self) -> Sequence[Relation]:
         """Relations between settings that must hold."""
-        broken = []
+        broken = [*broken_relations(self)]
         if self.s3_endpoint and not self.s3_bucket:
             broken.append(
                 Relation(("s3_endpoint", "s3_bucket"), "a bucket must be given with an endpoint")
@@ -143,8 +152,8 @@ class GatewaySettings:
         """The ids of the namespaces that get a Unix socket of their own."""
         return [text.strip() for text in self.kv_socket_ids.split(",") if text.strip()]
 
-    def homes(self) -> HomeChoice:
-        """Which homes are to be opened."""
+    def homes(self, spare: Path | None = None) -> HomeChoice:
+        """Which homes are to be opened. `spare`: see `TlsFiles`."""
         return HomeChoice(
             str(self.kvsp_address),
             self.s3_bucket,
@@ -153,4 +162,5 @@ class GatewaySettings:
             self.s3_prefix,
             self.s3_create_bucket,
             self.data,
+            client_files(self, spare),
         )

@@ -1,5 +1,6 @@
 """Builds KVSP from its settings, serves until told to stop, then finishes what it has accepted."""
 
+import asyncio
 import os
 import sys
 
@@ -18,8 +19,12 @@ from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import MISTAKEN_STATUS, settings_or_exit
 from tandem.runtime.telemetry import Metrics
+from tandem.runtime.tls import ServerTls, show_certificate
+from tandem.runtime.tls.configured import server_files, warn_of_plain_text
 
 _ABOUT = "Stores records in SQLite clusters and serves them to gateways over gRPC."
+
+_TASKS_MAX = 1
 
 
 def main() -> int:
@@ -52,6 +57,10 @@ async def _serve_directory(
     settings: KvspSettings, directory: DataDirectory, process: serve.Process, log: logs.Logger
 ) -> int:
     clock = SystemClock()
+    files = server_files(settings)
+    tls = await asyncio.to_thread(ServerTls, files, clock) if files else None
+    warn_of_plain_text(settings, log, settings.kvsp_address)
+    tasks = serve.Tasks(_TASKS_MAX, log)
     clusters = await open_clusters(
         directory,
         settings.clusters,
@@ -63,29 +72,38 @@ async def _serve_directory(
     store = Store(clusters, settings.large_value_bytes)
     try:
         server = StorageServer(store, clock)
-        port = await server.start(str(settings.kvsp_address))
+        port = await server.start(str(settings.kvsp_address), tls.rpc() if tls else None)
         address = str(settings.kvsp_address._replace(port=port))
-        page = await _page(settings, server, clock, log)
+        page = await _page(settings, server, clock, log, tls)
         log.info("ready", address=address, data=str(settings.data), clusters=len(clusters))
+        if tls is not None:
+            tasks.start("certificate", tls.keep_looking())
         await process.stop.wait()
         await server.stop(settings.drain_s)
         if page is not None:
             await page.stop()
     finally:
+        await tasks.drain(0.0)
         await store.aclose()
     log.info("stopped")
     return 0
 
 
 async def _page(
-    settings: KvspSettings, server: StorageServer, clock: Clock, log: logs.Logger
+    settings: KvspSettings,
+    server: StorageServer,
+    clock: Clock,
+    log: logs.Logger,
+    tls: ServerTls | None,
 ) -> MetricsPage | None:
     if settings.kvsp_metrics is None:
         return None
     metrics = Metrics("kvsp", clock)
     expose(metrics, server.counters)
+    if tls is not None:
+        show_certificate(metrics, tls)
     page = MetricsPage(metrics, lambda: "", clock, log)
-    await page.start(settings.kvsp_metrics)
+    await page.start(settings.kvsp_metrics, tls)
     return page
 
 

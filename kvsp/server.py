@@ -23,9 +23,9 @@ class StorageServer:
         """What it has done."""
         return self._storage.counters
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listens and returns the port; ConfigurationError when the address is taken."""
-        port = listen(self._server, address)
+        port = listen(self._server, address, credentials)
         await self._server.start()
         await self._health.set_ready(True)
         return port

@@ -24,11 +24,12 @@ def adapter_files(bindings: Sequence[Binding], door: Door) -> Mapping[str, str]:
         f'\nexport class {binding.name} extends Namespace {{\n  id = "{binding.namespace}";\n}}\n'
         for binding in bindings
     )
+    scheme = "http" if door.authorities is None else "https"
     configuration = {
         "name": SERVICE,
         "main": "adapter.mjs",
         "compatibility_date": COMPATIBILITY_DATE,
-        "vars": {"TANDEM_URL": f"http://{door.address}"},
+        "vars": {"TANDEM_URL": f"{scheme}://{door.address}"},
     }
     secrets = {SECRETS: f"TANDEM_TOKEN={json.dumps(door.token)}\n"} if door.token else {}
     return {

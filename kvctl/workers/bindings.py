@@ -28,6 +28,8 @@ class Door:
     address: Address
     token: str
     """Empty when nothing is demanded."""
+    authorities: str | None = None
+    """Of its certificate, as PEM text; empty: those that the machine trusts; None: no TLS."""
 
 
 def split_name(argument: str) -> tuple[str, str]:

@@ -35,9 +35,15 @@ _BINDING: Final = Template("""\
 _SERVICE: Final = Template("""\
     ( name = $service, external = (
         address = $address,
-        http = ( injectRequestHeaders = [
+        $speaks ) ),""")
+_PLAIN: Final = Template("""\
+http = ( injectRequestHeaders = [
 $headers
-        ] ) ) ),""")
+        ] )""")
+_ENCRYPTED: Final = Template("""\
+https = ( options = ( injectRequestHeaders = [
+$headers
+        ] ), tlsOptions = ( $trust ) )""")
 _HEADER: Final = Template("""\
           ( name = $name, value = $value ),""")
 
@@ -62,14 +68,21 @@ def _service_of(binding: Binding, door: Door) -> str:
     headers = {"CF-KV-Namespace-ID": binding.namespace}
     if door.token:
         headers["Authorization"] = f"Bearer {door.token}"
+    injected = "\n".join(
+        _HEADER.substitute(name=_text(name), value=_text(value)) for name, value in headers.items()
+    )
     return _SERVICE.substitute(
         service=_service(binding),
         address=_text(str(door.address)),
-        headers="\n".join(
-            _HEADER.substitute(name=_text(name), value=_text(value))
-            for name, value in headers.items()
-        ),
+        speaks=_spoken(injected, door.authorities),
     )
+
+
+def _spoken(headers: str, authorities: str | None) -> str:
+    if authorities is None:
+        return _PLAIN.substitute(headers=headers)
+    trust = f"trustedCertificates = [ {_text(authorities)} ]" if authorities else ""
+    return _ENCRYPTED.substitute(headers=headers, trust=trust or "trustBrowserCas = true")
 
 
 def _service(binding: Binding) -> str:
@@ -78,5 +91,5 @@ def _service(binding: Binding) -> str:
 
 def _text(text: str) -> str:
     """A string literal of Cap'n Proto."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -8,6 +8,8 @@ from tandem.errors import Overloaded
 UNCOUNTED_BYTES: Final = 64 << 10
 """The beginning of each body takes no room: small values always find their way."""
 
+BODIES_BYTES_MAX: Final = 256 * MIB
+
 
 class BodyRoom:
     """How much the bodies under way in one process may hold together.
@@ -17,7 +19,7 @@ class BodyRoom:
     takes long over a message of which nobody sees how much has come (`kvgateway.rpc.arrival`).
     """
 
-    def __init__(self, bytes_max: int = 256 * MIB) -> None:
+    def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
         self._bytes_max = bytes_max
         self.taken = 0
 

@@ -19,6 +19,14 @@ class AuthMode(enum.Enum):
     OPEN = "open"
 
 
+class DemandingDoors(enum.Enum):
+    """Which doors let in only who shows a certificate."""
+
+    ALL = "all"
+    GRPC = "grpc"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the configuration says of the doors."""

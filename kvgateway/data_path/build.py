@@ -117,7 +117,7 @@ async def build_data_path(
     """Opens and wires everything; ConfigurationError when a home or a file cannot be used."""
     entropy = SystemEntropy()
     time = HomeTime(clock, post.offset_us)
-    homes = await open_homes(settings.homes(), clock, entropy)
+    homes = await open_homes(settings.homes(post.machine), clock, entropy)
     guards = _guarded(homes, settings, clock, time, metrics)
     stores = await open_stores(post, settings, places, entropy)
     machine, queue = stores.machine, stores.queue
@@ -146,7 +146,7 @@ async def build_data_path(
     )
     tokens = _tokens(guards, reader, clock, places)
     writer = Writer(
-        homes=guards,
+        homes={side: guards[side] for side in homes.leg_order},
         machine=machine,
         journal=stores.journal,
         inbox=inbox,

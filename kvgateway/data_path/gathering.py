@@ -3,10 +3,10 @@
 A group of writes costs one transaction of the clock, one sync of the journal and one message and
 commit in each home, whatever its size, and the writes of Workers come alone, each by a request of
 its own. So what comes while such a group is under way forms the next one, as with PostgreSQL's
-`commit_delay` and `commit_siblings`. It begins when that group is answered and half of all that
-circulate are there: those who were answered write again within a moment, and if the few that waited
-went alone, there would be a small group beside a large one for ever. Two halves that take turns
-keep both the homes and the callers busy.
+`commit_delay` and `commit_siblings`. It begins when that group is answered and all that circulate
+are there: those who were answered write again within a moment, and if the few that waited went
+alone, there would be a small group beside a large one for ever. Who comes at a pace of its own is
+waited for only while writes come in without a pause, once half of them are there.
 
 Where nobody was answered lately, writes begin with the first turn of the loop that brings no more
 of them: those of many connections are read in several turns. On an idle gateway nothing waits
@@ -23,9 +23,13 @@ from kvgateway.outcome import fail
 from tandem.core.request import Write, Written
 
 Answers: TypeAlias = Sequence[asyncio.Future[Written]]
-WAIT_S: Final = 0.005
-"""About what a group takes on disks that sync in a millisecond or two. With 2 ms, 32 callers behind
-workerd wrote 2,725 times a second, with 5 ms 3,190 to 3,370 times (bench.workers, in turns)."""
+WAIT_S: Final = 0.008
+"""Longer than 32 callers behind workerd take to come back: half do within 3 ms, all within 6."""
+PAUSE_S: Final = 0.002
+"""They come every 0.2 ms, and stop for longer where cores are short. When half of all were enough,
+32 callers wrote in groups of 18 to 20, each write for 202 us of the gateway's CPU and 64 us of
+KVSP's; in groups of 31 it is 152 and 47 us (bench.workers' load). Where others took two thirds of
+the CPU it was groups of 8 and 1,360 writes a second, and is groups of 18 and 2,000."""
 GATHERED_MAX: Final = 64
 """So many waiting writes begin at once."""
 SMALL: Final = 8
@@ -52,6 +56,8 @@ class Gatherer:
         self._answered_at_s = -inf
         self._beginning = False
         """Whether the writes that wait begin with the first turn that brings no more."""
+        self._pausing = False
+        """Whether they begin with the first pause."""
         self._timer: asyncio.Handle | None = None
 
     def __len__(self) -> int:
@@ -74,20 +80,35 @@ class Gatherer:
     def _wait(self) -> None:
         """Begins what waits if that is enough, or else sees to it that it begins in time."""
         loop = asyncio.get_running_loop()
-        if len(self._writes) >= GATHERED_MAX:
+        waiting = len(self._writes)
+        if waiting >= GATHERED_MAX:
             self.flush()
         elif self._beginning:
             return
-        elif not self._under_way and len(self._writes) >= self._expected(loop.time()):
+        elif not self._under_way and waiting >= self._expected(loop.time()):
             self._stop_timer()
             self._beginning = True
             self._timer = loop.call_soon(self._turned, 0)
+        elif not self._under_way and not self._pausing and 2 * waiting >= self._circulating:
+            self._stop_timer()
+            self._pausing = True
+            self._timer = loop.call_later(PAUSE_S, self._paused, waiting)
         elif self._timer is None:
             self._timer = loop.call_later(WAIT_S, self.flush)
 
     def _expected(self, now_s: float) -> int:
         """So many writes are enough: whoever has not come back after WAIT_S is not waited for."""
-        return 1 if now_s - self._answered_at_s > WAIT_S else max(1, self._circulating // 2)
+        return 1 if now_s - self._answered_at_s > WAIT_S else max(1, self._circulating)
+
+    def _paused(self, before: int) -> None:
+        """PAUSE_S have passed, in which there were `before` writes at first. Those that still come
+        WAIT_S after the last answers are enough, each of them (`_expected`)."""
+        waiting = len(self._writes)
+        if waiting > before:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(PAUSE_S, self._paused, waiting)
+        else:
+            self.flush()
 
     def _turned(self, before: int) -> None:
         """A turn of the loop has passed, in which there were `before` writes at first."""
@@ -100,7 +121,7 @@ class Gatherer:
     def flush(self) -> None:
         """Begins all that waits."""
         self._stop_timer()
-        self._beginning = False
+        self._beginning = self._pausing = False
         writes, self._writes = self._writes, []
         answers, self._answers = self._answers, []
         if not writes:

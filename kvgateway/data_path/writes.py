@@ -93,7 +93,11 @@ class _Terms(NamedTuple):
 
 
 class Writer:
-    """Owns all writes of this process that are under way."""
+    """Owns all writes of this process that are under way.
+
+    Args:
+        homes: those that are written to, in the order in which legs begin.
+    """
 
     def __init__(
         self,
@@ -152,13 +156,14 @@ class Writer:
             self._flight(terms[write.key.namespace], write, version, answer)
             for write, version, answer in zip(writes, versions, answers, strict=True)
         ]
+        # The journal first: its thread is at the disk while the legs are still being started.
+        journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
+        journaled.add_done_callback(partial(self._journaled, flights))
         for side, home in self._homes.items():
             mine = [flight for flight in flights if side in flight.sides]
             puts = [(flight.intent.key, flight.record) for flight in mine]
             if puts:
                 home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, mine))
-        journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
-        journaled.add_done_callback(partial(self._journaled, flights))
 
     @contextmanager
     def ahead(self, namespace: str) -> Iterator[Ahead | None]:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kvgateway.access.body_room import BodyRoom
+from kvgateway.access.body_room import BODIES_BYTES_MAX, BodyRoom
 from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
 from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.policy import DemandingDoors
 from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path.build import DataPath, build_data_path
 from kvgateway.homes.home_time import ReckonedClock
@@ -42,20 +43,25 @@ from kvgateway.registry.claims import Claims
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.steps import Steps
 from kvgateway.registry.tokens import Tokens
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
 from kvgateway.settings import GatewaySettings
+from tandem.core.limits import MIB
 from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import HttpLimits, Server
-from tandem.runtime.large_memory import give_back_idle_memory, keep_large_blocks
+from tandem.runtime.large_memory import give_back_idle_memory, holds_more_than, keep_large_blocks
 from tandem.runtime.settings import load, read_sources
 from tandem.runtime.snapshots import SnapshotWriter
 from tandem.runtime.telemetry import Metrics
+from tandem.runtime.tls import ServerTls, show_certificate
+from tandem.runtime.tls.configured import server_files
 
 _LOG = logs.get("worker")
 TASKS_MAX = 32
 SNAPSHOT_S = 1.0
+UNCOUNTED_BYTES_MAX = 512 * MIB
 
 
 def main() -> int:
@@ -100,17 +106,24 @@ async def _work(
     snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
     tasks.start("memory", give_back_idle_memory())
     tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives))
-    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives)
+    tls = await asyncio.to_thread(_tls, post, settings, clock)
+    if tls is not None:
+        show_certificate(metrics, tls)
+        tasks.start("certificate", tls.keep_looking())
+    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives, tls)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
-    rpc = RpcServer(entrance, reckoned, failures, room)
+    call_memory = _call_memory(settings)
+    tasks.start("call memory", call_memory.watch())
+    rpc = RpcServer(entrance, reckoned, failures, room, call_memory)
     site = Site(
         Pages(lambda: _unready(path, process), path.place.metrics, clock),
         BindingDoor(entrance, reckoned, room),
         settings.kv_host_suffix,
         RestApp(entrance, reckoned, room),
     )
-    http = Server(site, _http_limits(), clock, _LOG)
+    limits = _http_limits()
+    http = Server(site, limits, clock, _LOG)
     show_http(metrics, http)
     bugs = {
         "rpc": lambda: failures.count,
@@ -118,8 +131,7 @@ async def _work(
         "process": lambda: tasks.failures + process.loop_errors,
     }
     show_faults(metrics, bugs, _rounds_failed(path))
-    await rpc.start(str(settings.grpc_address))
-    await http.listen(settings.http_address.host, settings.http_address.port, shared=True)
+    await _open_ports(settings, rpc, http, tls, limits)
     for namespace, socket in _sockets(post, settings).items():
         await http.listen_unix(socket, site.of(namespace))
     await rpc.set_ready(True)
@@ -133,6 +145,33 @@ async def _work(
     await asyncio.to_thread(metrics.close, 1.0)
     _LOG.info("stopped", slot=post.slot)
     return 0
+
+
+def _call_memory(settings: GatewaySettings) -> CallMemory:
+    """Beside what is counted, that of small things, of caches and of answers on their way."""
+    counted = settings.write_bytes_max + 2 * settings.leg_bytes_max + BODIES_BYTES_MAX
+    return CallMemory(lambda: holds_more_than(counted + UNCOUNTED_BYTES_MAX))
+
+
+def _tls(post: Post, settings: GatewaySettings, clock: SystemClock) -> ServerTls | None:
+    files = server_files(settings, post.machine)
+    return ServerTls(files, clock) if files else None
+
+
+async def _open_ports(
+    settings: GatewaySettings,
+    rpc: RpcServer,
+    http: Server,
+    tls: ServerTls | None,
+    limits: HttpLimits,
+) -> None:
+    credentials = context = None
+    if tls is not None:
+        doors = settings.tls_clients
+        credentials = tls.rpc(demand=doors is not DemandingDoors.NONE)
+        context = tls.http(limits.connections_max, demand=doors is DemandingDoors.ALL)
+    await rpc.start(str(settings.grpc_address), credentials)
+    await http.listen(*settings.http_address, shared=True, tls=context)
 
 
 def _http_limits() -> HttpLimits:
@@ -171,6 +210,7 @@ def _entrance(
     clock: SystemClock,
     refusals: Refusals,
     lives: LivesSeen,
+    tls: ServerTls | None,
 ) -> GatewayEntrance:
     """What every front door of this worker lets its callers in through."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
@@ -194,7 +234,7 @@ def _entrance(
             entropy=path.entropy,
             look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path, claims, lives),
+        operations=_operations(post, settings, path, claims, lives, tls),
         registry=path.registry,
         lookups=path.lookups,
     )
@@ -202,7 +242,12 @@ def _entrance(
 
 
 def _operations(
-    post: Post, settings: GatewaySettings, path: DataPath, claims: Claims, lives: LivesSeen
+    post: Post,
+    settings: GatewaySettings,
+    path: DataPath,
+    claims: Claims,
+    lives: LivesSeen,
+    tls: ServerTls | None,
 ) -> GatewayOperations:
     return GatewayOperations(
         guards=path.guards,
@@ -231,6 +276,7 @@ def _operations(
         restarts=lives.restarts,
         process=os.getpid(),
         prefix=settings.s3_prefix,
+        certificate=tls.in_use if tls else None,
     )
 
 

@@ -15,6 +15,7 @@ import grpc
 
 from kvgateway.access.body_room import BodyRoom, Share
 from kvgateway.rpc.callers import Callers
+from kvgateway.rpc.turns import LargeTurns
 from tandem.core.limits import LARGE_BODY_BYTES, VALUE_BYTES_MAX
 from tandem.errors import InvalidArgument, Overloaded
 
@@ -29,10 +30,10 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class Arrivals:
     """Reads the requests of unary calls."""
 
-    def __init__(self, callers: Callers, room: BodyRoom) -> None:
+    def __init__(self, callers: Callers, room: BodyRoom, turns: LargeTurns) -> None:
         self._callers = callers
         self._room = room
-        self._turn = asyncio.Lock()
+        self._turns = turns
 
     @asynccontextmanager
     async def message(
@@ -48,16 +49,10 @@ class Arrivals:
         with Share(self._room) as share:
             share.count(len(raw))
             if len(raw) > LARGE_BODY_BYTES:
-                await self._turn_of_its_own()
+                await self._turns.next()
             message = [decode(raw)]
             del raw  # the method may let go of what was decoded, too
             yield message.pop()
-
-    async def _turn_of_its_own(self) -> None:
-        """What is done with a large message takes a tenth of a second: ten of them in one turn of
-        the loop, and this process would pass for dead."""
-        async with self._turn:
-            await asyncio.sleep(0)
 
     async def _arrived(self, context: _Context) -> bytes:
         arrival = _Arrival(self._room)

@@ -13,8 +13,10 @@ from typing import Any, Final
 import grpc
 
 from kvgateway.access.quotas import REFUSAL_PAUSE_S
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.dispatch import Dispatch, Sink
 from kvgateway.rpc.outbox import Outbox
+from kvgateway.rpc.turns import LargeTurns
 from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
 from tandem.core.request import ReadResult, Written
 from tandem.errors import InvalidArgument
@@ -42,8 +44,12 @@ _Context = grpc.aio.ServicerContext[BatchMessage, BatchReplyMessage]
 class ExchangeStream:
     """The state of one stream from its first message to its status."""
 
-    def __init__(self, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(
+        self, dispatch: Dispatch, clock: Clock, turns: LargeTurns, memory: CallMemory
+    ) -> None:
+        self._memory = memory
         self._dispatch = dispatch
+        self._turns = turns
         self._clock = clock
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
@@ -62,7 +68,8 @@ class ExchangeStream:
         reader = asyncio.create_task(self._read(context))
         reader.add_done_callback(self._reading_ended)
         try:
-            await self._write(context)
+            with self._memory.call(context):
+                await self._write(context)
         finally:
             reader.cancel()
         if not reader.cancelled() and (error := reader.exception()):
@@ -100,6 +107,8 @@ class ExchangeStream:
         if operations and size > operations * LIGHT_BYTES:
             self._heavy_bytes += size
             sink = _HeavyBatch(self._outbox, operations, partial(self._lighten, size))
+        if value is not None:
+            await self._turns.next()
         await self._dispatch.start(batch, self._clock.now_us() // 1_000_000, sink, value)
 
     def _lighten(self, size: int) -> None:
@@ -122,6 +131,8 @@ class ExchangeStream:
         while True:
             if self._outbox:
                 parcel = self._outbox.take()
+                if parcel.record is not None:
+                    await self._turns.next()
                 await context.write(BatchReplyMessage(parcel.reply, parcel.record))
                 self._operations -= parcel.operations
                 del parcel  # it need not live until there is another one

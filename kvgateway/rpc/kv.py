@@ -7,10 +7,12 @@ import grpc
 
 from kvgateway.access.body_room import BodyRoom, Share
 from kvgateway.outcome import settled
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.dispatch import Dispatch
 from kvgateway.rpc.exchange import ExchangeStream
 from kvgateway.rpc.failures import Failures
+from kvgateway.rpc.turns import LargeTurns
 from kvgateway.service import KeyValues
 from tandem.backends.port import Ahead
 from tandem.core.limits import BATCH_BYTES_MAX, PIECE_BYTES, VALUE_BYTES_MAX
@@ -34,8 +36,18 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class KvService(kv_pb2_grpc.KVServicer):
     """Serves each caller's `KeyValues` over gRPC."""
 
-    def __init__(self, callers: Callers, clock: Clock, failures: Failures, room: BodyRoom) -> None:
+    def __init__(
+        self,
+        callers: Callers,
+        clock: Clock,
+        failures: Failures,
+        room: BodyRoom,
+        turns: LargeTurns,
+        memory: CallMemory,
+    ) -> None:
+        self._memory = memory
         self._callers = callers
+        self._turns = turns
         self._clock = clock
         self._failures = failures
         self._room = room
@@ -45,7 +57,10 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def Get(self, request: kv_pb2.GetRequest, context: _Context) -> GetMessage:
         """Reads one key."""
         result = await _read(await self._keyvalues_for(context), request)
-        return get_message(request.id, result, self._now_s())
+        message = get_message(request.id, result, self._now_s())
+        if message.record is not None:
+            await self._turns.next()
+        return message
 
     async def Put(self, message: PutMessage, context: _Context) -> kv_pb2.WriteReply:
         """Writes one key."""
@@ -80,7 +95,7 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def Exchange(self, _requests: object, context: _Context) -> None:
         """Batches as they come, answers as they are ready."""
         dispatch = Dispatch(await self._keyvalues_for(context), self._failures)
-        stream = ExchangeStream(dispatch, self._clock)
+        stream = ExchangeStream(dispatch, self._clock, self._turns, self._memory)
         if self._draining:
             stream.drain()
         self._streams[stream] = None
@@ -96,7 +111,8 @@ class KvService(kv_pb2_grpc.KVServicer):
         value that is too large, or finds no room, is read on for a while, and dropped: a client
         that is answered while it sends may see its own failed send instead of the answer.
         """
-        chunk: Any = await context.read()
+        with self._memory.call(context):
+            chunk: Any = await context.read()
         keyvalues = await self._keyvalues_for(context)
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
@@ -105,7 +121,10 @@ class KvService(kv_pb2_grpc.KVServicer):
             share.count(len(chunk.head.value) + len(chunk.data))
             await admit(context)
             operation_id = chunk.head.id
-            written = _begun(keyvalues, await self._put_in_pieces(chunk, context, share, ahead))
+            with self._memory.call(context):
+                put = await self._put_in_pieces(chunk, context, share, ahead)
+            written = _begun(keyvalues, put)
+            del put
             return await _written(written, operation_id)
 
     async def _put_in_pieces(

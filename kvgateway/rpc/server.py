@@ -6,16 +6,18 @@ import grpc
 
 from kvgateway.access.body_room import BodyRoom
 from kvgateway.rpc.arrival import Arrivals
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.failures import FailureInterceptor, Failures
 from kvgateway.rpc.kv import KvService
 from kvgateway.rpc.namespaces import NamespacesService
 from kvgateway.rpc.ops import OpsService
 from kvgateway.rpc.tokens import TokensService
+from kvgateway.rpc.turns import LargeTurns
 from kvgateway.service import Entrance
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.runtime.clock import Clock
-from tandem.runtime.rpc_health import RpcHealth
+from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, RpcHealth, listen
 from tandem.wire.v1 import (
     kv_pb2,
     kv_pb2_grpc,
@@ -35,6 +37,7 @@ _SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.so_reuseport", 1),
+    HANDSHAKE_LIMIT,
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -61,11 +64,16 @@ class RpcServer:
     """Serves the public API on one address, which several processes may share."""
 
     def __init__(
-        self, entrance: Entrance, clock: Clock, failures: Failures, room: BodyRoom
+        self,
+        entrance: Entrance,
+        clock: Clock,
+        failures: Failures,
+        room: BodyRoom,
+        memory: CallMemory,
     ) -> None:
-        callers = Callers(entrance)
-        self._kv = KvService(callers, clock, failures, room)
-        self._server = grpc_server(failures, Arrivals(callers, room))
+        callers, turns = Callers(entrance), LargeTurns()
+        self._kv = KvService(callers, clock, failures, room, turns, memory)
+        self._server = grpc_server(failures, Arrivals(callers, room, turns))
         kv_pb2_grpc.add_KVServicer_to_server(self._kv, self._server)
         namespaces_pb2_grpc.add_NamespacesServicer_to_server(
             NamespacesService(callers), self._server
@@ -74,12 +82,12 @@ class RpcServer:
         ops_pb2_grpc.add_OpsServicer_to_server(OpsService(callers), self._server)
         self._health = RpcHealth(self._server, _SERVICES)
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listens on `address` (host:port, port 0 for any) and returns the port.
 
-        Raises RuntimeError when the address cannot be bound.
+        Raises ConfigurationError when the address cannot be bound.
         """
-        port = self._server.add_insecure_port(address)
+        port = listen(self._server, address, credentials)
         await self.set_ready(False)
         await self._server.start()
         return port

@@ -33,6 +33,7 @@ from tandem.core.reply import Failed, ReadReply, Side, WriteReply
 from tandem.errors import InvalidArgument
 from tandem.runtime.randomness import Entropy
 from tandem.runtime.rpc_channel import open_channel
+from tandem.runtime.tls import TlsFiles
 from tandem.wire import collect_codec as collecting
 from tandem.wire import scan_codec as scanning
 from tandem.wire import storage_codec as codec
@@ -72,8 +73,10 @@ class KvspBackend:
         *,
         small: LaneLimits = _SMALL,
         large: LargeLimits = _LARGE,
+        tls: TlsFiles | None = None,
     ) -> None:
-        self._channel = open_channel(address, *_CHANNEL_OPTIONS)
+        """ConfigurationError when the files of `tls` are no good."""
+        self._channel = open_channel(address, *_CHANNEL_OPTIONS, tls=tls)
         self._stub = rpc.StorageStub(self._channel)
 
         def lane(limits: LaneLimits) -> Lane:

@@ -14,6 +14,7 @@ from tandem.errors import Unavailable
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
+from tandem.runtime.tls import TlsFiles
 
 _LOG = logs.get("opening")
 RETRY_S = 1.0
@@ -34,6 +35,8 @@ class HomeChoice:
     s3_create_bucket: bool
     data: Path
     """Where the embedded file lies, and what was learned of a store."""
+    tls: TlsFiles | None = None
+    """None: KVSP speaks plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,14 @@ class Homes:
         """Both as homes."""
         return {Side.KVSP: self.rows, Side.S3: self.objects}
 
+    @property
+    def leg_order(self) -> tuple[Side, Side]:
+        """Whose legs of a group begin first. A file's only wake a thread, which works while KVSP's
+        message is made and sent; requests to S3 cost the loop more than either, each by itself."""
+        if self.labels[Side.S3].kind == "file":
+            return Side.S3, Side.KVSP
+        return Side.KVSP, Side.S3
+
     async def aclose(self) -> None:
         """Closes both."""
         for home in self.backends.values():
@@ -74,7 +85,7 @@ async def open_homes(choice: HomeChoice, clock: Clock, entropy: Entropy) -> Home
     """
     objects, label = await _open_objects(choice, clock, entropy)
     large = LargeLimits(head_start_s=0.0 if choice.s3_bucket else HEAD_START_S)
-    kvsp = KvspBackend(choice.kvsp_address, entropy, large=large)
+    kvsp = KvspBackend(choice.kvsp_address, entropy, large=large, tls=choice.tls)
     kvsp.start()
     return Homes(
         kvsp,

@@ -4,5 +4,15 @@ from tandem.client.calls import BatchResult
 from tandem.client.client import Client
 from tandem.client.large import StreamedEntry
 from tandem.client.values import Entry, Item, ListedKey, Seen
+from tandem.runtime.tls import TlsFiles
 
-__all__ = ["BatchResult", "Client", "Entry", "Item", "ListedKey", "Seen", "StreamedEntry"]
+__all__ = [
+    "BatchResult",
+    "Client",
+    "Entry",
+    "Item",
+    "ListedKey",
+    "Seen",
+    "StreamedEntry",
+    "TlsFiles",
+]

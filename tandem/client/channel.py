@@ -7,6 +7,7 @@ from typing import Any, Final
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.errors import InvalidArgument
 from tandem.runtime.rpc_channel import open_channel
+from tandem.runtime.tls import TlsFiles
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", BATCH_BYTES_MAX + 1 * MIB),
@@ -26,8 +27,8 @@ class GatewayChannel:
     """What the stubs are made with. gRPC has credentials for calls over TLS alone, and its
     interceptors cost every message of a stream; so the calls are made with the metadata bound."""
 
-    def __init__(self, address: str, token: str) -> None:
-        self._channel: Any = open_channel(address, *_OPTIONS)
+    def __init__(self, address: str, token: str, tls: TlsFiles | None) -> None:
+        self._channel: Any = open_channel(address, *_OPTIONS, tls=tls)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     async def close(self) -> None:

@@ -21,6 +21,7 @@ from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.randomness import Entropy, SystemEntropy
+from tandem.runtime.tls import TlsFiles
 from tandem.wire.codec import JsonValue, decode_metadata
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
@@ -57,6 +58,7 @@ class Client:
         namespace: str | None = None,
         *,
         token: str = "",
+        tls: TlsFiles | None = None,
         account: str = "",
         timeout_s: float = TIMEOUT_S,
         session_keys_max: int = SESSION_KEYS_MAX,
@@ -64,11 +66,13 @@ class Client:
     ) -> None:
         """`namespace` is an id or a title; without one only `namespaces`, `tokens` and `ops` work.
 
-        A gateway on this machine may let clients in without a `token`. `account` is whose titles
-        are meant; when it is empty, the token's.
+        A gateway on this machine may let clients in without a `token`. With `tls` the connection
+        is encrypted; opening the client raises ConfigurationError when its files are no good.
+        `account` is whose titles are meant; when it is empty, the token's.
         """
         self._address = address
         self._token = check_token(token)
+        self._tls = tls
         self._account = check_account(account) if account else ""
         self._namespace = namespace
         self._timeout_s = timeout_s
@@ -78,7 +82,7 @@ class Client:
         self._open_calls: Calls | None = None
 
     async def __aenter__(self) -> Self:
-        self._channel = GatewayChannel(self._address, self._token)
+        self._channel = GatewayChannel(self._address, self._token, self._tls)
         self._stub = kv_pb2_grpc.KVStub(self._channel)
         self.namespaces = Namespaces(self._channel, self._retries, self._timeout_s, self._account)
         self.tokens = Tokens(self._channel, self._retries, self._timeout_s, self._account)

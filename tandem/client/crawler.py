@@ -9,6 +9,7 @@ from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.tls import TlsFiles
 from tandem.wire import crawler_codec as codec
 from tandem.wire.status import error_of_call
 from tandem.wire.v1 import crawler_pb2 as pb
@@ -21,8 +22,16 @@ class CrawlerClient:
     Each method may raise Unavailable, Unauthenticated and InvalidArgument.
     """
 
-    def __init__(self, address: str, *, token: str = "", timeout_s: float = 10.0) -> None:
-        self._channel = GatewayChannel(address, token)
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: str = "",
+        tls: TlsFiles | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """ConfigurationError when the files of `tls` are no good."""
+        self._channel = GatewayChannel(address, token, tls)
         self._stub = rpc.CrawlerStub(self._channel)
         self._ask = Asking(Retries(SystemEntropy()), timeout_s)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tandem.core.certificate import CertificateInUse
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.version import Version
@@ -57,6 +58,8 @@ class Status:
     """The id of the worker process that answers; 0 when it does not say."""
     worker_restarts: int = 0
     """How many worker processes took the place of another one since the gateway started."""
+    certificate: CertificateInUse | None = None
+    """What the worker shows to its callers; None without TLS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,33 @@ async def give_back_idle_memory(each_s: float = GIVEN_BACK_EACH_S) -> None:
             held = _own_bytes()
 
 
+def holds_more_than(bytes_max: int) -> bool:
+    """Whether the process holds so much memory; what it has let go of does not count."""
+    return _STATM.exists() and _own_bytes() > bytes_max and bytes_in_use() > bytes_max
+
+
+def bytes_in_use() -> int:
+    """What is allocated of glibc's memory; all of the process's own memory without glibc."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return _own_bytes()
+    mallinfo.restype = _Mallinfo
+    seen = mallinfo()
+    return int(seen.uordblks + seen.hblkhd)
+
+
+class _Mallinfo(ctypes.Structure):
+    """glibc's `struct mallinfo2`; in use are `uordblks` of its heaps and `hblkhd` beside them."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    )  # fmt: skip
+
+
 def _own_bytes() -> int:
     _, resident, shared, *_ = map(int, _STATM.read_text().split())
     return (resident - shared) * os.sysconf("SC_PAGE_SIZE")

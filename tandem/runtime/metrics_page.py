@@ -9,6 +9,7 @@ from tandem.runtime.httpd import HttpLimits, Request, Response, Server
 from tandem.runtime.logs import Logger
 from tandem.runtime.settings import Address
 from tandem.runtime.telemetry import Metrics
+from tandem.runtime.tls import ServerTls
 
 _TEXT = ((b"Content-Type", b"text/plain; version=0.0.4; charset=utf-8"),)
 
@@ -22,12 +23,15 @@ class MetricsPage:
         """`unready` says why the program does not do its work yet; empty when it does."""
         self._metrics = metrics
         self._unready = unready
-        self._server = Server(self._answer, HttpLimits(), clock, log)
+        self._limits = HttpLimits()
+        self._server = Server(self._answer, self._limits, clock, log)
 
-    async def start(self, address: Address) -> int:
-        """Listens and returns the port; ConfigurationError when the address is taken."""
+    async def start(self, address: Address, tls: ServerTls | None = None) -> int:
+        """Listens and returns the port; ConfigurationError when the address is taken. Collectors
+        need no certificate."""
         try:
-            return await self._server.listen(address.host, address.port)
+            context = tls.http(self._limits.connections_max, demand=False) if tls else None
+            return await self._server.listen(address.host, address.port, tls=context)
         except OSError as error:
             raise ConfigurationError([f"cannot listen on {address}: {error.strerror}"]) from error
 

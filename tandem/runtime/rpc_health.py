@@ -1,6 +1,7 @@
 """What a gRPC server says of itself to whoever looks: its health, its services, and its port."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -8,6 +9,8 @@ from grpc_reflection.v1alpha import reflection
 
 from tandem.errors import ConfigurationError
 
+HANDSHAKE_LIMIT: Final = ("grpc.server_handshake_timeout_ms", 10_000)
+"""An option of every server: whoever has not said enough by then is cut off."""
 _STATUS = health_pb2.HealthCheckResponse
 
 
@@ -31,10 +34,14 @@ class RpcHealth:
         await self._health.enter_graceful_shutdown()
 
 
-def listen(server: grpc.aio.Server, address: str) -> int:
+def listen(
+    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None
+) -> int:
     """Binds `address` (host:port, port 0 for any) and returns the port; ConfigurationError when it
-    is taken."""
+    is taken. Without `credentials` it speaks plain text."""
     try:
+        if credentials is not None:
+            return server.add_secure_port(address, credentials)
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise ConfigurationError([f"cannot listen on {address}: {error}"]) from error

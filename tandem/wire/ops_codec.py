@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tandem.core.certificate import Certificate, CertificateInUse
 from tandem.core.key import Key, check_name_length, decode_name
 from tandem.core.namespace import check_namespace_id
 from tandem.core.operations import (
@@ -109,6 +110,28 @@ def status_message(status: Status) -> ops_pb2.StatusReply:
         namespaces_equal=status.namespaces_equal,
         process=status.process,
         worker_restarts=status.worker_restarts,
+        certificate=_certificate_message(status.certificate),
+    )
+
+
+def _certificate_message(in_use: CertificateInUse | None) -> ops_pb2.CertificateInUse | None:
+    if in_use is None:
+        return None
+    certificate = in_use.certificate
+    return ops_pb2.CertificateInUse(
+        subject=certificate.subject,
+        serial=certificate.serial,
+        not_before_us=certificate.not_before_us,
+        not_after_us=certificate.not_after_us,
+        trouble=in_use.trouble,
+    )
+
+
+def _certificate_of(message: ops_pb2.StatusReply) -> CertificateInUse:
+    shown = message.certificate
+    return CertificateInUse(
+        Certificate(shown.subject, shown.serial, shown.not_before_us, shown.not_after_us),
+        shown.trouble,
     )
 
 
@@ -135,6 +158,7 @@ def status_of(message: ops_pb2.StatusReply) -> Status:
         namespaces_equal=message.namespaces_equal,
         process=message.process,
         worker_restarts=message.worker_restarts,
+        certificate=_certificate_of(message) if message.HasField("certificate") else None,
     )
 
 

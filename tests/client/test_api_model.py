@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from kvgateway.access.body_room import BodyRoom
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
 from tandem import Client
@@ -70,7 +71,9 @@ class Store:
         entrance.caller = OpenCaller(
             self.served.door, self.served.namespaces, MemoryOperations(), self.served.tokens
         )
-        self._server = RpcServer(entrance, self.clock, Failures(self.log), BodyRoom())
+        self._server = RpcServer(
+            entrance, self.clock, Failures(self.log), BodyRoom(), CallMemory(lambda: False)
+        )
         port = await self._server.start("127.0.0.1:0")
         self.client = await Client(f"127.0.0.1:{port}", namespace.id).__aenter__()
 

@@ -12,7 +12,7 @@ import pytest
 from crawler.book import CRAWLS_OF_NAMESPACE_MAX, Book
 from crawler.bookkeeping import Bookkeeping
 from crawler.memory_book import MemoryBook
-from crawler.report import Checkpoint
+from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.drift import Drift, Sighting
 from tandem.core.reply import Side
@@ -75,6 +75,20 @@ def test_a_crawl_enters_the_history_once_and_its_checkpoints_go(opening: Opening
     assert book.history(HistoryPage(A)) == [crawled(A, 10)]
     assert book.history(HistoryPage(since_us=11, limit=1)) == book.history(HistoryPage(B))
     assert book.checkpoint("p", 0) is None
+
+
+def test_checkpoints_that_nobody_would_go_on_from_go_when_any_crawl_ends(
+    opening: Opening,
+) -> None:
+    """Of a plan in whose place another crawler has begun another one, none is entered."""
+    book = opening()
+    saved_us = CHECKPOINT_AGE_MAX_US
+    for plan, at_us in (("old", saved_us - 1), ("young", saved_us)):
+        book.save(plan, 0, replace(checkpoint("a"), saved_at_us=at_us))
+    ended_us = saved_us + CHECKPOINT_AGE_MAX_US
+    book.enter(replace(crawled(A, 10, failure="s3: timeout"), ended_us=ended_us))
+    assert book.checkpoint("old", 0) is None
+    assert book.checkpoint("young", 0) is not None
 
 
 def test_history_is_bounded_by_time_and_by_number(opening: Opening) -> None:

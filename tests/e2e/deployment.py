@@ -26,7 +26,9 @@ from tandem.core.operations import Status
 from tandem.errors import Unavailable
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.settings import load, read_sources
+from tandem.runtime.tls import TlsFiles
 from tests.e2e.pages import metrics
 from tests.servers.daemon import free_port
 
@@ -141,8 +143,13 @@ class Deployment:
     """KVSP, gateway and crawler below one directory; with a bucket, or the embedded file."""
 
     def __init__(
-        self, directory: Path, bucket: Bucket | None = None, workers: int = 1, **settings: str
+        self,
+        directory: Path,
+        bucket: Bucket | None = None,
+        workers: int = 1,
+        **settings: str,
     ) -> None:
+        self.tls = _tls_of(settings)
         self.directory = directory
         self.data = directory / "data"
         self.bucket = bucket
@@ -206,7 +213,7 @@ class Deployment:
     async def serving(self, program: Program, address: str) -> None:
         """Returns when the health service there says so; NotReady when the program ends instead."""
         deadline_s = time.monotonic() + WITHIN_S
-        while not await serves(address):
+        while not await serves(address, self.tls):
             if program.status is not None:
                 raise NotReady(f"{program.name} ended with {program.status}:\n{program.words()}")
             if time.monotonic() > deadline_s:
@@ -214,7 +221,7 @@ class Deployment:
             await asyncio.sleep(_POLL_S)
 
     def client(self, namespace: str | None = None, session_keys_max: int = 100_000) -> Client:
-        return Client(self.grpc, namespace, session_keys_max=session_keys_max)
+        return Client(self.grpc, namespace, tls=self.tls, session_keys_max=session_keys_max)
 
     async def status(self) -> Status:
         async with self.client() as client:
@@ -322,7 +329,10 @@ class Deployment:
 
 @asynccontextmanager
 async def deployed(
-    directory: Path, bucket: Bucket | None = None, workers: int = 1, **settings: str
+    directory: Path,
+    bucket: Bucket | None = None,
+    workers: int = 1,
+    **settings: str,
 ) -> AsyncIterator[Deployment]:
     """A deployment that is ended whatever happens, and shows its logs if that is a failure."""
     deployment = Deployment(directory, bucket, workers, **settings)
@@ -336,9 +346,9 @@ async def deployed(
         shutil.rmtree(deployment.data, ignore_errors=True)
 
 
-async def serves(address: str) -> bool:
+async def serves(address: str, tls: TlsFiles | None = None) -> bool:
     """Whether the standard health service there says SERVING."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with open_channel(address, tls=tls) as channel:
         try:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
@@ -390,6 +400,24 @@ def kill_process(pid: int) -> None:
 def _clean_environment() -> dict[str, str]:
     mine = ("TANDEM_", "AWS_", "OTEL_")
     return {name: text for name, text in os.environ.items() if not name.startswith(mine)}
+
+
+def tls_settings(files: TlsFiles) -> dict[str, str]:
+    """What makes every port demand a certificate of the authority that issued these."""
+    return {
+        "TANDEM_TLS_CA": files.ca,
+        "TANDEM_TLS_CLIENT_CA": files.ca,
+        "TANDEM_TLS_CERTIFICATE": files.certificate,
+        "TANDEM_TLS_KEY": files.key,
+    }
+
+
+def _tls_of(settings: Mapping[str, str]) -> TlsFiles | None:
+    if "TANDEM_TLS_CA" not in settings:
+        return None
+    return TlsFiles(
+        settings["TANDEM_TLS_CA"], settings["TANDEM_TLS_CERTIFICATE"], settings["TANDEM_TLS_KEY"]
+    )
 
 
 def _bucket_settings(bucket: Bucket | None) -> dict[str, str]:

@@ -78,6 +78,10 @@ def test_status_as_json(gateway: Gateway) -> None:
         "journal": {"pending": 3, "writable": False},
         "clock": {"offset_us": -5, "alarm": True},
         "namespaces_equal": False,
+        "certificate": {
+            "subject": "CN=node", "serial": "4D2", "not_before_us": -10,
+            "not_after_us": 15 * 86_400_000_000, "trouble": "tls_key node.key: cannot be read",
+        },
     }  # fmt: skip
 
 
@@ -91,6 +95,8 @@ def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
     assert ["journal", "3 open writes; NOT WRITABLE: writes wait for both homes"] in lines
     assert ["clock", "-5 us from the homes' clocks; ALARM: too far off"] in lines
     assert ["equal", "not yet"] in lines
+    assert ["certificate", "CN=node, serial 4D2; 15 days left"] in lines
+    assert ["-", "TROUBLE: tls_key node.key: cannot be read"] in lines
 
 
 def test_a_switch_changes_one_use_and_leaves_the_other(gateway: Gateway) -> None:

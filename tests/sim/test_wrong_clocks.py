@@ -5,10 +5,16 @@ import pytest
 from tandem.core.key import Key
 from tandem.core.record import Kind
 from tandem.core.version import Version
+from tests.sim.canaries import CANARIES
 from tests.sim.history import History
 from tests.sim.loop import current, run
 from tests.sim.oracles import CLOCKS_APART_S, Oracles, Scope
+from tests.sim.plan import Sort
+from tests.sim.swarm import judged
+from tests.sim.universe import plan_of
 from tests.sim.wrong_clocks import BELIEVED_S, NEAR_S, RIGHT_S, WrongClocks
+
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 
 KEY = Key("a" * 32, "name")
 
@@ -61,6 +67,16 @@ def test_a_home_is_behind_for_a_crawl_that_meets_it() -> None:
     assert clocks.behind_s(20.0, 30.0) == 0.0
 
 
+def test_a_home_is_ahead_for_what_it_dates() -> None:
+    clocks = WrongClocks()
+    assert clocks.ahead_s(5.0) == 0.0
+    clocks.began(40.0, 5.0)
+    clocks.ended(40.0, 8.0)
+    clocks.began(-10.0, 20.0)
+    times = [4.9, 5.0, 8.0, 8.1, 21.0]
+    assert [clocks.ahead_s(at_s) for at_s in times] == [0.0, 40.0, 40.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize("earlier_off_s", [0.0, 10.0])
 @pytest.mark.parametrize("later_off_s", [-1.0, -10.0, -20.0])
 @pytest.mark.parametrize("by_s", [None, 10.0, -10.0])
@@ -80,6 +96,20 @@ def test_the_order_is_judged_between_all_writes_that_nobody_was_misled_in(
         assert bool(oracles.violations) is (is_out and not excused)
 
     run(main())
+
+
+def test_a_broken_order_is_seen_after_a_home_was_set_wrong() -> None:
+    plans = ((seed, plan_of(seed, Sort.ENTERED)) for seed in range(60))
+    jumped = [(seed, plan) for seed, plan in plans if plan.clock_jumps][:3]
+    canary = next(one for one in CANARIES if one.name == "whole-second clocks not allowed for")
+    seen = 0
+    for seed, plan in jumped:
+        assert not judged(seed, plan=plan).violations
+        with canary.broken():
+            found = [one.split(": ", 1) for one in judged(seed, plan=plan).violations]
+        since_s = plan.clock_jumps[0].begins_s
+        seen += any(float(at) > since_s and what.startswith("order") for at, what in found)
+    assert seen >= len(jumped) // 2 > 0
 
 
 def _write(oracles: Oracles, session: Scope, off_s: float) -> None:

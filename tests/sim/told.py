@@ -172,8 +172,12 @@ class Told:
 
     def _looks_young(self, key: Key, begun: _Begun) -> bool:
         """Whether it is like a write in flight by the clock of a home that is behind, or because
-        whoever stamped it went by one that was ahead."""
+        whoever stamped it, or the store that dated it, went by one that was ahead."""
         universe = self._universe
+        changed_s = self.touches.s3_changed_s(key)
+        ahead_s = universe.oracles.wrong_clocks.ahead_s(changed_s)
+        if ahead_s and changed_s + ahead_s > begun.at_s - QUIET_S:
+            return True
         behind_s = universe.oracles.wrong_clocks.behind_s(begun.at_s, universe.loop.time())
         return begun.newest_us[key] > begun.true_us - int((QUIET_S + behind_s) * 1e6)
 

@@ -55,6 +55,11 @@ class WrongClocks:
         met = [one.by_s for one in self._all if one.began_s <= now_s and one.ended_s >= since_s]
         return -min(0.0, *met) if met else 0.0
 
+    def ahead_s(self, at_s: float) -> float:
+        """By how much some home was ahead then; a store dates what it takes by its own clock."""
+        met = [one.by_s for one in self._all if one.began_s <= at_s <= one.ended_s]
+        return max(0.0, *met) if met else 0.0
+
 
 def _is_near(off_s: float, by_s: float) -> bool:
     return abs(off_s) > RIGHT_S and abs(off_s - by_s) <= NEAR_S

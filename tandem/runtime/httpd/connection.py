@@ -78,11 +78,13 @@ class Connection(asyncio.Protocol):
             self._site.dismiss(self)
 
     def eof_received(self) -> bool:
-        """Half-closed: the client still waits for the answers to what it has sent."""
+        """Half-closed: the client still waits for the answers to what it has sent. TLS is never
+        half-closed."""
         self._eof = True
         self._inbound.fail_body(BodyMalformed(400, b"Request body ended early"))
         self._pump()
-        return self._answering.busy or self._inbound.holds
+        waits = self._answering.busy or self._inbound.holds
+        return waits and not self._transport.get_extra_info("sslcontext")
 
     def data_received(self, data: bytes) -> None:
         if self._inbound.broken:

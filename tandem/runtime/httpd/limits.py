@@ -12,6 +12,7 @@ class HttpLimits:
     whole_body_bytes_max: int = 64 << 10  # up to it, a body is complete before the app is asked
     drain_bytes_max: int = 128 << 20  # unread body swallowed for an early answer; then close
     answers_bytes_max: int = 512 << 20  # of large answers that clients are still taking; 503
+    handshake_timeout_s: float = 10.0  # of TLS; cut off
     head_timeout_s: float = 20.0  # first byte to last header; 408
     body_idle_s: float = 30.0  # time to deliver the next `body_progress_bytes`; 408
     body_progress_bytes: int = 1024

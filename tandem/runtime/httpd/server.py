@@ -1,6 +1,7 @@
 """Listens, sweeps deadlines, drains: the life of an HTTP server around its connections."""
 
 import asyncio
+import ssl
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ class Server:
     def __init__(self, app: App, limits: HttpLimits, clock: Clock, log: Logger) -> None:
         self._app = app
         self._site = Site(limits, log)
+        self._limits = limits
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._listeners: list[asyncio.Server] = []
@@ -41,15 +43,19 @@ class Server:
     def open_connections(self) -> int:
         return len(self._site.connections)
 
-    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+    async def listen(
+        self, host: str, port: int, *, shared: bool = False, tls: ssl.SSLContext | None = None
+    ) -> int:
         """Listen on TCP; the port in use (0 asks for a free one). `OSError` when it is taken.
 
         `shared`: several worker processes listen on the one port and the kernel spreads
-        connections over them (SO_REUSEPORT).
+        connections over them (SO_REUSEPORT). `tls`: everything but TLS is cut off.
         """
         listener = await self._loop.create_server(
-            self._connection, host, port, backlog=_BACKLOG, reuse_port=shared or None
-        )
+            self._connection, host, port, backlog=_BACKLOG, reuse_port=shared or None, ssl=tls,
+            ssl_handshake_timeout=self._limits.handshake_timeout_s if tls else None,
+            ssl_shutdown_timeout=self._limits.linger_s if tls else None,
+        )  # fmt: skip
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
 

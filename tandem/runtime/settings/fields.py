@@ -27,6 +27,10 @@ SHARED_KEYS = frozenset(
         "s3_endpoint",
         "s3_prefix",
         "s3_region",
+        "tls_ca",
+        "tls_certificate",
+        "tls_client_ca",
+        "tls_key",
     }
 )
 _METADATA = "setting"

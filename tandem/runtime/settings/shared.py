@@ -88,3 +88,30 @@ def log_format() -> LogFormat:
     return setting(
         choice(LogFormat), LogFormat.AUTO, "auto: JSON unless on a terminal", shared=True
     )
+
+
+def tls_certificate() -> str:
+    return setting(
+        OPTIONAL_TEXT, "", "PEM file with the certificate, and what leads from it to its"
+        " authority, that servers and clients are shown; none: the ports speak plain text",
+        shared=True,
+    )  # fmt: skip
+
+
+def tls_key() -> str:
+    return setting(OPTIONAL_TEXT, "", "PEM file with the key of the certificate", shared=True)
+
+
+def tls_ca() -> str:
+    return setting(
+        OPTIONAL_TEXT, "", "PEM file with the authorities of the servers that are connected to, or"
+        " system: those that this machine trusts; none: these servers speak plain text",
+        shared=True,
+    )  # fmt: skip
+
+
+def tls_client_ca() -> str:
+    return setting(
+        OPTIONAL_TEXT, "", "PEM file with the authorities of clients, which must show a certificate"
+        " then; none: they need not", shared=True,
+    )  # fmt: skip

@@ -21,7 +21,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("homes", "queue", "gateway_id", "now_us", "clock_offset_us", "clock_alarm", "workers", "journal_pending", "journal_writable", "namespaces_equal", "process", "worker_restarts")
+    __slots__ = ("homes", "queue", "gateway_id", "now_us", "clock_offset_us", "clock_alarm", "workers", "journal_pending", "journal_writable", "namespaces_equal", "process", "worker_restarts", "certificate")
     HOMES_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class StatusReply(_message.Message):
     NAMESPACES_EQUAL_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     WORKER_RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     homes: _containers.RepeatedCompositeFieldContainer[HomeStatus]
     queue: QueueStatus
     gateway_id: str
@@ -46,7 +47,22 @@ class StatusReply(_message.Message):
     namespaces_equal: bool
     process: int
     worker_restarts: int
-    def __init__(self, homes: _Optional[_Iterable[_Union[HomeStatus, _Mapping]]] = ..., queue: _Optional[_Union[QueueStatus, _Mapping]] = ..., gateway_id: _Optional[str] = ..., now_us: _Optional[int] = ..., clock_offset_us: _Optional[int] = ..., clock_alarm: _Optional[bool] = ..., workers: _Optional[int] = ..., journal_pending: _Optional[int] = ..., journal_writable: _Optional[bool] = ..., namespaces_equal: _Optional[bool] = ..., process: _Optional[int] = ..., worker_restarts: _Optional[int] = ...) -> None: ...
+    certificate: CertificateInUse
+    def __init__(self, homes: _Optional[_Iterable[_Union[HomeStatus, _Mapping]]] = ..., queue: _Optional[_Union[QueueStatus, _Mapping]] = ..., gateway_id: _Optional[str] = ..., now_us: _Optional[int] = ..., clock_offset_us: _Optional[int] = ..., clock_alarm: _Optional[bool] = ..., workers: _Optional[int] = ..., journal_pending: _Optional[int] = ..., journal_writable: _Optional[bool] = ..., namespaces_equal: _Optional[bool] = ..., process: _Optional[int] = ..., worker_restarts: _Optional[int] = ..., certificate: _Optional[_Union[CertificateInUse, _Mapping]] = ...) -> None: ...
+
+class CertificateInUse(_message.Message):
+    __slots__ = ("subject", "serial", "not_before_us", "not_after_us", "trouble")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_US_FIELD_NUMBER: _ClassVar[int]
+    NOT_AFTER_US_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    serial: str
+    not_before_us: int
+    not_after_us: int
+    trouble: str
+    def __init__(self, subject: _Optional[str] = ..., serial: _Optional[str] = ..., not_before_us: _Optional[int] = ..., not_after_us: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class HomeStatus(_message.Message):
     __slots__ = ("home", "kind", "location", "breaker", "reads_enabled", "writes_enabled", "behind", "last_failure", "detail", "switch_epoch")

@@ -9,8 +9,8 @@ import pytest
 
 from tandem.backends.s3.exchange import FailureKind, TransportError
 from tandem.backends.s3.transport import HttpTransport
+from tests.backends.s3.exchanges import ANSWER, LARGE, LARGE_HEAD, PLENTY_S, get, put
 from tests.backends.s3.scripted_server import ClientGone, Say, Take, scripted
-from tests.backends.s3.test_transport import ANSWER, LARGE, LARGE_HEAD, PLENTY_S, get, put
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from kvgateway.data_path.gathering import GATHERED_MAX, SMALL, WAIT_S, Answers, Gatherer
+from kvgateway.data_path.gathering import (
+    GATHERED_MAX,
+    PAUSE_S,
+    SMALL,
+    WAIT_S,
+    Answers,
+    Gatherer,
+)
 from tandem.core.key import Key
 from tandem.core.request import Put, Write, Written
 from tandem.core.version import Version
@@ -75,7 +82,7 @@ async def test_writes_that_are_read_in_turn_after_turn_begin_together() -> None:
 
 @pytest.mark.parametrize("home_s", [0.0005, 0.001, 0.0015])
 @in_virtual_time
-async def test_what_comes_while_a_group_is_under_way_begins_when_it_is_answered(
+async def test_what_comes_while_a_group_is_under_way_begins_with_the_first_pause_after_its_answer(
     home_s: float,
 ) -> None:
     watched = Watched()
@@ -85,7 +92,7 @@ async def test_what_comes_while_a_group_is_under_way_begins_when_it_is_answered(
     rest = [answer for put in puts(3) for answer in watched.waiting.write([put])]
     assert len(watched.waiting) == 3
     await watched.answered([*first, *rest])
-    assert watched.began == [(AT_ONCE, 1), (home_s, 3)]
+    assert watched.began == [(AT_ONCE, 1), (round(home_s + PAUSE_S, 6), 3)]
 
 
 @in_virtual_time
@@ -156,12 +163,12 @@ async def test_the_next_group_waits_for_the_last_of_the_one_before() -> None:
     waiting = Gatherer(lambda _, answers: begun.append(answers))
     waiting.write(puts(2))
     waiting.flush()
-    waiting.write(puts(1, "next"))
+    waiting.write(puts(6, "next"))
     begun[0][0].set_result(Written(Version.at(7), None))
     await asyncio.sleep(WAIT_S / 2)
-    assert len(waiting) == 1
+    assert len(waiting) == 6
     begun[0][1].set_result(Written(Version.at(8), None))
-    await asyncio.sleep(WAIT_S / 10)
+    await asyncio.sleep(PAUSE_S * 1.1)
     assert len(begun) == 2
 
 
@@ -193,21 +200,54 @@ class Homes:
         await self.answer()
 
 
-@pytest.mark.parametrize(("others", "wait"), [(2, 1), (4, 2), (6, 2), (7, 1), (8, 3), (31, 1)])
+AT_ONCE_S = PAUSE_S / 10
+CIRCULATING = [(1, 1), (2, 1), (4, 2), (6, 2), (7, 1), (8, 3), (31, 1)]
+
+
+@pytest.mark.parametrize(("others", "wait"), CIRCULATING)
 @in_virtual_time
-async def test_few_that_waited_begin_with_the_first_of_the_others_that_come_back(
+async def test_the_next_group_begins_at_once_when_all_have_come_back(
     others: int, wait: int
 ) -> None:
     homes = Homes()
     await homes.one_answered_while(others, wait)
-    half = (others + wait) // 2
-    homes.put(half - wait - 1 if half > wait else 0)
-    await asyncio.sleep(WAIT_S / 10)
-    assert homes.sizes == ([others] if half > wait else [others, wait])
-    if half > wait:
+    homes.put(others - 1)
+    await asyncio.sleep(AT_ONCE_S)
+    assert homes.sizes == [others]
+    homes.put(1)
+    await asyncio.sleep(AT_ONCE_S)
+    assert homes.sizes == [others, others + wait]
+
+
+@pytest.mark.parametrize(("others", "wait"), CIRCULATING)
+@in_virtual_time
+async def test_once_half_are_there_the_next_group_begins_with_the_first_pause(
+    others: int, wait: int
+) -> None:
+    homes = Homes()
+    await homes.one_answered_while(others, wait)
+    enough = (others + wait + 1) // 2
+    homes.put(enough - 1 - wait)
+    await asyncio.sleep(3 * PAUSE_S)
+    assert homes.sizes == ([others] if enough > wait else [others, wait])
+    if enough > wait:
         homes.put(1)
-        await asyncio.sleep(WAIT_S / 10)
-        assert homes.sizes == [others, half]
+        await asyncio.sleep(PAUSE_S - AT_ONCE_S)
+        assert homes.sizes == [others]
+        await asyncio.sleep(2 * AT_ONCE_S)
+        assert homes.sizes == [others, enough]
+
+
+@in_virtual_time
+async def test_who_comes_without_a_pause_is_waited_for_but_not_for_ever() -> None:
+    homes = Homes()
+    await homes.one_answered_while(60, 1)
+    homes.put(30)
+    for _ in range(28):
+        await asyncio.sleep(PAUSE_S * 0.9)
+        homes.put(1)
+    assert homes.sizes[0] == 60
+    assert 31 + WAIT_S / PAUSE_S <= homes.sizes[1] <= 31 + 2 + WAIT_S / (PAUSE_S * 0.9)
 
 
 @in_virtual_time
@@ -220,7 +260,7 @@ async def test_who_does_not_come_back_is_not_waited_for() -> None:
     assert homes.sizes == [30, 2]
     await homes.answer()
     homes.put(1)
-    await asyncio.sleep(WAIT_S / 10)
+    await asyncio.sleep(PAUSE_S * 1.1)
     assert homes.sizes == [30, 2, 1]
 
 
@@ -255,14 +295,44 @@ async def test_callers_that_write_again_and_again_settle_in_large_groups(callers
         for _ in range(50):
             (answer,) = waiting.write(puts(1))
             await answer
-            await asyncio.sleep(0.0005 + 0.0001 * number)
+            await asyncio.sleep(0.0002 + 0.0001 * number)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(callers):
             tasks.create_task(caller(number))
     settled = sizes[10:-10]
     assert min(settled) >= max(1, callers // 4)
-    assert sum(settled) / len(settled) >= callers / 2
+    assert sum(settled) / len(settled) >= callers * 0.9
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "at_most_s"),
+    [
+        (PAUSE_S * 0.1, WAIT_S + PAUSE_S),
+        (PAUSE_S * 0.9, WAIT_S + PAUSE_S),
+        (PAUSE_S * 1.1, PAUSE_S * 3),
+        (PAUSE_S * 2, PAUSE_S * 3),
+        (PAUSE_S * 6, 0.0),
+    ],
+)
+@in_virtual_time
+async def test_who_comes_at_its_own_pace_waits_little_longer_than_for_the_group_before(
+    pause_s: float, at_most_s: float
+) -> None:
+    homes_s, waits_s = 0.002, list[float]()
+    loop = asyncio.get_running_loop()
+
+    def begin(writes: Sequence[Write], answers: Answers) -> None:
+        waits_s.extend(loop.time() - came_at_s.pop(0) for _ in writes)
+        for answer in answers:
+            loop.call_later(homes_s, answer.set_result, Written(Version.at(7), None))
+
+    waiting, came_at_s = Gatherer(begin), list[float]()
+    for _ in range(200):
+        came_at_s.append(loop.time())
+        waiting.write(puts(1))
+        await asyncio.sleep(pause_s)
+    assert max(waits_s) <= homes_s + at_most_s
 
 
 @in_virtual_time

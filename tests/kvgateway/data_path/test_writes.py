@@ -1,12 +1,15 @@
 """Writes in virtual time: when each is acknowledged, to the microsecond, and what is left of it."""
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
 
 import pytest
 
 from kvgateway.data_path.writes import WriteBounds
 from kvgateway.homes.home_time import FRESH_US
 from kvgateway.state.ports import RepairTask
+from tandem.backends.port import Puts, Replied
 from tandem.core.envelope import seal
 from tandem.core.reply import Found, Side
 from tandem.core.request import Delete, Put, Written
@@ -17,6 +20,7 @@ from tests.kvgateway.one_gateway import OneGateway, TwoHomes
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 
 PUT = Put(KEY, b"value")
+Begin: TypeAlias = Callable[[Puts, float, Replied], None]
 
 
 async def _written(gateway: TimedGateway, write: Put | Delete = PUT) -> tuple[float, Written]:
@@ -219,3 +223,19 @@ async def test_a_confirmed_write_is_let_go_of_though_the_process_stood_still_mea
     await gateway.writer.drained()
     await asyncio.sleep(0)
     assert not faults
+
+
+@in_virtual_time
+async def test_the_journal_is_asked_before_any_leg_begins() -> None:
+    gateway = TimedGateway()
+    live_then: list[int] = []
+    for home in gateway.homes.values():
+        begin = home.put_all
+
+        def noted(puts: Puts, deadline_s: float, replied: Replied, begin: Begin = begin) -> None:
+            live_then.append(gateway.journal.live())
+            begin(puts, deadline_s, replied)
+
+        home.put_all = noted  # type: ignore[method-assign]
+    await _written(gateway)
+    assert live_then == [1, 1]

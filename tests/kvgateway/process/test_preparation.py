@@ -1,12 +1,12 @@
 """One store for all gateways, and no intent forgotten, whatever dies or fails in between."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.home_time import SLOW_MAX_US, HomeTime
 from kvgateway.homes.trust import Trust
 from kvgateway.process.preparation import (
     LOOK_PAUSE_S,
@@ -22,8 +22,9 @@ from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent, RepairTask
 from tandem.backends.memory import MemoryHome
 from tandem.backends.store_id import STORE_ID_KEY, shown
+from tandem.core.envelope import seal
 from tandem.core.key import Key
-from tandem.core.reply import Failed, Side
+from tandem.core.reply import Failed, ReadReply, Side
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 from tests.kvgateway.two_homes import DOWN, NAMESPACE, Numbers, Pair
@@ -87,6 +88,39 @@ class RefusingQueue(MemoryQueue):
 
     async def add(self, tasks: object, due_us: int) -> None:
         raise OSError("no space is left")
+
+
+class DistantHome(MemoryHome):
+    """A home that takes three seconds for an answer, now on the one way and now on the other."""
+
+    _asked = 0
+
+    def get(
+        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
+    ) -> "asyncio.Future[ReadReply]":
+        self._asked += 1
+        there_s = 2.9 if self._asked % 2 else 0.1
+        return asyncio.ensure_future(self._answered(key, deadline_s, there_s))
+
+    async def _answered(self, key: Key, deadline_s: float, there_s: float) -> ReadReply:
+        await asyncio.sleep(there_s)
+        reply = await super().get(key, deadline_s)
+        await asyncio.sleep(3.0 - there_s)
+        return reply
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_start_whose_only_home_takes_seconds_comes_later_and_knows_the_time(side: Side) -> None:
+    async def scenario() -> None:
+        clock = VirtualClock(current())
+        homes = {side: DistantHome(side, clock)}
+        homes[side].place(STORE_ID_KEY, seal(Version.at(1), b"5" * 32))
+        time = HomeTime(clock)
+        assert await agree_on_store(homes, "5" * 32, Numbers(), time, Trust()) == "5" * 32
+        assert 3.0 < current().time() < 30.0
+        assert abs(time.now_us() - clock.now_us()) <= SLOW_MAX_US
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("head_start_s", [0.0, 0.01, 0.05, 0.5, 1.0, 1.9, 3.0])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tandem.core.access import DEFAULT_ACCOUNT
+from tandem.core.certificate import Certificate, CertificateInUse
 from tandem.core.key import Key
 from tandem.core.mode import Mode, check_step, steps_from
 from tandem.core.mode_step import ModeReport, Objection, WorkerView, effects, objections
@@ -150,7 +151,9 @@ class MemoryOperations:
     async def status(self) -> Status:
         queue = QueueStatus(1, 2, 3, 4, 5, 6)
         homes = tuple(self.homes.values())
-        return Status(homes, queue, "gateway-1", 10, -5, True, 2, 3, False, False, 4711, 3)
+        shown = Certificate("CN=node", "4D2", -10, 15 * 86_400_000_000)
+        in_use = CertificateInUse(shown, "tls_key node.key: cannot be read")
+        return Status(homes, queue, "gateway-1", 10, -5, True, 2, 3, False, False, 4711, 3, in_use)
 
     async def inspect(self, key: Key) -> Inspection:
         found = Copy(Side.KVSP, True, Version.at(1), b"d" * 16, True, 9, 8, b"{}", "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from kvgateway.access.body_room import BodyRoom
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import MESSAGE_BYTES_MAX, RpcServer
 from kvgateway.service import Entrance
@@ -39,6 +40,7 @@ class Running:
     tokens: MemoryTokens = field(default_factory=MemoryTokens)
     log: RecordingLog = field(default_factory=RecordingLog)
     room: BodyRoom = field(default_factory=BodyRoom)
+    memory: CallMemory = field(default_factory=lambda: CallMemory(lambda: False))
     entrance: Entrance | None = None
     """Who is let in; everybody unless a test says otherwise."""
     port: int = field(default_factory=free_port)
@@ -55,7 +57,9 @@ class Running:
     async def start(self) -> None:
         """Starts a server, on the port of the one before."""
         everybody = OpenEntrance(self.store, self.registry, self.operations, self.tokens)
-        self.server = RpcServer(self.entrance or everybody, SystemClock(), self.failures, self.room)
+        self.server = RpcServer(
+            self.entrance or everybody, SystemClock(), self.failures, self.room, self.memory
+        )
         await self.server.start(self.address)
         await self.server.set_ready(True)
 

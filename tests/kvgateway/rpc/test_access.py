@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2
 
 from kvgateway.access.body_room import BodyRoom
 from kvgateway.access.policy import Policy
+from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
 from tandem import Client
@@ -182,7 +183,13 @@ class Guarded:
 async def guarded() -> AsyncIterator[Guarded]:
     guarded = Guarded(Entered(TwoHomes()))
     await guarded.prepare()
-    server = RpcServer(guarded.gateway.entrance, SystemClock(), Failures(guarded.log), BodyRoom())
+    server = RpcServer(
+        guarded.gateway.entrance,
+        SystemClock(),
+        Failures(guarded.log),
+        BodyRoom(),
+        CallMemory(lambda: False),
+    )
     guarded.port = await server.start("127.0.0.1:0")
     await server.set_ready(True)
     yield guarded
@@ -396,7 +403,13 @@ def test_a_token_that_cannot_travel_is_refused_by_the_client(text: str) -> None:
 
 async def test_an_open_door_refuses_what_is_wrong() -> None:
     gateway = Entered(TwoHomes(), policy=Policy(open=True))
-    server = RpcServer(gateway.entrance, SystemClock(), Failures(RecordingLog()), BodyRoom())
+    server = RpcServer(
+        gateway.entrance,
+        SystemClock(),
+        Failures(RecordingLog()),
+        BodyRoom(),
+        CallMemory(lambda: False),
+    )
     port = await server.start("127.0.0.1:0")
     async with Client(f"127.0.0.1:{port}") as client:
         await client.namespaces.create("a")

@@ -11,6 +11,7 @@ from kvgateway.access.body_room import UNCOUNTED_BYTES
 from kvgateway.rpc import arrival
 from kvgateway.rpc.arrival import Arrivals
 from kvgateway.rpc.callers import Callers
+from kvgateway.rpc.turns import LargeTurns
 from tandem.core.limits import LARGE_BODY_BYTES, MIB, VALUE_BYTES_MAX
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 from tests.kvgateway.open_entrance import OpenEntrance
@@ -146,7 +147,7 @@ async def test_no_two_large_messages_are_taken_up_in_one_turn_of_the_loop(
     size: int, turns: int, gateway: Running
 ) -> None:
     everybody = OpenEntrance(gateway.store, gateway.registry, gateway.operations)
-    arrivals = Arrivals(Callers(everybody), gateway.room)
+    arrivals = Arrivals(Callers(everybody), gateway.room, LargeTurns())
     turn = 0
     begun: list[int] = []
 
