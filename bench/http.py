@@ -4,9 +4,7 @@
 
 One gateway with one worker on the embedded homes. Bare server and gateway take turns under the lean
 client, which sends what workerd sends, once without a credential and once with a token for the one
-namespace. Uncached hits are asked of a gateway that has just been started, each key once; its
-worker is kept off the client's core meanwhile, since the kernel leaves both there for seconds, and
-what is late then is not the gateway's answer but its turn.
+namespace. Uncached hits are asked of a gateway that has just been started, each key once.
 """
 
 import os
@@ -20,7 +18,7 @@ from bench.bare_http import BareServer, bare_server
 from bench.http_client import HttpClient, http_port, request_for
 from bench.http_large import large
 from bench.http_load import answers
-from bench.load import cpu_s, kept_off, machine_cpu_s, measured, on_last_core, paced
+from bench.load import cpu_s, machine_cpu_s, measured, on_last_core, paced
 from bench.report import Report
 from bench.system import TITLE, VALUE, cpu_by_part, filled, running
 from tandem.core.access import Permission
@@ -92,7 +90,7 @@ async def cached(report: Report, deployment: Deployment, bare: BareServer) -> No
     report.line()
 
 
-async def uncached(report: Report, deployment: Deployment, core: int) -> None:
+async def uncached(report: Report, deployment: Deployment) -> None:
     """Part two: hits that only the homes can answer."""
     async with deployment.client(TITLE) as kv:
         namespace = (await kv.namespaces.get(TITLE)).id
@@ -102,12 +100,8 @@ async def uncached(report: Report, deployment: Deployment, core: int) -> None:
     await deployment.settled()
     await deployment.gateway.stop()
     await deployment.restart_gateway()
-    with kept_off(core, [*deployment.workers(), deployment.kvsp.pid]):
-        await _uncached(report, deployment, namespace)
-
-
-async def _uncached(report: Report, deployment: Deployment, namespace: str) -> None:
     numbers = count()
+
     async with HttpClient(http_port(deployment), CONNECTIONS) as client:
 
         async def get(_: int) -> None:
@@ -123,10 +117,7 @@ async def _uncached(report: Report, deployment: Deployment, namespace: str) -> N
         parts_s = dict(used()) | {"client": cpu_s([os.getpid()]) - own_s}
         others_s = machine_cpu_s() - all_s - sum(parts_s.values())
     assert not half.failures
-    report.line(
-        f"uncached hits, {CONNECTIONS} connections, each of {next(numbers):,} keys once;"
-        " the gateway off the client's core"
-    )
+    report.line(f"uncached hits, {CONNECTIONS} connections, each of {next(numbers):,} keys once")
     report.line(
         f"saturated: {full.per_s:,.0f}/s, p99 {full.p99_ms:.1f} ms; at half of that:"
         f" p50 {half.ms(0.5):.2f} ms, p99 {half.ms(0.99):.2f} ms (target {P99_TARGET_MS:.0f} ms)"
@@ -144,7 +135,7 @@ async def run() -> None:
             with on_last_core() as core:
                 report.line(f"the client on core {core}, servers on any\n")
                 await cached(report, deployment, bare)
-                await uncached(report, deployment, core)
+                await uncached(report, deployment)
                 await large(report, deployment)
 
 

@@ -5,7 +5,7 @@ import gc
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,21 +45,6 @@ def on_last_core() -> Iterator[int]:
         yield max(cores)
     finally:
         os.sched_setaffinity(0, cores)
-
-
-@contextmanager
-def kept_off(core: int, pids: Iterable[int]) -> Iterator[None]:
-    """Keeps processes off a core for a while."""
-    threads = [int(task.name) for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
-    before = {thread: os.sched_getaffinity(thread) for thread in threads}
-    for thread, cores in before.items():
-        os.sched_setaffinity(thread, cores - {core} or cores)
-    try:
-        yield
-    finally:
-        for thread, cores in before.items():
-            with suppress(ProcessLookupError):
-                os.sched_setaffinity(thread, cores)
 
 
 async def measured(call: Call, callers: int, round_s: float) -> Rate:
