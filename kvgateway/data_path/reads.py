@@ -14,6 +14,7 @@ from typing import Protocol
 
 from kvgateway.data_path.comparing import Comparisons, difference
 from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.read_flight import ReadFlight
 from kvgateway.data_path.remembered import Remembered, hit_of
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
@@ -75,89 +76,6 @@ class Trust(Protocol):
         ...
 
 
-class _Flight:
-    """One race for one key, and everyone who waits for it."""
-
-    __slots__ = (
-        "began_us",
-        "compared",
-        "key",
-        "later",
-        "lonely",
-        "mode",
-        "race",
-        "reader",
-        "timer",
-        "waiting",
-        "wanted",
-    )
-
-    def __init__(
-        self, reader: "Reader", key: Key, wanted: Version, began_us: int, mode: Mode
-    ) -> None:
-        self.reader = reader
-        self.key = key
-        self.mode = mode
-        self.wanted = wanted
-        self.began_us = began_us
-        self.race: ReadRace
-        self.later: Side | None = None
-        """The home that has not been asked yet."""
-        self.compared = False
-        """Whether it will be asked in any case."""
-        self.lonely = False
-        """Whether one home had the answer before the other one's turn came."""
-        self.timer: asyncio.TimerHandle | None = None
-        self.waiting: list[asyncio.Future[ReadResult]] = []
-
-    def joined(self) -> "asyncio.Future[ReadResult]":
-        """The answer for one more reader; it is the reader's own, who may cancel it."""
-        answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
-        self.waiting.append(answer)
-        return answer
-
-    def ended(self, result: ReadResult | TandemError) -> None:
-        """Tells everyone who waits."""
-        for answer in self.waiting:
-            if answer.done():
-                continue
-            if isinstance(result, ReadResult):
-                answer.set_result(result)
-            else:
-                answer.set_exception(result)
-                answer.exception()
-
-    def body_needed(self) -> bool:
-        return not self.race.answered
-
-    def replied(
-        self, race: ReadRace, side: Side, asked_s: float, future: "asyncio.Future[ReadReply]"
-    ) -> None:
-        reply = future.result()
-        self.reader.timed(side, reply, asked_s)
-        outcome = race.on_reply(side, reply)
-        if self.later is not None and not (self.compared and race.answered):
-            self.hedge(race)
-        if outcome is not None:
-            self.reader.decided(self, outcome)
-        if race.complete() or self.lonely:
-            self.reader.compared(self, race)
-
-    def alone(self) -> Side | None:
-        """The only home that may answer by itself, where there is one."""
-        return self.mode.home if len(self.mode.answers(self.key)) == 1 else None
-
-    def hedge(self, race: ReadRace) -> None:
-        """The second home's turn: asked, unless the first one has an answer already."""
-        side, self.later = self.later, None
-        assert side is not None
-        if self.timer is not None:
-            self.timer.cancel()
-        self.lonely = race.answered
-        if not self.lonely:
-            self.reader.hedged(self, side)
-
-
 class Reader:
     """Owns all reads of this process that are under way."""
 
@@ -193,9 +111,9 @@ class Reader:
             miss_ttl_us=bounds.miss_ttl_us,
             remembered_s=bounds.remembered_s,
         )
-        self._flights: dict[Key, _Flight] = {}
+        self._flights: dict[Key, ReadFlight] = {}
         self._racing = 0
-        self._company: list[_Flight] = []
+        self._company: list[ReadFlight] = []
         """Races whose second home has its turn together."""
         self.counters = ReadCounters()
         self.comparisons = Comparisons(time)
@@ -235,25 +153,25 @@ class Reader:
         queued = await self._queue.wanted(read.key)
         return await self._flight(read.key, max(read.min_version, queued)).joined()
 
-    def _flight(self, key: Key, wanted: Version) -> _Flight:
+    def _flight(self, key: Key, wanted: Version) -> ReadFlight:
         flight = self._flights.get(key)
         if flight is not None and flight.wanted >= wanted:
             return flight
         mode = self._namespace_mode_of(key.namespace)
-        flight = _Flight(self, key, wanted, self._time.reckoned_us(), mode)
+        flight = ReadFlight(self, key, wanted, self._time.reckoned_us(), mode)
         self._flights[key] = flight
         read_mode = self._mode_of(key.namespace)
         whole = mode.whole and read_mode is ReadMode.RACE
         self._start(flight, self._race(flight) if whole else self._plan(flight, read_mode))
         return flight
 
-    def _race(self, flight: _Flight) -> ReadPlan:
+    def _race(self, flight: ReadFlight) -> ReadPlan:
         """A home that may lack what counts gives no answer by itself: both are asked at once."""
         if flight.wanted != NO_VERSION or self._trust.behind(flight.key.namespace):
             return RACE
         return race_plan(self._p95_s, self._racing, self._bounds.company_from)
 
-    def _plan(self, flight: _Flight, mode: ReadMode) -> ReadPlan:
+    def _plan(self, flight: ReadFlight, mode: ReadMode) -> ReadPlan:
         drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
         self.counters.sampled += drawn
         return read_plan(
@@ -261,7 +179,7 @@ class Reader:
             behind=self._trust.behind(flight.key.namespace), p95_s=self._p95_s, drawn=drawn,
         )  # fmt: skip
 
-    def _behind(self, flight: _Flight) -> tuple[Side, ...]:
+    def _behind(self, flight: ReadFlight) -> tuple[Side, ...]:
         """The homes that must give no first answer: those that miss writes, and any beside the one
         that answers alone."""
         if not flight.mode.two:
@@ -270,7 +188,7 @@ class Reader:
         alone = None if flight.mode.whole else flight.alone()
         return behind if alone is None or alone.other in behind else (*behind, alone.other)
 
-    def _start(self, flight: _Flight, plan: ReadPlan) -> None:
+    def _start(self, flight: ReadFlight, plan: ReadPlan) -> None:
         loop = asyncio.get_running_loop()
         behind = () if plan.compared else self._behind(flight)
         race = flight.race = ReadRace(flight.wanted, plan.sides, behind, flight.mode.filled)
@@ -294,14 +212,14 @@ class Reader:
                 side, flight.later = flight.later, None
                 self._ask(flight, side, now_s)
 
-    def _ask(self, flight: _Flight, side: Side, now_s: float) -> None:
+    def _ask(self, flight: ReadFlight, side: Side, now_s: float) -> None:
         needed = flight.body_needed if flight.race.over_both() else None
         reply = asyncio.ensure_future(
             self._homes[side].get(flight.key, self._bounds.deadline_s, needed)
         )
         reply.add_done_callback(partial(flight.replied, flight.race, side, now_s))
 
-    def hedged(self, flight: _Flight, side: Side) -> None:
+    def hedged(self, flight: ReadFlight, side: Side) -> None:
         """The first home has no answer, or none yet: the second is asked too."""
         self.counters.hedged += 1
         self._ask(flight, side, asyncio.get_running_loop().time())
@@ -313,7 +231,7 @@ class Reader:
             latency.observe(asyncio.get_running_loop().time() - asked_s)
             self._p95_s[side] = latency.p95_s
 
-    def decided(self, flight: _Flight, outcome: Answer | GiveUp) -> None:
+    def decided(self, flight: ReadFlight, outcome: Answer | GiveUp) -> None:
         """The race is decided: nobody joins it any more, and its readers hear. A single home that
         cannot answer is no reason to give up where there is another: both are raced then."""
         alone = flight.race.over_both() or flight.mode.may_answer != BOTH_SIDES
@@ -324,7 +242,7 @@ class Reader:
             del self._flights[flight.key]
         flight.ended(self._result(flight, outcome))
 
-    def _result(self, flight: _Flight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
+    def _result(self, flight: ReadFlight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
         now_us = self._time.reckoned_us()
         match outcome:
             case Answer():
@@ -339,7 +257,7 @@ class Reader:
                 self.counters.stale += result.stale
                 return result
 
-    def compared(self, flight: _Flight, race: ReadRace) -> None:
+    def compared(self, flight: ReadFlight, race: ReadRace) -> None:
         """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
         self._racing -= 1
         if not flight.mode.whole:
@@ -355,7 +273,7 @@ class Reader:
         self._inbox.add(RepairTask(flight.key, version, missing))
 
 
-def _misses_all(flight: _Flight) -> bool:
+def _misses_all(flight: ReadFlight) -> bool:
     """Whether the home that answers alone has said that there is nothing."""
     alone = None if flight.mode.whole else flight.alone()
     return alone is not None and isinstance(flight.race.reply_of(alone), Missing)
