@@ -5,6 +5,8 @@ import os
 import sys
 from contextlib import AsyncExitStack, closing
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from crawler.board import Board
 from crawler.book import Book
@@ -97,8 +99,11 @@ async def _crawl_with(
     if homes is None:
         return
     held.push_async_callback(homes.aclose)
+    spare = held.enter_context(TemporaryDirectory(prefix="tandem-crawler-"))  # a client each time
     gateways = RemoteGateways(
-        settings.gateway_addresses(), settings.token_for, tls=client_files(settings)
+        settings.gateway_addresses(),
+        settings.token_for,
+        tls=client_files(settings, Path(spare)),
     )
     switches = KillSwitches(gateways)
     await switches.look()

@@ -50,7 +50,8 @@ class TlsFiles:
             (self._kept_pair(self.spare), pair),
             (self._kept_ca(self.spare), contents.ca),
         ):
-            stable_files.replace(path, text, beside=path.with_name(f"{path.name}.{unique}"))
+            if not path.exists() or path.read_bytes() != text:
+                stable_files.replace(path, text, beside=path.with_name(f"{path.name}.{unique}"))
 
     def _kept_pair(self, spare: Path) -> Path:
         return spare / f"{self.ca_setting}-pair.pem"

@@ -34,9 +34,20 @@ class ServerTls:
 
     def rpc(self, *, demand: bool = True) -> grpc.ServerCredentials:
         """For a gRPC server; without `demand` clients need no certificate in any case."""
+        given = self._watched.current.rpc
+
+        def newer() -> grpc.ServerCertificateConfiguration | None:
+            """Called by a thread of gRPC before each handshake; None changes nothing."""
+            nonlocal given
+            latest = self._watched.current.rpc
+            if latest is given:
+                return None
+            given = latest
+            return latest
+
         return grpc.dynamic_ssl_server_credentials(
-            self._watched.current.rpc,
-            lambda: self._watched.current.rpc,
+            given,
+            newer,
             require_client_authentication=demand and self._demands,
         )
 
