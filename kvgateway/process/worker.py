@@ -12,12 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kvgateway.access.body_room import BODIES_BYTES_MAX, BodyRoom
-from kvgateway.access.caller import Inside
-from kvgateway.access.charged import ChargedKeyValues
-from kvgateway.access.configured import configured_policy
-from kvgateway.access.entrance import GatewayEntrance
 from kvgateway.access.policy import DemandingDoors
-from kvgateway.access.quotas import Quotas, Refusals
 from kvgateway.data_path.build import DataPath, build_data_path
 from kvgateway.homes.home_time import ReckonedClock
 from kvgateway.http.binding.door import BindingDoor
@@ -34,15 +29,11 @@ from kvgateway.metrics import (
     show_lives,
     show_repair,
 )
-from kvgateway.operations import GatewayOperations
+from kvgateway.process.entering import entrance_of
 from kvgateway.process.heartbeat import beat
 from kvgateway.process.lives import LivesSeen
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
-from kvgateway.registry.claims import Claims
-from kvgateway.registry.namespace_changes import Namespaces
-from kvgateway.registry.steps import Steps
-from kvgateway.registry.tokens import Tokens
 from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
@@ -110,7 +101,7 @@ async def _work(
     if tls is not None:
         show_certificate(metrics, tls)
         tasks.start("certificate", tls.keep_looking())
-    entrance = _entrance(post, settings, path, clock, QuotaMetrics(metrics), lives, tls)
+    entrance = entrance_of(post, settings, path, clock, QuotaMetrics(metrics), lives, tls)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     call_memory = _call_memory(settings)
@@ -201,83 +192,6 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
             effect="metrics are on the HTTP port only; pip install 'tandem-kv[otlp]' exports them",
         )
         return Metrics("kvgateway", clock)
-
-
-def _entrance(
-    post: Post,
-    settings: GatewaySettings,
-    path: DataPath,
-    clock: SystemClock,
-    refusals: Refusals,
-    lives: LivesSeen,
-    tls: ServerTls | None,
-) -> GatewayEntrance:
-    """What every front door of this worker lets its callers in through."""
-    claims = Claims(path.presence, path.guards, path.time, path.entropy)
-    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
-    inside = Inside(
-        keyvalues_of=lambda grant: ChargedKeyValues(
-            path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
-        ),
-        namespaces=Namespaces(
-            registry=path.registry,
-            writer=path.writer,
-            time=path.time,
-            entropy=path.entropy,
-            claims=claims,
-            look_at_switches=path.keeper.look_at_switches,
-        ),
-        tokens=Tokens(
-            records=path.tokens,
-            writer=path.writer,
-            time=path.time,
-            entropy=path.entropy,
-            look_at_switches=path.keeper.look_at_switches,
-        ),
-        operations=_operations(post, settings, path, claims, lives, tls),
-        registry=path.registry,
-        lookups=path.lookups,
-    )
-    return GatewayEntrance(configured_policy(settings), inside, path.tokens, path.time, clock)
-
-
-def _operations(
-    post: Post,
-    settings: GatewaySettings,
-    path: DataPath,
-    claims: Claims,
-    lives: LivesSeen,
-    tls: ServerTls | None,
-) -> GatewayOperations:
-    return GatewayOperations(
-        guards=path.guards,
-        labels=path.homes.labels,
-        time=path.time,
-        trust=path.trust,
-        queue=path.queue,
-        unqueued=lambda: path.inbox.waiting,
-        repair=path.repair,
-        switches=path.switches,
-        apply_switches=path.keeper.apply_switches,
-        mark_behind=path.keeper.mark_behind,
-        journal=path.journal,
-        namespaces_equal=path.registry.equal,
-        steps=Steps(
-            registry=path.registry,
-            writer=path.writer,
-            time=path.time,
-            presence=path.presence,
-            claims=claims,
-            crawled_us=path.trust.crawled_us,
-            look_at_switches=path.keeper.look_at_switches,
-        ),
-        gateway_id=post.gateway_id.hex(),
-        workers=post.workers,
-        restarts=lives.restarts,
-        process=os.getpid(),
-        prefix=settings.s3_prefix,
-        certificate=tls.in_use if tls else None,
-    )
 
 
 def _unready(path: DataPath, process: serve.Process) -> str:

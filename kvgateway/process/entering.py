@@ -1,0 +1,97 @@
+"""What every front door of a worker lets its callers in through, made of the worker's objects."""
+
+import os
+
+from kvgateway.access.caller import Inside
+from kvgateway.access.charged import ChargedKeyValues
+from kvgateway.access.configured import configured_policy
+from kvgateway.access.entrance import GatewayEntrance
+from kvgateway.access.quotas import Quotas, Refusals
+from kvgateway.data_path.build import DataPath
+from kvgateway.operations import GatewayOperations
+from kvgateway.process.lives import LivesSeen
+from kvgateway.process.post import Post
+from kvgateway.registry.claims import Claims
+from kvgateway.registry.namespace_changes import Namespaces
+from kvgateway.registry.steps import Steps
+from kvgateway.registry.tokens import Tokens
+from kvgateway.settings import GatewaySettings
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.tls import ServerTls
+
+
+def entrance_of(
+    post: Post,
+    settings: GatewaySettings,
+    path: DataPath,
+    clock: SystemClock,
+    refusals: Refusals,
+    lives: LivesSeen,
+    tls: ServerTls | None,
+) -> GatewayEntrance:
+    """See above; `refusals` hears of every refusal for a quota."""
+    claims = Claims(path.presence, path.guards, path.time, path.entropy)
+    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
+    inside = Inside(
+        keyvalues_of=lambda grant: ChargedKeyValues(
+            path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
+        ),
+        namespaces=Namespaces(
+            registry=path.registry,
+            writer=path.writer,
+            time=path.time,
+            entropy=path.entropy,
+            claims=claims,
+            look_at_switches=path.keeper.look_at_switches,
+        ),
+        tokens=Tokens(
+            records=path.tokens,
+            writer=path.writer,
+            time=path.time,
+            entropy=path.entropy,
+            look_at_switches=path.keeper.look_at_switches,
+        ),
+        operations=_operations(post, settings, path, claims, lives, tls),
+        registry=path.registry,
+        lookups=path.lookups,
+    )
+    return GatewayEntrance(configured_policy(settings), inside, path.tokens, path.time, clock)
+
+
+def _operations(
+    post: Post,
+    settings: GatewaySettings,
+    path: DataPath,
+    claims: Claims,
+    lives: LivesSeen,
+    tls: ServerTls | None,
+) -> GatewayOperations:
+    return GatewayOperations(
+        guards=path.guards,
+        labels=path.homes.labels,
+        time=path.time,
+        trust=path.trust,
+        queue=path.queue,
+        unqueued=lambda: path.inbox.waiting,
+        repair=path.repair,
+        switches=path.switches,
+        apply_switches=path.keeper.apply_switches,
+        mark_behind=path.keeper.mark_behind,
+        journal=path.journal,
+        namespaces_equal=path.registry.equal,
+        steps=Steps(
+            registry=path.registry,
+            writer=path.writer,
+            time=path.time,
+            presence=path.presence,
+            claims=claims,
+            crawled_us=path.trust.crawled_us,
+            look_at_switches=path.keeper.look_at_switches,
+        ),
+        gateway_id=post.gateway_id.hex(),
+        workers=post.workers,
+        restarts=lives.restarts,
+        process=os.getpid(),
+        prefix=settings.s3_prefix,
+        certificate=tls.in_use if tls else None,
+    )
