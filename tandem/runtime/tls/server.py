@@ -4,7 +4,7 @@ import ssl
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import grpc
 
@@ -14,6 +14,9 @@ from tandem.runtime.clock import Clock
 from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls.files import Contents, TlsFiles, read
 from tandem.runtime.tls.watched import Watched
+
+_Fetcher: TypeAlias = Callable[[], grpc.ServerCertificateConfiguration]
+"""As it is typed; by gRPC's documentation it may return None, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class ServerTls:
 
         return grpc.dynamic_ssl_server_credentials(
             given,
-            newer,
+            cast(_Fetcher, newer),
             require_client_authentication=demand and self._demands,
         )
 
