@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
@@ -46,14 +47,25 @@ def judged(
     plan: Plan | None = None, tracing: bool = False, until_broken: bool = False,
 ) -> Outcome:  # fmt: skip
     """As `simulate`; a universe that raises, stands still or has no end is a violation too."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        plan = plan or plan_of(seed, sort)
-        return simulate(seed, plan, tracing=tracing, until_broken=until_broken)
+        with _silence():
+            plan = plan or plan_of(seed, sort)
+            return simulate(seed, plan, tracing=tracing, until_broken=until_broken)
     except Violation as violation:
         return Outcome(seed, [str(violation)], 0, 0.0, "", ())
     except Exception as error:
         return Outcome(seed, [f"the universe broke: {error!r}"], 0, 0.0, "", ())
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """What fails on purpose all the time is not logged."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def first_violation(seed: int, plan: Plan) -> str | None:
