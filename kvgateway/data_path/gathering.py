@@ -6,7 +6,9 @@ its own. So what comes while such a group is under way forms the next one, as wi
 `commit_delay` and `commit_siblings`. It begins when that group is answered and all that circulate
 are there: those who were answered write again within a moment, and if the few that waited went
 alone, there would be a small group beside a large one for ever. Who comes at a pace of its own is
-waited for only while writes come in without a pause, once half of them are there.
+waited for only while writes come in without a pause, once half of them are there; and where fewer
+than half of a group came back, nobody is waited for until half of one do: a tenant that may write
+so often a second would else hold up every other.
 
 Where nobody was answered lately, writes begin with the first turn of the loop that brings no more
 of them: those of many connections are read in several turns. On an idle gateway nothing waits
@@ -32,6 +34,8 @@ KVSP's; in groups of 31 it is 152 and 47 us (bench.workers' load). Where others 
 the CPU it was groups of 8 and 1,360 writes a second, and is groups of 18 and 2,000."""
 GATHERED_MAX: Final = 64
 """So many waiting writes begin at once."""
+TOLD_FROM: Final = 4
+"""Fewer writes do not show who comes back."""
 SMALL: Final = 8
 """Larger groups are groups already, and go straight on."""
 
@@ -54,6 +58,12 @@ class Gatherer:
         self._circulating = 0
         """How many had begun or waited when the last group was answered."""
         self._answered_at_s = -inf
+        self._answered_last = 0
+        """How many writes were answered then."""
+        self._returned = 0
+        """How many have come within WAIT_S of that."""
+        self._come_back = True
+        """Whether half as many came as had been answered, when last those were enough to tell."""
         self._beginning = False
         """Whether the writes that wait begin with the first turn that brings no more."""
         self._pausing = False
@@ -74,6 +84,8 @@ class Gatherer:
             return answers
         self._writes += writes
         self._answers += answers
+        if loop.time() - self._answered_at_s <= WAIT_S:
+            self._returned += len(writes)
         self._wait()
         return answers
 
@@ -98,7 +110,8 @@ class Gatherer:
 
     def _expected(self, now_s: float) -> int:
         """So many writes are enough: whoever has not come back after WAIT_S is not waited for."""
-        return 1 if now_s - self._answered_at_s > WAIT_S else max(1, self._circulating)
+        waits = self._come_back and now_s - self._answered_at_s <= WAIT_S
+        return max(1, self._circulating) if waits else 1
 
     def _paused(self, before: int) -> None:
         """PAUSE_S have passed, in which there were `before` writes at first. Those that still come
@@ -140,6 +153,9 @@ class Gatherer:
         self._under_way -= 1
         if self._under_way:
             return
+        if self._answered_last >= TOLD_FROM:
+            self._come_back = 2 * self._returned >= self._answered_last
+        self._answered_last, self._returned = self._begun, 0
         self._circulating, self._begun = self._begun + len(self._writes), 0
         self._answered_at_s = asyncio.get_running_loop().time()
         if self._writes:

@@ -265,6 +265,28 @@ async def test_who_does_not_come_back_is_not_waited_for() -> None:
 
 
 @in_virtual_time
+async def test_where_few_came_back_the_last_time_nobody_is_waited_for_until_they_do() -> None:
+    homes = Homes()
+    for sizes in ([30], [30, 2, 30]):
+        await homes.one_answered_while(30, 0)
+        await asyncio.sleep(WAIT_S / 4)
+        assert homes.sizes == sizes
+        homes.put(2)
+        await asyncio.sleep(AT_ONCE_S)
+        assert homes.sizes == (sizes if sizes == [30] else [*sizes, 2])
+        await asyncio.sleep(WAIT_S)
+        await homes.answer()
+        await asyncio.sleep(10 * WAIT_S)
+    await homes.one_answered_while(30, 0)
+    homes.put(20)
+    await asyncio.sleep(WAIT_S)
+    await homes.answer()
+    homes.put(10)
+    await asyncio.sleep(AT_ONCE_S)
+    assert homes.sizes == [30, 2, 30, 2, 30, 20], "half of thirty came back"
+
+
+@in_virtual_time
 async def test_nobody_is_waited_for_when_all_were_answered_a_while_ago() -> None:
     homes = Homes()
     await homes.one_answered_while(30, 0)
