@@ -31,7 +31,15 @@ from tandem.backends.s3.looking import Seen, condition, headers_of, look
 from tandem.backends.s3.replies import Held, error_of, failed, no_reply
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Reason, Refused, Stored, Superseded, WriteReply
+from tandem.core.reply import (
+    Failed,
+    Reason,
+    Refusal,
+    Refused,
+    Stored,
+    Superseded,
+    WriteReply,
+)
 from tandem.core.timeliness import untimely
 
 ROUNDS_MAX: Final = 3
@@ -68,8 +76,10 @@ class ConditionalPut:
     async def run(self) -> WriteReply:
         """Puts the record unless the store holds a newer one."""
         seen: Seen | WriteReply = await self._first_sight()
-        if isinstance(seen, Seen):
-            seen = self._refusal(self._bucket.clock.now_us()) or seen
+        if isinstance(seen, Seen) and self._refusal(self._now_us()) is Refusal.FUTURE:
+            seen = await self._look()  # the store's time is known from below; now better, perhaps
+        if isinstance(seen, Seen) and (refusal := self._refusal(self._now_us())):
+            seen = Refused(refusal, 0)
         rounds = 0
         while isinstance(seen, Seen):
             if seen.held is not None and not self._replaces(seen.held):
@@ -88,10 +98,12 @@ class ConditionalPut:
             return Seen(self._known.get(self._name))
         return await self._look()  # without the store's time no write can be judged
 
-    def _refusal(self, now_us: int) -> Refused | None:
+    def _now_us(self) -> int:
+        return self._bucket.clock.now_us()
+
+    def _refusal(self, now_us: int) -> Refusal | None:
         basis_us = basis_of(self._heal)
-        refusal = untimely(self._record.version, basis_us, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
-        return None if refusal is None else Refused(refusal, 0)
+        return untimely(self._record.version, basis_us, now_us, WHOLE_SECOND_CLOCK_SKEW_MAX_US)
 
     def _replaces(self, held: Held) -> bool:
         if held.version == self._record.version and self._over_corrupt:
@@ -106,10 +118,10 @@ class ConditionalPut:
         return Stored(time_us) if held == self._ours else Superseded(held.version, time_us)
 
     async def _attempt(self, held: Held | None) -> WriteReply | Seen:
-        signed_at_us = self._bucket.clock.now_us()
-        refused = self._refusal(signed_at_us)
-        if refused is not None:
-            return refused
+        signed_at_us = self._now_us()
+        refusal = self._refusal(signed_at_us)
+        if refusal is not None:
+            return Refused(refusal, 0)
         call = Call(
             "PUT", self._name, self._headers(held), self._record.envelope, self._payload_sha256
         )

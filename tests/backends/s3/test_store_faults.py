@@ -10,6 +10,7 @@ import pytest
 
 from tandem.backends.port import Heal
 from tandem.backends.s3.store import S3Home
+from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import (
@@ -18,10 +19,13 @@ from tandem.core.reply import (
     Glimpsed,
     Missing,
     Reason,
+    Refusal,
+    Refused,
     Stored,
     Superseded,
     WriteReply,
 )
+from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tests.backends.s3.opened import opened, options, through, use_keys_of, value, values
 from tests.servers.fault_proxy import (
@@ -193,6 +197,20 @@ async def test_a_store_that_always_refuses_is_left_alone_after_three_rounds(scen
     assert isinstance(reply, Failed)
     assert reply.reason is Reason.CONTENDED
     assert scene.proxy.methods().count("PUT") == 3
+
+
+async def test_what_seems_ahead_of_the_store_is_judged_by_a_fresh_look(scene: Scene) -> None:
+    """After a few replies, each late and cut to seconds, the store's time is known so roughly."""
+    now_us = SystemClock().now_us()
+    scene.home._bucket.clock.step_to(now_us - 1_400_000)
+    assert isinstance(await scene.put(seal(Version.at(now_us + 300_000), b"a")), Stored)
+    assert [seen.method for seen in scene.proxy.seen] == ["HEAD", "PUT"]
+
+
+async def test_what_is_ahead_of_the_store_is_never_sent(scene: Scene) -> None:
+    ahead = Version.at(SystemClock().now_us() + 30_000_000)
+    assert await scene.put(seal(ahead, b"a")) == Refused(Refusal.FUTURE, 0)
+    assert [seen.method for seen in scene.proxy.seen] == ["HEAD"]
 
 
 async def test_every_write_is_conditional(scene: Scene) -> None:
