@@ -16,10 +16,7 @@ def credential_of(request: Request) -> str:
     a credential: on an open door, any page that is looked at on this machine would be an admin.
     """
     header = request.get(b"authorization")
-    if header is not None and header.startswith(b"Bearer "):  # as nearly all who send one
-        credential = header[len(_BEARER) :].decode("latin-1").strip()
-    else:
-        credential = _given(request, header)
+    credential = _older_key(request) if header is None else _bearer(header)
     if not credential and _is_of_a_page(request):
         raise Unauthenticated("a request from a web page needs a token, also where others do not")
     return credential
@@ -31,10 +28,12 @@ def _is_of_a_page(request: Request) -> bool:
     return request.get(b"origin") is not None or request.get(b"sec-fetch-site") is not None
 
 
-def _given(request: Request, header: bytes | None) -> str:
-    if header is None:
-        key = request.get(b"x-auth-key")
-        return "" if key is None else key.decode("latin-1").strip()
+def _older_key(request: Request) -> str:
+    key = request.get(b"x-auth-key")
+    return "" if key is None else key.decode("latin-1").strip()
+
+
+def _bearer(header: bytes) -> str:
     if header[: len(_BEARER)].lower() != _BEARER:
         raise Unauthenticated("Authorization is not of the form: Bearer TOKEN")
     return header[len(_BEARER) :].decode("latin-1").strip()
