@@ -215,6 +215,7 @@ def show_http(metrics: Metrics, server: Server) -> None:
     metrics.counted("tandem_http_requests", "requests answered", lambda: stats.requests)
     for why, read in (
         ("connections", lambda: stats.connections_refused),
+        ("handshake", lambda: stats.handshakes_failed),
         ("malformed", lambda: stats.rejected),
         ("slow", lambda: stats.timeouts),
     ):

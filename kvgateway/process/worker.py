@@ -122,7 +122,7 @@ async def _work(
         "process": lambda: tasks.failures + process.loop_errors,
     }
     show_faults(metrics, bugs, _rounds_failed(path))
-    await _open_ports(settings, rpc, http, tls, limits)
+    await _open_ports(settings, rpc, http, tls)
     for namespace, socket in _sockets(post, settings).items():
         await http.listen_unix(socket, site.of(namespace))
     await rpc.set_ready(True)
@@ -154,13 +154,12 @@ async def _open_ports(
     rpc: RpcServer,
     http: Server,
     tls: ServerTls | None,
-    limits: HttpLimits,
 ) -> None:
     credentials = context = None
     if tls is not None:
         doors = settings.tls_clients
         credentials = tls.rpc(demand=doors is not DemandingDoors.NONE)
-        context = tls.http(limits.connections_max, demand=doors is DemandingDoors.ALL)
+        context = tls.http(demand=doors is DemandingDoors.ALL)
     await rpc.start(str(settings.grpc_address), credentials)
     await http.listen(*settings.http_address, shared=True, tls=context)
 

@@ -23,14 +23,13 @@ class MetricsPage:
         """`unready` says why the program does not do its work yet; empty when it does."""
         self._metrics = metrics
         self._unready = unready
-        self._limits = HttpLimits()
-        self._server = Server(self._answer, self._limits, clock, log)
+        self._server = Server(self._answer, HttpLimits(), clock, log)
 
     async def start(self, address: Address, tls: ServerTls | None = None) -> int:
         """Listens and returns the port; ConfigurationError when the address is taken. Collectors
         need no certificate."""
         try:
-            context = tls.http(self._limits.connections_max, demand=False) if tls else None
+            context = tls.http(demand=False) if tls else None
             return await self._server.listen(address.host, address.port, tls=context)
         except OSError as error:
             raise ConfigurationError([f"cannot listen on {address}: {error.strerror}"]) from error

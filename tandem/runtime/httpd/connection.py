@@ -21,7 +21,7 @@ from tandem.runtime.httpd.message import (
     HttpError,
 )
 from tandem.runtime.httpd.outbound import Outbound
-from tandem.runtime.httpd.site import Site
+from tandem.runtime.httpd.site import Guest, Site
 
 _STEPS_MAX = 32  # parsed or started for one pipelining client before others get their turn
 _NEVER = float("inf")
@@ -38,9 +38,11 @@ class Phase(Enum):
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, site: Site, app: App) -> None:
+    def __init__(self, site: Site, app: App, handshake: Guest | None = None) -> None:
+        """`handshake` was admitted for this connection, which takes its place."""
         self._site = site
         self._app = app
+        self._handshake = handshake
         self._limits = site.limits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
@@ -60,7 +62,10 @@ class Connection(asyncio.Protocol):
         self._inbound = Inbound(self._limits, self, str(peer[0]) if peer else "")
         self._outbound = Outbound(self._site, self._transport)
         self._answering = Answering(self._site, self._app, self._inbound, self._outbound, self)
+        if self._handshake is not None:
+            self._site.dismiss(self._handshake)
         if self._site.admit(self):
+            self._site.stats.connections += 1
             self._wait(Phase.IDLE, self._limits.head_timeout_s)
         else:
             self._inbound.drop()

@@ -2,12 +2,15 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from tandem.runtime.clock import Clock
 from tandem.runtime.httpd.connection import Connection
+from tandem.runtime.httpd.handshake import Handshake
 from tandem.runtime.httpd.head import date_line
 from tandem.runtime.httpd.limits import HttpLimits
 from tandem.runtime.httpd.message import App
@@ -17,6 +20,8 @@ from tandem.runtime.logs import Logger
 _ABORT_S = 1.0  # for cancelled requests to unwind
 _BACKLOG = 2048
 _SWEEP_S_MAX = 1.0  # also how old the Date header may be
+
+Contexts: TypeAlias = Callable[[], ssl.SSLContext]
 
 
 class Server:
@@ -44,18 +49,18 @@ class Server:
         return len(self._site.connections)
 
     async def listen(
-        self, host: str, port: int, *, shared: bool = False, tls: ssl.SSLContext | None = None
+        self, host: str, port: int, *, shared: bool = False, tls: Contexts | None = None
     ) -> int:
         """Listen on TCP; the port in use (0 asks for a free one). `OSError` when it is taken.
 
         `shared`: several worker processes listen on the one port and the kernel spreads
-        connections over them (SO_REUSEPORT). `tls`: everything but TLS is cut off.
+        connections over them (SO_REUSEPORT). `tls`: everything but TLS is cut off; asked for the context of
+        each handshake.
         """
+        make = partial(Handshake, self._site, self._app, tls) if tls else self._connection
         listener = await self._loop.create_server(
-            self._connection, host, port, backlog=_BACKLOG, reuse_port=shared or None, ssl=tls,
-            ssl_handshake_timeout=self._limits.handshake_timeout_s if tls else None,
-            ssl_shutdown_timeout=self._limits.linger_s if tls else None,
-        )  # fmt: skip
+            make, host, port, backlog=_BACKLOG, reuse_port=shared or None
+        )
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
 

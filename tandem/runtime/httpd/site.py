@@ -15,6 +15,7 @@ class HttpStats:
 
     connections: int = 0
     connections_refused: int = 0
+    handshakes_failed: int = 0
     requests: int = 0
     failures: int = 0
     rejected: int = 0
@@ -22,7 +23,7 @@ class HttpStats:
 
 
 class Guest(Protocol):
-    """A connection, as far as the server looks after it."""
+    """A connection, or its handshake, as far as the server looks after it."""
 
     @property
     def deadline(self) -> float:
@@ -57,7 +58,6 @@ class Site:
         if self.draining or len(self.connections) >= self.limits.connections_max:
             self.stats.connections_refused += 1
             return False
-        self.stats.connections += 1
         self.connections.add(connection)
         return True
 

@@ -1,10 +1,9 @@
 """What servers need to speak TLS: gRPC's credentials, and contexts for HTTP."""
 
 import ssl
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import grpc
 
@@ -54,13 +53,10 @@ class ServerTls:
             require_client_authentication=demand and self._demands,
         )
 
-    def http(self, connections_max: int, *, demand: bool = True) -> ssl.SSLContext:
-        """For an HTTP server that has so many connections at most, those in handshakes too."""
+    def http(self, *, demand: bool = True) -> Callable[[], ssl.SSLContext]:
+        """For an HTTP server: gives the context of the next handshake."""
         demanded = demand and self._demands
-        context = _EachHandshake(ssl.PROTOCOL_TLS_SERVER)
-        context.choose = lambda: self._watched.current.contexts[demanded]
-        context.live_max = connections_max
-        return context
+        return lambda: self._watched.current.contexts[demanded]
 
     def in_use(self) -> CertificateInUse:
         """Which certificate it is, and what is wrong."""
@@ -86,24 +82,6 @@ def show_certificate(metrics: Metrics, tls: ServerTls) -> None:
         "tandem_certificate_trouble", "1 while new files are refused, or the old ones expired",
         lambda: float(bool(tls.in_use().trouble)),
     )  # fmt: skip
-
-
-class _EachHandshake(ssl.SSLContext):
-    """Hands each new connection to the context of this moment: a listener keeps the one it has."""
-
-    choose: Callable[[], ssl.SSLContext]
-    live_max: int
-
-    def __init__(self, _protocol: int) -> None:
-        self._live: weakref.WeakSet[ssl.SSLObject] = weakref.WeakSet()
-
-    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:  # noqa: ANN401 - hands on
-        """Refuses above the bound: the HTTP server first hears of a connection after this."""
-        if len(self._live) >= self.live_max:
-            raise ssl.SSLError("too many connections")
-        wrapped = self.choose().wrap_bio(*arguments, **named)
-        self._live.add(wrapped)
-        return wrapped
 
 
 def _made(contents: Contents) -> _Made:

@@ -72,7 +72,7 @@ async def open_door(files: TlsFiles, limits: HttpLimits | None = None) -> AsyncI
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     tls = ServerTls(files, SystemClock())
     server = Server(echo_body, limits, SystemClock(), Recorded())
-    port = await server.listen("127.0.0.1", 0, tls=tls.http(limits.connections_max))
+    port = await server.listen("127.0.0.1", 0, tls=tls.http())
     try:
         yield Door(tls, port, server, faults)
     finally:
@@ -188,10 +188,8 @@ async def test_handshakes_that_go_on_for_too_long_are_cut_off(authority: Authori
             await wire.abort()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_handshakes_count_as_connections(authority: Authority) -> None:
-    """Above the bound they are closed; asyncio, unlike uvloop, leaves that to the collector, which
-    warns."""
+    """Above the bound nobody comes in; one that ends leaves its place at once."""
     files = authority.files()
     async with open_door(asks_nobody(files), HttpLimits(connections_max=3)) as door:
         trusted = TlsFiles(files.ca)
@@ -201,6 +199,48 @@ async def test_handshakes_count_as_connections(authority: Authority) -> None:
         for wire in idle:
             await wire.abort()
         assert await _until_said(door, trusted) == b"hello"
+        assert door.server.stats.handshakes_failed == len(idle)
+        assert door.server.stats.connections_refused > 0
+
+
+@pytest.mark.parametrize("connections_max", [1, 2])
+async def test_the_last_place_is_as_good_as_any(authority: Authority, connections_max: int) -> None:
+    """A connection takes the place of its handshake, and counts once."""
+    files = authority.files()
+    limits = HttpLimits(connections_max=connections_max)
+    async with open_door(asks_nobody(files), limits) as door:
+        for _ in range(3):
+            assert await _until_said(door, TlsFiles(files.ca)) == b"hello"
+        assert door.server.stats.connections == 3
+        assert door.server.stats.handshakes_failed == 0
+
+
+async def test_many_handshakes_at_once(authority: Authority) -> None:
+    """No byte of one is lost, however soon it comes."""
+    files = authority.files()
+    context = trusting(TlsFiles(files.ca))
+    async with open_door(asks_nobody(files)) as door:
+
+        async def said(at: int) -> bytes:
+            wire = Wire(*await asyncio.open_connection("localhost", door.port, ssl=context))
+            body = str(at).encode()
+            await wire.send(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            answer = await wire.answer()
+            await wire.abort()
+            return answer.body
+
+        assert await asyncio.gather(*map(said, range(64))) == [b"%d" % at for at in range(64)]
+
+
+async def test_draining_waits_for_no_handshake(authority: Authority) -> None:
+    async with open_door(asks_nobody(authority.files())) as door:
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", door.port))
+        async with asyncio.timeout(WITHIN_S):
+            while not door.server.open_connections:
+                await asyncio.sleep(0.01)
+            assert await door.server.drain(WITHIN_S * 2) == 0
+        assert await wire.rest() == b""
+        await wire.abort()
 
 
 async def _until_said(door: Door, files: TlsFiles) -> bytes:
@@ -224,7 +264,7 @@ async def test_an_early_end_of_the_client_ends_the_connection(authority: Authori
     files = authority.files()
     tls = ServerTls(asks_nobody(files), SystemClock())
     server = Server(slow, HttpLimits(), SystemClock(), Recorded())
-    port = await server.listen("127.0.0.1", 0, tls=tls.http(8))
+    port = await server.listen("127.0.0.1", 0, tls=tls.http())
     context = trusting(TlsFiles(files.ca))
     wire = Wire(*await asyncio.open_connection("localhost", port, ssl=context))
     await wire.send(b"GET / HTTP/1.1\r\n\r\n")
