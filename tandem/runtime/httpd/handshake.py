@@ -35,8 +35,12 @@ class Handshake(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         accepted = transport.get_extra_info("socket").fileno()
         if self._site.admit(self):
-            self._socket = socket.socket(fileno=os.dup(accepted))
-            self._task = self._loop.create_task(self._agree())
+            try:
+                self._socket = socket.socket(fileno=os.dup(accepted))
+            except OSError:  # no file is free
+                self._fail()
+            else:
+                self._task = self._loop.create_task(self._agree())
         cast(asyncio.Transport, transport).abort()  # uvloop's do not inherit from it
 
     def expire(self) -> None:
@@ -55,11 +59,16 @@ class Handshake(asyncio.Protocol):
         try:
             with suppress(OSError):  # what TLS refuses, clients that leave, time that passes
                 await self._loop.connect_accepted_socket(
-                    lambda: Connection(self._site, self._app, self), self._socket, ssl=self._context(),
+                    lambda: Connection(self._site, self._app, self),
+                    self._socket,
+                    ssl=self._context(),
                     ssl_handshake_timeout=limits.handshake_timeout_s,
                     ssl_shutdown_timeout=limits.linger_s,
-                )  # fmt: skip
+                )
         finally:
             if self in self._site.connections:
-                self._site.stats.handshakes_failed += 1
-                self._site.dismiss(self)
+                self._fail()
+
+    def _fail(self) -> None:
+        self._site.stats.handshakes_failed += 1
+        self._site.dismiss(self)
