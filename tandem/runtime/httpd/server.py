@@ -54,8 +54,8 @@ class Server:
         """Listen on TCP; the port in use (0 asks for a free one). `OSError` when it is taken.
 
         `shared`: several worker processes listen on the one port and the kernel spreads
-        connections over them (SO_REUSEPORT). `tls` is asked for the context of each handshake; everything
-        but TLS is cut off.
+        connections over them (SO_REUSEPORT). `tls` is asked for the context of each handshake;
+        everything but TLS is cut off.
         """
         make = partial(Handshake, self._site, self._app, tls) if tls else self._connection
         listener = await self._loop.create_server(
