@@ -45,14 +45,14 @@ class AheadFile:
         self._prepare = prepare
         self._whole = whole
         self._digest: bytes | None = None
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes | memoryview] = deque()
         self._added = self._asked = self._written = self._synced = 0
         self._lock = Lock()
         self._out: int | None = None
         self._gap = False  # a piece was passed over, and so are all behind it
         self._dropped = self._finished = False
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | memoryview) -> None:
         """The next bytes of the envelope."""
         self._gap = self._gap or self._added + len(piece) - self._written > BEHIND_BYTES_MAX
         if self._gap or self._dropped:
