@@ -40,7 +40,7 @@ class AheadFile:
         whole: "dict[bytes, AheadFile]",
     ) -> None:
         self._path = path
-        self._partial = path.with_name(path.name + SUFFIX)
+        self._name = path.with_name(path.name + SUFFIX)
         self._submit = submit
         self._prepare = prepare
         self._whole = whole
@@ -96,8 +96,8 @@ class AheadFile:
         out = self._opened()
         self._pieces.clear()
         self._write(out, memoryview(envelope)[self._written :])
+        self._name = self._name.rename(self._path)  # before the sync, which then takes it along
         os.fsync(out)
-        self._partial.rename(self._path)
         self._finished = True
         self._out = None
         os.close(out)
@@ -124,7 +124,7 @@ class AheadFile:
         if self._out is None:
             self._prepare()
             self._out = os.open(
-                self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
+                self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
             )
         return self._out
 
@@ -145,4 +145,4 @@ class AheadFile:
         if self._out is not None:
             os.close(self._out)
             self._out = None
-            self._partial.unlink(missing_ok=True)
+            self._name.unlink(missing_ok=True)
