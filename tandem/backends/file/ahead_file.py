@@ -18,6 +18,8 @@ SUFFIX: Final = ".ahead"
 """Of the file's name until it is whole. So who removes old files that no row names cannot remove
 one that is about to get a row: its name is another one by then."""
 BEHIND_BYTES_MAX: Final = 8 * MIB
+"""Of pieces that wait for a disk that does not keep up. Views of the envelope are not counted: it
+is there anyway, and goes with them when the file is dropped."""
 _WRITTEN_AT_ONCE_BYTES: Final = MIB
 _SYNCED_AT_ONCE_BYTES: Final = 4 * MIB
 """The last sync, for which a client waits, has about as much to do."""
@@ -54,7 +56,9 @@ class AheadFile:
 
     def add(self, piece: bytes | memoryview) -> None:
         """The next bytes of the envelope."""
-        self._gap = self._gap or self._added + len(piece) - self._written > BEHIND_BYTES_MAX
+        if isinstance(piece, bytes):
+            behind = self._added + len(piece) - self._written
+            self._gap = self._gap or behind > BEHIND_BYTES_MAX
         if self._gap or self._dropped:
             return
         self._pieces.append(piece)

@@ -75,7 +75,8 @@ class Inbound:
         place of a body of known length that lands, which they do not pass."""
         if self.receiving is None or self.receiving.body.place is None or self._held:
             return None
-        return self.receiving.body.place[: self._left] if self._left else None
+        most = min(self._left, self._limits.landed_unread_max)
+        return self.receiving.body.place[:most] if most else None
 
     @property
     def full(self) -> bool:
