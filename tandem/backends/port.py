@@ -190,6 +190,10 @@ class Ahead(Protocol):
         """The next bytes of its envelope, as far as the value goes; nobody changes them."""
         ...
 
+    def let_go(self) -> None:
+        """No more comes: what it still holds of the bytes is dropped as soon as may be."""
+        ...
+
     def end(self, digest: bytes) -> None:
         """All of the value has come: the MD5 of its envelope, by which the leg will know it."""
         ...

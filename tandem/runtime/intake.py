@@ -26,6 +26,10 @@ class Copy(Protocol):
         """The next piece of the value, which nobody changes any more."""
         ...
 
+    def let_go(self) -> None:
+        """No piece more: those that are still held are dropped as soon as may be."""
+        ...
+
     def end(self, digest: bytes) -> None:
         """The MD5 of the value with what was put behind it."""
         ...
@@ -72,7 +76,10 @@ class Intake:
         await self._came(self._view[self._size : self._size + size])
 
     async def whole(self) -> None:
-        """No more comes: returns when all of it is hashed."""
+        """No more comes: returns when all of it is hashed. If a copy had a part of the place then,
+        the envelope would be made beside it."""
+        if self._copy is not None:
+            self._copy.let_go()
         if self._hashing is not None:
             await self._hashing
         if self._size > self._hashed:

@@ -67,6 +67,11 @@ class AheadFile:
             self._asked = self._added
             self._submit(self._write_on)
 
+    def let_go(self) -> None:
+        """What the disk has not taken is left to the leg, which has the envelope."""
+        self._gap = True
+        self._pieces.clear()
+
     def end(self, digest: bytes) -> None:
         """All has come: the MD5 of the envelope, under which a leg may take the file."""
         if not self._dropped:

@@ -141,6 +141,9 @@ class Taken:
     def add(self, piece: bytes | memoryview) -> None:
         self.value += piece
 
+    def let_go(self) -> None:
+        """It holds bytes of its own."""
+
     def end(self, digest: bytes) -> None:
         self.digest = digest
 
