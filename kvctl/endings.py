@@ -117,8 +117,8 @@ def ending_of(error: TandemError, gateway: Address) -> Ended:
             return Ended(
                 Ending.UNAVAILABLE,
                 f"the gateway at {gateway} takes no connection: {in_words(str(error))}\n"
-                "Is that its gRPC port (8781 by default)? With TLS, TANDEM_TLS_CA names its"
-                " authority; without, it is empty.",
+                "Is that its gRPC port (8781 by default)? If it speaks TLS, TANDEM_TLS_CA names its"
+                " authority, and TANDEM_TLS_CERTIFICATE and _KEY are what it may ask for.",
             )
         case TandemError() if grpc.StatusCode.UNIMPLEMENTED.name in str(error):
             return Ended(

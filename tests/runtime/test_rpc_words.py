@@ -25,6 +25,17 @@ async def test_nobody_listens() -> None:
     assert in_words(await details(f"127.0.0.1:{free_port()}")) == "connection refused"
 
 
+async def test_somebody_listens_who_hangs_up() -> None:
+    """As a server does that wants TLS."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        assert in_words(await details(f"{host}:{port}")) == "the connection was closed"
+
+
 async def test_somebody_listens_who_speaks_http() -> None:
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
