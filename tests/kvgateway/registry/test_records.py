@@ -143,6 +143,16 @@ async def test_an_unconfirmed_miss_is_unavailable(homes: TwoHomes, down: Side) -
         await one.namespaces.find("a")
 
 
+@pytest.mark.parametrize("down", Side)
+async def test_a_miss_of_a_home_that_is_behind_is_none(homes: TwoHomes, down: Side) -> None:
+    one = Administration(homes)
+    one.gateway.trust.late = tuple(Side)
+    homes.by_side[down].down = True
+    with pytest.raises(Unconfirmed):
+        await one.registry.resolve(UNKNOWN)
+    assert not one.registry.missing(UNKNOWN)
+
+
 async def test_a_confirmed_miss_is_remembered_for_a_second(homes: TwoHomes) -> None:
     one, two = Administration(homes, 1), Administration(homes, 2)
     for _ in range(3):
