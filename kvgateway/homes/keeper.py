@@ -57,7 +57,11 @@ class TrustFile(Protocol):
 
     async def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
         """Merges what is on disk into `mine`, and `mine`, settled, into what is on disk, durably.
-        Raises OSError when the disk refuses."""
+        While another worker is at it nothing is written. Raises OSError when the disk refuses."""
+        ...
+
+    async def enter(self, mine: Trust) -> None:
+        """The same without settling; returns once what is on disk has all of `mine`, durably."""
         ...
 
 
@@ -147,10 +151,10 @@ class Keeper:
                 self._were_off.add(side)
 
     async def mark_behind(self, side: Side) -> None:
-        """An operator says that a home lost records. Raises Unavailable while the time of the
-        homes is not known, OSError when the disk refuses."""
+        """An operator says that a home lost records; durable on return. Raises Unavailable while
+        the time of the homes is not known, OSError when the disk refuses."""
         self._trust.missed(side, ALL, self._time.now_us())
-        await self._trust_file.exchange(self._trust, self._namespaces())
+        await self._trust_file.enter(self._trust)
 
     async def _identify(self) -> None:
         replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)

@@ -32,18 +32,26 @@ RULE = BreakerRule(failures_to_open=3, failing_us_to_open=1, open_us=200_000, su
 
 
 class SharedFile:
-    """See `kvgateway.homes.keeper.TrustFile`; a disk that may refuse."""
+    """See `kvgateway.homes.keeper.TrustFile`; a disk that may refuse, and whose lock another
+    worker may hold."""
 
     def __init__(self) -> None:
         self.trust = Trust()
         self.refuses = False
+        self.free = asyncio.Event()
+        self.free.set()
 
     async def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
         mine.merge(self.trust)
         if self.refuses:
             raise OSError("no space is left")
         mine.settle(namespaces)
-        self.trust = Trust.from_json(mine.to_json())
+        if self.free.is_set():
+            self.trust = Trust.from_json(mine.to_json())
+
+    async def enter(self, mine: Trust) -> None:
+        await self.free.wait()
+        await self.exchange(mine, frozenset())
 
 
 class Queue(MemoryQueue):
@@ -311,6 +319,17 @@ def test_a_home_lacks_everything_on_an_operators_word_until_a_crawl(side: Side) 
         assert here.behind() == ()
 
     scenario()
+
+
+@kept
+async def test_an_operators_word_is_on_disk_before_he_hears_that_it_is_taken(here: Kept) -> None:
+    here.file.free.clear()
+    marking = asyncio.create_task(here.keeper.mark_behind(Side.S3))
+    await asyncio.sleep(5.0)
+    assert not marking.done()
+    here.file.free.set()
+    await marking
+    assert here.file.trust.behind(NAMESPACE) == (Side.S3,)
 
 
 @kept

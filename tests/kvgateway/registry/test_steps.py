@@ -101,6 +101,25 @@ async def test_a_gateway_that_takes_its_leave_is_not_waited_for(homes: TwoHomes)
     assert (await one.step(namespace, SINGLE)).stepped
 
 
+async def test_a_gateway_that_has_taken_its_leave_does_not_come_back(homes: TwoHomes) -> None:
+    """A slow home takes the word of its leave late; until then it goes on as usual."""
+    one, two = await _two(homes)
+    namespace = await one.create(SINGLE)
+    await one.step(namespace, SHADOW)
+    homes.s3.puts_held = asyncio.Event()
+    leaving = asyncio.create_task(two.presence.leave())
+    await asyncio.sleep(0)
+    renewing = asyncio.create_task(two.presence.renew())
+    for _ in range(20):  # turns of the loop, in which it would say that it serves
+        await asyncio.sleep(0)
+    homes.s3.puts_held.set()
+    await asyncio.gather(leaving, renewing)
+    assert not two.presence.stands()
+    homes.s3.puts_held = None
+    one.crawled(namespace)
+    assert (await one.step(namespace, SINGLE)).stepped
+
+
 async def test_a_home_does_not_answer_before_a_crawl_has_passed_since_not_even_by_force(
     homes: TwoHomes,
 ) -> None:
