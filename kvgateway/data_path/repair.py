@@ -19,6 +19,7 @@ from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.record import Record
 from tandem.core.reply import Side
+from tandem.core.version import Version
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
 
@@ -144,6 +145,7 @@ class RepairWorker:
         queued = await self._queue.queued(key)
         outcome = await self._healed(key)
         if _done(outcome) and queued is not None:
+            self._unpin(key, queued.task.version)
             await self._queue.done([queued])
         return outcome
 
@@ -161,9 +163,13 @@ class RepairWorker:
             self.counters.healed += 1
             self.counters.copied += len(outcome.copied) if isinstance(outcome, Healed) else 0
             self._budget.succeeded()
-            until_us = self._time.now_us() + self._rule.pin_us
-            self._machine.unpin([(key, one.task.version)], until_us)
+            self._unpin(key, one.task.version)
         return outcome
+
+    def _unpin(self, key: Key, version: Version) -> None:
+        """Both homes hold the version: it need not be remembered as a recent write for long."""
+        until_us = self._time.reckoned_us() + self._rule.pin_us
+        self._machine.unpin([(key, version)], until_us)
 
     async def _healed(self, key: Key) -> HealOutcome:
         """In a namespace with one home nothing is healed: what the other one holds is old, and a

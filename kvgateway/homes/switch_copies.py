@@ -70,13 +70,14 @@ class SwitchCopies:
         replies = await asyncio.gather(
             *(self._homes[side].unguarded.get(SWITCHES_KEY, DEADLINE_S) for side in asked)
         )
-        shown = {side: _shown(side, reply) for side, reply in zip(asked, replies, strict=True)}
-        for switches in shown.values():
-            await self._board.adopt(switches)
-        current = self._board.current
-        for side, reply in zip(asked, replies, strict=True):
-            if current.of(side).writes and shown[side].rank < current.rank:
-                await self._renew(side, reply, current)
+        shown = [_shown(side, reply) for side, reply in zip(asked, replies, strict=True)]
+        try:
+            await self._board.adopt(max(shown, key=lambda one: one.rank, default=Switches()))
+        finally:  # also when the disk refuses it: it is in force
+            current = self._board.current
+            for side, reply, copy in zip(asked, replies, shown, strict=True):
+                if current.of(side).writes and copy.rank < current.rank:
+                    await self._renew(side, reply, current)
 
     async def _renew(self, side: Side, reply: ReadReply, switches: Switches) -> None:
         """Writes the copy, above the one that is there; a home that did not answer comes later."""

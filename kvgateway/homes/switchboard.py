@@ -34,6 +34,8 @@ class SwitchBoard:
 
     def __init__(self, store: SwitchStore) -> None:
         self._store = store
+        self._unsaved = False
+        """Whether the disk has refused what was adopted last."""
         self.current = store.load()
         self.changed = asyncio.Event()
         """Set by a change that was made here, and cleared by who passes it on."""
@@ -62,10 +64,14 @@ class SwitchBoard:
 
     async def adopt(self, switches: Switches) -> None:
         """Takes over what is in force elsewhere, if it ranks above what is in force here; also
-        when the disk refuses it, which raises OSError, or ConfigurationError as `change` does."""
+        when the disk refuses it, which raises OSError, or ConfigurationError as `change` does. The
+        disk is asked again with every call until it has taken it: a restart goes by the file."""
         if switches.rank > self.current.rank:
             self._take(switches)
-            await asyncio.to_thread(self._store.adopt, switches)
+            self._unsaved = True
+        if self._unsaved:
+            await asyncio.to_thread(self._store.adopt, self.current)
+            self._unsaved = False
 
     def _take(self, switches: Switches) -> None:
         """A refresh may have seen a newer epoch while a change was being stored."""

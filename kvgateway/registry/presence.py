@@ -85,6 +85,7 @@ class Presence:
         self._renewed_us = -RENEW_US
         self._told: Mapping[str, tuple[int, bool]] = {}
         self._renewing = asyncio.Lock()
+        self._left = False
         self.errors = 0
 
     def stands(self) -> bool:
@@ -119,15 +120,19 @@ class Presence:
                 return ()
             age_us = self._clock.monotonic_us() - looked_us
             registration = await self._registration(now_us, now_us - age_us)
+            if self._left:
+                return ()
             confirmed = await self._put(registration)
-            if confirmed:
+            if confirmed and not self._left:
                 self._stands_until_us = looked_us + LEASE_US
                 self._renewed_us = self._clock.monotonic_us()
                 self._told = _news(registration.modes)
             return confirmed
 
     async def leave(self) -> None:
-        """Says that this process serves no longer; nobody waits for it then."""
+        """Says that this process serves no longer, and nothing after that; nobody waits for it
+        then."""
+        self._left = True
         self._stands_until_us = 0
         try:
             await self._put(Registration(self.id, self._time.now_or_zero_us(), ended=True))

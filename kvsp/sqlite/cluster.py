@@ -219,6 +219,9 @@ class SqliteCluster:
                 await self._file.open_again(failed, log_must_move=not error.disk_full)
             except sqlite3.Error as error:
                 settle(batches, [self._file.met(error)] * len(works))
+            except BaseException as error:
+                settle(batches, [_fault(error)] * len(works))
+                raise
             else:
                 settle(batches, outcomes)
 
@@ -235,6 +238,9 @@ class SqliteCluster:
                 answers = await on_thread(opened.readers[number], run)
             except sqlite3.Error as error:
                 settle(batches, [self._file.met(error)] * len(gets))
+            except BaseException as error:
+                settle(batches, [_fault(error)] * len(gets))
+                raise
             else:
                 settle(batches, answers)
 
@@ -258,6 +264,11 @@ class SqliteCluster:
 
 def _run(transactions: Transactions, works: Sequence[Work], _: sqlite3.Connection) -> list[object]:
     return transactions.run(works)
+
+
+def _fault(error: BaseException) -> Failed:
+    """The answer to what met a fault of ours, which ends the task that served it."""
+    return Failed(Reason.ERROR, f"a fault of KVSP: {error!r}")
 
 
 def _at_once(answer: _Answer, times: int) -> "Future[list[_Answer]]":

@@ -163,7 +163,7 @@ class Transactions:
         for work in works:
             try:
                 outcomes.append(self._row(work))
-            except (sqlite3.Error, OverflowError) as error:
+            except (sqlite3.Error, OverflowError, OSError) as error:  # OSError: of a blob's disk
                 if ends_transaction(self._connection, error):
                     raise
                 outcomes.append(Failed(Reason.ERROR, str(error)))

@@ -10,8 +10,9 @@ from typing import Final
 import pytest
 
 from kvctl.log_file import LOG_BYTES_MAX
-from kvctl.parts import Part, PartPlan, left_running
+from kvctl.parts import Part, PartFailed, PartPlan, left_running
 from tandem.runtime.clock import SystemClock
+from tandem.runtime.settings import MISTAKEN_STATUS
 
 STOP_S: Final = 60.0
 
@@ -20,18 +21,23 @@ class Kept:
     """One part that only sleeps, and what is said of it."""
 
     def __init__(self, directory: Path) -> None:
-        (directory / "sleeper_main.py").write_text("import time\ntime.sleep(600)\n")
+        self.main = directory / "sleeper_main.py"
+        self.main.write_text("import time\ntime.sleep(600)\n")
         self.data = directory / "data"
         self.pid_file = self.data / "run" / "sleeper.pid"
         self.said: list[str] = []
+        self.ready = True
         self.on_say: Callable[[], None] = lambda: None
         self.part = Part(
-            PartPlan("sleeper", "sleeper_main", _at_once),
+            PartPlan("sleeper", "sleeper_main", self._is_ready),
             data=self.data,
             environment={"PYTHONPATH": str(directory)},
             clock=SystemClock(),
             say=self._say,
         )
+
+    async def _is_ready(self) -> bool:
+        return self.ready
 
     def _say(self, text: str) -> None:
         self.said.append(text)
@@ -58,10 +64,6 @@ class Kept:
             await asyncio.sleep(0.01)
 
 
-async def _at_once() -> bool:
-    return True
-
-
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     return Kept(tmp_path)
@@ -78,6 +80,21 @@ async def test_what_dies_is_started_again_and_what_is_stopped_is_not(kept: Kept)
     await keeping
     assert not kept.lives()
     assert not kept.pid_file.exists()
+
+
+async def test_a_part_that_is_refused_says_why_and_nothing_of_earlier_runs(kept: Kept) -> None:
+    kept.main.write_text(
+        """import json, sys
+print("earlier or now", flush=True)
+print(json.dumps({"mistakes": ["one", "two"], "event": "cannot_start"}), flush=True)
+sys.exit(2)
+"""
+    )
+    for _ in range(2):
+        kept.ready = False
+        with pytest.raises(PartFailed) as failed:
+            await kept.part.start(STOP_S)
+        assert str(failed.value) == "sleeper stopped with status 2:\n  one\n  two"
 
 
 @pytest.mark.parametrize("turns", range(12))
@@ -112,6 +129,17 @@ async def test_a_part_that_cannot_be_started_is_tried_until_it_can(kept: Kept) -
     assert kept.lives()
     await kept.part.stop(STOP_S)
     await keeping
+
+
+async def test_a_part_that_is_ready_and_then_refuses_its_configuration_is_not_kept(
+    kept: Kept,
+) -> None:
+    """As a crawler does that listens already when it finds its store unfit."""
+    kept.main.write_text(f"print('no such store')\nraise SystemExit({MISTAKEN_STATUS})\n")
+    await kept.part.start(STOP_S)
+    with pytest.raises(PartFailed, match=r"(?s)sleeper cannot start:.*no such store"):
+        await kept.part.keep()
+    assert not kept.said
 
 
 async def test_a_process_id_that_cannot_be_written_ends_nothing(kept: Kept) -> None:

@@ -14,7 +14,7 @@ from tandem.core.reply import Failed, Stored
 from tandem.errors import ConfigurationError
 from tandem.wire.scan_codec import Scan
 from tests.kvsp.conftest import Opening
-from tests.kvsp.records import NAMESPACE, get, put, value, write_large
+from tests.kvsp.records import NAMESPACE, START_US, get, put, value, write_large
 from tests.kvsp.serving import open_store
 from tests.servers.damage import damage_pages
 
@@ -135,6 +135,37 @@ async def test_damage_that_is_found_while_the_file_is_opened_again_stays(
             await asyncio.sleep(0.01)
     [refused] = await cluster.write([put("key", value())])
     assert "cluster-0.sqlite is damaged" in str(refused)
+
+
+async def test_a_row_whose_blob_cannot_be_looked_at_fails_alone(opening: Opening) -> None:
+    cluster = (await opening()).clusters[0]
+    large = value(b"x" * 200_000)
+    assert await write_large(cluster, put("large", large)) == STORED
+
+    def broken(_blob: str) -> bool:
+        raise OSError("input/output error")
+
+    assert cluster._file.opened is not None
+    cluster._file.opened.transactions._blob_exists = broken
+    failed, stored = await cluster.write([put("large", value(at_us=START_US - 10)), put("small", value())])
+    assert isinstance(failed, Failed)
+    assert "input/output error" in failed.detail
+    assert stored == STORED
+    assert await cluster.read([get("small")]) == [value().envelope]
+
+
+async def test_whoever_waits_hears_of_a_fault_that_ends_the_writer(opening: Opening) -> None:
+    cluster = (await opening()).clusters[0]
+
+    def fault(_: sqlite3.Connection) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    async with asyncio.timeout(60):
+        [met, beside] = await cluster._submit([fault, put("key", value())])
+        assert "nobody thought of this" in str(met)
+        assert met == beside
+        [later] = await cluster.write([put("key", value())])
+        assert "writer ended" in str(later)
 
 
 async def test_a_full_disk_fails_writes_and_serves_reads(small_disk: Path) -> None:

@@ -65,6 +65,10 @@ class Disk:
         if text != self.trust_text:
             self.trust, self.trust_text = Trust.from_json(text), text
 
+    async def enter(self, mine: Trust) -> None:
+        """See `kvgateway.homes.keeper.TrustFile`."""
+        await self.exchange(mine)
+
     def load(self) -> Switches:
         """See `kvgateway.homes.switchboard.SwitchStore`."""
         return self.switches

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_queue import MemoryQueue
-from kvgateway.state.ports import RepairTask, Taken
+from kvgateway.state.ports import Intent, RepairTask, Taken
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed, LeftToSweep, NotHealed
 from tandem.core.envelope import seal
@@ -25,12 +27,13 @@ class Repairing:
         self.pair = Pair(VirtualClock(current()))
         self.pair.admit()
         self.queue, self.mode = MemoryQueue(), ACTIVE
+        self.machine = MemoryMachine(
+            gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51
+        )
         self.worker = RepairWorker(
             homes=self.pair.guards, queue=self.queue, time=self.pair.time, entropy=Numbers(),
-            machine=MemoryMachine(
-                gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51
-            ),
-            rule=rule, monotonic_us=self.pair.clock.monotonic_us, mode_of=lambda _: self.mode,
+            machine=self.machine, rule=rule,
+            monotonic_us=self.pair.clock.monotonic_us, mode_of=lambda _: self.mode,
         )  # fmt: skip
 
     async def lack(self, *names: str) -> None:
@@ -66,6 +69,29 @@ def test_a_round_heals_what_is_due() -> None:
             held = await repairing.pair.held(Key(NAMESPACE, name))
             assert isinstance(held[Side.S3], Found)
         assert repairing.worker.counters.copied == 2
+
+    run(heal())
+
+
+@pytest.mark.parametrize("by_operator", [False, True])
+def test_a_healed_write_is_not_remembered_as_recent_for_ever(by_operator: bool) -> None:
+    async def heal() -> None:
+        repairing = Repairing()
+        await repairing.lack("a")
+        key = Key(NAMESPACE, "a")
+        machine, clock = repairing.machine, repairing.pair.clock
+        machine.pin([Intent(key, await repairing.queue.wanted(key))])
+        if by_operator:
+            assert await repairing.worker.heal_key(key) == Healed((Side.S3,))
+        else:
+            assert await repairing.worker.round()
+        known = machine.recall(key, clock.now_us())
+        assert known is not None
+        assert known.pinned, "a read that began before may still be under way"
+        await asyncio.sleep(RepairRule().pin_us / 1e6)
+        known = machine.recall(key, clock.now_us())
+        assert known is not None
+        assert not known.pinned
 
     run(heal())
 

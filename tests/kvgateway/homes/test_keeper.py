@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kvgateway.homes.home_time import DISAGREEMENT_MAX_US
 from kvgateway.homes.keeper import SWITCHES_S, Keeper
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
@@ -22,6 +23,7 @@ from tandem.core.key import Key
 from tandem.core.reply import Failed, Missing, Reason, Side
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Unavailable
+from tandem.runtime.telemetry import Metrics
 from tests.kvgateway.two_homes import DOWN, NAMESPACE, Numbers, Pair
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
@@ -32,18 +34,26 @@ RULE = BreakerRule(failures_to_open=3, failing_us_to_open=1, open_us=200_000, su
 
 
 class SharedFile:
-    """See `kvgateway.homes.keeper.TrustFile`; a disk that may refuse."""
+    """See `kvgateway.homes.keeper.TrustFile`; a disk that may refuse, and whose lock another
+    worker may hold."""
 
     def __init__(self) -> None:
         self.trust = Trust()
         self.refuses = False
+        self.free = asyncio.Event()
+        self.free.set()
 
     async def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
         mine.merge(self.trust)
         if self.refuses:
             raise OSError("no space is left")
         mine.settle(namespaces)
-        self.trust = Trust.from_json(mine.to_json())
+        if self.free.is_set():
+            self.trust = Trust.from_json(mine.to_json())
+
+    async def enter(self, mine: Trust) -> None:
+        await self.free.wait()
+        await self.exchange(mine, frozenset())
 
 
 class Queue(MemoryQueue):
@@ -179,6 +189,23 @@ async def test_a_home_that_does_not_answer_is_no_other_store(here: Kept) -> None
     assert here.barred(Side.S3) == ""
 
 
+@kept
+async def test_it_shows_which_home_is_behind_and_that_clocks_disagree(here: Kept) -> None:
+    metrics = Metrics("test", here.pair.clock)
+    here.keeper.show(metrics)
+    quiet = b'behind{home="kvsp"} 0.0', b'behind{home="s3"} 0.0', b"clock_alarm 0.0"
+    page = metrics.prometheus()
+    assert [line for line in quiet if line not in page] == []
+    here.trust.missed(Side.S3, NAMESPACE, here.pair.time.now_us())
+    for ahead_us in (DISAGREEMENT_MAX_US, 2 * DISAGREEMENT_MAX_US):
+        here.pair.time.observe(Side.KVSP, here.pair.clock.now_us() + ahead_us)
+    await here.keeper.round()
+    page = metrics.prometheus()
+    shown = b'behind{home="kvsp"} 0.0', b'behind{home="s3"} 1.0', b"clock_alarm 1.0"
+    assert [line for line in shown if line not in page] == []
+    metrics.close(1.0)
+
+
 @pytest.mark.parametrize("side", list(Side))
 def test_a_home_with_an_open_breaker_is_behind_until_a_crawl_that_began_later(side: Side) -> None:
     @kept
@@ -311,6 +338,17 @@ def test_a_home_lacks_everything_on_an_operators_word_until_a_crawl(side: Side) 
         assert here.behind() == ()
 
     scenario()
+
+
+@kept
+async def test_an_operators_word_is_on_disk_before_he_hears_that_it_is_taken(here: Kept) -> None:
+    here.file.free.clear()
+    marking = asyncio.create_task(here.keeper.mark_behind(Side.S3))
+    await asyncio.sleep(5.0)
+    assert not marking.done()
+    here.file.free.set()
+    await marking
+    assert here.file.trust.behind(NAMESPACE) == (Side.S3,)
 
 
 @kept

@@ -19,8 +19,12 @@ READ_ONLY = HomeSwitch(reads=True, writes=False)
 
 
 class FullDisk(MemorySwitches):
+    full = True
+
     def adopt(self, switches: Switches) -> None:
-        raise OSError("no space is left")
+        if self.full:
+            raise OSError("no space is left")
+        super().adopt(switches)
 
 
 class Gateways:
@@ -177,3 +181,33 @@ async def test_a_full_disk_keeps_no_switch_from_being_obeyed(all_: Gateways) -> 
     restarted = all_.new()
     await restarted.copies.look()
     assert restarted.current.of(Side.S3) == OFF, "what the disk lost, the homes still know"
+
+
+async def test_what_the_disk_has_refused_it_is_given_again(all_: Gateways) -> None:
+    await all_.first.board.change(Side.S3, OFF)
+    await all_.first.copies.look()
+    disk = FullDisk()
+    third = all_.new(disk)
+    await third.copies.look()
+    await third.copies.look()
+    assert third.copies.counters.errors == 2
+    disk.full = False
+    await third.copies.look()
+    assert disk.load() == Switches(1, s3=OFF), (
+        "a restart goes by the file, before any home is asked"
+    )
+
+
+async def test_a_full_disk_keeps_no_home_from_the_newest_copy(all_: Gateways) -> None:
+    await all_.damage(Side.KVSP, Switches(1, s3=READ_ONLY).encoded().encode())
+    await all_.damage(Side.S3, Switches(2, kvsp=READ_ONLY).encoded().encode())
+    all_.clock.advance(1.0)
+    third = all_.new(FullDisk())
+    await third.copies.look()
+    newest = Switches(2, kvsp=READ_ONLY)
+    assert third.current == newest == await all_.copy(Side.S3)
+    assert await all_.copy(Side.KVSP) is not None, "that one is out of writes"
+    await all_.damage(Side.S3, Switches(3, kvsp=HomeSwitch(reads=False)).encoded().encode())
+    all_.clock.advance(1.0)
+    await third.copies.look()
+    assert await all_.copy(Side.KVSP) == Switches(3, kvsp=HomeSwitch(reads=False))

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from kvgateway.registry import presence
 from kvgateway.registry.presence import PREFIX
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
@@ -100,6 +101,25 @@ async def test_a_gateway_that_takes_its_leave_is_not_waited_for(homes: TwoHomes)
     assert (await one.step(namespace, SINGLE)).stepped
 
 
+async def test_a_gateway_that_has_taken_its_leave_does_not_come_back(homes: TwoHomes) -> None:
+    """A slow home takes the word of its leave late; until then it goes on as usual."""
+    one, two = await _two(homes)
+    namespace = await one.create(SINGLE)
+    await one.step(namespace, SHADOW)
+    homes.s3.puts_held = asyncio.Event()
+    leaving = asyncio.create_task(two.presence.leave())
+    await asyncio.sleep(0)
+    renewing = asyncio.create_task(two.presence.renew())
+    for _ in range(20):  # turns of the loop, in which it would say that it serves
+        await asyncio.sleep(0)
+    homes.s3.puts_held.set()
+    await asyncio.gather(leaving, renewing)
+    assert not two.presence.stands()
+    homes.s3.puts_held = None
+    one.crawled(namespace)
+    assert (await one.step(namespace, SINGLE)).stepped
+
+
 async def test_a_home_does_not_answer_before_a_crawl_has_passed_since_not_even_by_force(
     homes: TwoHomes,
 ) -> None:
@@ -124,6 +144,19 @@ async def test_a_home_is_not_left_alone_with_what_it_may_lack(homes: TwoHomes) -
     report = await one.step(namespace, SHADOW)
     assert said(report) == "s3 may lack writes, says gateway g2.0: a crawl finds out"
     assert (await one.step(namespace, SHADOW_KVSP)).stepped, "that leaves s3 out of it"
+
+
+async def test_a_home_that_may_lack_writes_of_many_namespaces_may_lack_this_ones(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "MODES_MAX", 2)
+    one, two = await _two(homes)
+    namespace = await one.create(BOTH)
+    for lacked in ("0" * 32, "1" * 32, namespace.id):
+        two.trust.missed(Side.S3, lacked, homes.clock.now_us())
+    await two.looks()
+    report = await one.step(namespace, SHADOW)
+    assert said(report) == "s3 may lack writes, says gateway g2.0: a crawl finds out"
 
 
 async def test_repairs_that_wait_are_waited_for(homes: TwoHomes) -> None:
