@@ -51,8 +51,6 @@ class Gatherer:
         self._circulating = 0
         """How many had begun or waited when the last group was answered."""
         self._answered_at_s = -inf
-        self._turning = False
-        """Whether the writes that wait begin with the first turn that brings no more."""
         self._next: asyncio.Handle | None = None
         """What begins the writes that wait."""
 
@@ -78,19 +76,12 @@ class Gatherer:
         loop = asyncio.get_running_loop()
         if len(self._writes) >= GATHERED_MAX:
             self.flush()
-        elif self._turning:
-            return
-        elif not self._under_way and len(self._writes) >= self._expected(loop.time()):
+        elif not self._under_way and len(self._writes) >= self._circulating:
             self._stop()
-            self._turning = True
             self._next = loop.call_soon(self._turned, 0)
         elif self._next is None:
             ends_at_s = loop.time() + WAIT_S if self._under_way else self._answered_at_s + RETURN_S
-            self._next = loop.call_at(ends_at_s, self.flush)
-
-    def _expected(self, now_s: float) -> int:
-        """So many writes are enough."""
-        return self._circulating if now_s < self._answered_at_s + RETURN_S else 1
+            self._next = loop.call_at(ends_at_s, self._turned, 0)
 
     def _turned(self, before: int) -> None:
         """A turn of the loop has passed, in which there were `before` writes at first."""
@@ -128,7 +119,6 @@ class Gatherer:
             self._wait()
 
     def _stop(self) -> None:
-        self._turning = False
         if self._next is not None:
             self._next.cancel()
             self._next = None

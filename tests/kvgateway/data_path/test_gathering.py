@@ -268,6 +268,21 @@ async def test_nobody_is_waited_for_when_all_were_answered_a_while_ago() -> None
     assert homes.sizes == [30, 1]
 
 
+async def test_what_is_read_in_turn_after_turn_begins_together_then_too() -> None:
+    """On a real loop: in virtual time no timer is due while anything else is."""
+    homes = Homes()
+    homes.put(30)
+    homes.waiting.flush()
+    await homes.answer()
+    await asyncio.sleep(2 * RETURN_S)
+    for _ in range(3):
+        homes.put(1)
+        await asyncio.sleep(0)
+    while len(homes.waiting):
+        await asyncio.sleep(0)
+    assert homes.sizes == [30, 3]
+
+
 @pytest.mark.parametrize("callers", [1, 2, 3, 4, 8, 32])
 @in_virtual_time
 async def test_callers_that_write_again_and_again_settle_in_large_groups(callers: int) -> None:
