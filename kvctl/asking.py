@@ -20,6 +20,7 @@ from tandem.core.key import is_namespace_id
 from tandem.errors import ConfigurationError, InvalidArgument, NamespaceNotFound, TandemError
 from tandem.runtime.clock import Clock
 from tandem.runtime.local_tokens import admin_token
+from tandem.runtime.rpc_words import in_words
 from tandem.runtime.settings import (
     ADDRESS,
     DURATION_S,
@@ -74,6 +75,17 @@ def form(kind: Kind[_T]) -> Callable[[str], _T]:
 
     parse.__name__ = kind.metavar  # what the help shows
     return parse
+
+
+def timeout(text: str) -> float:
+    """The value of --timeout, in seconds."""
+    seconds = form(DURATION_S)(text)
+    if not seconds:
+        raise click.BadParameter(f'"{text}": in no time nobody answers')
+    return seconds
+
+
+timeout.__name__ = DURATION_S.metavar
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +159,7 @@ class Asked:
             raise unreachable(self.gateway, "no connection in time") from None
         except OSError as error:
             refused = isinstance(error, ConnectionRefusedError)
-            why = "connection refused" if refused else str(error)
+            why = "connection refused" if refused else in_words(str(error))
             raise unreachable(self.gateway, why) from None
         writer.close()
 
@@ -237,7 +249,7 @@ def asks_each(
 def _other_options(command: Callable[_P, None]) -> Callable[_P, None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help=JSON_HELP),
-        click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP),
+        click.option("--timeout", "timeout_s", type=timeout, help=TIMEOUT_HELP),
         click.option("--account", help=ACCOUNT_HELP),
         click.option("--token", help=TOKEN_HELP),
     ):

@@ -14,7 +14,7 @@ from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
 from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Heal, Puts, Replied, ScanPage
+from tandem.backends.port import Gets, Got, Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode
@@ -43,6 +43,8 @@ class FaultyHome:
         self.scan_deadlines_s: list[float] = []
         self.held: asyncio.Event | None = None
         """While set and not signalled, scans hang."""
+        self.gets_held: asyncio.Event | None = None
+        """While set and not signalled, reads hang."""
         self.puts_held: asyncio.Event | None = None
         """While set and not signalled, writes hang."""
 
@@ -61,7 +63,15 @@ class FaultyHome:
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> Awaitable[ReadReply]:
-        return _done(DOWN) if self._fails() else self.memory.get(key, deadline_s, needed)
+        if self._fails():
+            return _done(DOWN)
+        if self.gets_held is not None:
+            return asyncio.ensure_future(self._get_later(self.gets_held, key))
+        return self.memory.get(key, deadline_s, needed)
+
+    async def _get_later(self, when: asyncio.Event, key: Key) -> ReadReply:
+        await when.wait()
+        return await self.memory.get(key, 1.0)
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
@@ -75,6 +85,9 @@ class FaultyHome:
     async def _put_later(self, when: asyncio.Event, key: Key, record: Record) -> WriteReply:
         await when.wait()
         return await self.memory.put_if_newer(key, record, 1.0)
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        one_by_one(lambda key, needed, left_s: self.get(key, left_s, needed), gets, deadline_s, got)
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         one_by_one(self.put_if_newer, puts, deadline_s, replied)
