@@ -11,7 +11,17 @@
 import subprocess
 import sys
 
-PARTS = ("rates", "client_rate", "kvsp_reads", "http", "workers", "outages", "crawl", "memory")
+PARTS = (
+    "rates",
+    "client_rate",
+    "kvsp_reads",
+    "http",
+    "tls",
+    "workers",
+    "outages",
+    "crawl",
+    "memory",
+)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from types import TracebackType
 from typing import Self, cast
 
@@ -27,8 +28,9 @@ def http_port(deployment: Deployment) -> int:
 class HttpClient:
     """Connections that are kept; a request waits for the first that is free."""
 
-    def __init__(self, port: int, connections: int) -> None:
+    def __init__(self, port: int, connections: int, tls: ssl.SSLContext | None = None) -> None:
         self._port = port
+        self._tls = tls
         self._connections = connections
         self._free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
         self._all: list[_Connection] = []
@@ -36,7 +38,9 @@ class HttpClient:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         for _ in range(self._connections):
-            _, connection = await loop.create_connection(_Connection, "127.0.0.1", self._port)
+            _, connection = await loop.create_connection(
+                _Connection, "127.0.0.1", self._port, ssl=self._tls
+            )
             self._all.append(connection)
             self._free.put_nowait(connection)
         return self

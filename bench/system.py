@@ -14,10 +14,14 @@ VALUE = b"v" * 288
 
 
 @asynccontextmanager
-async def running(workers: int = 1, bucket: Bucket | None = None) -> AsyncIterator[Deployment]:
+async def running(
+    workers: int = 1, bucket: Bucket | None = None, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Deployment]:
     """KVSP and a gateway with one namespace; with a bucket, or the embedded file."""
     with TemporaryDirectory(prefix="tandem-bench-") as directory:
-        async with deployed(Path(directory) / "system", bucket, workers) as deployment:
+        async with deployed(
+            Path(directory) / "system", bucket, workers, **(settings or {})
+        ) as deployment:
             await deployment.start()
             async with deployment.client() as client:
                 await client.namespaces.create(TITLE)

@@ -157,13 +157,8 @@ def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:
     return (
         PartPlan("kvsp", "kvsp.main", lambda: serves(settings.kvsp_address, tls)),
         PartPlan("gateway", "kvgateway.main", lambda: serves(settings.grpc_address, tls)),
-        PartPlan("crawler", "crawler.main", _at_once),
+        PartPlan("crawler", "crawler.main", lambda: serves(settings.crawler_address, tls)),
     )
-
-
-async def _at_once() -> bool:
-    """Nobody waits for a part that serves nobody."""
-    return True
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -20,7 +20,7 @@ import pytest
 from tandem.backends.port import Backend, Heal
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
-from tandem.core.limits import HEAL_AGE_MAX_S, KIB, LEG_DEADLINE_S, METADATA_BYTES_MAX, MIB
+from tandem.core.limits import KIB, METADATA_BYTES_MAX, MIB
 from tandem.core.record import Kind, Record
 from tandem.core.reply import (
     Failed,
@@ -28,7 +28,6 @@ from tandem.core.reply import (
     Glimpsed,
     Missing,
     Reason,
-    Refusal,
     Refused,
     Stored,
     Superseded,
@@ -36,6 +35,7 @@ from tandem.core.reply import (
 )
 from tandem.core.version import NO_VERSION, Version
 from tests.backends.contract_scan import ScanContract
+from tests.backends.contract_writes import WriteContract
 from tests.backends.home_under_test import (
     DEADLINE_S,
     KEY,
@@ -63,15 +63,6 @@ async def held(home: Backend, key: Key = KEY) -> Record | None:
     reply = await home.get(key, DEADLINE_S)
     assert isinstance(reply, Found | Missing), reply
     return reply.record if isinstance(reply, Found) else None
-
-
-def same_version_other_bytes(under: HomeUnderTest) -> tuple[Record, Record]:
-    """Two records that should not both exist, the one with the smaller digest first."""
-    version = under.version()
-    low, high = sorted(
-        (seal(version, b"one"), seal(version, b"other")), key=lambda record: record.digest
-    )
-    return low, high
 
 
 class BackendContract:
@@ -122,23 +113,6 @@ class BackendContract:
             assert reply.newest == newest.version
         assert await held(under.home) == newest
 
-    async def test_the_same_record_again_is_stored(self, under: HomeUnderTest) -> None:
-        record = under.value()
-        await stored(under.home, record)
-        await stored(under.home, record)
-        assert await held(under.home) == record
-
-    @pytest.mark.parametrize("greater_first", [False, True])
-    async def test_of_equal_versions_the_greater_digest_wins(
-        self, under: HomeUnderTest, greater_first: bool
-    ) -> None:
-        low, high = same_version_other_bytes(under)
-        first, second = (high, low) if greater_first else (low, high)
-        await stored(under.home, first)
-        reply = await put(under.home, second)
-        assert isinstance(reply, Superseded if greater_first else Stored)
-        assert await held(under.home) == high
-
     async def test_tombstones_are_records_like_any_other(self, under: HomeUnderTest) -> None:
         first, second, third, fourth = under.versions(4)
         await stored(under.home, seal(first, b"v"))
@@ -150,11 +124,6 @@ class BackendContract:
         assert tombstone.kind is Kind.TOMBSTONE
         await stored(under.home, seal(fourth, b"again"))
         assert await held(under.home) == seal(fourth, b"again")
-
-    async def test_a_key_may_begin_with_its_tombstone(self, under: HomeUnderTest) -> None:
-        await stored(under.home, under.tombstone(ms=2))
-        reply = await put(under.home, under.value(ms=-2000))
-        assert isinstance(reply, Superseded)
 
     async def test_every_kind_of_name_is_its_own_key(self, under: HomeUnderTest) -> None:
         version = under.version()
@@ -233,53 +202,7 @@ class RaceContract:
 
 
 class TimeContract:
-    """What a home takes when, by its own clock; and what happens at the end of its own."""
-
-    async def test_a_leg_older_than_its_deadline_is_refused(self, under: HomeUnderTest) -> None:
-        late = under.value(ms=-(LEG_DEADLINE_S * 1000))
-        reply = await put(under.home, late)
-        assert isinstance(reply, Refused)
-        assert reply.refusal is Refusal.LATE
-        assert await held(under.home) is None
-
-    @pytest.mark.parametrize("age_s", [HEAL_AGE_MAX_S + 5, -60, -3600])
-    async def test_a_heal_on_a_read_that_is_stale_or_ahead_is_refused(
-        self, under: HomeUnderTest, age_s: float
-    ) -> None:
-        read_at_us = under.now_us() - int(age_s * 1_000_000)
-        reply = await put(under.home, under.value(), heal=Heal(read_at_us))
-        assert isinstance(reply, Refused)
-        assert reply.refusal is Refusal.LATE
-        assert await held(under.home) is None
-
-    @pytest.mark.parametrize("age_days", [0, 1, 10_000])
-    async def test_a_heal_on_a_fresh_read_may_be_of_any_age(
-        self, under: HomeUnderTest, age_days: int
-    ) -> None:
-        read = await under.home.get(KEY, DEADLINE_S)
-        assert isinstance(read, Missing)
-        old = under.value(ms=-age_days * 86_400_000)
-        reply = await put(under.home, old, heal=Heal(read.home_time_us))
-        assert isinstance(reply, Stored)
-        assert await held(under.home) == old
-
-    async def test_a_heal_is_conditional_too(self, under: HomeUnderTest) -> None:
-        older, newer = (seal(v, b"v") for v in under.versions(2))
-        await stored(under.home, newer)
-        read = await under.home.get(KEY, DEADLINE_S)
-        assert isinstance(read, Found)
-        reply = await put(under.home, older, heal=Heal(read.home_time_us))
-        assert isinstance(reply, Superseded)
-        assert await held(under.home) == newer
-
-    async def test_a_version_ahead_of_the_homes_clock_is_refused(
-        self, under: HomeUnderTest
-    ) -> None:
-        ahead = seal(Version.at(under.now_us() + under.home.clock_skew_max_us + 60_000_000), b"v")
-        reply = await put(under.home, ahead)
-        assert isinstance(reply, Refused)
-        assert reply.refusal is Refusal.FUTURE
-        assert await held(under.home) is None
+    """What a home says of its own time, and what happens at the end of its own."""
 
     async def test_every_reply_tells_the_homes_time(self, under: HomeUnderTest) -> None:
         """But a refusal for which the home was not asked, which says 0."""
@@ -343,24 +266,6 @@ class TimeContract:
 class CorruptionContract:
     """Bytes that are not what was stored."""
 
-    async def test_a_heal_over_corrupt_bytes_replaces_the_same_version(
-        self, under: HomeUnderTest
-    ) -> None:
-        low, high = same_version_other_bytes(under)
-        await stored(under.home, high)
-        over = Heal(under.now_us(), over_corrupt=True)
-        assert isinstance(await put(under.home, low, heal=over), Stored)
-        assert await held(under.home) == low
-
-    async def test_a_heal_over_corrupt_bytes_replaces_no_newer_version(
-        self, under: HomeUnderTest
-    ) -> None:
-        older, newer = (seal(v, b"v") for v in under.versions(2))
-        await stored(under.home, newer)
-        over = Heal(under.now_us(), over_corrupt=True)
-        assert isinstance(await put(under.home, older, heal=over), Superseded)
-        assert await held(under.home) == newer
-
     @pytest.mark.parametrize("size", [300, MIB])
     async def test_damaged_bytes_are_not_handed_out(self, under: HomeUnderTest, size: int) -> None:
         if under.corrupt is None:
@@ -389,7 +294,9 @@ class CorruptionContract:
                 pytest.fail(str(reply))
 
 
-class HomeContract(BackendContract, RaceContract, TimeContract, CorruptionContract, ScanContract):
+class HomeContract(
+    BackendContract, WriteContract, RaceContract, TimeContract, CorruptionContract, ScanContract
+):
     """All of it."""
 
 

@@ -4,15 +4,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.backends.port import Backend
+from tandem.backends.port import Backend, Heal
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record
+from tandem.core.reply import Found, Missing, Stored
 from tandem.core.version import Version
 
 NAMESPACE: Final = "ab" * 16
 KEY: Final = Key(NAMESPACE, "key")
 DEADLINE_S: Final = 20.0
+NAMES: Final = [f"{letter}{number}" for letter in "amz" for number in range(8)]
+"""So many that every cluster has some."""
+OTHER: Final = "cd" * 16
 
 
 @dataclass(slots=True)
@@ -57,3 +61,19 @@ def names_of_every_kind() -> Sequence[str]:
     prefixes = ["a", "aa", "aaa", "a\0", "a\0\0", "a!", "a0", "A", "Aa", "aA", "b", "0", "00"]
     longest = ["x" * 512, "x" * 511, "x" * 510 + "é", "é" * 256, "日" * 170 + "ab", "😀" * 128]
     return sorted({*controls, *slashes, *reserved, *planes, *prefixes, *longest})
+
+
+async def put(under: HomeUnderTest, name: str, record: Record, namespace: str = NAMESPACE) -> None:
+    """Writes as a heal, which may be of any age; it must be stored."""
+    key = Key(namespace, name)
+    reply = await under.home.put_if_newer(key, record, DEADLINE_S, Heal(under.now_us()))
+    assert isinstance(reply, Stored), reply
+
+
+async def held(
+    under: HomeUnderTest, name: str = KEY.name, namespace: str = NAMESPACE
+) -> Record | None:
+    """The record that the home holds; the home must answer."""
+    reply = await under.home.get(Key(namespace, name), DEADLINE_S)
+    assert isinstance(reply, Found | Missing), reply
+    return reply.record if isinstance(reply, Found) else None

@@ -12,8 +12,8 @@ from tandem.backends.port import Backend, CollectableObjects
 from tandem.core.key import Key, object_name
 from tandem.runtime.clock import SystemClock
 from tests.backends.contract import HomeContract
-from tests.backends.contract_collect import ObjectsContract
 from tests.backends.contract_groups import GroupContract
+from tests.backends.contract_objects import ObjectsContract
 from tests.backends.home_under_test import HomeUnderTest
 
 

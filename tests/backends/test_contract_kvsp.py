@@ -12,8 +12,8 @@ from tandem.backends.port import Backend, CollectableRows
 from tandem.core.key import Key
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
-from tests.backends.contract_collect import RowsContract
 from tests.backends.contract_groups import GroupContract
+from tests.backends.contract_rows import RowsContract
 from tests.backends.home_under_test import HomeUnderTest
 from tests.kvsp.serving import Kvsp, running_kvsp
 

@@ -8,7 +8,8 @@ from tandem.backends.port import CollectableObjects, CollectableRows
 from tandem.core.reply import Side
 from tandem.runtime.clock import SystemClock
 from tests.backends.contract import HomeContract
-from tests.backends.contract_collect import ObjectsContract, RowsContract
+from tests.backends.contract_objects import ObjectsContract
+from tests.backends.contract_rows import RowsContract
 from tests.backends.home_under_test import HomeUnderTest
 
 

@@ -16,7 +16,7 @@ from tandem.core.key import object_name
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
-from tests.backends.contract_collect import ObjectsContract
+from tests.backends.contract_objects import ObjectsContract
 from tests.backends.home_under_test import HomeUnderTest
 from tests.backends.s3.opened import opened, options, use_keys_of
 from tests.servers.ministack import Ministack

@@ -26,7 +26,7 @@ from tandem.core.reply import Failed, Reason, Side
 from tandem.core.tally import Tally
 from tandem.core.version import Version
 from tests.crawler.crawling import RULE, Ground, record
-from tests.crawler.test_rounds import NearGateways
+from tests.crawler.rounds_world import NearGateways
 from tests.kvgateway.two_homes import Numbers
 from tests.sim.loop import EPOCH_US, run
 

@@ -17,8 +17,8 @@ from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Failed
 from tandem.core.version import Version
 from tests.crawler.crawling import NAMESPACE, Ground, Said
+from tests.crawler.rounds_world import NearGateways
 from tests.crawler.test_collecting import collecting, graveyard
-from tests.crawler.test_rounds import NearGateways
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
 
 

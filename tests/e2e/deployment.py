@@ -3,16 +3,13 @@
 import asyncio
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from unittest.mock import patch
 
 import grpc
@@ -23,26 +20,20 @@ from kvgateway.state import shared_place
 from tandem import Client
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.operations import Status
-from tandem.errors import Unavailable
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.settings import load, read_sources
 from tandem.runtime.tls import TlsFiles
 from tests.e2e.pages import metrics
+from tests.e2e.program import NotReady, Program, all_pids, command_of, environment_of, kill_process
+from tests.e2e.waiting import POLL_S, WITHIN_S, until, until_true
 from tests.servers.daemon import free_port
 
-WITHIN_S = 60.0
-"""How long anything is waited for that has to come; a busy machine takes its time."""
-_POLL_S = 0.02
 _PAGES_BETWEEN = 2
 """The first page may have been begun before."""
 _MARK = "END_TO_END_TEST"
 """In the environment of every process of a deployment, so that each of them is found again."""
-
-
-class NotReady(AssertionError):
-    """A process that does not come up, or ends too early; the text has its last words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,73 +44,6 @@ class Bucket:
     name: str
     access_key: str
     secret_key: str
-
-
-class Program:
-    """One program of the deployment; it may be started again after it has ended."""
-
-    def __init__(
-        self, name: str, module: str, directory: Path, environment: Mapping[str, str]
-    ) -> None:
-        self.name = name
-        self.log = directory / f"{name}.log"
-        self._module = module
-        self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def status(self) -> int | None:
-        """The exit status; None while it runs."""
-        assert self._process is not None
-        return self._process.poll()
-
-    def start(self, *arguments: str, **environment: str) -> None:
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                (sys.executable, "-m", self._module, *arguments),
-                env={**self._environment, **environment},
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )  # fmt: skip
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        """Ends it as a crash would."""
-        self.signal(signal.SIGKILL)
-        assert self._process is not None
-        self._process.wait()
-
-    async def ended(self, within_s: float = WITHIN_S) -> int:
-        """Its exit status, when it ends by itself."""
-        await until(lambda: self.status is not None, f"{self.name} ends", within_s)
-        status = self.status
-        assert status is not None
-        return status
-
-    async def stop(self, within_s: float = WITHIN_S) -> int:
-        """Lets it finish its work."""
-        self.signal(signal.SIGTERM)
-        return await self.ended(within_s)
-
-    def reap(self) -> None:
-        """Takes note of its end, which is certain to come."""
-        if self._process is not None:
-            self._process.wait()
-
-    def words(self) -> str:
-        """All that it has said."""
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
-
-    async def says(self, text: str, within_s: float = WITHIN_S) -> None:
-        await until(lambda: text in self.words(), f"{self.name} says {text}", within_s)
 
 
 class _Pages:
@@ -218,7 +142,7 @@ class Deployment:
                 raise NotReady(f"{program.name} ended with {program.status}:\n{program.words()}")
             if time.monotonic() > deadline_s:
                 raise NotReady(f"{program.name} does not serve {address}:\n{program.words()}")
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(POLL_S)
 
     def client(self, namespace: str | None = None, session_keys_max: int = 100_000) -> Client:
         return Client(self.grpc, namespace, tls=self.tls, session_keys_max=session_keys_max)
@@ -292,12 +216,12 @@ class Deployment:
 
     def workers(self) -> list[int]:
         """Process ids of the gateway's workers, the oldest first."""
-        return [pid for pid in self.pids() if b"kvgateway.process.worker" in _command(pid)]
+        return [pid for pid in self.pids() if b"kvgateway.process.worker" in command_of(pid)]
 
     def pids(self) -> list[int]:
         """Every living process of this deployment."""
         mark = f"{_MARK}={self.directory}".encode()
-        return [pid for pid in _all_pids() if mark in _environment(pid).split(b"\0")]
+        return [pid for pid in all_pids() if mark in environment_of(pid).split(b"\0")]
 
     async def gone(self, within_s: float = WITHIN_S) -> None:
         """Returns when no process of this deployment is left."""
@@ -308,7 +232,7 @@ class Deployment:
         while pids := self.pids():
             for pid in pids:
                 kill_process(pid)
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
         for program in (self.kvsp, self.gateway, self.crawler, self.up):
             program.reap()
         # A gateway that was killed leaves its memory to its next start, and here is none.
@@ -327,6 +251,10 @@ class Deployment:
         )
 
 
+STANDING: Final[list[Deployment]] = []
+"""Those that run: a fixture does not see that its test failed, and the report asks them."""
+
+
 @asynccontextmanager
 async def deployed(
     directory: Path,
@@ -336,12 +264,14 @@ async def deployed(
 ) -> AsyncIterator[Deployment]:
     """A deployment that is ended whatever happens, and shows its logs if that is a failure."""
     deployment = Deployment(directory, bucket, workers, **settings)
+    STANDING.append(deployment)
     try:
         yield deployment
     except BaseException as error:
         error.add_note(deployment.last_words())
         raise
     finally:
+        STANDING.remove(deployment)
         deployment.end()
         shutil.rmtree(deployment.data, ignore_errors=True)
 
@@ -355,46 +285,6 @@ async def serves(address: str, tls: TlsFiles | None = None) -> bool:
         except grpc.aio.AioRpcError:
             return False
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
-
-
-async def until(condition: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> None:
-    """Returns when the condition holds; AssertionError when it never does."""
-
-    async def holds() -> bool:
-        return condition()
-
-    await until_true(holds, what, within_s)
-
-
-async def until_true(
-    condition: Callable[[], Awaitable[bool]], what: str, within_s: float = WITHIN_S
-) -> None:
-    """The same for a condition that has to be awaited; what cannot be told yet does not hold."""
-    deadline_s = time.monotonic() + within_s
-    while True:
-        trouble = ""
-        try:
-            if await condition():
-                return
-        except (AssertionError, OSError, EOFError, HTTPException, Unavailable) as error:
-            trouble = f": {error!r}"
-        assert time.monotonic() < deadline_s, f"not within {within_s:g} s: {what}{trouble}"
-        await asyncio.sleep(_POLL_S)
-
-
-def stop_process(pid: int) -> None:
-    """Stops a process in its tracks, as a machine without time for it would."""
-    os.kill(pid, signal.SIGSTOP)
-
-
-def continue_process(pid: int) -> None:
-    os.kill(pid, signal.SIGCONT)
-
-
-def kill_process(pid: int) -> None:
-    """Ends a process as a crash would."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
 
 
 def _clean_environment() -> dict[str, str]:
@@ -430,22 +320,3 @@ def _bucket_settings(bucket: Bucket | None) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": bucket.access_key,
         "AWS_SECRET_ACCESS_KEY": bucket.secret_key,
     }
-
-
-def _all_pids() -> Sequence[int]:
-    return sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
-
-
-def _environment(pid: int) -> bytes:
-    """Empty for a process that is not there any more, or only as a zombie."""
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""

@@ -8,7 +8,8 @@ import pytest
 from tandem import Client
 from tandem.errors import PermissionDenied, Unauthenticated
 from tandem.runtime.local_tokens import development_token
-from tests.e2e.deployment import deployed, until_true
+from tests.e2e.deployment import deployed
+from tests.e2e.waiting import until_true
 
 
 async def test_the_life_of_a_token(tmp_path: Path) -> None:

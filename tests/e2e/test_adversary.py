@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.buckets import new_bucket
-from tests.e2e.deployment import Deployment, deployed, until
+from tests.e2e.deployment import Deployment, deployed
+from tests.e2e.waiting import until
 from tests.servers.failing_s3 import failing_s3
 from tests.servers.rgw import Rgw
 

@@ -18,7 +18,8 @@ from tandem.core.reply import Missing, Side, Stored
 from tandem.core.version import Version
 from tests.e2e.buckets import new_bucket
 from tests.e2e.comparison import both
-from tests.e2e.deployment import Deployment, deployed, until_true
+from tests.e2e.deployment import Deployment, deployed
+from tests.e2e.waiting import until_true
 from tests.servers.rgw import Rgw
 
 _OLD = [f"old/{number:02}" for number in range(20)]

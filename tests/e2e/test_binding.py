@@ -10,7 +10,9 @@ from pathlib import Path
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.reply import Side
 from tests.e2e.buckets import new_bucket
-from tests.e2e.deployment import Deployment, Program, deployed, kill_process, until, until_true
+from tests.e2e.deployment import Deployment, deployed
+from tests.e2e.program import Program, kill_process
+from tests.e2e.waiting import until, until_true
 from tests.runtime.wire import Answer, Wire
 from tests.servers.daemon import free_port
 from tests.servers.rgw import Rgw

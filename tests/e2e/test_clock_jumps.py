@@ -10,8 +10,9 @@ import pytest
 from tests.conftest import require
 from tests.e2e.buckets import new_bucket
 from tests.e2e.comparison import check
-from tests.e2e.deployment import Deployment, deployed, until_true
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Mix, more, under_load
+from tests.e2e.waiting import until_true
 from tests.servers import faketime
 from tests.servers.rgw import Rgw
 

@@ -14,13 +14,9 @@ from tandem import Client
 from tandem.core.reply import Found, Side
 from tandem.errors import TandemError
 from tests.e2e.comparison import equal_records
-from tests.e2e.deployment import (
-    Deployment,
-    deployed,
-    stop_process,
-    until,
-    until_true,
-)
+from tests.e2e.deployment import Deployment, deployed
+from tests.e2e.program import stop_process
+from tests.e2e.waiting import until, until_true
 from tests.servers.damage import damage_pages, flip_byte
 
 _SMALL = {f"small-{number:04}": b"%d" % number * 50 for number in range(600)}

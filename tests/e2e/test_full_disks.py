@@ -10,9 +10,10 @@ import pytest
 
 from tests.conftest import require
 from tests.e2e.comparison import check
-from tests.e2e.deployment import Deployment, deployed, until, until_true
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Mix, more, under_load
 from tests.e2e.pages import metrics, total
+from tests.e2e.waiting import until, until_true
 from tests.servers.small_disk import fill, mounted
 
 _MIX = Mix(clients=2, large=0.02)

@@ -4,15 +4,10 @@ and nothing is lost."""
 from pathlib import Path
 
 from tests.e2e.comparison import check
-from tests.e2e.deployment import (
-    Deployment,
-    continue_process,
-    deployed,
-    kill_process,
-    stop_process,
-    until,
-)
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Mix, more, under_load
+from tests.e2e.program import continue_process, kill_process, stop_process
+from tests.e2e.waiting import until
 
 
 async def test_a_load_on_healthy_homes(tandem: Deployment) -> None:

@@ -11,8 +11,9 @@ from tandem.core.limits import MIB
 from tandem.core.reply import Side
 from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError, Unavailable
 from tests.e2e.buckets import new_bucket
-from tests.e2e.deployment import Deployment, deployed, until_true
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.pages import fetch
+from tests.e2e.waiting import until_true
 from tests.servers.rgw import Rgw
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -4,9 +4,10 @@ import socket
 from pathlib import Path
 
 from tests.e2e.comparison import check
-from tests.e2e.deployment import Deployment, deployed, until_true
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Mix, more, under_load
 from tests.e2e.pages import fetch, metrics, total
+from tests.e2e.waiting import until_true
 
 NAMES = frozenset({
     "tandem_acks_total", "tandem_breaker_open", "tandem_cache_results_total", "tandem_healed_total",

@@ -10,15 +10,10 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.comparison import check
-from tests.e2e.deployment import (
-    Deployment,
-    continue_process,
-    deployed,
-    kill_process,
-    stop_process,
-    until,
-)
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Mix, more, under_load
+from tests.e2e.program import continue_process, kill_process, stop_process
+from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,8 +13,9 @@ from tandem.core.access import Permission
 from tandem.core.limits import MIB
 from tandem.core.quota import Quota
 from tandem.errors import QuotaExceeded
-from tests.e2e.deployment import Deployment, deployed, until_true
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.pages import metrics, total
+from tests.e2e.waiting import until_true
 
 _WORKERS = 2
 

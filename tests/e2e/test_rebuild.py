@@ -18,8 +18,9 @@ from tandem.core.reply import Missing, Side, Stored
 from tandem.core.version import Version
 from tests.e2e.buckets import new_bucket
 from tests.e2e.comparison import both, check
-from tests.e2e.deployment import Bucket, Deployment, deployed, until_true
+from tests.e2e.deployment import Bucket, Deployment, deployed
 from tests.e2e.history import History, Kind, Mix, Outcome, more, under_load
+from tests.e2e.waiting import until_true
 from tests.servers.rgw import Rgw
 
 _KEYS = 1300

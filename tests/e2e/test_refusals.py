@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tandem.core.reply import Side
-from tests.e2e.deployment import Deployment, Program, deployed
+from tests.e2e.deployment import Deployment, deployed
+from tests.e2e.program import Program
 
 _WRONG = {
     "kvsp": (

@@ -15,8 +15,9 @@ from tandem.core.mode import Mode, Stage
 from tandem.core.reply import Found, Side
 from tandem.core.version import Version
 from tests.e2e.buckets import new_bucket
-from tests.e2e.deployment import Deployment, deployed, until_true
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Event, History, Kind, Mix, Outcome, more, under_load, violations
+from tests.e2e.waiting import until_true
 from tests.servers.rgw import Rgw
 
 pytestmark = pytest.mark.timeout(900)  # all keys go through a small S3 server, twice

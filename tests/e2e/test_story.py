@@ -9,8 +9,10 @@ from tandem import Client
 from tandem.core.record import Kind
 from tandem.errors import TandemError
 from tests.e2e.comparison import check, equal_records
-from tests.e2e.deployment import Deployment, deployed, kill_process, until, until_true
+from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Mix, more, under_load
+from tests.e2e.program import kill_process
+from tests.e2e.waiting import until, until_true
 
 _FILES = 2000
 

@@ -13,15 +13,8 @@ import pytest
 from tandem import Client
 from tandem.core.certificate import CertificateInUse
 from tandem.runtime.tls import TlsFiles
-from tests.e2e.deployment import (
-    WITHIN_S,
-    Deployment,
-    deployed,
-    serves,
-    tls_settings,
-    until,
-    until_true,
-)
+from tests.e2e.deployment import Deployment, deployed, serves, tls_settings
+from tests.e2e.waiting import WITHIN_S, until, until_true
 from tests.servers.certificates import Authority, Pair
 from tests.workers import runtimes
 from tests.workers.runtimes import Served

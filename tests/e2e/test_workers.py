@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from tests.e2e.comparison import check
-from tests.e2e.deployment import deployed, until_true
+from tests.e2e.deployment import deployed
 from tests.e2e.history import Mix, more, under_load
 from tests.e2e.pages import metrics, total
+from tests.e2e.waiting import until_true
 
 _OPERATIONS = 20_000
 _WORKERS = 3

@@ -10,8 +10,9 @@ from typing import Final
 import pytest
 
 from kvctl.log_file import LOG_BYTES_MAX
-from kvctl.parts import Part, PartPlan, left_running
+from kvctl.parts import Part, PartFailed, PartPlan, left_running
 from tandem.runtime.clock import SystemClock
+from tandem.runtime.settings import MISTAKEN_STATUS
 
 STOP_S: Final = 60.0
 
@@ -20,7 +21,8 @@ class Kept:
     """One part that only sleeps, and what is said of it."""
 
     def __init__(self, directory: Path) -> None:
-        (directory / "sleeper_main.py").write_text("import time\ntime.sleep(600)\n")
+        self.main = directory / "sleeper_main.py"
+        self.main.write_text("import time\ntime.sleep(600)\n")
         self.data = directory / "data"
         self.pid_file = self.data / "run" / "sleeper.pid"
         self.said: list[str] = []
@@ -112,6 +114,17 @@ async def test_a_part_that_cannot_be_started_is_tried_until_it_can(kept: Kept) -
     assert kept.lives()
     await kept.part.stop(STOP_S)
     await keeping
+
+
+async def test_a_part_that_is_ready_and_then_refuses_its_configuration_is_not_kept(
+    kept: Kept,
+) -> None:
+    """As a crawler does that listens already when it finds its store unfit."""
+    kept.main.write_text(f"print('no such store')\nraise SystemExit({MISTAKEN_STATUS})\n")
+    await kept.part.start(STOP_S)
+    with pytest.raises(PartFailed, match=r"(?s)sleeper cannot start:.*no such store"):
+        await kept.part.keep()
+    assert not kept.said
 
 
 async def test_a_process_id_that_cannot_be_written_ends_nothing(kept: Kept) -> None:

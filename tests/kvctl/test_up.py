@@ -122,8 +122,9 @@ def test_a_part_that_refuses_its_configuration_stops_them_all(
     with machine.up("--config", str(config)) as up:
         out, _ = up.communicate()
     assert up.returncode == 1
-    assert "crawler cannot start:" in out
+    assert "crawler stopped with status 2:" in out
     assert "[crawler] page_names" in out
+    assert "Tandem KV is up." not in out
     assert machine.pids() == {}
 
 

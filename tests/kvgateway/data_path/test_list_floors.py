@@ -6,7 +6,7 @@ from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.request import Read, ReadResult
 from tandem.errors import TandemError
-from tests.kvgateway.data_path.test_lists import Listings
+from tests.kvgateway.data_path.listings import Listings
 from tests.kvgateway.one_gateway import NAMESPACE
 
 
