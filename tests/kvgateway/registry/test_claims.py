@@ -81,7 +81,7 @@ async def test_a_deleted_namespace_stays_deleted_whoever_changes_it_at_that_mome
             await goes_on.wait()
 
     monkeypatch.setattr(one.registry, "refresh", refresh_and_stand_still)
-    changing = asyncio.create_task(CHANGES[change](one, namespace_id))
+    changing = asyncio.ensure_future(CHANGES[change](one, namespace_id))
     await looked.wait()
     deleting = asyncio.create_task(two.namespaces.delete(namespace_id))
     for _ in range(50):  # turns of the loop
