@@ -15,6 +15,7 @@ from tandem.client.client import SESSION_KEYS_MAX
 from tandem.core.key import is_namespace_id
 from tandem.errors import NamespaceNotFound, TandemError
 from tandem.runtime.clock import Clock
+from tandem.runtime.rpc_words import in_words
 from tandem.runtime.settings import Address
 from tandem.runtime.tls import TlsFiles
 
@@ -104,7 +105,7 @@ class Asked:
             raise unreachable(self.gateway, "no connection in time") from None
         except OSError as error:
             refused = isinstance(error, ConnectionRefusedError)
-            why = "connection refused" if refused else str(error)
+            why = "connection refused" if refused else in_words(str(error))
             raise unreachable(self.gateway, why) from None
         writer.close()
 

@@ -22,7 +22,7 @@ from tandem.errors import TandemError
 @looks_every("How often --watch asks.")
 @asks
 def status_command(asked: Asked, watch: bool, every_s: float) -> None:
-    """Show the homes, the repair queue, the journal, and whether both homes are equal."""
+    """Show the homes, what waits for repair, and what differs."""
     if watch:
         asked.ask(lambda client: _watch(client, asked, every_s))
     else:

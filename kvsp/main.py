@@ -14,6 +14,7 @@ from kvsp.store import Store
 from tandem import errors
 from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
+from tandem.runtime.disk_space import show_disk
 from tandem.runtime.large_memory import keep_large_blocks
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
@@ -100,6 +101,7 @@ async def _page(
         return None
     metrics = Metrics("kvsp", clock)
     expose(metrics, server.counters)
+    show_disk(metrics, settings.data)
     if tls is not None:
         show_certificate(metrics, tls)
     page = MetricsPage(metrics, lambda: "", clock, log)
