@@ -59,6 +59,17 @@ def form(kind: Kind[_T]) -> Callable[[str], _T]:
     return parse
 
 
+def timeout(text: str) -> float:
+    """The value of --timeout, in seconds."""
+    seconds = form(DURATION_S)(text)
+    if not seconds:
+        raise click.BadParameter(f'"{text}": in no time nobody answers')
+    return seconds
+
+
+timeout.__name__ = DURATION_S.metavar
+
+
 def looks_every(help_text: str) -> Callable[[_Command], _Command]:
     """Gives a command that looks again and again the option --every; a pause too short to breathe
     is refused."""
@@ -115,7 +126,7 @@ def asks_each(
 def _other_options(command: Callable[_P, None]) -> Callable[_P, None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help=JSON_HELP),
-        click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP),
+        click.option("--timeout", "timeout_s", type=timeout, help=TIMEOUT_HELP),
         click.option("--account", help=ACCOUNT_HELP),
         click.option("--token", help=TOKEN_HELP),
     ):
