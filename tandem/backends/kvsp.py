@@ -86,7 +86,9 @@ class KvspBackend:
 
         self._closed = False
         put_large = self._channel.stream_unary(
-            large_codec.PUT_LARGE, large_codec.encode_large_put, pb.StorageReply.FromString
+            large_codec.PUT_LARGE,
+            request_serializer=large_codec.encode_large_put,
+            response_deserializer=pb.StorageReply.FromString,
         )
         self._large = LargeCalls(put_large, self._stub.GetLarge, large)
         self._small = lane(small)

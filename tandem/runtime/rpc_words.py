@@ -6,6 +6,7 @@ _WORDS: Final = (
     ("Connection refused", "connection refused"),
     ("Failed parsing HTTP/2", "gRPC is not spoken there"),
     ("Socket closed", "the connection was closed"),
+    ("Connection reset by peer", "the connection was closed"),
     ("Name or service not known", "no such host"),
     ("No route to host", "no route to it"),
     ("Network is unreachable", "its network cannot be reached"),
