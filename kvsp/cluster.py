@@ -57,6 +57,19 @@ class ScanPart:
     """Continue after this name; it may be one that was left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterLimits:
+    """How much may wait for one cluster, and how much is done at once."""
+
+    writes_waiting_max: int = 16_384
+    reads_waiting_max: int = 65_536
+    at_once_max: int = 4_096
+    """Rows of one transaction; reads of one hop."""
+    large_at_once_max: int = 16
+    """A large value under way holds two pieces, a thread now and then, and no more."""
+    large_waiting_max: int = 64
+
+
 class Cluster(Protocol):
     """One cluster: every future that it gives resolves, if only to `Failed`."""
 
@@ -94,7 +107,7 @@ class Cluster(Protocol):
 
     async def state(self) -> ClusterState: ...
 
-    def life(self) -> ClusterLife:
+    async def life(self) -> ClusterLife:
         """Which life it is in, as of its last commit."""
         ...
 

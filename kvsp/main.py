@@ -4,10 +4,10 @@ import asyncio
 import os
 import sys
 
+from kvsp.cluster import ClusterLimits
 from kvsp.metrics import expose
 from kvsp.server import StorageServer
 from kvsp.settings import KvspSettings
-from kvsp.sqlite.cluster import ClusterLimits
 from kvsp.sqlite.clusters import open_clusters
 from kvsp.sqlite.directory import DataDirectory
 from kvsp.store import Store

@@ -107,9 +107,9 @@ class Store:
         """What an operator wants to know of each cluster."""
         return [await cluster.state() for cluster in self._clusters]
 
-    def lives(self) -> list[ClusterLife]:
+    async def lives(self) -> list[ClusterLife]:
         """Which life each cluster is in."""
-        return [cluster.life() for cluster in self._clusters]
+        return [await cluster.life() for cluster in self._clusters]
 
     async def raise_floor(self, raising: FloorRaise) -> dict[str, FloorReply | Failed]:
         """What each cluster that is named, and that there is, answers for itself."""

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kvsp.cluster import ClusterLimits
 from kvsp.server import StorageServer
-from kvsp.sqlite.cluster import ClusterLimits, SqliteCluster
+from kvsp.sqlite.cluster import SqliteCluster
 from kvsp.sqlite.clusters import open_clusters
 from kvsp.sqlite.directory import DataDirectory
 from kvsp.store import Store

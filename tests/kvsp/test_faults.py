@@ -147,7 +147,9 @@ async def test_a_row_whose_blob_cannot_be_looked_at_fails_alone(opening: Opening
 
     assert cluster._file.opened is not None
     cluster._file.opened.transactions._blob_exists = broken
-    failed, stored = await cluster.write([put("large", value(at_us=START_US - 10)), put("small", value())])
+    failed, stored = await cluster.write(
+        [put("large", value(at_us=START_US - 10)), put("small", value())]
+    )
     assert isinstance(failed, Failed)
     assert "input/output error" in failed.detail
     assert stored == STORED

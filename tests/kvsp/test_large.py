@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer
+from kvsp.rules import UNUSED_BLOB_LIFE_US
 from kvsp.sqlite.cluster import SqliteCluster
-from kvsp.sqlite.large import UNUSED_LIFE_US
 from tandem.core.limits import MIB
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Reason, Stored, Superseded
@@ -85,7 +85,7 @@ async def test_a_replaced_blob_lives_an_hour_longer(
     assert isinstance(held, InBlob)
     await cluster.write([put("key", value())])
     await cluster.collect()
-    clock.time_us += UNUSED_LIFE_US - 1
+    clock.time_us += UNUSED_BLOB_LIFE_US - 1
     await cluster.collect()
     assert await cluster.load(held) == old.envelope
     clock.time_us += 1
@@ -104,11 +104,11 @@ async def test_an_orphan_is_collected_and_its_row_refused(
 
     async def write_slowly(blob: str, pieces: AsyncIterable[bytes], digest: bytes) -> None:
         await write(blob, pieces, digest)
-        clock.time_us += UNUSED_LIFE_US
+        clock.time_us += UNUSED_BLOB_LIFE_US
         await cluster.collect()
 
     monkeypatch.setattr(blobs, "write", write_slowly)
-    record = large(START_US + UNUSED_LIFE_US)
+    record = large(START_US + UNUSED_BLOB_LIFE_US)
     refused = await write_large(cluster, put("key", record))
     assert isinstance(refused, Failed)
     assert "collected" in refused.detail
@@ -127,7 +127,7 @@ async def test_a_crash_before_the_row_leaves_no_blob_for_ever(
         connection.execute("insert into blob_pending values (?, ?)", (orphan.name, START_US))
     await cluster.collect()
     assert orphan.exists()
-    clock.time_us += UNUSED_LIFE_US
+    clock.time_us += UNUSED_BLOB_LIFE_US
     await cluster.collect()
     assert not orphan.exists()
     assert pending(tmp_path) == 0
@@ -178,6 +178,6 @@ async def test_racing_large_writes_leave_one_value(
     assert all(isinstance(answer, Stored | Superseded) for answer in answers)
     assert await read(cluster) == records[-1].envelope
     for _ in range(2):
-        clock.time_us += UNUSED_LIFE_US
+        clock.time_us += UNUSED_BLOB_LIFE_US
         await cluster.collect()
     assert [file.read_bytes() for file in files(tmp_path)] == [records[-1].envelope]

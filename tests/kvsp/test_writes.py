@@ -7,8 +7,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from kvsp.cluster import Absent
-from kvsp.sqlite.cluster import ClusterLimits
+from kvsp.cluster import Absent, ClusterLimits
 from kvsp.sqlite.thread import connect
 from kvsp.store import Store
 from tandem.backends.sqlite_thread import on_thread
