@@ -76,6 +76,11 @@ class Cluster(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def failure(self) -> Failed | None:
+        """Why it does not serve at the moment; None when it does."""
+        ...
+
     def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
         """Answers in the order of `gets`."""
         ...

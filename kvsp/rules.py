@@ -13,7 +13,7 @@ from tandem.core.envelope import digest_of
 from tandem.core.floors import RANGES_MAX, RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
 from tandem.core.limits import CLOCK_SKEW_MAX_US
-from tandem.core.record import Kind, is_live
+from tandem.core.record import Kind, Record, is_live
 from tandem.core.removal import PurgeRow, Removal, Span
 from tandem.core.reply import Failed, Reason, Refusal, Refused, Stored, Superseded, WriteReply
 from tandem.core.timeliness import untimely
@@ -24,6 +24,9 @@ STORED: Final = Stored(0)
 ABOVE_ALL_NAMES: Final = b"\xff"
 UNUSED_BLOB_LIFE_US: Final = 3_600_000_000
 """How long a blob is kept that no row names: a writer may still come, or a reader hold its name."""
+COLUMNS: Final = (
+    "namespace, name, version, kind, expires_at_s, size, digest, blob, metadata, envelope"
+)
 REPLACE: Final = """
     version = excluded.version, kind = excluded.kind, expires_at_s = excluded.expires_at_s,
     size = excluded.size, digest = excluded.digest, blob = excluded.blob,
@@ -33,6 +36,13 @@ REPLACE: Final = """
 IF_NEWER: Final = "(excluded.version, excluded.digest) > (record.version, record.digest)"
 """Which record wins, in SQL."""
 _NO_FLOORS: Final = RangeFloors()
+
+
+class LargeRow(NamedTuple):
+    """A put whose envelope lies in `blob`, under a name entered into blob_pending before."""
+
+    put: LargePut
+    blob: str
 
 
 class Held(NamedTuple):
@@ -77,6 +87,20 @@ def verdict(put: Put | LargePut, held: Held | None, floor: Version) -> Write | W
     if (version, digest) == (held.version, held.digest):
         return STORED
     return Superseded(Version.parse(held.version), 0)
+
+
+def row_of(put: Put | LargePut, blob: str | None) -> tuple[bytes | str | int | None, ...]:
+    """The values of `COLUMNS`."""
+    record = put.record
+    envelope, size = (
+        (record.envelope, len(record.envelope))
+        if isinstance(record, Record)
+        else (None, record.size)
+    )
+    return (
+        put.key.namespace, put.raw_name, record.version, record.kind, record.expires_at_s,
+        size, record.digest, blob, record.metadata, envelope,
+    )  # fmt: skip
 
 
 def deleted_namespace(put: Put | LargePut) -> str | None:

@@ -103,6 +103,11 @@ class Store:
         complete = not any(source.failed for source in sources)
         return Listing(rows[: scan.limit], ended, complete)
 
+    def failure(self) -> str:
+        """Why no cluster serves at the moment; empty when one does: it answers for its keys."""
+        failures = [cluster.failure for cluster in self._clusters]
+        return "" if None in failures else str(failures[0])
+
     async def states(self) -> list[ClusterState]:
         """What an operator wants to know of each cluster."""
         return [await cluster.state() for cluster in self._clusters]

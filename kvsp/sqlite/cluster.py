@@ -74,6 +74,11 @@ class SqliteCluster:
         self._file = ServedFile(opener, meta, self._lives, entropy, self._answer_all)
         self._tasks: list[Task[None]] = []
 
+    @property
+    def failure(self) -> Failed | None:
+        """Why the file is not served at the moment."""
+        return self._file.failure
+
     async def start(self) -> None:
         """Opens the file and begins to serve. Raises sqlite3.Error."""
         await self._file.open(log_must_move=False)

@@ -14,10 +14,10 @@ from functools import partial
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob
-from kvsp.rules import UNUSED_BLOB_LIFE_US, Held, Write, verdict
+from kvsp.rules import UNUSED_BLOB_LIFE_US, Held, LargeRow, Write, verdict
 from kvsp.sqlite.blobs import BlobDirectory
 from kvsp.sqlite.new_blob import OtherBytes
-from kvsp.sqlite.transaction import LargeRow, Work
+from kvsp.sqlite.transaction import Work
 from tandem.core.reply import Failed, Reason, WriteReply
 from tandem.core.version import NO_VERSION
 from tandem.runtime import logs

@@ -8,18 +8,16 @@ then what the file holds.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from kvsp import rules
-from kvsp.rules import STORED, Held, Write
+from kvsp.rules import STORED, Held, LargeRow, Write, row_of
 from kvsp.sqlite.collecting import CollectWork
 from kvsp.sqlite.errors import CommitFailed, ends_transaction, is_damage
 from kvsp.sqlite.floors import Floors
 from tandem.backends.sqlite_rows import marks, together
 from tandem.core.key import SYSTEM_NAMESPACE
-from tandem.core.record import Record
 from tandem.core.reply import (
     Failed,
     Reason,
@@ -31,10 +29,7 @@ from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import Clock
 from tandem.wire.storage_codec import LargePut, Put
 
-_INSERT: Final = """
-insert into record (namespace, name, version, kind, expires_at_s, size, digest, blob, metadata,
-                    envelope)
-"""
+_INSERT: Final = f"insert into record ({rules.COLUMNS})"
 _IF_NEWER: Final = f"""
 on conflict (namespace, name) do update set {rules.REPLACE}
 where {rules.IF_NEWER}
@@ -47,14 +42,6 @@ where ?3 > ?11 or exists (select 1 from record where namespace = ?1 and name = ?
     or (?12 and excluded.version = record.version)
 """
 _COLUMNS: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class LargeRow:
-    """A put whose envelope lies in `blob`, under a name entered into blob_pending before."""
-
-    put: LargePut
-    blob: str
 
 
 Step = Callable[[sqlite3.Connection], object]
@@ -134,7 +121,7 @@ class Transactions:
         puts = [work for work in works if isinstance(work, Put) and self._is_plain(work)]
         if len(puts) < max(2, len(works)):
             return False
-        values = [value for put in puts for value in _row_of(put, None)]
+        values = [value for put in puts for value in row_of(put, None)]
         try:
             cursor = self._connection.execute(_upsert_of(len(puts)), values)
         except (sqlite3.Error, OverflowError) as error:
@@ -206,7 +193,7 @@ class Transactions:
         return rules.refusal(put, self._now_us, deleted=deleted)
 
     def _upsert(self, put: Put | LargePut, blob: str | None, floor: Version) -> bool:
-        row = _row_of(put, blob)
+        row = row_of(put, blob)
         cursor = self._connection.execute(_UPSERT, (*row, floor, put.over_corrupt))
         return cursor.rowcount > 0
 
@@ -234,19 +221,6 @@ class Transactions:
                 "insert or ignore into deleted_namespace values (?)", (namespace,)
             )
             self._newly_deleted.append(namespace)
-
-
-def _row_of(put: Put | LargePut, blob: str | None) -> tuple[bytes | str | int | None, ...]:
-    record = put.record
-    envelope, size = (
-        (record.envelope, len(record.envelope))
-        if isinstance(record, Record)
-        else (None, record.size)
-    )
-    return (
-        put.key.namespace, put.raw_name, record.version, record.kind, record.expires_at_s,
-        size, record.digest, blob, record.metadata, envelope,
-    )  # fmt: skip
 
 
 @cache

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.powercut import system_calls
-from tests.servers import faketime, ministack, npm, python_sdks
+from tests.servers import faketime, ministack, npm, postgres, python_sdks
 from tests.servers.rgw import Rgw
 
 
@@ -27,6 +27,7 @@ class _Program:
 _PROGRAMS = (
     _Program("Ceph RGW", ("ceph-mon", "ceph-osd", "radosgw"), Rgw.why_missing),
     _Program("strace", ("strace",), system_calls.why_missing),
+    _Program("PostgreSQL", (postgres.PACKAGE,), postgres.why_missing),
     _Program(faketime.PACKAGE, (faketime.PACKAGE,), faketime.why_missing),
     _Program("npm", ("npm",), lambda: None if _has_npm() else npm.why_missing()),
 )
