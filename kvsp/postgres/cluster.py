@@ -217,8 +217,7 @@ class PostgresCluster:
         if self._closed is not None:
             return self._closed
         try:
-            async with self._others.one() as connection:
-                answer = await question(connection)
+            answer = await _tried(self._others, question)
         except FAILURES as error:
             return self._met(error)
         self._served()
@@ -255,14 +254,12 @@ class PostgresCluster:
         return done.outcomes
 
     async def _committed(self, works: Sequence[Work]) -> Done:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                async with self._writing.one() as connection:
-                    return await transaction.run(connection, works, self._clock, self._acknowledged)
-            except FAILURES as error:
-                if attempt == _ATTEMPTS or not may_run_again(error):
-                    raise
-        raise AssertionError("the last attempt has raised or returned")
+        return await _tried(
+            self._writing,
+            partial(
+                transaction.run, works=works, clock=self._clock, acknowledged=self._acknowledged
+            ),
+        )
 
     async def _read_on(self) -> None:
         while True:
@@ -277,10 +274,9 @@ class PostgresCluster:
             settle(batches, answers)
 
     async def _answers(self, gets: Sequence[Get]) -> Sequence[ReadAnswer]:
-        acknowledged = self._acknowledged
+        reading = partial(read_points, gets=gets, acknowledged=self._acknowledged)
         try:
-            async with self._reading.one() as connection:
-                answers = await read_points(connection, gets, acknowledged)
+            answers = await _tried(self._reading, reading)
         except LostCommits as error:
             return [self._lost(error)] * len(gets)
         except FAILURES as error:
@@ -335,6 +331,20 @@ class PostgresCluster:
                 "cluster_stopped", cluster=self.name, task=task.get_name(), error=repr(error)
             )
             self._close(Failed(Reason.ERROR, f"{task.get_name()} ended: {error!r}"))
+
+
+async def _tried(places: Places, work: Callable[[Connection], Awaitable[_Answer]]) -> _Answer:
+    """What `work` returns, done again a few times when it came to nothing for no fault of its own.
+    Raises one of FAILURES, and what `work` raises."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            async with places.one() as connection:
+                return await work(connection)
+        except FAILURES as error:
+            if not may_run_again(error):
+                raise
+    async with places.one() as connection:
+        return await work(connection)
 
 
 async def _nothing(_: Connection, __: int) -> None:

@@ -11,6 +11,9 @@ from tandem.errors import ConfigurationError
 SCHEMA_VERSION: Final = 1
 SERVER_VERSION_MIN: Final = 130_000
 """PostgreSQL 13."""
+_IS_MADE: Final = """
+select exists (select 1 from pg_tables where schemaname = 'tandem' and tablename = 'meta')
+"""
 _MAKING_LOCK: Final = 0x544B5653
 
 # As the file of the SQLite engine, with large values beside the rows: a blob is whole once its last
@@ -101,7 +104,7 @@ async def read_meta(connection: Connection) -> Meta | None:
 
     ConfigurationError when it is no cluster of ours.
     """
-    if await connection.fetchval("select to_regclass('meta')") is None:
+    if not await connection.fetchval(_IS_MADE):
         return None
     try:
         row = await connection.fetchrow("select * from meta")
@@ -120,7 +123,7 @@ async def create(connection: Connection, identity: Identity, incarnation: str) -
     """Makes the tables, unless another KVSP is quicker."""
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _MAKING_LOCK)
-        if await connection.fetchval("select to_regclass('meta')") is not None:
+        if await connection.fetchval(_IS_MADE):
             return
         await connection.execute("create schema if not exists tandem")
         await connection.execute(_TABLES)

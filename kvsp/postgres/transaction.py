@@ -83,12 +83,12 @@ async def run(
         if commits <= acknowledged:
             raise LostCommits(max(commits - 1, 0), acknowledged)
         now_us = clock.now_us()
+        steps = {
+            at: await _step(connection, w, now_us) for at, w in enumerate(works) if callable(w)
+        }
         decided = await _write(connection, [w for w in works if not callable(w)], now_us)
         answers = iter(decided.outcomes)
-        outcomes = [
-            await _step(connection, work, now_us) if callable(work) else next(answers)
-            for work in works
-        ]
+        outcomes = [steps[at] if at in steps else next(answers) for at in range(len(works))]
     except BaseException:
         await _roll_back(connection)
         raise

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kvsp.sqlite.cluster import SqliteCluster
+from tests.kvsp.engines import Databases, Engine, Files
 from tests.kvsp.records import SetClock
 from tests.kvsp.serving import Clusters, open_store
 
@@ -27,3 +28,15 @@ async def opening(tmp_path: Path, clock: SetClock) -> AsyncIterator[Opening]:
             return store
 
         yield opened
+
+
+@pytest.fixture(params=[Files, Databases], ids=["sqlite", "postgres"])
+async def engine(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock
+) -> AsyncIterator[Engine]:
+    """Either of them; what is still open at the end is closed."""
+    async with AsyncExitStack() as stack:
+        if request.param is Files:
+            yield Files(tmp_path, clock, stack)
+        else:
+            yield Databases(request.getfixturevalue("postgres"), clock, stack)

@@ -11,8 +11,7 @@ PACKAGE = "postgresql"
 _BINARIES = "/usr/lib/postgresql/*/bin/postgres"
 _USER = "postgres"
 _SETTINGS = (
-    "listen_addresses=", "max_connections=200", "shared_buffers=32MB", "max_wal_senders=0",
-    "wal_level=minimal", "autovacuum=off", "log_min_messages=warning",
+    "listen_addresses=", "max_connections=200", "shared_buffers=32MB", "autovacuum=off", "log_min_messages=warning",
 )  # fmt: skip
 
 
@@ -79,6 +78,10 @@ class Postgres:
         """Runs a statement."""
         options = ("-q", "-X", "-v", "ON_ERROR_STOP=1", "-c", statement)
         self._run("psql", *options, "-d", dsn or self.dsn(_USER))
+
+    def file(self, name: str) -> Path:
+        """Where its programs can write."""
+        return self._path / name
 
     def dump(self, dsn: str, file: Path) -> None:
         """What a backup holds."""
