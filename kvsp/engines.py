@@ -19,7 +19,7 @@ async def opened(
 ) -> AsyncIterator[Sequence[Cluster]]:
     """The clusters that the settings name, serving. ConfigurationError when one cannot."""
     limits = ClusterLimits(writes_waiting_max=settings.writes_waiting_max)
-    if settings.postgres.split():
+    if settings.kvsp_postgres.split():
         yield await _in_postgres(settings, clock, entropy, limits)
         return
     directory = DataDirectory(settings.data / "kvsp")
@@ -44,6 +44,6 @@ async def _in_postgres(
             [f"clusters in PostgreSQL need {error.name}: install it"]
         ) from error
     return await postgres.open_clusters(
-        settings.postgres.split(), clock=clock, entropy=entropy, limits=limits,
+        settings.kvsp_postgres.split(), clock=clock, entropy=entropy, limits=limits,
         readers=settings.readers,
     )  # fmt: skip

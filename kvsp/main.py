@@ -69,7 +69,7 @@ async def _serve_clusters(
         port = await server.start(str(settings.kvsp_address), tls.rpc() if tls else None)
         address = str(settings.kvsp_address._replace(port=port))
         page = await _page(settings, server, store, log, tls)
-        data = "postgresql" if settings.postgres else str(settings.data)
+        data = "postgresql" if settings.kvsp_postgres else str(settings.data)
         log.info("ready", address=address, data=data, clusters=len(clusters))
         if tls is not None:
             tasks.start("certificate", tls.keep_looking())

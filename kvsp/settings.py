@@ -41,7 +41,7 @@ class KvspSettings:
         WHOLE, 1, "SQLite clusters that keys are spread over; fixed at first start",
         low=1, high=256,
     )  # fmt: skip
-    postgres: str = setting(
+    kvsp_postgres: str = setting(
         OPTIONAL_TEXT, "",
         "PostgreSQL instead of SQLite: postgresql://user@host/database, or several after each other"
         " with blanks between them, a cluster each; fixed at first start", secret=True,

@@ -89,8 +89,8 @@ async def run(
         decided = await _write(connection, [w for w in works if not callable(w)], now_us)
         answers = iter(decided.outcomes)
         outcomes = [steps[at] if at in steps else next(answers) for at in range(len(works))]
-    except BaseException:
-        await _roll_back(connection)
+    except BaseException as error:
+        await _roll_back(connection, error)
         raise
     await _commit(connection)
     return Done(outcomes, commits, decided.deleted)
@@ -173,11 +173,11 @@ async def _step(connection: Connection, step: Step, now_us: int) -> object:
         return failed(error)
 
 
-async def _roll_back(connection: Connection) -> None:
-    """A connection that cannot even do that is given up."""
-    try:
+async def _roll_back(connection: Connection, error: BaseException) -> None:
+    """Where the connection may be of no use it is given up, which ends the transaction too."""
+    if isinstance(error, asyncpg.PostgresError) and not is_away(error):
         await connection.execute("rollback")
-    except FAILURES:
+    else:
         connection.terminate()
 
 
