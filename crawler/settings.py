@@ -98,7 +98,10 @@ class CrawlerSettings:
 
     def check(self) -> Sequence[Relation]:
         """Relations between settings that must hold."""
-        return broken_relations(self)
+        return [
+            *broken_relations(self),
+            *shared.bucket_relations(self.s3_endpoint, self.s3_bucket),
+        ]
 
     def homes(self) -> HomeChoice:
         """Which homes are to be opened."""

@@ -64,7 +64,7 @@ def adversary_command(
     operations: int | None, keys: int, connections: int, callers: int, puts: float, deletes: float,
     value_bytes: int, seed: str | None, converge_s: float, evidence: Path,
 ) -> None:  # fmt: skip
-    """Read, write and delete a few keys through every --gateway at once, and check every answer.
+    """Read and write a few keys, and check every answer. Every --gateway is asked at once.
 
     Without --sessions each gateway must show its own writes and never go back, whichever
     connection is asked; with --sessions a session must see its own writes, and nothing older than

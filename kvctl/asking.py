@@ -20,6 +20,7 @@ from tandem.core.key import is_namespace_id
 from tandem.errors import ConfigurationError, InvalidArgument, NamespaceNotFound, TandemError
 from tandem.runtime.clock import Clock
 from tandem.runtime.local_tokens import admin_token
+from tandem.runtime.rpc_words import in_words
 from tandem.runtime.settings import (
     ADDRESS,
     DURATION_S,
@@ -147,7 +148,7 @@ class Asked:
             raise unreachable(self.gateway, "no connection in time") from None
         except OSError as error:
             refused = isinstance(error, ConnectionRefusedError)
-            why = "connection refused" if refused else str(error)
+            why = "connection refused" if refused else in_words(str(error))
             raise unreachable(self.gateway, why) from None
         writer.close()
 

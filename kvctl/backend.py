@@ -33,7 +33,7 @@ def backend_group() -> None:
 @click.option("--force", is_flag=True, help="Even when no home is left for that use.")
 @asks_each
 def disable(asked: Sequence[Asked], home: str, reads: bool, writes: bool, force: bool) -> None:
-    """Take HOME out of reads and writes (or one of them); repair and crawl stop for it too.
+    """Take HOME out of reads and writes, or one of them. Repair and crawl stop for it too.
 
     Other gateways follow within seconds; name them with --gateway to set all at once.
     """
@@ -46,7 +46,7 @@ def disable(asked: Sequence[Asked], home: str, reads: bool, writes: bool, force:
 @click.option("--writes", is_flag=True, help="Only writes.")
 @asks_each
 def enable(asked: Sequence[Asked], home: str, reads: bool, writes: bool) -> None:
-    """Bring HOME back for reads and writes (or one of them), on each gateway that is named."""
+    """Bring HOME back for reads and writes, or one of them. It counts on each gateway named."""
     _switch(asked, Side(home), _uses(reads, writes), enabled=True, force=True)
 
 

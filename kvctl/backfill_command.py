@@ -54,7 +54,7 @@ class _Filled:
 def backfill_command(
     asked: Asked, namespace: str, requests_per_s: int | None, wait_s: float
 ) -> None:
-    """Copy what is there to the home that a namespace is being brought to.
+    """Fill the home that a namespace is being brought to.
 
     The namespace is in shadow (`kvctl namespace mode`). Reads and writes go on meanwhile.
     Interrupted, the crawler finishes by itself; the same command goes on.

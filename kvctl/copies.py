@@ -98,7 +98,7 @@ def _kind(copy: Copy) -> str:
 @in_namespace
 @asks
 def heal(asked: Asked, name: str, namespace: str) -> None:
-    """Make both homes hold the newest record of NAME, now; exits 1 when that fails."""
+    """Make both homes hold the newest record of NAME, now. Exits 1 when that fails."""
 
     async def work(client: Client) -> Healed:
         return await client.ops.heal(Key(await client.namespaces.id_of(namespace), name))
@@ -127,7 +127,7 @@ def heal(asked: Asked, name: str, namespace: str) -> None:
 @click.option("--prefix", help="What all objects begin with. [default: TANDEM_S3_PREFIX, tandem/]")
 @asks
 def locate(asked: Asked, name: str, namespace: str | None, prefix: str | None) -> None:
-    """Print the name of the object that holds NAME, without asking anybody.
+    """Print the name of the object that holds NAME. Asks nobody, unless --namespace is a title.
 
     Without --namespace it is the part below PREFIX/NAMESPACE-ID/.
     """

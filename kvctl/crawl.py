@@ -14,13 +14,13 @@ _MICRO = 1_000_000
 
 @click.group("crawl")
 def crawl_group() -> None:
-    """The crawler: what it does, pause it, let it go on, have it crawl now."""
+    """The crawler: what it does, pause it, resume it, have it crawl."""
 
 
 @crawl_group.command("status")
 @asks_crawler
 def status_command(asked: Asked) -> None:
-    """Show what the crawler does, range by range, and what waits for a person.
+    """Show what the crawler does, and what waits for a person.
 
     Exits 5 while a breaker is open.
     """
@@ -30,7 +30,7 @@ def status_command(asked: Asked) -> None:
 @crawl_group.command("pause")
 @asks_crawler
 def pause_command(asked: Asked) -> None:
-    """Let nothing go on behind the page that is on its way; kept over restarts."""
+    """Let nothing go on behind the page on its way. Kept over restarts."""
     _show(asked, ask_crawler(asked, lambda crawler: crawler.pause()))
 
 
@@ -51,7 +51,7 @@ def resume_command(asked: Asked, accept: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Count, and repair nothing.")
 @asks_crawler
 def run_command(asked: Asked, namespace: str | None, deep: bool, dry_run: bool) -> None:
-    """Have it crawl as soon as its round has ended; `kvctl drift scan` waits for the outcome."""
+    """Have it crawl when its round has ended. `kvctl drift scan` waits for the outcome."""
     request = RunRequest(namespace_id(asked, namespace), int(deep), dry_run)
     run_id = ask_crawler(asked, lambda crawler: crawler.run(request))
     if asked.as_json:
@@ -78,7 +78,7 @@ def status_text(status: CrawlerStatus, names: dict[str, str]) -> str:
     )
     rows = [("crawler", status.crawler_id), ("doing", status.doing), ("so far", so_far)]
     for stop in status.stops:
-        open_ = "OPEN: kvctl crawl resume --accept"
+        open_ = "OPEN: kvctl crawl resume --accept (a home that was emptied: kvctl backend rebuild)"
         state = "accepted for the next crawl" if stop.accepted else open_
         rows.append(("breaker", f"{shown_name(stop.namespace, names)}: {stop.why}; {state}"))
     for one in status.ranges:
@@ -134,7 +134,7 @@ def status_document(status: CrawlerStatus) -> dict[str, object]:
 @click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
 @asks_crawler
 def tombstones_command(asked: Asked, namespace: str | None) -> None:
-    """Show how many tombstones and expired records there are, and why they are still there."""
+    """Show how many records are dead, and why they are still there."""
     wanted = namespace_id(asked, namespace)
     status = ask_crawler(asked, lambda crawler: crawler.status())
     crawls = [one for one in status.latest if wanted in {"", one.namespace}]

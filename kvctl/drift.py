@@ -34,7 +34,7 @@ _DAY_US = 86_400 * 1_000_000
 
 @click.group("drift")
 def drift_group() -> None:
-    """What differs between the homes: look now, read the reports, watch."""
+    """What differs between the homes: look now, reports, watch."""
 
 
 @drift_group.command("scan")
@@ -76,7 +76,7 @@ def scan_command(
 def report_command(
     asked: Asked, namespace: str | None, days: float, as_csv_: bool, html: Path | None
 ) -> None:
-    """Show what the last crawls found; with --json, one crawl a line, the newest first.
+    """Show what the last crawls found. With --json, one crawl a line, the newest first.
 
     Exits 4 when the last crawl of a namespace found drift, 5 when a breaker stopped it, 3 when it
     did not see everything, 1 when no crawl has ended yet.
@@ -132,7 +132,7 @@ def _show(asked: Asked, crawls: Sequence[Crawled]) -> None:
 )  # fmt: skip
 @asks_crawler
 def watch_command(asked: Asked, every_s: float) -> None:
-    """Show the crawler at work and what it finds, until Ctrl-C; with --json, a status a line."""
+    """Show the crawler at work and what it finds, until Ctrl-C. With --json, a status a line."""
     if every_s < _EVERY_MIN_S:
         raise click.BadParameter(f"{every_s:g}s is less than {_EVERY_MIN_S}s", param_hint="--every")
     names = titles(asked)

@@ -4,6 +4,7 @@ import enum
 from typing import IO, Any
 
 import click
+import grpc
 
 from tandem.errors import (
     InvalidArgument,
@@ -17,6 +18,7 @@ from tandem.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tandem.runtime.rpc_words import in_words
 from tandem.runtime.settings import Address
 
 STATUSES_TEXT = """\
@@ -114,8 +116,15 @@ def ending_of(error: TandemError, gateway: Address) -> Ended:
         case Unavailable() if "failed to connect" in str(error):  # gRPC's words
             return Ended(
                 Ending.UNAVAILABLE,
-                f"the gateway at {gateway} takes no connection: {error}\n"
-                "With TLS, TANDEM_TLS_CA names its authority; without, it is empty.",
+                f"the gateway at {gateway} takes no connection: {in_words(str(error))}\n"
+                "Is that its gRPC port (8781 by default)? If it speaks TLS, TANDEM_TLS_CA names its"
+                " authority, and TANDEM_TLS_CERTIFICATE and _KEY are what it may ask for.",
+            )
+        case TandemError() if grpc.StatusCode.UNIMPLEMENTED.name in str(error):
+            return Ended(
+                Ending.UNAVAILABLE,
+                f"at {gateway} is no gateway, or one of another version: {error}\n"
+                "Name the gateway's gRPC port (8781 by default) with --gateway or TANDEM_GRPC.",
             )
         case _:
             return Ended(

@@ -20,7 +20,7 @@ from tandem.client import Client
 @click.option("--prefix", default="", help="Only names that begin so.")
 @asks
 def export_command(asked: Asked, directory: Path, namespace: str, prefix: str) -> None:
-    """Write each value of a namespace to a file below DIR, and all else to a manifest beside them.
+    """Write the values of a namespace to files below DIR. All else goes to a manifest beside them.
 
     The same command goes on where an earlier one was interrupted. `kvctl import DIR` brings the
     keys back, with metadata and expirations.

@@ -10,6 +10,7 @@ from kvctl.asking import Asked, asks
 from kvctl.endings import negative
 from kvctl.output import print_json, print_line
 from tandem.runtime.rpc_channel import open_channel
+from tandem.runtime.rpc_words import in_words
 from tandem.runtime.settings import Address
 from tandem.runtime.tls import TlsFiles
 
@@ -21,7 +22,7 @@ async def health(address: Address, timeout_s: float, tls: TlsFiles | None) -> st
         try:
             reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
-            return f"{error.code().name}: {error.details()}"
+            return f"{error.code().name}: {in_words(error.details() or '')}"
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
 
 
@@ -33,7 +34,7 @@ async def serves(address: Address, tls: TlsFiles | None, timeout_s: float = 1.0)
 @click.command("health")
 @asks
 def health_command(asked: Asked) -> None:
-    """Exit 0 when the gateway serves, 1 when it does not or cannot be reached."""
+    """Exit 0 when the gateway serves. Else 1, also when it cannot be reached."""
     said = asked.complete(lambda: health(asked.gateway, asked.timeout_s, asked.tls))
     if asked.as_json:
         print_json({"gateway": str(asked.gateway), "serving": said == "SERVING", "status": said})

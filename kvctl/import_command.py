@@ -31,7 +31,7 @@ from tandem.errors import NamespaceNotFound
 def import_command(
     asked: Asked, directory: str, namespace: str, prefix: str, create: bool, no_follow: bool
 ) -> None:
-    """Store each file below DIR under its path, with its content type as metadata.
+    """Store each file below DIR under its path. Its content type becomes the metadata.
 
     A directory that `kvctl export` has written brings its names, metadata and expirations back.
     What is stored already is left alone, so the command can be repeated. A file that cannot be

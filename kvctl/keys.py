@@ -10,7 +10,7 @@ import click
 
 from kvctl.asking import Asked, asks, form
 from kvctl.endings import Ended, Ending
-from kvctl.output import on_terminal, print_json, print_line, printable, value_fields, when
+from kvctl.output import counted, on_terminal, print_json, print_line, printable, value_fields, when
 from tandem.client import Client, ListedKey
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.runtime.settings import DURATION_S
@@ -81,7 +81,7 @@ def put(
     if asked.as_json:
         print_json({"key": name, "version": version, "bytes": len(content)})
     else:
-        print_line(f"stored {printable(name)}: {len(content)} bytes, version {version}")
+        print_line(f"stored {printable(name)}: {counted(len(content), 'byte')}, version {version}")
 
 
 def _content(value: str | None, file: str | None) -> bytes:

@@ -49,7 +49,7 @@ def mode_command(
     asked: Asked, namespace: str, stage: str | None, home: str | None, to: str | None,
     percent: int, wait_s: float, yes: bool, force: bool,
 ) -> None:  # fmt: skip
-    """Show which homes a namespace is kept in, or take one step to another mode.
+    """Show which homes keep a namespace, or step to another mode.
 
     \b
     single - shadow - active with a percentage - active - shadow - single

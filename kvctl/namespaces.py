@@ -113,7 +113,7 @@ def rename(asked: Asked, namespace: str, title: str) -> None:
 @_settings
 @asks
 def configure(asked: Asked, namespace: str, **settings: Unpack[Changes]) -> None:
-    """Change how a namespace is written and read, and how much it may use."""
+    """Change how a namespace is written, read and limited."""
     if all(value is None for value in settings.values()):
         raise click.UsageError("nothing to change: give --ack, --read-mode or a limit")
     _show(asked, asked.ask(lambda client: client.namespaces.configure(namespace, **settings)))

@@ -88,7 +88,7 @@ def duration(microseconds: int) -> str:
 def size(count: int) -> str:
     """A number of bytes, in the unit that suits it."""
     if count < KIB:
-        return f"{count} bytes"
+        return counted(count, "byte")
     return f"{count / KIB:.1f} KiB" if count < MIB else f"{count / MIB:.1f} MiB"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvctl.log_file import make_room
+from kvctl.log_file import last_words, make_room
 from tandem.core.backoff import delay_s
 from tandem.runtime.clock import Clock
 from tandem.runtime.settings import MISTAKEN_STATUS
@@ -51,6 +51,8 @@ class Part:
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
+        self._log_began = 0
+        """Where in the log the process that runs has begun to write."""
         self._spawning = asyncio.Lock()
         """Whoever stops the part sees the process that is just being started."""
 
@@ -66,11 +68,11 @@ class Part:
         while not await self._plan.ready():
             if process.returncode is not None:
                 raise PartFailed(
-                    f"{self.name} stopped with status {process.returncode}:\n{self._log_tail()}"
+                    f"{self.name} stopped with status {process.returncode}:\n{self._last_words()}"
                 )
             if self._clock.monotonic_us() > deadline_us:
                 raise PartFailed(
-                    f"{self.name} is not ready after {start_s:g} s:\n{self._log_tail()}"
+                    f"{self.name} is not ready after {start_s:g} s:\n{self._last_words()}"
                 )
             await asyncio.sleep(0.05)
 
@@ -87,7 +89,7 @@ class Part:
                 return
             lived_us = self._clock.monotonic_us() - began_us
             if status == MISTAKEN_STATUS and not deaths and lived_us < STABLE_US:
-                raise PartFailed(f"{self.name} cannot start:\n{self._log_tail()}")
+                raise PartFailed(f"{self.name} cannot start:\n{self._last_words()}")
             deaths = 1 if lived_us >= STABLE_US else deaths + 1
             self._say(f"{self.name} died with status {status}; starting it again")
             await asyncio.sleep(_pause_s(deaths - 1))
@@ -139,6 +141,7 @@ class Part:
         for folder in (self._pid_file.parent, self.log_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
+            self._log_began = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", self._plan.module,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
@@ -150,9 +153,8 @@ class Part:
             self._say(f"{self.name} runs, but its process id could not be written: {error}")
         return self._process
 
-    def _log_tail(self, lines: int = 12) -> str:
-        text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
-        return "\n".join(f"  {line}" for line in text.splitlines()[-lines:])
+    def _last_words(self) -> str:
+        return "\n".join(f"  {line}" for line in last_words(self.log_file, self._log_began))
 
 
 def _pause_s(failures: int) -> float:

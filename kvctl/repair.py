@@ -28,7 +28,7 @@ _REASONS_MAX = 1_000
 def repair_command(
     asked: Asked, name: str | None, prefix: str | None, everything: bool, namespace: str
 ) -> None:
-    """Make both homes hold the newest record of NAME, or of every key that --prefix or --all names.
+    """Make both homes equal for one key, or for many. NAME, --prefix or --all says which.
 
     The gateway compares what both homes list, deleted keys too, and only what differs is read. A
     record whose bytes have rotted is listed alike: name it, or have the crawler read them all

@@ -40,7 +40,10 @@ class UpSettings:
 
     def check(self) -> Sequence[Relation]:
         """Relations between settings that must hold."""
-        broken = [*broken_relations(self)]
+        broken = [
+            *broken_relations(self),
+            *shared.bucket_relations(self.s3_endpoint, self.s3_bucket),
+        ]
         if self.tls_certificate and not self.tls_ca:
             broken.append(
                 Relation(

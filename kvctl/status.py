@@ -25,7 +25,7 @@ from tandem.runtime.settings import DURATION_S
 )  # fmt: skip
 @asks
 def status_command(asked: Asked, watch: bool, every_s: float) -> None:
-    """Show the homes, the repair queue, the journal, and whether both homes are equal."""
+    """Show the homes, what waits for repair, and what differs."""
     if watch:
         asked.ask(lambda client: _watch(client, asked, every_s))
     else:

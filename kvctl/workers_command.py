@@ -46,7 +46,7 @@ def workers_command(
     listen: Address,
     adapter: Path | None,
 ) -> None:
-    """Print a configuration of workerd that binds namespaces of this Tandem to a Worker.
+    """Print what lets workerd bind namespaces of this Tandem.
 
     A binding is named after the namespace's title (my-articles: MY_ARTICLES), or BINDING.
     """

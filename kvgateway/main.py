@@ -170,7 +170,9 @@ class _Gateway:
         trust_damaged = await asyncio.to_thread(file.is_damaged)
         if not trust_damaged:
             await file.exchange(trust)
-        store_id = await agree_on_store(homes.backends, text, self._entropy, self._time, trust)
+        of_s3 = homes.labels[Side.S3]
+        own = identity.OwnFile(of_s3.location, kept) if of_s3.kind == "file" else None
+        store_id = await agree_on_store(homes.backends, text, self._entropy, self._time, trust, own)
         queue_missed = queue_damage.is_missed(self._places.queue)
         if queue_missed or trust_damaged:
             for side in Side:

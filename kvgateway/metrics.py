@@ -166,6 +166,11 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
             "tandem_shadow_reads", "reads that a home which does not answer alone was compared in",
             read, result=result,
         )  # fmt: skip
+    for operation, waited in (("read", reader.waited), ("write", writer.waited)):
+        metrics.timed(
+            "tandem_answer", "time until a read that missed, or a write, was answered", waited,
+            operation=operation,
+        )  # fmt: skip
     metrics.counted("tandem_read_drift", "reads that saw two answers", lambda: reads.drift)
     metrics.counted("tandem_corruption", "equal versions, other bytes", lambda: reads.corrupt)
     metrics.counted(

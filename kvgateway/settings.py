@@ -114,11 +114,10 @@ class GatewaySettings:
 
     def check(self) -> Sequence[Relation]:
         """Relations between settings that must hold."""
-        broken = [*broken_relations(self)]
-        if self.s3_endpoint and not self.s3_bucket:
-            broken.append(
-                Relation(("s3_endpoint", "s3_bucket"), "a bucket must be given with an endpoint")
-            )
+        broken = [
+            *broken_relations(self),
+            *shared.bucket_relations(self.s3_endpoint, self.s3_bucket),
+        ]
         if self.s3_prefix and (not self.s3_prefix.endswith("/") or "//" in self.s3_prefix):
             broken.append(Relation(("s3_prefix",), 'the prefix must end in one "/", or be empty'))
         if bool(self.kv_sockets) != bool(self.socket_namespaces()):

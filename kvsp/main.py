@@ -15,6 +15,7 @@ from kvsp.store import Store
 from tandem import errors
 from tandem.runtime import logs, serve
 from tandem.runtime.clock import SystemClock
+from tandem.runtime.disk_space import show_disk
 from tandem.runtime.large_memory import keep_large_blocks
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
@@ -94,6 +95,8 @@ async def _page(
     clock = SystemClock()
     metrics = Metrics("kvsp", clock)
     expose(metrics, server.counters)
+    if not settings.kvsp_postgres:
+        show_disk(metrics, settings.data)
     if tls is not None:
         show_certificate(metrics, tls)
     page = MetricsPage(metrics, store.failure, clock, log)

@@ -54,7 +54,7 @@ class Rebuilt:
 @click.option("--force", is_flag=True, help="Even when the other home may lack writes itself.")
 @asks_crawler_and_each
 def rebuild_command(asked: Sequence[Asked], home: str, yes: bool, force: bool) -> None:
-    """Fill HOME from the other one after it was emptied, or restored from an old copy.
+    """Fill HOME, emptied or restored from a copy, from the other one.
 
     Compares both homes first, says what HOME lacks, and asks. Reads and writes go on meanwhile.
     Interrupted, the same command goes on. Name every gateway with --gateway.

@@ -30,6 +30,7 @@ from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable
 from tandem.runtime.randomness import Entropy
+from tandem.runtime.telemetry import Latency
 
 ReadAnswer = ReadResult | TandemError | asyncio.Future[ReadResult]
 
@@ -116,6 +117,8 @@ class Reader:
         self._company: list[ReadFlight] = []
         """Races whose second home has its turn together."""
         self.counters = ReadCounters()
+        self.waited = Latency()
+        """How long those waited whose answer was not in memory, failures included."""
         self.comparisons = Comparisons(time)
         """Of namespaces of which not both homes answer for every key."""
 
@@ -244,6 +247,8 @@ class Reader:
 
     def _result(self, flight: ReadFlight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
         now_us = self._time.reckoned_us()
+        waited_us = max(0, now_us - flight.began_us)
+        self.waited.observe(waited_us / 1_000_000, len(flight.waiting))
         match outcome:
             case Answer():
                 if outcome.unconfirmed and _misses_all(flight):

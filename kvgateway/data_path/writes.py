@@ -29,6 +29,7 @@ from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version
 from tandem.core.write_race import Ack, AckPolicy, WriteRace
 from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.runtime.telemetry import Latency
 
 _INTENT = 1
 _LEGS: Final[tuple[tuple[Side, ...], ...]] = (BOTH_SIDES, (Side.KVSP,), (Side.S3,))
@@ -60,7 +61,7 @@ class WriteCounters:
 class _Flight:
     """One write on its way, until its legs and its intent have answered."""
 
-    __slots__ = ("acked", "answer", "intent", "pending", "race", "record", "sides")
+    __slots__ = ("acked", "answer", "began_s", "intent", "pending", "race", "record", "sides")
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class _Flight:
         race: WriteRace,
         answer: "asyncio.Future[Written]",
         sides: tuple[Side, ...],
+        began_s: float,
     ) -> None:
         self.intent = intent
         self.record = record
@@ -76,6 +78,7 @@ class _Flight:
         self.answer = answer
         self.acked = False
         self.sides = sides
+        self.began_s = began_s
         self.pending = len(sides) + _INTENT
 
 
@@ -129,6 +132,8 @@ class Writer:
         self._idle = asyncio.Event()
         self._idle.set()
         self.counters = WriteCounters(dict.fromkeys(Side, 0))
+        self.waited = Latency()
+        """How long acknowledged writes took, from when their group began."""
 
     @property
     def under_way(self) -> int:
@@ -147,13 +152,15 @@ class Writer:
         try:
             versions = self._admitted(writes)
         except TandemError as error:
+            self._count_refused(error, len(answers))
             for answer in answers:
                 fail(answer, error)
             return
+        began_s = asyncio.get_running_loop().time()
         self._idle.clear()
         terms = {name: self._terms(name) for name in {write.key.namespace for write in writes}}
         flights = [
-            self._flight(terms[write.key.namespace], write, version, answer)
+            self._flight(terms[write.key.namespace], write, version, answer, began_s)
             for write, version, answer in zip(writes, versions, answers, strict=True)
         ]
         # The journal first: its thread is at the disk while the legs are still being started.
@@ -184,20 +191,30 @@ class Writer:
             len(self._flights) + len(writes) > self._bounds.flights_max
             or self._bytes + size > self._bounds.bytes_max
         ):
-            self.counters.overloaded += len(writes)
             raise Overloaded(f"{len(self._flights)} writes are under way")
         return self._machine.mint([(w.key, w.above) for w in writes], self._time.now_us())
+
+    def _count_refused(self, error: TandemError, writes: int) -> None:
+        if isinstance(error, Overloaded):
+            self.counters.overloaded += writes
+        elif isinstance(error, Unavailable):
+            self.counters.unavailable += writes
 
     def _terms(self, namespace: str) -> "_Terms":
         mode = self._mode_of(namespace)
         return _Terms(mode, mode.legs, self._policy_of(namespace), self._skews[mode.legs])
 
     def _flight(
-        self, terms: "_Terms", write: Write, version: Version, answer: "asyncio.Future[Written]"
+        self,
+        terms: "_Terms",
+        write: Write,
+        version: Version,
+        answer: "asyncio.Future[Written]",
+        began_s: float,
     ) -> _Flight:
         record = _sealed(write, version)
         race = WriteRace(version, terms.policy, terms.skews_us, terms.alone(write.key))
-        flight = _Flight(Intent(write.key, version), record, race, answer, terms.legs)
+        flight = _Flight(Intent(write.key, version), record, race, answer, terms.legs, began_s)
         self._flights.add(flight)
         self._bytes += len(record.envelope)
         return flight
@@ -242,10 +259,13 @@ class Writer:
         try:
             self._machine.install(writes, self._time.now_us())
         except TandemError as error:
+            self._count_refused(error, len(acks))
             for flight, _ in acks:
                 fail(flight.answer, error)
             return
+        now_s = asyncio.get_running_loop().time()
         for flight, written in acks:
+            self.waited.observe(now_s - flight.began_s)
             if not flight.answer.done():
                 flight.answer.set_result(written)
             if not flight.pending:

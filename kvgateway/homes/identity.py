@@ -9,6 +9,7 @@ barred until it has shown the id. An empty home is given the id, and counts as l
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from kvgateway.homes.home_time import HomeTime
@@ -43,15 +44,37 @@ class Verdict:
     """Homes without an id, which may be given it."""
 
 
-def judge(kept: str, fresh: str, replies: Mapping[Side, ReadReply]) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A file of this gateway in the place of S3: no other gateway reads or writes that home."""
+
+    location: str
+    kept: Path
+    """Where this gateway keeps the store id."""
+
+    def refusal(self, store_id: str) -> str:
+        """Why the file is not made a home of a store that began without it."""
+        return (
+            f"KVSP belongs to a store already, and {self.location} is new. A file is the home of"
+            " one gateway: several on one KVSP need a bucket (s3_bucket). If the store is this"
+            f" gateway's own, and its data is lost: write {store_id} into {self.kept}, start, and"
+            " have `kvctl backend rebuild s3` fill the file"
+        )
+
+
+def judge(
+    kept: str, fresh: str, replies: Mapping[Side, ReadReply], own: OwnFile | None = None
+) -> Verdict:
     """Decides from what the homes say.
 
     Args:
         kept: the id on this gateway's disk; empty at its first start.
         fresh: a new id, in case there is none anywhere.
+        own: what stands for S3, if that is a file.
 
     Raises:
-        ConfigurationError: at a first start, when the homes belong to different stores.
+        ConfigurationError: at a first start, when the homes belong to different stores, or when
+            the store is older than the gateway's own file.
     """
     texts = {side: shown(reply) for side, reply in replies.items()}
     ids = sorted({text for text in texts.values() if text})
@@ -61,6 +84,8 @@ def judge(kept: str, fresh: str, replies: Mapping[Side, ReadReply]) -> Verdict:
         if any(text is None for text in texts.values()):
             waits = "the first start needs both homes, and one does not answer"
             return Verdict("", dict.fromkeys(replies, waits))
+        if own is not None and texts[Side.S3] == "" and ids and ids != [fresh]:
+            raise ConfigurationError([own.refusal(ids[0])])
         kept = ids[0] if ids else fresh
     barred = {side: _objection(kept, text, replies[side]) for side, text in texts.items()}
     return Verdict(kept, barred, tuple(side for side, text in texts.items() if text == ""))

@@ -108,6 +108,8 @@ class Keeper:
         self._were_off: set[Side] = set()
         """Homes whose writes were switched off since the last round, for however short a time."""
         self._openings = dict.fromkeys(guards, 0)
+        self._behind: frozenset[Side] = frozenset()
+        self._clock_alarm = False
         self.counters = KeeperCounters()
 
     async def run(self) -> None:
@@ -136,6 +138,8 @@ class Keeper:
                 self._note_out()
                 await self._note_queued()
         finally:
+            self._clock_alarm = self._time.alarm()
+            self._behind = frozenset(side for side in Side if self._trust.open_marks(side))
             await self._trust_file.exchange(self._trust, self._namespaces())
 
     def look_at_switches(self) -> None:
@@ -217,9 +221,17 @@ class Keeper:
             self._spills = spills
         return spills
 
-    def show_queue(self, metrics: Metrics) -> None:
-        """The repair queue as of the last round."""
+    def show(self, metrics: Metrics) -> None:
+        """The repair queue, trust and clocks as of the last round."""
+        metrics.gauge(
+            "tandem_clock_alarm", "1 while the homes' clocks disagree",
+            lambda: float(self._clock_alarm),
+        )  # fmt: skip
         for side in Side:
+            metrics.gauge(
+                "tandem_home_behind", "1 while a home may lack writes",
+                partial(self._is_behind, side), home=side.value,
+            )  # fmt: skip
             metrics.gauge(
                 "tandem_queue_depth", "repairs that a home waits for",
                 partial(self._waiting, side), home=side.value,
@@ -230,6 +242,9 @@ class Keeper:
         metrics.gauge(
             "tandem_single_copy_seconds", "age of the oldest queued repair", self._oldest_s
         )
+
+    def _is_behind(self, side: Side) -> float:
+        return float(side in self._behind)
 
     def _waiting(self, side: Side) -> int:
         return self._stats.depth_kvsp if side is Side.KVSP else self._stats.depth_s3

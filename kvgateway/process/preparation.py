@@ -6,7 +6,7 @@ has died.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
@@ -25,6 +25,11 @@ PINNED_MAX = 100_000
 """Queued repairs that are pinned one by one at a start; with more, reads ask the queue."""
 Pin: TypeAlias = Callable[[Sequence[Intent]], Awaitable[None]]
 """`Machine.pin`, for whoever must not stand still while another process is inside a transaction."""
+
+
+_KVSP_LAST: Final = tuple(reversed(Side)).index
+"""The order in which homes are given the id: a gateway that is killed in between must not find that
+KVSP is older than its own file."""
 
 
 class Leftover(Protocol):
@@ -59,7 +64,12 @@ class DamagedOrNot(Protocol):
 
 
 async def agree_on_store(
-    homes: Mapping[Side, Backend], kept: str, entropy: Entropy, time: HomeTime, trust: Trust
+    homes: Mapping[Side, Backend],
+    kept: str,
+    entropy: Entropy,
+    time: HomeTime,
+    trust: Trust,
+    own: identity.OwnFile | None = None,
 ) -> str:
     """The store id, which is `kept` if this gateway has one; else it is found in the homes, or at
     the very first start made and written to both.
@@ -67,15 +77,15 @@ async def agree_on_store(
     Waits for homes that do not answer as long as nothing can be decided without them, and until the
     homes' time is known. A home that is empty though the store is not new lacks everything:
     `trust` is told. An id that was given counts once no other gateway, which may be starting at the
-    same time, can give another one any more. Raises ConfigurationError when the homes belong to
-    different stores.
+    same time, can give another one any more. `own` stands for S3, if that is a file. Raises
+    ConfigurationError when the homes belong to different stores, or the store to other gateways.
     """
     fresh, nonce = entropy.token(16).hex(), entropy.token(8)
     while True:
         replies = await identity.look(homes, LOOK_DEADLINE_S, time)
-        verdict = identity.judge(kept, fresh, replies)
+        verdict = identity.judge(kept, fresh, replies, own)
         given = verdict.empty if verdict.store_id and time.known() else ()
-        for side in given:
+        for side in sorted(given, key=_KVSP_LAST):
             if verdict.store_id != fresh:
                 trust.missed(side, ALL, time.now_us())
             await identity.give(

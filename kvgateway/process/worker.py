@@ -41,6 +41,7 @@ from kvgateway.settings import GatewaySettings
 from tandem.core.limits import MIB
 from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
+from tandem.runtime.disk_space import show_disk
 from tandem.runtime.httpd import HttpLimits, Server
 from tandem.runtime.large_memory import give_back_idle_memory, holds_more_than, keep_large_blocks
 from tandem.runtime.settings import load, read_sources
@@ -84,7 +85,7 @@ async def _work(
     tasks.start("heartbeat", beat(post.pipe, process.stop))
     path = await build_data_path(post, settings, places, clock, metrics)
     failures = Failures(_LOG)
-    _show(metrics, path, log_state)
+    _show(metrics, path, log_state, settings.data)
     lives = LivesSeen(path.place.lives, post.slot)
     show_lives(metrics, lives.own)
     await path.keeper.round()
@@ -213,7 +214,7 @@ def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
     }
 
 
-def _show(metrics: Metrics, path: DataPath, log_state: logs.Logs) -> None:
+def _show(metrics: Metrics, path: DataPath, log_state: logs.Logs, data: Path) -> None:
     show_homes(metrics, path.guards)
     show_data_path(metrics, path.writer, path.reader, path.inbox)
     show_repair(metrics, path.repair)
@@ -231,7 +232,8 @@ def _show(metrics: Metrics, path: DataPath, log_state: logs.Logs) -> None:
         "tandem_registered", "1 while this process may go by the modes that it has seen",
         lambda: float(path.presence.stands()),
     )  # fmt: skip
-    path.keeper.show_queue(metrics)
+    path.keeper.show(metrics)
+    show_disk(metrics, data)
 
 
 async def _snapshots(

@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 
 from tandem.core.reply import Failed, Reason
+from tandem.runtime.rpc_words import in_words
 
 CLOSED: Final = Failed(Reason.UNREACHABLE, "the connection to KVSP was closed")
 
@@ -18,7 +19,12 @@ _REASONS: Final = {
 
 def failed_call(error: grpc.aio.AioRpcError) -> Failed:
     """The failure that a status stands for."""
-    return Failed(_REASONS.get(error.code(), Reason.ERROR), error.details() or error.code().name)
+    return Failed(_REASONS.get(error.code(), Reason.ERROR), why_ended(error))
+
+
+def why_ended(error: grpc.aio.AioRpcError) -> str:
+    """What can be said of it in words."""
+    return in_words(error.details() or error.code().name)
 
 
 def unreadable(error: Exception) -> Failed:

@@ -14,7 +14,7 @@ from typing import Final
 import grpc
 import grpc.aio
 
-from tandem.backends.kvsp_call import CLOSED
+from tandem.backends.kvsp_call import CLOSED, why_ended
 from tandem.backends.kvsp_operations import (
     OPERATION_BYTES,
     Fetch,
@@ -166,7 +166,7 @@ class Lane:
         except TimeoutError:
             return f"no stream within {_CONNECT_S} s"
         except grpc.aio.AioRpcError as error:
-            return error.details() or error.code().name
+            return why_ended(error)
         except ExceptionGroup as faults:
             self.faults += 1
             _LOG.error("kvsp_lane_broke", error=repr(faults.exceptions[0]), exc_info=True)
@@ -182,7 +182,7 @@ class Lane:
                 self._take(reply)
                 del reply  # while the next one is waited for, a large one would be kept
         except grpc.aio.AioRpcError as error:
-            return error.details() or error.code().name
+            return why_ended(error)
         except ValueError as error:
             return f"KVSP sent what cannot be read: {error}"
         return "KVSP ended the stream"

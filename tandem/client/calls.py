@@ -128,7 +128,7 @@ class Calls:
 
     def saw(self, key: str, reply: kv_pb2.WriteReply) -> Version:
         """Remembers what a write's reply says, and returns the write's own version."""
-        self._session.saw(key, max(reply.version, reply.superseded_by))
+        self._session.saw(key, _newest_in(reply))
         return Version(reply.version)
 
     def _submit(self, operation: Operation) -> None:
@@ -176,7 +176,7 @@ class Calls:
                 except TandemError as error:
                     results[key] = error
                 else:
-                    self._session.saw(key, reply.version)
+                    self._session.saw(key, _newest_in(reply))
                     results[key] = result_of(reply)
         return results
 
@@ -191,3 +191,12 @@ def as_written(reply: Reply) -> kv_pb2.WriteReply:
     """The reply to a write."""
     assert isinstance(reply, kv_pb2.WriteReply)
     return reply
+
+
+def _newest_in(reply: Reply) -> bytes:
+    """The highest version of its key that a reply speaks of."""
+    match reply:
+        case kv_pb2.WriteReply():
+            return max(reply.version, reply.superseded_by)
+        case _:
+            return reply.version

@@ -2,14 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from tandem.errors import ConfigurationError
 
+_OWN: Final = 0o700
+
 
 def prepare(data: Path) -> None:
-    """Makes the directory. Raises ConfigurationError when it cannot be made or written."""
+    """Makes the directory, for the eyes of this user alone: all values lie in it. One that is there
+    stays as it is. Raises ConfigurationError when it cannot be made or written."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(_OWN, parents=True, exist_ok=True)
     except OSError as error:
         raise _refused(data, str(error.strerror)) from None
     if not os.access(data, os.W_OK | os.X_OK):

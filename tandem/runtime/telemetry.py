@@ -122,6 +122,11 @@ class Metrics:
         _, family = self._latencies.setdefault(name, (help, {}))
         return family.setdefault(tuple(sorted(labels.items())), Latency())
 
+    def timed(self, name: str, help: str, latency: Latency, **labels: str) -> None:  # noqa: A002
+        """The same for a histogram that is kept elsewhere."""
+        _, family = self._latencies.setdefault(name, (help, {}))
+        family[tuple(sorted(labels.items()))] = latency
+
     def prometheus(self) -> bytes:
         """Everything in Prometheus' text format: milliseconds of work, so call it on a thread."""
         return generate_latest(self._registry)

@@ -172,6 +172,31 @@ async def test_a_file_that_is_gone_is_a_corrupt_copy(home: FileHome, path: Path)
     assert await held(home) == record
 
 
+async def test_a_body_that_is_replaced_while_it_is_read_is_read_anew(
+    home: FileHome, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its row and its file another process may write the key."""
+    read, old, new = BodyFiles.read, large(b"o"), large(b"n")
+    other = await FileHome.open(path, CLOCK)
+    await home.put_if_newer(KEY, old, 20.0)
+    loop = asyncio.get_running_loop()
+
+    def late(self: BodyFiles, name: str) -> bytes:
+        monkeypatch.setattr(BodyFiles, "read", read)
+        writing = asyncio.run_coroutine_threadsafe(_replaced(other, path, new), loop)
+        writing.result()
+        return read(self, name)
+
+    monkeypatch.setattr(BodyFiles, "read", late)
+    assert await held(home) == new
+    await other.aclose()
+
+
+async def _replaced(home: FileHome, path: Path, record: Record) -> None:
+    assert isinstance(await home.put_if_newer(KEY, record, 20.0), Stored)
+    await left(path, 1)
+
+
 async def test_a_file_whose_row_could_not_be_written_goes(home: FileHome, path: Path) -> None:
     await write_some(home)
     connection = await home._filed.connect()

@@ -16,7 +16,7 @@ from tandem.backends.file import home as file_home
 from tandem.backends.file.lane import LaneBounds
 from tandem.core.envelope import seal
 from tandem.core.key import Key, object_name
-from tandem.core.limits import MIB
+from tandem.core.limits import KIB, MIB
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, Reason, Stored, Superseded
 from tandem.core.version import Version
@@ -223,6 +223,21 @@ async def test_more_calls_than_may_wait_are_refused(
     replies = await asyncio.gather(*(narrow.get(KEY, 20.0) for _ in range(11)))
     assert [isinstance(reply, Failed) for reply in replies] == [False] * 10 + [True]
     assert isinstance(await narrow.get(KEY, 20.0), Missing)
+    await narrow.aclose()
+
+
+async def test_more_bytes_than_may_wait_are_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = LaneBounds(waiting_max=100, group_max=10, waiting_bytes_max=20 * KIB)
+    monkeypatch.setattr(file_home, "_WRITES", bounds)
+    narrow = await FileHome.open(path, CLOCK)
+    for _ in range(3):
+        keys = [Key(NAMESPACE, f"k{n}") for n in range(6)]
+        replies = await asyncio.gather(*(narrow.put_if_newer(key, record(), 20.0) for key in keys))
+        assert [type(reply) for reply in replies] == [Stored] * 4 + [Failed] * 2
+    large = record(bytes(64 * KIB))
+    assert isinstance(await narrow.put_if_newer(KEY, large, 20.0), Stored), "one always may wait"
     await narrow.aclose()
 
 

@@ -1,5 +1,6 @@
 """Deleting for good after a crawl: what goes, what stays and why, on stores that remove and not."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from crawler.collecting import Collector
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
-from crawler.report import CrawlRule
+from crawler.report import Checkpoint, CrawlRule
 from tandem.backends.collect import CollectedHomes
 from tandem.core.collect import CollectRule, Withheld
 from tandem.core.drift import Drift
@@ -73,6 +74,33 @@ def test_what_has_been_dead_for_long_leaves_both_homes_and_nothing_else(tmp_path
         assert world.copies("fresh") == (FRESH, FRESH)
         again = await crawls.crawl(NAMESPACE)
         assert (again.equal, again.tally.equal, again.tally.rows_removed) == (True, 41, 0)
+
+    run(main())
+
+
+def test_after_a_crawl_in_two_runs_nothing_goes_before_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the collector saw before the second run is not of before all of the crawl."""
+    save = Book.save
+
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        def saving(self: Book, plan: str, number: int, at: Checkpoint) -> None:
+            save(self, plan, number, at)
+            begun.set()
+
+        monkeypatch.setattr(Book, "save", saving)
+        world = await graveyard()
+        first = asyncio.create_task(collecting(world, tmp_path / "book").crawl(NAMESPACE))
+        await begun.wait()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        crawls = collecting(world, tmp_path / "book")
+        resumed = await crawls.crawl(NAMESPACE)
+        assert (resumed.number, resumed.equal, resumed.tally.rows_removed) == (1, True, 0)
+        assert (await crawls.crawl(NAMESPACE)).tally.rows_removed == 2
 
     run(main())
 

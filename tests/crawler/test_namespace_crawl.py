@@ -129,6 +129,21 @@ def test_what_another_crawler_began_and_left_is_taken_over_when_its_lease_has_ru
     run(main())
 
 
+def test_who_stood_still_until_another_one_took_its_lease_lets_go_of_the_range(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        world = await ground()
+        world.s3.listed_late_s = LEASE_US / 1e6 + 30
+        slow = asyncio.create_task(world.crawler(tmp_path / "slow", "slow").crawl(NAMESPACE))
+        await asyncio.sleep(1.0)
+        world.s3.listed_late_s = 0.0
+        check(await world.crawler(tmp_path / "other", "other").crawl(NAMESPACE))
+        assert (await slow).failure == "another crawler is at the range"
+
+    run(main())
+
+
 def test_two_crawlers_share_the_ranges_and_both_know_the_sum(tmp_path: Path) -> None:
     async def main() -> None:
         world = await ground()

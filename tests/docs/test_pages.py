@@ -1,8 +1,6 @@
 """What the documentation names is there: files, tests, links, metrics, events, status fields."""
 
-import ast
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -11,13 +9,9 @@ import pytest
 from kvctl.status import status_document
 from tandem.core.operations import HomeStatus, QueueStatus, Status
 from tandem.core.reply import Side
-from tandem.runtime.clock import SystemClock
-from tandem.runtime.snapshots import SnapshotWriter, render
-from tandem.runtime.telemetry import Metrics
+from tests.docs.surface import PRODUCTS, ROOT, calls, families
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md")
-PRODUCTS = ("tandem", "kvgateway", "kvsp", "crawler", "kvctl")
 PLACES = (*PRODUCTS, "tests", "examples", "tools", "proto", "docs", "bench", "deploy", ".ci")
 
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -76,53 +70,24 @@ def test_the_pages_name_files() -> None:
     assert sum(len(_named(page)) for page in PAGES) > 50
 
 
-def _calls(*methods: str) -> Iterator[tuple[str, str]]:
-    """Method and first argument of each call of one of `methods` that begins with plain text."""
-    for root in PRODUCTS:
-        for path in sorted((ROOT / root).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                match node:
-                    case ast.Call(
-                        func=ast.Attribute(attr=method), args=[ast.Constant(value=str(text)), *_]
-                    ) if method in methods:
-                        yield method, text
-
-
 @cache
 def _operations() -> str:
     return (ROOT / "docs" / "operations.md").read_text()
 
 
-def _exported(directory: Path) -> set[str]:
-    """The names under which everything that the programs count appears on the /metrics page."""
-    metrics = Metrics("test", SystemClock())
-    for method, name in _calls("counter", "counted", "gauge", "latency"):
-        match method:
-            case "counter":
-                metrics.counter(name, "")
-            case "counted":
-                metrics.counted(name, "", float)
-            case "gauge":
-                metrics.gauge(name, "", float)
-            case _:
-                metrics.latency(name, "")
-    SnapshotWriter(directory, 0, 1).write(metrics.prometheus(), 0)
-    return set(re.findall(r"^# HELP (\w+)", render(directory, 0).decode(), re.MULTILINE))
-
-
-def test_every_metric_is_documented_and_no_other(tmp_path: Path) -> None:
+def test_every_metric_is_documented_and_no_other() -> None:
     listed = re.findall(r"^\| `(tandem_\w+)`", _operations(), re.MULTILINE)
-    assert sorted(listed) == sorted(_exported(tmp_path))
+    assert sorted(listed) == sorted(families())
 
 
 @pages
-def test_metrics_that_are_named_are_exported(page: Path, tmp_path: Path) -> None:
-    assert set(_METRIC.findall(_prose(page))) <= _exported(tmp_path)
+def test_metrics_that_are_named_are_exported(page: Path) -> None:
+    assert set(_METRIC.findall(_prose(page))) <= families()
 
 
 def test_every_alarming_event_is_documented_and_no_other() -> None:
     table = _operations().partition("## Logs")[2].partition("## Status")[0]
-    assert _first_cells(table) == {event for _, event in _calls("warning", "error")}
+    assert _first_cells(table) == {event for _, event in calls("warning", "error")}
 
 
 def test_every_field_of_the_status_is_documented() -> None:

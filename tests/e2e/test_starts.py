@@ -49,6 +49,17 @@ async def test_a_first_start_that_waits_can_be_stopped(tmp_path: Path) -> None:
         assert await tandem.gateway.stop() == 0
 
 
+async def test_a_second_gateway_with_a_file_of_its_own_is_refused_and_told_why(
+    tmp_path: Path,
+) -> None:
+    """What it kept in that file, the first one would never see."""
+    async with deployed(tmp_path / "first") as first, deployed(tmp_path / "second") as second:
+        await first.start()
+        second.gateway.start(TANDEM_KVSP=first.kvsp_address)
+        assert await second.gateway.ended() == 2
+        assert "several on one KVSP need a bucket (s3_bucket)" in second.gateway.words()
+
+
 async def test_a_crawler_that_waits_for_a_store_can_be_stopped(tmp_path: Path) -> None:
     async with deployed(tmp_path / "tandem") as tandem:
         tandem.crawler.start(**_NO_STORE, TANDEM_S3_ENDPOINT="http://127.0.0.1:1")

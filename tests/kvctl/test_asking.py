@@ -1,14 +1,43 @@
 """Where a command finds the gateway, how it ends, and what its help says."""
 
 import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import click
+import grpc
 import pytest
 
+from kvctl.endings import ending_of
 from kvctl.main import cli
 from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.runtime.settings import Address
 from tests.kvctl.serving import ARTICLES, Gateway, invoke
+
+
+@contextmanager
+def http_server() -> Iterator[str]:
+    """Where HTTP is spoken."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield "{}:{}".format(*server.server_address)
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def rpc_server() -> Iterator[str]:
+    """Where gRPC is spoken, and none of our services is there."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
 
 
 def test_options_stand_before_or_behind_the_command(gateway: Gateway) -> None:
@@ -40,6 +69,33 @@ def test_a_gateway_that_is_not_there_is_told_at_once(gateway: Gateway) -> None:
         f"kvctl: no gateway at {address}: connection refused\n"
         "Start one with `kvctl up`, or name another one with --gateway HOST:PORT or TANDEM_GRPC.\n"
     )
+
+
+def test_a_host_that_is_not_known_is_told_without_numbers() -> None:
+    result = invoke("status", "--gateway", "no-such-host.invalid:8781")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("kvctl: no gateway at no-such-host.invalid:8781: ")
+    assert "Errno" not in result.stderr
+
+
+def test_a_port_where_no_grpc_is_spoken_is_told_from_the_right_one() -> None:
+    with http_server() as address:
+        health = invoke("health", "--gateway", address, "--timeout", "60s")
+    assert health.stdout == f"{address}: UNAVAILABLE: gRPC is not spoken there\n"
+    theirs = "failed to connect to all addresses; last error: INTERNAL: Failed parsing HTTP/2 (80)"
+    ending = ending_of(Unavailable(theirs), Address("gw", 8780))
+    assert ending.exit_code == 3
+    assert ending.message.startswith(
+        "the gateway at gw:8780 takes no connection: gRPC is not spoken there\n"
+        "Is that its gRPC port (8781 by default)?"
+    )
+
+
+def test_a_server_without_the_services_of_a_gateway_is_none() -> None:
+    with rpc_server() as address:
+        result = invoke("status", "--gateway", address, "--timeout", "60s")
+    assert result.exit_code == 3
+    assert f"at {address} is no gateway, or one of another version" in result.stderr
 
 
 def test_somebody_who_never_answers_is_given_up_after_the_timeout() -> None:
@@ -93,11 +149,25 @@ def commands(
     return found
 
 
+def groups() -> list[tuple[str, ...]]:
+    """All commands that have commands of their own."""
+    return sorted({path[:-1] for path, _ in commands()} - {()})
+
+
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
 def test_each_command_has_help_and_takes_json(path: tuple[str, ...]) -> None:
     shown = invoke(*path, "--help")
     assert shown.exit_code == 0
     assert "--json" in shown.stdout
+
+
+@pytest.mark.parametrize("path", [(), *groups()], ids=" ".join)
+def test_the_help_of_a_group_says_in_whole_sentences_what_each_command_does(
+    path: tuple[str, ...],
+) -> None:
+    listed = invoke(*path, "--help").stdout.partition("Commands:")[2].partition("Exit status")[0]
+    assert listed
+    assert "..." not in listed
 
 
 def test_the_help_names_the_exit_statuses() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kvctl.log_file import make_room
+from kvctl.log_file import WORDS_MAX, last_words, make_room
 
 BYTES_MAX = 1_000
 
@@ -50,3 +50,34 @@ def test_where_there_is_no_room_for_the_copy_nothing_is_lost(small_disk: Path) -
     with pytest.raises(OSError, match="No space left"):
         make_room(log, BYTES_MAX)
     assert _found(log) == before
+
+
+REFUSED = b'{"mistakes": ["one setting", "another"], "event": "cannot_start", "level": "error"}\n'
+
+
+@pytest.mark.parametrize(
+    ("earlier", "written", "words"),
+    [
+        (b"earlier\n", b"", []),
+        (b"earlier\n", b"a\nb\n", ["a", "b"]),
+        (b"earlier\n", b"".join(b"%d\n" % n for n in range(99)), [*map(str, range(87, 99))]),
+        (b"earlier\n", b"a\n" + REFUSED, ["one setting", "another"]),
+        (REFUSED, b"a\n", ["a"]),
+        (b"", b"a\n" + REFUSED + b"b\n", ["a", REFUSED.decode().strip(), "b"]),
+        (b"", b"ERROR cannot_start mistakes=['x']\n", ["ERROR cannot_start mistakes=['x']"]),
+        (b"", b'{"event": "cannot_start"}\n', ['{"event": "cannot_start"}']),
+        (b"", b"not \xff UTF-8\n", ["not \ufffd UTF-8"]),
+    ],
+)
+def test_the_last_words_are_those_of_the_last_process_alone(
+    log: Path, earlier: bytes, written: bytes, words: list[str]
+) -> None:
+    log.write_bytes(earlier + written)
+    assert last_words(log, len(earlier)) == words
+    assert len(words) <= WORDS_MAX
+
+
+def test_a_log_that_was_begun_anew_or_never_has_last_words_too(log: Path) -> None:
+    assert last_words(log, 7) == []
+    log.write_bytes(b"a\n")
+    assert last_words(log, 7) == ["a"]

@@ -26,14 +26,18 @@ class Kept:
         self.data = directory / "data"
         self.pid_file = self.data / "run" / "sleeper.pid"
         self.said: list[str] = []
+        self.ready = True
         self.on_say: Callable[[], None] = lambda: None
         self.part = Part(
-            PartPlan("sleeper", "sleeper_main", _at_once),
+            PartPlan("sleeper", "sleeper_main", self._is_ready),
             data=self.data,
             environment={"PYTHONPATH": str(directory)},
             clock=SystemClock(),
             say=self._say,
         )
+
+    async def _is_ready(self) -> bool:
+        return self.ready
 
     def _say(self, text: str) -> None:
         self.said.append(text)
@@ -60,10 +64,6 @@ class Kept:
             await asyncio.sleep(0.01)
 
 
-async def _at_once() -> bool:
-    return True
-
-
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     return Kept(tmp_path)
@@ -80,6 +80,21 @@ async def test_what_dies_is_started_again_and_what_is_stopped_is_not(kept: Kept)
     await keeping
     assert not kept.lives()
     assert not kept.pid_file.exists()
+
+
+async def test_a_part_that_is_refused_says_why_and_nothing_of_earlier_runs(kept: Kept) -> None:
+    kept.main.write_text(
+        """import json, sys
+print("earlier or now", flush=True)
+print(json.dumps({"mistakes": ["one", "two"], "event": "cannot_start"}), flush=True)
+sys.exit(2)
+"""
+    )
+    for _ in range(2):
+        kept.ready = False
+        with pytest.raises(PartFailed) as failed:
+            await kept.part.start(STOP_S)
+        assert str(failed.value) == "sleeper stopped with status 2:\n  one\n  two"
 
 
 @pytest.mark.parametrize("turns", range(12))

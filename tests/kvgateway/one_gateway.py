@@ -43,6 +43,8 @@ class FaultyHome:
         self.scan_deadlines_s: list[float] = []
         self.held: asyncio.Event | None = None
         """While set and not signalled, scans hang."""
+        self.gets_held: asyncio.Event | None = None
+        """While set and not signalled, reads hang."""
         self.puts_held: asyncio.Event | None = None
         """While set and not signalled, writes hang."""
 
@@ -61,7 +63,15 @@ class FaultyHome:
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> Awaitable[ReadReply]:
-        return _done(DOWN) if self._fails() else self.memory.get(key, deadline_s, needed)
+        if self._fails():
+            return _done(DOWN)
+        if self.gets_held is not None:
+            return asyncio.ensure_future(self._get_later(self.gets_held, key))
+        return self.memory.get(key, deadline_s, needed)
+
+    async def _get_later(self, when: asyncio.Event, key: Key) -> ReadReply:
+        await when.wait()
+        return await self.memory.get(key, 1.0)
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None

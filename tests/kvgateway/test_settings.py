@@ -69,11 +69,15 @@ PAIR = {"tls_certificate": "node.crt", "tls_key": "node.key"}
         ({"tls_client_ca": "ca.crt"}, "has one of its own"),
         ({**PAIR, "tls_ca": "ca.crt", "tls_client_ca": "ca.crt"}, None),
         ({"tls_ca": "system"}, None),
+        ({"s3_endpoint": "http://127.0.0.1:9"}, "a bucket must be given with an endpoint"),
+        ({"s3_endpoint": "http://127.0.0.1:9", "s3_bucket": "bucket"}, None),
     ],
 )
-def test_settings_of_tls_that_need_each_other(
+def test_settings_that_need_each_other(
     declared: type, program: str, given: dict[str, str], mistake: str | None
 ) -> None:
+    if declared is KvspSettings and "s3_endpoint" in given:
+        mistake = None  # it is no setting of KVSP
     environ = {f"TANDEM_{name.upper()}": text for name, text in given.items()}
     if mistake is None:
         load(declared, program, Sources(environ=environ))

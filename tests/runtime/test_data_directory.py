@@ -1,6 +1,7 @@
 """A data directory that cannot be used is a mistake in the configuration, and no fault."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,15 @@ def test_it_is_made_with_all_that_leads_to_it_and_may_be_there(tmp_path: Path) -
     (data / "kept").touch()
     data_directory.prepare(data)
     assert (data / "kept").exists()
+
+
+def test_others_on_the_machine_see_nothing_of_a_new_one(tmp_path: Path) -> None:
+    new, old = tmp_path / "new" / "data", tmp_path / "old"
+    old.mkdir(mode=0o750)
+    for data in (new, old):
+        data_directory.prepare(data)
+    assert stat.S_IMODE(new.stat().st_mode) == 0o700
+    assert stat.S_IMODE(old.stat().st_mode) == 0o750, "somebody has chosen it"
 
 
 @pytest.mark.parametrize("below", ["", "data"])

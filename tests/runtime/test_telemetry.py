@@ -8,7 +8,7 @@ import pytest
 
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.snapshots import STALE_US, SnapshotWriter, render
-from tandem.runtime.telemetry import BOUNDS_S, Metrics
+from tandem.runtime.telemetry import BOUNDS_S, Latency, Metrics
 from tests.runtime.clocks import StillClock
 
 
@@ -38,6 +38,19 @@ def test_counters_gauges_and_latencies_are_exact() -> None:
     assert samples['leg_seconds_sum{home="a"}'] == pytest.approx(31.20031)
     buckets = [samples[f'leg_seconds_bucket{{home="a",le="{bound}"}}'] for bound in BOUNDS_S]
     assert buckets == [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4]
+    metrics.close(1)
+
+
+def test_a_latency_that_is_kept_elsewhere_is_shown_beside_others() -> None:
+    metrics = Metrics("kvgateway", StillClock())
+    metrics.counter("acks", "First confirmations.")
+    kept = Latency()
+    metrics.timed("leg", "One leg.", kept, home="a")
+    metrics.latency("leg", "One leg.", home="b").observe(0.2)
+    kept.observe(0.1, times=3)
+    samples = _samples(metrics.prometheus())
+    assert samples['leg_seconds_count{home="a"}'] == 3
+    assert samples['leg_seconds_count{home="b"}'] == 1
     metrics.close(1)
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.deploy import promtool, systemd
 from tests.powercut import system_calls
 from tests.servers import faketime, ministack, npm, postgres, python_sdks
 from tests.servers.rgw import Rgw
@@ -29,6 +30,8 @@ _PROGRAMS = (
     _Program("strace", ("strace",), system_calls.why_missing),
     _Program("PostgreSQL", (postgres.PACKAGE,), postgres.why_missing),
     _Program(faketime.PACKAGE, (faketime.PACKAGE,), faketime.why_missing),
+    _Program("promtool", (promtool.PACKAGE,), promtool.why_missing),
+    _Program("systemd-analyze", (systemd.PACKAGE,), systemd.why_missing),
     _Program("npm", ("npm",), lambda: None if _has_npm() else npm.why_missing()),
 )
 _VENVS = (

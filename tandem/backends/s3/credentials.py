@@ -148,5 +148,6 @@ class CredentialKeeper:
             self._looked.set()
         self.problem = ""
         if found != self._current:
-            self._current = found
-            _LOG.info("s3_credentials", key=self.describe())
+            is_another, self._current = self._current is not NOBODY, found
+            if is_another:
+                _LOG.info("s3_credentials", key=self.describe())

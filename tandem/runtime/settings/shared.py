@@ -1,9 +1,10 @@
 """The settings that several programs read: each declared once, above the tables of the file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings.fields import setting
+from tandem.runtime.settings.fields import Relation, setting
 from tandem.runtime.settings.kinds import ADDRESS, BOOLEAN, OPTIONAL_TEXT, PATH, Address, choice
 
 
@@ -51,6 +52,13 @@ def s3_endpoint() -> str:
     return setting(
         OPTIONAL_TEXT, "", "URL of an S3-compatible store; none: as boto3 finds it", shared=True
     )
+
+
+def bucket_relations(endpoint: str, bucket: str) -> Sequence[Relation]:
+    """What must hold between the two settings above."""
+    if endpoint and not bucket:
+        return [Relation(("s3_endpoint", "s3_bucket"), "a bucket must be given with an endpoint")]
+    return []
 
 
 def s3_region() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kvgateway.access import quotas
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.quotas import Limit
 from tandem.core.key import Key
@@ -249,6 +250,12 @@ async def test_a_write_that_is_refused_for_its_key_costs_nothing_else(desk: Desk
     assert waits(desk.keyvalues.write(puts(3)[2:])) == [pytest.approx(0.5)]
 
 
+async def test_a_write_that_is_refused_for_its_key_costs_no_bytes(desk: Desk) -> None:
+    desk.worker.settings[GREEDY] = Settings(quota=Quota(bytes_per_s=100), key_write_interval=True)
+    assert waits(desk.keyvalues.write(puts(1, size=60) * 2)) == [None, pytest.approx(1.0)]
+    assert waits(desk.keyvalues.write(puts(2, size=40)[1:])) == [None]
+
+
 async def test_a_token_pays_beside_the_namespaces_it_asks(desk: Desk) -> None:
     desk.limit(operations_per_s=5)
     mine = desk.with_token(operations_per_s=8)
@@ -267,8 +274,37 @@ async def test_what_the_token_refuses_costs_the_namespace_nothing(desk: Desk) ->
     mine = desk.with_token(operations_per_s=1, large_bodies_max=1, bytes_per_s=50)
     assert [wait_s is None for wait_s in waits(mine.read(reads(5)))] == [True] + [False] * 4
     assert waits(desk.keyvalues.read(reads(4))) == [None] * 4
-    with mine.admit_body(GREEDY, None), pytest.raises(QuotaExceeded, match="token t1 sends 1"):
+    with mine.admit_body(GREEDY, None), pytest.raises(QuotaExceeded, match="token t1 sends"):
         mine.admit_body(FREE, None).__enter__()
+
+
+async def test_a_body_leaves_its_place_with_everybody_who_pays(desk: Desk) -> None:
+    desk.limit(large_bodies_max=1)
+    mine = desk.with_token(large_bodies_max=1)
+    for _ in range(3):
+        with (
+            mine.admit_body(GREEDY, None),
+            pytest.raises(QuotaExceeded, match="sends 1 large"),
+        ):
+            desk.keyvalues.admit_body(GREEDY, None).__enter__()
+    with mine.admit_body(FREE, None):
+        with pytest.raises(QuotaExceeded, match="token t1 sends"):
+            mine.admit_body(GREEDY, None).__enter__()
+        with desk.keyvalues.admit_body(GREEDY, None):
+            pass
+
+
+async def test_more_holders_than_are_remembered_are_still_held_to_their_quotas(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "ALLOWANCES_MAX", 2)
+    one = Quota(operations_per_s=1)
+    for expected in (None, pytest.approx(1.0)):
+        for holder in ("t1", "t2", "t3"):
+            token = desk.worker.quotas.of_holder(holder, one)
+            asked = ChargedKeyValues(desk.store, desk.worker.quotas, token)
+            assert waits(asked.read(reads(1, FREE))) == [expected]
+            assert len(desk.worker.quotas._allowances) <= 2
 
 
 async def test_a_quota_that_changes_holds_at_once(desk: Desk) -> None:

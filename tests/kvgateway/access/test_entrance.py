@@ -118,6 +118,25 @@ async def test_guesses_do_not_become_load_on_the_homes(homes: TwoHomes) -> None:
         await one.entrance.find(guesses[-1])
 
 
+async def test_guesses_do_not_pile_up_while_the_homes_are_slow(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LOOKUPS_MAX", 2)
+    one = Entered(homes)
+    first, second, third = (token_text(f"{number:016x}", "ab" * 32) for number in range(3))
+    homes.kvsp.gets_held = homes.s3.gets_held = held = asyncio.Event()
+    looking = [asyncio.ensure_future(one.entrance.find(guess)) for guess in (first, second)]
+    await asyncio.sleep(0)
+    homes.clock.advance(1.1)
+    with pytest.raises(Overloaded, match="too many unknown tokens"):
+        await one.entrance.find(third)
+    held.set()
+    for refusal in await asyncio.gather(*looking, return_exceptions=True):
+        assert isinstance(refusal, Unauthenticated)
+    with pytest.raises(Unauthenticated):
+        await one.entrance.find(third)
+
+
 async def test_without_a_credential_only_an_open_door_opens(homes: TwoHomes) -> None:
     closed = Entered(homes)
     with pytest.raises(Unauthenticated, match="a token is needed"):

@@ -44,6 +44,20 @@ async def test_the_first_record_answers_and_the_slower_reply_is_only_compared() 
 
 
 @in_virtual_time
+async def test_it_is_counted_how_long_readers_waited_whose_answer_was_not_in_memory() -> None:
+    gateway = TimedGateway()
+    record = _value(gateway)
+    await gateway.hold(record)
+    await asyncio.gather(_asked(gateway), _asked(gateway))
+    assert (await gateway.read(READ))[1].cached
+    gateway.kvsp.takes(0.1, DOWN)
+    gateway.s3.takes(0.3, DOWN)
+    await gateway.read(PAST_CACHE)
+    assert sum(gateway.reader.waited.counts) == 3
+    assert gateway.reader.waited.total_s == pytest.approx(2 * 0.005 + 0.3)
+
+
+@in_virtual_time
 async def test_a_miss_waits_for_the_other_home_and_is_repaired() -> None:
     gateway = TimedGateway()
     record = _value(gateway)

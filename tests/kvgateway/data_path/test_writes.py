@@ -185,6 +185,19 @@ async def test_a_group_is_stamped_in_its_order_and_above_what_each_write_demands
     assert versions[1] < above < versions[2]
 
 
+@in_virtual_time
+async def test_it_is_counted_how_long_acknowledged_writes_took_and_no_others() -> None:
+    gateway = TimedGateway()
+    gateway.s3.takes(3.0)
+    await asyncio.gather(*gateway.writer.write([PUT, Put(KEY, b"second")]))
+    await gateway.writer.drained()
+    gateway.kvsp.takes(0.1, DOWN)
+    gateway.s3.takes(0.1, DOWN)
+    await _refused(gateway)
+    assert sum(gateway.writer.waited.counts) == 2
+    assert gateway.writer.waited.total_s == pytest.approx(2 * 0.005)
+
+
 @pytest.mark.parametrize("bounds", [WriteBounds(flights_max=2), WriteBounds(bytes_max=1200)])
 @in_virtual_time
 async def test_at_the_bound_a_group_is_refused_whole_and_nothing_is_started(
@@ -198,6 +211,7 @@ async def test_at_the_bound_a_group_is_refused_whole_and_nothing_is_started(
     with pytest.raises(Overloaded):
         await refused
     assert gateway.kvsp.calls == calls
+    assert gateway.writer.counters.overloaded == 1
     await asyncio.gather(*started)
     await gateway.writer.drained()
     assert await gateway.writer.write([big])[0]
@@ -210,6 +224,7 @@ async def test_a_gateway_that_does_not_know_the_homes_time_writes_nothing() -> N
     with pytest.raises(Unavailable):
         await gateway.writer.write([PUT])[0]
     assert gateway.kvsp.calls == gateway.s3.calls == 0
+    assert gateway.writer.counters.unavailable == 1
 
 
 async def test_a_confirmed_write_is_let_go_of_though_the_process_stood_still_meanwhile() -> None:

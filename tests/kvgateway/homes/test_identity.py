@@ -1,11 +1,12 @@
 """Whose home is this: every combination of what a gateway keeps and what two homes show."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from kvgateway.homes.home_time import HomeTime
-from kvgateway.homes.identity import incarnation, judge, note_life, rebuilt_us
+from kvgateway.homes.identity import OwnFile, incarnation, judge, note_life, rebuilt_us
 from kvgateway.homes.trust import Trust
 from tandem.backends.memory import MemoryHome
 from tandem.core.envelope import seal
@@ -68,6 +69,30 @@ def test_a_first_start_takes_the_one_id_there_is_or_makes_one(kvsp: str, s3: str
     assert set(verdict.empty) == {
         side for side, what in ((Side.KVSP, kvsp), (Side.S3, s3)) if what == "empty"
     }
+
+
+@pytest.mark.parametrize(("kvsp", "s3"), list(product(SHOWN, SHOWN)))
+def test_a_new_file_is_made_no_home_of_an_older_store(kvsp: str, s3: str) -> None:
+    """It would be that of a second gateway, which KVSP alone has in common with the first."""
+    replies = {Side.KVSP: SHOWN[kvsp], Side.S3: SHOWN[s3]}
+    own = OwnFile("other-machine/objects.sqlite", Path("data/store-id"))
+    if s3 == "empty" and kvsp in ("ours", "other"):
+        with pytest.raises(ConfigurationError) as refused:
+            judge("", FRESH, replies, own)
+        (why,) = refused.value.mistakes
+        for named in (own.location, "s3_bucket", {"ours": OURS, "other": OTHER}[kvsp], "store-id"):
+            assert named in why
+    elif {kvsp, s3} != {"ours", "other"}:
+        assert judge("", FRESH, replies, own) == judge("", FRESH, replies)
+    assert judge(OURS, FRESH, replies, own) == judge(OURS, FRESH, replies)
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_new_file_is_a_home_of_the_store_that_begins_with_it(side: Side) -> None:
+    """Whichever of the two has shown the new id already."""
+    replies = {one: showing(FRESH) if one is side else Missing(1) for one in Side}
+    verdict = judge("", FRESH, replies, OwnFile("objects.sqlite", Path("store-id")))
+    assert (verdict.store_id, verdict.barred[side]) == (FRESH, "")
 
 
 def test_an_id_that_was_given_again_shows_since_when() -> None:

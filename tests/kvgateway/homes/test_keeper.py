@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kvgateway.homes.home_time import DISAGREEMENT_MAX_US
 from kvgateway.homes.keeper import SWITCHES_S, Keeper
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
@@ -22,6 +23,7 @@ from tandem.core.key import Key
 from tandem.core.reply import Failed, Missing, Reason, Side
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Unavailable
+from tandem.runtime.telemetry import Metrics
 from tests.kvgateway.two_homes import DOWN, NAMESPACE, Numbers, Pair
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
@@ -185,6 +187,23 @@ async def test_a_home_that_does_not_answer_is_no_other_store(here: Kept) -> None
     here.pair.s3.down()
     await here.keeper.round()
     assert here.barred(Side.S3) == ""
+
+
+@kept
+async def test_it_shows_which_home_is_behind_and_that_clocks_disagree(here: Kept) -> None:
+    metrics = Metrics("test", here.pair.clock)
+    here.keeper.show(metrics)
+    quiet = b'behind{home="kvsp"} 0.0', b'behind{home="s3"} 0.0', b"clock_alarm 0.0"
+    page = metrics.prometheus()
+    assert [line for line in quiet if line not in page] == []
+    here.trust.missed(Side.S3, NAMESPACE, here.pair.time.now_us())
+    for ahead_us in (DISAGREEMENT_MAX_US, 2 * DISAGREEMENT_MAX_US):
+        here.pair.time.observe(Side.KVSP, here.pair.clock.now_us() + ahead_us)
+    await here.keeper.round()
+    page = metrics.prometheus()
+    shown = b'behind{home="kvsp"} 0.0', b'behind{home="s3"} 1.0', b"clock_alarm 1.0"
+    assert [line for line in shown if line not in page] == []
+    metrics.close(1.0)
 
 
 @pytest.mark.parametrize("side", list(Side))

@@ -193,7 +193,9 @@ async def test_what_the_disk_has_refused_it_is_given_again(all_: Gateways) -> No
     assert third.copies.counters.errors == 2
     disk.full = False
     await third.copies.look()
-    assert disk.load() == Switches(1, s3=OFF), "a restart goes by the file, before any home is asked"
+    assert disk.load() == Switches(1, s3=OFF), (
+        "a restart goes by the file, before any home is asked"
+    )
 
 
 async def test_a_full_disk_keeps_no_home_from_the_newest_copy(all_: Gateways) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from kvgateway.homes.home_time import SLOW_MAX_US, HomeTime
+from kvgateway.homes.identity import OwnFile
 from kvgateway.homes.trust import Trust
 from kvgateway.process.preparation import (
     LOOK_PAUSE_S,
@@ -143,6 +145,29 @@ def test_two_first_starts_at_once_end_with_one_store(head_start_s: float, slowes
         assert {*ids, *map(shown, held.values())} == {ids[0]}
 
     run(both())
+
+
+@pytest.mark.parametrize("calls", range(6))
+def test_a_gateway_with_a_file_that_is_killed_at_its_first_start_starts_again(calls: int) -> None:
+    """Wherever it was: KVSP must not have the id before the file has it."""
+    own = OwnFile("objects.sqlite", Path("store-id"))
+
+    async def start() -> None:
+        pair = Pair(VirtualClock(current()))
+        pair.kvsp.delay_s = pair.s3.delay_s = 0.01
+        first = asyncio.ensure_future(
+            agree_on_store(pair.homes, "", Numbers(), pair.time, Trust(), own)
+        )
+        while sum(len(home.calls) for home in pair.homes.values()) < calls and not first.done():
+            await asyncio.sleep(0.001)
+        first.cancel()
+        await asyncio.wait([first])
+        other = Numbers()
+        other.token(8)
+        store_id = await agree_on_store(pair.homes, "", other, pair.time, Trust(), own)
+        assert {shown(reply) for reply in (await pair.held(STORE_ID_KEY)).values()} == {store_id}
+
+    run(start())
 
 
 def test_a_first_start_waits_for_the_second_home() -> None:

@@ -52,14 +52,14 @@ class Registered(Administration):
         )  # fmt: skip
         self.view = View(lambda: self.registry, self.trust, self.presence.stands)
         self._policy_of, self._mode_of = self.view.policy_of, self.view.mode_of
-        claims = Claims(self.presence, self.guards, gateway.time, SeededEntropy(str(number)))
+        self.claims = Claims(self.presence, self.guards, gateway.time, SeededEntropy(str(number)))
         self.namespaces = Namespaces(
             registry=self.registry, writer=gateway.writer, time=gateway.time,
-            entropy=gateway.entropy, claims=claims, look_at_switches=self.look_at_switches,
+            entropy=gateway.entropy, claims=self.claims, look_at_switches=self.look_at_switches,
         )  # fmt: skip
         self.steps = Steps(
             registry=self.registry, writer=gateway.writer, time=gateway.time,
-            presence=self.presence, claims=claims, crawled_us=self.trust.crawled_us,
+            presence=self.presence, claims=self.claims, crawled_us=self.trust.crawled_us,
             look_at_switches=self.look_at_switches,
         )  # fmt: skip
 

@@ -66,6 +66,26 @@ async def test_both_changes_of_one_moment_count(names: Sequence[str]) -> None:
         assert [CHANGED[name](now) for name in names] == [True, True]
 
 
+async def test_three_changes_of_one_moment_count() -> None:
+    there, namespace_id = await _three(TwoHomes())
+    names = ("rename", "ack", "read")
+    await asyncio.gather(
+        *(CHANGES[name](at, namespace_id) for name, at in zip(names, there, strict=True))
+    )
+    for one in there:
+        await one.looks()
+        now = await one.namespaces.get(namespace_id)
+        assert all(CHANGED[name](now) for name in names)
+
+
+async def test_of_those_who_change_at_once_exactly_one_waits_for_the_others_to_give_way() -> None:
+    there, namespace_id = await _three(TwoHomes())
+    for one in there:
+        await one.presence.begin_step(namespace_id)
+    found = [await one.claims.begin(namespace_id) for one in there]
+    assert [claim.goes_first for claim in found] == [True, False, False]
+
+
 async def test_changes_within_one_process_wait_for_each_other() -> None:
     (at, *_), namespace_id = await _three(TwoHomes())
     await asyncio.gather(*(change(at, namespace_id) for change in CHANGES.values()))

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kvgateway.registry import namespace_changes
+from kvgateway.registry import changes, namespace_changes
 from kvgateway.registry.form import NAMESPACES
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE
@@ -262,6 +262,22 @@ async def test_the_number_of_namespaces_is_bounded(
     await one.namespaces.delete((await one.namespaces.find("c")).id)
     with pytest.raises(Overloaded, match="3 ids are used up"):
         await one.namespaces.create("d", NOTHING)
+
+
+async def test_more_changes_than_may_wait_are_refused(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "CHANGES_MAX", 2)
+    one = Administration(homes)
+    homes.s3.held = asyncio.Event()
+    waiting = [asyncio.ensure_future(one.namespaces.create(title, NOTHING)) for title in "ab"]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="2 changes of namespaces wait"):
+        await one.namespaces.create("c", NOTHING)
+    homes.s3.held.set()
+    await asyncio.gather(*waiting)
+    await one.namespaces.create("c", NOTHING)
+    assert [namespace.title for namespace in await one.namespaces.list()] == ["a", "b", "c"]
 
 
 async def test_a_delete_overtaken_by_a_change_is_repeated_above_it(homes: TwoHomes) -> None:

@@ -18,7 +18,7 @@ from tandem.core.namespace import (
     SettingsChange,
     encode_namespace,
 )
-from tandem.core.reply import Found, Side
+from tandem.core.reply import Failed, Found, Reason, Side
 from tandem.core.write_race import AckPolicy
 from tandem.errors import (
     NamespaceNotFound,
@@ -143,6 +143,16 @@ async def test_an_unconfirmed_miss_is_unavailable(homes: TwoHomes, down: Side) -
         await one.namespaces.find("a")
 
 
+@pytest.mark.parametrize("down", Side)
+async def test_a_miss_of_a_home_that_is_behind_is_none(homes: TwoHomes, down: Side) -> None:
+    one = Administration(homes)
+    one.gateway.trust.late = tuple(Side)
+    homes.by_side[down].down = True
+    with pytest.raises(Unconfirmed):
+        await one.registry.resolve(UNKNOWN)
+    assert not one.registry.missing(UNKNOWN)
+
+
 async def test_a_confirmed_miss_is_remembered_for_a_second(homes: TwoHomes) -> None:
     one, two = Administration(homes, 1), Administration(homes, 2)
     for _ in range(3):
@@ -184,6 +194,26 @@ async def test_a_gateway_starts_without_a_disk_from_one_home(homes: TwoHomes, do
     await fresh.registry.refresh()
     assert (ready_before, fresh.registry.ready) == (False, True)
     assert await fresh.namespaces.list() == [made]
+
+
+@pytest.mark.parametrize("hidden", Side)
+async def test_a_home_whose_records_cannot_be_read_has_not_shown_them(
+    homes: TwoHomes, hidden: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Administration(homes).namespaces.create("a", NOTHING)
+    homes.by_side[hidden.other].down = True
+    two = Administration(homes, 2)
+
+    async def unread(*_: object) -> Failed:
+        return Failed(Reason.TIMEOUT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(homes.by_side[hidden], "get", unread)
+        await two.registry.refresh()
+    assert (two.registry.ready, two.registry.looked_us) == (False, 0)
+    await two.registry.refresh()
+    assert two.registry.ready
+    assert two.registry.looked_us
 
 
 async def test_nothing_is_said_while_nothing_is_known(homes: TwoHomes) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from kvgateway.registry import presence
 from kvgateway.registry.presence import PREFIX
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
@@ -143,6 +144,19 @@ async def test_a_home_is_not_left_alone_with_what_it_may_lack(homes: TwoHomes) -
     report = await one.step(namespace, SHADOW)
     assert said(report) == "s3 may lack writes, says gateway g2.0: a crawl finds out"
     assert (await one.step(namespace, SHADOW_KVSP)).stepped, "that leaves s3 out of it"
+
+
+async def test_a_home_that_may_lack_writes_of_many_namespaces_may_lack_this_ones(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "MODES_MAX", 2)
+    one, two = await _two(homes)
+    namespace = await one.create(BOTH)
+    for lacked in ("0" * 32, "1" * 32, namespace.id):
+        two.trust.missed(Side.S3, lacked, homes.clock.now_us())
+    await two.looks()
+    report = await one.step(namespace, SHADOW)
+    assert said(report) == "s3 may lack writes, says gateway g2.0: a crawl finds out"
 
 
 async def test_repairs_that_wait_are_waited_for(homes: TwoHomes) -> None:

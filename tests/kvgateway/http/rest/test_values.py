@@ -1,14 +1,15 @@
 """Values and their metadata: every way to send one, every key, every limit."""
 
+import asyncio
 import json
 from urllib.parse import quote
 
 import pytest
 
 from kvgateway.access.body_room import BodyRoom
-from tandem.core.limits import MIB, VALUE_BYTES_MAX
+from tandem.core.limits import KIB, MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult
-from tests.kvgateway.http.rest.api import FORM, NOW_S, ONE, Api, failure_in, form, opened
+from tests.kvgateway.http.rest.api import FORM, NOW_S, ONE, Api, failure_in, form, opened, request
 
 _BYTES = bytes(range(256))
 
@@ -316,6 +317,35 @@ async def test_expirations(api: Api, query: str, expires_at_s: int) -> None:
     assert api.record("k").expires_at_s == expires_at_s
     answer = await api.ask("GET", ONE + "/values/k")
     assert answer.headers.get(b"expiration", b"0") == b"%d" % expires_at_s
+
+
+async def test_an_expiration_that_came_too_near_while_the_body_arrived(api: Api) -> None:
+    api.clock.advance(0.99)
+    head = request("PUT", f"{ONE}/values/k?expiration={NOW_S + 60}", bytes(MIB))
+    wire = await api.served.connect()
+    await wire.send(head[:-1])
+    async with asyncio.timeout(60):
+        while not api.store.admitted:
+            await asyncio.sleep(0.001)
+    api.clock.advance(0.01)
+    await wire.send(head[-1:])
+    status, code, text = failure_in(await wire.answer())
+    assert (status, code) == (400, 10012)
+    assert _NEAR.format(NOW_S + 60) in text
+    assert not api.stored()
+    wire.close()
+
+
+async def test_the_other_parts_of_a_form_take_room_too() -> None:
+    side = bytes(60 * KIB)
+    async with opened(room=BodyRoom(0)) as api:
+        one, two = (
+            form(("value", b"v"), *parts) for parts in ((("a", side),), (("a", side), ("b", side)))
+        )
+        await api.done("PUT", f"{ONE}/values/k", one, FORM)
+        status, *_ = await api.refused("PUT", f"{ONE}/values/k2", two, FORM)
+        assert status == 503
+        assert list(api.stored()) == ["k"]
 
 
 async def test_what_has_expired_is_gone_in_that_second(api: Api) -> None:

@@ -1,0 +1,48 @@
+"""What a listing asks of the store, and where it ends."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tandem.backends.port import ScanPage
+from tandem.backends.s3.store import S3Home
+from tandem.core.key import Key
+from tandem.core.limits import LIST_PAGE_MAX
+from tests.backends.home_under_test import DEADLINE_S, NAMESPACE
+from tests.backends.s3.opened import opened, options, through, use_keys_of, value
+from tests.servers.fault_proxy import FaultProxy, faults_before
+from tests.servers.ministack import Ministack
+
+
+@pytest.fixture
+async def asked(
+    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[S3Home, FaultProxy]]:
+    """A home, and what is asked of its store."""
+    use_keys_of(ministack, monkeypatch)
+    chosen = options(ministack.endpoint, tmp_path)
+    async with (
+        faults_before(ministack.endpoint) as proxy,
+        opened(chosen) as home,
+        through(home, chosen, proxy.endpoint) as behind,
+    ):
+        yield behind, proxy
+
+
+async def test_a_listing_ends_with_its_prefix(asked: tuple[S3Home, FaultProxy]) -> None:
+    """Names beyond it, of which the store shows some in one page with it, need no other page."""
+    home, _ = asked
+    for name in ("a1", "b1", "b2", "b3"):
+        await home.put_if_newer(Key(NAMESPACE, name), value(), DEADLINE_S)
+    page = await home.scan(NAMESPACE, after="", prefix="a", limit=2, deadline_s=DEADLINE_S)
+    assert isinstance(page, ScanPage)
+    assert ([entry.name for entry in page.entries], page.next_after) == (["a1"], None)
+
+
+async def test_no_more_is_asked_for_than_a_page_may_have(
+    asked: tuple[S3Home, FaultProxy],
+) -> None:
+    home, proxy = asked
+    await home.scan(NAMESPACE, after="", prefix="", limit=10 * LIST_PAGE_MAX, deadline_s=DEADLINE_S)
+    assert f"max-keys={LIST_PAGE_MAX}&" in proxy.seen[-1].target

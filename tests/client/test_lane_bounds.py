@@ -1,0 +1,82 @@
+"""How much of a client waits, and how much is under way: what happens at each bound."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tandem import Client
+from tandem.client import lane
+from tandem.errors import Overloaded, Unavailable
+from tests.kvgateway.rpc.memory_store import NAMESPACE
+from tests.kvgateway.rpc.running import Running
+from tests.servers.daemon import free_port
+
+LONG_S = 60.0
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LONG_S):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_above_what_may_wait_nothing_is_taken_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "WAITING_MAX", 10)
+    async with Client(f"127.0.0.1:{free_port()}", NAMESPACE) as kv:
+        waiting = [asyncio.create_task(kv.put("k", b"v", timeout_s=LONG_S)) for _ in range(10)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="10 operations are waiting"):
+            await kv.put("k", b"v", timeout_s=0.2)
+        for one in waiting:
+            one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_above_the_bytes_that_may_be_under_way_operations_wait(
+    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "IN_FLIGHT_BYTES_MAX", 100)
+    gateway.store.held = []
+    first = asyncio.create_task(kv.put("a", bytes(60)))
+    await _until(lambda: gateway.store.writes == 1)
+    others = [asyncio.create_task(kv.put(name, bytes(60))) for name in "bc"]
+    gets = [asyncio.create_task(kv.get(name)) for name in "xyz"]
+    await asyncio.sleep(0.05)  # time to do what it must not
+    assert gateway.store.writes == 1
+    gateway.store.release()
+    await asyncio.gather(first, *others, *gets)
+    assert gateway.store.writes == 3
+
+
+async def test_what_a_lost_stream_carried_is_under_way_no_more(
+    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "IN_FLIGHT_BYTES_MAX", 100)
+    gateway.store.held = []
+    lost = asyncio.create_task(kv.put("k", bytes(90)))
+    await _until(lambda: gateway.store.writes == 1)
+    await gateway.stop()
+    gateway.store.release()
+    with pytest.raises(Unavailable, match="the write may have happened or not"):
+        await lost
+    await gateway.start()
+    await kv.put("k", bytes(90), timeout_s=LONG_S)
+    assert gateway.store.writes == 2
+
+
+async def test_a_read_that_was_cut_off_is_repeated_within_the_budget_alone(
+    gateway: Running, kv: Client
+) -> None:
+    gateway.store.held = []
+    while kv._retries.budget.spend():
+        pass
+    read = asyncio.create_task(kv.get("k", timeout_s=LONG_S))
+    await _until(lambda: gateway.store.reads == 1)
+    await gateway.stop()
+    gateway.store.release()
+    with pytest.raises(Unavailable, match="the connection was lost"):
+        await read
+    await gateway.start()
+    assert await kv.get("k", timeout_s=LONG_S) is None
+    assert gateway.store.reads == 2

@@ -1,0 +1,105 @@
+"""A crawl in several runs, or in several looks: what is gone on from, and what counts once."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import pytest
+
+from crawler.crawl import Crawl
+from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint, CrawlMode, CrawlReport, CrawlRule
+from tandem.core.drift import Drift
+from tandem.core.mass_change import MassLimit
+from tandem.core.reply import Side
+from tandem.core.tally import Tally
+from tests.crawler.crawling import NAMESPACE, Ground, record
+from tests.sim.loop import run
+
+KEYS = 60
+PAGE = 10
+RULE = CrawlRule(page_names=PAGE, deadline_s=1.0)
+SLACK_US = 1_000_000
+
+
+async def ground(*differing: int) -> Ground:
+    """Equal keys, but for those that S3 lacks."""
+    world = Ground()
+    for n in range(KEYS):
+        await world.hold(f"{n:04}", record(n), None if n in differing else record(n))
+    return world
+
+
+def ending_after(pages: int) -> Callable[[], Awaitable[str]]:
+    """An objection that comes when so many pages were had."""
+    left = pages
+
+    async def hold() -> str:
+        nonlocal left
+        left -= 1
+        return "" if left >= 0 else "enough"
+
+    return hold
+
+
+@pytest.mark.parametrize(
+    ("age_us", "goes_on"),
+    [(CHECKPOINT_AGE_MAX_US - SLACK_US, True), (CHECKPOINT_AGE_MAX_US + SLACK_US, False)],
+)
+def test_what_a_checkpoint_says_holds_for_a_while(age_us: int, goes_on: bool) -> None:
+    async def main() -> None:
+        world = await ground()
+        at_us = world.clock.now_us() - age_us
+        checkpoint = Checkpoint(at_us, at_us, f"{PAGE - 1:04}", (), (), 0, Tally().document())
+        report = await Crawl(world.homes, NAMESPACE, RULE, resume=checkpoint).run()
+        assert report.resumed is goes_on
+        assert report.equal_keys == (KEYS - PAGE if goes_on else KEYS)
+        assert (report.began_at_us == at_us) is goes_on
+
+    run(main())
+
+
+@pytest.mark.parametrize("pages", range(1, 2 * KEYS // PAGE))
+def test_what_is_listed_again_after_a_restart_counts_once(pages: int) -> None:
+    """Foreign objects, too, of which a page tells no more than how many there are."""
+
+    async def main() -> None:
+        world = await ground(KEYS // 2)
+        world.s3.foreign = 1
+        whole = await Crawl(world.homes, NAMESPACE, RULE, mode=CrawlMode(dry_run=True)).run()
+        saved: list[Checkpoint] = []
+        hold = ending_after(pages)
+        await Crawl(world.homes, NAMESPACE, RULE, save=saved.append, hold=hold).run()
+        report = await Crawl(world.homes, NAMESPACE, RULE, resume=saved[-1]).run()
+        assert _counted(report) == _counted(whole)
+
+    run(main())
+
+
+def _counted(report: CrawlReport) -> tuple[int, Mapping[Drift, int]]:
+    return report.equal_keys, {drift: n for drift, n in report.tally.keys.items() if n}
+
+
+def test_a_breaker_that_has_opened_stays_open_for_the_whole_crawl() -> None:
+    """Though what follows is equal, and the share of what differs falls below the limit again."""
+
+    async def main() -> None:
+        first, last = range(PAGE), KEYS - 1
+        world = await ground(*first, last)
+        rule = CrawlRule(
+            page_names=PAGE, deadline_s=1.0, differences_max=PAGE, limit=MassLimit(0.3, 5)
+        )
+        report = await Crawl(world.homes, NAMESPACE, rule).run()
+        assert report.stopped is not None
+        assert report.copied == dict.fromkeys(Side, 0)
+        assert world.copies(f"{last:04}") == (record(last), None)
+
+    run(main())
+
+
+def test_what_is_listed_differently_is_read_once_by_a_deep_crawl_too() -> None:
+    async def main() -> None:
+        world = await ground(3)
+        mode = CrawlMode(number=1, deep_parts=1)
+        report = await Crawl(world.homes, NAMESPACE, RULE, mode=mode).run()
+        assert report.tally.deep == KEYS - 1
+        assert (report.tally.records, report.copied[Side.S3]) == (KEYS, 1)
+
+    run(main())
