@@ -112,8 +112,8 @@ class Cluster(Protocol):
 
     async def state(self) -> ClusterState: ...
 
-    async def life(self) -> ClusterLife:
-        """Which life it is in, as of its last commit."""
+    async def life(self, *, floors: bool = True) -> ClusterLife:
+        """Which life it is in, as of its last commit; its floors where they are wanted."""
         ...
 
     async def raise_floor(

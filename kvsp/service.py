@@ -160,7 +160,7 @@ class StorageService(rpc.StorageServicer):
         context: grpc.aio.ServicerContext[pb.ClustersRequest, pb.ClustersReply],
     ) -> pb.ClustersReply:
         """See storage.proto."""
-        lives = await self._store.lives()
+        lives = await self._store.lives(floors=request.floors)
         return collecting.clusters_reply(lives, self._clock.now_us(), request.floors)
 
     async def RaiseFloor(

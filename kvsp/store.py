@@ -112,9 +112,9 @@ class Store:
         """What an operator wants to know of each cluster."""
         return [await cluster.state() for cluster in self._clusters]
 
-    async def lives(self) -> list[ClusterLife]:
-        """Which life each cluster is in."""
-        return [await cluster.life() for cluster in self._clusters]
+    async def lives(self, *, floors: bool = True) -> list[ClusterLife]:
+        """Which life each cluster is in, with its floors where they are wanted."""
+        return await asyncio.gather(*(one.life(floors=floors) for one in self._clusters))
 
     async def raise_floor(self, raising: FloorRaise) -> dict[str, FloorReply | Failed]:
         """What each cluster that is named, and that there is, answers for itself."""

@@ -151,13 +151,13 @@ class PostgresCluster:
             case life, records:
                 return ClusterState(self.name, life.incarnation, life.commits, records, "")
 
-    async def life(self) -> ClusterLife:
+    async def life(self, *, floors: bool = True) -> ClusterLife:
         """Which life it is in: asked of the database, since other KVSPs write to it."""
-        match await self._ask(read_life):
+        match await self._ask(partial(read_life, floors=floors)):
             case Failed() as why:
                 return ClusterLife(self.name, "", self._acknowledged, failure=str(why))
-            case Life(incarnation, commits, opening, floors):
-                return ClusterLife(self.name, incarnation, commits, floors, "", opening)
+            case Life(incarnation, commits, opening, held):
+                return ClusterLife(self.name, incarnation, commits, held, "", opening)
 
     async def raise_floor(
         self, incarnation: str, span: Span, floor: Version

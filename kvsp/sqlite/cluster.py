@@ -154,15 +154,15 @@ class SqliteCluster:
         text = failure.detail if failure else ""
         return ClusterState(self.name, self._lives.incarnation, self._file.commits, records, text)
 
-    async def life(self) -> ClusterLife:
+    async def life(self, *, floors: bool = True) -> ClusterLife:
         """Which life it is in, as of its last commit."""
         failure, opened = self._file.failure, self._file.opened
         if failure is None and opened is None:
             failure = Failed(Reason.ERROR, "its file is being opened again")
-        floors = {} if opened is None else opened.floors.published()
+        held = opened.floors.published() if opened is not None and floors else {}
         text = failure.detail if failure else ""
         lives, commits = self._lives, self._file.commits
-        return ClusterLife(self.name, lives.incarnation, commits, floors, text, lives.opening)
+        return ClusterLife(self.name, lives.incarnation, commits, held, text, lives.opening)
 
     async def raise_floor(
         self, incarnation: str, span: Span, floor: Version

@@ -11,7 +11,8 @@ PACKAGE = "postgresql"
 _BINARIES = "/usr/lib/postgresql/*/bin/postgres"
 _USER = "postgres"
 _SETTINGS = (
-    "listen_addresses=", "max_connections=200", "shared_buffers=32MB", "autovacuum=off", "log_min_messages=warning",
+    "listen_addresses=", "max_connections=200", "shared_buffers=32MB", "autovacuum=off",
+    "log_min_messages=warning",
 )  # fmt: skip
 
 

@@ -152,7 +152,8 @@ async def test_a_commit_that_no_standby_has_confirmed_is_not_acknowledged(
     """PostgreSQL says COMMIT then, and only warns."""
     [cluster] = (await serving()).clusters
     async with asyncio.timeout(60), without_its_standby(postgres, dsn) as outside:
-        number, answer = 0, STORED
+        number = 0
+        answer: object = STORED
         while answer == STORED:  # until the server has read its settings again
             number += 1
             writing = cluster.write([put(f"key-{number}", value())])

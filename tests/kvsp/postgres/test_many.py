@@ -10,6 +10,7 @@ from kvsp.cluster import Absent
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.rules import UNUSED_BLOB_LIFE_US
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
+from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.removal import (
     FloorReply,
     NamespacePurge,
@@ -37,6 +38,7 @@ from tests.kvsp.serving import open_postgres_store
 from tests.servers.postgres import Postgres
 
 STORED = Stored(0)
+WAITING = "select count(*) from pg_locks where not granted"
 
 
 async def two(serving: Serving) -> list[PostgresCluster]:
@@ -160,6 +162,35 @@ async def test_one_at_a_time_collects_blobs(serving: Serving, dsn: str, clock: S
         assert await outside.fetchval("select count(*) from tandem.blob_piece") == 0
     finally:
         await outside.close()
+
+
+async def test_a_write_that_waited_for_its_turn_is_judged_by_the_time_of_its_turn(
+    serving: Serving, dsn: str, clock: SetClock
+) -> None:
+    """Else it could land long after the tombstone that it lost to is collected."""
+    [cluster] = (await serving()).clusters
+    outside = await asyncpg.connect(dsn)
+    try:
+        async with outside.transaction():
+            await outside.execute("update tandem.meta set commits = commits")
+            writing = cluster.write([put("key", value())])
+            async with asyncio.timeout(60):
+                while not await outside.fetchval(WAITING):
+                    await asyncio.sleep(0.01)
+            clock.time_us += int(LEG_DEADLINE_S * 1_000_000) + 1
+        assert await writing == [Refused(Refusal.LATE, 0)]
+    finally:
+        await outside.close()
+
+
+async def test_who_stands_still_in_a_transaction_does_not_hold_up_the_others_for_ever(
+    serving: Serving,
+) -> None:
+    [cluster] = (await serving()).clusters
+    async with cluster._writing.one() as connection:
+        for name in ("idle_in_transaction_session_timeout", "lock_timeout"):
+            shown = await connection.fetchval(f"show {name}")
+            assert shown in {"10s", "5s"}, name
 
 
 @pytest.mark.parametrize("kvsps", [2, 3])
