@@ -57,5 +57,5 @@ def failed(error: BaseException) -> Failed:
         return Failed(Reason.UNREACHABLE, "PostgreSQL did not answer in time")
     text = str(error).partition("\n")[0] or type(error).__name__
     if is_away(error):
-        return Failed(Reason.UNREACHABLE, f"PostgreSQL: {text}")
+        return Failed(Reason.UNREACHABLE, f"PostgreSQL is away: {text}")
     return Failed(Reason.ERROR, f"PostgreSQL: {text}")

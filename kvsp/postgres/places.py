@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import asyncpg
 
 from kvsp.postgres.connecting import Connection, Database, let_go
 from kvsp.postgres.errors import is_away
+
+IDLE_S: Final = 60.0
+"""After that long without use a connection may be dead without a word: a router forgets it."""
 
 
 class Places:
@@ -16,7 +20,7 @@ class Places:
     def __init__(self, database: Database, places: int) -> None:
         self._database = database
         self._free = asyncio.Semaphore(places)
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[Connection, float]] = []
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:
@@ -33,18 +37,23 @@ class Places:
                 raise
             finally:
                 if sound and not connection.is_closed() and not connection.is_in_transaction():
-                    self._idle.append(connection)
+                    self._idle.append((connection, _now_s()))
                 else:
                     connection.terminate()
 
     async def aclose(self) -> None:
         """Lets go of the connections that are free."""
         while self._idle:
-            await let_go(self._idle.pop())
+            await let_go(self._idle.pop()[0])
 
     def _taken(self) -> Connection | None:
         while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_closed():
+            connection, since_s = self._idle.pop()
+            if _now_s() - since_s < IDLE_S and not connection.is_closed():
                 return connection
+            connection.terminate()
         return None
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

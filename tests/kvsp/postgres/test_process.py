@@ -60,7 +60,7 @@ async def test_readiness_follows_the_database(
             assert program.log_until("cluster_unreachable")["event"] == "cluster_unreachable"
             status, why = readiness()
             assert status == 503
-            assert "unreachable: PostgreSQL" in why
+            assert "unreachable: PostgreSQL is away" in why
         finally:
             postgres.start()
         assert program.log_until("cluster_reached_again")["event"] == "cluster_reached_again"
