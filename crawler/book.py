@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ class Book:
             self._db.execute("pragma synchronous = normal")
             self._db.executescript(_SCHEMA)
             self._widen()
+            self._stops = {row[0]: Stop(*row) for row in self._db.execute("select * from stop")}
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError([f"{path}: not the crawler's file: {error}"]) from error
 
@@ -143,21 +145,24 @@ class Book:
             "insert or replace into stop values (?, ?, ?, ?, ?)",
             (stop.namespace, stop.at_us, stop.changes, stop.why, stop.accepted),
         )
+        self._stops[stop.namespace] = stop
 
     def stops(self) -> Mapping[str, Stop]:
-        """The breakers by namespace."""
-        return {row[0]: Stop(*row) for row in self._db.execute("select * from stop")}
+        """The breakers by namespace. Any thread may ask, as that of the metrics page does."""
+        return dict(self._stops)
 
     def accept(self) -> list[Stop]:
         """A person allows as many changes as each breaker has named; which were open."""
         opened = [stop for stop in self.stops().values() if not stop.accepted]
         with self._transaction():
             self._db.execute("update stop set accepted = changes where accepted = 0")
+        self._stops |= {stop.namespace: replace(stop, accepted=stop.changes) for stop in opened}
         return opened
 
     def passed(self, namespace: str) -> None:
         """A crawl has ended without being stopped."""
         self._db.execute("delete from stop where namespace = ?", (namespace,))
+        self._stops.pop(namespace, None)
 
     def forget(self, namespace: str, at_us: int) -> None:
         """A deleted namespace has ended: nothing is kept but when that was."""
@@ -169,6 +174,7 @@ class Book:
             for table in ("crawl", "stop"):
                 self._db.execute(f"delete from {table} where namespace = ?", (namespace,))
             self._db.execute("insert or replace into ended values (?, ?)", (namespace, at_us))
+        self._stops.pop(namespace, None)
 
     def ended(self) -> Mapping[str, int]:
         """When the namespaces were last looked at that have ended."""

@@ -77,6 +77,17 @@ def form(kind: Kind[_T]) -> Callable[[str], _T]:
     return parse
 
 
+def timeout(text: str) -> float:
+    """The value of --timeout, in seconds."""
+    seconds = form(DURATION_S)(text)
+    if not seconds:
+        raise click.BadParameter(f'"{text}": in no time nobody answers')
+    return seconds
+
+
+timeout.__name__ = DURATION_S.metavar
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """How one command was asked to work."""
@@ -238,7 +249,7 @@ def asks_each(
 def _other_options(command: Callable[_P, None]) -> Callable[_P, None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help=JSON_HELP),
-        click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP),
+        click.option("--timeout", "timeout_s", type=timeout, help=TIMEOUT_HELP),
         click.option("--account", help=ACCOUNT_HELP),
         click.option("--token", help=TOKEN_HELP),
     ):

@@ -14,6 +14,7 @@ from kvctl.asking import (
     TOKEN_HELP,
     Surroundings,
     form,
+    timeout,
 )
 from kvctl.backend import backend_group, queue_command
 from kvctl.backfill_command import backfill_command
@@ -33,14 +34,14 @@ from kvctl.tokens import token_group
 from kvctl.up_command import up_command
 from kvctl.workers_command import workers_command
 from tandem.runtime.clock import SystemClock
-from tandem.runtime.settings import ADDRESS, DURATION_S
+from tandem.runtime.settings import ADDRESS
 
 
 @click.group(epilog=STATUSES_TEXT, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
 @click.option("--token", help=TOKEN_HELP)
 @click.option("--account", help=ACCOUNT_HELP)
-@click.option("--timeout", "timeout_s", type=form(DURATION_S), help=TIMEOUT_HELP)
+@click.option("--timeout", "timeout_s", type=timeout, help=TIMEOUT_HELP)
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 @click.version_option(package_name="tandem-kv", prog_name="kvctl")
 def cli(**_options: object) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from tandem.backends.port import Needed
 from tandem.core.key import Key
 from tandem.core.mode import Mode
 from tandem.core.read_race import Answer, ReadRace
@@ -14,10 +15,6 @@ from tandem.errors import TandemError
 
 class Owner(Protocol):
     """Who starts flights, and hears what becomes of them."""
-
-    def timed(self, side: Side, reply: ReadReply, asked_s: float) -> None:
-        """A home has replied to what it was asked at `asked_s`."""
-        ...
 
     def hedged(self, flight: "ReadFlight", side: Side) -> None:
         """The first home has no answer, or none yet: the second is to be asked too."""
@@ -65,12 +62,6 @@ class ReadFlight:
         self.timer: asyncio.TimerHandle | None = None
         self.waiting: list[asyncio.Future[ReadResult]] = []
 
-    def joined(self) -> "asyncio.Future[ReadResult]":
-        """The answer for one more reader; it is the reader's own, who may cancel it."""
-        answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
-        self.waiting.append(answer)
-        return answer
-
     def ended(self, result: ReadResult | TandemError) -> None:
         """Tells everyone who waits."""
         for answer in self.waiting:
@@ -82,16 +73,15 @@ class ReadFlight:
                 answer.set_exception(result)
                 answer.exception()
 
-    def body_needed(self) -> bool:
-        """Whether somebody still waits for a large value; see `tandem.backends.port`."""
+    def needed(self, race: ReadRace) -> Needed:
+        """Says whether somebody still waits for a large value; see `tandem.backends.port`."""
+        return self._body_needed if race.over_both() else None
+
+    def _body_needed(self) -> bool:
         return not self.race.answered
 
-    def replied(
-        self, race: ReadRace, side: Side, asked_s: float, future: "asyncio.Future[ReadReply]"
-    ) -> None:
-        """A home's reply to what it was asked at `asked_s`."""
-        reply = future.result()
-        self.owner.timed(side, reply, asked_s)
+    def replied(self, race: ReadRace, side: Side, reply: ReadReply) -> None:
+        """Takes a home's reply."""
         outcome = race.on_reply(side, reply)
         if self.later is not None and not (self.compared and race.answered):
             self.hedge(race)

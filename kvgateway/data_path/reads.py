@@ -18,7 +18,7 @@ from kvgateway.data_path.read_flight import ReadFlight
 from kvgateway.data_path.remembered import Remembered, hit_of
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
-from tandem.backends.port import Backend
+from tandem.backends.port import Gets, Got
 from tandem.core.key import Key
 from tandem.core.latency import KNOWN_FROM, RecentLatency
 from tandem.core.mode import ACTIVE, Mode
@@ -69,6 +69,14 @@ class ReadCounters:
     """Reads that asked both homes only because they were drawn by lot."""
 
 
+class ReadHome(Protocol):
+    """A home as a reader sees it."""
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        """Asks a group; see `tandem.backends.port.AnswersGroups`."""
+        ...
+
+
 class Trust(Protocol):
     """Says which home must not give a first answer."""
 
@@ -83,7 +91,7 @@ class Reader:
     def __init__(
         self,
         *,
-        homes: Mapping[Side, Backend],
+        homes: Mapping[Side, ReadHome],
         machine: Machine,
         queue: RepairQueue,
         inbox: RepairInbox,
@@ -112,7 +120,10 @@ class Reader:
             miss_ttl_us=bounds.miss_ttl_us,
             remembered_s=bounds.remembered_s,
         )
+        self._loop = asyncio.get_running_loop()
         self._flights: dict[Key, ReadFlight] = {}
+        self._asks: dict[Side, list[tuple[ReadFlight, ReadRace]]] = {side: [] for side in Side}
+        """What each home is asked as soon as all that is known now has been said."""
         self._racing = 0
         self._company: list[ReadFlight] = []
         """Races whose second home has its turn together."""
@@ -132,9 +143,12 @@ class Reader:
         now_us = self._time.reckoned_us()
         if len(reads) == 1:
             read = reads[0]
-            return [self._one(read, self._machine.recall(read.key, now_us), now_us)]
-        knowns = self._machine.lookup([read.key for read in reads], now_us)
-        return list(map(self._one, reads, knowns, repeat(now_us)))
+            answers = [self._one(read, self._machine.recall(read.key, now_us), now_us)]
+        else:
+            knowns = self._machine.lookup([read.key for read in reads], now_us)
+            answers = list(map(self._one, reads, knowns, repeat(now_us)))
+        self._ask_homes()
+        return answers
 
     def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
         if known is not None and self._remembered.serves(read, known, now_us):
@@ -149,12 +163,20 @@ class Reader:
             wanted = known.version
         if known is None and self._machine.spilled():
             return asyncio.ensure_future(self._after_spill(read))
-        return self._flight(read.key, wanted).joined()
+        return self._joined(self._flight(read.key, wanted))
 
     async def _after_spill(self, read: Read) -> ReadResult:
         """Recent writes were dropped for space: the durable queue knows which versions count."""
         queued = await self._queue.wanted(read.key)
-        return await self._flight(read.key, max(read.min_version, queued)).joined()
+        answer = self._joined(self._flight(read.key, max(read.min_version, queued)))
+        self._ask_homes()
+        return await answer
+
+    def _joined(self, flight: ReadFlight) -> "asyncio.Future[ReadResult]":
+        """The answer for one more reader; it is the reader's own, who may cancel it."""
+        answer: asyncio.Future[ReadResult] = self._loop.create_future()
+        flight.waiting.append(answer)
+        return answer
 
     def _flight(self, key: Key, wanted: Version) -> ReadFlight:
         flight = self._flights.get(key)
@@ -192,47 +214,62 @@ class Reader:
         return behind if alone is None or alone.other in behind else (*behind, alone.other)
 
     def _start(self, flight: ReadFlight, plan: ReadPlan) -> None:
-        loop = asyncio.get_running_loop()
         behind = () if plan.compared else self._behind(flight)
         race = flight.race = ReadRace(flight.wanted, plan.sides, behind, flight.mode.filled)
         self._racing += 1
         for side in plan.at_once:
-            self._ask(flight, side, loop.time())
+            self._asks[side].append((flight, race))
         flight.later, flight.compared = plan.later, plan.compared
         if plan.compared:
             if not self._company:
-                loop.call_later(plan.after_s, self._ask_company)
+                self._loop.call_later(plan.after_s, self._ask_company)
             self._company.append(flight)
         elif plan.later is not None:
-            flight.timer = loop.call_later(plan.after_s, flight.hedge, race)
+            flight.timer = self._loop.call_later(plan.after_s, self._hedge, flight, race)
+
+    def _hedge(self, flight: ReadFlight, race: ReadRace) -> None:
+        flight.hedge(race)
+        self._ask_homes()
 
     def _ask_company(self) -> None:
         """The second home's turn, for all reads that have come meanwhile."""
         company, self._company = self._company, []
-        now_s = asyncio.get_running_loop().time()
         for flight in company:
             if flight.later is not None:
                 side, flight.later = flight.later, None
-                self._ask(flight, side, now_s)
+                self._asks[side].append((flight, flight.race))
+        self._ask_homes()
 
-    def _ask(self, flight: ReadFlight, side: Side, now_s: float) -> None:
-        needed = flight.body_needed if flight.race.over_both() else None
-        reply = asyncio.ensure_future(
-            self._homes[side].get(flight.key, self._bounds.deadline_s, needed)
-        )
-        reply.add_done_callback(partial(flight.replied, flight.race, side, now_s))
+    def _ask_homes(self) -> None:
+        """Asks each home, as one group, what there is to ask."""
+        for side, asks in self._asks.items():
+            if asks:
+                self._asks[side] = []
+                gets = [(flight.key, flight.needed(race)) for flight, race in asks]
+                got = partial(self._got, side, asks, self._loop.time())
+                self._homes[side].get_all(gets, self._bounds.deadline_s, got)
+
+    def _got(
+        self,
+        side: Side,
+        asks: Sequence[tuple[ReadFlight, ReadRace]],
+        asked_s: float,
+        replies: Sequence[tuple[int, ReadReply]],
+    ) -> None:
+        """Replies of a home to some of what it was asked at `asked_s`."""
+        latency, took_s = self._latency[side], self._loop.time() - asked_s
+        for position, reply in replies:
+            if not isinstance(reply, Failed):
+                latency.observe(took_s)
+            flight, race = asks[position]
+            flight.replied(race, side, reply)
+        self._p95_s[side] = latency.p95_s
+        self._ask_homes()
 
     def hedged(self, flight: ReadFlight, side: Side) -> None:
         """The first home has no answer, or none yet: the second is asked too."""
         self.counters.hedged += 1
-        self._ask(flight, side, asyncio.get_running_loop().time())
-
-    def timed(self, side: Side, reply: ReadReply, asked_s: float) -> None:
-        """Learns how quick a home is from what it answers."""
-        if not isinstance(reply, Failed):
-            latency = self._latency[side]
-            latency.observe(asyncio.get_running_loop().time() - asked_s)
-            self._p95_s[side] = latency.p95_s
+        self._asks[side].append((flight, flight.race))
 
     def decided(self, flight: ReadFlight, outcome: Answer | GiveUp) -> None:
         """The race is decided: nobody joins it any more, and its readers hear. A single home that

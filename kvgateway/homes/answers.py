@@ -64,14 +64,19 @@ class HomeAnswers:
         """One call has ended."""
         self._replied(operation, reply, began_us, self._clock.monotonic_us())
 
-    def all_replied(self, replies: Sequence[tuple[int, WriteReply]], began_us: int) -> None:
-        """Puts that began together have ended together; those that are no failure count at once."""
+    def all_replied(
+        self,
+        operation: str,
+        replies: Sequence[tuple[int, WriteReply]] | Sequence[tuple[int, ReadReply]],
+        began_us: int,
+    ) -> None:
+        """Calls that began together have ended together; but for failures they count at once."""
         now_us = self._clock.monotonic_us()
         answered = 0
         home_time_us = 0
         for _, reply in replies:
             if isinstance(reply, Failed):
-                self._replied("put", reply, began_us, now_us)
+                self._replied(operation, reply, began_us, now_us)
             else:
                 answered += 1
                 home_time_us = max(home_time_us, reply.home_time_us)
@@ -79,7 +84,7 @@ class HomeAnswers:
             self.breaker.succeeded(answered)
             if home_time_us:
                 self._time.observe(self._side, home_time_us, now_us - began_us)
-            self._observer.replied(self._side, "put", None, now_us - began_us, answered)
+            self._observer.replied(self._side, operation, None, now_us - began_us, answered)
 
     def heard(self, reply: ReadReply) -> None:
         """A call has ended that went past the guard: the keeper's heartbeat."""

@@ -16,8 +16,12 @@ from kvgateway.homes.legs import one_by_one
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.port import (
     Ahead,
+    AnswersGroups,
     Backend,
+    Gets,
+    Got,
     Heal,
+    Needed,
     Puts,
     Replied,
     ScanPage,
@@ -66,6 +70,7 @@ class GuardedHome:
     ) -> None:
         self._home = home
         self._groups = home if isinstance(home, TakesGroups) else None
+        self._answers_groups = home if isinstance(home, AnswersGroups) else None
         self._takes_ahead = home if isinstance(home, TakesAhead) else None
         self.side = home.side
         """Which home this is."""
@@ -90,9 +95,7 @@ class GuardedHome:
         """As the home's own."""
         return self._home.clock_skew_max_us
 
-    def get(
-        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
-    ) -> Awaitable[ReadReply]:
+    def get(self, key: Key, deadline_s: float, needed: Needed = None) -> Awaitable[ReadReply]:
         """Reads, unless reads are switched off or the breaker is open."""
         refusal = self._refusal(self.switch.reads)
         if refusal is not None:
@@ -101,6 +104,20 @@ class GuardedHome:
         future = self._started(lambda: self._home.get(key, deadline_s, needed))
         future.add_done_callback(partial(self._replied, "get", began_us))
         return future
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        """Reads a group. A home that might be refused now is asked read by read, as is one that
+        takes no groups."""
+        closed = self.breaker.state is BreakerState.CLOSED
+        if self._answers_groups is None or self.barred or not self.switch.reads or not closed:
+            one_by_one(self._get_alone, gets, deadline_s, got)
+            return
+        ended = partial(self._gets_ended, self._clock.monotonic_us(), got)
+        try:
+            self._answers_groups.get_all(gets, deadline_s, ended)
+        except Exception as error:
+            broken = self._answers.broke(error)
+            ended([(position, broken) for position in range(len(gets))])
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
@@ -179,6 +196,9 @@ class GuardedHome:
         """Closes the home."""
         await self._home.aclose()
 
+    def _get_alone(self, key: Key, needed: Needed, deadline_s: float) -> Awaitable[ReadReply]:
+        return self.get(key, deadline_s, needed)
+
     def _refusal(self, enabled: bool) -> Failed | None:
         if self.barred:
             return Failed(Reason.UNREACHABLE, self.barred)
@@ -237,6 +257,12 @@ class GuardedHome:
         self._leg_bytes -= size
         self._replied("put", began_us, future)
 
+    def _gets_ended(
+        self, began_us: int, got: Got, replies: Sequence[tuple[int, ReadReply]]
+    ) -> None:
+        self._answers.all_replied("get", replies, began_us)
+        got(replies)
+
     def _legs_ended(
         self,
         puts: Puts,
@@ -246,7 +272,7 @@ class GuardedHome:
     ) -> None:
         self._legs -= len(replies)
         self._leg_bytes -= sum(len(puts[position][1].envelope) for position, _ in replies)
-        self._answers.all_replied(replies, began_us)
+        self._answers.all_replied("put", replies, began_us)
         replied(replies)
 
     def _replied(

@@ -1,18 +1,19 @@
-"""Write legs in groups: how a writer asks a home, and how one is asked that takes them singly.
+"""Reads and legs in groups: how a home is asked, and how one is asked that takes them singly.
 
 A group costs one call and one list of replies for each message, instead of a future, a callback and
-a turn of the loop for each write.
+a turn of the loop for each read or write.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from tandem.backends.port import Puts, Replied, TakesGroups
+from tandem.backends.port import TakesGroups
 from tandem.core.key import Key
-from tandem.core.record import Record
-from tandem.core.reply import WriteReply
+
+_Asked = TypeVar("_Asked")
+_Reply = TypeVar("_Reply")
 
 
 class LegHome(TakesGroups, Protocol):
@@ -25,16 +26,20 @@ class LegHome(TakesGroups, Protocol):
 
 
 def one_by_one(
-    put: Callable[[Key, Record, float], Awaitable[WriteReply]],
-    puts: Puts,
+    call: Callable[[Key, _Asked, float], Awaitable[_Reply]],
+    group: Sequence[tuple[Key, _Asked]],
     deadline_s: float,
-    replied: Replied,
+    replied: Callable[[Sequence[tuple[int, _Reply]]], None],
 ) -> None:
-    """Starts each of `puts` by itself; `put` must not raise."""
-    for position, (key, record) in enumerate(puts):
-        reply = asyncio.ensure_future(put(key, record, deadline_s))
+    """Starts each of `group` by itself; `call` must not raise."""
+    for position, (key, asked) in enumerate(group):
+        reply = asyncio.ensure_future(call(key, asked, deadline_s))
         reply.add_done_callback(partial(_alone, replied, position))
 
 
-def _alone(replied: Replied, position: int, reply: "asyncio.Future[WriteReply]") -> None:
+def _alone(
+    replied: Callable[[Sequence[tuple[int, _Reply]]], None],
+    position: int,
+    reply: "asyncio.Future[_Reply]",
+) -> None:
     replied([(position, reply.result())])

@@ -3,8 +3,9 @@
 from typing import Final
 
 from kvgateway.state import layout
-from kvgateway.state.entry import UNTIL_CONFIRMED_US
+from kvgateway.state.entry import UNTIL_CONFIRMED_US, Head
 from kvgateway.state.ports import Known
+from tandem.core.record import Record
 
 _ENTRIES_MAX: Final = 8192
 _BYTES_MAX: Final = 32 * 1024 * 1024
@@ -35,5 +36,9 @@ class Decoded:
 def decode(entry: bytes, now_us: int) -> Known:
     """What `entry` says."""
     head = layout.head_of(entry)
-    record = layout.record_of(entry, head)
+    return known_of(head, layout.record_of(entry, head), now_us)
+
+
+def known_of(head: Head, record: Record | None, now_us: int) -> Known:
+    """What an entry with this head says, and the record that is kept with it."""
     return Known(head.version, head.until_us > now_us, record, head.seen_at_us)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from kvgateway.state import layout
-from kvgateway.state.decoded import Decoded, decode
+from kvgateway.state.decoded import Decoded, decode, known_of
 from kvgateway.state.entry import PAYLOAD_BYTES_MAX, Head, filled, installed, missed, pin_end
 from kvgateway.state.minting import GATEWAY_ID_BYTES, RANDOM_BYTES, minted
 from kvgateway.state.ports import Intent, Known
@@ -177,7 +177,9 @@ class SharedMachine:
             fits = payloads and len(record.envelope) <= self._payload_bytes_max
             kept = record if fits else None
             head = filled(old, record.version, record.digest if fits else b"", began_us)
-        return decode(self._enter(txn, key, where, entry, old, head, kept), now_us)
+        entry = self._enter(txn, key, where, entry, old, head, kept)
+        mine = kept is not None and kept.digest == head.digest
+        return known_of(head, kept if mine else layout.record_of(entry, head), now_us)
 
     def recent(
         self, namespace: str, after: str, prefix: str, limit: int, now_us: int

@@ -15,7 +15,7 @@ from tandem.backends.group_replies import reply_alone, reply_for, reply_into
 from tandem.backends.kvsp_call import CLOSED, failed_call, is_cancelled, unreadable
 from tandem.backends.kvsp_lane import Lane, LaneLimits
 from tandem.backends.kvsp_large import LargeCalls, LargeLimits
-from tandem.backends.port import Heal, Puts, Replied, ScanPage
+from tandem.backends.port import Gets, Got, Heal, Needed, Puts, Replied, ScanPage
 from tandem.core.cluster_life import ClusterLife, shown_lives
 from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, WHOLE_BYTES_MAX
@@ -93,11 +93,15 @@ class KvspBackend:
         self._small.start()
         self._longer.start()
 
-    def get(
-        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
-    ) -> "Future[ReadReply]":
+    def get(self, key: Key, deadline_s: float, needed: Needed = None) -> "Future[ReadReply]":
         """Reads one record."""
-        return self._small.get(key, deadline_s, needed)
+        future: Future[ReadReply] = asyncio.get_running_loop().create_future()
+        self._small.get([(key, needed)], deadline_s, reply_into(future))
+        return future
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        """Reads a group of records."""
+        self._small.get(gets, deadline_s, got)
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None

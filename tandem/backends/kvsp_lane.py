@@ -5,7 +5,7 @@ as the stream is known to be broken. What was not sent by then never will be.
 """
 
 import asyncio
-from asyncio import Future, TimerHandle
+from asyncio import TimerHandle
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,14 +18,11 @@ from tandem.backends.kvsp_call import CLOSED, why_ended
 from tandem.backends.kvsp_operations import (
     OPERATION_BYTES,
     Fetch,
-    LargeRead,
-    Needed,
-    Read,
+    Reads,
     Writes,
 )
-from tandem.backends.port import Heal, Puts, Replied
+from tandem.backends.port import Gets, Got, Heal, Puts, Replied
 from tandem.core.backoff import delay_s
-from tandem.core.key import Key
 from tandem.core.limits import MIB
 from tandem.core.reply import Failed, ReadReply, Reason, WriteReply
 from tandem.runtime import logs
@@ -64,10 +61,11 @@ class Lane:
     ) -> None:
         self._connect = connect
         self._fetch = fetch
+        self._loop = asyncio.get_running_loop()
         self._unit_random = unit_random
         self._limits = limits
-        self._under_way: dict[int, Read | Writes] = {}
-        self._unsent: dict[int, Read | Writes] = {}
+        self._under_way: dict[int, Reads | Writes] = {}
+        self._unsent: dict[int, Reads | Writes] = {}
         self._bytes = 0
         self._last_number = 0
         self._wake = asyncio.Event()
@@ -92,30 +90,29 @@ class Lane:
         if self._timer is not None:
             self._timer.cancel()
 
-    def get(self, key: Key, deadline_s: float, needed: Needed = None) -> "Future[ReadReply]":
-        """Reads one record; a large one goes on at `fetch`, with the time that is left."""
-        loop = asyncio.get_running_loop()
-        future: Future[ReadReply] = loop.create_future()
-        refusal = self._failure or self._overload(1, OPERATION_BYTES)
+    def get(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        """Reads a group of records; see `tandem.backends.port.AnswersGroups`. Large ones go on at
+        `fetch`, with the time that is left."""
+        size = OPERATION_BYTES * len(gets)
+        refusal = self._failure or self._overload(len(gets), size)
         if refusal is not None:
-            future.set_result(refusal)
-        else:
-            self._start(Read(key, loop.time() + deadline_s, future, needed), 1, OPERATION_BYTES)
-        return future
+            self._loop.call_soon(got, [(position, refusal) for position in range(len(gets))])
+            return
+        group = Reads(gets, self._last_number + 1, self._loop.time() + deadline_s, got)
+        self._start(group, len(gets), size)
 
     def put(self, puts: Puts, deadline_s: float, heal: Heal | None, replied: Replied) -> None:
         """Writes a group of records; see `tandem.backends.port.TakesGroups`."""
         size = sum(len(record.envelope) for _, record in puts) + OPERATION_BYTES * len(puts)
-        loop = asyncio.get_running_loop()
         refusal = self._failure or self._overload(len(puts), size)
         if refusal is not None:
-            loop.call_soon(replied, [(position, refusal) for position in range(len(puts))])
+            self._loop.call_soon(replied, [(position, refusal) for position in range(len(puts))])
             return
-        ends_at_s = loop.time() + deadline_s
+        ends_at_s = self._loop.time() + deadline_s
         group = Writes(puts, self._last_number + 1, ends_at_s, heal, replied)
         self._start(group, len(puts), size)
 
-    def _start(self, operation: Read | Writes, count: int, size: int) -> None:
+    def _start(self, operation: Reads | Writes, count: int, size: int) -> None:
         first = self._last_number + 1
         self._last_number += count
         numbered = dict.fromkeys(range(first, first + count), operation)
@@ -232,10 +229,9 @@ class Lane:
         """The record comes in pieces, in a call of its own."""
         operation = self._under_way.pop(number)
         self._bytes -= operation.size(number)
-        if isinstance(operation, Read) and not operation.future.done():
-            left_s = operation.deadline_s - asyncio.get_running_loop().time()
-            wanted = LargeRead(operation.key, large, home_time_us, left_s, operation.needed)
-            self._fetch(wanted, operation.future)
+        if isinstance(operation, Reads):
+            left_s = operation.deadline_s - self._loop.time()
+            operation.fetch(number, large, home_time_us, left_s, self._fetch)
 
     def _resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
         operation = self._under_way.pop(number, None)
@@ -254,11 +250,11 @@ class Lane:
     def _sweep_at(self, when_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(when_s, self._sweep)
+        self._timer = self._loop.call_at(when_s, self._sweep)
 
     def _sweep(self) -> None:
         """Answers what is over its deadline, then waits for the next deadline: no timer each."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time()
         timeout = Failed(Reason.TIMEOUT, "no answer by the deadline")
         late = [n for n, operation in self._under_way.items() if operation.deadline_s <= now_s]
         for number in late:

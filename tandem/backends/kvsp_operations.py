@@ -1,14 +1,15 @@
-"""What is under way to KVSP: a read, or writes that were asked together, by numbers of the stream.
+"""What is under way to KVSP: reads or writes that were asked together, by numbers of the stream.
 
-A group of writes stays one object, with a number for each write.
+A group stays one object, with a number for each of its operations.
 """
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from tandem.backends.port import Heal, Puts, Replied
+from tandem.backends.group_replies import reply_alone
+from tandem.backends.port import Gets, Got, Heal, Needed, Puts, Replied
 from tandem.core.key import Key
 from tandem.core.reply import ReadReply, WriteReply
 from tandem.wire import storage_codec as codec
@@ -16,8 +17,7 @@ from tandem.wire import storage_codec as codec
 OPERATION_BYTES: Final = 256
 """What an operation weighs in a message beside its envelope."""
 
-Needed: TypeAlias = Callable[[], bool] | None
-"""Whether a large body is still of use; see `tandem.backends.port`."""
+_Reply = TypeVar("_Reply")
 
 
 class LargeRead(NamedTuple):
@@ -34,34 +34,41 @@ Fetch: TypeAlias = "Callable[[LargeRead, Future[ReadReply]], None]"
 """Brings a large record into a future, by its deadline."""
 
 
-class Read:
-    """A read under way."""
+class Reads:
+    """Reads that were asked together, under way by numbers from `first` on."""
 
-    __slots__ = ("deadline_s", "future", "key", "needed")
+    __slots__ = ("_first", "_gets", "_replies", "deadline_s")
 
-    def __init__(
-        self, key: Key, deadline_s: float, future: "Future[ReadReply]", needed: Needed
-    ) -> None:
-        self.key = key
+    def __init__(self, gets: Gets, first: int, deadline_s: float, got: Got) -> None:
+        self._gets = gets
+        self._first = first
+        self._replies = Replies(got)
         self.deadline_s = deadline_s
-        self.future = future
-        self.needed = needed
 
     def size(self, _number: int) -> int:
         return OPERATION_BYTES
 
     def add_to(self, request: codec.Request, number: int) -> None:
-        codec.add_get(request, number, self.key)
+        codec.add_get(request, number, self._gets[number - self._first][0])
 
-    def resolve(self, _number: int, reply: ReadReply | WriteReply) -> None:
-        if not self.future.done():
-            self.future.set_result(reply)  # type: ignore[arg-type]  # a read's answer is a ReadReply
+    def resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
+        self._replies.add(number - self._first, reply)  # type: ignore[arg-type]  # it is a ReadReply
+
+    def fetch(
+        self, number: int, large: codec.LargeRecord, home_time_us: int, left_s: float, fetch: Fetch
+    ) -> None:
+        """Has one of them go on, whose record comes in pieces."""
+        position = number - self._first
+        key, needed = self._gets[position]
+        future: Future[ReadReply] = asyncio.get_running_loop().create_future()
+        reply_alone(future, position, self._replies.now)
+        fetch(LargeRead(key, large, home_time_us, left_s, needed), future)
 
 
 class Writes:
     """Writes that were asked together, under way by numbers from `first` on."""
 
-    __slots__ = ("_first", "_heal", "_puts", "_replied", "_replies", "deadline_s")
+    __slots__ = ("_first", "_heal", "_puts", "_replies", "deadline_s")
 
     def __init__(
         self, puts: Puts, first: int, deadline_s: float, heal: Heal | None, replied: Replied
@@ -69,8 +76,7 @@ class Writes:
         self._puts = puts
         self._first = first
         self._heal = heal
-        self._replied = replied
-        self._replies: list[tuple[int, WriteReply]] = []
+        self._replies = Replies(replied)
         self.deadline_s = deadline_s
 
     def size(self, number: int) -> int:
@@ -87,11 +93,23 @@ class Writes:
             )  # fmt: skip
 
     def resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
-        """Replies of one loop turn are handed over together."""
+        self._replies.add(number - self._first, reply)  # type: ignore[arg-type]  # a WriteReply
+
+
+class Replies(Generic[_Reply]):
+    """Hands replies of one loop turn over together."""
+
+    __slots__ = ("_replies", "now")
+
+    def __init__(self, hand_over: Callable[[Sequence[tuple[int, _Reply]]], None]) -> None:
+        self._replies: list[tuple[int, _Reply]] = []
+        self.now = hand_over
+
+    def add(self, position: int, reply: _Reply) -> None:
         if not self._replies:
             asyncio.get_running_loop().call_soon(self._hand_over)
-        self._replies.append((number - self._first, reply))  # type: ignore[arg-type]
+        self._replies.append((position, reply))
 
     def _hand_over(self) -> None:
         replies, self._replies = self._replies, []
-        self._replied(replies)
+        self.now(replies)

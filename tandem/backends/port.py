@@ -68,9 +68,7 @@ class Backend(Protocol):
         """How far ahead of this home's clock a version may be, given that clock's precision."""
         ...
 
-    def get(
-        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
-    ) -> Awaitable[ReadReply]:
+    def get(self, key: Key, deadline_s: float, needed: "Needed" = None) -> Awaitable[ReadReply]:
         """Reads one record, its bytes checked against their digest (`Reason.CORRUPT` if not).
 
         When the headers of a large record have come and `needed` says False, the home may drop the
@@ -163,6 +161,26 @@ class CollectableObjects(Backend, Protocol):
         self, namespace: str, limit: int, deadline_s: float
     ) -> NamespacePurge | Removal | Failed:
         """Removes some objects of a namespace whose id is never used again, unconditionally."""
+        ...
+
+
+Needed: TypeAlias = Callable[[], bool] | None
+"""Whether a large body is still of use; None where it is in any case."""
+
+Gets: TypeAlias = Sequence[tuple[Key, Needed]]
+"""Reads that are asked together."""
+
+Got: TypeAlias = Callable[[Sequence[tuple[int, ReadReply]]], None]
+"""Takes the replies that have come together, each with the position of its get in the group."""
+
+
+@runtime_checkable
+class AnswersGroups(Protocol):
+    """A home to which a group of reads costs much less than as many single ones."""
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        """Asks each of `gets` as `get` would. Every one of them has its reply by the deadline, none
+        before this has returned. A home that raises has been asked none of them."""
         ...
 
 

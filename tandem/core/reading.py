@@ -2,7 +2,7 @@
 
     mode        asked at once                        asked later
     race        both                                 -
-      of many   the quicker                          the other, in any case: when the first has no
+      of many   S3, or KVSP if clearly quicker       the other, in any case: when the first has no
                                                      answer, or after COMPANY_S with other reads
     hedged      of those not behind, the quicker     the other: when the first has no answer, or
                                                      after the p95 of the first's recent replies
@@ -29,8 +29,11 @@ HEDGE_S_MIN: Final = 0.001
 """Sooner, half of the reads would be races because of nothing but the event loop."""
 HEDGE_S_MAX: Final = 0.5
 """Where even the quicker home takes longer, the other one is asked all the same."""
-COMPANY_FROM: Final = 4
-"""So many reads under way are many: fewer would wait for company that does not come."""
+COMPANY_FROM: Final = 2
+"""So many reads under way are many: one alone would wait for company that does not come."""
+CLEARLY: Final = 2.0
+"""So many times quicker KVSP must be to be asked first: a message to it costs what a group of ten
+keys costs the embedded file, which is the one home that is about as quick."""
 COMPANY_S: Final = 0.003
 """What a read waits at most for a home that hangs, until the other one is asked too."""
 
@@ -81,7 +84,7 @@ def race_plan(
     kvsp_s, s3_s = p95_s[Side.KVSP], p95_s[Side.S3]
     if under_way < company_from or kvsp_s is None or s3_s is None:
         return RACE
-    return _S3_LATER if kvsp_s < s3_s else _KVSP_LATER
+    return _S3_LATER if kvsp_s * CLEARLY < s3_s else _KVSP_LATER
 
 
 def read_plan(

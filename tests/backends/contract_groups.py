@@ -1,11 +1,12 @@
-"""What a home must do that takes writes in groups: `tandem.backends.port.TakesGroups`, as tests."""
+"""What a home must do that takes groups, as tests: `TakesGroups` and `AnswersGroups` of
+`tandem.backends.port`."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from tandem.backends.port import Backend, Puts, TakesGroups
+from tandem.backends.port import AnswersGroups, Backend, Gets, Puts, TakesGroups
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, LEG_DEADLINE_S, MIB
@@ -13,6 +14,9 @@ from tandem.core.record import Record
 from tandem.core.reply import (
     Failed,
     Found,
+    Glimpsed,
+    Missing,
+    ReadReply,
     Reason,
     Refusal,
     Refused,
@@ -46,6 +50,34 @@ async def replies_to(
     return [replies[position] for position in range(len(puts))]
 
 
+async def answers_to(
+    home: Backend, gets: Gets, deadline_s: float = DEADLINE_S
+) -> Sequence[ReadReply]:
+    """The reply to each of `gets`; fails unless each has exactly one, and none at once."""
+    assert isinstance(home, AnswersGroups)
+    replies: dict[int, ReadReply] = {}
+    complete = asyncio.Event()
+
+    def got(some: Sequence[tuple[int, ReadReply]]) -> None:
+        for position, reply in some:
+            assert position not in replies
+            replies[position] = reply
+        if len(replies) == len(gets):
+            complete.set()
+
+    home.get_all(gets, deadline_s, got)
+    assert replies == {}
+    async with asyncio.timeout(DEADLINE_S + 10.0):
+        await complete.wait()
+    return [replies[position] for position in range(len(gets))]
+
+
+def records_in(replies: Sequence[ReadReply]) -> Sequence[Record | None]:
+    """The record of each, None for a miss."""
+    assert all(isinstance(reply, Found | Missing) for reply in replies), replies
+    return [reply.record if isinstance(reply, Found) else None for reply in replies]
+
+
 async def held(home: Backend, key: Key) -> Record:
     reply = await home.get(key, DEADLINE_S)
     assert isinstance(reply, Found)
@@ -57,7 +89,7 @@ def numbered(count: int) -> list[Key]:
 
 
 class GroupContract:
-    """Writes that are started together."""
+    """Writes that are started together, and reads that are asked together."""
 
     @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 300])
     async def test_every_write_of_a_group_is_stored(self, under: HomeUnderTest, count: int) -> None:
@@ -129,5 +161,49 @@ class GroupContract:
     async def test_a_closed_home_fails_a_group_by_value(self, under: HomeUnderTest) -> None:
         await under.home.aclose()
         for reply in await replies_to(under.home, [(key, under.value()) for key in numbered(3)]):
+            assert isinstance(reply, Failed)
+            assert reply.reason is Reason.UNREACHABLE
+
+    @pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 600])
+    async def test_every_read_of_a_group_has_its_own_answer(
+        self, under: HomeUnderTest, count: int
+    ) -> None:
+        keys = numbered(count)
+        records = [under.value(text=key.name.encode()) for key in keys]
+        present = list(zip(keys, records, strict=True))[::2]
+        await replies_to(under.home, present)
+        expected = [record if at % 2 == 0 else None for at, record in enumerate(records)]
+        assert records_in(await answers_to(under.home, [(key, None) for key in keys])) == expected
+
+    async def test_one_key_may_be_read_twice_in_a_group(self, under: HomeUnderTest) -> None:
+        record = under.value()
+        await replies_to(under.home, [(KEY, record)])
+        gets: Gets = [(KEY, None), (Key(NAMESPACE, "other"), None), (KEY, None)]
+        assert records_in(await answers_to(under.home, gets)) == [record, None, record]
+
+    async def test_large_values_are_read_with_small_ones(self, under: HomeUnderTest) -> None:
+        sizes = [10, 64 * KIB, 200 * KIB, 2 * MIB, 3 * MIB, 10]
+        keys = numbered(len(sizes))
+        records = [seal(under.version(), bytes([size % 251]) * size) for size in sizes]
+        await replies_to(under.home, list(zip(keys, records, strict=True)))
+        assert records_in(await answers_to(under.home, [(key, None) for key in keys])) == records
+        needless = await answers_to(under.home, [(key, lambda: False) for key in keys])
+        for reply, record in zip(needless, records, strict=True):
+            assert isinstance(reply, Found | Glimpsed)
+            shown = reply.record if isinstance(reply, Found) else reply
+            assert (shown.version, shown.digest) == (record.version, record.digest)
+        assert isinstance(needless[0], Found), "a small one costs nothing"
+        assert isinstance(needless[4], Glimpsed)
+
+    async def test_reads_with_no_time_left_are_answered(self, under: HomeUnderTest) -> None:
+        gets: Gets = [(key, None) for key in numbered(3)]
+        for deadline_s in (0.0, 0.000_1):
+            for reply in await answers_to(under.home, gets, deadline_s):
+                assert not isinstance(reply, Failed) or reply.reason is Reason.TIMEOUT
+        assert records_in(await answers_to(under.home, gets)) == [None] * 3
+
+    async def test_a_closed_home_fails_reads_by_value(self, under: HomeUnderTest) -> None:
+        await under.home.aclose()
+        for reply in await answers_to(under.home, [(key, None) for key in numbered(3)]):
             assert isinstance(reply, Failed)
             assert reply.reason is Reason.UNREACHABLE

@@ -17,5 +17,14 @@ async def gateway() -> AsyncIterator[Running]:
 
 @pytest.fixture
 async def kv(gateway: Running) -> AsyncIterator[Client]:
-    async with Client(gateway.address, NAMESPACE) as kv:
+    async with Client(gateway.address, NAMESPACE, timeout_s=60) as kv:
         yield kv
+
+
+@pytest.fixture
+def at_once(kv: Client) -> Client:
+    """The same client without a retry left: what an answer says is told, and not what is said of
+    the attempt that the timeout ends."""
+    while kv._retries.budget.spend():
+        pass
+    return kv

@@ -61,22 +61,20 @@ async def test_what_a_lost_stream_carried_is_under_way_no_more(
     with pytest.raises(Unavailable, match="the write may have happened or not"):
         await lost
     await gateway.start()
-    await kv.put("k", bytes(90), timeout_s=LONG_S)
+    await kv.put("k", bytes(90))
     assert gateway.store.writes == 2
 
 
 async def test_a_read_that_was_cut_off_is_repeated_within_the_budget_alone(
-    gateway: Running, kv: Client
+    gateway: Running, at_once: Client
 ) -> None:
     gateway.store.held = []
-    while kv._retries.budget.spend():
-        pass
-    read = asyncio.create_task(kv.get("k", timeout_s=LONG_S))
+    read = asyncio.create_task(at_once.get("k"))
     await _until(lambda: gateway.store.reads == 1)
     await gateway.stop()
     gateway.store.release()
     with pytest.raises(Unavailable, match="the connection was lost"):
         await read
     await gateway.start()
-    assert await kv.get("k", timeout_s=LONG_S) is None
+    assert await at_once.get("k") is None
     assert gateway.store.reads == 2

@@ -38,10 +38,10 @@ def _called_at_least(gateway: Running, count: int) -> bool:
 
 async def test_what_was_never_sent_waits_for_the_gateway() -> None:
     gateway = Running()
-    async with Client(gateway.address, NAMESPACE) as kv:
+    async with Client(gateway.address, NAMESPACE, timeout_s=60) as kv:
         async with asyncio.TaskGroup() as tasks:
             put = tasks.create_task(kv.put("k", b"v"))
-            get = tasks.create_task(kv.get("k", timeout_s=30))
+            get = tasks.create_task(kv.get("k"))
             await asyncio.sleep(0.3)
             assert not put.done()
             await gateway.start()
@@ -52,11 +52,12 @@ async def test_what_was_never_sent_waits_for_the_gateway() -> None:
 
 async def test_a_gateway_that_is_not_there_is_named() -> None:
     address = f"127.0.0.1:{free_port()}"
-    async with Client(address, NAMESPACE, timeout_s=0.3) as kv:
+    async with Client(address, NAMESPACE, timeout_s=3) as kv:
+        listing = asyncio.create_task(kv.namespaces.list())
         with pytest.raises(Unavailable, match=rf"could not be sent.*{address}"):
             await kv.put("k", b"v")
         with pytest.raises(Unavailable):
-            await kv.namespaces.list()
+            await listing
 
 
 async def test_a_restarted_gateway_is_found_again(gateway: Running, kv: Client) -> None:
@@ -208,10 +209,11 @@ async def test_a_call_ends_at_its_own_timeout(gateway: Running, kv: Client) -> N
     gateway.store.held = []
     slow = asyncio.create_task(kv.get("k", timeout_s=60))
     await _until(lambda: gateway.store.reads)
+    write = asyncio.create_task(kv.put("k", b"v", timeout_s=2))
     with pytest.raises(Unavailable, match=r"no answer before the deadline$"):
-        await kv.get("k", timeout_s=0.5)
+        await kv.get("k", timeout_s=2)
     with pytest.raises(Unavailable, match="the write may have happened or not"):
-        await kv.put("k", b"v", timeout_s=0.5)
+        await write
     assert not slow.done()
     gateway.store.release()
     assert await slow is None

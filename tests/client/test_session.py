@@ -16,23 +16,23 @@ from tests.kvgateway.rpc.running import Running
 NEWER = Version.at(2**51 - 1)
 
 
-async def test_reads_see_what_the_client_wrote_elsewhere(gateway: Running, kv: Client) -> None:
+async def test_reads_see_what_the_client_wrote_elsewhere(gateway: Running, at_once: Client) -> None:
     """A second gateway that has not seen the write must not answer with the past."""
-    version = await kv.put("k", b"new")
+    version = await at_once.put("k", b"new")
     gateway.store.records.clear()
     with pytest.raises(Unavailable, match=str(version)):
-        await kv.get("k", timeout_s=1.0)
-    newer = await kv.put("k", b"newer")
+        await at_once.get("k")
+    newer = await at_once.put("k", b"newer")
     assert newer > version
-    assert await kv.get("k") == b"newer"
+    assert await at_once.get("k") == b"newer"
 
 
-async def test_a_version_travels_between_clients(gateway: Running, kv: Client) -> None:
+async def test_a_version_travels_between_clients(gateway: Running, at_once: Client) -> None:
     future = Version.at(2**51)
     with pytest.raises(Unavailable, match=str(future)):
-        await kv.get("k", min_version=future, timeout_s=1.0)
-    assert await kv.put("k", b"v", above=future) > future
-    assert await kv.delete("k", above=future) > future
+        await at_once.get("k", min_version=future)
+    assert await at_once.put("k", b"v", above=future) > future
+    assert await at_once.delete("k", above=future) > future
 
 
 ASKED: dict[str, Callable[[Client], Awaitable[object]]] = {
@@ -45,7 +45,7 @@ ASKED: dict[str, Callable[[Client], Awaitable[object]]] = {
 
 @pytest.mark.parametrize("asked", ASKED)
 async def test_a_write_shows_what_has_superseded_it(
-    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch, asked: str
+    gateway: Running, at_once: Client, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
     """The homes held a newer write; a gateway that has not seen that one must not answer."""
     write = gateway.store.write
@@ -54,9 +54,9 @@ async def test_a_write_shows_what_has_superseded_it(
         return [asyncio.ensure_future(_superseded(one)) for one in write(writes)]
 
     monkeypatch.setattr(gateway.store, "write", superseded)
-    await ASKED[asked](kv)
+    await ASKED[asked](at_once)
     with pytest.raises(Unavailable, match=str(NEWER)):
-        await kv.get("k", timeout_s=1.0)
+        await at_once.get("k")
 
 
 async def _superseded(writing: object) -> Written:
@@ -65,14 +65,14 @@ async def _superseded(writing: object) -> Written:
     return written._replace(superseded_by=NEWER)
 
 
-async def test_reads_of_many_keys_are_remembered(gateway: Running, kv: Client) -> None:
+async def test_reads_of_many_keys_are_remembered(gateway: Running, at_once: Client) -> None:
     async with Client(gateway.address, NAMESPACE) as another:
         await another.put("k", b"value")
-        found = await kv.get_many(["k"])
+        found = await at_once.get_many(["k"])
     assert found["k"] is not None
     gateway.store.records.clear()
     with pytest.raises(Unavailable, match="no home has version"):
-        await kv.get("k", timeout_s=1.0)
+        await at_once.get("k")
 
 
 def test_of_more_keys_than_are_remembered_the_one_that_changed_longest_ago_is_forgotten() -> None:

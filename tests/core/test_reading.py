@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 
 from tandem.core.reading import (
+    CLEARLY,
     COMPANY_FROM,
     COMPANY_S,
     HEDGE_S_MAX,
@@ -113,8 +114,26 @@ def test_a_race_of_many_asks_the_quicker_home_first_and_the_other_in_any_case(
         assert plan.compared
         assert plan.after_s == COMPANY_S
         assert plan.later is not None
-        times = {Side.KVSP: kvsp_s, Side.S3: s3_s}
-        assert times[plan.later.other] <= times[plan.later]
+        assert (plan.later is Side.S3) == (kvsp_s * CLEARLY < s3_s)
+
+
+@pytest.mark.parametrize(
+    ("kvsp_s", "s3_s", "first"),
+    [
+        (0.001, 0.001, Side.S3),
+        (0.001, 0.002, Side.S3),
+        (0.001, 0.0021, Side.KVSP),
+        (0.002, 0.02, Side.KVSP),
+        (0.02, 0.002, Side.S3),
+        (0.0, 0.0, Side.S3),
+    ],
+)
+def test_kvsp_is_first_only_where_it_is_clearly_quicker(
+    kvsp_s: float, s3_s: float, first: Side
+) -> None:
+    plan = race_plan({Side.KVSP: kvsp_s, Side.S3: s3_s}, COMPANY_FROM)
+    assert plan.at_once == (first,)
+    assert plan.later is first.other
 
 
 def test_a_hedged_read_leaves_the_second_home_in_peace() -> None:

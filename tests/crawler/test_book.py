@@ -135,8 +135,10 @@ def test_a_breaker_stays_open_until_a_person_accepts_just_what_it_named(opening:
     assert book.accept() == [Stop(A, 1, 5000, "too much")]
     assert book.stops()[A].accepted == 5000
     assert book.accept() == []
+    book = opening()
+    assert book.stops()[A].accepted == 5000
     book.passed(A)
-    assert book.stops() == {}
+    assert book.stops() == {} == opening().stops()
 
 
 def test_of_what_has_ended_only_the_time_is_kept(opening: Opening) -> None:

@@ -50,6 +50,18 @@ def test_prometheus_takes_the_example_and_the_rules(tmp_path: Path) -> None:
     assert promtool("check", "config", PROMETHEUS / "prometheus.yml") == ""
 
 
+def test_the_rules_go_by_jobs_that_the_example_has() -> None:
+    example = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+    jobs = {job["job_name"] for job in example["scrape_configs"]}
+    named = {
+        job
+        for alert in ALERTS
+        for chosen in re.findall(r'job=~?"([^"]+)"', alert["expr"])
+        for job in chosen.split("|")
+    }
+    assert named == jobs
+
+
 def test_each_alert_fires_with_its_numbers_and_not_with_those_beside_them(tmp_path: Path) -> None:
     numbers: dict[str, str] = {}
     expected: dict[str, int] = {}

@@ -98,6 +98,16 @@ def test_a_server_without_the_services_of_a_gateway_is_none() -> None:
     assert f"at {address} is no gateway, or one of another version" in result.stderr
 
 
+@pytest.mark.parametrize("text", ["0", "0ms", "soon", "-1s"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_timeout_in_which_nobody_can_answer_is_refused(text: str, place: int) -> None:
+    arguments = ["status"]
+    arguments[place:place] = ["--timeout", text]
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert f"Invalid value for '--timeout': \"{text}\": " in result.stderr
+
+
 def test_somebody_who_never_answers_is_given_up_after_the_timeout() -> None:
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))

@@ -14,7 +14,7 @@ from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
 from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Heal, Puts, Replied, ScanPage
+from tandem.backends.port import Gets, Got, Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode
@@ -85,6 +85,9 @@ class FaultyHome:
     async def _put_later(self, when: asyncio.Event, key: Key, record: Record) -> WriteReply:
         await when.wait()
         return await self.memory.put_if_newer(key, record, 1.0)
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        one_by_one(lambda key, needed, left_s: self.get(key, left_s, needed), gets, deadline_s, got)
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         one_by_one(self.put_if_newer, puts, deadline_s, replied)

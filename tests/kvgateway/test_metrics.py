@@ -39,6 +39,7 @@ async def test_the_http_port_shows_what_it_answered_and_whom_it_turned_away() ->
             "tandem_http_connections": 1,
             "tandem_http_requests_total": 2,
             "tandem_http_refused_total connections": 1,
+            "tandem_http_refused_total handshake": 0,
             "tandem_http_refused_total malformed": 0,
             "tandem_http_refused_total slow": 0,
             "tandem_bugs_total http": 1,

@@ -16,7 +16,7 @@ from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairTask
 from tandem.backends.memory import MemoryHome
-from tandem.backends.port import Heal, Puts, Replied, ScanPage
+from tandem.backends.port import Gets, Got, Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.reading import ReadMode
@@ -68,6 +68,8 @@ class TimedHome:
         self.side = side
         self.clock_skew_max_us = self.memory.clock_skew_max_us
         self.calls = 0
+        self.groups: list[int] = []
+        """How many reads came together, each time."""
         self._loop = loop
         self._next: list[Call] = []
 
@@ -86,6 +88,10 @@ class TimedHome:
         return self._reply(
             lambda: self.memory.put_if_newer(key, record, deadline_s, heal).result(), deadline_s
         )
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        self.groups.append(len(gets))
+        one_by_one(lambda key, needed, left_s: self.get(key, left_s, needed), gets, deadline_s, got)
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         one_by_one(self.put_if_newer, puts, deadline_s, replied)

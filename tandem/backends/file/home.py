@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 import aiosqlite
 
@@ -31,7 +31,7 @@ from tandem.backends.file.objects import (
 from tandem.backends.file.schema import check_place, prepare_reader, prepare_writer
 from tandem.backends.file.turn import Turn
 from tandem.backends.group_replies import reply_alone, reply_for, reply_into
-from tandem.backends.port import Heal, Puts, Replied, ScanPage
+from tandem.backends.port import Gets, Got, Heal, Needed, Puts, Replied, ScanPage
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key, object_name
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
@@ -41,7 +41,10 @@ from tandem.core.reply import Failed, Glimpsed, ReadReply, Side, WriteReply
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
 
-_READS: Final = LaneBounds(waiting_max=50_000, group_max=256)
+_READS: Final = LaneBounds(
+    waiting_max=50_000, group_max=256, waiting_bytes_max=50_000, group_bytes_max=256
+)
+"""A read weighs one: its body is not known before."""
 _BODIES: Final = LaneBounds(waiting_max=1_000, group_max=1)
 _LISTINGS: Final = LaneBounds(waiting_max=1_000, group_max=1)
 _CHANGES: Final = LaneBounds(waiting_max=10_000, group_max=256)
@@ -56,11 +59,14 @@ _PUT_BYTES: Final = 4 * KIB
 make a group, however they were asked."""
 _CACHED_STATEMENTS: Final = 300
 """The point read has one text for each number of names."""
+_Small: TypeAlias = ReadReply | LargeBody
 
 
-class _Read(NamedTuple):
-    name: bytes
-    needed: Callable[[], bool] | None
+class _LargeRead(NamedTuple):
+    """Where the reply goes that finds the body, by the loop's time `ends_at_s` at the latest."""
+
+    ends_at_s: float
+    got: Got
 
 
 class _Listing(NamedTuple):
@@ -87,8 +93,8 @@ class FileHome:
         self._closed = False
         self._files = BodyFiles(path, clock)
         reader = partial(self._connected, prepare_reader)
-        self._reads = Lane(reader, self._read, self._settle_read, _READS)
-        self._bodies = Lane(reader, self._read_large, Call[_Read, ReadReply].answer, _BODIES)
+        self._reads = Lane(reader, self._read, self._settle_reads, _READS)
+        self._bodies = Lane(reader, self._read_large, Call[Key, ReadReply].answer, _BODIES)
         self._listings = Lane(reader, self._scan, Call[_Listing, ScanPage].answer, _LISTINGS)
         writer = partial(self._connected, self._prepare_writer)
         self._writes = Lane(writer, self._write, self._settle, _WRITES)
@@ -122,10 +128,15 @@ class FileHome:
     def clock_skew_max_us(self) -> int:
         return CLOCK_SKEW_MAX_US
 
-    def get(
-        self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
-    ) -> asyncio.Future[ReadReply]:
-        return self._reads.ask(_Read(_name_of(key), needed), deadline_s)
+    def get(self, key: Key, deadline_s: float, needed: Needed = None) -> asyncio.Future[ReadReply]:
+        future: asyncio.Future[ReadReply] = asyncio.get_running_loop().create_future()
+        self.get_all([(key, needed)], deadline_s, reply_into(future))
+        return future
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        large = _LargeRead(asyncio.get_running_loop().time() + deadline_s, got)
+        answered = self._reads.ask(gets, deadline_s, len(gets))
+        answered.add_done_callback(partial(self._got, gets, large))
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
@@ -215,18 +226,37 @@ class FileHome:
             raise
         return connection
 
-    def _read(
-        self, connection: sqlite3.Connection, asks: Sequence[_Read]
-    ) -> list[ReadReply | LargeBody]:
-        return read(connection, [ask.name for ask in asks], self._clock)
+    def _read(self, connection: sqlite3.Connection, asks: Sequence[Gets]) -> list[Sequence[_Small]]:
+        names = [_name_of(key) for gets in asks for key, _ in gets]
+        replies = iter(read(connection, names, self._clock))
+        return [list(islice(replies, len(gets))) for gets in asks]
 
-    def _settle_read(self, call: Call[_Read, ReadReply], reply: ReadReply | LargeBody) -> None:
-        if not isinstance(reply, LargeBody):
-            call.answer(reply)
-        elif call.ask.needed is not None and not call.ask.needed():
-            call.answer(Glimpsed(reply.version, reply.etag, reply.home_time_us))
-        elif not call.future.done():
-            self._bodies.submit(call)
+    def _settle_reads(self, call: Call[Gets, Sequence[_Small]], replies: Sequence[_Small]) -> None:
+        call.answer([_judged(*each) for each in zip(replies, call.ask, strict=True)])
+
+    def _got(
+        self, gets: Gets, large: _LargeRead, answered: asyncio.Future[Sequence[_Small] | Failed]
+    ) -> None:
+        """Gives a group its replies; large bodies come by themselves. When the loop ends, nobody
+        waits for them any more."""
+        if answered.cancelled():
+            return
+        replies = answered.result()
+        if isinstance(replies, Failed):
+            replies = [replies] * len(gets)
+        ready: list[tuple[int, ReadReply]] = []
+        for position, reply in enumerate(replies):
+            if isinstance(reply, LargeBody):
+                self._fetch(gets[position][0], position, large)
+            else:
+                ready.append((position, reply))
+        if ready:
+            large.got(ready)
+
+    def _fetch(self, key: Key, position: int, large: _LargeRead) -> None:
+        future: asyncio.Future[ReadReply] = asyncio.get_running_loop().create_future()
+        reply_alone(future, position, large.got)
+        self._bodies.submit(Call(key, future, large.ends_at_s))
 
     def _settle(self, call: Call[Ask, Answer], reply: Answer) -> None:
         """Answers a change; what it has left of files is removed afterwards."""
@@ -238,8 +268,8 @@ class FileHome:
         self._files.tidy(connection, self._turn)
         return [None]
 
-    def _read_large(self, connection: sqlite3.Connection, asks: Sequence[_Read]) -> list[ReadReply]:
-        return [read_large(connection, ask.name, self._files, self._clock) for ask in asks]
+    def _read_large(self, connection: sqlite3.Connection, keys: Sequence[Key]) -> list[ReadReply]:
+        return [read_large(connection, _name_of(key), self._files, self._clock) for key in keys]
 
     def _scan(self, connection: sqlite3.Connection, asks: Sequence[_Listing]) -> list[ScanPage]:
         return [
@@ -287,6 +317,14 @@ def _hand_over(
         return
     replies = written.result()
     replied(list(enumerate([replies] * count if isinstance(replies, Failed) else replies)))
+
+
+def _judged(reply: _Small, get: tuple[Key, Needed]) -> _Small:
+    """The reply; of a large body that nobody needs any more, what is known without it."""
+    _, needed = get
+    if isinstance(reply, LargeBody) and needed is not None and not needed():
+        return Glimpsed(reply.version, reply.etag, reply.home_time_us)
+    return reply
 
 
 def _name_of(key: Key) -> bytes:

@@ -39,6 +39,8 @@ from tandem.runtime.clock import Clock
 SMALL_BYTES_MAX: Final = 64 * KIB
 """Larger bodies are not read together with others, which would have to wait for them."""
 
+_READ_TOGETHER_MAX: Final = 256
+"""Each number of names has a text of its own."""
 _WAL_BYTES_MAX: Final = 256 * MIB
 """Readers that follow one another without a gap keep SQLite from starting the log anew; above this
 size a writer waits for them."""
@@ -182,7 +184,15 @@ def _bound_log(connection: sqlite3.Connection, path: Path) -> None:
 def read(
     connection: sqlite3.Connection, names: Sequence[bytes], clock: Clock
 ) -> list[ReadReply | LargeBody]:
-    """The objects of these names, in their order, in one query."""
+    """The objects of these names, in their order."""
+    starts = range(0, len(names), _READ_TOGETHER_MAX)
+    parts = (names[start : start + _READ_TOGETHER_MAX] for start in starts)
+    return [reply for part in parts for reply in _read_part(connection, part, clock)]
+
+
+def _read_part(
+    connection: sqlite3.Connection, names: Sequence[bytes], clock: Clock
+) -> list[ReadReply | LargeBody]:
     marks = ",".join("?" * len(names))
     rows = connection.execute(
         "select name, version, etag,"

@@ -129,7 +129,7 @@ def _advice(bucket: Bucket, code: str, detail: str) -> str:
     place, key = bucket.address.url, bucket.credentials.describe()
     match code:
         case "NoSuchBucket":
-            what = "create the bucket, or let Tandem do it by its option to create it"
+            what = "create the bucket, or let Tandem do it (s3_create_bucket)"
         case "SignatureDoesNotMatch":
             what = f"the secret does not belong to the {key}"
         case "InvalidAccessKeyId":

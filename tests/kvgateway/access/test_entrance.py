@@ -8,6 +8,7 @@ import pytest
 from kvgateway.access import entrance as bounds
 from kvgateway.access.caller import GatewayCaller
 from kvgateway.access.policy import Policy
+from kvgateway.registry import records
 from tandem.core.access import Permission
 from tandem.core.key import Key
 from tandem.core.namespace import SettingsChange
@@ -122,6 +123,7 @@ async def test_guesses_do_not_pile_up_while_the_homes_are_slow(
     homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bounds, "LOOKUPS_MAX", 2)
+    monkeypatch.setattr(records, "LOOKUP_S", 60.0)
     one = Entered(homes)
     first, second, third = (token_text(f"{number:016x}", "ab" * 32) for number in range(3))
     homes.kvsp.gets_held = homes.s3.gets_held = held = asyncio.Event()

@@ -84,8 +84,20 @@ async def test_the_second_home_is_asked_for_all_that_came_meanwhile() -> None:
     assert gateway.loop.time() == began_s + KVSP_S, "nobody waits for a comparison"
     assert gateway.s3.calls == 0
     await asyncio.sleep(began_s + COMPANY_S - gateway.loop.time() + 1e-6)
-    assert gateway.s3.calls == 2, "one turn for both"
+    assert gateway.s3.groups[-1] == gateway.s3.calls == 2, "one turn for both"
     assert await second[0] == ReadResult(None), "the miss was confirmed"
+
+
+@in_virtual_time
+async def test_reads_that_come_together_are_asked_together() -> None:
+    gateway = TimedGateway()
+    record = _value(gateway)
+    await gateway.hold(record)
+    reads = [Read(Key(KEY.namespace, f"{n}"), cache_ttl_s=0) for n in range(5)] + [Read(KEY)]
+    answers = gateway.reader.read(reads)
+    assert gateway.kvsp.groups == gateway.s3.groups == [6]
+    results = [await answer for answer in answers if isinstance(answer, asyncio.Future)]
+    assert results == [ReadResult(None)] * 5 + [ReadResult(record, record.version)]
 
 
 @in_virtual_time

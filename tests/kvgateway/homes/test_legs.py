@@ -1,4 +1,4 @@
-"""Groups of legs through the guard: whole, or leg by leg, and the same outcome either way."""
+"""Groups through the guard: whole, or one by one, and the same outcome either way."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,12 +7,22 @@ import pytest
 
 from kvgateway.homes.guard import GuardedHome, LegBounds
 from kvgateway.state.switches import HomeSwitch
-from tandem.backends.port import Puts, Replied, TakesGroups
+from tandem.backends.port import AnswersGroups, Gets, Got, Puts, Replied, TakesGroups
 from tandem.core.backoff import BreakerRule, BreakerState
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Reason, Side, Stored, Superseded, WriteReply
+from tandem.core.reply import (
+    Failed,
+    Found,
+    Missing,
+    ReadReply,
+    Reason,
+    Side,
+    Stored,
+    Superseded,
+    WriteReply,
+)
 from tandem.core.version import Version
 from tandem.runtime.clock import Clock
 from tests.kvgateway.two_homes import DOWN, NAMESPACE, Pair, ScriptedHome
@@ -37,6 +47,18 @@ class GroupHome(ScriptedHome):
         loop = asyncio.get_running_loop()
         for part in range(self.parts):
             loop.call_soon(self._answer, puts, range(part, len(puts), self.parts), replied)
+
+    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
+        if self.broken:
+            raise KeyError("a bug")
+        self.groups.append(len(gets))
+        loop = asyncio.get_running_loop()
+        for part in range(self.parts):
+            loop.call_soon(self._tell, gets, range(part, len(gets), self.parts), got)
+
+    def _tell(self, gets: Gets, positions: Sequence[int], got: Got) -> None:
+        failed = self.answer() if self.answer is not None else None
+        got([(at, failed or self.memory.get(gets[at][0], 1.0).result()) for at in positions])
 
     def _answer(self, puts: Puts, positions: Sequence[int], replied: Replied) -> None:
         failed = self.write_answer() if self.write_answer is not None else None
@@ -93,6 +115,20 @@ class Legs:
         await complete.wait()
         return [replies[position] for position in range(len(puts))]
 
+    async def answers_to(self, names: Sequence[str]) -> Sequence[ReadReply]:
+        replies: dict[int, ReadReply] = {}
+        complete = asyncio.Event()
+
+        def got(some: Sequence[tuple[int, ReadReply]]) -> None:
+            assert not replies.keys() & dict(some).keys()
+            replies.update(some)
+            if len(replies) == len(names):
+                complete.set()
+
+        self.guard.get_all([(Key(NAMESPACE, name), None) for name in names], 1.0, got)
+        await complete.wait()
+        return [replies[position] for position in range(len(names))]
+
     async def open(self) -> None:
         """Opens the breaker, and lets so much time pass that it admits a trial."""
         for _ in range(3):
@@ -107,13 +143,16 @@ def legs(request: pytest.FixtureRequest) -> Legs:
     return Legs(request.param)
 
 
-def reasons(replies: Sequence[WriteReply]) -> list[Reason | None]:
+def reasons(replies: Sequence[WriteReply] | Sequence[ReadReply]) -> list[Reason | None]:
     return [reply.reason if isinstance(reply, Failed) else None for reply in replies]
 
 
 def test_a_guard_takes_groups_whatever_its_home_does(legs: Legs) -> None:
+    home = ScriptedHome(Side.S3, legs.clock)
     assert isinstance(legs.guard, TakesGroups)
-    assert not isinstance(ScriptedHome(Side.S3, legs.clock), TakesGroups)
+    assert isinstance(legs.guard, AnswersGroups)
+    assert not isinstance(home, TakesGroups)
+    assert not isinstance(home, AnswersGroups)
 
 
 async def test_each_leg_has_its_own_answer_and_is_counted(legs: Legs) -> None:
@@ -215,4 +254,68 @@ async def test_a_group_tells_the_homes_time(legs: Legs) -> None:
     legs.clock.advance(100)
     assert not legs.pair.time.known()
     await legs.replies_to(legs.puts(2))
+    assert legs.pair.time.known()
+
+
+async def test_each_read_has_its_own_answer_and_is_counted(legs: Legs) -> None:
+    await legs.home.memory.put_if_newer(Key(NAMESPACE, "1"), legs.record(), 1.0)
+    replies = await legs.answers_to(["0", "1", "2"])
+    assert [type(reply) for reply in replies] == [Missing, Found, Missing]
+    assert legs.pair.observer.replies == [(Side.S3, "get", None)] * 3
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+async def test_reads_may_be_answered_in_parts(parts: int) -> None:
+    legs = Legs()
+    assert isinstance(legs.home, GroupHome)
+    legs.home.parts = parts
+    assert [type(reply) for reply in await legs.answers_to("01234")] == [Missing] * 5
+    assert legs.groups == [5]
+    assert len(legs.pair.observer.replies) == 5
+
+
+async def test_reads_go_together_only_while_nothing_speaks_against_them() -> None:
+    legs = Legs()
+    assert reasons(await legs.answers_to("01")) == [None] * 2
+    assert legs.groups == [2]
+    legs.guard.switch = HomeSwitch(reads=False, writes=True)
+    assert reasons(await legs.answers_to("01")) == [Reason.SWITCHED_OFF] * 2
+    legs.guard.switch = HomeSwitch()
+    legs.guard.barred = "it belongs to another store"
+    assert reasons(await legs.answers_to("01")) == [Reason.UNREACHABLE] * 2
+    assert legs.groups == [2]
+    assert legs.home.calls == []
+
+
+async def test_reads_that_fail_open_the_breaker_which_then_tries_them_one_by_one(
+    legs: Legs,
+) -> None:
+    legs.home.down()
+    for _ in range(2):
+        legs.clock.advance(1)
+        assert await legs.answers_to("01") == [DOWN] * 2
+    assert reasons(await legs.answers_to("01")) == [Reason.BREAKER_OPEN] * 2
+    legs.home.up()
+    legs.clock.advance(2)
+    admitted = []
+    while legs.guard.breaker.state is not BreakerState.CLOSED:
+        replies = await legs.answers_to([f"{n}" for n in range(1000)])
+        admitted.append(reasons(replies).count(None))
+    assert admitted == [1, 2, 8]
+
+
+async def test_a_home_that_raises_has_failed_all_reads_of_the_group() -> None:
+    legs = Legs(rule=BreakerRule(failures_to_open=1000))
+    assert isinstance(legs.home, GroupHome)
+    legs.home.broken = True
+    assert await legs.answers_to("012") == [Failed(Reason.ERROR, "KeyError('a bug')")] * 3
+    assert legs.pair.observer.broken == 1
+    legs.home.broken = False
+    assert reasons(await legs.answers_to("012")) == [None] * 3
+
+
+async def test_reads_tell_the_homes_time(legs: Legs) -> None:
+    legs.clock.advance(100)
+    assert not legs.pair.time.known()
+    await legs.answers_to("01")
     assert legs.pair.time.known()

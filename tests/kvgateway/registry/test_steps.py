@@ -152,7 +152,7 @@ async def test_a_home_that_may_lack_writes_of_many_namespaces_may_lack_this_ones
     monkeypatch.setattr(presence, "MODES_MAX", 2)
     one, two = await _two(homes)
     namespace = await one.create(BOTH)
-    for lacked in ("0" * 32, "1" * 32, namespace.id):
+    for lacked in ("0" * 32, "0" * 31 + "1", namespace.id, "f" * 32):
         two.trust.missed(Side.S3, lacked, homes.clock.now_us())
     await two.looks()
     report = await one.step(namespace, SHADOW)
