@@ -38,19 +38,18 @@ async def run() -> None:
         TemporaryDirectory(prefix="tandem-bench-") as databases,
     ):
         report.line(f"{KEYS:,} keys, {len(VALUE)}-byte values")
-        await measure(report, "SQLite", Path(files) / "sqlite", {})
+        await measure(report, "SQLite", Path(files) / "sqlite")
         postgres = Postgres(Path(databases))
         postgres.make()
         try:
             [dsn] = postgres.empty_databases(1)
-            settings = {"TANDEM_KVSP_POSTGRES": dsn}
-            await measure(report, "PostgreSQL", Path(files) / "postgres", settings)
+            await measure(report, "PostgreSQL", Path(files) / "postgres", dsn)
         finally:
             postgres.stop()
 
 
-async def measure(report: Report, engine: str, path: Path, settings: dict[str, str]) -> None:
-    async with deployed(path, **settings) as deployment:
+async def measure(report: Report, engine: str, path: Path, dsn: str = "") -> None:
+    async with deployed(path, TANDEM_KVSP_POSTGRES=dsn) as deployment:
         deployment.kvsp.start()
         await deployment.serving(deployment.kvsp, deployment.kvsp_address)
         kvsp = KvspBackend(deployment.kvsp_address, SystemEntropy())
