@@ -39,8 +39,8 @@ def ring_mistake(name: str, found: Identity, wanted: Identity, place: str) -> st
     if found.ring != wanted.ring:
         return (
             f"{place} belongs to a ring of {found.clusters} clusters, the settings"
-            f" say {wanted.clusters}; it is fixed at first start: set clusters to {found.clusters}"
+            f" say {wanted.clusters}; it is fixed at first start: let them say {found.clusters}"
         )
     if found.cluster != name:
-        return f"{place} holds {found.cluster}: files were exchanged"
+        return f"{place} holds {found.cluster}: two were exchanged"
     return None

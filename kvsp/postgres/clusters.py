@@ -7,7 +7,8 @@ again from time to time (`deleted`).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -18,7 +19,7 @@ from kvsp.postgres import schema
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.postgres.connecting import Connection, Database, let_go
 from kvsp.postgres.deleted import DeletedNamespaces
-from kvsp.postgres.errors import FAILURES
+from kvsp.postgres.errors import FAILURES, is_away
 from tandem.core.cluster_life import next_incarnation
 from tandem.errors import ConfigurationError
 from tandem.runtime import logs
@@ -26,6 +27,11 @@ from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
 
 _TRY_EVERY_S = 1.0
+_MISTAKES = (
+    asyncpg.ClientConfigurationError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
 _log = logs.get("kvsp.clusters")
 
 
@@ -38,14 +44,7 @@ async def open_clusters(
     wanted = identities(len(dsns))
     databases = [Database(dsn, entropy) for dsn in dsns]
     labels = [label_of(dsn) for dsn in dsns]
-    connections: list[Connection] = []
-    try:
-        for database, label in zip(databases, labels, strict=True):
-            connections.append(await _reached(database, label))
-        await _prepare(connections, labels, wanted, entropy)
-    finally:
-        for connection in connections:
-            await let_go(connection)
+    await _make(databases, labels, wanted, entropy)
     clusters: list[PostgresCluster] = []
     deleted = DeletedNamespaces(clusters)
     clusters.extend(
@@ -67,20 +66,34 @@ def label_of(dsn: str) -> str:
     return f"{parts.netloc.rpartition('@')[2]}{parts.path}" or "the database of the environment"
 
 
-async def _reached(database: Database, label: str) -> Connection:
-    """Waits until the server is there: it may be starting, as this is."""
+async def _make(
+    databases: Sequence[Database], labels: Sequence[str], wanted: Sequence[Identity],
+    entropy: Entropy,
+) -> None:  # fmt: skip
+    """Makes what is not there yet. Waits while a server cannot be reached: it may be starting, as
+    this is. ConfigurationError when trying again is of no use."""
     while True:
         try:
-            return await database.connect()
-        except (
-            asyncpg.ClientConfigurationError,
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-        ) as error:
-            raise ConfigurationError([f"{label}: {error}"]) from error
+            async with _connected(databases) as connections:
+                await _prepare(connections, labels, wanted, entropy)
+                return
         except FAILURES as error:
-            _log.warning("waiting_for_postgresql", database=label, error=str(error))
+            shown = ", ".join(labels)
+            if isinstance(error, _MISTAKES) or not is_away(error):
+                raise ConfigurationError([f"{shown}: {error}"]) from error
+            _log.warning("waiting_for_postgresql", databases=shown, error=str(error))
             await asyncio.sleep(_TRY_EVERY_S)
+
+
+@asynccontextmanager
+async def _connected(databases: Sequence[Database]) -> AsyncIterator[Sequence[Connection]]:
+    async with AsyncExitStack() as stack:
+        connections = []
+        for database in databases:
+            connection = await database.connect()
+            stack.push_async_callback(let_go, connection)
+            connections.append(connection)
+        yield connections
 
 
 async def _prepare(

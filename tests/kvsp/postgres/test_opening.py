@@ -1,5 +1,7 @@
 """Which databases are refused at the start, and what is said of them."""
 
+import asyncio
+
 import pytest
 
 from kvsp.postgres.clusters import label_of
@@ -79,6 +81,27 @@ async def test_a_server_that_acknowledges_too_early_is_refused(
     finally:
         postgres.sql(f"alter database {database} reset synchronous_commit")
     assert f"has synchronous_commit = {level} for this user" in said
+
+
+async def test_a_user_who_may_not_make_the_tables_is_told(postgres: Postgres, dsn: str) -> None:
+    postgres.sql("create role guest login")
+    said = await refused(dsn.replace("postgres@", "guest@"))
+    assert "permission denied" in said
+
+
+async def test_a_start_waits_for_a_server_that_is_not_there_yet(
+    postgres: Postgres, dsn: str
+) -> None:
+    await asyncio.to_thread(postgres.stop)
+    opening = asyncio.ensure_future(open_postgres_store([dsn]))
+    try:
+        await asyncio.sleep(0.1)
+        assert not opening.done()
+    finally:
+        await asyncio.to_thread(postgres.start)
+    async with asyncio.timeout(60):
+        store = await opening
+    await store.aclose()
 
 
 async def test_another_encoding_is_refused(postgres: Postgres) -> None:
