@@ -5,7 +5,7 @@
 `bench.s3_clients`, by which the S3 client was chosen, is run by hand; so are `bench.copies`,
 `bench.memory` for longer than half a minute, and the last part of `bench.http` alone,
 `bench.http_large`.
-`bench.workers` needs what `make servers` installs.
+`bench.workers`, `bench.outages` and half of `bench.large_ways` need what `make servers` installs.
 """
 
 import subprocess
@@ -17,6 +17,7 @@ PARTS = (
     "kvsp_reads",
     "kvsp_engines",
     "http",
+    "large_ways",
     "tls",
     "workers",
     "outages",

@@ -6,6 +6,7 @@ Beside each figure stands what the machine does with the same bytes and none of 
 loopback, through MD5, and into a file that is synced.
 """
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -13,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -72,14 +73,22 @@ async def large(report: Report, deployment: Deployment) -> None:
         head = request_for(namespace, "large", method=method)
         body = os.urandom(LARGE_BYTES) if method == "PUT" else b""
         length = b"Content-Length: %d\r\n" % LARGE_BYTES if body else b""
-        calls = _watched(deployment, _call(http_port(deployment), head + length + b"\r\n", body))
-        cpu = ", ".join(
-            f"{part} {seconds / LARGE_BYTES * 1e9:.1f}" for part, seconds in calls.cpu_s.items()
-        )
-        report.line(
-            f"{method}: {_speeds(calls.elapsed_s)}, target {TARGET}; the worker's peak"
-            f" {calls.copies:.1f} copies above idle, target {COPIES_TARGET}; CPU s/GB: {cpu}"
-        )
+        call = _call(http_port(deployment), head + length + b"\r\n", body)
+        await reported(report, method, deployment, call)
+
+
+async def reported(
+    report: Report, name: str, deployment: Deployment, call: Callable[[], Awaitable[None]]
+) -> None:
+    """Says what a call took that brings or takes one value of full size."""
+    calls = await _watched(deployment, call)
+    cpu = ", ".join(
+        f"{part} {seconds / LARGE_BYTES * 1e9:.1f}" for part, seconds in calls.cpu_s.items()
+    )
+    report.line(
+        f"{name}: {_speeds(calls.elapsed_s)}, target {TARGET}; the worker's peak"
+        f" {calls.copies:.1f} copies above idle, target {COPIES_TARGET}; CPU s/GB: {cpu}"
+    )
 
 
 def _speeds(elapsed_s: Sequence[float]) -> str:
@@ -87,11 +96,11 @@ def _speeds(elapsed_s: Sequence[float]) -> str:
     return f"{LARGE_BYTES / 1e6 / median:.0f} MB/s ({LARGE_BYTES / 1e6 / best:.0f})"
 
 
-def _call(port: int, head: bytes, body: bytes) -> Callable[[], None]:
+def _call(port: int, head: bytes, body: bytes) -> Callable[[], Awaitable[None]]:
     connection = connected(port)
     buffer = bytearray(MIB)
 
-    def call() -> None:
+    async def call() -> None:
         connection.sendall(head)
         connection.sendall(body)
         whole_answer(connection, buffer)
@@ -144,16 +153,16 @@ def _timed(call: Callable[[], object]) -> Sequence[float]:
     return elapsed
 
 
-def _watched(deployment: Deployment, call: Callable[[], None]) -> Calls:
+async def _watched(deployment: Deployment, call: Callable[[], Awaitable[None]]) -> Calls:
     (pid,) = deployment.workers()
     elapsed, grown = [], []
     cpu = cpu_by_part(deployment)
     for _ in range(ROUNDS):
         idle = idle_memory(pid)
         start_s = time.perf_counter()
-        call()
+        await call()
         elapsed.append(time.perf_counter() - start_s)
-        time.sleep(1.0)  # the slower leg runs on
+        await asyncio.sleep(1.0)  # the slower leg runs on
         grown.append(peak_memory(pid) - idle)
     per_call = {part: seconds / ROUNDS for part, seconds in cpu().items()}
     return Calls(elapsed, max(grown) / LARGE_BYTES, per_call)

@@ -30,6 +30,8 @@ class Counters:
     copied: int = 0
     unhealed: int = 0
     errors: int = 0
+    unreadable: int = 0
+    """Looks at a plan or a lease in KVSP that could not be read."""
     compared: int = 0
     s3_requests: int = 0
     kvsp_requests: int = 0
@@ -115,6 +117,10 @@ class Board:
         """A crawl of a namespace has ended."""
         if crawled.began_us:
             self._latest[crawled.namespace] = crawled
+
+    def met_unreadable(self) -> None:
+        """A plan or a lease could not be read."""
+        self.counters.unreadable += 1
 
     def forget(self, namespace: str) -> None:
         """A namespace has ended."""

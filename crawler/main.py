@@ -180,7 +180,7 @@ def _rounds(
     )
     crawls = NamespaceCrawls(
         homes=backends,
-        plans=Plans(backends[Side.KVSP], _identity(book), SystemEntropy()),
+        plans=Plans(backends[Side.KVSP], _identity(book), SystemEntropy(), board.met_unreadable),
         book=book,
         board=board,
         rule=rule,

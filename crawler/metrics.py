@@ -33,6 +33,10 @@ def expose(metrics: Metrics, board: Board) -> None:
         "tandem_crawler_unhealed", "keys that stayed unequal, in each crawl", count("unhealed")
     )
     metrics.counted("tandem_crawler_errors", "faults of the crawler itself", count("errors"))
+    metrics.counted(
+        "tandem_crawler_unreadable", "looks at a plan or a lease that could not be read",
+        count("unreadable"),
+    )  # fmt: skip
     metrics.counted("tandem_crawler_compared", "keys compared", count("compared"))
     metrics.counted("tandem_crawler_s3_requests", "requests to S3", count("s3_requests"))
     metrics.counted("tandem_crawler_kvsp_requests", "requests to KVSP", count("kvsp_requests"))

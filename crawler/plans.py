@@ -4,13 +4,15 @@ Plans and leases are records of the identity namespace, in KVSP alone: it has on
 write is one atomic statement, and without KVSP there is nothing to compare anyway. (On S3 each
 would cost money.) A lease saves work and nothing hangs on it: two crawlers that believe to hold one
 do everything twice, and all that they do is conditional. So it needs no compare-and-swap: who finds
-a lease free writes its own name, reads it back, and gives way when another name is there.
+a lease free writes its own name, reads it back, and gives way when another name is there. For the
+same reason a plan or a lease that cannot be read counts as none: it is told and counted, and the
+next one is written over it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from crawler.report import CrawlReport
 from tandem.backends.port import Backend
@@ -20,18 +22,28 @@ from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.mass_change import MassWork, NeedsPerson
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Found, Side, Stored, Superseded
+from tandem.core.reply import Failed, Found, Reason, Side, Stored, Superseded
 from tandem.core.tally import Tally
 from tandem.core.version import Version
+from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
 
+_LOG = logs.get("crawler")
+_T = TypeVar("_T")
+_UNREADABLE: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,  # too deep for JSON
+)
 LEASE_US: Final = 60_000_000
 _NONCE_BYTES: Final = 8
 _ID_BYTES: Final = 8
 
 
 class NoPlan(Exception):
-    """KVSP did not answer, or holds something else; the text says what."""
+    """KVSP did not answer; the text says what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +82,33 @@ class _Read:
     content: Mapping[str, object] = field(default_factory=dict)
     time_us: int = 0
     version: Version | None = None
+    rotten: bool = False
+    """Whether KVSP has found the record's bytes damaged."""
 
 
 class Plans:
     """One crawler's view of what is shared. Every method may raise NoPlan."""
 
-    def __init__(self, kvsp: Backend, me: str, entropy: Entropy, deadline_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        kvsp: Backend,
+        me: str,
+        entropy: Entropy,
+        unreadable: Callable[[], None] = lambda: None,
+        deadline_s: float = 10.0,
+    ) -> None:
+        """`unreadable` hears of each look at a record that could not be read."""
         self._kvsp = kvsp
         self._me = me
         self._entropy = entropy
+        self._unreadable = unreadable
         self._deadline_s = deadline_s
 
     async def current(self, namespace: str) -> Plan | None:
         """The plan that was made last."""
-        content = (await self._read(_plan_key(namespace))).content
-        if not content:
-            return None
-        try:
-            splits = content["splits"]
-            assert isinstance(splits, list)
-            return Plan(
-                str(content["id"]), namespace, int(str(content["number"])),
-                tuple(map(str, splits)), int(str(content["deep_parts"])),
-                _side(content["rebuild"]), int(str(content["requests_per_s"])),
-                _side(content.get("alone", "")), int(str(content.get("mode_epoch", 0))),
-            )  # fmt: skip
-        except (KeyError, ValueError, AssertionError) as error:
-            raise NoPlan(f"not a plan: {error!r}") from error
+        key = _plan_key(namespace)
+        content = (await self._read(key)).content
+        return self._parsed(key, lambda: _plan_in(namespace, content)) if content else None
 
     async def begin(
         self, namespace: str, number: int, splits: Sequence[str], asked: RunRequest,
@@ -124,19 +136,23 @@ class Plans:
 
     async def lease(self, plan: Plan, number: int) -> Lease | None:
         """Who is at a range; None when nobody is."""
-        return _lease_in(await self._read(_lease_key(plan, number)), plan)
+        key = _lease_key(plan, number)
+        return self._lease_in(key, await self._read(key), plan)
 
     async def take(self, plan: Plan, number: int) -> Lease:
         """Takes or renews the lease of a range unless another crawler holds it or it is done; who
         holds it now."""
         key = _lease_key(plan, number)
         read = await self._read(key)
-        held = _lease_in(read, plan)
+        held = self._lease_in(key, read, plan)
         if held is not None and (held.report is not None or not self.is_mine(held)):
             return held
         until_us = read.time_us + LEASE_US
         await self._write(key, {"plan": plan.id, "holder": self._me, "until_us": until_us}, read)
-        return _lease_in(await self._read(key), plan) or Lease("", 0)
+        now = await self._read(key)
+        if now.rotten:
+            raise NoPlan(f"kvsp: what was just written to {key.name} is damaged")
+        return self._lease_in(key, now, plan) or Lease("", 0)
 
     def is_mine(self, lease: Lease) -> bool:
         """Whether this crawler holds it."""
@@ -152,21 +168,37 @@ class Plans:
         """Lets others have a range that this crawler could not finish."""
         key = _lease_key(plan, number)
         read = await self._read(key)
-        held = _lease_in(read, plan)
+        held = self._lease_in(key, read, plan)
         if held is not None and held.report is None and self.is_mine(held):
             await self._write(key, {}, read)
 
     async def _read(self, key: Key) -> _Read:
-        reply = await self._kvsp.get(key, self._deadline_s)
-        if isinstance(reply, Failed):
-            raise NoPlan(f"kvsp: {reply}")
-        if not isinstance(reply, Found):
-            return _Read(time_us=reply.home_time_us)
+        match await self._kvsp.get(key, self._deadline_s):
+            case Found(record, home_time_us):
+                content = self._parsed(key, lambda: _content_of(record.value))
+                return _Read(content or {}, home_time_us, record.version)
+            case Failed(Reason.CORRUPT, detail, home_time_us):
+                self._note(key, detail)
+                return _Read(time_us=home_time_us, rotten=True)
+            case Failed() as failed:
+                raise NoPlan(f"kvsp: {failed}")
+            case missing:
+                return _Read(time_us=missing.home_time_us)
+
+    def _lease_in(self, key: Key, read: _Read, plan: Plan) -> Lease | None:
+        return self._parsed(key, lambda: _lease_in(read, plan))
+
+    def _parsed(self, key: Key, parse: Callable[[], _T]) -> _T | None:
+        """What a record says; None for one that nobody could have written so."""
         try:
-            content = json.loads(reply.record.value)
-        except ValueError as error:
-            raise NoPlan(f"{key.name} is not JSON: {error}") from error
-        return _Read(content, reply.home_time_us, reply.record.version)
+            return parse()
+        except _UNREADABLE as error:
+            self._note(key, repr(error))
+            return None
+
+    def _note(self, key: Key, why: str) -> None:
+        self._unreadable()
+        _LOG.error("crawl_record_unreadable", name=key.name, why=why, effect="it counts as none")
 
     async def _write(self, key: Key, content: Mapping[str, object], over: _Read) -> None:
         value = json.dumps(content, separators=(",", ":")).encode()
@@ -194,6 +226,28 @@ def _lease_key(plan: Plan, number: int) -> Key:
     return Key(IDENTITY_NAMESPACE, f"crawl/{plan.namespace}/{number}")
 
 
+def _content_of(value: bytes) -> Mapping[str, object]:
+    content = json.loads(value)
+    if not isinstance(content, dict):
+        raise TypeError(f"{type(content).__name__} instead of an object")
+    return content
+
+
+def _plan_in(namespace: str, content: Mapping[str, object]) -> Plan:
+    return Plan(
+        str(content["id"]), namespace, int(str(content["number"])), _names(content["splits"]),
+        int(str(content["deep_parts"])), _side(content["rebuild"]),
+        int(str(content["requests_per_s"])), _side(content.get("alone", "")),
+        int(str(content.get("mode_epoch", 0))),
+    )  # fmt: skip
+
+
+def _names(splits: object) -> tuple[str, ...]:
+    if not isinstance(splits, list):
+        raise TypeError(f"{splits!r} instead of names")
+    return tuple(map(str, splits))
+
+
 def _lease_in(read: _Read, plan: Plan) -> Lease | None:
     """The lease, unless it belongs to an earlier plan or has run out by KVSP's clock."""
     content = read.content
@@ -219,17 +273,21 @@ def _fields(report: CrawlReport) -> dict[str, object]:
 
 
 def _report_of(namespace: str, fields: Mapping[str, object]) -> CrawlReport:
-    splits, stopped, tally = fields["splits"], fields["stopped"], fields["tally"]
-    assert isinstance(splits, list)
-    assert isinstance(stopped, list)
-    assert isinstance(tally, dict)
-    work = NeedsPerson(MassWork[stopped[0]], stopped[1], stopped[2]) if stopped else None
     return CrawlReport(
         namespace,
         int(str(fields["began_at_us"])),
         int(str(fields["ended_at_us"])),
-        Tally.of(tally),
-        [str(split) for split in splits],
-        stopped=work,
+        Tally.of(fields["tally"]),
+        [*_names(fields["splits"])],
+        stopped=_stopped(fields["stopped"]),
         withheld=str(fields["withheld"]),
     )
+
+
+def _stopped(fields: object) -> NeedsPerson | None:
+    if not isinstance(fields, list):
+        raise TypeError(f"{fields!r} instead of a stop")
+    if not fields:
+        return None
+    work, changes, records = fields
+    return NeedsPerson(MassWork[work], int(str(changes)), int(str(records)))

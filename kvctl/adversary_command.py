@@ -14,8 +14,9 @@ from kvctl.adversary.evidence import Evidence
 from kvctl.adversary.hammer import Hammer, Marks, Plan
 from kvctl.adversary.report import document_of, text_of
 from kvctl.adversary.tally import Tally
-from kvctl.asking import Asked, asks_each, form
+from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending, negative
+from kvctl.options import asks_each, form
 from kvctl.output import print_json, print_line
 from kvctl.progress import Display
 from tandem.client import Client

@@ -1,58 +1,28 @@
-"""The options that every command has, and the way from a command to the gateway."""
+"""The way from a command to the gateway: whom it asks, as whom, and how each failure ends it."""
 
 import asyncio
-import functools
 import shlex
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from kvctl.endings import Ended, Ending, ending_of, unreachable
-from kvctl.settings import UpSettings
 from tandem.client import Client
-from tandem.client.channel import check_token
 from tandem.client.client import SESSION_KEYS_MAX
-from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
-from tandem.errors import ConfigurationError, InvalidArgument, NamespaceNotFound, TandemError
+from tandem.errors import NamespaceNotFound, TandemError
 from tandem.runtime.clock import Clock
-from tandem.runtime.local_tokens import admin_token
 from tandem.runtime.rpc_words import in_words
-from tandem.runtime.settings import (
-    ADDRESS,
-    DURATION_S,
-    Address,
-    Kind,
-    SettingsError,
-    load,
-    read_sources,
-)
+from tandem.runtime.settings import Address
 from tandem.runtime.tls import TlsFiles
-from tandem.runtime.tls.configured import client_files
-from tandem.runtime.tls.files import read
 
-COMMON_OPTIONS: Final = ("gateway", "token", "account", "timeout_s", "as_json")
-TIMEOUT_S: Final = 10.0
-TOKEN_ENV: Final = "TANDEM_TOKEN"
-ACCOUNT_ENV: Final = "TANDEM_ACCOUNT"
 CONNECT_S: Final = 3.0
 NEAR_TITLES_MAX: Final = 3
 
-GATEWAY_HELP: Final = "Where the gateway's gRPC port is. [default: TANDEM_GRPC, or 127.0.0.1:8781]"
-TIMEOUT_HELP: Final = "How long one answer may take, such as 500ms or 30s. [default: 10s]"
-TOKEN_HELP: Final = "What opens the gateway. [default: TANDEM_TOKEN, or the admin token]"
-ACCOUNT_HELP: Final = "Whose namespaces are meant. [default: TANDEM_ACCOUNT, or the token's own]"
-GATEWAYS_HELP: Final = (
-    "Where a gateway's gRPC port is; again for each gateway. [default: TANDEM_GRPC, or"
-    " 127.0.0.1:8781]"
-)
-JSON_HELP: Final = "Print JSON: one object, or one object a line."
-
 _RUNNER: Final = "kvctl.runner"
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
@@ -62,30 +32,6 @@ class Surroundings:
 
     environment: Mapping[str, str]
     clock: Clock
-
-
-def form(kind: Kind[_T]) -> Callable[[str], _T]:
-    """What makes an option take a value in one of the forms that settings have."""
-
-    def parse(text: str) -> _T:
-        try:
-            return kind.parse(text)
-        except (ValueError, OverflowError):
-            raise click.BadParameter(f'"{text}": expected {kind.expected}') from None
-
-    parse.__name__ = kind.metavar  # what the help shows
-    return parse
-
-
-def timeout(text: str) -> float:
-    """The value of --timeout, in seconds."""
-    seconds = form(DURATION_S)(text)
-    if not seconds:
-        raise click.BadParameter(f'"{text}": in no time nobody answers')
-    return seconds
-
-
-timeout.__name__ = DURATION_S.metavar
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,123 +153,3 @@ def _near(title: str, titles: list[str]) -> list[str]:
     by_folded = {known.casefold(): known for known in titles}
     close = get_close_matches(title.casefold(), by_folded, n=NEAR_TITLES_MAX)
     return [by_folded[folded] for folded in close]
-
-
-def asks(
-    command: Callable[Concatenate[Asked, _P], None],
-) -> Callable[_P, None]:
-    """Gives a command --gateway, --token, --account, --timeout and --json, and hands it what they
-    say as `Asked`.
-
-    The same options before the command's name count too; the command's own win.
-    """
-
-    @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
-    @_other_options
-    @functools.wraps(command)
-    def asking(*args: _P.args, **given: _P.kwargs) -> None:
-        options = _options(given)
-        command(_asked(options, click.get_current_context()), *args, **given)
-
-    return asking
-
-
-def asks_each(
-    command: Callable[Concatenate[Sequence[Asked], _P], None],
-) -> Callable[_P, None]:
-    """The same for a command that asks several gateways: --gateway may be given again and again."""
-
-    @click.option("--gateway", type=form(ADDRESS), multiple=True, help=GATEWAYS_HELP)
-    @_other_options
-    @functools.wraps(command)
-    def asking(*args: _P.args, **given: _P.kwargs) -> None:
-        gateways = tuple(dict.fromkeys(given["gateway"])) or (None,)  # type: ignore[call-overload]
-        options, context = _options({**given, "gateway": None}), click.get_current_context()
-        rest = {name: value for name, value in given.items() if name not in COMMON_OPTIONS}
-        asked = [_asked({**options, **_given({"gateway": one})}, context) for one in gateways]
-        command(asked, *args, **rest)  # type: ignore[arg-type]
-
-    return asking
-
-
-def _other_options(command: Callable[_P, None]) -> Callable[_P, None]:
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help=JSON_HELP),
-        click.option("--timeout", "timeout_s", type=timeout, help=TIMEOUT_HELP),
-        click.option("--account", help=ACCOUNT_HELP),
-        click.option("--token", help=TOKEN_HELP),
-    ):
-        command = option(command)
-    return command
-
-
-def _options(given: dict[str, Any]) -> Mapping[str, Any]:
-    """The common options, taken out of what a command was given: its own before those above it."""
-    above = click.get_current_context().find_root().params
-    own = {name: given.pop(name) for name in COMMON_OPTIONS}
-    return {**above, **_given(own)}
-
-
-def _given(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {
-        name: value for name, value in options.items() if value is not None and value is not False
-    }
-
-
-def _asked(options: Mapping[str, Any], context: click.Context) -> Asked:
-    surroundings = context.ensure_object(Surroundings)
-    timeout_s = options.get("timeout_s")
-    environment = surroundings.environment
-    return Asked(
-        options.get("gateway") or configured(environment).grpc_address,
-        _token(options, environment),
-        _checked_account(options.get("account") or environment.get(ACCOUNT_ENV, "")),
-        TIMEOUT_S if timeout_s is None else timeout_s,
-        options.get("as_json", False),
-        surroundings,
-        _tls(environment),
-    )
-
-
-def _tls(environment: Mapping[str, str]) -> TlsFiles | None:
-    """The files of the configuration, once they are known to be good."""
-    files = client_files(configured(environment))
-    try:
-        if files is not None:
-            read(files)
-    except ConfigurationError as error:
-        raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None
-    return files
-
-
-def _token(options: Mapping[str, Any], environment: Mapping[str, str]) -> str:
-    """What is given; else the admin token, where the command stands on the gateway's machine."""
-    if given := options.get("token") or environment.get(TOKEN_ENV, ""):
-        return _checked_token(given)
-    settings = configured(environment)
-    try:
-        return admin_token(settings.admin_token, settings.admin_token_file)
-    except ConfigurationError as error:
-        raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None
-
-
-def _checked_token(text: str) -> str:
-    try:
-        return check_token(text)
-    except InvalidArgument as error:
-        raise Ended(Ending.USAGE, str(error)) from None
-
-
-def _checked_account(text: str) -> str:
-    try:
-        return check_account(text) if text else ""
-    except InvalidArgument as error:
-        raise Ended(Ending.USAGE, str(error)) from None
-
-
-def configured(environment: Mapping[str, str]) -> UpSettings:
-    """What `kvctl up` would be told in the same environment."""
-    try:
-        return load(UpSettings, "kvctl", read_sources((), environment, "kvctl")).settings
-    except SettingsError as error:
-        raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-from kvctl.asking import Asked, asks, asks_each
+from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
+from kvctl.options import asks, asks_each
 from kvctl.output import columns, duration, print_json, print_line
 from kvctl.status import home_rows, status_document
 from tandem.core.operations import HomeStatus, QueuedRepair, Status

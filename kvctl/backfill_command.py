@@ -7,11 +7,12 @@ from typing import Final
 
 import click
 
-from kvctl.asking import Asked, form
+from kvctl.asking import Asked
 from kvctl.crawl_runs import ended_run
 from kvctl.crawler_asking import ask_crawler, asks_crawler
 from kvctl.endings import Ended, Ending
 from kvctl.namespace_mode import WAIT_S
+from kvctl.options import form
 from kvctl.output import counted, print_json, print_line, size
 from kvctl.rebuild.evidence import Lacks, check_seen, lacks, seen
 from tandem.client import Client

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import click
 
-from kvctl.asking import Asked, asks, configured
+from kvctl.asking import Asked
 from kvctl.endings import negative
 from kvctl.keys import in_namespace
+from kvctl.options import asks, configured
 from kvctl.output import columns, print_json, print_line, printable, when
 from tandem.client import Client
 from tandem.core.key import Key, check_name, encode_name, is_namespace_id, object_name

@@ -6,8 +6,9 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import click
 
-from kvctl.asking import Asked, asks, asks_each, configured, form
+from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending, ending_of
+from kvctl.options import asks, asks_each, configured, form
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled
 from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id

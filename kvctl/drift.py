@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from kvctl import drift_page
-from kvctl.asking import Asked, form
+from kvctl.asking import Asked
 from kvctl.crawl import status_document, status_text
 from kvctl.crawl_runs import ended_run
 from kvctl.crawler_asking import (
@@ -21,12 +21,11 @@ from kvctl.crawler_asking import (
 )
 from kvctl.drift_report import NO_CRAWL, as_csv, document, table
 from kvctl.endings import Ended, Ending
+from kvctl.options import looks_every
 from kvctl.output import on_terminal, print_json, print_line
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
-from tandem.runtime.settings import DURATION_S
 
-_EVERY_MIN_S = 0.1
 _SHOWN_MAX = 10_000
 """So many crawls one report holds."""
 _DAY_US = 86_400 * 1_000_000
@@ -126,15 +125,10 @@ def _show(asked: Asked, crawls: Sequence[Crawled]) -> None:
 
 
 @drift_group.command("watch")
-@click.option(
-    "--every", "every_s", type=form(DURATION_S), default="1s", show_default=True,
-    help="How often to look.",
-)  # fmt: skip
+@looks_every("How often to look.")
 @asks_crawler
 def watch_command(asked: Asked, every_s: float) -> None:
     """Show the crawler at work and what it finds, until Ctrl-C. With --json, a status a line."""
-    if every_s < _EVERY_MIN_S:
-        raise click.BadParameter(f"{every_s:g}s is less than {_EVERY_MIN_S}s", param_hint="--every")
     names = titles(asked)
 
     def shown(status: CrawlerStatus) -> str:

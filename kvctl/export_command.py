@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from kvctl.asking import Asked, asks
+from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
 from kvctl.export.exporting import Export, Exported
 from kvctl.export.manifest import VALUES, Manifest, Scope, Unfit
+from kvctl.options import asks
 from kvctl.output import counted, print_json, print_line, size
 from kvctl.progress import Display
 from tandem.client import Client

@@ -6,8 +6,9 @@ import click
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from kvctl.asking import Asked, asks
+from kvctl.asking import Asked
 from kvctl.endings import negative
+from kvctl.options import asks
 from kvctl.output import print_json, print_line
 from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.rpc_words import in_words

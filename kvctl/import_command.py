@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from kvctl.asking import Asked, asks
+from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending, negative
 from kvctl.export.manifest import Unfit, is_complete, is_export
 from kvctl.export.reading import exported
 from kvctl.importing import Import, Tally
+from kvctl.options import asks
 from kvctl.output import counted, print_json, print_line, printable, size
 from kvctl.progress import Display
 from kvctl.tree import Refused, TreeFile, walk

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from kvctl.asking import Asked, asks, form
+from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
+from kvctl.options import asks, form
 from kvctl.output import counted, on_terminal, print_json, print_line, printable, value_fields, when
 from tandem.client import Client, ListedKey
 from tandem.core.limits import VALUE_BYTES_MAX

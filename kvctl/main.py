@@ -6,16 +6,7 @@ import sys
 import click
 
 from kvctl.adversary_command import adversary_command
-from kvctl.asking import (
-    ACCOUNT_HELP,
-    GATEWAY_HELP,
-    JSON_HELP,
-    TIMEOUT_HELP,
-    TOKEN_HELP,
-    Surroundings,
-    form,
-    timeout,
-)
+from kvctl.asking import Surroundings
 from kvctl.backend import backend_group, queue_command
 from kvctl.backfill_command import backfill_command
 from kvctl.copies import heal, inspect, locate
@@ -27,6 +18,15 @@ from kvctl.health import health_command
 from kvctl.import_command import import_command
 from kvctl.keys import key_group
 from kvctl.namespaces import namespace_group
+from kvctl.options import (
+    ACCOUNT_HELP,
+    GATEWAY_HELP,
+    JSON_HELP,
+    TIMEOUT_HELP,
+    TOKEN_HELP,
+    form,
+    timeout,
+)
 from kvctl.rebuild.command import rebuild_command
 from kvctl.repair import repair_command
 from kvctl.status import status_command

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import click
 
-from kvctl.asking import Asked, asks, form
+from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
+from kvctl.options import asks, form
 from kvctl.output import columns, counted, print_json, print_line, when
 from tandem.client import Client
 from tandem.core.mode import WHOLE_SHARE, Mode, Stage

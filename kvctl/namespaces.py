@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar, Unpack
 
 import click
 
-from kvctl.asking import Asked, asks
+from kvctl.asking import Asked
 from kvctl.namespace_mode import mode_command, mode_fields
+from kvctl.options import asks
 from kvctl.output import columns, print_json, print_line, when
 from kvctl.quotas import QUOTA_OPTIONS, shown_quota
 from tandem.client import Client

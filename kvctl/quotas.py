@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from kvctl.asking import form
+from kvctl.options import form
 from tandem.core.quota import Quota
 from tandem.runtime.settings import SIZE, WHOLE
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import click
 
-from kvctl.asking import Asked, asks
+from kvctl.asking import Asked
 from kvctl.endings import negative
 from kvctl.keys import in_namespace
+from kvctl.options import asks
 from kvctl.output import counted, on_terminal, print_json, print_line, printable
 from kvctl.progress import Display
 from tandem.client import Client

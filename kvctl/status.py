@@ -7,22 +7,19 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from kvctl.asking import Asked, asks, form
+from kvctl.asking import Asked
+from kvctl.options import asks, looks_every
 from kvctl.output import columns, counted, duration, on_terminal, print_json, print_line
 from kvctl.verdict import differences
 from tandem.client import Client
 from tandem.core.certificate import CertificateInUse
 from tandem.core.operations import HomeStatus, Status
 from tandem.errors import TandemError
-from tandem.runtime.settings import DURATION_S
 
 
 @click.command("status")
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
-@click.option(
-    "--every", "every_s", type=form(DURATION_S), default="1s", show_default=True,
-    help="How often --watch asks.",
-)  # fmt: skip
+@looks_every("How often --watch asks.")
 @asks
 def status_command(asked: Asked, watch: bool, every_s: float) -> None:
     """Show the homes, what waits for repair, and what differs."""

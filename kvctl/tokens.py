@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from kvctl.asking import Asked, asks, form
+from kvctl.asking import Asked
+from kvctl.options import asks, form
 from kvctl.output import columns, print_json, print_line, when
 from kvctl.quotas import QUOTA_OPTIONS, shown_quota
 from tandem.client import Client

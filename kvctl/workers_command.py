@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from kvctl.asking import Asked, asks, configured, form
+from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
+from kvctl.options import asks, configured, form
 from kvctl.output import print_json, print_line
 from kvctl.workers.adapter import SECRETS, adapter_files, services
 from kvctl.workers.bindings import Binding, Door, check_distinct, split_name

@@ -153,7 +153,7 @@ class _Gateway:
             store_id=store_id,
         )
         loops = (
-            bound.keep(self._time.now_or_zero_us, machine.extend_clock),
+            bound.keep(self._time.now_us, machine.extend_clock),
             self._listen(homes),
             self._tick(),
         )

@@ -101,7 +101,9 @@ class Cluster(Protocol):
         """The blob's bytes, unchecked, PIECE_BYTES at most at a time. Raises OSError."""
         ...
 
-    async def write_large(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+    async def write_large(
+        self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]
+    ) -> WriteReply:
         """Like `write`, with the envelope outside the row: `pieces`, which are not all asked for
         when the outcome is known before. What they raise is raised, and nothing is stored."""
         ...

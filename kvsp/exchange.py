@@ -214,7 +214,7 @@ class _Outgoing:
         codec.add_written(self.reply, number, answer)
 
 
-async def _pieces_of(envelope: bytes) -> AsyncIterator[bytes]:
+async def _pieces_of(envelope: bytes) -> AsyncIterator[bytes | memoryview]:
     yield envelope
 
 

@@ -1,12 +1,17 @@
 """The gRPC server of KVSP: its services, its address, and how it stops."""
 
+from typing import Final
+
 import grpc.aio
 
 from kvsp.service import SERVER_OPTIONS, StorageCounters, StorageService
 from kvsp.store import Store
 from tandem.runtime.clock import Clock
 from tandem.runtime.rpc_health import RpcHealth, listen
+from tandem.wire.large_codec import PUT_LARGE, decode_large_put
 from tandem.wire.malformed import MalformedRequests
+
+_DECODERS: Final = {PUT_LARGE: decode_large_put}
 
 
 class StorageServer:
@@ -14,7 +19,9 @@ class StorageServer:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._storage = StorageService(store, clock)
-        self._server = grpc.aio.server(interceptors=[MalformedRequests()], options=SERVER_OPTIONS)
+        self._server = grpc.aio.server(
+            interceptors=[MalformedRequests(_DECODERS)], options=SERVER_OPTIONS
+        )
         self._storage.add_to(self._server)
         self._health = RpcHealth(self._server, ["tandem.v1.Storage"])
 

@@ -238,9 +238,9 @@ async def _next(context: _Context) -> pb.StorageRequest | None:
 
 async def _next_piece(
     context: grpc.aio.ServicerContext[pb.LargePut, pb.StorageReply],
-) -> pb.LargePut | None:
+) -> large_codec.LargePutMessage | None:
     message: object = await context.read()
-    return message if isinstance(message, pb.LargePut) else None
+    return message if isinstance(message, (pb.LargePut, memoryview)) else None
 
 
 async def _write(context: grpc.aio.ServicerContext[Any, _Message], message: _Message) -> None:

@@ -75,7 +75,9 @@ class Store:
         """The envelope of a large record, unchecked. Raises OSError."""
         return self._owner(get).pieces(get.blob)
 
-    async def write_large(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+    async def write_large(
+        self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]
+    ) -> WriteReply:
         """Stores a put that `is_large`; see `Cluster.write_large`."""
         return await self._owner(put).write_large(put, pieces)
 

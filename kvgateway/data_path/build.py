@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from kvgateway.data_path.courses import Courses
 from kvgateway.data_path.gateway import Gateway
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.list_draft import ListBounds
@@ -14,6 +13,7 @@ from kvgateway.data_path.lists import Lister
 from kvgateway.data_path.lookups import Lookups
 from kvgateway.data_path.reads import ReadBounds, Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.stores import Stores, open_stores
 from kvgateway.data_path.view import View
 from kvgateway.data_path.writes import WriteBounds, Writer
@@ -198,7 +198,7 @@ def _presence(
         time=time,
         clock=clock,
         registry=registry,
-        courses=Courses(registry.book, writer, reader.comparisons),
+        modes=SettledModes(registry.book, writer, reader.comparisons),
         inbox=inbox,
         queue=stores.queue,
         marks=trust,

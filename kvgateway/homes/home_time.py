@@ -1,9 +1,10 @@
 """The homes' time as this machine knows it: its monotonic clock plus a learned offset.
 
-How one home's offset is learned is in `tandem.core.offset`. The home that is ahead counts. When
-both homes have leapt alike, this machine has slept, and that is believed at once; so is what a
-process hears first, when both homes agree. It believes one home alone after 2 s. A worker begins
-with what its supervisor believes, as soon as any home is heard that does not contradict it.
+How one home's offset is learned is in `tandem.core.offset`; of two homes the greater one is used.
+When both leap by the same amount at once, this machine was suspended, and the leap is believed at
+once. So are the first offsets that a process learns, if both homes agree on them; one home alone is
+believed after 2 s. A worker starts from its supervisor's offset, once it has heard a home that does
+not contradict it.
 """
 
 from tandem.core.limits import CLOCK_SKEW_MAX_US, WHOLE_SECOND_CLOCK_SKEW_MAX_US
@@ -38,9 +39,10 @@ class HomeTime:
     def observe(self, side: Side, home_time_us: int, took_us: int = 0) -> None:
         """Takes a home's time from a reply that has just arrived, so long after it was asked for.
 
-        A reply that took long may lag by as much: while this process stood still, it lay there. It
-        shows that the home is no further behind, and nothing else. At the beginning, when a slow
-        home's replies are all that there is, they count once they tell it well enough together.
+        The sample of a slow reply may be too low by all the time that it took, as when it waited in
+        a buffer while this process was stopped. So it can raise the offset and never lower it. As
+        long as nothing better is known, slow replies count once they bound the offset closely
+        enough together (`tandem.core.offset_bounds`).
         """
         now_us = self._clock.monotonic_us()
         sample_us = home_time_us - now_us

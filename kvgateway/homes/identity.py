@@ -28,8 +28,8 @@ _OLDEST_US: Final = 1
 very first start, the nonce decides, and both homes see the same one win. An id that is given again
 has the home's time of then: every gateway sees since when the home lacks what was before."""
 GIVE_AGE_MAX_US: Final = 1_000_000
-"""An id is refused by a home that was seen to be empty longer ago than this (and the skew of its
-clock): a home that was given an id keeps it for good once as much time has passed."""
+"""A home takes an id only so long (and the skew of its clock) after the read that found it empty.
+So once as much time has passed since an id was written, no other gateway can still overwrite it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,7 @@ async def give(
     if isinstance(reply, Missing):
         time_us = reply.home_time_us if again else _OLDEST_US
         record = seal(Version.at(time_us, nonce), store_id.encode())
+        # Backdated: the home refuses it sooner after that read than it would any other heal.
         read_at_us = reply.home_time_us - int(HEAL_AGE_MAX_S * 1e6) + give_age_max_us(home)
         await home.put_if_newer(STORE_ID_KEY, record, deadline_s, Heal(read_at_us))
 

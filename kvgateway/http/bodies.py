@@ -4,10 +4,10 @@ from typing import Final
 
 from kvgateway.access.body_room import UNCOUNTED_BYTES, BodyRoom, Share
 from tandem.backends.port import Ahead
-from tandem.core.envelope import TRAILER_BYTES_MAX, Value
+from tandem.core.envelope import TRAILER_BYTES_MAX, Value, trailer_bytes
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.request import check_value_size
-from tandem.runtime.httpd import Request
+from tandem.runtime.httpd import Body, Request
 from tandem.runtime.intake import Intake
 
 COUNTED_BYTES_MAX: Final = 4 * VALUE_BYTES_MAX
@@ -22,8 +22,10 @@ def small_value_of(request: Request) -> bytes | None:
     return request.body.whole()
 
 
-async def value_of(request: Request, room: BodyRoom, ahead: Ahead | None = None) -> Value:
-    """The body of a put; a large one goes `ahead` too.
+async def value_of(
+    request: Request, room: BodyRoom, ahead: Ahead | None = None, metadata: bytes = b""
+) -> Value:
+    """The body of a put; a large one goes `ahead` too, and must be sealed with this `metadata`.
 
     Raises InvalidArgument when it is too long, which is then told to the byte if the body has an
     end within bounds; Overloaded; HttpError when the client breaks it off.
@@ -32,12 +34,14 @@ async def value_of(request: Request, room: BodyRoom, ahead: Ahead | None = None)
     if length is not None:
         check_value_size(length)
     with Share(room) as share:
-        arriving = ArrivingValue(share, length or 0, ahead)
+        arriving = ArrivingValue(share, length or 0, ahead, trailer_bytes(metadata))
         size = 0
         async for chunk in request.body:
             size += len(chunk)
             if size <= VALUE_BYTES_MAX:
                 await arriving.add(chunk)
+                if length is not None and arriving.is_large:
+                    await arriving.add_rest(request.body)
                 continue
             arriving.drop()
             if size > COUNTED_BYTES_MAX:
@@ -51,12 +55,20 @@ class ArrivingValue:
 
     Args:
         announced: how long it may become, by what the client says; 0 when it says nothing.
+        trailer: how many bytes will stand behind it, or the most that may.
     """
 
-    def __init__(self, share: Share, announced: int, ahead: Ahead | None) -> None:
+    def __init__(
+        self,
+        share: Share,
+        announced: int,
+        ahead: Ahead | None,
+        trailer: int = TRAILER_BYTES_MAX,
+    ) -> None:
         self._share = share
         self._announced = announced
         self._ahead = ahead
+        self._trailer = trailer
         self._size = 0
         self._small: bytes | bytearray = b""
         self._large: Intake | None = None
@@ -79,12 +91,26 @@ class ArrivingValue:
         else:
             await self._become_large(chunk)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it has come to have a place of its own."""
+        return self._large is not None
+
+    async def add_rest(self, body: Body) -> None:
+        """All that is still to come of a large value that is exactly as long as announced: it goes
+        straight to where it will stay."""
+        assert self._large is not None, "it has no place yet"
+        with body.landing(self._large.place(self._announced - self._size)):
+            while size := await body.landed():
+                self._size += size
+                await self._large.landed(size)
+
     async def _become_large(self, chunk: bytes) -> None:
         """A client that has sent so much means it: the room for all that it announced is taken."""
         if self._announced > self._size:
             self._share.count(self._announced - self._size)
         small, self._small = self._small, b""
-        room = max(self._announced, self._size) + TRAILER_BYTES_MAX
+        room = max(self._announced, self._size) + self._trailer
         self._large = Intake(room, self._ahead)
         await self._large.add(bytes(small))
         await self._large.add(chunk)

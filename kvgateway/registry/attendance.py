@@ -40,8 +40,8 @@ class Attendance:
     """The names of registrations that may go."""
 
 
-class Homesick(Exception):
-    """A home does not show what it holds; the text says why."""
+class HomeNotRead(Exception):
+    """Not all registrations in a home can be read; the text says why."""
 
 
 async def look(homes: Mapping[Side, GuardedHome], now_us: int) -> Attendance:
@@ -57,7 +57,7 @@ async def look(homes: Mapping[Side, GuardedHome], now_us: int) -> Attendance:
             continue
         try:
             records = await _all(home)
-        except Homesick as error:
+        except HomeNotRead as error:
             text = f"{side.value} does not show which gateways there are: {error}"
             objections.append(Objection(text, passes=True))
             continue
@@ -116,15 +116,15 @@ async def _all(home: GuardedHome) -> Mapping[str, Record]:
             deadline_s=DEADLINE_S,
         )  # fmt: skip
         if isinstance(page, Failed):
-            raise Homesick(str(page))
+            raise HomeNotRead(str(page))
         if not page.complete:
-            raise Homesick("the listing is incomplete")
+            raise HomeNotRead("the listing is incomplete")
         names += [entry.name for entry in page.entries if entry.kind is not Kind.TOMBSTONE]
         if page.next_after is None:
             break
         after = page.next_after
     else:
-        raise Homesick(f"more than {PAGES_MAX * LIST_PAGE_MAX} processes were ever registered")
+        raise HomeNotRead(f"more than {PAGES_MAX * LIST_PAGE_MAX} processes were ever registered")
     return await _read(home, names)
 
 
@@ -137,7 +137,7 @@ async def _read(home: GuardedHome, names: Sequence[str]) -> Mapping[str, Record]
         )
         for name, reply in zip(group, replies, strict=True):
             if not isinstance(reply, Found):
-                raise Homesick(f"{name}: {reply}")
+                raise HomeNotRead(f"{name}: {reply}")
             records[name] = reply.record
     return records
 

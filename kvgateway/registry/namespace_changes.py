@@ -134,9 +134,9 @@ class Namespaces:
             return await self._put(changed, version)
 
     async def delete(self, namespace_id: str) -> None:
-        """Ends it for ever, also when another gateway changes it at the same moment."""
-        async with self._changes.turn():
-            _, above = await self._current(namespace_id)
+        """Ends it for ever. A change that another gateway is making would come above the end, so
+        it is waited for as by `rename`; raises as that does."""
+        async with self._changing(namespace_id) as (_, above):
             await self._changes.bury(namespace_id, above)
 
     @asynccontextmanager

@@ -1,18 +1,19 @@
 """This process's registration: that it serves, which modes it goes by, and until when it may.
 
-A step from mode to mode waits for everyone who is registered. So a process goes by the registry
-only while its registration stands: it has looked at a whole home within LEASE_US, and a home has
-confirmed since that it said so. Where that ends, both homes being out of reach, nothing could be
-served but what memory holds; should they answer again before the registration is renewed, the
-process takes every namespace for one whose mode it does not know (`kvgateway.data_path.view`).
+The registration is a lease. A step from mode to mode waits for every process that is registered, so
+a process may go by the modes in its copy of the registry only while its lease lasts: LEASE_US after
+it last began to read all of one home's registry, provided that a home has stored the registration
+which says so. The lease runs out only when neither home can be reached; should they answer again
+before it is renewed, the process treats the mode of every namespace as unknown
+(`kvgateway.data_path.view`).
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from kvgateway.data_path.courses import Courses
 from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.registry.namespaces import Registry
 from kvgateway.state.ports import Machine, RepairQueue
@@ -63,7 +64,7 @@ class Presence:
         time: HomeTime,
         clock: Clock,
         registry: Registry,
-        courses: Courses,
+        modes: SettledModes,
         inbox: RepairInbox,
         queue: RepairQueue,
         marks: Marks,
@@ -76,7 +77,7 @@ class Presence:
         self._time = time
         self._clock = clock
         self._registry = registry
-        self._courses = courses
+        self._modes = modes
         self._inbox = inbox
         self._queue = queue
         self._marks = marks
@@ -109,7 +110,7 @@ class Presence:
     def _is_due(self) -> bool:
         if self._clock.monotonic_us() - self._renewed_us >= RENEW_US:
             return True
-        return _news(self._courses.seen(self._time.now_or_zero_us())) != self._told
+        return _news(self._modes.seen(self._time.now_or_zero_us())) != self._told
 
     async def renew(self) -> Sequence[Side]:
         """Says anew what this process knows; the homes that have confirmed it."""
@@ -150,9 +151,9 @@ class Presence:
         await self.renew()
 
     async def _registration(self, now_us: int, looked_us: int) -> Registration:
-        """What has ended is looked at first, then what waits: a write that ends in between is
-        counted in either."""
-        modes = self._courses.seen(now_us)
+        """Ended writes are looked at first and waiting repairs after them: a write that ends in
+        between, and leaves a repair, shows as one or the other."""
+        modes = self._modes.seen(now_us)
         waiting = {side: int(self._inbox.lacks(side)) for side in Side}
         stats = await self._queue.stats()
         waiting[Side.KVSP] += stats.depth_kvsp

@@ -57,6 +57,9 @@ class RecordCounters:
     """What went wrong in keeping the copy."""
 
     looks_failed: int = 0
+    """Looks at a home that did not answer."""
+    errors: int = 0
+    """Looks that met a fault of ours."""
     damaged: int = 0
     save_failures: int = 0
 
@@ -180,12 +183,20 @@ class SystemRecords(Generic[T]):
         where[record_id] = self._clock.monotonic_us() + MISS_US
 
     async def run(self) -> None:
-        """Looks at both homes once a second until cancelled."""
+        """Looks at both homes once a second until cancelled; a look that raises is counted, and the
+        next one comes: what is revoked must not go on counting here."""
         await asyncio.gather(*(self._follow(side) for side in self._homes))
 
     async def _follow(self, side: Side) -> None:
         while True:
-            await self._look(side)
+            try:
+                await self._look(side)
+            except Exception as error:
+                self.counters.errors += 1
+                _LOG.error(
+                    "records_look_broke", of=self._form.noun, home=side.value, error=repr(error),
+                    exc_info=True,
+                )  # fmt: skip
             await asyncio.sleep(REFRESH_S)
 
     async def refresh(self) -> None:

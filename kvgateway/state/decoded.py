@@ -16,6 +16,7 @@ class Decoded:
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[bytes, int, Known]] = {}
+        """By place: the head that was decoded, until when that holds, and what it says."""
         self._bytes = 0
 
     def known(self, where: bytes, entry: bytes, now_us: int) -> Known:
@@ -27,8 +28,8 @@ class Decoded:
             self._known.clear()
             self._bytes = 0
         known = decode(entry, now_us)
-        changes_us = layout.head_of(entry).until_us if known.pinned else UNTIL_CONFIRMED_US
-        self._known[where] = layout.head_bytes(entry), changes_us, known
+        valid_until_us = layout.head_of(entry).until_us if known.pinned else UNTIL_CONFIRMED_US
+        self._known[where] = layout.head_bytes(entry), valid_until_us, known
         self._bytes += len(entry)
         return known
 

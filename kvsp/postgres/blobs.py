@@ -25,7 +25,9 @@ class BlobPieces:
     def __init__(self, places: Places) -> None:
         self._places = places
 
-    async def write(self, blob: str, pieces: AsyncIterable[bytes], digest: bytes) -> bool:
+    async def write(
+        self, blob: str, pieces: AsyncIterable[bytes | memoryview], digest: bytes
+    ) -> bool:
         """Makes the blob, each piece as it comes; False when they do not match `digest`.
 
         Raises one of FAILURES and what `pieces` raises: no row will name the blob then.
@@ -105,7 +107,7 @@ class BlobPieces:
             _log.info("blob_left_to_collector", blob=blob, error=str(error))
 
 
-async def _groups(pieces: AsyncIterable[bytes]) -> AsyncIterator[list[bytes]]:
+async def _groups(pieces: AsyncIterable[bytes | memoryview]) -> AsyncIterator[list[bytes]]:
     """The same bytes in full pieces, `_AT_ONCE` at a time: what comes may be cut as small as it
     likes."""
     buffer = bytearray()

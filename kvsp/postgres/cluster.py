@@ -126,7 +126,9 @@ class PostgresCluster:
         """The blob's bytes, unchecked."""
         return self._large.blobs.pieces(blob)
 
-    async def write_large(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+    async def write_large(
+        self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]
+    ) -> WriteReply:
         """Like `write`, with the envelope outside the row."""
         return await self._large.write(put, pieces)
 

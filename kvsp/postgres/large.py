@@ -61,7 +61,7 @@ class LargeValues:
         self._waiting = 0
         self._waiting_max = limits.large_waiting_max
 
-    async def write(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+    async def write(self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]) -> WriteReply:
         """Stores the put with its envelope in a blob, unless its row is newer already."""
         if self._waiting >= self._waiting_max:
             return Failed(Reason.OVERLOADED, "too many large values wait")
@@ -72,7 +72,7 @@ class LargeValues:
         finally:
             self._waiting -= 1
 
-    async def _write(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+    async def _write(self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]) -> WriteReply:
         blob = self._entropy.token(16).hex()
         entered = await self._one(partial(_enter, blob=blob, put=put))
         if entered is not None:

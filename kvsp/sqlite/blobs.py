@@ -40,7 +40,9 @@ class BlobDirectory:
         """Whether the blob is there; does not block."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.exists, blob)
 
-    async def write(self, blob: str, pieces: AsyncIterable[bytes], digest: bytes) -> None:
+    async def write(
+        self, blob: str, pieces: AsyncIterable[bytes | memoryview], digest: bytes
+    ) -> None:
         """Makes the blob, each piece as it comes; it is on stable storage afterwards.
 
         Raises OSError, OtherBytes when they do not match `digest`, and what `pieces` raises: no
@@ -51,7 +53,7 @@ class BlobDirectory:
         adding = run(self._begin, file)
         whole = False
         try:
-            waiting: list[bytes] = []
+            waiting: list[bytes | memoryview] = []
             async for piece in pieces:
                 waiting.append(piece)
                 if len(waiting) == _AT_ONCE:

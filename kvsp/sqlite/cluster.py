@@ -124,7 +124,9 @@ class SqliteCluster:
         """The blob's bytes, unchecked."""
         return self._blobs.pieces(blob)
 
-    async def write_large(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+    async def write_large(
+        self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]
+    ) -> WriteReply:
         """Like `write`, with the envelope outside the row."""
         return await self._large.write(put, pieces)
 

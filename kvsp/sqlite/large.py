@@ -52,7 +52,7 @@ class LargeValues:
         self._waiting = 0
         self._waiting_max = waiting_max
 
-    async def write(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+    async def write(self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]) -> WriteReply:
         """Stores the put with its envelope in a blob, unless its row is newer already."""
         if self._waiting >= self._waiting_max:
             return Failed(Reason.OVERLOADED, "too many large values wait")
@@ -63,7 +63,7 @@ class LargeValues:
         finally:
             self._waiting -= 1
 
-    async def _write(self, put: LargePut, pieces: AsyncIterable[bytes]) -> WriteReply:
+    async def _write(self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]) -> WriteReply:
         blob = self._entropy.token(16).hex()
         entered = await self._one(partial(self._enter, blob, put))
         if entered is not None:

@@ -31,7 +31,7 @@ class NewBlob:
                 self._out = self.path.open("xb")
                 self._made = True
 
-    def add(self, pieces: Sequence[bytes]) -> None:
+    def add(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Writes the next bytes; nothing after `drop`. Raises OSError."""
         with self._lock:
             if self._out is not None:

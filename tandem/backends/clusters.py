@@ -88,13 +88,13 @@ async def mirror_floor(
 ) -> Failed | None:  # fmt: skip
     """Makes the mirror of one cluster say that the range has this floor; None once it does."""
 
-    def said(mirror: ClusterLife | None) -> ClusterLife:
+    def updated(mirror: ClusterLife | None) -> ClusterLife:
         wanted = mirrored(life, mirror, span.namespace, span.raw_start, span.raw_end, floor)
         if mirror is None or mirror.incarnation != life.incarnation:
             return wanted
         return mirror if wanted.floors == mirror.floors else wanted
 
-    return await _say(objects, life, said, entropy, deadline_s)
+    return await _update(objects, life, updated, entropy, deadline_s)
 
 
 async def mirror_floors(
@@ -106,25 +106,27 @@ async def mirror_floors(
     for life, mirror in zip(clusters.lives, clusters.mirrors, strict=True):
         if taken_over(life, mirror.life, namespace, start, end) is mirror.life:
             continue
-        said = partial(taken_over, life, namespace=namespace, start=start, end=end)
-        failed = await _say(objects, life, said, entropy, deadline_s)
+        updated = partial(taken_over, life, namespace=namespace, start=start, end=end)
+        failed = await _update(objects, life, updated, entropy, deadline_s)
         if failed is not None:
             return failed
     return None
 
 
-async def _say(
+async def _update(
     objects: CollectableObjects, life: ClusterLife,
-    said: Callable[[ClusterLife | None], ClusterLife | None], entropy: Entropy, deadline_s: float,
+    updated: Callable[[ClusterLife | None], ClusterLife | None], entropy: Entropy,
+    deadline_s: float,
 ) -> Failed | None:  # fmt: skip
-    """Puts into the place of a cluster's mirror what is to be said after it."""
+    """Replaces a cluster's mirror by what `updated` makes of it, by compare-and-swap; None once the
+    mirror says so, or says it already."""
     for _ in range(_SWAPS_MAX):
         found = await read_mirror(objects, life.name, deadline_s)
         if isinstance(found, Failed):
             return found
         if is_behind(life, found.life):
             return Failed(Reason.ERROR, f"{life.name} is behind its mirror")
-        wanted = said(found.life)
+        wanted = updated(found.life)
         if wanted is None or wanted is found.life:
             return None
         swapped = await write_mirror(objects, found, wanted, entropy, deadline_s)

@@ -35,6 +35,7 @@ from tandem.runtime.randomness import Entropy
 from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.tls import TlsFiles
 from tandem.wire import collect_codec as collecting
+from tandem.wire import large_codec
 from tandem.wire import scan_codec as scanning
 from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
@@ -84,7 +85,10 @@ class KvspBackend:
             return Lane(self._stub.Exchange, random, limits, self._large.fetch)
 
         self._closed = False
-        self._large = LargeCalls(self._stub.PutLarge, self._stub.GetLarge, large)
+        put_large = self._channel.stream_unary(
+            large_codec.PUT_LARGE, large_codec.encode_large_put, pb.StorageReply.FromString
+        )
+        self._large = LargeCalls(put_large, self._stub.GetLarge, large)
         self._small = lane(small)
         self._longer = lane(_LONGER)
 

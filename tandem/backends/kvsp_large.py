@@ -188,7 +188,7 @@ async def _send(call: PutCall, key: Key, record: Record, heal: Heal | None) -> N
     try:
         await call.write(head)
         for start in range(0, len(value), PIECE_BYTES):
-            await call.write(codec.large_piece(value[start : start + PIECE_BYTES]))
+            await call.write(value[start : start + PIECE_BYTES])
         await call.done_writing()
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
         pass

@@ -204,8 +204,12 @@ class TakesGroups(Protocol):
 class Ahead(Protocol):
     """The body of a record to come, on its way into a home; it never waits and never raises."""
 
-    def add(self, piece: bytes) -> None:
-        """The next bytes of its envelope, as far as the value goes."""
+    def add(self, piece: bytes | memoryview) -> None:
+        """The next bytes of its envelope, as far as the value goes; nobody changes them."""
+        ...
+
+    def let_go(self) -> None:
+        """No more comes: what it still holds of the bytes is dropped as soon as may be."""
         ...
 
     def end(self, digest: bytes) -> None:

@@ -46,8 +46,8 @@ class ClusterLife:
 
     @property
     def named(self) -> str:
-        """What a request must name: a file that was exchanged for an old copy of itself has the
-        same incarnation, but not without a start of KVSP in between."""
+        """What a request must name. A file that was replaced by an old copy of itself keeps its
+        incarnation; but that takes a start of KVSP, and each start has an opening of its own."""
         return f"{self.incarnation}/{self.opening}"
 
     def floors_of(self, namespace: str) -> RangeFloors:
@@ -107,8 +107,8 @@ def mirrored(
 ) -> ClusterLife:  # fmt: skip
     """What the mirror must say once `floor` is the floor of this range.
 
-    It takes over no floor that was not said to it: after the mirror's home was emptied, a range
-    counts only when a crawl has found it equal again.
+    The cluster's other floors are not copied: after the mirror's home was emptied, a floor counts
+    only when a crawl has found its range equal again.
     """
     before = ClusterLife(cluster.name, cluster.incarnation, 0) if mirror is None else mirror
     if before.incarnation != cluster.incarnation:

@@ -58,6 +58,11 @@ class Trailer(NamedTuple):
     size: int
 
 
+def trailer_bytes(metadata: bytes) -> int:
+    """How much stands behind a value with this metadata."""
+    return len(metadata) + _LIVE.size
+
+
 def seal(
     version: Version,
     value: Value,
@@ -67,7 +72,7 @@ def seal(
 ) -> Record:
     """The record of a value with its envelope; a value that is no draft is copied into it."""
     assert len(metadata) <= METADATA_BYTES_MAX, "no reader would open it"
-    size = len(metadata) + _LIVE.size
+    size = trailer_bytes(metadata)
     trailer = metadata + _LIVE.pack(Kind.VALUE, version, expires_at_s, size, FORMAT, MAGIC)
     value_size = len(value)
     if isinstance(value, (bytes, bytearray)):

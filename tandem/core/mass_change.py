@@ -9,8 +9,6 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.errors import InvalidArgument
-
 
 class MassWork(enum.Enum):
     """What may grow too large."""
@@ -73,10 +71,3 @@ def mass_change(
     if changes <= max(limit.always, accepted) or changes <= limit.share * records:
         return None
     return NeedsPerson(work, changes, records)
-
-
-def checked_filter(text: str, field: str = "prefix") -> str:
-    """The prefix of the keys that a person wants changed; InvalidArgument when it is empty."""
-    if not text:
-        raise InvalidArgument(field, "is empty, which never stands for all keys: name them")
-    return text

@@ -44,7 +44,7 @@ class Difference:
 
 
 class OneListing:
-    """The listing of the only home there is, in the place of a difference: all of it is equal."""
+    """Stands in for `ScanDiff` where a namespace has one home: every name counts as equal."""
 
     def __init__(self, side: Side) -> None:
         self._side = side

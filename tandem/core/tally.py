@@ -10,9 +10,6 @@ from tandem.core.reply import Side
 UNHEALED_MAX: Final = 20
 """So many names that could not be repaired are kept, with the reasons."""
 
-Fields = Mapping[str, object]
-
-
 _NO_DRIFT: Final = dict.fromkeys(Drift, 0)
 
 
@@ -119,20 +116,19 @@ class Tally:
         }
 
     @classmethod
-    def of(cls, document: Fields) -> Self:
-        """What `document` made; ValueError, KeyError or TypeError for anything else."""
+    def of(cls, document: object) -> Self:
+        """What `document` made; ValueError, KeyError or TypeError for anything else. What an
+        earlier release did not count yet is 0."""
+        fields = _object(document)
         tally = cls()
         for name in (*_SUMS, *_MARKS):
-            setattr(tally, name, _number(document[name]))
-        unhealed, copied, drifts = document["unhealed"], document["copied"], document["drift"]
-        assert isinstance(unhealed, list)
-        assert isinstance(copied, dict)
-        assert isinstance(drifts, dict)
-        tally.unhealed = [str(text) for text in unhealed]
-        for side, count in copied.items():
+            setattr(tally, name, _number(fields.get(name, 0)))
+        tally.unhealed = [str(text) for text in _list(fields["unhealed"])]
+        for side, count in _object(fields["copied"]).items():
             tally.copied[Side(side)] = _number(count)
-        for name, (keys, size, oldest_us) in drifts.items():
+        for name, counts in _object(fields["drift"]).items():
             drift = Drift[name.upper()]
+            keys, size, oldest_us = _list(counts)
             tally.keys[drift], tally.bytes[drift] = _number(keys), _number(size)
             tally.oldest_us[drift] = _number(oldest_us)
         return tally
@@ -144,6 +140,18 @@ _SUMS: Final = (
     "s3_requests", "bytes_read",
 )  # fmt: skip
 _MARKS: Final = ("oldest_tombstone_us", "repair_max_us")
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not an object")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return value
 
 
 def _number(value: object) -> int:

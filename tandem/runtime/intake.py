@@ -5,7 +5,6 @@ MD5 is computed on a thread meanwhile, since 25 MiB of it take 35 ms.
 import asyncio
 import hashlib
 import io
-from collections import deque
 from typing import Final, Protocol
 
 from tandem.core.envelope import TRAILER_BYTES_MAX
@@ -23,8 +22,12 @@ each time, and would hash a fifth more slowly if it took it for each piece."""
 class Copy(Protocol):
     """Takes the same bytes on their way to somewhere else; it never waits and never raises."""
 
-    def add(self, piece: bytes) -> None:
-        """The next piece of the value."""
+    def add(self, piece: bytes | memoryview) -> None:
+        """The next piece of the value, which nobody changes any more."""
+        ...
+
+    def let_go(self) -> None:
+        """No piece more: those that are still held are dropped as soon as may be."""
         ...
 
     def end(self, digest: bytes) -> None:
@@ -42,15 +45,13 @@ class Intake:
     """
 
     def __init__(self, room: int, copy: Copy | None = None) -> None:
-        # BytesIO writes in place into bytes that nobody else holds, and gives them away uncopied.
-        self._buffer = io.BytesIO(bytes(room))
-        self._room = room
+        self._reserve(room)
         self._size = 0
         self._hashed = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._unhashed: deque[bytes] = deque()
         self._hashing: asyncio.Future[None] | None = None
         self._copy = copy
+        self._lent = False
 
     def __len__(self) -> int:
         """How many bytes have come."""
@@ -58,62 +59,83 @@ class Intake:
 
     async def add(self, piece: bytes) -> None:
         """Takes in the next piece; waits when hashing is far behind."""
-        if not piece:
-            return
-        self._size += len(piece)
-        if self._size > self._room and self._room < _WHOLE_ROOM:
-            self._move()
-        self._buffer.write(piece)
-        self._unhashed.append(piece)
-        if self._copy is not None:
-            self._copy.add(piece)
-        if self._hashing is None or self._hashing.done():
-            self._hashing = self._hash()
-        while self._size - self._hashed > BEHIND_BYTES_MAX:
-            await self._hashing
-            self._hashing = self._hash()
+        end = self._size + len(piece)
+        self._make_room(end)
+        self._view[self._size : end] = piece
+        await self._came(piece)
+
+    def place(self, size: int) -> memoryview:
+        """Where the last `size` bytes may be put instead, after which `landed` is told. The room
+        must be what the value and its trailer fill: it cannot be made smaller while `copy` has
+        parts of it."""
+        self._lent = True
+        return self._view[self._size : self._size + size]
+
+    async def landed(self, size: int) -> None:
+        """Takes in the next bytes, which lie in their place."""
+        await self._came(self._view[self._size : self._size + size])
 
     async def whole(self) -> None:
-        """No more comes: returns when all of it is hashed."""
+        """No more comes: returns when all of it is hashed. If a copy had a part of the place then,
+        the envelope would be made beside it."""
+        if self._copy is not None:
+            self._copy.let_go()
         if self._hashing is not None:
             await self._hashing
-        if self._unhashed:  # it came when the thread had just looked for more
-            await self._hash()
+        if self._size > self._hashed:
+            await self._hash(least=1)
         self._hashing = None
 
     def end(self, trailer: bytes) -> tuple[bytes, bytes]:
         """All that came with `trailer` behind it, and the MD5 of both."""
-        assert self._hashing is None and not self._unhashed, "it is not whole yet"
-        self._buffer.write(trailer)
-        self._buffer.truncate()
+        assert self._hashed == self._size, "it is not whole yet"
+        end = self._size + len(trailer)
+        assert end == self._room or not self._lent, "it is not what there was room for"
+        self._make_room(end)
+        self._view[self._size : end] = trailer
         self._md5.update(trailer)
+        self._view.release()
+        if end < self._room:
+            self._buffer.truncate(end)
         envelope, digest = self._buffer.getvalue(), self._md5.digest()
         if self._copy is not None:
             self._copy.end(digest)
         return envelope, digest
 
-    def _move(self) -> None:
-        """Once or twice in the life of a value: a buffer that grows with it would be copied again
-        and again, or lie in memory twice."""
-        held = self._buffer.getbuffer()[: self._buffer.tell()]
-        self._room = _SMALL_ROOM if self._size <= _SMALL_ROOM else _WHOLE_ROOM
-        self._buffer = io.BytesIO(bytes(self._room))
-        self._buffer.write(held)
+    def _reserve(self, room: int) -> None:
+        # BytesIO lends out the bytes that nobody else holds, and gives them away uncopied.
+        self._buffer = io.BytesIO(bytes(room))
+        self._view = self._buffer.getbuffer()
+        self._room = room
 
-    def _hash(self) -> asyncio.Future[None]:
-        return asyncio.get_running_loop().run_in_executor(None, self._hash_on)
+    def _make_room(self, size: int) -> None:
+        """Moves what has come, once or twice in the life of a value: a buffer that grows with it
+        would be copied again and again, or lie in memory twice."""
+        if size <= self._room:
+            return
+        held = self._view[: self._size]
+        self._reserve(_SMALL_ROOM if size <= _SMALL_ROOM else max(size, _WHOLE_ROOM))
+        self._view[: self._size] = held
 
-    def _hash_on(self) -> None:
-        """Hashes what has come until there is no more."""
-        while pieces := self._next():
-            self._md5.update(pieces)
-            self._hashed += len(pieces)
+    async def _came(self, piece: bytes | memoryview) -> None:
+        if not piece:
+            return
+        self._size += len(piece)
+        if self._copy is not None:
+            self._copy.add(piece)
+        while (behind := self._size - self._hashed) >= _HASHED_AT_ONCE_BYTES:
+            if self._hashing is None or self._hashing.done():
+                self._hashing = self._hash(least=_HASHED_AT_ONCE_BYTES)
+            if behind <= BEHIND_BYTES_MAX:
+                return
+            await self._hashing
 
-    def _next(self) -> bytes:
-        """The next bytes to be hashed; none when all are."""
-        pieces: list[bytes] = []
-        size = 0
-        while self._unhashed and size < _HASHED_AT_ONCE_BYTES:
-            pieces.append(self._unhashed.popleft())
-            size += len(pieces[-1])
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    def _hash(self, least: int) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(None, self._hash_on, least)
+
+    def _hash_on(self, least: int) -> None:
+        """Hashes what has come, as long as there are at least so many bytes."""
+        while (unhashed := self._size - self._hashed) >= least:
+            end = self._hashed + min(unhashed, _HASHED_AT_ONCE_BYTES)
+            self._md5.update(self._view[self._hashed : end])
+            self._hashed = end

@@ -1,20 +1,26 @@
 """Messages of values in pieces <-> the core's types: KVSP's side and its client's side."""
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from tandem.core.envelope import DIGEST_BYTES, TRAILER_BYTES_MAX, BadEnvelope, read_trailer
 from tandem.core.key import Key
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.record import Record, RecordHead
 from tandem.errors import InvalidArgument
+from tandem.wire.long_values import field_head, varint_at
 from tandem.wire.storage_codec import LargePut, parse_key
 from tandem.wire.v1 import storage_pb2 as pb
 
-LargePutMessage = pb.LargePut
+LargePutMessage: TypeAlias = pb.LargePut | memoryview
+"""Of a write in pieces; a message that is nothing but a piece stands as the piece, since protobuf
+would copy it twice on each side."""
 LargeGetMessage = pb.LargeGet
 LargePiece = pb.LargePiece
 
+PUT_LARGE: Final = f"/{pb.DESCRIPTOR.services_by_name['Storage'].full_name}/PutLarge"
+_PIECE: Final = pb.LargePut.DESCRIPTOR.fields_by_name["piece"].number
+_PIECE_TAG: Final = field_head(_PIECE, 0)[:-1]
 _BLOB: Final = re.compile("[0-9a-f]{32}")
 
 
@@ -39,9 +45,26 @@ def large_head(key: Key, record: Record, read_at_us: int, over_corrupt: bool) ->
     return pb.LargePut(head=head)
 
 
-def large_piece(data: memoryview) -> pb.LargePut:
-    """The message with the next bytes of a value."""
-    return pb.LargePut(piece=bytes(data))
+def encode_large_put(message: LargePutMessage) -> bytes:
+    """The bytes of a message."""
+    if isinstance(message, memoryview):
+        return b"".join((field_head(_PIECE, len(message)), message))
+    return message.SerializeToString()
+
+
+def decode_large_put(raw: bytes) -> LargePutMessage:
+    """The message in `raw`. Raises DecodeError."""
+    if raw.startswith(_PIECE_TAG):
+        whole = memoryview(raw)
+        size, start = varint_at(whole, len(_PIECE_TAG))
+        if start + size == len(raw):
+            return whole[start:]
+    return pb.LargePut.FromString(raw)
+
+
+def piece_of(message: LargePutMessage) -> bytes | memoryview:
+    """The bytes of the value that a message brings; none in one that begins a write."""
+    return message if isinstance(message, memoryview) else message.piece
 
 
 def parse_large_head(head: pb.LargeHead) -> tuple[LargePut, bytes]:

@@ -123,12 +123,12 @@ def encode_batch(message: BatchReplyMessage) -> bytes:
     if record is None:
         return reply.SerializeToString()
     parts = _with_value(reply.gets[0], record)
-    return b"".join((_head(_GETS, sum(map(len, parts))), *parts))
+    return b"".join((field_head(_GETS, sum(map(len, parts))), *parts))
 
 
 def _with_value(reply: kv_pb2.GetReply, record: Record) -> Sequence[bytes | memoryview]:
     value = memoryview(record.envelope)[: record.value_size]
-    return reply.SerializeToString(), _head(_GET_VALUE, len(value)), value
+    return reply.SerializeToString(), field_head(_GET_VALUE, len(value)), value
 
 
 def _cut(raw: memoryview) -> PutMessage | None:
@@ -157,14 +157,14 @@ def _place_of(number: int, raw: memoryview) -> _Place | None:
     for _ in range(_FIELDS_MAX):
         if at == len(raw):
             return found
-        tag, start = _varint_at(raw, at)
+        tag, start = varint_at(raw, at)
         match tag & 7:
             case 0:
-                _, end = _varint_at(raw, start)
+                _, end = varint_at(raw, start)
             case 1:
                 end = start + 8
             case 2:
-                size, start = _varint_at(raw, start)
+                size, start = varint_at(raw, start)
                 end = start + size
             case 5:
                 end = start + 4
@@ -178,7 +178,7 @@ def _place_of(number: int, raw: memoryview) -> _Place | None:
     return None
 
 
-def _varint_at(raw: memoryview, at: int) -> tuple[int, int]:
+def varint_at(raw: memoryview, at: int) -> tuple[int, int]:
     """The number that begins there, and where it ends; beyond all bytes if nowhere."""
     number = 0
     for position, byte in enumerate(raw[at : at + _VARINT_BYTES_MAX]):
@@ -188,7 +188,7 @@ def _varint_at(raw: memoryview, at: int) -> tuple[int, int]:
     return 0, len(raw) + 1
 
 
-def _head(number: int, size: int) -> bytes:
+def field_head(number: int, size: int) -> bytes:
     """What stands before so many bytes of a field."""
     return _varint(number << 3 | _BYTES) + _varint(size)
 

@@ -1,7 +1,8 @@
 """Bytes that are no message of the method they were sent to: the client's mistake, told as one."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -11,6 +12,7 @@ from tandem.wire.status import call_status
 
 OUR_METHODS: Final = "/tandem.v1."
 
+_Decoders: TypeAlias = Mapping[str, Callable[[bytes], object]]
 _Message = TypeVar("_Message")
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,7 +33,13 @@ class MalformedRequests(grpc.aio.ServerInterceptor):
     """Answers a request that cannot be decoded with INVALID_ARGUMENT, where gRPC says UNKNOWN.
 
     A method that reads a stream of requests meets InvalidArgument in its own `read`.
+
+    Args:
+        decoders: what decodes the requests of a method instead of protobuf, by its full name.
     """
+
+    def __init__(self, decoders: _Decoders = MappingProxyType({})) -> None:
+        self._decoders = decoders
 
     async def intercept_service(
         self,
@@ -43,7 +51,8 @@ class MalformedRequests(grpc.aio.ServerInterceptor):
         if method is None or not handler_call_details.method.startswith(OUR_METHODS):
             foreign: grpc.RpcMethodHandler[Any, Any] | None = method
             return foreign
-        decode = checked(method.request_deserializer)
+        name = handler_call_details.method
+        decode: Any = checked(self._decoders.get(name, method.request_deserializer))
         serializer = method.response_serializer
         if method.request_streaming and not method.response_streaming:
             return grpc.stream_unary_rpc_method_handler(method.stream_unary, decode, serializer)

@@ -207,6 +207,33 @@ class TestOneFile:
         assert file.finished(envelope) == tmp_path / "body"
         assert (tmp_path / "body").read_bytes() == envelope
 
+    def test_views_of_the_envelope_may_wait_for_the_disk_however_many(
+        self, file: AheadFile, works: list[Callable[[], None]], tmp_path: Path
+    ) -> None:
+        envelope = PIECE * 100
+        for start in range(0, len(envelope), len(PIECE)):
+            file.add(memoryview(envelope)[start : start + len(PIECE)])
+        works[0]()
+        assert [one.stat().st_size for one in tmp_path.iterdir()] == [len(envelope)]
+        assert file.finished(envelope) == tmp_path / "body"
+        assert (tmp_path / "body").read_bytes() == envelope
+
+    def test_what_it_has_let_go_of_the_leg_writes(
+        self, file: AheadFile, works: list[Callable[[], None]], tmp_path: Path
+    ) -> None:
+        envelope = bytearray(PIECE * 12)
+        for start in range(0, len(envelope), len(PIECE)):
+            file.add(memoryview(envelope)[start : start + len(PIECE)])
+            if start == 4 * len(PIECE):
+                works[0]()
+        file.let_go()
+        envelope.extend(b"nobody has a part of it")
+        for work in works[1:]:
+            work()
+        file.add(b"too late")
+        assert file.finished(bytes(envelope)) == tmp_path / "body"
+        assert (tmp_path / "body").read_bytes() == envelope
+
     def test_what_is_late_does_not_touch_a_finished_file(
         self, file: AheadFile, works: list[Callable[[], None]], tmp_path: Path
     ) -> None:

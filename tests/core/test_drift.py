@@ -1,5 +1,6 @@
 """Classes of drift: every pair of replies, and how tallies add up."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -136,7 +137,20 @@ def test_parts_per_million_leave_out_what_is_no_drift() -> None:
     assert Tally().drift_ppm == 0.0
 
 
-@pytest.mark.parametrize("wrong", [{}, {**Tally().document(), "equal": "many"}])
-def test_what_is_no_tally_is_refused(wrong: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [[], "tally", None, {}, *({**Tally().document(), name: wrong} for name, wrong in (
+        ("equal", "many"), ("unhealed", "none"), ("unhealed", None), ("copied", []),
+        ("copied", {"tape": 1}), ("copied", {"s3": "1"}), ("drift", [1]), ("drift", {"zombie": 1}),
+        ("drift", {"zombie": [1, 2]}), ("drift", {"rust": [1, 2, 3]}),
+    ))],
+)  # fmt: skip
+def test_what_is_no_tally_is_refused(wrong: object) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         Tally.of(wrong)
+
+
+def test_a_count_that_an_earlier_release_did_not_have_is_none() -> None:
+    document = tally(3).document()
+    del document["deep"], document["repair_max_us"]
+    assert Tally.of(document) == replace(tally(3), deep=0, repair_max_us=0)

@@ -9,10 +9,8 @@ from tandem.core.mass_change import (
     MassLimit,
     MassWork,
     NeedsPerson,
-    checked_filter,
     mass_change,
 )
-from tandem.errors import InvalidArgument
 
 LIMIT = MassLimit(share=0.5, always=3)
 
@@ -53,9 +51,3 @@ def test_a_share_is_one(share: float) -> None:
         MassLimit(share=share)
     with pytest.raises(AssertionError):
         MassLimit(always=-1)
-
-
-def test_an_empty_filter_is_never_all() -> None:
-    assert checked_filter("a") == "a"
-    with pytest.raises(InvalidArgument, match="never stands for all"):
-        checked_filter("")

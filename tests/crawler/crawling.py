@@ -39,6 +39,9 @@ class FickleHome(MemoryHome):
     fails: Callable[[], bool] | None = None
     foreign = 0
     rotten: frozenset[str] = frozenset()
+    """Names whose bytes are damaged until something else is written there."""
+    disk_rots = False
+    """Whether that is so of what is written too."""
     calls = 0
 
     async def get(  # type: ignore[override]  # a coroutine is awaitable too
@@ -54,8 +57,9 @@ class FickleHome(MemoryHome):
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> WriteReply:
         failed = await self._outcome()
-        if heal is not None and heal.over_corrupt:
-            self.rotten -= {key.name}
+        held = self._namespace(key.namespace).records.get(key.name)
+        if (heal is not None and heal.over_corrupt) or record != held:
+            self.rotten -= set() if self.disk_rots else {key.name}
         return failed or await super().put_if_newer(key, record, deadline_s, heal)
 
     async def scan(
@@ -129,13 +133,16 @@ class Ground:
         kvsp, s3 = (home._namespace(NAMESPACE).records for home in (self.kvsp, self.s3))
         return kvsp == s3
 
-    def crawler(self, book: Book | Path, me: str = "me", rule: CrawlRule = RULE) -> NamespaceCrawls:
+    def crawler(
+        self, book: Book | Path, me: str = "me", rule: CrawlRule = RULE,
+        unreadable: Callable[[], None] = lambda: None,
+    ) -> NamespaceCrawls:  # fmt: skip
         """A crawler with its own file and its own chance."""
         opened = book if isinstance(book, Book) else Book(book)
         self._crawlers += 1
         entropy = SeededEntropy(Random(f"{me} {self._crawlers}"))
         return NamespaceCrawls(
-            homes=self.homes, plans=Plans(self.kvsp, me, entropy), book=opened,
+            homes=self.homes, plans=Plans(self.kvsp, me, entropy, unreadable), book=opened,
             board=Board(opened, entropy), rule=rule, pace=Pace(), ranges_at_once=2,
         )  # fmt: skip
 

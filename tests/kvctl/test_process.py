@@ -95,7 +95,7 @@ def test_a_terminal_is_shown_the_progress(gateway: Gateway, tmp_path: Path) -> N
 
 
 def test_watch_shows_the_status_until_it_is_interrupted(gateway: Gateway) -> None:
-    with gateway.process("status", "--watch", "--every", "10ms", "--json") as process:
+    with gateway.process("status", "--watch", "--every", "100ms", "--json") as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(signal.SIGINT)
@@ -105,7 +105,7 @@ def test_watch_shows_the_status_until_it_is_interrupted(gateway: Gateway) -> Non
 
 
 def test_watch_outlives_a_gateway_that_is_away(gateway: Gateway) -> None:
-    with gateway.process("status", "--watch", "--every", "10ms", "--timeout", "2s") as process:
+    with gateway.process("status", "--watch", "--every", "100ms", "--timeout", "2s") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()

@@ -158,3 +158,9 @@ def test_queue_shows_the_next_repairs(gateway: Gateway) -> None:
     ]  # fmt: skip
     assert first.stderr == "only the next 1 are shown; see more with --limit\n"
     assert gateway.kvctl("queue", "--limit", "1001").exit_code == 2
+
+
+@pytest.mark.parametrize("every", ["0s", "99ms", "-1s", "soon"])
+def test_a_watch_without_a_breath_is_refused(gateway: Gateway, every: str) -> None:
+    result = gateway.kvctl("status", "--watch", "--every", every)
+    assert (result.exit_code, result.stdout) == (2, "")

@@ -117,6 +117,20 @@ async def test_a_crash_before_the_row_leaves_no_blob_for_ever(
     assert await engine.pending() == 0
 
 
+async def test_of_one_record_written_twice_at_once_one_blob_stays(
+    cluster: AnyCluster, engine: Engine, clock: SetClock
+) -> None:
+    record = large()
+    twice = (write_large(cluster, put("key", record)) for _ in range(2))
+    assert await asyncio.gather(*twice) == [STORED, STORED]
+    assert len(await engine.blobs()) == 2
+    for _ in range(2):
+        await cluster.collect()
+        clock.time_us += UNUSED_BLOB_LIFE_US
+    assert len(await engine.blobs()) == 1
+    assert await read(cluster) == record.envelope
+
+
 @pytest.mark.parametrize("again", [large(), value(b"small", START_US - 1)], ids=["same", "older"])
 async def test_a_row_without_its_blob_is_a_missing_record(
     cluster: AnyCluster, engine: Engine, again: Record

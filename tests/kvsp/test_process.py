@@ -21,7 +21,8 @@ from tandem.core.reply import Found, Missing, Stored
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
-from tandem.wire.large_codec import large_head, large_piece
+from tandem.wire.large_codec import large_head
+from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1.storage_pb2_grpc import StorageStub
 from tests.kvsp.records import NAMESPACE
 
@@ -163,7 +164,7 @@ async def test_killed_with_a_large_value_half_way_it_holds_nothing_of_it(tmp_pat
         async with grpc.aio.insecure_channel(address) as channel:
             call = StorageStub(channel).PutLarge()
             await call.write(large_head(key, record, 0, over_corrupt=False))
-            await call.write(large_piece(memoryview(record.value)[:PIECE_BYTES]))
+            await call.write(pb.LargePut(piece=record.value[:PIECE_BYTES]))
             async with asyncio.timeout(60):
                 while not half_written(tmp_path):
                     await asyncio.sleep(0.01)

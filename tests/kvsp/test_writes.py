@@ -180,6 +180,18 @@ async def test_a_deleted_namespace_is_refused_by_all_clusters_for_ever(engine: E
     assert await answers((await engine.open(4)).store) == {Refused(Refusal.DELETED_NAMESPACE, 0)}
 
 
+async def test_namespaces_that_are_deleted_in_one_group_are_refused_each(engine: Engine) -> None:
+    """They must not pass with the plain rows of a group, of which nothing is noted."""
+    store = await engine.open()
+    gone = ["cd" * 16, "ef" * 16]
+    ends = [put(f"ns/{one}", tombstone(), namespace=SYSTEM_NAMESPACE) for one in gone]
+    [cluster] = store.clusters
+    assert await cluster.write([*ends, put("key", value())]) == [STORED] * 3
+    late = [put("key", value(), namespace=one) for one in gone]
+    assert await cluster.write(late) == [Refused(Refusal.DELETED_NAMESPACE, 0)] * 2
+    assert await cluster.write([put("other", value())]) == [STORED]
+
+
 async def test_a_line_at_its_bound_is_refused(engine: Engine) -> None:
     store = await engine.open(limits=ClusterLimits(writes_waiting_max=2, reads_waiting_max=1))
     [cluster] = store.clusters

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.core.envelope import TRAILER_BYTES_MAX, open_envelope, seal
+from tandem.core.envelope import TRAILER_BYTES_MAX, open_envelope, seal, trailer_bytes
 from tandem.core.limits import KIB, MIB
 from tandem.core.version import Version
 from tandem.runtime.intake import BEHIND_BYTES_MAX, Intake
@@ -52,6 +52,30 @@ async def test_it_is_sealed_into_the_same_record_as_its_bytes(count: int, spare:
     assert open_envelope(sealed.envelope) == sealed
 
 
+@pytest.mark.parametrize("landing", [[], [1], [MIB, 3 * MIB + 1], [9 * MIB, 1]])
+async def test_bytes_that_land_are_sealed_like_bytes_that_are_added(landing: list[int]) -> None:
+    value = PIECE * (sum(landing) // len(PIECE) + 2)
+    added = value[: len(value) - sum(landing)]
+    intake = Intake(len(value) + trailer_bytes(b"{}"))
+    await intake.add(added)
+    place = intake.place(sum(landing))
+    for size in landing:
+        place[:size] = value[len(intake) : len(intake) + size]
+        place = place[size:]
+        await intake.landed(size)
+    await intake.whole()
+    assert seal(VERSION, intake, metadata=b"{}") == seal(VERSION, value, metadata=b"{}")
+
+
+async def test_a_place_that_another_trailer_would_not_fill_is_a_mistake() -> None:
+    intake = Intake(3 + trailer_bytes(b""))
+    intake.place(3)[:] = b"abc"
+    await intake.landed(3)
+    await intake.whole()
+    with pytest.raises(AssertionError, match="room"):
+        seal(VERSION, intake, metadata=b"{}")
+
+
 async def test_what_is_not_whole_cannot_be_ended() -> None:
     intake = Intake(100)
     await intake.add(b"x")
@@ -61,14 +85,19 @@ async def test_what_is_not_whole_cannot_be_ended() -> None:
     assert intake.end(b"") == (b"x", md5(b"x"))
 
 
-async def test_a_value_is_held_once_from_its_first_piece_to_its_envelope() -> None:
+@pytest.mark.parametrize("lands", [True, False])
+async def test_a_value_is_held_once_from_its_first_piece_to_its_envelope(lands: bool) -> None:
     size = 16 * MIB
     gc.collect()
     tracemalloc.start()
     try:
-        intake = Intake(size + TRAILER_BYTES_MAX)
+        intake = Intake(size + (trailer_bytes(b"") if lands else TRAILER_BYTES_MAX))
         for _ in range(size // len(PIECE)):
-            await intake.add(bytes(PIECE))
+            if lands:
+                intake.place(len(PIECE))[:] = PIECE
+                await intake.landed(len(PIECE))
+            else:
+                await intake.add(bytes(PIECE))
         await intake.whole()
         sealed = seal(VERSION, intake)
         _, peak = tracemalloc.get_traced_memory()
@@ -92,12 +121,16 @@ async def test_hashing_that_lags_holds_its_sender_back() -> None:
 class Copied:
     """Where a value goes too."""
 
-    pieces: list[bytes] = field(default_factory=list)
+    pieces: list[bytes | memoryview] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
+    let_go_of: int | None = None
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | memoryview) -> None:
         assert not self.digests, "it has ended"
         self.pieces.append(piece)
+
+    def let_go(self) -> None:
+        self.let_go_of = len(self.pieces)
 
     def end(self, digest: bytes) -> None:
         self.digests.append(digest)
@@ -109,10 +142,23 @@ async def test_a_copy_gets_every_piece_and_in_the_end_the_digest_of_the_envelope
     for piece in (b"a", b"", b"bc", PIECE):
         await intake.add(piece)
     await intake.whole()
-    assert copied.digests == []
+    assert copied.let_go_of == 3
+    assert not copied.digests
     sealed = seal(VERSION, intake, metadata=b"{}")
     assert copied.pieces == [b"a", b"bc", PIECE]
     assert copied.digests == [sealed.digest]
+
+
+async def test_a_copy_may_hold_on_to_what_has_landed() -> None:
+    copied = Copied()
+    intake = Intake(2 * len(PIECE) + trailer_bytes(b""), copied)
+    await intake.add(PIECE)
+    intake.place(len(PIECE))[:] = PIECE
+    await intake.landed(len(PIECE))
+    await intake.whole()
+    sealed = seal(VERSION, intake)
+    assert sealed == seal(VERSION, PIECE * 2)
+    assert copied.pieces == [PIECE, PIECE]
 
 
 async def test_a_sender_that_gives_up_disturbs_nobody() -> None:

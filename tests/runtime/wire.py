@@ -136,6 +136,27 @@ async def echo_body(request: Request) -> Response:
     return Response(200, await request.body.read(1 << 26))
 
 
+SPARE_BYTES = 1000
+"""Of a place for a body, so that what comes behind the body would fit, too."""
+
+
+async def landed(request: Request, before: int = 0) -> bytes:
+    """The body, of which `before` bytes (or a little more) are taken as chunks."""
+    first = b""
+    while len(first) < min(before, request.content_length or 0):
+        first += await anext(request.body)
+    place = bytearray((request.content_length or 0) + SPARE_BYTES)
+    with request.body.landing(memoryview(place)):
+        size = 0
+        while more := await request.body.landed():
+            size += more
+    return first + place[:size]
+
+
+async def echo_landed(request: Request) -> Response:
+    return Response(200, await landed(request))
+
+
 def get(target: bytes = b"/", *headers: bytes) -> bytes:
     lines = b"".join(line + b"\r\n" for line in headers)
     return b"GET %s HTTP/1.1\r\nHost: h\r\n%s\r\n" % (target, lines)

@@ -7,7 +7,7 @@ the steps of production. Elsewhere modes stay, and nobody looks for others.
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from kvgateway.data_path.courses import Courses
+from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.view import View
 from kvgateway.registry.claims import Claims
 from kvgateway.registry.namespaces import Registry
@@ -59,7 +59,7 @@ class Registered:
         self.presence = Presence(
             process=f"{disk.gateway_id.hex()}.{slot}", homes=guards, machine=machine,
             time=worker.time, clock=clock, registry=self.registry,
-            courses=Courses(self.registry.book, worker.writer, worker.reader.comparisons),
+            modes=SettledModes(self.registry.book, worker.writer, worker.reader.comparisons),
             inbox=worker.inbox, queue=queue, marks=worker.trust,
         )  # fmt: skip
         self.steps = Steps(

@@ -17,10 +17,10 @@ from typing import Final
 
 from crawler.crawl import Crawl
 from crawler.report import CrawlRule
-from kvgateway.data_path.courses import Courses
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.reads import ReadBounds, Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.view import View
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.guard import GuardedHome
@@ -184,7 +184,7 @@ class Process:
         self.presence = Presence(
             process=f"g{number}.0", homes=self.guards, machine=machine, time=self.time,
             clock=self.clock, registry=self.registry,
-            courses=Courses(self.registry.book, self.writer, self.reader.comparisons),
+            modes=SettledModes(self.registry.book, self.writer, self.reader.comparisons),
             inbox=self.inbox, queue=self.queue, marks=self.trust,
         )  # fmt: skip
         claims = Claims(self.presence, self.guards, self.time, entropy)

@@ -117,7 +117,7 @@ class BindingDoor:
 
     async def _put(self, upload: Upload, keyvalues: KeyValues, request: Request) -> Response:
         with keyvalues.admit_body(upload.key.namespace, request.content_length) as ahead:
-            value = await value_of(request, self._room, ahead)
+            value = await value_of(request, self._room, ahead, upload.metadata)
             (written,) = keyvalues.write((upload.put(value, int(self._now_s())),))
             del value  # a large one need not live beside its envelope until both homes have it
             return answer_to_write(await settled(written))

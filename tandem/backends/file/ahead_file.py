@@ -18,6 +18,8 @@ SUFFIX: Final = ".ahead"
 """Of the file's name until it is whole. So who removes old files that no row names cannot remove
 one that is about to get a row: its name is another one by then."""
 BEHIND_BYTES_MAX: Final = 8 * MIB
+"""Of pieces that wait for a disk that does not keep up. Views of the envelope are not counted: it
+is there anyway, and goes with them when the file is dropped."""
 _WRITTEN_AT_ONCE_BYTES: Final = MIB
 _SYNCED_AT_ONCE_BYTES: Final = 4 * MIB
 """The last sync, for which a client waits, has about as much to do."""
@@ -40,21 +42,23 @@ class AheadFile:
         whole: "dict[bytes, AheadFile]",
     ) -> None:
         self._path = path
-        self._partial = path.with_name(path.name + SUFFIX)
+        self._name = path.with_name(path.name + SUFFIX)
         self._submit = submit
         self._prepare = prepare
         self._whole = whole
         self._digest: bytes | None = None
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes | memoryview] = deque()
         self._added = self._asked = self._written = self._synced = 0
         self._lock = Lock()
         self._out: int | None = None
         self._gap = False  # a piece was passed over, and so are all behind it
         self._dropped = self._finished = False
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | memoryview) -> None:
         """The next bytes of the envelope."""
-        self._gap = self._gap or self._added + len(piece) - self._written > BEHIND_BYTES_MAX
+        if isinstance(piece, bytes):
+            behind = self._added + len(piece) - self._written
+            self._gap = self._gap or behind > BEHIND_BYTES_MAX
         if self._gap or self._dropped:
             return
         self._pieces.append(piece)
@@ -62,6 +66,11 @@ class AheadFile:
         if self._added - self._asked >= _WRITTEN_AT_ONCE_BYTES:
             self._asked = self._added
             self._submit(self._write_on)
+
+    def let_go(self) -> None:
+        """What the disk has not taken is left to the leg, which has the envelope."""
+        self._gap = True
+        self._pieces.clear()
 
     def end(self, digest: bytes) -> None:
         """All has come: the MD5 of the envelope, under which a leg may take the file."""
@@ -96,8 +105,8 @@ class AheadFile:
         out = self._opened()
         self._pieces.clear()
         self._write(out, memoryview(envelope)[self._written :])
+        self._name = self._name.rename(self._path)  # before the sync, which then takes it along
         os.fsync(out)
-        self._partial.rename(self._path)
         self._finished = True
         self._out = None
         os.close(out)
@@ -124,7 +133,7 @@ class AheadFile:
         if self._out is None:
             self._prepare()
             self._out = os.open(
-                self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
+                self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
             )
         return self._out
 
@@ -145,4 +154,4 @@ class AheadFile:
         if self._out is not None:
             os.close(self._out)
             self._out = None
-            self._partial.unlink(missing_ok=True)
+            self._name.unlink(missing_ok=True)

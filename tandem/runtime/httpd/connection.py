@@ -12,6 +12,7 @@ from typing import cast
 from tandem.runtime.httpd.answering import Answering
 from tandem.runtime.httpd.head import CLOSE, TOO_MANY_CONNECTIONS, encode_head
 from tandem.runtime.httpd.head import CONTINUE as CONTINUE_HEAD
+from tandem.runtime.httpd.in_place import InPlace
 from tandem.runtime.httpd.inbound import Inbound
 from tandem.runtime.httpd.message import (
     App,
@@ -51,6 +52,8 @@ class Connection(asyncio.Protocol):
         self._answering: Answering
         self._phase = Phase.IDLE
         self.deadline = _NEVER  # in loop time; the server's sweep calls `expire` past it
+        self._in_place = InPlace(self)
+        self._landing = False
         self._pumping = False
         self._reading = True
         self._eof = False
@@ -98,6 +101,18 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
             return
         self._inbound.hold(data)
+        self._pump()
+
+    def place(self) -> memoryview:
+        """Where the next bytes of the body under way belong."""
+        place = self._inbound.place
+        assert place is not None, "no body lands"
+        return place
+
+    def put(self, size: int) -> None:
+        """So many of them have come there."""
+        self._inbound.put(size)
+        self._set_deadline()
         self._pump()
 
     def pause_writing(self) -> None:
@@ -182,7 +197,8 @@ class Connection(asyncio.Protocol):
                 self._loop.call_soon(self._pump)  # others have waited long enough
         finally:
             self._pumping = False
-        self._set_reading(not self._inbound.holds)
+        self._set_landing()
+        self._set_reading(not self._inbound.full)
         if self._eof and not self._answering.busy and not self._inbound.holds:
             self._transport.close()
 
@@ -209,6 +225,11 @@ class Connection(asyncio.Protocol):
         elif self._answering.busy or self._outbound.paused:
             return False
         inbound.advance()
+        self._set_deadline()
+        return True
+
+    def _set_deadline(self) -> None:
+        inbound = self._inbound
         if inbound.receiving is not None:
             if inbound.progressed:
                 inbound.progressed = False
@@ -221,7 +242,13 @@ class Connection(asyncio.Protocol):
         elif inbound.ready or self._phase is Phase.BODY:
             self._phase = Phase.ANSWER
             self.deadline = _NEVER
-        return True
+
+    def _set_landing(self) -> None:
+        """Who receives: this, or what puts a body straight into its place."""
+        landing = self._inbound.place is not None
+        if landing is not self._landing and not self._transport.is_closing():
+            self._landing = landing
+            self._transport.set_protocol(self._in_place if landing else self)
 
     def _set_reading(self, wanted: bool) -> None:
         if wanted is self._reading or self._transport.is_closing():
@@ -251,6 +278,7 @@ class Connection(asyncio.Protocol):
         writing = self._transport.get_write_buffer_size() > 0
         self._wait(Phase.CLOSING, self._limits.write_idle_s if writing else self._limits.linger_s)
         if unread and not self._eof and self._transport.can_write_eof():
+            self._set_landing()
             self._set_reading(True)
             self._transport.write_eof()
         else:

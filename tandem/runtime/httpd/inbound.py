@@ -32,8 +32,8 @@ class Inbound:
         self._whole_bytes_max = min(limits.whole_body_bytes_max, limits.body_buffer_max)
         self._source = source
         self._peer = peer
-        self._parser = httptools.HttpRequestParser(self)
-        self._parser.set_dangerous_leniencies(lenient_headers=True)
+        self._parser = self._new_parser()
+        self._past_parser = False
         self._held = b""
         self._held_at = 0
         self.ready: deque[Request] = deque()
@@ -69,6 +69,22 @@ class Inbound:
     def holds(self) -> bool:
         return bool(self._held)
 
+    @property
+    def place(self) -> memoryview | None:
+        """Where the next bytes may be put by whoever receives them, who then calls `put`: in the
+        place of a body of known length that lands, which they do not pass."""
+        if self.receiving is None or self.receiving.body.place is None or self._held:
+            return None
+        most = min(self._left, self._limits.landed_unread_max)
+        return self.receiving.body.place[:most] if most else None
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits to be taken that nothing more should be read."""
+        if self._held or self.receiving is None or self.place is None:
+            return bool(self._held)
+        return self.receiving.body.buffered >= self._limits.landed_unread_max
+
     def hold(self, data: bytes) -> None:
         self._held = self._held[self._held_at :] + data if self._held else data
         self._held_at = 0
@@ -77,6 +93,11 @@ class Inbound:
         """Nothing held or still to come is wanted."""
         self.broken = True
         self._held = b""
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_headers=True)
+        return parser
 
     def fail_body(self, error: HttpError) -> None:
         if self.receiving is not None:
@@ -98,7 +119,44 @@ class Inbound:
             self._held = b""
         else:
             self._held_at = end
-        self._feed(held if end - start == len(held) else memoryview(held)[start:end])
+        piece = held if end - start == len(held) else memoryview(held)[start:end]
+        if self._goes_past_parser():
+            self._push(piece)
+        else:
+            self._feed(piece)
+
+    def put(self, size: int) -> None:
+        """So many bytes have been received into `place`."""
+        assert self.receiving is not None, "there was no place"
+        self._past_parser = True
+        self.receiving.body.put(size)
+        self._count(size)
+
+    def _goes_past_parser(self) -> bool:
+        """Whether what comes is body and nothing else: the parser would copy each piece of it. It
+        is left where it was when the body began to land, and a new one takes the next request."""
+        receiving = self.receiving
+        if receiving is None or not self._left:
+            return False
+        self._past_parser = self._past_parser or receiving.body.place is not None
+        return self._past_parser
+
+    def _push(self, piece: bytes | memoryview) -> None:
+        assert self.receiving is not None, "nobody takes it"
+        self.receiving.body.push(piece)
+        self._count(len(piece))
+
+    def _count(self, size: int) -> None:
+        """So many bytes of the body under way have come."""
+        self._left = max(0, self._left - size)
+        self._unpaid_bytes += size
+        if self._unpaid_bytes >= self._limits.body_progress_bytes:
+            self._unpaid_bytes = 0
+            self.progressed = True
+        if self._past_parser and not self._left:
+            self._past_parser = False
+            self._parser = self._new_parser()
+            self.on_message_complete()
 
     def _folded(self, held: bytes, start: int, end: int) -> bool:
         """Whether this piece of a head goes on with a line that began before, which is obsolete and
@@ -213,12 +271,7 @@ class Inbound:
         self.continue_due = False
         if self.receiving is None:
             return
-        self._left = max(0, self._left - len(chunk))
-        self._unpaid_bytes += len(chunk)
-        if self._unpaid_bytes >= self._limits.body_progress_bytes:
-            self._unpaid_bytes = 0
-            self.progressed = True
-        self.receiving.body.push(chunk)
+        self._push(chunk)
 
     def on_message_complete(self) -> None:
         self._quiet_bytes = 0

@@ -9,6 +9,7 @@ class HttpLimits:
     headers_max: int = 200  # header lines; 431
     connections_max: int = 16_384  # 503 and close
     body_buffer_max: int = 256 << 10  # unread body held per connection; reading pauses
+    landed_unread_max: int = 1 << 20  # of a body in its place, not looked at yet; reading pauses
     whole_body_bytes_max: int = 64 << 10  # up to it, a body is complete before the app is asked
     drain_bytes_max: int = 128 << 20  # unread body swallowed for an early answer; then close
     answers_bytes_max: int = 512 << 20  # of large answers that clients are still taking; 503

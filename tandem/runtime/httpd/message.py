@@ -9,7 +9,8 @@ HttpError                an answer, raised; an app may raise it, or let these pa
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -51,9 +52,19 @@ class BodySource(Protocol):
 
 
 class Body:
-    """A request body: an async iterator of chunks, each delivered once, under backpressure."""
+    """A request body: an async iterator of chunks, each delivered once, under backpressure; or it
+    lands in a place that the application has for it."""
 
-    __slots__ = ("_chunks", "_source", "_waiter", "buffered", "complete", "failure", "received")
+    __slots__ = (
+        "_chunks",
+        "_source",
+        "_waiter",
+        "buffered",
+        "complete",
+        "failure",
+        "place",
+        "received",
+    )
 
     def __init__(self, source: BodySource | None, complete: bool = False) -> None:
         self._source = source
@@ -63,11 +74,26 @@ class Body:
         self.received = 0
         self.complete = complete
         self.failure: HttpError | None = None
+        self.place: memoryview | None = None
+        """Where the next bytes go, while it lands."""
 
-    def push(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self.buffered += len(chunk)
-        self.received += len(chunk)
+    def push(self, chunk: bytes | memoryview) -> None:
+        if self.place is None:
+            self._chunks.append(bytes(chunk))
+            self._came(len(chunk))
+        else:
+            self.place[: len(chunk)] = chunk
+            self.put(len(chunk))
+
+    def put(self, size: int) -> None:
+        """So many bytes have been put into its place."""
+        assert self.place is not None, "it does not land"
+        self.place = self.place[size:]
+        self._came(size)
+
+    def _came(self, size: int) -> None:
+        self.buffered += size
+        self.received += size
         self._wake()
 
     def finish(self) -> None:
@@ -90,16 +116,44 @@ class Body:
         while not self._chunks:
             if self.complete:
                 raise StopAsyncIteration
-            if self.failure is not None:
-                raise self.failure
-            self._waiter = asyncio.get_running_loop().create_future()
-            if self._source is not None:
-                self._source.body_wanted()  # may push or end the body at once, which wakes us
-            await self._waiter
-            self._waiter = None
+            await self._more()
         chunk = self._chunks.popleft()
         self.buffered -= len(chunk)
         return chunk
+
+    async def _more(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self._waiter = asyncio.get_running_loop().create_future()
+        if self._source is not None:
+            self._source.body_wanted()  # may push or end the body at once, which wakes us
+        await self._waiter
+        self._waiter = None
+
+    @contextmanager
+    def landing(self, place: memoryview) -> Iterator[None]:
+        """Has what was not read yet put into `place`, which must hold all of it, for as long as
+        the `with` block runs; `landed` tells how much of it has come."""
+        unread, self._chunks = self._chunks, deque()
+        self.received -= self.buffered
+        self.buffered = 0
+        self.place = place
+        for chunk in unread:
+            self.push(chunk)
+        try:
+            yield
+        finally:
+            self.place = None
+            self.buffered = 0
+            if self._source is not None:
+                self._source.body_wanted()  # elsewhere from now on, if more is to come
+
+    async def landed(self) -> int:
+        """How many bytes have come into the place since it was last asked; 0 at the end."""
+        while not self.buffered and not self.complete:
+            await self._more()
+        size, self.buffered = self.buffered, 0
+        return size
 
     def whole(self) -> bytes | None:
         """All of a body that has come and was not read; None while it has not."""

@@ -3,16 +3,18 @@
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
 
 from tandem.core.certificate import CertificateInUse
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
-from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls.files import Contents, TlsFiles, read
 from tandem.runtime.tls.watched import Watched
+
+if TYPE_CHECKING:  # the client library comes by here too, and must not load OpenTelemetry's SDK
+    from tandem.runtime.telemetry import Metrics
 
 _Fetcher: TypeAlias = Callable[[], grpc.ServerCertificateConfiguration]
 """As it is typed; by gRPC's documentation it may return None, too."""
@@ -73,7 +75,7 @@ class ServerTls:
         await self._watched.keep_looking()
 
 
-def show_certificate(metrics: Metrics, tls: ServerTls) -> None:
+def show_certificate(metrics: "Metrics", tls: ServerTls) -> None:
     """Declares what alarms are made of."""
     metrics.gauge(
         "tandem_certificate_days_left", "until the certificate in use expires", tls.days_left

@@ -46,7 +46,7 @@ async def test_a_large_value_is_sealed_as_its_bytes_would_be(pieces: int, announ
     chunk = bytes(range(256)) * 1024
     size = pieces * len(chunk)
     sent = _request(*[chunk] * pieces, length=size if announced else None)
-    value = await value_of(sent, BodyRoom())
+    value = await value_of(sent, BodyRoom(), metadata=b"{}")
     assert len(value) == size
     assert seal(VERSION, value, metadata=b"{}") == seal(VERSION, chunk * pieces, metadata=b"{}")
 
@@ -85,9 +85,10 @@ async def test_an_endless_body_is_given_up_and_its_memory_with_it() -> None:
     assert room.taken == 0
 
 
-async def test_a_body_that_breaks_off_gives_its_room_back() -> None:
+@pytest.mark.parametrize("chunks", [4, 40])
+async def test_a_body_that_breaks_off_gives_its_room_back(chunks: int) -> None:
     room = BodyRoom()
-    sent = _request(*[b"x" * CHUNK] * 4, ends=False)
+    sent = _request(*[b"x" * CHUNK] * chunks, length=20 * MIB, ends=False)
     sent.body.fail(BodyMalformed(400, b"broken"))
     with pytest.raises(BodyMalformed):
         await value_of(sent, room)
@@ -137,18 +138,25 @@ class Taken:
     value: bytes = b""
     digest: bytes = b""
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | memoryview) -> None:
         self.value += piece
+
+    def let_go(self) -> None:
+        """It holds bytes of its own."""
 
     def end(self, digest: bytes) -> None:
         self.digest = digest
 
 
 @pytest.mark.parametrize(("pieces", "large"), [(4, False), (5, True), (40, True)])
-async def test_only_a_large_value_goes_ahead_and_all_of_it(pieces: int, large: bool) -> None:
+@pytest.mark.parametrize("announced", [True, False])
+async def test_only_a_large_value_goes_ahead_and_all_of_it(
+    pieces: int, large: bool, announced: bool
+) -> None:
     chunk = bytes(range(256)) * 1024
     taken = Taken()
-    value = await value_of(_request(*[chunk] * pieces), BodyRoom(), taken)
+    sent = _request(*[chunk] * pieces, length=pieces * len(chunk) if announced else None)
+    value = await value_of(sent, BodyRoom(), taken)
     assert taken.value == (chunk * pieces if large else b"")
     assert taken.digest == b""
     sealed = seal(VERSION, value)

@@ -1,6 +1,6 @@
 """A gateway that is registered and takes steps, over two homes in memory."""
 
-from kvgateway.data_path.courses import Courses
+from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.view import View
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.trust import Trust
@@ -44,10 +44,10 @@ class Registered(Administration):
         }
         for guard in self.guards.values():
             guard.barred = ""
-        self.courses = Courses(self.registry.book, gateway.writer, gateway.reader.comparisons)
+        self.modes = SettledModes(self.registry.book, gateway.writer, gateway.reader.comparisons)
         self.presence = Presence(
             process=f"g{number}.0", homes=self.guards, machine=gateway.machine, time=gateway.time,
-            clock=homes.clock, registry=self.registry, courses=self.courses, inbox=gateway.inbox,
+            clock=homes.clock, registry=self.registry, modes=self.modes, inbox=gateway.inbox,
             queue=gateway.queue, marks=self.trust,
         )  # fmt: skip
         self.view = View(lambda: self.registry, self.trust, self.presence.stands)

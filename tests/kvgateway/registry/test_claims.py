@@ -66,6 +66,33 @@ async def test_both_changes_of_one_moment_count(names: Sequence[str]) -> None:
         assert [CHANGED[name](now) for name in names] == [True, True]
 
 
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_deleted_namespace_stays_deleted_whoever_changes_it_at_that_moment(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that looked before the deletion, and was written after it, would bring it back."""
+    (one, two, three), namespace_id = await _three(TwoHomes())
+    refresh, looked, goes_on = one.registry.refresh, asyncio.Event(), asyncio.Event()
+
+    async def refresh_and_stand_still() -> None:
+        await refresh()
+        if one.presence._steps:
+            looked.set()
+            await goes_on.wait()
+
+    monkeypatch.setattr(one.registry, "refresh", refresh_and_stand_still)
+    changing = asyncio.ensure_future(CHANGES[change](one, namespace_id))
+    await looked.wait()
+    deleting = asyncio.create_task(two.namespaces.delete(namespace_id))
+    for _ in range(50):  # turns of the loop
+        await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.gather(changing, deleting)
+    await three.looks()
+    with pytest.raises(NamespaceNotFound):
+        await three.namespaces.get(namespace_id)
+
+
 async def test_three_changes_of_one_moment_count() -> None:
     there, namespace_id = await _three(TwoHomes())
     names = ("rename", "ack", "read")

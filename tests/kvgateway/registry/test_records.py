@@ -5,11 +5,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from kvgateway.registry import records
 from kvgateway.registry.book import Kept
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.state.ports import Intent
+from tandem.backends.port import ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.namespace import (
@@ -305,3 +308,27 @@ async def test_a_damaged_copy_on_disk_counts_as_none(tmp_path: Path, content: by
     path = tmp_path / "namespaces.json"
     path.write_bytes(content)
     assert DiskCopy(path, NAMESPACES).load() == []
+
+
+async def test_a_look_that_meets_a_fault_of_ours_is_not_the_last(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> ScanPage:
+        raise LookupError("nobody thought of this")
+
+    monkeypatch.setattr(records, "REFRESH_S", 0.001)
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await one.namespaces.create("a", NOTHING)
+    homes.kvsp.down = True
+    with capture_logs() as told, monkeypatch.context() as faulty:
+        faulty.setattr(homes.s3, "scan", broken)
+        running = asyncio.ensure_future(two.registry.run())
+        async with asyncio.timeout(60):
+            while not two.registry.counters.errors:
+                await asyncio.sleep(0.001)
+    async with asyncio.timeout(60):
+        while not two.registry.book.known(made.id):
+            await asyncio.sleep(0.001)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert told[0]["event"] == "records_look_broke"

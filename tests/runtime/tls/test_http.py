@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tandem.runtime.clock import SystemClock
-from tandem.runtime.httpd import HttpLimits, Request, Response, Server
+from tandem.runtime.httpd import App, HttpLimits, Request, Response, Server
 from tandem.runtime.tls import ServerTls, TlsFiles
-from tests.runtime.wire import Recorded, Wire, echo_body
+from tests.runtime.wire import Recorded, Wire, echo_body, echo_landed, put
 from tests.servers.certificates import Authority
 
 WITHIN_S = 60.0
@@ -66,12 +66,14 @@ def trusting(files: TlsFiles) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def open_door(files: TlsFiles, limits: HttpLimits | None = None) -> AsyncIterator[Door]:
+async def open_door(
+    files: TlsFiles, limits: HttpLimits | None = None, app: App = echo_body
+) -> AsyncIterator[Door]:
     limits = limits or HttpLimits()
     faults: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     tls = ServerTls(files, SystemClock())
-    server = Server(echo_body, limits, SystemClock(), Recorded())
+    server = Server(app, limits, SystemClock(), Recorded())
     port = await server.listen("127.0.0.1", 0, tls=tls.http())
     try:
         yield Door(tls, port, server, faults)
@@ -90,6 +92,21 @@ async def test_bodies_come_and_go(authority: Authority, body: bytes) -> None:
     files = authority.files()
     async with open_door(asks_nobody(files)) as door:
         assert await door.said(TlsFiles(files.ca), body) == body
+
+
+async def test_bodies_land_in_their_place(authority: Authority) -> None:
+    files = authority.files()
+    async with open_door(asks_nobody(files), app=echo_landed) as door:
+        reader, writer = await asyncio.open_connection(
+            "localhost", door.port, ssl=trusting(TlsFiles(files.ca))
+        )
+        wire = Wire(reader, writer)
+        sending = asyncio.ensure_future(wire.send(put(LARGE) + put(b"next") + put(LARGE)))
+        for sent in (LARGE, b"next", LARGE):
+            assert (await wire.answer()).body == sent
+        await sending
+        await wire.abort()
+    assert not door.faults
 
 
 async def test_who_does_not_trust_the_authority_is_told_nothing(authority: Authority) -> None:
