@@ -11,27 +11,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.write_flight import Terms, WriteFlight
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import LegHome
 from kvgateway.outcome import fail
-from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
+from kvgateway.state.ports import Journal, Machine, RepairTask
 from tandem.backends.port import Ahead, TakesAhead
-from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.mode import ACTIVE, Mode
-from tandem.core.record import Record
 from tandem.core.reply import BOTH_SIDES, GiveUp, Side, WriteReply
-from tandem.core.request import Delete, Put, Write, Written
+from tandem.core.request import Put, Write, Written
 from tandem.core.version import Version
-from tandem.core.write_race import Ack, AckPolicy, WriteRace
+from tandem.core.write_race import Ack, AckPolicy
 from tandem.errors import Overloaded, TandemError, Unavailable
 from tandem.runtime.telemetry import Latency
 
-_INTENT = 1
 _LEGS: Final[tuple[tuple[Side, ...], ...]] = (BOTH_SIDES, (Side.KVSP,), (Side.S3,))
 
 
@@ -56,43 +54,6 @@ class WriteCounters:
     overloaded: int = 0
     single_copy: int = 0
     """Acknowledged or ambiguous writes whose other home has to be repaired."""
-
-
-class _Flight:
-    """One write on its way, until its legs and its intent have answered."""
-
-    __slots__ = ("acked", "answer", "began_s", "intent", "pending", "race", "record", "sides")
-
-    def __init__(
-        self,
-        intent: Intent,
-        record: Record,
-        race: WriteRace,
-        answer: "asyncio.Future[Written]",
-        sides: tuple[Side, ...],
-        began_s: float,
-    ) -> None:
-        self.intent = intent
-        self.record = record
-        self.race = race
-        self.answer = answer
-        self.acked = False
-        self.sides = sides
-        self.began_s = began_s
-        self.pending = len(sides) + _INTENT
-
-
-class _Terms(NamedTuple):
-    """How the writes of one namespace go, as of the moment when they begin."""
-
-    mode: Mode
-    legs: tuple[Side, ...]
-    policy: AckPolicy
-    skews_us: Mapping[Side, int]
-
-    def alone(self, key: Key) -> Side | None:
-        """The only home that may confirm a write of this key as the first, where there is one."""
-        return None if self.mode.whole or len(self.mode.answers(key)) > 1 else self.mode.home
 
 
 class Writer:
@@ -125,9 +86,9 @@ class Writer:
         self._policy_of = policy_of
         self._mode_of = mode_of
         self._bounds = bounds
-        self._flights: set[_Flight] = set()
+        self._flights: set[WriteFlight] = set()
         self._bytes = 0
-        self._acks: list[tuple[_Flight, Written]] = []
+        self._acks: list[tuple[WriteFlight, Written]] = []
         self._unpinned: list[tuple[Key, Version]] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -157,12 +118,14 @@ class Writer:
                 fail(answer, error)
             return
         began_s = asyncio.get_running_loop().time()
-        self._idle.clear()
         terms = {name: self._terms(name) for name in {write.key.namespace for write in writes}}
         flights = [
-            self._flight(terms[write.key.namespace], write, version, answer, began_s)
+            WriteFlight(terms[write.key.namespace], write, version, answer, began_s)
             for write, version, answer in zip(writes, versions, answers, strict=True)
         ]
+        self._flights.update(flights)
+        self._bytes += sum(len(flight.record.envelope) for flight in flights)
+        self._idle.clear()
         # The journal first: its thread is at the disk while the legs are still being started.
         journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
         journaled.add_done_callback(partial(self._journaled, flights))
@@ -200,45 +163,30 @@ class Writer:
         elif isinstance(error, Unavailable):
             self.counters.unavailable += writes
 
-    def _terms(self, namespace: str) -> "_Terms":
+    def _terms(self, namespace: str) -> Terms:
         mode = self._mode_of(namespace)
-        return _Terms(mode, mode.legs, self._policy_of(namespace), self._skews[mode.legs])
-
-    def _flight(
-        self,
-        terms: "_Terms",
-        write: Write,
-        version: Version,
-        answer: "asyncio.Future[Written]",
-        began_s: float,
-    ) -> _Flight:
-        record = _sealed(write, version)
-        race = WriteRace(version, terms.policy, terms.skews_us, terms.alone(write.key))
-        flight = _Flight(Intent(write.key, version), record, race, answer, terms.legs, began_s)
-        self._flights.add(flight)
-        self._bytes += len(record.envelope)
-        return flight
+        return Terms(mode, mode.legs, self._policy_of(namespace), self._skews[mode.legs])
 
     def _replied(
-        self, side: Side, flights: list[_Flight], replies: Sequence[tuple[int, WriteReply]]
+        self, side: Side, flights: list[WriteFlight], replies: Sequence[tuple[int, WriteReply]]
     ) -> None:
         for position, reply in replies:
             flight = flights[position]
             self._heard(flight, flight.race.on_leg(side, reply))
 
-    def _journaled(self, flights: list[_Flight], future: "asyncio.Future[bool]") -> None:
+    def _journaled(self, flights: list[WriteFlight], future: "asyncio.Future[bool]") -> None:
         durable = future.result()
         for flight in flights:
             self._heard(flight, flight.race.on_intent(durable))
 
-    def _heard(self, flight: _Flight, outcome: Ack | GiveUp | None) -> None:
+    def _heard(self, flight: WriteFlight, outcome: Ack | GiveUp | None) -> None:
         if outcome is not None:
             self.decided(flight, outcome)
         flight.pending -= 1
         if not flight.pending:
             self._landed(flight)
 
-    def decided(self, flight: _Flight, outcome: Ack | GiveUp) -> None:
+    def decided(self, flight: WriteFlight, outcome: Ack | GiveUp) -> None:
         """The race is decided. Acknowledgements of one loop turn enter the recent writes together,
         before any client hears of them."""
         match outcome:
@@ -258,8 +206,9 @@ class Writer:
         writes = [(flight.intent.key, flight.record) for flight, _ in acks]
         try:
             self._machine.install(writes, self._time.now_us())
-        except TandemError as error:
-            self._count_refused(error, len(acks))
+        except Exception as error:  # whoever waits must hear of a fault of ours, too
+            if isinstance(error, TandemError):
+                self._count_refused(error, len(acks))
             for flight, _ in acks:
                 fail(flight.answer, error)
             return
@@ -271,7 +220,7 @@ class Writer:
             if not flight.pending:
                 self._confirmed(flight)
 
-    def _landed(self, flight: _Flight) -> None:
+    def _landed(self, flight: WriteFlight) -> None:
         """Every leg and the intent have answered."""
         self._flights.discard(flight)
         self._bytes -= len(flight.record.envelope)
@@ -287,7 +236,7 @@ class Writer:
         task = RepairTask(flight.intent.key, flight.record.version, missing)
         self._inbox.add(task, partial(self._journal.done, flight.intent))
 
-    def _confirmed(self, flight: _Flight) -> None:
+    def _confirmed(self, flight: WriteFlight) -> None:
         """An acknowledged write that both homes hold need not be remembered as recent for long;
         those of one loop turn are told to the machine together."""
         if flight.acked and not flight.race.unconfirmed():
@@ -307,11 +256,3 @@ class Writer:
     async def drained(self) -> None:
         """Returns when no write is under way."""
         await self._idle.wait()
-
-
-def _sealed(write: Write, version: Version) -> Record:
-    match write:
-        case Put(_, value, metadata, expires_at_s):
-            return seal(version, value, metadata=metadata, expires_at_s=expires_at_s)
-        case Delete():
-            return seal_tombstone(version)

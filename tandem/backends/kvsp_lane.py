@@ -24,7 +24,7 @@ from tandem.backends.kvsp_operations import (
 from tandem.backends.port import Gets, Got, Heal, Puts, Replied
 from tandem.core.backoff import delay_s
 from tandem.core.limits import MIB
-from tandem.core.reply import Failed, ReadReply, Reason, WriteReply
+from tandem.core.reply import Failed, Reason
 from tandem.runtime import logs
 from tandem.wire import storage_codec as codec
 from tandem.wire.storage_codec import LargeRecord
@@ -215,29 +215,30 @@ class Lane:
     def _take(self, reply: codec.Reply) -> None:
         now_us = reply.home_time_us
         for read in reply.reads:
-            if read.id not in self._under_way:
+            reads = self._under_way.get(read.id)
+            if reads is None:
                 continue
+            if not isinstance(reads, Reads):
+                raise ValueError(f"a read's answer to write {read.id}")
             found = codec.read_reply(read, now_us)
+            self._let_go(read.id, reads)
             if isinstance(found, LargeRecord):
-                self._hand_on(read.id, found, now_us)
+                left_s = reads.deadline_s - self._loop.time()
+                reads.fetch(read.id, found, now_us, left_s, self._fetch)
             else:
-                self._resolve(read.id, found)
+                reads.resolve(read.id, found)
         for number, written in codec.write_replies(reply):
-            self._resolve(number, written)
+            writes = self._under_way.get(number)
+            if writes is None:
+                continue
+            if not isinstance(writes, Writes):
+                raise ValueError(f"a write's answer to read {number}")
+            self._let_go(number, writes)
+            writes.resolve(number, written)
 
-    def _hand_on(self, number: int, large: LargeRecord, home_time_us: int) -> None:
-        """The record comes in pieces, in a call of its own."""
-        operation = self._under_way.pop(number)
+    def _let_go(self, number: int, operation: Reads | Writes) -> None:
+        del self._under_way[number]
         self._bytes -= operation.size(number)
-        if isinstance(operation, Reads):
-            left_s = operation.deadline_s - self._loop.time()
-            operation.fetch(number, large, home_time_us, left_s, self._fetch)
-
-    def _resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
-        operation = self._under_way.pop(number, None)
-        if operation is not None:
-            self._bytes -= operation.size(number)
-            operation.resolve(number, reply)
 
     def _fail_all(self, failed: Failed) -> None:
         operations = list(self._under_way.items())
@@ -259,7 +260,9 @@ class Lane:
         late = [n for n, operation in self._under_way.items() if operation.deadline_s <= now_s]
         for number in late:
             self._unsent.pop(number, None)
-            self._resolve(number, timeout)
+            operation = self._under_way[number]
+            self._let_go(number, operation)
+            operation.resolve(number, timeout)
         self._timer = None
         if self._under_way:
             next_s = min(operation.deadline_s for operation in self._under_way.values())

@@ -42,7 +42,7 @@ class Reads:
     def __init__(self, gets: Gets, first: int, deadline_s: float, got: Got) -> None:
         self._gets = gets
         self._first = first
-        self._replies = Replies(got)
+        self._replies: Replies[ReadReply] = Replies(got)
         self.deadline_s = deadline_s
 
     def size(self, _number: int) -> int:
@@ -51,8 +51,8 @@ class Reads:
     def add_to(self, request: codec.Request, number: int) -> None:
         codec.add_get(request, number, self._gets[number - self._first][0])
 
-    def resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
-        self._replies.add(number - self._first, reply)  # type: ignore[arg-type]  # it is a ReadReply
+    def resolve(self, number: int, reply: ReadReply) -> None:
+        self._replies.add(number - self._first, reply)
 
     def fetch(
         self, number: int, large: codec.LargeRecord, home_time_us: int, left_s: float, fetch: Fetch
@@ -76,7 +76,7 @@ class Writes:
         self._puts = puts
         self._first = first
         self._heal = heal
-        self._replies = Replies(replied)
+        self._replies: Replies[WriteReply] = Replies(replied)
         self.deadline_s = deadline_s
 
     def size(self, number: int) -> int:
@@ -92,8 +92,8 @@ class Writes:
                 self._heal.over_corrupt,
             )  # fmt: skip
 
-    def resolve(self, number: int, reply: ReadReply | WriteReply) -> None:
-        self._replies.add(number - self._first, reply)  # type: ignore[arg-type]  # a WriteReply
+    def resolve(self, number: int, reply: WriteReply) -> None:
+        self._replies.add(number - self._first, reply)
 
 
 class Replies(Generic[_Reply]):

@@ -1,7 +1,7 @@
 """The client of KVSP when KVSP is slow, silent, away, back, or asked for too much."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tandem.core.key import Key
 from tandem.core.limits import MIB
 from tandem.core.record import Record
 from tandem.core.removal import PurgeRow, RowPurge
-from tandem.core.reply import Failed, Found, Missing, Reason, Stored
+from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Stored, WriteReply
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
@@ -58,14 +58,21 @@ class ScriptedStorage(rpc.StorageServicer):
         self.messages: list[pb.StorageRequest] = []
         self.answers = False
         self.floor = b""
+        self.mistaken = False
+        """Whether it answers reads with writes and writes with reads."""
 
     async def Exchange(self, _: object, context: Context) -> None:
         await context.send_initial_metadata(())
         while isinstance(request := await next_of(context), pb.StorageRequest):
             self.messages.append(request)
             if self.answers:
-                reads = [pb.StorageRead(id=get.id, floor=self.floor) for get in request.gets]
-                await context.write(pb.StorageReply(reads=reads, home_time_us=1))
+                gets, puts = [get.id for get in request.gets], [put.id for put in request.puts]
+                if self.mistaken:
+                    gets, puts = puts, gets
+                reads = [pb.StorageRead(id=number, floor=self.floor) for number in gets]
+                stored = pb.WRITE_OUTCOME_STORED
+                writes = [pb.StorageWritten(id=number, outcome=stored) for number in puts]
+                await context.write(pb.StorageReply(reads=reads, writes=writes, home_time_us=1))
 
 
 @asynccontextmanager
@@ -223,6 +230,25 @@ async def test_a_reply_that_cannot_be_read_ends_its_stream_alone() -> None:
             while isinstance(reply := await backend.get(KEY, 10), Failed):
                 await asyncio.sleep(0.01)
         assert isinstance(reply, Missing)
+
+
+@pytest.mark.parametrize("operation", ["get", "put"])
+async def test_an_answer_of_the_other_kind_ends_its_stream_alone(operation: str) -> None:
+    async with scripted() as (storage, address), backend_of(address) as backend:
+
+        def asked() -> Awaitable[ReadReply | WriteReply]:
+            if operation == "get":
+                return backend.get(KEY, 10)
+            return backend.put_if_newer(KEY, record(), 10)
+
+        storage.answers = storage.mistaken = True
+        reply = await asked()
+        assert reason(reply) is Reason.UNREACHABLE
+        assert "cannot be read" in str(reply)
+        storage.mistaken = False
+        async with asyncio.timeout(60):
+            while isinstance(await asked(), Failed):
+                await asyncio.sleep(0.01)
 
 
 async def test_a_fault_of_the_sender_ends_its_stream_alone(

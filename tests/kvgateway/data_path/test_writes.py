@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
+from kvgateway.data_path import write_flight
 from kvgateway.data_path.writes import WriteBounds
 from kvgateway.homes.home_time import FRESH_US
 from kvgateway.state.ports import RepairTask
@@ -254,3 +255,35 @@ async def test_the_journal_is_asked_before_any_leg_begins() -> None:
         home.put_all = noted  # type: ignore[method-assign]
     await _written(gateway)
     assert live_then == [1, 1]
+
+
+@in_virtual_time
+async def test_a_fault_while_acknowledging_reaches_every_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = TimedGateway()
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway.machine, "install", _broken)
+        answers = gateway.writer.write([PUT, PUT])
+        ended = await asyncio.gather(*answers, return_exceptions=True)
+    assert list(map(repr, ended)) == ["RuntimeError('broken')"] * 2
+    await gateway.writer.drained()
+    assert await gateway.writer.write([PUT])[0]
+
+
+@in_virtual_time
+async def test_a_group_that_cannot_begin_leaves_nothing_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = TimedGateway(writes=WriteBounds(flights_max=2))
+    with monkeypatch.context() as patched:
+        patched.setattr(write_flight, "seal_tombstone", _broken)
+        with pytest.raises(RuntimeError):
+            gateway.writer.write([PUT, Delete(KEY)])
+    assert not gateway.writer.under_way
+    await gateway.writer.drained()
+    assert await asyncio.gather(*gateway.writer.write([PUT, PUT]))
+
+
+def _broken(*_: object) -> None:
+    raise RuntimeError("broken")

@@ -1,0 +1,63 @@
+"""One write on its way to both homes, and the terms that it goes by."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from kvgateway.state.ports import Intent
+from tandem.core.envelope import seal, seal_tombstone
+from tandem.core.key import Key
+from tandem.core.mode import Mode
+from tandem.core.record import Record
+from tandem.core.reply import Side
+from tandem.core.request import Delete, Put, Write, Written
+from tandem.core.version import Version
+from tandem.core.write_race import AckPolicy, WriteRace
+
+_INTENT: Final = 1
+
+
+class Terms(NamedTuple):
+    """How the writes of one namespace go, as of the moment when they begin."""
+
+    mode: Mode
+    legs: tuple[Side, ...]
+    policy: AckPolicy
+    skews_us: Mapping[Side, int]
+
+    def alone(self, key: Key) -> Side | None:
+        """The only home that may confirm a write of this key as the first, where there is one."""
+        return None if self.mode.whole or len(self.mode.answers(key)) > 1 else self.mode.home
+
+
+class WriteFlight:
+    """One write on its way, until its legs and its intent have answered."""
+
+    __slots__ = ("acked", "answer", "began_s", "intent", "pending", "race", "record", "sides")
+
+    def __init__(
+        self,
+        terms: Terms,
+        write: Write,
+        version: Version,
+        answer: "asyncio.Future[Written]",
+        began_s: float,
+    ) -> None:
+        self.intent = Intent(write.key, version)
+        self.record = _sealed(write, version)
+        self.race = WriteRace(version, terms.policy, terms.skews_us, terms.alone(write.key))
+        self.answer = answer
+        self.acked = False
+        self.sides = terms.legs
+        self.began_s = began_s
+        """In the loop's time."""
+        self.pending = len(self.sides) + _INTENT
+        """How many have not answered."""
+
+
+def _sealed(write: Write, version: Version) -> Record:
+    match write:
+        case Put(_, value, metadata, expires_at_s):
+            return seal(version, value, metadata=metadata, expires_at_s=expires_at_s)
+        case Delete():
+            return seal_tombstone(version)
