@@ -1,6 +1,6 @@
 """What the store asks of one cluster, and the values that pass between them.
 
-The SQLite cluster is the first of its kind; replica sets and other SQL engines stand here too.
+An SQLite file is one, a PostgreSQL database another (`kvsp.engines` knows which are served).
 Outcomes of writes carry no time of their own: the message that takes them to the gateway does.
 """
 
