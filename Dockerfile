@@ -8,7 +8,7 @@ COPY kvsp kvsp
 COPY crawler crawler
 COPY kvctl kvctl
 RUN python -m venv /opt/tandem \
- && /opt/tandem/bin/pip install --no-cache-dir --quiet -c constraints.txt .
+ && /opt/tandem/bin/pip install --no-cache-dir --quiet -c constraints.txt '.[postgres]'
 
 FROM python:3.13-slim
 COPY --from=build /opt/tandem /opt/tandem

@@ -15,6 +15,7 @@ PARTS = (
     "rates",
     "client_rate",
     "kvsp_reads",
+    "kvsp_engines",
     "http",
     "large_ways",
     "tls",

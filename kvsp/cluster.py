@@ -1,6 +1,6 @@
 """What the store asks of one cluster, and the values that pass between them.
 
-The SQLite cluster is the first of its kind; replica sets and other SQL engines stand here too.
+An SQLite file is one, a PostgreSQL database another (`kvsp.engines` knows which are served).
 Outcomes of writes carry no time of their own: the message that takes them to the gateway does.
 """
 
@@ -57,11 +57,29 @@ class ScanPart:
     """Continue after this name; it may be one that was left out."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterLimits:
+    """How much may wait for one cluster, and how much is done at once."""
+
+    writes_waiting_max: int = 16_384
+    reads_waiting_max: int = 65_536
+    at_once_max: int = 4_096
+    """Rows of one transaction; reads of one hop."""
+    large_at_once_max: int = 16
+    """A large value under way holds two pieces, a thread now and then, and no more."""
+    large_waiting_max: int = 64
+
+
 class Cluster(Protocol):
     """One cluster: every future that it gives resolves, if only to `Failed`."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def failure(self) -> Failed | None:
+        """Why it does not serve at the moment; None when it does."""
+        ...
 
     def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
         """Answers in the order of `gets`."""
@@ -96,8 +114,8 @@ class Cluster(Protocol):
 
     async def state(self) -> ClusterState: ...
 
-    def life(self) -> ClusterLife:
-        """Which life it is in, as of its last commit."""
+    async def life(self, *, floors: bool = True) -> ClusterLife:
+        """Which life it is in, as of its last commit; its floors where they are wanted."""
         ...
 
     async def raise_floor(

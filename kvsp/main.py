@@ -3,17 +3,18 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
+from kvsp.cluster import Cluster
+from kvsp.engines import opened
 from kvsp.metrics import expose
 from kvsp.server import StorageServer
 from kvsp.settings import KvspSettings
-from kvsp.sqlite.cluster import ClusterLimits
-from kvsp.sqlite.clusters import open_clusters
-from kvsp.sqlite.directory import DataDirectory
 from kvsp.store import Store
 from tandem import errors
-from tandem.runtime import data_directory, logs, serve
-from tandem.runtime.clock import Clock, SystemClock
+from tandem.runtime import logs, serve
+from tandem.runtime.clock import SystemClock
 from tandem.runtime.disk_space import show_disk
 from tandem.runtime.large_memory import keep_large_blocks
 from tandem.runtime.metrics_page import MetricsPage
@@ -23,7 +24,7 @@ from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls import ServerTls, show_certificate
 from tandem.runtime.tls.configured import server_files, warn_of_plain_text
 
-_ABOUT = "Stores records in SQLite clusters and serves them to gateways over gRPC."
+_ABOUT = "Stores records in SQLite or PostgreSQL and serves them to gateways over gRPC."
 
 _TASKS_MAX = 1
 
@@ -42,41 +43,35 @@ def main() -> int:
 
 
 async def _serve(settings: KvspSettings, process: serve.Process, log: logs.Logger) -> int:
-    directory = DataDirectory(settings.data / "kvsp")
     try:
-        data_directory.prepare(settings.data)
-        directory.claim()
-        return await _serve_directory(settings, directory, process, log)
+        async with AsyncExitStack() as stack:
+            opening = stack.enter_async_context(opened(settings, SystemClock(), SystemEntropy()))
+            clusters = await serve.unless(process.stop, opening)
+            if clusters is not None:
+                await _serve_clusters(settings, clusters, process, log)
     except errors.ConfigurationError as error:
         log.error("cannot_start", mistakes=list(error.mistakes))
         return MISTAKEN_STATUS
-    finally:
-        directory.release()
+    log.info("stopped")
+    return 0
 
 
-async def _serve_directory(
-    settings: KvspSettings, directory: DataDirectory, process: serve.Process, log: logs.Logger
-) -> int:
+async def _serve_clusters(
+    settings: KvspSettings, clusters: Sequence[Cluster], process: serve.Process, log: logs.Logger
+) -> None:
     clock = SystemClock()
-    files = server_files(settings)
-    tls = await asyncio.to_thread(ServerTls, files, clock) if files else None
-    warn_of_plain_text(settings, log, settings.kvsp_address)
-    tasks = serve.Tasks(_TASKS_MAX, log)
-    clusters = await open_clusters(
-        directory,
-        settings.clusters,
-        clock=clock,
-        entropy=SystemEntropy(),
-        limits=ClusterLimits(writes_waiting_max=settings.writes_waiting_max),
-        readers=settings.readers,
-    )
     store = Store(clusters, settings.large_value_bytes)
+    tasks = serve.Tasks(_TASKS_MAX, log)
     try:
+        files = server_files(settings)
+        tls = await asyncio.to_thread(ServerTls, files, clock) if files else None
+        warn_of_plain_text(settings, log, settings.kvsp_address)
         server = StorageServer(store, clock)
         port = await server.start(str(settings.kvsp_address), tls.rpc() if tls else None)
         address = str(settings.kvsp_address._replace(port=port))
-        page = await _page(settings, server, clock, log, tls)
-        log.info("ready", address=address, data=str(settings.data), clusters=len(clusters))
+        page = await _page(settings, server, store, log, tls)
+        data = "postgresql" if settings.kvsp_postgres else str(settings.data)
+        log.info("ready", address=address, data=data, clusters=len(clusters))
         if tls is not None:
             tasks.start("certificate", tls.keep_looking())
         await process.stop.wait()
@@ -86,25 +81,25 @@ async def _serve_directory(
     finally:
         await tasks.drain(0.0)
         await store.aclose()
-    log.info("stopped")
-    return 0
 
 
 async def _page(
     settings: KvspSettings,
     server: StorageServer,
-    clock: Clock,
+    store: Store,
     log: logs.Logger,
     tls: ServerTls | None,
 ) -> MetricsPage | None:
     if settings.kvsp_metrics is None:
         return None
+    clock = SystemClock()
     metrics = Metrics("kvsp", clock)
     expose(metrics, server.counters)
-    show_disk(metrics, settings.data)
+    if not settings.kvsp_postgres:
+        show_disk(metrics, settings.data)
     if tls is not None:
         show_certificate(metrics, tls)
-    page = MetricsPage(metrics, lambda: "", clock, log)
+    page = MetricsPage(metrics, store.failure, clock, log)
     await page.start(settings.kvsp_metrics, tls)
     return page
 

@@ -160,7 +160,8 @@ class StorageService(rpc.StorageServicer):
         context: grpc.aio.ServicerContext[pb.ClustersRequest, pb.ClustersReply],
     ) -> pb.ClustersReply:
         """See storage.proto."""
-        return collecting.clusters_reply(self._store.lives(), self._clock.now_us(), request.floors)
+        lives = await self._store.lives(floors=request.floors)
+        return collecting.clusters_reply(lives, self._clock.now_us(), request.floors)
 
     async def RaiseFloor(
         self,

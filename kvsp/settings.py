@@ -9,6 +9,7 @@ from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import (
     DURATION_S,
     OPTIONAL_ADDRESS,
+    OPTIONAL_TEXT,
     SIZE,
     WHOLE,
     Address,
@@ -40,11 +41,16 @@ class KvspSettings:
         WHOLE, 1, "SQLite clusters that keys are spread over; fixed at first start",
         low=1, high=256,
     )  # fmt: skip
+    kvsp_postgres: str = setting(
+        OPTIONAL_TEXT, "",
+        "PostgreSQL instead of SQLite: postgresql://user@host/database, or several after each other"
+        " with blanks between them, a cluster each; fixed at first start", secret=True,
+    )  # fmt: skip
     readers: int = setting(
         WHOLE, 2, "connections of each cluster that read single keys", low=1, high=16
     )
     large_value_bytes: int = setting(
-        SIZE, 128 * KIB, "records longer than this are kept in files of their own",
+        SIZE, 128 * KIB, "records longer than this are kept apart, in files or pieces of their own",
         low=4 * KIB, high=WHOLE_BYTES_MAX,
     )  # fmt: skip
     writes_waiting_max: int = setting(

@@ -105,13 +105,18 @@ class Store:
         complete = not any(source.failed for source in sources)
         return Listing(rows[: scan.limit], ended, complete)
 
+    def failure(self) -> str:
+        """Why no cluster serves at the moment; empty when one does: it answers for its keys."""
+        failures = [cluster.failure for cluster in self._clusters]
+        return "" if None in failures else str(failures[0])
+
     async def states(self) -> list[ClusterState]:
         """What an operator wants to know of each cluster."""
         return [await cluster.state() for cluster in self._clusters]
 
-    def lives(self) -> list[ClusterLife]:
-        """Which life each cluster is in."""
-        return [cluster.life() for cluster in self._clusters]
+    async def lives(self, *, floors: bool = True) -> list[ClusterLife]:
+        """Which life each cluster is in, with its floors where they are wanted."""
+        return await asyncio.gather(*(one.life(floors=floors) for one in self._clusters))
 
     async def raise_floor(self, raising: FloorRaise) -> dict[str, FloorReply | Failed]:
         """What each cluster that is named, and that there is, answers for itself."""

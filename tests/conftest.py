@@ -12,7 +12,9 @@ import pytest
 from xdist.workermanage import WorkerController
 
 from tests.servers import npm, python_sdks
+from tests.servers import postgres as postgresql
 from tests.servers.ministack import Ministack
+from tests.servers.postgres import Postgres
 from tests.servers.rgw import ObjectStore, Rgw
 from tests.servers.small_disk import mounted
 
@@ -49,6 +51,16 @@ def ministack(
     require(Ministack.why_missing(), "ministack", request.config)
     with _running(Ministack(tmp_path_factory.mktemp("ministack"))) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    require(postgresql.why_missing(), "PostgreSQL", request.config)
+    with TemporaryDirectory(prefix="kv-postgres-") as directory:
+        server = Postgres(Path(directory))
+        server.make()
+        yield server
+        server.stop("immediate")
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
+from kvsp.rules import checked
 from kvsp.sqlite.new_blob import NewBlob
-from kvsp.sqlite.reading import checked
 from tandem.core.limits import PIECE_BYTES
 from tandem.core.reply import Failed
 from tandem.runtime.stable_files import sync_directory

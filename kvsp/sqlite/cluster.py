@@ -8,19 +8,18 @@ import asyncio
 import sqlite3
 from asyncio import Future, Task
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
-from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.cluster import Absent, ClusterLimits, InBlob, ReadAnswer, ScanPart
+from kvsp.identity import Meta
+from kvsp.line import Line, at_once, fault, settle
 from kvsp.sqlite.blobs import BlobDirectory
 from kvsp.sqlite.errors import CommitFailed
 from kvsp.sqlite.large import LargeValues
-from kvsp.sqlite.line import Line, settle
 from kvsp.sqlite.lives import Lives
 from kvsp.sqlite.opened import Opened, Opener
 from kvsp.sqlite.reading import estimate_records, read_points, scan_names
-from kvsp.sqlite.schema import Meta
 from kvsp.sqlite.served_file import ServedFile
 from kvsp.sqlite.transaction import Transactions, Work
 from tandem.backends.sqlite_thread import on_thread
@@ -41,21 +40,7 @@ from tandem.runtime.randomness import Entropy
 from tandem.wire.scan_codec import Scan
 from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put
 
-_Answer = TypeVar("_Answer")
 _log = logs.get("kvsp.cluster")
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterLimits:
-    """How much may wait for one cluster, and how much is done at once."""
-
-    writes_waiting_max: int = 16_384
-    reads_waiting_max: int = 65_536
-    at_once_max: int = 4_096
-    """Rows of one transaction; reads of one hop."""
-    large_at_once_max: int = 16
-    """A large value under way holds two pieces, a thread now and then, and no more."""
-    large_waiting_max: int = 64
 
 
 class SqliteCluster:
@@ -89,6 +74,11 @@ class SqliteCluster:
         self._file = ServedFile(opener, meta, self._lives, entropy, self._answer_all)
         self._tasks: list[Task[None]] = []
 
+    @property
+    def failure(self) -> Failed | None:
+        """Why the file is not served at the moment."""
+        return self._file.failure
+
     async def start(self) -> None:
         """Opens the file and begins to serve. Raises sqlite3.Error."""
         await self._file.open(log_must_move=False)
@@ -114,9 +104,9 @@ class SqliteCluster:
     def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
         """Answers in the order of `gets`."""
         if self._file.failure is not None:
-            return _at_once(self._file.failure, len(gets))
+            return at_once(self._file.failure, len(gets))
         waiting = self._reads.add(gets)
-        return waiting or _at_once(Failed(Reason.OVERLOADED, "too many reads wait"), len(gets))
+        return waiting or at_once(Failed(Reason.OVERLOADED, "too many reads wait"), len(gets))
 
     def write(self, puts: Sequence[Put]) -> Future[list[WriteReply]]:
         """Answers in the order of `puts`, after the commit."""
@@ -166,15 +156,15 @@ class SqliteCluster:
         text = failure.detail if failure else ""
         return ClusterState(self.name, self._lives.incarnation, self._file.commits, records, text)
 
-    def life(self) -> ClusterLife:
+    async def life(self, *, floors: bool = True) -> ClusterLife:
         """Which life it is in, as of its last commit."""
         failure, opened = self._file.failure, self._file.opened
         if failure is None and opened is None:
             failure = Failed(Reason.ERROR, "its file is being opened again")
-        floors = {} if opened is None else opened.floors.published()
+        held = opened.floors.published() if opened is not None and floors else {}
         text = failure.detail if failure else ""
         lives, commits = self._lives, self._file.commits
-        return ClusterLife(self.name, lives.incarnation, commits, floors, text, lives.opening)
+        return ClusterLife(self.name, lives.incarnation, commits, held, text, lives.opening)
 
     async def raise_floor(
         self, incarnation: str, span: Span, floor: Version
@@ -200,9 +190,9 @@ class SqliteCluster:
 
     def _submit(self, works: Sequence[Work]) -> Future[list[object]]:
         if self._file.failure is not None:
-            return _at_once(self._file.failure, len(works))
+            return at_once(self._file.failure, len(works))
         waiting = self._writes.add(works)
-        return waiting or _at_once(Failed(Reason.OVERLOADED, "too many writes wait"), len(works))
+        return waiting or at_once(Failed(Reason.OVERLOADED, "too many writes wait"), len(works))
 
     async def _write_on(self) -> None:
         while True:
@@ -222,7 +212,7 @@ class SqliteCluster:
             except sqlite3.Error as error:
                 settle(batches, [self._file.met(error)] * len(works))
             except BaseException as error:
-                settle(batches, [_fault(error)] * len(works))
+                settle(batches, [fault(error)] * len(works))
                 raise
             else:
                 settle(batches, outcomes)
@@ -241,7 +231,7 @@ class SqliteCluster:
             except sqlite3.Error as error:
                 settle(batches, [self._file.met(error)] * len(gets))
             except BaseException as error:
-                settle(batches, [_fault(error)] * len(gets))
+                settle(batches, [fault(error)] * len(gets))
                 raise
             else:
                 settle(batches, answers)
@@ -266,14 +256,3 @@ class SqliteCluster:
 
 def _run(transactions: Transactions, works: Sequence[Work], _: sqlite3.Connection) -> list[object]:
     return transactions.run(works)
-
-
-def _fault(error: BaseException) -> Failed:
-    """The answer to what met a fault of ours, which ends the task that served it."""
-    return Failed(Reason.ERROR, f"a fault of KVSP: {error!r}")
-
-
-def _at_once(answer: _Answer, times: int) -> "Future[list[_Answer]]":
-    future: Future[list[_Answer]] = asyncio.get_running_loop().create_future()
-    future.set_result([answer] * times)
-    return future

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from kvsp.cluster import ClusterLimits
 from kvsp.sqlite.blobs import BlobDirectory
-from kvsp.sqlite.cluster import ClusterLimits, SqliteCluster
+from kvsp.sqlite.cluster import SqliteCluster
 from kvsp.sqlite.directory import DataDirectory
 from kvsp.sqlite.opened import Opener
 from tandem.errors import ConfigurationError

@@ -9,18 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kvsp.rules import HeldRow, forgotten_ranges, purge_verdict, raised_floors
 from kvsp.sqlite.floors import Floors
 from tandem.core.cluster_life import ClusterLife, upheld_floors
-from tandem.core.floors import RANGES_MAX, RangeFloors
+from tandem.core.floors import RangeFloors
 from tandem.core.key import RESERVED_NAMESPACES
-from tandem.core.record import Kind, is_live
 from tandem.core.removal import FloorReply, NamespacePurge, PurgeRow, Removal, Renewed, Span
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import Version
 
 _NO_FLOORS: Final = RangeFloors()
-_ABOVE_ALL_NAMES: Final = b"\xff"
 _PURGE: Final = """
 delete from record where namespace = ? and name = ? and version = ? and digest = ?
+"""
+_REMOVE_BELOW: Final = """
+delete from record where namespace = ? and name >= ? and name < ? and version <= ?
 """
 
 
@@ -37,11 +39,10 @@ class RaiseFloor:
         if incarnation_in(connection) != self.incarnation:
             return FloorReply.OTHER_INCARNATION
         assert self.span.namespace not in RESERVED_NAMESPACES
-        start, end = self.span.raw_start, self.span.raw_end
         held = floors.current().get(self.span.namespace, _NO_FLOORS)
-        raised = held.raised(start, end, self.floor)
         others = sum(len(ranges) for ranges in floors.current().values()) - len(held)
-        if others + len(raised) > RANGES_MAX:
+        raised = raised_floors(held, others, self.span, self.floor)
+        if raised is None:
             return FloorReply.TOO_MANY_RANGES
         connection.executemany(
             "insert into floor values (?, ?, ?)"
@@ -75,17 +76,14 @@ class PurgeRows:
             " where namespace = ? and name = ?",
             where,
         ).fetchone()
-        if held is None:
-            return Removal.ABSENT
-        version, digest, kind, expires_at_s = held
-        if (version, digest) != (row.version, row.digest):
-            return Removal.DIFFERENT
-        if is_live(Kind(kind), expires_at_s, now_us / 1_000_000):
-            return Removal.LIVE
-        if row.version > floors.of(*where):
-            return Removal.ABOVE_FLOOR
-        connection.execute(_PURGE, (*where, version, digest))
-        return Removal.DONE
+        row_held = None if held is None else HeldRow(*held)
+        removal = purge_verdict(row, row_held, floors.of(*where), now_us)
+        if removal is Removal.DONE:
+            self._remove(connection, row)
+        return removal
+
+    def _remove(self, connection: sqlite3.Connection, row: PurgeRow) -> None:
+        connection.execute(_PURGE, (self.namespace, row.raw_name, row.version, row.digest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +106,8 @@ class Renew:
             return Removal.OTHER_INCARNATION
         held = floors.current()
         removed = sum(
-            _remove_below(connection, namespace, held.get(namespace, _NO_FLOORS).forgotten(past))
-            for namespace, past in self.past.floors.items()
+            connection.execute(_REMOVE_BELOW, forgotten).rowcount
+            for forgotten in forgotten_ranges(held, self.past.floors)
         )
         upheld = upheld_floors(held, self.past)
         connection.execute("delete from floor")
@@ -120,18 +118,6 @@ class Renew:
         connection.execute("update meta set incarnation = ?", (self.next,))
         floors.stage(upheld)
         return Renewed(self.next, removed)
-
-
-def _remove_below(connection: sqlite3.Connection, namespace: str, ranges: RangeFloors) -> int:
-    ends = [*(start for start, _ in ranges), _ABOVE_ALL_NAMES][1:]
-    return sum(
-        connection.execute(
-            "delete from record where namespace = ? and name >= ? and name < ? and version <= ?",
-            (namespace, start, end, floor),
-        ).rowcount
-        for (start, floor), end in zip(ranges, ends, strict=False)
-        if floor > NO_VERSION
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,19 +13,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from kvsp.sqlite.schema import Identity, Meta, create, read_meta
+from kvsp.identity import Meta, identities, ring_mistake
+from kvsp.sqlite.schema import create, read_meta
 from tandem.core.cluster_life import next_incarnation
-from tandem.core.ring import Ring
 from tandem.errors import ConfigurationError
 from tandem.runtime.randomness import Entropy
 from tandem.runtime.stable_files import sync_directory
 
 _SUFFIX: Final = ".sqlite"
-
-
-def cluster_names(clusters: int) -> list[str]:
-    """The clusters of a ring of this size."""
-    return [f"cluster-{number}" for number in range(clusters)]
 
 
 class DataDirectory:
@@ -68,13 +63,17 @@ class DataDirectory:
 
         ConfigurationError names every file that is foreign, missing or of another ring.
         """
-        names = cluster_names(clusters)
-        ring = Ring(names).fingerprint
-        wanted = [Identity(name, ring, clusters) for name in names]
+        wanted = identities(clusters)
+        names = [identity.cluster for identity in wanted]
         mistakes: list[str] = []
         metas = {name: self._read(name, mistakes) for name in self._present()}
         complete = any(meta.ring_complete for meta in metas.values() if meta)
-        mistakes += _ring_mistakes(wanted, metas)
+        mistakes += [
+            mistake
+            for name, meta in metas.items()
+            if meta
+            and (mistake := ring_mistake(name, meta.identity, wanted[0], f"{name}{_SUFFIX}"))
+        ]
         missing = [identity for identity in wanted if metas.get(identity.cluster) is None]
         if complete:
             for identity in missing:
@@ -118,20 +117,3 @@ class DataDirectory:
             with closing(sqlite3.connect(self.file(name), isolation_level=None)) as connection:
                 connection.execute("pragma synchronous = full")
                 connection.execute("update meta set ring_complete = 1")
-
-
-def _ring_mistakes(wanted: Sequence[Identity], metas: dict[str, Meta | None]) -> list[str]:
-    ring, clusters = wanted[0].ring, wanted[0].clusters
-    mistakes = []
-    for name, meta in metas.items():
-        if meta is None:
-            continue
-        identity = meta.identity
-        if identity.ring != ring:
-            mistakes.append(
-                f"{name}{_SUFFIX} belongs to a ring of {identity.clusters} clusters, the settings"
-                f" say {clusters}; it is fixed at first start: set clusters to {identity.clusters}"
-            )
-        elif identity.cluster != name:
-            mistakes.append(f"{name}{_SUFFIX} holds {identity.cluster}: files were exchanged")
-    return mistakes

@@ -8,9 +8,10 @@ which would call a record deleted that had come in between.
 import sqlite3
 from collections.abc import Mapping
 
+from kvsp.rules import floor_of
 from tandem.core.cluster_life import floors_by_namespace
 from tandem.core.floors import RangeFloors
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import Version
 
 
 class Floors:
@@ -48,9 +49,3 @@ class Floors:
     def publish(self) -> None:
         """The transaction is committed."""
         self._published, self._staged = self.current(), None
-
-
-def floor_of(floors: Mapping[str, RangeFloors], namespace: str, name: bytes) -> Version:
-    """The floor of the range that `name` lies in."""
-    ranges = floors.get(namespace)
-    return NO_VERSION if ranges is None else ranges.of(name)

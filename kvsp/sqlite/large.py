@@ -14,17 +14,17 @@ from functools import partial
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob
+from kvsp.rules import UNUSED_BLOB_LIFE_US, Held, LargeRow, Write, verdict
 from kvsp.sqlite.blobs import BlobDirectory
 from kvsp.sqlite.new_blob import OtherBytes
-from kvsp.sqlite.transaction import LargeRow, Work
-from tandem.core.reply import Failed, Reason, Stored, Superseded, WriteReply
-from tandem.core.version import NO_VERSION, Version
+from kvsp.sqlite.transaction import Work
+from tandem.core.reply import Failed, Reason, WriteReply
+from tandem.core.version import NO_VERSION
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
 from tandem.wire.storage_codec import LargePut
 
-UNUSED_LIFE_US: Final = 3_600_000_000
 _COLLECT_EVERY_S: Final = 60.0
 _COLLECTED_AT_ONCE_MAX: Final = 1_000
 
@@ -88,13 +88,12 @@ class LargeValues:
             "select version, digest, blob from record where namespace = ? and name = ?",
             (put.key.namespace, put.raw_name),
         ).fetchone()
-        if row is not None and not put.over_corrupt:
+        if row is not None:
             version, digest, held = row
             whole = held is None or self._blobs.exists(held)
-            if whole and (version, digest) == (put.record.version, put.record.digest):
-                return Stored(0)
-            if whole and (version, digest) > (put.record.version, put.record.digest):
-                return Superseded(Version.parse(version), 0)
+            outcome = verdict(put, Held(version, digest, whole), NO_VERSION)
+            if not isinstance(outcome, Write):
+                return outcome
         connection.execute("insert into blob_pending values (?, ?)", (blob, self._clock.now_us()))
         return None
 
@@ -128,7 +127,7 @@ class LargeValues:
 
     def _take_unused(self, connection: sqlite3.Connection) -> list[str]:
         now_us = self._clock.now_us()
-        old_us = now_us - UNUSED_LIFE_US
+        old_us = now_us - UNUSED_BLOB_LIFE_US
         connection.execute(
             "insert into blob_retired select blob, 0 from blob_pending where entered_us <= ?",
             (old_us,),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import aiosqlite
 
+from kvsp.identity import Meta
 from kvsp.sqlite.floors import Floors
-from kvsp.sqlite.schema import Meta, prepare, read_meta
+from kvsp.sqlite.schema import prepare, read_meta
 from kvsp.sqlite.thread import connect
 from kvsp.sqlite.transaction import Transactions
 from tandem.backends.sqlite_thread import on_thread

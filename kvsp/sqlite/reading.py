@@ -6,10 +6,9 @@ from functools import cache
 from typing import Final
 
 from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.rules import checked, end_of, floor_of
 from kvsp.sqlite.errors import is_damage
-from kvsp.sqlite.floors import floor_of
 from tandem.backends.sqlite_rows import together
-from tandem.core.envelope import digest_of
 from tandem.core.floors import RangeFloors
 from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
@@ -22,7 +21,6 @@ _POINTS: Final = (
 _LISTED: Final = "name, version, digest, size, kind, expires_at_s, metadata, blob"
 _FROM: Final = f"select {_LISTED} from record where namespace = ? and name >= ? and name < ?"
 _AFTER: Final = f"select {_LISTED} from record where namespace = ? and name > ? and name < ?"
-_ABOVE_ALL_NAMES: Final = b"\xff"
 _COUNTED_MAX: Final = 10_000
 
 
@@ -70,18 +68,11 @@ def _answer(
     return checked(envelope, digest)
 
 
-def checked(envelope: bytes, digest: bytes) -> bytes | Failed:
-    """The bytes, if they are those that were stored."""
-    if digest_of(envelope) == digest:
-        return envelope
-    return Failed(Reason.CORRUPT, "the bytes do not match their digest")
-
-
 def scan_names(
     connection: sqlite3.Connection, scan: Scan, blob_exists: Callable[[str], bool]
 ) -> ScanPart:
     """At most `scan.limit` names in byte order; a row without its blob is left out."""
-    end = _end_of(scan.prefix)
+    end = end_of(scan.prefix)
     if scan.after >= scan.prefix:
         bounds, sql = (scan.namespace, scan.after, end), _AFTER
     else:
@@ -89,12 +80,6 @@ def scan_names(
     rows = connection.execute(f"{sql} order by name limit ?", (*bounds, scan.limit)).fetchall()
     whole = [row for row in rows if row[7] is None or blob_exists(row[7])]
     return ScanPart(whole, len(rows) < scan.limit, rows[-1][0] if rows else scan.after)
-
-
-def _end_of(prefix: bytes) -> bytes:
-    """The first name above every name that begins with `prefix`."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes([stem[-1] + 1]) if stem else _ABOVE_ALL_NAMES
 
 
 def estimate_records(connection: sqlite3.Connection) -> int:

@@ -2,10 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kvsp.identity import Identity, Meta
 from tandem.errors import ConfigurationError
 
 APPLICATION_ID: Final = 0x544B5653
@@ -62,28 +62,6 @@ begin insert or ignore into blob_retired values (old.blob, null); end;
 """
 
 _BESIDE: Final = ("-journal", "-shm", "-wal")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which cluster of which ring a file holds."""
-
-    cluster: str
-    ring: str
-    """The ring's fingerprint."""
-    clusters: int
-
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """What a file says of itself."""
-
-    identity: Identity
-    incarnation: str
-    commits: int
-    """The number of the last transaction."""
-    ring_complete: bool
-    """Whether every file of the ring existed once; from then on a missing one is a loss."""
 
 
 def create(path: Path, identity: Identity, incarnation: str) -> None:

@@ -10,10 +10,10 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 
+from kvsp.identity import Meta
 from kvsp.sqlite.errors import is_damage
 from kvsp.sqlite.lives import Lives
 from kvsp.sqlite.opened import Opened, Opener
-from kvsp.sqlite.schema import Meta
 from tandem.core.backoff import delay_s
 from tandem.core.reply import Failed, Reason
 from tandem.errors import ConfigurationError

@@ -8,43 +8,31 @@ then what the file holds.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from kvsp import rules
+from kvsp.rules import STORED, Held, LargeRow, Write, row_of
 from kvsp.sqlite.collecting import CollectWork
 from kvsp.sqlite.errors import CommitFailed, ends_transaction, is_damage
 from kvsp.sqlite.floors import Floors
 from tandem.backends.sqlite_rows import marks, together
-from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
-from tandem.core.limits import CLOCK_SKEW_MAX_US
-from tandem.core.record import Kind, Record
+from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.reply import (
     Failed,
     Reason,
     Refusal,
     Refused,
-    Stored,
-    Superseded,
     WriteReply,
 )
-from tandem.core.timeliness import untimely
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.clock import Clock
 from tandem.wire.storage_codec import LargePut, Put
 
-_STORED: Final = Stored(0)
-
-_INSERT: Final = """
-insert into record (namespace, name, version, kind, expires_at_s, size, digest, blob, metadata,
-                    envelope)
-"""
-_IF_NEWER: Final = """
-on conflict (namespace, name) do update set
-    version = excluded.version, kind = excluded.kind, expires_at_s = excluded.expires_at_s,
-    size = excluded.size, digest = excluded.digest, blob = excluded.blob,
-    metadata = excluded.metadata, envelope = excluded.envelope
-where (excluded.version, excluded.digest) > (record.version, record.digest)
+_INSERT: Final = f"insert into record ({rules.COLUMNS})"
+_IF_NEWER: Final = f"""
+on conflict (namespace, name) do update set {rules.REPLACE}
+where {rules.IF_NEWER}
 """
 _UPSERT: Final = f"""
 {_INSERT}
@@ -54,14 +42,6 @@ where ?3 > ?11 or exists (select 1 from record where namespace = ?1 and name = ?
     or (?12 and excluded.version = record.version)
 """
 _COLUMNS: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class LargeRow:
-    """A put whose envelope lies in `blob`, under a name entered into blob_pending before."""
-
-    put: LargePut
-    blob: str
 
 
 Step = Callable[[sqlite3.Connection], object]
@@ -129,7 +109,7 @@ class Transactions:
         outcomes: list[object] = []
         for part in together(works):
             if self._stored_together(part):
-                outcomes.extend([_STORED] * len(part))
+                outcomes.extend([STORED] * len(part))
             else:
                 outcomes.extend(self._one_by_one(part))
         return outcomes
@@ -141,7 +121,7 @@ class Transactions:
         puts = [work for work in works if isinstance(work, Put) and self._is_plain(work)]
         if len(puts) < max(2, len(works)):
             return False
-        values = [value for put in puts for value in _row_of(put, None)]
+        values = [value for put in puts for value in row_of(put, None)]
         try:
             cursor = self._connection.execute(_upsert_of(len(puts)), values)
         except (sqlite3.Error, OverflowError) as error:
@@ -184,7 +164,7 @@ class Transactions:
         if not taken.rowcount:
             return Failed(Reason.ERROR, "the value was collected before its row was written")
         outcome = self._put(row.put, row.blob)
-        if outcome is not _STORED or not self._holds_blob(row):
+        if outcome is not STORED or not self._holds_blob(row):
             self._connection.execute("insert into blob_retired values (?, null)", (row.blob,))
         return outcome
 
@@ -204,28 +184,22 @@ class Transactions:
             outcome = self._why_not(put, blob)
             if outcome is not None:
                 return outcome
-        if put.key.namespace == SYSTEM_NAMESPACE and put.record.kind is Kind.TOMBSTONE:
-            self._note_deleted(put.key.name)
-        return _STORED
+        self._note_deleted(put)
+        return STORED
 
     def _refusal(self, put: Put | LargePut) -> Refusal | None:
         """Why this home will never take the write, by its own clock."""
-        if put.key.namespace in self._deleted:
-            return Refusal.DELETED_NAMESPACE
-        read_at_us = put.heal_read_at_us or None
-        return untimely(put.record.version, read_at_us, self._now_us, CLOCK_SKEW_MAX_US)
+        deleted = put.key.namespace in self._deleted
+        return rules.refusal(put, self._now_us, deleted=deleted)
 
     def _upsert(self, put: Put | LargePut, blob: str | None, floor: Version) -> bool:
-        row = _row_of(put, blob)
+        row = row_of(put, blob)
         cursor = self._connection.execute(_UPSERT, (*row, floor, put.over_corrupt))
         return cursor.rowcount > 0
 
     def _why_not(self, put: Put | LargePut, blob: str | None) -> WriteReply | None:
-        """Why the statement changed nothing; None when it did after all.
-
-        A row without its blob is a missing record: it goes, and the put takes its place. The floor
-        has no say then: it speaks of keys that have no row.
-        """
+        """Why the statement changed nothing; None when it did after all, in the place of a row
+        without its blob."""
         key = (put.key.namespace, put.raw_name)
         row = self._connection.execute(
             "select version, digest, blob from record where namespace = ? and name = ?", key
@@ -233,33 +207,20 @@ class Transactions:
         if row is None:
             return Refused(Refusal.FLOOR, 0)
         version, digest, held = row
-        if held is not None and not self._blob_exists(held):
-            self._connection.execute("delete from record where namespace = ? and name = ?", key)
-            return None if self._upsert(put, blob, NO_VERSION) else Refused(Refusal.FLOOR, 0)
-        if (version, digest) == (put.record.version, put.record.digest):
-            return _STORED
-        return Superseded(Version.parse(version), 0)
+        whole = held is None or self._blob_exists(held)
+        outcome = rules.verdict(put, Held(version, digest, whole), NO_VERSION)
+        if not isinstance(outcome, Write):
+            return outcome
+        self._connection.execute("delete from record where namespace = ? and name = ?", key)
+        return None if self._upsert(put, blob, NO_VERSION) else Refused(Refusal.FLOOR, 0)
 
-    def _note_deleted(self, name: str) -> None:
-        namespace = name.removeprefix(NAMESPACE_RECORD)
-        if name.startswith(NAMESPACE_RECORD) and is_namespace_id(namespace):
+    def _note_deleted(self, put: Put | LargePut) -> None:
+        namespace = rules.deleted_namespace(put)
+        if namespace is not None:
             self._connection.execute(
                 "insert or ignore into deleted_namespace values (?)", (namespace,)
             )
             self._newly_deleted.append(namespace)
-
-
-def _row_of(put: Put | LargePut, blob: str | None) -> tuple[bytes | str | int | None, ...]:
-    record = put.record
-    envelope, size = (
-        (record.envelope, len(record.envelope))
-        if isinstance(record, Record)
-        else (None, record.size)
-    )
-    return (
-        put.key.namespace, put.raw_name, record.version, record.kind, record.expires_at_s,
-        size, record.digest, blob, record.metadata, envelope,
-    )  # fmt: skip
 
 
 @cache

@@ -1,12 +1,16 @@
-"""A KVSP inside the test's own process: real files, real gRPC, a port of its own."""
+"""A KVSP inside the test's own process: real files or databases, real gRPC, a port of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
+from kvsp.cluster import Cluster, ClusterLimits
+from kvsp.postgres import clusters as postgres
+from kvsp.postgres.cluster import PostgresCluster
 from kvsp.server import StorageServer
-from kvsp.sqlite.cluster import ClusterLimits, SqliteCluster
+from kvsp.sqlite.cluster import SqliteCluster
 from kvsp.sqlite.clusters import open_clusters
 from kvsp.sqlite.directory import DataDirectory
 from kvsp.store import Store
@@ -15,20 +19,23 @@ from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tests.servers.daemon import free_port
 
+_Engine = TypeVar("_Engine", bound=Cluster)
+
 LARGE_VALUE_BYTES = 128 * 1024
 
 
 @dataclass(slots=True)
-class Clusters:
-    """The clusters of a data directory, and the store over them."""
+class Clusters(Generic[_Engine]):
+    """The clusters of one KVSP, and the store over them."""
 
-    directory: DataDirectory
-    clusters: list[SqliteCluster]
+    clusters: list[_Engine]
     store: Store
+    directory: DataDirectory | None = None
 
     async def aclose(self) -> None:
         await self.store.aclose()
-        self.directory.release()
+        if self.directory is not None:
+            self.directory.release()
 
 
 async def open_store(
@@ -37,7 +44,7 @@ async def open_store(
     clock: Clock | None = None,
     limits: ClusterLimits | None = None,
     large_value_bytes: int = LARGE_VALUE_BYTES,
-) -> Clusters:
+) -> Clusters[SqliteCluster]:
     directory = DataDirectory(path)
     directory.claim()
     try:
@@ -51,18 +58,29 @@ async def open_store(
     except BaseException:
         directory.release()
         raise
-    return Clusters(directory, opened, Store(opened, large_value_bytes))
+    return Clusters(opened, Store(opened, large_value_bytes), directory)
+
+
+async def open_postgres_store(
+    dsns: Sequence[str], clock: Clock | None = None, limits: ClusterLimits | None = None
+) -> Clusters[PostgresCluster]:
+    opened = await postgres.open_clusters(
+        dsns, clock=clock or SystemClock(), entropy=SystemEntropy(), limits=limits
+    )
+    return Clusters(opened, Store(opened, LARGE_VALUE_BYTES))
 
 
 @dataclass(slots=True)
 class Kvsp:
-    """A running KVSP; `stop` and `start` again over the same data and port."""
+    """A running KVSP; `stop` and `start` again over the same data and port. In databases if there
+    are any, else in files."""
 
     path: Path
     clock: Clock
     clusters: int = 4
+    dsns: Sequence[str] = ()
     port: int = field(default_factory=free_port)
-    served: Clusters | None = None
+    served: Clusters[SqliteCluster] | Clusters[PostgresCluster] | None = None
     server: StorageServer | None = None
 
     @property
@@ -70,7 +88,10 @@ class Kvsp:
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self.served = await open_store(self.path, self.clusters, self.clock)
+        if self.dsns:
+            self.served = await open_postgres_store(self.dsns, self.clock)
+        else:
+            self.served = await open_store(self.path, self.clusters, self.clock)
         self.server = StorageServer(self.served.store, self.clock)
         await self.server.start(self.address)
 
@@ -82,8 +103,10 @@ class Kvsp:
 
 
 @asynccontextmanager
-async def running_kvsp(path: Path, clusters: int = 4) -> AsyncIterator[Kvsp]:
-    kvsp = Kvsp(path, SystemClock(), clusters)
+async def running_kvsp(
+    path: Path, clusters: int = 4, dsns: Sequence[str] = ()
+) -> AsyncIterator[Kvsp]:
+    kvsp = Kvsp(path, SystemClock(), clusters, dsns)
     await kvsp.start()
     try:
         yield kvsp

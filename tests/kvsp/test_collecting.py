@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kvsp.cluster import Absent, InBlob
-from kvsp.sqlite.cluster import SqliteCluster
+from kvsp.cluster import Absent, Cluster, InBlob
 from tandem.core.cluster_life import ClusterLife, life_of
 from tandem.core.floors import RANGES_MAX, RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
@@ -25,6 +24,7 @@ from tandem.core.removal import (
 from tandem.core.reply import Failed, Refusal, Refused, Stored
 from tandem.core.version import NO_VERSION, Version
 from tests.kvsp.conftest import Opening
+from tests.kvsp.engines import Engine
 from tests.kvsp.records import (
     HOUR_US,
     NAMESPACE,
@@ -36,7 +36,6 @@ from tests.kvsp.records import (
     value,
     write_large,
 )
-from tests.kvsp.serving import Clusters
 from tests.kvsp.test_writes import sql
 
 LARGE = b"x" * 200_000
@@ -47,33 +46,30 @@ def row(name: str, record: Record) -> PurgeRow:
     return PurgeRow(name.encode(), record.version, record.digest)
 
 
-async def raised(
-    cluster: SqliteCluster, floor: Version = FLOOR, start: str = "", end: str = ""
-) -> None:
+async def raised(cluster: Cluster, floor: Version = FLOOR, start: str = "", end: str = "") -> None:
     span = Span(NAMESPACE, start, end)
-    assert await cluster.raise_floor(cluster.life().named, span, floor) is FloorReply.RAISED
+    assert await cluster.raise_floor((await cluster.life()).named, span, floor) is FloorReply.RAISED
 
 
-async def purged(cluster: SqliteCluster, *rows: PurgeRow) -> list[Removal | Failed]:
-    return list(await cluster.purge(cluster.life().named, NAMESPACE, rows))
+async def purged(cluster: Cluster, *rows: PurgeRow) -> list[Removal | Failed]:
+    return list(await cluster.purge((await cluster.life()).named, NAMESPACE, rows))
 
 
-async def renewed(cluster: SqliteCluster, past: ClusterLife | None = None) -> Renewed:
-    life = cluster.life()
+async def renewed(cluster: Cluster, past: ClusterLife | None = None) -> Renewed:
+    life = await cluster.life()
     outcome = await cluster.renew(Renewal(life.name, life.named, past or life))
     assert isinstance(outcome, Renewed)
     return outcome
 
 
-async def only(opening: Opening) -> SqliteCluster:
-    store: Clusters = await opening()
-    return store.clusters[0]
+async def only(opening: Opening) -> Cluster:
+    return (await opening()).clusters[0]
 
 
-async def test_a_transaction_sees_the_floor_that_it_has_raised(opening: Opening) -> None:
-    cluster = await only(opening)
+async def test_a_transaction_sees_the_floor_that_it_has_raised(engine: Engine) -> None:
+    cluster = await engine.only()
     raising = asyncio.ensure_future(
-        cluster.raise_floor(cluster.life().named, Span(NAMESPACE), FLOOR)
+        cluster.raise_floor((await cluster.life()).named, Span(NAMESPACE), FLOOR)
     )
     await asyncio.sleep(0)
     writing = cluster.write([put("a", value(at_us=START_US - 1))])
@@ -86,25 +82,24 @@ async def test_a_floor_that_is_not_committed_is_none(opening: Opening, tmp_path:
     await raised(cluster, Version.at(START_US - 100), "m")
     sql(tmp_path, "create trigger full before update on meta begin select raise(abort, 'x'); end")
     span = Span(NAMESPACE, "a")
-    failed = await cluster.raise_floor(cluster.life().named, span, FLOOR)
+    failed = await cluster.raise_floor((await cluster.life()).named, span, FLOOR)
     assert isinstance(failed, Failed)
     assert "nothing was written" in str(failed)
     sql(tmp_path, "drop trigger full")
     assert await cluster.read([get("b")]) == [Absent(NO_VERSION)]
     assert await cluster.write([put("b", value(at_us=START_US - 1))]) == [Stored(0)]
-    assert cluster.life().floors_of(NAMESPACE).of(b"n") == Version.at(START_US - 100)
+    assert (await cluster.life()).floors_of(NAMESPACE).of(b"n") == Version.at(START_US - 100)
 
 
-async def test_floors_are_the_same_after_a_restart(opening: Opening) -> None:
-    store = await opening()
+async def test_floors_are_the_same_after_a_restart(engine: Engine) -> None:
+    store = await engine.open()
     for start, floor in (("m", START_US - 5), ("", START_US - 9), ("q", START_US)):
         await raised(store.clusters[0], Version.at(floor), start)
-    before = store.clusters[0].life()
+    before = await store.clusters[0].life()
     await store.aclose()
-    after = (await only(opening)).life()
+    after = await (await engine.only()).life()
     assert after.floors == before.floors
     assert after.incarnation == before.incarnation
-    assert after.opening != before.opening
     assert after.commits >= before.commits
 
 
@@ -113,9 +108,10 @@ async def test_what_was_named_before_a_restart_is_refused(opening: Opening) -> N
     gone = tombstone(START_US - 1)
     await store.clusters[0].write([put("key", gone)])
     await raised(store.clusters[0])
-    old = store.clusters[0].life()
+    old = await store.clusters[0].life()
     await store.aclose()
     cluster = await only(opening)
+    assert (await cluster.life()).opening != old.opening
     other = FloorReply.OTHER_INCARNATION
     assert await cluster.raise_floor(old.named, Span(NAMESPACE), FLOOR) is other
     [outcome] = await cluster.purge(old.named, NAMESPACE, [row("key", gone)])
@@ -126,43 +122,41 @@ async def test_what_was_named_before_a_restart_is_refused(opening: Opening) -> N
 
 
 async def test_more_ranges_than_are_allowed_are_refused(
-    opening: Opening, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert RANGES_MAX >= 100_000
-    monkeypatch.setattr("kvsp.sqlite.collecting.RANGES_MAX", 3)
-    cluster = await only(opening)
+    monkeypatch.setattr("kvsp.rules.RANGES_MAX", 3)
+    cluster = await engine.only()
     for start in "abc":
         await raised(cluster, FLOOR, start)
     span = Span("cd" * 16)
-    reply = await cluster.raise_floor(cluster.life().named, span, FLOOR)
+    reply = await cluster.raise_floor((await cluster.life()).named, span, FLOOR)
     assert reply is FloorReply.TOO_MANY_RANGES
     await raised(cluster, Version.at(START_US + 1), "b")
 
 
 async def test_a_purged_large_value_leaves_its_blob_to_the_collector(
-    opening: Opening, clock: SetClock, tmp_path: Path
+    engine: Engine, clock: SetClock
 ) -> None:
-    cluster = await only(opening)
+    cluster = await engine.only()
     large = value(LARGE, expires_at_s=1)
     assert await write_large(cluster, put("large", large)) == Stored(0)
-    [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
     await raised(cluster)
     assert await purged(cluster, row("large", large)) == [Removal.DONE]
     await cluster.collect()
-    assert blob.exists(), "a reader may hold its name"
+    assert await engine.blobs(), "a reader may hold its name"
     clock.time_us += HOUR_US + 1
     await cluster.collect()
-    assert not blob.exists()
+    assert not await engine.blobs()
 
 
-async def test_a_row_without_its_blob_has_no_floor(opening: Opening, tmp_path: Path) -> None:
+async def test_a_row_without_its_blob_has_no_floor(engine: Engine) -> None:
     """Else a value whose blob was lost would count as deleted, and be swept from S3."""
-    cluster = await only(opening)
+    cluster = await engine.only()
     large = value(LARGE)
     await write_large(cluster, put("large", large))
     await raised(cluster)
-    [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
-    blob.unlink()
+    await engine.lose_blobs()
     [found] = await cluster.read([get("large")])
     assert isinstance(found, InBlob)
     assert await cluster.load(found) == Absent(NO_VERSION)
@@ -173,8 +167,8 @@ async def test_a_row_without_its_blob_has_no_floor(opening: Opening, tmp_path: P
     assert await cluster.load(found) == large.envelope
 
 
-async def test_a_new_life_drops_what_lay_below_the_floors_of_its_past(opening: Opening) -> None:
-    store = await opening()
+async def test_a_new_life_drops_what_lay_below_the_floors_of_its_past(engine: Engine) -> None:
+    store = await engine.open()
     cluster = store.clusters[0]
     names = ["a", "f", "m", "z"]
     await cluster.write([put(name, value(at_us=START_US - 10)) for name in names])
@@ -184,59 +178,56 @@ async def test_a_new_life_drops_what_lay_below_the_floors_of_its_past(opening: O
     past = RangeFloors([(b"f", Version.at(START_US - 10)), (b"m", NO_VERSION)])
     known = ClusterLife(cluster.name, "7-known", 99, {NAMESPACE: past})
     assert (await renewed(cluster, known)).rows_removed == 1
-    assert life_of(cluster.life().incarnation) == 8
+    assert life_of((await cluster.life()).incarnation) == 8
     [a, f, g, m, z] = await cluster.read([get(name) for name in ["a", "f", "g", "m", "z"]])
     assert f == Absent(NO_VERSION)
     assert all(isinstance(one, bytes) for one in (a, g, m, z))
-    before = cluster.life()
+    before = await cluster.life()
     await store.aclose()
-    again = (await only(opening)).life()
+    again = await (await engine.only()).life()
     assert (again.incarnation, again.floors) == (before.incarnation, before.floors)
     held = again.floors_of(NAMESPACE)
     assert [held.of(name) for name in (b"f", b"x", b"y")] == [NO_VERSION, FLOOR, NO_VERSION]
 
 
-async def test_a_new_life_retires_the_blobs_that_it_drops(
-    opening: Opening, clock: SetClock, tmp_path: Path
-) -> None:
-    cluster = await only(opening)
+async def test_a_new_life_retires_the_blobs_that_it_drops(engine: Engine, clock: SetClock) -> None:
+    cluster = await engine.only()
     await write_large(cluster, put("large", value(LARGE)))
-    [blob] = (tmp_path / "blobs" / cluster.name).glob("*/*")
     known = {NAMESPACE: RangeFloors([(b"", FLOOR)])}
-    await renewed(cluster, replace(cluster.life(), floors=known))
+    await renewed(cluster, replace(await cluster.life(), floors=known))
     await cluster.collect()
     clock.time_us += HOUR_US + 1
     await cluster.collect()
-    assert not blob.exists()
+    assert not await engine.blobs()
 
 
 @pytest.mark.parametrize("turns", range(4))
-async def test_a_renewal_whose_caller_has_gone_counts(opening: Opening, turns: int) -> None:
-    cluster = await only(opening)
-    before = cluster.life()
+async def test_a_renewal_whose_caller_has_gone_counts(engine: Engine, turns: int) -> None:
+    cluster = await engine.only()
+    before = await cluster.life()
     asking = asyncio.ensure_future(cluster.renew(Renewal(cluster.name, before.named, before)))
     for _ in range(turns):
         await asyncio.sleep(0)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     await cluster.write([put("a", value())])
-    life = cluster.life()
+    life = await cluster.life()
     assert (life.incarnation != before.incarnation) == (turns > 0)
     await raised(cluster)
     assert life_of((await renewed(cluster)).incarnation) == life_of(life.incarnation) + 1
 
 
-async def test_two_renewals_of_one_life_begin_one(opening: Opening) -> None:
-    cluster = await only(opening)
-    life = cluster.life()
+async def test_two_renewals_of_one_life_begin_one(engine: Engine) -> None:
+    cluster = await engine.only()
+    life = await cluster.life()
     renewal = Renewal(cluster.name, life.named, life)
     outcomes = await asyncio.gather(*(cluster.renew(renewal) for _ in range(3)))
     assert [isinstance(one, Renewed) for one in outcomes].count(True) == 1
     assert outcomes.count(Removal.OTHER_INCARNATION) == 2
 
 
-async def test_rows_of_a_namespace_go_only_once_it_is_deleted(opening: Opening) -> None:
-    cluster = await only(opening)
+async def test_rows_of_a_namespace_go_only_once_it_is_deleted(engine: Engine) -> None:
+    cluster = await engine.only()
     await cluster.write([put(f"k{n}", value()) for n in range(5)])
     assert await cluster.purge_namespace(NAMESPACE, 10) is Removal.LIVE
     record = put(f"{NAMESPACE_RECORD}{NAMESPACE}", tombstone(), namespace=SYSTEM_NAMESPACE)
@@ -250,25 +241,25 @@ async def test_rows_of_a_namespace_go_only_once_it_is_deleted(opening: Opening) 
     assert await cluster.write([put("k0", value(at_us=START_US + 1))]) == [refused]
 
 
-async def test_a_closing_cluster_answers_all_of_it(opening: Opening) -> None:
-    store = await opening()
+async def test_a_closing_cluster_answers_all_of_it(engine: Engine) -> None:
+    store = await engine.open()
     cluster = store.clusters[0]
-    life = cluster.life()
+    life = await cluster.life()
     await store.aclose()
     assert isinstance(await cluster.raise_floor(life.named, Span(NAMESPACE), FLOOR), Failed)
     [outcome] = await cluster.purge(life.named, NAMESPACE, [row("a", tombstone())])
     assert isinstance(outcome, Failed)
     assert isinstance(await cluster.renew(Renewal(life.name, life.named, life)), Failed)
-    assert cluster.life().failure
+    assert (await cluster.life()).failure
 
 
-async def test_rows_of_many_clusters_are_answered_in_order(opening: Opening) -> None:
-    store = await opening(4)
+async def test_rows_of_many_clusters_are_answered_in_order(engine: Engine) -> None:
+    store = await engine.open(4)
     names = [f"key {n}" for n in range(40)]
     records = [tombstone(START_US - n) for n in range(40)]
     for _, answers in store.store.write(list(map(put, names, records))):
         await answers
-    named = {life.name: life.named for life in store.store.lives()}
+    named = {life.name: life.named for life in await store.store.lives()}
     for cluster in store.clusters[1:]:
         await raised(cluster)
     del named[store.clusters[3].name]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kvsp.cluster import Absent, InBlob
+from kvsp.identity import Identity
 from kvsp.sqlite import schema
 from kvsp.sqlite.floors import Floors
 from kvsp.sqlite.reading import read_points
@@ -24,7 +25,7 @@ FLOOR = Version.at(7)
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     file = tmp_path / "cluster.sqlite"
-    schema.create(file, schema.Identity("cluster-0", "ring", 1), "life")
+    schema.create(file, Identity("cluster-0", "ring", 1), "life")
     with closing(sqlite3.connect(file, isolation_level=None)) as opened:
         opened.execute("insert into floor values (?, ?, ?)", (FIRST, b"", FLOOR))
         yield opened

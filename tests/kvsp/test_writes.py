@@ -7,17 +7,17 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from kvsp.cluster import Absent
-from kvsp.sqlite.cluster import ClusterLimits
+from kvsp.cluster import Absent, ClusterLimits
 from kvsp.sqlite.thread import connect
 from kvsp.store import Store
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.limits import CLOCK_SKEW_MAX_US, HEAL_AGE_MAX_S, LEG_DEADLINE_S
+from tandem.core.removal import Span
 from tandem.core.reply import Failed, Reason, Refusal, Refused, Stored, Superseded, WriteReply
 from tandem.core.version import Version
-from tests.kvsp.conftest import Opening
-from tests.kvsp.records import NAMESPACE, START_US, SetClock, get, put, tombstone, value
+from tests.kvsp.engines import Engine
+from tests.kvsp.records import NAMESPACE, START_US, get, put, tombstone, value
 
 STORED = Stored(0)
 
@@ -50,19 +50,19 @@ async def test_on_thread_gives_the_connection_on_its_own_thread(tmp_path: Path) 
     await connection.close()
 
 
-async def test_all_that_waits_is_one_transaction(opening: Opening, tmp_path: Path) -> None:
-    store = await opening()
+async def test_all_that_waits_is_one_transaction(engine: Engine) -> None:
+    store = await engine.open()
     [cluster] = store.clusters
     first = cluster.write([put("opens the line", value())])
     waiting = [cluster.write([put(f"key-{n}-{m}", value()) for m in range(3)]) for n in range(50)]
     assert await first == [STORED]
     assert [await answers for answers in waiting] == [[STORED] * 3] * 50
     assert (await cluster.state()).commits <= 2
-    assert sql(tmp_path, "select count(*) from record") == [(151,)]
+    assert await engine.sql("select count(*) from record") == [(151,)]
 
 
-async def test_a_row_that_fails_fails_alone(opening: Opening) -> None:
-    store = await opening()
+async def test_a_row_that_fails_fails_alone(engine: Engine) -> None:
+    store = await engine.open()
     [cluster] = store.clusters
     beyond_sql = value(expires_at_s=2**63)
     answers = await cluster.write(
@@ -74,8 +74,8 @@ async def test_a_row_that_fails_fails_alone(opening: Opening) -> None:
     assert [isinstance(answer, bytes) for answer in found] == [True, False, True]
 
 
-async def test_old_and_new_rows_in_one_statement_each_have_their_answer(opening: Opening) -> None:
-    store = await opening()
+async def test_old_and_new_rows_in_one_statement_each_have_their_answer(engine: Engine) -> None:
+    store = await engine.open()
     [cluster] = store.clusters
     held = put("held", value(at_us=START_US + 9))
     assert await cluster.write([held]) == [STORED]
@@ -93,14 +93,15 @@ async def test_old_and_new_rows_in_one_statement_each_have_their_answer(opening:
     assert await cluster.read([get("twice")]) == [newer.record.envelope]
 
 
-async def test_a_floor_refuses_inserts_but_no_updates(opening: Opening, tmp_path: Path) -> None:
+async def test_a_floor_refuses_inserts_but_no_updates(engine: Engine) -> None:
     floor = Version.at(START_US - 1_000)
     below, above = value(at_us=START_US - 2_000), value(at_us=START_US)
-    store = await opening()
-    await store.clusters[0].write([put("mm-held", value(at_us=START_US - 5_000))])
+    store = await engine.open()
+    cluster = store.clusters[0]
+    await cluster.write([put("mm-held", value(at_us=START_US - 5_000))])
+    await cluster.raise_floor((await cluster.life()).named, Span(NAMESPACE, "m"), floor)
     await store.aclose()
-    sql(tmp_path, f"insert into floor values ('{NAMESPACE}', x'6d', x'{floor}')")
-    cluster = (await opening()).clusters[0]
+    cluster = await engine.only()
 
     refused = Refused(Refusal.FLOOR, 0)
     assert await cluster.write(
@@ -130,9 +131,9 @@ LATE_HEAL_US = int(HEAL_AGE_MAX_S * 1e6)
     ],
 )
 async def test_lateness_goes_by_kvsps_own_clock(
-    opening: Opening, age_us: int, read_ago_us: int | None, answer: object
+    engine: Engine, age_us: int, read_ago_us: int | None, answer: object
 ) -> None:
-    cluster = (await opening()).clusters[0]
+    cluster = await engine.only()
     record = value(at_us=START_US - age_us)
     read_at_us = 0 if read_ago_us is None else START_US - read_ago_us
     assert await cluster.write([put("key", record, read_at_us=read_at_us)]) == [answer]
@@ -140,13 +141,11 @@ async def test_lateness_goes_by_kvsps_own_clock(
     assert isinstance(found, bytes) == (answer == STORED)
 
 
-async def test_a_corrupt_copy_is_replaced_by_the_same_version(
-    opening: Opening, tmp_path: Path
-) -> None:
-    cluster = (await opening()).clusters[0]
+async def test_a_corrupt_copy_is_replaced_by_the_same_version(engine: Engine) -> None:
+    cluster = await engine.only()
     record = value(b"right")
     await cluster.write([put("key", record)])
-    sql(tmp_path, "update record set envelope = x'00'")
+    await engine.sql("update record set envelope = digest")
     [found] = await cluster.read([get("key")])
     assert isinstance(found, Failed)
     assert found.reason is Reason.CORRUPT
@@ -160,7 +159,7 @@ async def test_a_corrupt_copy_is_replaced_by_the_same_version(
     ]
 
 
-async def test_a_deleted_namespace_is_refused_by_all_clusters_for_ever(opening: Opening) -> None:
+async def test_a_deleted_namespace_is_refused_by_all_clusters_for_ever(engine: Engine) -> None:
     gone = "cd" * 16
     puts = [put(f"key-{n}", value(), namespace=gone) for n in range(20)]
 
@@ -169,7 +168,7 @@ async def test_a_deleted_namespace_is_refused_by_all_clusters_for_ever(opening: 
         assert len(parts) == 4
         return {answer for _, written in parts for answer in await written}
 
-    first = await opening(4)
+    first = await engine.open(4)
     assert await answers(first.store) == {STORED}
     record = put(f"ns/{gone}", tombstone(), namespace=SYSTEM_NAMESPACE)
     [(_, deleted)] = first.store.write([record])
@@ -178,12 +177,12 @@ async def test_a_deleted_namespace_is_refused_by_all_clusters_for_ever(opening: 
     [(_, other)] = first.store.write([put("key", value())])
     assert await other == [STORED]
     await first.aclose()
-    assert await answers((await opening(4)).store) == {Refused(Refusal.DELETED_NAMESPACE, 0)}
+    assert await answers((await engine.open(4)).store) == {Refused(Refusal.DELETED_NAMESPACE, 0)}
 
 
-async def test_namespaces_that_are_deleted_in_one_group_are_refused_each(opening: Opening) -> None:
+async def test_namespaces_that_are_deleted_in_one_group_are_refused_each(engine: Engine) -> None:
     """They must not pass with the plain rows of a group, of which nothing is noted."""
-    store = await opening()
+    store = await engine.open()
     gone = ["cd" * 16, "ef" * 16]
     ends = [put(f"ns/{one}", tombstone(), namespace=SYSTEM_NAMESPACE) for one in gone]
     [cluster] = store.clusters
@@ -193,8 +192,8 @@ async def test_namespaces_that_are_deleted_in_one_group_are_refused_each(opening
     assert await cluster.write([put("other", value())]) == [STORED]
 
 
-async def test_a_line_at_its_bound_is_refused(opening: Opening) -> None:
-    store = await opening(limits=ClusterLimits(writes_waiting_max=2, reads_waiting_max=1))
+async def test_a_line_at_its_bound_is_refused(engine: Engine) -> None:
+    store = await engine.open(limits=ClusterLimits(writes_waiting_max=2, reads_waiting_max=1))
     [cluster] = store.clusters
     answers = [cluster.write([put(f"key-{n}", value())]) for n in range(3)]
     assert await answers[0] == await answers[1] == [STORED]
@@ -208,8 +207,8 @@ async def test_a_line_at_its_bound_is_refused(opening: Opening) -> None:
     assert too_many.reason is Reason.OVERLOADED
 
 
-async def test_a_group_longer_than_the_line_is_taken_where_nothing_waits(opening: Opening) -> None:
-    store = await opening(limits=ClusterLimits(writes_waiting_max=2, reads_waiting_max=1))
+async def test_a_group_longer_than_the_line_is_taken_where_nothing_waits(engine: Engine) -> None:
+    store = await engine.open(limits=ClusterLimits(writes_waiting_max=2, reads_waiting_max=1))
     [cluster] = store.clusters
     group = [put(f"key-{n}", value()) for n in range(3)]
     assert await cluster.write(group) == [STORED] * 3
@@ -219,20 +218,18 @@ async def test_a_group_longer_than_the_line_is_taken_where_nothing_waits(opening
     assert {type(answer) for answer in await second} == {Failed}
 
 
-async def test_closing_finishes_what_waits_in_a_full_line(opening: Opening) -> None:
-    store = await opening(limits=ClusterLimits(writes_waiting_max=2))
+async def test_closing_finishes_what_waits_in_a_full_line(engine: Engine) -> None:
+    store = await engine.open(limits=ClusterLimits(writes_waiting_max=2))
     answers = store.clusters[0].write([put("a", value()), put("b", value())])
     await store.aclose()
     assert await answers == [STORED] * 2
 
 
-async def test_closing_finishes_what_waits(
-    opening: Opening, tmp_path: Path, clock: SetClock
-) -> None:
-    store = await opening()
+async def test_closing_finishes_what_waits(engine: Engine) -> None:
+    store = await engine.open()
     answers = store.clusters[0].write([put("key", value())])
     await store.aclose()
     assert await answers == [STORED]
     [late] = await store.clusters[0].write([put("late", value())])
     assert isinstance(late, Failed)
-    assert sql(tmp_path, "select count(*) from record") == [(1,)]
+    assert await engine.sql("select count(*) from record") == [(1,)]

@@ -1,10 +1,12 @@
-"""A bounded line of batches before one of a cluster's threads; everything in it gets an answer."""
+"""A bounded line of batches before those who serve a cluster; everything in it gets an answer."""
 
 import asyncio
 from asyncio import Future
 from collections import deque
 from collections.abc import Sequence
 from typing import Generic, TypeVar
+
+from tandem.core.reply import Failed, Reason
 
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
@@ -83,3 +85,15 @@ def settle(batches: Sequence[Batch[_Asked, _Answer]], answers: Sequence[_Answer]
     for batch in batches:
         batch.settle(list(answers[at : at + len(batch.asked)]))
         at += len(batch.asked)
+
+
+def at_once(answer: _Answer, times: int) -> "Future[list[_Answer]]":
+    """Answers that need not be waited for."""
+    future: Future[list[_Answer]] = asyncio.get_running_loop().create_future()
+    future.set_result([answer] * times)
+    return future
+
+
+def fault(error: BaseException) -> Failed:
+    """The answer to what met a fault of ours, which ends the task that served it."""
+    return Failed(Reason.ERROR, f"a fault of KVSP: {error!r}")

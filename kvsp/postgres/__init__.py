@@ -1,0 +1,1 @@
+"""Clusters in PostgreSQL databases, which several KVSPs may serve at once."""
