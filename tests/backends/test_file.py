@@ -4,10 +4,12 @@ import asyncio
 import random
 import sqlite3
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -280,3 +282,25 @@ async def test_a_large_body_that_is_older_leaves_what_stands(home: FileHome) -> 
     found = await home.get(KEY, 20.0)
     assert isinstance(found, Found)
     assert found.record == newer
+
+
+async def test_a_connection_that_is_being_opened_is_closed_before_its_home_is(
+    home: FileHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, go_on = threading.Event(), threading.Event()
+    connect = sqlite3.connect
+
+    def slow(*place: Any, **settings: Any) -> sqlite3.Connection:  # noqa: ANN401 - hands on
+        opening.set()
+        assert go_on.wait(60)
+        connected: sqlite3.Connection = connect(*place, **settings)
+        return connected
+
+    monkeypatch.setattr(sqlite3, "connect", slow)
+    read = home.get(KEY, 20.0)
+    assert await asyncio.to_thread(opening.wait, 60)
+    closing_home = asyncio.create_task(home.aclose())
+    assert isinstance(await read, Failed)
+    assert not (await asyncio.wait({closing_home}, timeout=0.2))[0]
+    go_on.set()
+    await closing_home

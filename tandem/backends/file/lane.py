@@ -114,13 +114,12 @@ class Lane(Generic[Ask, Answer, Reply]):
         if self._closed:
             return
         self._closed = True
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
         self._set_alarm(inf)
         for call in (*self._under_way, *self._waiting):
             call.answer(_CLOSED)
         self._waiting.clear()
+        self._wake.set()
+        await self._task  # not cancelled: a connection that is just being opened would be left
         await self._disconnect()
 
     async def connect(self) -> aiosqlite.Connection:
@@ -130,7 +129,7 @@ class Lane(Generic[Ask, Answer, Reply]):
         return self._connection
 
     async def _serve(self) -> None:
-        while True:
+        while not self._closed:
             await self._wake.wait()
             self._under_way = self._take_group()
             if self._under_way:
