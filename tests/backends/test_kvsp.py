@@ -152,13 +152,10 @@ async def test_all_that_waits_in_a_turn_is_one_message() -> None:
 
 async def test_a_silent_server_is_a_timeout_by_the_deadline() -> None:
     async with scripted() as (storage, address), backend_of(address) as backend:
-        loop = asyncio.get_running_loop()
-        begun_s = loop.time()
         quick, slow = backend.get(KEY, 0.2), backend.put_if_newer(KEY, record(), 0.6)
         assert reason(await quick) is Reason.TIMEOUT
-        assert loop.time() >= begun_s + 0.2
+        assert not slow.done()
         assert reason(await slow) is Reason.TIMEOUT
-        assert loop.time() >= begun_s + 0.6
         storage.answers = True
         assert isinstance(await backend.get(KEY, 10), Missing)
 
