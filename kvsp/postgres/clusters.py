@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from kvsp.cluster import ClusterLimits
 from kvsp.identity import Identity, Meta, identities, ring_mistake
+from kvsp.limits import ClusterLimits
 from kvsp.postgres import schema
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.postgres.connecting import Connection, Database, let_go
