@@ -7,6 +7,7 @@ again from time to time (`deleted`).
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ _MISTAKES = (
     asyncpg.ClientConfigurationError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.ProtocolViolationError,
+    ssl.SSLCertVerificationError,
 )
 _log = logs.get("kvsp.clusters")
 
@@ -80,9 +83,15 @@ async def _make(
         except FAILURES as error:
             shown = ", ".join(labels)
             if isinstance(error, _MISTAKES) or not is_away(error):
-                raise ConfigurationError([f"{shown}: {error}"]) from error
+                raise ConfigurationError([f"{shown}: {_in_words(error)}"]) from error
             _log.warning("waiting_for_postgresql", databases=shown, error=str(error))
             await asyncio.sleep(_TRY_EVERY_S)
+
+
+def _in_words(error: BaseException) -> str:
+    """A server takes all that a connection is set to; what stands before it may not."""
+    is_pooler = isinstance(error, asyncpg.ProtocolViolationError)
+    return f"{error}: {schema.POOLER}" if is_pooler else str(error)
 
 
 @asynccontextmanager

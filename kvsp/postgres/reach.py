@@ -5,6 +5,7 @@ that this process has acknowledged. A database that shows less has lost somethin
 any more before a restart.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -64,8 +65,9 @@ class Reach:
 
     async def aclose(self) -> None:
         """Lets go of the database."""
-        for places in (self.writing, self.reading, self.others):
-            await places.aclose()
+        await asyncio.gather(
+            *(places.aclose() for places in (self.writing, self.reading, self.others))
+        )
 
     def _met(self, error: BaseException) -> Failed:
         answer = failed(error)

@@ -8,13 +8,12 @@ from functools import partial
 import asyncpg
 import pytest
 
-from kvsp.postgres.cluster import PostgresCluster
 from tandem.core.cluster_life import is_behind
 from tandem.core.removal import FloorReply, Removal, Renewal, Span
 from tandem.core.reply import Failed, Reason, Stored
 from tandem.core.version import Version
 from tandem.wire.scan_codec import Scan
-from tests.kvsp.postgres.conftest import Serving
+from tests.kvsp.postgres.conftest import Serving, until_it_stores
 from tests.kvsp.records import NAMESPACE, START_US, get, put, value, write_large
 from tests.servers.postgres import Postgres
 
@@ -25,12 +24,6 @@ $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
 create constraint trigger deadly after insert on tandem.record
 deferrable initially deferred for each row execute function tandem.die();
 """
-
-
-async def until_it_stores(cluster: PostgresCluster, name: str) -> None:
-    async with asyncio.timeout(60):
-        while await cluster.write([put(name, value())]) != [STORED]:
-            await asyncio.sleep(0.02)
 
 
 async def test_what_was_acknowledged_outlives_a_crash_of_the_server(

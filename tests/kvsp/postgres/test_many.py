@@ -183,14 +183,17 @@ async def test_a_write_that_waited_for_its_turn_is_judged_by_the_time_of_its_tur
         await outside.close()
 
 
-async def test_who_stands_still_in_a_transaction_does_not_hold_up_the_others_for_ever(
+async def test_a_full_transaction_meets_what_is_there_however_many_keys_it_has(
     serving: Serving,
 ) -> None:
     [cluster] = (await serving()).clusters
-    async with cluster._reach.writing.one() as connection:
-        for name in ("idle_in_transaction_session_timeout", "lock_timeout"):
-            shown = await connection.fetchval(f"show {name}")
-            assert shown in {"10s", "5s"}, name
+    names = [f"key-{number}" for number in range(2_500)]
+    every_third = [put(name, value(at_us=START_US + 1)) for name in names[::3]]
+    assert set(await cluster.write(every_third)) == {STORED}
+    answers = await cluster.write([put(name, value()) for name in names])
+    assert [isinstance(answer, Superseded) for answer in answers] == [
+        number % 3 == 0 for number in range(2_500)
+    ]
 
 
 @pytest.mark.parametrize("kvsps", [2, 3])

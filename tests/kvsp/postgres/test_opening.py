@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kvsp.postgres import schema
 from kvsp.postgres.clusters import label_of
 from tandem.core.reply import Stored
 from tandem.errors import ConfigurationError
@@ -70,17 +71,37 @@ async def test_what_is_no_cluster_of_ours_is_refused(
     assert told in await refused(dsn)
 
 
-@pytest.mark.parametrize("level", ["off", "local"])
+@pytest.mark.parametrize("level", ["on", "remote_apply", "remote_write", "off", "local"])
 async def test_a_server_that_acknowledges_too_early_is_refused(
     postgres: Postgres, dsn: str, level: str
 ) -> None:
     database = dsn.partition("?")[0].rpartition("/")[2]
     postgres.sql(f"alter database {database} set synchronous_commit = {level}")
     try:
-        said = await refused(dsn)
+        if level in {"off", "local"}:
+            assert f"has synchronous_commit = {level} for this user" in await refused(dsn)
+        else:
+            await made(dsn)
     finally:
         postgres.sql(f"alter database {database} reset synchronous_commit")
-    assert f"has synchronous_commit = {level} for this user" in said
+
+
+async def test_a_server_that_does_not_wait_for_its_disk_is_refused(
+    postgres: Postgres, dsn: str
+) -> None:
+    await asyncio.to_thread(postgres.stop)
+    await asyncio.to_thread(postgres.start, "fsync=off")
+    try:
+        assert "has fsync = off" in await refused(dsn)
+    finally:
+        await asyncio.to_thread(postgres.stop)
+        await asyncio.to_thread(postgres.start)
+    await made(dsn)
+
+
+async def test_an_old_server_is_refused(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "SERVER_VERSION_MIN", 1_000_000)
+    assert "is older than PostgreSQL 13" in await refused(dsn)
 
 
 async def test_a_user_who_may_not_make_the_tables_is_told(postgres: Postgres, dsn: str) -> None:
