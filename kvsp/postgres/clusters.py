@@ -10,13 +10,13 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from kvsp.identity import Identity, Meta, identities, ring_mistake
 from kvsp.limits import ClusterLimits
 from kvsp.postgres import schema
+from kvsp.postgres.address import label_of, refuse_unreadable
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.postgres.connecting import Connection, Database, let_go
 from kvsp.postgres.deleted import DeletedNamespaces
@@ -34,6 +34,8 @@ _MISTAKES = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.ProtocolViolationError,
     ssl.SSLCertVerificationError,
+    ValueError,  # what asyncpg does not understand
+    OverflowError,  # a port that there cannot be
 )
 _log = logs.get("kvsp.clusters")
 
@@ -45,6 +47,7 @@ async def open_clusters(
     """A cluster for each database, serving, once all of them can be reached. ConfigurationError
     when one of them must not be served."""
     wanted = identities(len(dsns))
+    refuse_unreadable(dsns)
     databases = [Database(dsn, entropy) for dsn in dsns]
     labels = [label_of(dsn) for dsn in dsns]
     await _make(databases, labels, wanted, entropy)
@@ -63,12 +66,6 @@ async def open_clusters(
     return clusters
 
 
-def label_of(dsn: str) -> str:
-    """The database as logs may show it: without its user, password and parameters."""
-    parts = urlsplit(dsn)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}" or "the database of the environment"
-
-
 async def _make(
     databases: Sequence[Database], labels: Sequence[str], wanted: Sequence[Identity],
     entropy: Entropy,
@@ -80,7 +77,7 @@ async def _make(
             async with _connected(databases) as connections:
                 await _prepare(connections, labels, wanted, entropy)
                 return
-        except FAILURES as error:
+        except (*FAILURES, *_MISTAKES) as error:
             shown = ", ".join(labels)
             if isinstance(error, _MISTAKES) or not is_away(error):
                 raise ConfigurationError([f"{shown}: {_in_words(error)}"]) from error

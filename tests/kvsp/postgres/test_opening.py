@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from kvsp.postgres import schema
-from kvsp.postgres.clusters import label_of
 from tandem.core.reply import Stored
 from tandem.errors import ConfigurationError
 from tests.kvsp.records import SetClock, get, put, value
@@ -133,21 +132,3 @@ async def test_another_encoding_is_refused(postgres: Postgres) -> None:
 
 async def test_a_database_that_does_not_exist_is_a_mistake(postgres: Postgres) -> None:
     assert 'database "nowhere" does not exist' in await refused(postgres.dsn("nowhere"))
-
-
-async def test_what_is_no_address_is_a_mistake() -> None:
-    said = await refused("mysql://somebody:secret@host/name")
-    assert "scheme is expected" in said
-    assert "secret" not in said
-
-
-@pytest.mark.parametrize(
-    ("dsn", "label"),
-    [
-        ("postgresql://kv:secret@db1:5432,db2/tandem?sslmode=require", "db1:5432,db2/tandem"),
-        ("postgresql:///tandem?host=/run&password=secret", "/tandem"),
-        ("postgresql://", "the database of the environment"),
-    ],
-)
-def test_a_label_holds_no_secret(dsn: str, label: str) -> None:
-    assert label_of(dsn) == label
