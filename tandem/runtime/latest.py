@@ -1,6 +1,7 @@
 """What a process has met lately, so that it need not be worked out again. Bounded."""
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -10,7 +11,8 @@ _Value = TypeVar("_Value")
 
 class Latest(Generic[_Key, _Value]):
     """Keeps the latest of what it is given; at a bound the oldest goes, as a rule one for each that
-    comes. Thousands that are forgotten at once hold everybody up for milliseconds.
+    comes. Thousands that are forgotten at once hold everybody up for milliseconds; the first entry
+    of a plain dict is found only behind all that were deleted before it.
     """
 
     __slots__ = ("_bytes", "_bytes_max", "_entries_max", "_kept", "_sizes", "get")
@@ -19,7 +21,7 @@ class Latest(Generic[_Key, _Value]):
     """What is kept under a key, if anything is."""
 
     def __init__(self, entries_max: int, bytes_max: int = sys.maxsize) -> None:
-        self._kept: dict[_Key, _Value] = {}
+        self._kept: OrderedDict[_Key, _Value] = OrderedDict()
         self._sizes: dict[_Key, int] = {}
         self._entries_max = entries_max
         self._bytes_max = bytes_max
@@ -36,7 +38,8 @@ class Latest(Generic[_Key, _Value]):
         while self._kept and (
             len(self._kept) >= self._entries_max or self._bytes + size > self._bytes_max
         ):
-            self.forget(next(iter(self._kept)))
+            oldest, _ = self._kept.popitem(last=False)
+            self._bytes -= self._sizes.pop(oldest)
         self._kept[key] = value
         self._sizes[key] = size
         self._bytes += size
