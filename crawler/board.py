@@ -20,7 +20,7 @@ _PAUSED: Final = "paused"
 
 @dataclass(slots=True)
 class Counters:
-    """What all rounds did."""
+    """What all rounds did, and what went wrong beside them."""
 
     rounds: int = 0
     partial_rounds: int = 0

@@ -182,7 +182,7 @@ class Crawler:
         self._links = list(links.values())
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         self.board = WatchedBoard(self.book, entropy, self.name, ground.told)
-        self.switches = KillSwitches(ground.gateways)
+        self.switches = KillSwitches(ground.gateways, self.board.counters)
         self.pace = Restful(0.0 if ways else ground.rest_s, self.stop)
         pause_s = ground.calm_pause_s if ways else ground.pause_s
         rounds = self._rounds(homes, entropy, pause_s)
