@@ -296,13 +296,15 @@ class SystemRecords(Generic[T]):
         async with self._saving:
             if not self._unsaved:
                 return
-            self._unsaved = False
+            kept, self._unsaved, saved = self.book.all_kept(), False, False
             try:
-                await self._file.save(self.book.all_kept())
+                await self._file.save(kept)
+                saved = True
             except OSError as error:
-                self._unsaved = True
                 self.counters.save_failures += 1
                 _LOG.error("registry_not_saved", error=str(error))
+            finally:
+                self._unsaved = self._unsaved or not saved
 
     def _buried(self, entry: Entry) -> Kept[T] | None:
         """What a listed tombstone says by itself; None for any other entry."""

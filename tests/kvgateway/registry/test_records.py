@@ -281,6 +281,23 @@ async def test_a_disk_that_refuses_is_tried_again(homes: TwoHomes) -> None:
     assert one.file.saves == saves
 
 
+async def test_what_a_caller_that_went_away_did_not_save_is_saved_by_the_next_look(
+    homes: TwoHomes,
+) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await two.namespaces.create("a", NOTHING)
+    one.file.goes_on.clear()
+    look = asyncio.create_task(one.registry.refresh())
+    while not one.registry.book.known(made.id):
+        await asyncio.sleep(0)
+    look.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await look
+    one.file.goes_on.set()
+    await one.registry.refresh()
+    assert [kept.item for kept in one.file.load()] == [made]
+
+
 async def test_a_leftover_intent_for_a_namespace_makes_a_miss_unavailable(homes: TwoHomes) -> None:
     one = Administration(homes)
     one.gateway.machine.pin([Intent(NAMESPACES.key_of(UNKNOWN), homes.version())])
