@@ -99,7 +99,7 @@ def test_a_crawl_stops_in_the_middle_and_heals_nothing_more(names: int) -> None:
 
     report = run(main())
     assert not report.equal
-    assert "switched off" in (report.failure or report.unhealed[0])
+    assert "switched off" in (report.failure or report.tally.unhealed[0])
 
 
 def test_switches_are_followed_and_gateways_that_cannot_be_asked_count_as_off() -> None:
