@@ -16,10 +16,10 @@ from kvgateway.data_path.reads import Reader
 from kvgateway.registry.book import Kept, RecordBook, deleted
 from kvgateway.registry.form import RecordForm, T
 from tandem.backends.port import Backend
+from tandem.backends.whole_listing import list_all
 from tandem.core.key import SYSTEM_NAMESPACE, Key
-from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.record import Kind, Record
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Found, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.scan_diff import Entry
 from tandem.core.version import NO_VERSION
@@ -37,7 +37,6 @@ LOOKUP_S: Final = 2.0
 READS_MAX: Final = 32
 MISS_US: Final = 1_000_000
 MISSES_MAX: Final = 10_000
-_PAGES_MAX: Final = 2 * RECORDS_MAX // LIST_PAGE_MAX
 
 
 class CopyFile(Protocol[T]):
@@ -57,7 +56,7 @@ class RecordCounters:
     """What went wrong in keeping the copy."""
 
     looks_failed: int = 0
-    """Looks at a home that did not answer."""
+    """Looks at a home that did not list all."""
     errors: int = 0
     """Looks that met a fault of ours."""
     damaged: int = 0
@@ -70,6 +69,7 @@ class _View:
 
     digests: Mapping[str, bytes]
     whole: bool
+    """Whether all of it could be read."""
 
 
 class SystemRecords(Generic[T]):
@@ -205,35 +205,25 @@ class SystemRecords(Generic[T]):
 
     async def _look(self, side: Side) -> None:
         began_us = self._clock.monotonic_us()
-        digests: dict[str, bytes] = {}
-        whole, after = True, ""
-        for _ in range(_PAGES_MAX):
-            page = await self._homes[side].scan(
-                SYSTEM_NAMESPACE,
-                after=after,
-                prefix=self._form.prefix,
-                limit=LIST_PAGE_MAX,
-                deadline_s=LOOK_DEADLINE_S,
-            )
-            if isinstance(page, Failed):
-                self.counters.looks_failed += 1
-                self._views.pop(side, None)
-                return
-            all_read = await self._take(side, page.entries)
-            whole = whole and page.complete and all_read
-            digests.update((entry.name, entry.digest) for entry in page.entries)
-            if page.next_after is None:
-                break
-            after = page.next_after
+        listing = await list_all(
+            self._homes[side], SYSTEM_NAMESPACE, self._form.prefix, LOOK_DEADLINE_S
+        )
+        all_read = await self._take(side, listing.entries)
+        if listing.lacking:
+            self.counters.looks_failed += 1
+            self._views.pop(side, None)
         else:
-            whole = False
-        self._views[side] = _View(digests, whole)
+            self._saw_all(side, listing.entries, all_read, began_us)
+        await self._save()
+
+    def _saw_all(self, side: Side, entries: Sequence[Entry], all_read: bool, began_us: int) -> None:
+        digests = {entry.name: entry.digest for entry in entries}
+        self._views[side] = _View(digests, all_read)
         judged = self._judged[side]
         self._judged[side] = {name: judged[name] for name in digests if name in judged}
-        self.ready = self.ready or whole
-        if whole:
+        if all_read:
+            self.ready = True
             self.looked_us = max(began_us, self.looked_us)
-        await self._save()
 
     async def _take(self, side: Side, entries: Sequence[Entry]) -> bool:
         """Learns what a home lists; False when one of its records could not be read."""
