@@ -51,18 +51,6 @@ class CopyFile(Protocol[T]):
         ...
 
 
-@dataclass(slots=True)
-class RecordCounters:
-    """What went wrong in keeping the copy."""
-
-    looks_failed: int = 0
-    """Looks at a home that did not list all."""
-    errors: int = 0
-    """Looks that met a fault of ours."""
-    damaged: int = 0
-    save_failures: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class _View:
     """What one home listed at the last look."""
@@ -97,7 +85,8 @@ class SystemRecords(Generic[T]):
         """Copies that were read and are not to be read again, though they are not the newest."""
         self._saving = asyncio.Lock()
         self._unsaved = False
-        self.counters = RecordCounters()
+        self.errors = 0
+        """Looks that met a fault of ours."""
         self.book = book
         self.looked_us = 0
         """When the last look began that saw all of a home, by the machine's monotonic clock."""
@@ -192,7 +181,7 @@ class SystemRecords(Generic[T]):
             try:
                 await self._look(side)
             except Exception as error:
-                self.counters.errors += 1
+                self.errors += 1
                 _LOG.error(
                     "records_look_broke", of=self._form.noun, home=side.value, error=repr(error),
                     exc_info=True,
@@ -210,7 +199,6 @@ class SystemRecords(Generic[T]):
         )
         all_read = await self._take(side, listing.entries)
         if listing.lacking:
-            self.counters.looks_failed += 1
             self._views.pop(side, None)
         else:
             self._saw_all(side, listing.entries, all_read, began_us)
@@ -260,7 +248,7 @@ class SystemRecords(Generic[T]):
         return self._judged[side].get(entry.name) != entry.digest
 
     def _opened(self, name: str, record: Record) -> Sequence[Kept[T]]:
-        """What a record says of its id; nothing when it is damaged, which is counted."""
+        """What a record says of its id; nothing when it is damaged, which is told."""
         record_id = self._form.id_of(name)
         if record.kind is Kind.TOMBSTONE:
             return [Kept(record_id, record.version, record.digest, None)]
@@ -269,7 +257,6 @@ class SystemRecords(Generic[T]):
             if item.id != record_id:
                 raise ValueError(f"it says that its id is {item.id}")
         except ValueError as error:
-            self.counters.damaged += 1
             _LOG.error("bad_record", of=self._form.noun, id=record_id, error=str(error))
             return []
         return [Kept(record_id, record.version, record.digest, item)]
@@ -291,7 +278,6 @@ class SystemRecords(Generic[T]):
                 await self._file.save(kept)
                 saved = True
             except OSError as error:
-                self.counters.save_failures += 1
                 _LOG.error("registry_not_saved", error=str(error))
             finally:
                 self._unsaved = self._unsaved or not saved
