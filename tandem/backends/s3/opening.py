@@ -71,7 +71,7 @@ async def open_bucket(options: S3Options, clock: Clock) -> Bucket:
             [f"s3: the certificates of {where} cannot be used: {error}"]
         ) from error
     transport = HttpTransport(address.host, address.port, ssl_context=ssl_context)
-    credentials = CredentialKeeper(SessionCredentials(options.location.profile), clock)
+    credentials = CredentialKeeper(SessionCredentials(), clock)
     await credentials.open()
     return Bucket(address, transport, credentials, StoreClock(clock))
 
