@@ -206,8 +206,8 @@ def _unready(path: DataPath, process: serve.Process) -> str:
 
 def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
     return {
-        "keeper": lambda: path.keeper.counters.errors,
-        "switch copies": lambda: path.switch_copies.counters.errors,
+        "keeper": lambda: path.keeper.errors,
+        "switch copies": lambda: path.switch_copies.errors,
         "namespaces": lambda: path.registry.errors,
         "tokens": lambda: path.tokens.errors,
         "presence": lambda: path.presence.errors,
