@@ -11,13 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import grpc
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_before_delay,
-    wait_random_exponential,
-)
 
 from tandem.core.backoff import RetryBudget, delay_s
 from tandem.errors import Overloaded, QuotaExceeded, Unavailable, Unconfirmed
@@ -52,13 +45,14 @@ class Retries:
         """Waits before retry `attempt` (1, 2, ...); False at once when there must be none."""
         if self.closed or not _is_safe(error, repeatable):
             return False
-        pause_s = _asked_s(error) + delay_s(
+        pause_s = delay_s(
             attempt,
             first_s=RETRY_FIRST_S,
             most_s=RETRY_MOST_S,
             unit_random=self._entropy.uniform(0, 1),
         )
         if isinstance(error, QuotaExceeded):
+            pause_s += error.retry_after_s
             due_s = asyncio.get_running_loop().time() + pause_s
             pause_s += (self._moment_s - due_s) % TOGETHER_S
         if pause_s >= left_s or not self.budget.spend():
@@ -81,24 +75,18 @@ class Retries:
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
-
-        async def once() -> _Reply:
+        attempt = 0
+        while True:
             try:
                 reply = await method(request, timeout=max(deadline_s - loop.time(), 0.001))
-            except grpc.aio.AioRpcError as error:
-                raise error_of_call(error, subject) from None
-            self.budget.succeeded()
-            return reply
-
-        def may_repeat(error: BaseException) -> bool:
-            return not self.closed and _is_safe(error, repeatable) and self.budget.spend()
-
-        return await AsyncRetrying(
-            retry=retry_if_exception(may_repeat),
-            wait=_asked_of + wait_random_exponential(multiplier=RETRY_FIRST_S, max=RETRY_MOST_S),
-            stop=stop_before_delay(timeout_s),
-            reraise=True,
-        )(once)
+            except grpc.aio.AioRpcError as broken:
+                error = error_of_call(broken, subject)
+            else:
+                self.budget.succeeded()
+                return reply
+            attempt += 1
+            if not await self.pause(attempt, error, repeatable, deadline_s - loop.time()):
+                raise error
 
 
 class Asking:
@@ -122,18 +110,9 @@ class Asking:
         )
 
 
-def _is_safe(error: BaseException, repeatable: bool) -> bool:
+def _is_safe(error: Exception, repeatable: bool) -> bool:
     if isinstance(error, Overloaded | QuotaExceeded):
         return True
     if isinstance(error, Unconfirmed):
         return False
     return repeatable and isinstance(error, Unavailable)
-
-
-def _asked_s(error: BaseException | None) -> float:
-    """How long the gateway asked to wait."""
-    return error.retry_after_s if isinstance(error, QuotaExceeded) else 0.0
-
-
-def _asked_of(state: RetryCallState) -> float:
-    return _asked_s(state.outcome.exception() if state.outcome else None)
