@@ -179,8 +179,8 @@ def test_p6_for_keys_unchanged_since_it_began_the_report_is_the_real_difference(
         unchanged = {name: pair for name, pair in held.items() if name not in touched}
         real = {name for name, (kvsp, s3) in unchanged.items() if kvsp != s3}
         counted = sum(report.tally.keys[drift] for drift in REAL)
-        named = {text.partition(":")[0] for text in report.unhealed}
-        assert real <= named or len(report.unhealed) == UNHEALED_MAX
+        named = {text.partition(":")[0] for text in report.tally.unhealed}
+        assert real <= named or len(report.tally.unhealed) == UNHEALED_MAX
         assert named <= real | touched
         assert len(real) <= counted <= len(real) + len(touched)
 

@@ -54,7 +54,8 @@ def test_boto3s_own_settings_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "s3 =\n  addressing_style = virtual\n"
     )
     monkeypatch.setenv("AWS_CA_BUNDLE", "/authority.pem")
-    address = resolve(Location("b-1", profile="here"))
+    monkeypatch.setenv("AWS_PROFILE", "here")
+    address = resolve(Location("b-1"))
     assert address.url == "https://b-1.store.test/"
     assert (address.host, address.region) == ("b-1.store.test", "eu-north-1")
     assert address.ca_bundle == "/authority.pem"
@@ -65,7 +66,6 @@ def test_boto3s_own_settings_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     [
         (Location("b", "not a url"), "not a url"),
         (Location("Not_A/Bucket?", "http://127.0.0.1:1"), "bucket"),
-        (Location("b-1", profile="absent"), "absent"),
     ],
 )
 def test_what_boto3_refuses_is_a_mistake_of_the_configuration(
@@ -73,3 +73,9 @@ def test_what_boto3_refuses_is_a_mistake_of_the_configuration(
 ) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         resolve(location)
+
+
+def test_so_is_a_profile_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    with pytest.raises(ConfigurationError, match="absent"):
+        resolve(Location("b-1"))

@@ -95,12 +95,12 @@ def test_a_round_that_raises_is_counted_and_the_next_one_comes(what: str) -> Non
             here.pair.s3.answer = _raise
         running = asyncio.create_task(here.keeper.run())
         await asyncio.sleep(4.5)
-        assert here.keeper.counters.errors == 5
+        assert here.keeper.errors == 5
         here.queue.fails = here.file.refuses = False
         here.pair.s3.up()
         here.trust.missed(Side.S3, NAMESPACE, here.pair.time.now_us())
         await asyncio.sleep(1.0)
-        assert here.keeper.counters.errors == 5
+        assert here.keeper.errors == 5
         assert here.file.trust.behind(NAMESPACE) == (Side.S3,)
         running.cancel()
 
