@@ -120,11 +120,20 @@ def _not_everywhere(silent: Mapping[Address, Ended], count: int) -> Ended:
     failures = list(silent.values())
     if count == 1:
         return failures[0]
-    reasons = "\n".join(f"{one}: {failed.message}" for one, failed in silent.items())
+    told = [_told(one, failed) for one, failed in silent.items()]
+    reasons = "\n".join(
+        [why for why, _ in told] + [*dict.fromkeys(hint for _, hint in told if hint)]
+    )
     return Ended(
         failures[0].ending,
         f"{len(silent)} of {count} gateways were not set, and go on as they were:\n{reasons}",
     )
+
+
+def _told(gateway: Address, failed: Ended) -> tuple[str, str]:
+    """Why this gateway was not set, with its address once, and what to do about it."""
+    why, _, hint = failed.message.partition("\n")
+    return (why if str(gateway) in why else f"{gateway}: {why}"), hint
 
 
 def _show(asked: Asked, status: Status, *, several: bool) -> None:

@@ -1,6 +1,7 @@
 """The option that names the crawler, and the way from a command to it."""
 
 import functools
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -56,6 +57,7 @@ def _with_crawler(
 
 
 _AT: Final = "kvctl.crawler"
+_AN_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def crawler_of(asked: Asked) -> Address:
@@ -113,9 +115,9 @@ def namespace_id(asked: Asked, namespace: str | None) -> str:
 
 
 def titles(asked: Asked) -> dict[str, str]:
-    """Titles by id; empty where no gateway answers."""
+    """Titles by id, of all accounts that the token reaches; empty where no gateway answers."""
     try:
-        found = asked.ask(lambda client: client.namespaces.list())
+        found = asked.ask(lambda client: client.namespaces.list(all_accounts=True))
     except Ended:
         return {}
     return {one.id: one.title for one in found}
@@ -126,6 +128,11 @@ def shown_name(namespace: str, known: dict[str, str]) -> str:
     if namespace == SYSTEM_NAMESPACE:
         return "(registry)"
     return known.get(namespace, namespace)
+
+
+def with_titles(text: str, known: dict[str, str]) -> str:
+    """A text of the crawler, in which ids stand for namespaces."""
+    return _AN_ID.sub(lambda found: shown_name(found[0], known), text)
 
 
 def verdict_status(crawls: Sequence[Crawled]) -> Ending:
