@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from kvctl.asking import Asked
+from kvctl.crawler_asking import shown_name, titles
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, asks_each
 from kvctl.output import columns, duration, print_json, print_line
@@ -208,17 +209,18 @@ def queue_command(asked: Asked, limit: int) -> None:
         for repair in repairs:
             print_json(_document(repair))
     elif repairs:
+        names = titles(asked)
         header = ("NAMESPACE", "KEY", "TRIES", "WAITS FOR", "DUE IN", "LAST FAILURE")
-        print_line(columns([header, *(_row(repair) for repair in repairs)]))
+        print_line(columns([header, *(_row(repair, names) for repair in repairs)]))
         if len(repairs) == limit:
             print_line(f"only the next {limit} are shown; see more with --limit", error=True)
     else:
         print_line("the queue is empty")
 
 
-def _row(repair: QueuedRepair) -> tuple[str, ...]:
+def _row(repair: QueuedRepair, names: dict[str, str]) -> tuple[str, ...]:
     return (
-        repair.key.namespace,
+        shown_name(repair.key.namespace, names),
         repair.key.name,
         str(repair.attempts),
         duration(repair.age_us),

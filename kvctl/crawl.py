@@ -83,7 +83,7 @@ def status_text(status: CrawlerStatus, names: dict[str, str]) -> str:
         f"{counted(status.rounds, 'round')}, {counted(status.crawls, 'crawl')} of a namespace,"
         f" {counted(status.errors, 'fault')}; waited {duration(int(status.waited_s * 1e6))}"
     )
-    doing = printable(with_titles(status.doing, names))
+    doing = with_titles(status.doing, names)
     rows = [("crawler", status.crawler_id), ("doing", doing), ("so far", so_far)]
     for stop in status.stops:
         open_ = "OPEN: kvctl crawl resume --accept (a home that was emptied: kvctl backend rebuild)"
