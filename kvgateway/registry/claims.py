@@ -77,7 +77,12 @@ class Claims:
                 await self.end(namespace_id)
 
     async def _claim(self, namespace_id: str) -> None:
-        for attempt in range(1, TRIES_MAX + 1):
+        for attempt in range(TRIES_MAX):
+            if attempt:
+                unit = self._entropy.uniform(0, 1)
+                await asyncio.sleep(
+                    delay_s(attempt, first_s=PAUSE_FIRST_S, most_s=PAUSE_MOST_S, unit_random=unit)
+                )
             claim = await self.begin(namespace_id)
             # A claim is at every home in use, so one home would show it; but then both must be
             # written to, and one that shows nothing will hardly take it.
@@ -88,10 +93,6 @@ class Claims:
                 raise Unavailable(f"{obstacles[0].text}. {both_needed(NAMESPACES.noun)}")
             if not claim.goes_first:
                 await self.end(namespace_id)
-            unit = self._entropy.uniform(0, 1)
-            await asyncio.sleep(
-                delay_s(attempt, first_s=PAUSE_FIRST_S, most_s=PAUSE_MOST_S, unit_random=unit)
-            )
         raise Overloaded(f"{claim.others[0].text}; try again")
 
     async def begin(self, namespace_id: str) -> Claim:
