@@ -6,6 +6,7 @@ import pytest
 
 from tandem.backends.s3.address import Location, resolve
 from tandem.errors import ConfigurationError
+from tests.backends.s3.opened import resolved
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,12 @@ def test_the_address_is_boto3s(location: Location, url: str, port: int, region: 
     address = resolve(location)
     assert (address.url, address.port, address.region) == (url, port, region)
     assert address.encrypted == url.startswith("https")
+
+
+@pytest.mark.parametrize("port", [9000, 9001])
+def test_an_address_that_tests_remember_is_the_same(port: int) -> None:
+    location = Location("b-1", f"http://127.0.0.1:{port}", "eu-west-1")
+    assert resolved(location) == resolve(location)
 
 
 def test_boto3s_own_settings_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from tests.servers.fault_proxy import Fault, faults_before, status
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import Rgw
 
+pytestmark = pytest.mark.one_loop  # keys are looked up in a thread, whatever the loop
+
 KEY = Key("ab" * 16, "key")
 DEADLINE_S = 20.0
 
