@@ -70,6 +70,7 @@ class Claims:
         them that it is to be changed here; nothing was changed then.
         """
         async with self.here:
+            self.check_settled(namespace_id)
             try:
                 await self._claim(namespace_id)
                 yield
@@ -94,6 +95,13 @@ class Claims:
             if not claim.goes_first:
                 await self.end(namespace_id)
         raise Overloaded(f"{claim.others[0].text}; try again")
+
+    def check_settled(self, namespace_id: str) -> None:
+        """Raises Overloaded while a step that was begun here may still be taken: what is claimed
+        for it keeps away all others, and must not end with another change. To be asked by whoever
+        holds `here`."""
+        if self._presence.is_stepping(namespace_id):
+            raise Overloaded("a step was begun here whose outcome is not known yet; try again")
 
     async def begin(self, namespace_id: str) -> Claim:
         """Lets everyone know, and looks at who else does; to be ended however that turns out."""

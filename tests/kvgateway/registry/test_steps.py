@@ -1,6 +1,7 @@
 """Steps from mode to mode at several gateways over two homes, and what stands in their way."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,7 +14,7 @@ from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.namespace import SettingsChange
 from tandem.core.registration import GONE_US, LEASE_US
 from tandem.core.reply import Found, Side
-from tandem.core.request import Put
+from tandem.core.request import Put, Write, Written
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
 from tandem.errors import InvalidArgument, NamespaceNotFound, Overloaded, Unavailable
@@ -251,6 +252,34 @@ async def test_a_step_whose_outcome_is_unknown_keeps_others_from_stepping(homes:
     for each in (one, two):
         await each.looks()
     assert (await two.step(namespace, SHADOW)).stepped
+
+
+async def test_a_step_whose_outcome_is_unknown_keeps_its_own_process_from_changing_it_too(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another step could have the same epoch as the one that may still land."""
+
+    def lost(_: Sequence[Write]) -> Sequence[asyncio.Future[Written]]:
+        answer: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        answer.set_exception(Unavailable("it may have been written"))
+        return [answer]
+
+    one, two = await _two(homes)
+    namespace = await one.create(BOTH)
+    await two.looks()
+    with monkeypatch.context() as losing:
+        losing.setattr(one.gateway.writer, "write", lost)
+        with pytest.raises(Unavailable, match="it may have been written"):
+            await one.step(namespace, SHADOW)
+    with pytest.raises(Overloaded, match="outcome is not known"):
+        await one.step(namespace, SHADOW_KVSP)
+    with pytest.raises(Overloaded, match="outcome is not known"):
+        await one.namespaces.rename(namespace.id, "another")
+    assert said(await two.step(namespace, SHADOW)).endswith("is changing the namespace just now")
+    homes.clock.advance(46.0)
+    for each in (one, two):
+        await each.looks()
+    assert (await one.step(namespace, SHADOW_KVSP)).stepped
 
 
 async def test_a_caller_that_goes_away_before_anything_is_written_leaves_no_claim(
