@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TypeVar
 
 from kvgateway.data_path.remembered import result_of
@@ -113,7 +112,7 @@ class MemoryStore:
         waits = self.deferred or self.held is not None or self.failure is not None
         result = result_of(record, self._clock.now_us(), cached=not waits)
         if self.one_home_answers and record is None:
-            result = replace(result, unconfirmed=True)
+            result = result._replace(unconfirmed=True)
         return self._later(result) if waits else result
 
     def _write(self, write: Write) -> TandemError | asyncio.Future[Written]:
