@@ -7,7 +7,7 @@ import pytest
 from kvsp.postgres import connecting
 from kvsp.postgres.cluster import PostgresCluster
 from tandem.core.reply import Stored
-from tests.kvsp.records import SetClock, put, value
+from tests.kvsp.records import SetClock, get, put, value
 from tests.kvsp.serving import Clusters, open_postgres_store
 from tests.servers.postgres import Postgres
 
@@ -35,6 +35,13 @@ async def until_it_stores(cluster: PostgresCluster, name: str) -> None:
     """Returns once a write of this name is acknowledged."""
     async with asyncio.timeout(60):
         while await cluster.write([put(name, value())]) != [Stored(0)]:
+            await asyncio.sleep(0.02)
+
+
+async def until_it_reads(cluster: PostgresCluster, *names: str) -> None:
+    """Returns once what was stored under these names is answered."""
+    async with asyncio.timeout(60):
+        while await cluster.read([get(name) for name in names]) != [value().envelope] * len(names):
             await asyncio.sleep(0.02)
 
 
