@@ -8,7 +8,7 @@ from tandem.backends.opening import HomeChoice
 from tandem.core.quota import QUOTA_MAX
 from tandem.errors import ConfigurationError
 from tandem.runtime.listening import is_loopback
-from tandem.runtime.local_tokens import admin_token, development_token
+from tandem.runtime.local_tokens import admin_token, crawler_token, development_token
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import (
     DURATION_S,
@@ -51,8 +51,8 @@ class CrawlerSettings:
         TEXT, "grpc", "addresses of all gateways, with commas; grpc: the one above"
     )
     token: str = setting(
-        OPTIONAL_TEXT, "", "what to show to the gateways; none: the admin token, or on loopback"
-        " the gateway's development token", secret=True,
+        OPTIONAL_TEXT, "", "what to show to the gateways; none: the admin token, or the one"
+        " that the gateway of the same data directory has made", secret=True,
     )  # fmt: skip
     crawler_metrics: Address | None = setting(
         OPTIONAL_ADDRESS, None, "where /metrics, /healthz and /readyz are served; none: nowhere"
@@ -117,13 +117,15 @@ class CrawlerSettings:
         )
 
     def token_for(self, gateway: str) -> str:
-        """What to show to a gateway; the development token is for one on this machine alone.
+        """What to show to a gateway; the crawler token is for the gateway beside it, and for those
+        on this machine.
 
         Raises ConfigurationError for an admin token that cannot be one.
         """
         own = self.token or admin_token(self.admin_token, self.admin_token_file)
         host = gateway.rpartition(":")[0].strip("[]")
-        return own or (development_token(self.data) if is_loopback(host) else "")
+        near = is_loopback(host) or gateway == str(self.grpc_address)
+        return own or (crawler_token(self.data) if near else "")
 
     def door_tokens(self) -> tuple[str, ...]:
         """What opens the crawler: the admin token and its own, and on loopback the gateway's

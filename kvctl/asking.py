@@ -80,7 +80,7 @@ class Asked:
             async with self.client(namespace) as client:
                 return await work(client)
         except NamespaceNotFound as error:
-            raise await self._unknown(namespace or error.namespace) from None
+            raise await self._unknown(error.namespace, worked_in=namespace) from None
         except TandemError as error:
             raise ending_of(error, self.gateway) from None
 
@@ -109,7 +109,9 @@ class Asked:
             raise unreachable(self.gateway, why) from None
         writer.close()
 
-    async def _unknown(self, namespace: str) -> Ended:
+    async def _unknown(self, named: str, *, worked_in: str | None) -> Ended:
+        """Whoever would work in a namespace may want to create it; who would change one, hardly."""
+        namespace = worked_in or named
         titles: list[str] = []
         try:
             async with self.client(None) as client:
@@ -125,11 +127,12 @@ class Asked:
         whose = f" --account {shlex.quote(self.account)}" if self.account else ""
         of_account = f" of account {self.account}" if self.account else ""
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        return Ended(
-            Ending.NEGATIVE,
-            f"no namespace{of_account} has the title {namespace!r}{hint}\n"
-            f"Create it with: kvctl namespace create {shlex.quote(namespace)}{whose}",
-        )
+        said = f"no namespace{of_account} has the title {namespace!r}{hint}"
+        if worked_in:
+            advice = f"Create it with: kvctl namespace create {shlex.quote(namespace)}{whose}"
+        else:
+            advice = f"`kvctl namespace list{whose}` shows all."
+        return Ended(Ending.NEGATIVE, f"{said}\n{advice}")
 
 
 def _runner() -> asyncio.Runner:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from kvctl.asking import Asked
+from kvctl.crawler_asking import shown_name, titles
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, asks_each
 from kvctl.output import columns, duration, print_json, print_line
@@ -120,11 +121,20 @@ def _not_everywhere(silent: Mapping[Address, Ended], count: int) -> Ended:
     failures = list(silent.values())
     if count == 1:
         return failures[0]
-    reasons = "\n".join(f"{one}: {failed.message}" for one, failed in silent.items())
+    told = [_told(one, failed) for one, failed in silent.items()]
+    reasons = "\n".join(
+        [why for why, _ in told] + [*dict.fromkeys(hint for _, hint in told if hint)]
+    )
     return Ended(
         failures[0].ending,
         f"{len(silent)} of {count} gateways were not set, and go on as they were:\n{reasons}",
     )
+
+
+def _told(gateway: Address, failed: Ended) -> tuple[str, str]:
+    """Why this gateway was not set, with its address once, and what to do about it."""
+    why, _, hint = failed.message.partition("\n")
+    return (why if str(gateway) in why else f"{gateway}: {why}"), hint
 
 
 def _show(asked: Asked, status: Status, *, several: bool) -> None:
@@ -199,17 +209,18 @@ def queue_command(asked: Asked, limit: int) -> None:
         for repair in repairs:
             print_json(_document(repair))
     elif repairs:
+        names = titles(asked)
         header = ("NAMESPACE", "KEY", "TRIES", "WAITS FOR", "DUE IN", "LAST FAILURE")
-        print_line(columns([header, *(_row(repair) for repair in repairs)]))
+        print_line(columns([header, *(_row(repair, names) for repair in repairs)]))
         if len(repairs) == limit:
             print_line(f"only the next {limit} are shown; see more with --limit", error=True)
     else:
         print_line("the queue is empty")
 
 
-def _row(repair: QueuedRepair) -> tuple[str, ...]:
+def _row(repair: QueuedRepair, names: dict[str, str]) -> tuple[str, ...]:
     return (
-        repair.key.namespace,
+        shown_name(repair.key.namespace, names),
         repair.key.name,
         str(repair.attempts),
         duration(repair.age_us),

@@ -3,7 +3,14 @@
 import click
 
 from kvctl.asking import Asked
-from kvctl.crawler_asking import ask_crawler, asks_crawler, namespace_id, shown_name, titles
+from kvctl.crawler_asking import (
+    ask_crawler,
+    asks_crawler,
+    namespace_id,
+    shown_name,
+    titles,
+    with_titles,
+)
 from kvctl.endings import Ended, Ending
 from kvctl.output import columns, counted, duration, print_json, print_line, printable, when
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
@@ -76,7 +83,8 @@ def status_text(status: CrawlerStatus, names: dict[str, str]) -> str:
         f"{counted(status.rounds, 'round')}, {counted(status.crawls, 'crawl')} of a namespace,"
         f" {counted(status.errors, 'fault')}; waited {duration(int(status.waited_s * 1e6))}"
     )
-    rows = [("crawler", status.crawler_id), ("doing", status.doing), ("so far", so_far)]
+    doing = with_titles(status.doing, names)
+    rows = [("crawler", status.crawler_id), ("doing", doing), ("so far", so_far)]
     for stop in status.stops:
         open_ = "OPEN: kvctl crawl resume --accept (a home that was emptied: kvctl backend rebuild)"
         state = "accepted for the next crawl" if stop.accepted else open_

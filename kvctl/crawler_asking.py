@@ -1,14 +1,17 @@
 """The option that names the crawler, and the way from a command to it."""
 
 import functools
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import click
+import grpc
 
 from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending, ending_of
 from kvctl.options import asks, asks_each, configured, form
+from kvctl.output import printable
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled
 from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
@@ -56,6 +59,7 @@ def _with_crawler(
 
 
 _AT: Final = "kvctl.crawler"
+_AN_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def crawler_of(asked: Asked) -> Address:
@@ -95,6 +99,12 @@ def ask_crawler(asked: Asked, work: Callable[[CrawlerClient], Awaitable[_T]]) ->
                 Ending.UNAVAILABLE, f"the crawler at {address} has too much to do: {error}"
             ) from None
         except TandemError as error:
+            if grpc.StatusCode.UNIMPLEMENTED.name in str(error):
+                raise Ended(
+                    Ending.UNAVAILABLE,
+                    f"at {address} is no crawler, or one of another version: {error}\n"
+                    "Name the crawler's port (8783 by default) with --crawler or TANDEM_CRAWLER.",
+                ) from None
             raise Ended(
                 Ending.UNAVAILABLE,
                 f"the crawler at {address} could not answer: {error}\nIts log says why.",
@@ -109,13 +119,13 @@ def namespace_id(asked: Asked, namespace: str | None) -> str:
         return ""
     if is_namespace_id(namespace) or namespace == SYSTEM_NAMESPACE:
         return namespace
-    return asked.ask(lambda client: client.namespaces.id_of(namespace), namespace)
+    return asked.ask(lambda client: client.namespaces.id_of(namespace))
 
 
 def titles(asked: Asked) -> dict[str, str]:
-    """Titles by id; empty where no gateway answers."""
+    """Titles by id, of all accounts that the token reaches; empty where no gateway answers."""
     try:
-        found = asked.ask(lambda client: client.namespaces.list())
+        found = asked.ask(lambda client: client.namespaces.list(all_accounts=True))
     except Ended:
         return {}
     return {one.id: one.title for one in found}
@@ -126,6 +136,11 @@ def shown_name(namespace: str, known: dict[str, str]) -> str:
     if namespace == SYSTEM_NAMESPACE:
         return "(registry)"
     return known.get(namespace, namespace)
+
+
+def with_titles(text: str, known: dict[str, str]) -> str:
+    """A text in which ids stand for namespaces, with titles instead, fit for a terminal."""
+    return _AN_ID.sub(lambda found: printable(shown_name(found[0], known)), text)
 
 
 def verdict_status(crawls: Sequence[Crawled]) -> Ending:

@@ -1,7 +1,7 @@
 """How a command ends: the exit statuses, and what each failure tells its reader to do."""
 
 import enum
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import click
 import grpc
@@ -32,6 +32,16 @@ Exit status:
   5    a breaker is open: repair waits for a person
   130  interrupted
 """
+
+
+_FLAGS: Final = {
+    "expiration_ttl_s": "--ttl",
+    "expires_at_s": "--expires-at",
+    "metadata": "--metadata",
+    "ttl": "--expires",
+    "ttl_s": "--expires",
+}
+"""The flags that give what a request calls otherwise."""
 
 
 class Ending(enum.IntEnum):
@@ -82,7 +92,7 @@ def ending_of(error: TandemError, gateway: Address) -> Ended:
     """What a failed call means for the command."""
     match error:
         case InvalidArgument():
-            return Ended(Ending.USAGE, str(error))
+            return Ended(Ending.USAGE, f"{_FLAGS.get(error.field, error.field)}: {error.message}")
         case NamespaceExists():
             return Ended(
                 Ending.NEGATIVE, f"{error}; `kvctl namespace list` shows all, with their ids"

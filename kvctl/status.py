@@ -8,11 +8,13 @@ from rich.live import Live
 from rich.text import Text
 
 from kvctl.asking import Asked
+from kvctl.crawler_asking import with_titles
 from kvctl.options import asks, looks_every
 from kvctl.output import columns, counted, duration, on_terminal, print_json, print_line
 from kvctl.verdict import differences
 from tandem.client import Client
 from tandem.core.certificate import CertificateInUse
+from tandem.core.key import is_namespace_id
 from tandem.core.operations import HomeStatus, Status
 from tandem.errors import TandemError
 
@@ -25,33 +27,44 @@ def status_command(asked: Asked, watch: bool, every_s: float) -> None:
     """Show the homes, what waits for repair, and what differs."""
     if watch:
         asked.ask(lambda client: _watch(client, asked, every_s))
+    elif asked.as_json:
+        print_json(status_document(asked.ask(lambda client: client.ops.status())))
     else:
-        _print(asked.ask(lambda client: client.ops.status()), asked.as_json)
+        print_line(asked.ask(_titled))
 
 
 async def _watch(client: Client, asked: Asked, every_s: float) -> None:
     if asked.as_json or not on_terminal():
         while True:
             try:
-                _print(await client.ops.status(), asked.as_json)
+                if asked.as_json:
+                    print_json(status_document(await client.ops.status()))
+                else:
+                    print_line(await _titled(client))
             except TandemError as error:
                 print_line(f"kvctl: no answer: {error}", error=True)
             await asyncio.sleep(every_s)
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
             try:
-                shown = status_text(await client.ops.status())
+                shown = await _titled(client)
             except TandemError as error:
                 shown = f"no answer from {asked.gateway}: {error}"
             live.update(Text(shown), refresh=True)
             await asyncio.sleep(every_s)
 
 
-def _print(status: Status, as_json: bool) -> None:
-    if as_json:
-        print_json(status_document(status))
-    else:
-        print_line(status_text(status))
+async def _titled(client: Client) -> str:
+    """The status for people: by their titles, namespaces that a home may lack writes of."""
+    status = await client.ops.status()
+    text = status_text(status)
+    if not any(is_namespace_id(one) for home in status.homes for one in home.behind):
+        return text
+    try:
+        found = await client.namespaces.list(all_accounts=True)
+    except TandemError:
+        return text  # the ids are better than no status
+    return with_titles(text, {one.id: one.title for one in found})
 
 
 def status_text(status: Status) -> str:

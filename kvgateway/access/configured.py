@@ -8,17 +8,19 @@ from kvgateway.registry.form import TOKENS
 from kvgateway.registry.records import LOOK_DEADLINE_S, CopyFile
 from kvgateway.settings import GatewaySettings
 from tandem.backends.port import Backend
+from tandem.backends.whole_listing import list_all
 from tandem.core.key import SYSTEM_NAMESPACE, Key
-from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.record import Kind
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Found, Side
 from tandem.core.token import Token
 from tandem.runtime import logs
 from tandem.runtime.listening import is_loopback
 from tandem.runtime.local_tokens import (
     admin_token,
+    crawler_token,
     development_token,
     last_characters,
+    make_crawler_token,
     make_development_token,
 )
 from tandem.runtime.randomness import Entropy
@@ -33,16 +35,19 @@ def configured_policy(settings: GatewaySettings) -> Policy:
         (settings.grpc_address, settings.http_address),
         admin_token=admin_token(settings.admin_token, settings.admin_token_file),
         development_token=development_token(settings.data),
+        crawler_token=crawler_token(settings.data),
     )
 
 
 def prepared_policy(settings: GatewaySettings, entropy: Entropy) -> Policy:
-    """The same at the start of a gateway: the development token is made when it is missing, and the
-    log says who is let in."""
+    """The same at the start of a gateway: tokens that are missing are made, and the log says who is
+    let in. Where there is an admin token, it is the crawler's too."""
     doors = (settings.grpc_address, settings.http_address)
     exposed = not all(is_loopback(door.host) for door in doors)
     if not exposed:
         make_development_token(settings.data, entropy)
+    if not settings.admin_token and not settings.admin_token_file:
+        make_crawler_token(settings.data, entropy)
     policy = configured_policy(settings)
     _LOG.info(
         "access",
@@ -58,7 +63,7 @@ async def check_enterable(
     policy: Policy, homes: Mapping[Side, Backend], file: CopyFile[Token]
 ) -> None:
     """Raises ConfigurationError when nobody could come in, now or later."""
-    if policy.closed_doors and not policy.own_tokens:
+    if policy.closed_doors:
         known = any(map(_is_live, file.load())) or await _any_listed(homes)
         policy.check_enterable(token_known=known)
 
@@ -69,21 +74,10 @@ def _is_live(kept: Kept[Token]) -> bool:
 
 async def _any_listed(homes: Mapping[Side, Backend]) -> bool:
     for home in homes.values():
-        after: str | None = ""
-        while after is not None:
-            page = await home.scan(
-                SYSTEM_NAMESPACE,
-                after=after,
-                prefix=TOKENS.prefix,
-                limit=LIST_PAGE_MAX,
-                deadline_s=LOOK_DEADLINE_S,
-            )
-            if isinstance(page, Failed):
-                break
-            for entry in page.entries:
-                if entry.kind is not Kind.TOMBSTONE and await _holds_token(home, entry.name):
-                    return True
-            after = page.next_after
+        listing = await list_all(home, SYSTEM_NAMESPACE, TOKENS.prefix, LOOK_DEADLINE_S)
+        for entry in listing.entries:
+            if entry.kind is not Kind.TOMBSTONE and await _holds_token(home, entry.name):
+                return True
     return False
 
 

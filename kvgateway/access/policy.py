@@ -34,13 +34,13 @@ class Policy:
     open: bool
     """Whether those without a credential are let in as admins."""
     closed_doors: tuple[str, ...] = ()
-    """The addresses for which somebody must have a credential; none when no rule demands it."""
+    """The addresses for which the store must know a token; none when no rule demands it."""
     own_tokens: Mapping[str, Grant] = field(default_factory=dict, repr=False)
     """Texts that open everything, beside the tokens of the store."""
 
     def check_enterable(self, *, token_known: bool) -> None:
         """Raises ConfigurationError when nobody at all could come in."""
-        if self.closed_doors and not self.own_tokens and not token_known:
+        if self.closed_doors and not token_known:
             doors = " and ".join(self.closed_doors)
             mistake = (
                 f"{doors} can be reached from other machines, and nobody has a token yet: set"
@@ -52,14 +52,22 @@ class Policy:
 
 
 def policy_of(
-    mode: AuthMode, doors: Iterable[Address], *, admin_token: str, development_token: str
+    mode: AuthMode,
+    doors: Iterable[Address],
+    *,
+    admin_token: str,
+    development_token: str,
+    crawler_token: str,
 ) -> Policy:
-    """The policy for these doors. The development token opens loopback doors alone."""
+    """The policy for these doors. The development token opens loopback doors alone; the crawler's
+    opens all of them, and lets in nobody who would make tokens."""
     exposed = tuple(str(door) for door in doors if not is_loopback(door.host))
     own = {}
     if admin_token:
         own[admin_token] = Grant("admin token", Permission.ADMIN)
     if development_token and not exposed:
         own[development_token] = Grant("development token", Permission.ADMIN)
+    if crawler_token:
+        own[crawler_token] = Grant("crawler token", Permission.ADMIN)
     is_open = mode is AuthMode.OPEN or (mode is AuthMode.AUTO and not exposed)
-    return Policy(is_open, () if is_open else exposed, own)
+    return Policy(is_open, () if is_open or admin_token else exposed, own)

@@ -1,18 +1,28 @@
-"""Tokens that are no records of the store: the admin's of the configuration, and the one that a
-gateway makes for people who develop on its machine."""
+"""Tokens that are no records of the store: the admin's of the configuration, and those that a
+gateway makes in its data directory, for people who develop on its machine and for its crawler."""
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tandem.errors import ConfigurationError
 from tandem.runtime.randomness import Entropy
 
 ADMIN_TOKEN_CHARS_MIN: Final = 16
 """A shorter one could be guessed."""
-_PREFIX: Final = "tdmdev_"
 _BYTES: Final = 32
 _SHOWN_CHARS: Final = 4
+
+
+class _Kind(NamedTuple):
+    """A token that is made, in a file of the data directory."""
+
+    file: str
+    prefix: str
+
+
+_DEVELOPMENT: Final = _Kind("development-token", "tdmdev_")
+_CRAWLER: Final = _Kind("crawler-token", "tdmcrawler_")
 
 
 def admin_token(text: str, file: str) -> str:
@@ -44,28 +54,42 @@ def last_characters(token: str) -> str:
 
 def development_token(data: Path) -> str:
     """The development token of the gateway with this data directory; empty when there is none."""
-    try:
-        return _place(data).read_text().strip()
-    except (FileNotFoundError, PermissionError):
-        return ""
+    return _read(data, _DEVELOPMENT)
 
 
 def make_development_token(data: Path, entropy: Entropy) -> str:
     """The same; it is made, for the owner's eyes alone, when there is none yet."""
-    place = _place(data)
+    return _made(data, _DEVELOPMENT, entropy)
+
+
+def crawler_token(data: Path) -> str:
+    """What the crawler with this data directory shows to its gateway; empty when there is none."""
+    return _read(data, _CRAWLER)
+
+
+def make_crawler_token(data: Path, entropy: Entropy) -> str:
+    """The same; it is made, for the owner's eyes alone, when there is none yet."""
+    return _made(data, _CRAWLER, entropy)
+
+
+def _read(data: Path, kind: _Kind) -> str:
+    try:
+        return (data / kind.file).read_text().strip()
+    except (FileNotFoundError, PermissionError):
+        return ""
+
+
+def _made(data: Path, kind: _Kind, entropy: Entropy) -> str:
+    place = data / kind.file
     place.parent.mkdir(parents=True, exist_ok=True)
-    if not development_token(data):
+    if not _read(data, kind):
         beside = place.with_name(f"{place.name}.new")
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(f"{_PREFIX}{entropy.token(_BYTES).hex()}\n")
+            file.write(f"{kind.prefix}{entropy.token(_BYTES).hex()}\n")
         beside.replace(place)
-    return development_token(data)
-
-
-def _place(data: Path) -> Path:
-    return data / "development-token"
+    return _read(data, kind)
 
 
 def _can_travel(text: str) -> bool:

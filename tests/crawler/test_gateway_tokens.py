@@ -8,8 +8,9 @@ from crawler.gateways import RemoteGateways
 from crawler.settings import CrawlerSettings
 from tandem.core.operations import CrawlReport
 from tandem.errors import ConfigurationError
-from tandem.runtime.local_tokens import make_development_token
+from tandem.runtime.local_tokens import make_crawler_token
 from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.settings import Address
 from tests.kvgateway.open_entrance import OpenEntrance
 from tests.kvgateway.rpc.running import Running
 
@@ -30,12 +31,16 @@ def test_its_own_token_wins_over_the_admin_token(tmp_path: Path) -> None:
         CrawlerSettings(data=tmp_path, admin_token="short").token_for(OTHER_MACHINE)
 
 
-def test_the_development_token_leaves_this_machine_for_nobody(tmp_path: Path) -> None:
+def test_what_the_gateway_beside_it_has_made_is_shown_to_no_other_machine(tmp_path: Path) -> None:
     settings = CrawlerSettings(data=tmp_path)
     assert settings.token_for(LOOPBACK[0]) == ""
-    made = make_development_token(tmp_path, SystemEntropy())
+    made = make_crawler_token(tmp_path, SystemEntropy())
     assert {settings.token_for(gateway) for gateway in LOOPBACK} == {made}
     assert settings.token_for(OTHER_MACHINE) == ""
+    exposed = CrawlerSettings(data=tmp_path, grpc_address=Address("0.0.0.0", 8781))
+    assert exposed.gateway_addresses() == ("0.0.0.0:8781",)
+    assert exposed.token_for("0.0.0.0:8781") == made
+    assert exposed.token_for(OTHER_MACHINE) == ""
 
 
 async def test_every_question_and_report_carries_it() -> None:

@@ -184,6 +184,15 @@ def test_a_crawler_that_is_not_there_is_told(gateway: Gateway, command: tuple[st
     )
 
 
+def test_what_is_no_crawler_is_told_so(gateway: Gateway) -> None:
+    result = gateway.kvctl("crawl", "status", "--crawler", gateway.address)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"kvctl: at {gateway.address} is no crawler")
+    assert result.stderr.endswith(
+        "Name the crawler's port (8783 by default) with --crawler or TANDEM_CRAWLER.\n"
+    )
+
+
 def test_a_crawler_answers_without_a_gateway(crawled: CrawledGateway) -> None:
     crawled.found(one(NAMESPACE))
     at = ("--crawler", crawled.crawler.address)

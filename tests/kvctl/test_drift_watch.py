@@ -35,7 +35,7 @@ def test_it_shows_what_the_crawler_does_and_what_was_found_and_goes_on(
     crawled: CrawledGateway,
 ) -> None:
     crawled.found(one(NAMESPACE, tally=drifted()))
-    crawled.tell(lambda crawler: _doing(crawler, "crawling articles"))
+    crawled.tell(lambda crawler: _doing(crawler, f"crawling {NAMESPACE}"))
     with crawled.process(*WATCH) as process:
         shown = read_until(process, "not repaired")
         assert "crawling articles" in shown

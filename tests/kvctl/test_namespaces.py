@@ -83,7 +83,7 @@ def test_namespaces_of_other_accounts_are_shown_as_such(gateway: Gateway) -> Non
     assert gateway.kvctl("key", "get", "k", "-n", "articles").exit_code == 1
     assert gateway.kvctl("namespace", "get", "x", *of_acme).stderr == (
         "kvctl: no namespace of account acme has the title 'x'\n"
-        "Create it with: kvctl namespace create x --account acme\n"
+        "`kvctl namespace list --account acme` shows all.\n"
     )
     wrong = gateway.kvctl("namespace", "list", "--account", "A")
     assert (wrong.exit_code, "account: must have" in wrong.stderr) == (2, True)
@@ -103,13 +103,35 @@ def test_a_title_that_is_taken_is_a_no(gateway: Gateway) -> None:
 
 
 def test_an_unknown_title_brings_near_ones_and_the_way_to_create_it(gateway: Gateway) -> None:
-    for command in (("key", "get", "k", "-n"), ("key", "inspect", "k", "-n"), ("namespace", "get")):
+    for command in (("key", "get", "k", "-n"), ("key", "list", "-n")):
         result = gateway.kvctl(*command, "Article's")
         assert result.exit_code == 1
         assert result.stderr == (
             "kvctl: no namespace has the title \"Article's\"; did you mean 'articles'?\n"
             "Create it with: kvctl namespace create 'Article'\"'\"'s'\n"
         )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("namespace", "get", "Article's"),
+        ("key", "inspect", "k", "-n", "Article's"),
+        ("namespace", "rename", "Article's", "x"),
+        ("namespace", "configure", "Article's", "--ack", "both"),
+        ("namespace", "delete", "Article's", "--yes"),
+        ("token", "create", "--name", "ci", "-n", "Article's"),
+    ],
+)
+def test_nobody_is_told_to_create_what_would_be_changed(
+    gateway: Gateway, command: tuple[str, ...]
+) -> None:
+    result = gateway.kvctl(*command)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "kvctl: no namespace has the title \"Article's\"; did you mean 'articles'?\n"
+        "`kvctl namespace list` shows all.\n"
+    )
 
 
 def test_an_unknown_id_is_told_so(gateway: Gateway) -> None:

@@ -145,6 +145,15 @@ def test_a_home_that_is_off_already_can_be_switched_off_again(gateway: Gateway) 
         assert gateway.kvctl("backend", "disable", "s3").exit_code == 0
 
 
+def test_namespaces_that_a_home_may_lack_writes_of_are_called_by_their_titles(
+    gateway: Gateway,
+) -> None:
+    homes = gateway.operations.homes
+    homes[Side.S3] = replace(homes[Side.S3], behind=(NAMESPACE,))
+    assert "s3 may lack writes of articles, until a crawl" in gateway.kvctl("status").stdout
+    assert gateway.json("status")["homes"][1]["behind"] == [NAMESPACE]
+
+
 def test_queue_shows_the_next_repairs(gateway: Gateway) -> None:
     lines = gateway.kvctl("queue", "--json").stdout.splitlines()
     assert json.loads(lines[0]) == {
@@ -154,7 +163,7 @@ def test_queue_shows_the_next_repairs(gateway: Gateway) -> None:
     assert len(lines) == 2
     first = gateway.kvctl("queue", "--limit", "1")
     assert first.stdout.splitlines()[1].split() == [
-        NAMESPACE, "naïve", "1", "2", "us", "now", "timeout",
+        "articles", "naïve", "1", "2", "us", "now", "timeout",
     ]  # fmt: skip
     assert first.stderr == "only the next 1 are shown; see more with --limit\n"
     assert gateway.kvctl("queue", "--limit", "1001").exit_code == 2

@@ -67,8 +67,11 @@ def test_a_token_may_have_a_quota(gateway: Gateway) -> None:
         (("create", "--name", ""), "name: must have 1 to 100 printable characters"),
         (("create", "--name", "x", "--permission", "all"), "'all' is not one of"),
         (("create", "--name", "x", "--expires", "soon"), "expected a duration"),
-        (("create", "--name", "x", "--expires", "10ms"), "ttl: must be a second at least"),
-        (("create", "--name", "x", "--expires", "9999999d"), "ttl_s: must be 1 to"),
+        (
+            ("create", "--name", "x", "--expires", "10ms"),
+            "kvctl: --expires: must be a second at least",
+        ),
+        (("create", "--name", "x", "--expires", "9999999d"), "kvctl: --expires: must be 1 to"),
         (("create", "--name", "x", "--account", "a", "--all-accounts"), "exclude each other"),
         (("create", "--name", "x", "--bytes-per-s", "-1"), "expected a size"),
         (("create", "--name", "x", "--operations-per-s", "-1"), "operations_per_s: -1 is not"),

@@ -1,5 +1,6 @@
 """The tokens of a configuration, and which hosts are this machine alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,18 @@ from tandem.errors import ConfigurationError
 from tandem.runtime.listening import is_loopback
 from tandem.runtime.local_tokens import (
     admin_token,
+    crawler_token,
     development_token,
     last_characters,
+    make_crawler_token,
     make_development_token,
 )
-from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.randomness import Entropy, SystemEntropy
+
+MADE = (
+    ("development-token", "tdmdev_", development_token, make_development_token),
+    ("crawler-token", "tdmcrawler_", crawler_token, make_crawler_token),
+)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LOCALHOST"])
@@ -27,21 +35,35 @@ def test_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
-def test_a_development_token_is_made_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("file", "prefix", "read", "make"), MADE)
+def test_a_token_of_the_data_directory_is_made_once(
+    tmp_path: Path,
+    file: str,
+    prefix: str,
+    read: Callable[[Path], str],
+    make: Callable[[Path, Entropy], str],
+) -> None:
     data = tmp_path / "deep" / "data"
-    assert development_token(data) == ""
-    made = make_development_token(data, SystemEntropy())
-    assert made.startswith("tdmdev_")
-    assert len(made) == 7 + 64
-    assert make_development_token(data, SystemEntropy()) == development_token(data) == made
-    assert [path.name for path in data.iterdir()] == ["development-token"]
-    assert (data / "development-token").stat().st_mode & 0o777 == 0o600
+    assert read(data) == ""
+    made = make(data, SystemEntropy())
+    assert made.startswith(prefix)
+    assert len(made) == len(prefix) + 64
+    assert make(data, SystemEntropy()) == read(data) == made
+    assert [path.name for path in data.iterdir()] == [file]
+    assert (data / file).stat().st_mode & 0o777 == 0o600
 
 
-def test_one_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / "development-token").write_text("")
-    (tmp_path / "development-token.new").write_text("half")
-    assert make_development_token(tmp_path, SystemEntropy()).startswith("tdmdev_")
+@pytest.mark.parametrize(("file", "prefix", "_read", "make"), MADE)
+def test_one_that_was_cut_off_is_made_anew(
+    tmp_path: Path,
+    file: str,
+    prefix: str,
+    _read: Callable[[Path], str],
+    make: Callable[[Path, Entropy], str],
+) -> None:
+    (tmp_path / file).write_text("")
+    (tmp_path / f"{file}.new").write_text("half")
+    assert make(tmp_path, SystemEntropy()).startswith(prefix)
 
 
 @pytest.mark.parametrize("text", ["", "a" * 16, "~!" * 50])

@@ -139,6 +139,16 @@ def test_tables_and_shared_keys_of_other_programs_are_not_mistakes() -> None:
     )
 
 
+def test_a_setting_in_the_wrong_table_or_called_by_its_flag_is_told_its_place() -> None:
+    file = "workers = 2\nkvsp = 5\n[gateway]\nkvsp_address = 'h:1'\n"
+    above = "unknown setting; did you mean kvsp_address, above the tables?"
+    assert _mistakes(file=file) == (
+        f"t.toml: [gateway] kvsp_address: {above}",
+        "t.toml: workers: unknown setting; did you mean workers in [gateway]?",
+        f"t.toml: kvsp: {above}",
+    )
+
+
 def test_a_file_that_is_not_toml_or_not_there(tmp_path: Path) -> None:
     assert "not TOML" in _mistakes(file="a = ")[0]
     with pytest.raises(SettingsError, match="cannot be read: No such file"):

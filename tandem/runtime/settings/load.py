@@ -171,7 +171,8 @@ class _Loading(Generic[T]):
             setting = known.get(name)
             if setting is None:
                 if not (shared and name in SHARED_KEYS):
-                    hint = _suggestion(name, [*known, *(PROGRAMS if shared else ())])
+                    others = [*known, *(PROGRAMS if shared else ())]
+                    hint = self._place_of(name) or _suggestion(name, others)
                     self._mistakes.append(f"{source}: unknown setting{hint}")
             elif isinstance(value, bool):
                 self._take(setting, str(value).lower(), source)
@@ -180,6 +181,18 @@ class _Loading(Generic[T]):
             else:
                 self._mistakes.append(f"{source}: expected {setting.expected}")
                 self._failed.add(setting.field)
+
+    def _place_of(self, name: str) -> str:
+        """Where a setting stands that is called so by its flag, or belongs to the other table."""
+        for setting in self._settings:
+            if name in {setting.key, setting.flag.removeprefix("--").replace("-", "_")}:
+                place = (
+                    f"{setting.key}, above the tables"
+                    if setting.shared
+                    else (f"{setting.key} in [{self._program}]")
+                )
+                return f"; did you mean {place}?"
+        return ""
 
     def _check_relations(self, settings: T) -> None:
         check = getattr(settings, "check", None)

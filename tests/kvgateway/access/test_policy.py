@@ -11,6 +11,7 @@ from kvgateway.registry.form import TOKENS
 from kvgateway.settings import GatewaySettings
 from tandem.core.access import Permission
 from tandem.errors import ConfigurationError
+from tandem.runtime.local_tokens import crawler_token, development_token
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.settings import Address
 from tests.kvgateway.one_gateway import TwoHomes
@@ -23,10 +24,12 @@ EXPOSED = (Address("0.0.0.0", 4), Address("::", 5), Address("10.0.0.5", 6), Addr
 
 
 def test_every_mode_on_every_pair_of_doors() -> None:
-    for mode, doors, admin in product(
-        AuthMode, product((*LOOPBACK, *EXPOSED), repeat=2), ("", "a" * 16)
+    for mode, doors, admin, crawler in product(
+        AuthMode, product((*LOOPBACK, *EXPOSED), repeat=2), ("", "a" * 16), ("", "c" * 16)
     ):
-        policy = policy_of(mode, doors, admin_token=admin, development_token="d" * 16)
+        policy = policy_of(
+            mode, doors, admin_token=admin, development_token="d" * 16, crawler_token=crawler
+        )
         exposed = [str(door) for door in doors if door in EXPOSED]
         match mode:
             case AuthMode.OPEN:
@@ -36,8 +39,8 @@ def test_every_mode_on_every_pair_of_doors() -> None:
             case AuthMode.AUTO:
                 expected = not exposed
         assert policy.open is expected
-        assert list(policy.closed_doors) == ([] if expected else exposed)
-        own = {*(["a" * 16] if admin else []), *([] if exposed else ["d" * 16])}
+        assert list(policy.closed_doors) == ([] if expected or admin else exposed)
+        own = {admin, crawler, *([] if exposed else ["d" * 16])} - {""}
         assert set(policy.own_tokens) == own
         assert all(g.permission is Permission.ADMIN for g in policy.own_tokens.values())
         assert all(text not in repr(policy) for text in own)
@@ -54,7 +57,9 @@ def homes() -> TwoHomes:
     return TwoHomes()
 
 
-CLOSED = policy_of(AuthMode.AUTO, EXPOSED[:1], admin_token="", development_token="")
+CLOSED = policy_of(
+    AuthMode.AUTO, EXPOSED[:1], admin_token="", development_token="", crawler_token="c" * 16
+)
 
 
 async def test_a_gateway_that_nobody_could_enter_does_not_start(homes: TwoHomes) -> None:
@@ -83,19 +88,34 @@ async def test_a_token_of_the_store_is_enough_wherever_it_is_seen(
             await check_enterable(CLOSED, homes.by_side, file)
 
 
-def test_the_development_token_stays_over_restarts_and_is_for_loopback(tmp_path: Path) -> None:
+def test_tokens_of_the_data_directory_stay_over_restarts(tmp_path: Path) -> None:
     entropy = SystemEntropy()
     first = prepared_policy(GatewaySettings(data=tmp_path), entropy)
-    [text] = first.own_tokens
-    place = tmp_path / "development-token"
-    assert place.read_text() == f"{text}\n"
-    assert place.stat().st_mode & 0o777 == 0o600
+    texts = {grant.holder: text for text, grant in first.own_tokens.items()}
+    assert texts == {
+        "development token": development_token(tmp_path),
+        "crawler token": crawler_token(tmp_path),
+    }
     assert prepared_policy(GatewaySettings(data=tmp_path), entropy) == first
     exposed = GatewaySettings(data=tmp_path, http_address=Address("0.0.0.0", 80))
-    assert not prepared_policy(exposed, entropy).own_tokens
-    elsewhere = GatewaySettings(data=tmp_path / "x", http_address=Address("0.0.0.0", 80))
-    prepared_policy(elsewhere, entropy)
-    assert not (tmp_path / "x").exists()
+    assert set(prepared_policy(exposed, entropy).own_tokens) == {crawler_token(tmp_path)}
+
+
+def test_only_tokens_that_somebody_needs_are_made(tmp_path: Path) -> None:
+    exposed = GatewaySettings(data=tmp_path / "a", http_address=Address("0.0.0.0", 80))
+    prepared_policy(exposed, SystemEntropy())
+    assert [made.name for made in (tmp_path / "a").iterdir()] == ["crawler-token"]
+    (tmp_path / "file").write_text("a" * 16)
+    for number, admin in enumerate(
+        ({"admin_token": "a" * 16}, {"admin_token_file": str(tmp_path / "file")})
+    ):
+        prepared_policy(
+            GatewaySettings(
+                data=tmp_path / f"{number}", http_address=Address("0.0.0.0", 80), **admin
+            ),
+            SystemEntropy(),
+        )
+        assert not (tmp_path / f"{number}").exists()
 
 
 @pytest.mark.parametrize(
