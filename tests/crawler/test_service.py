@@ -156,6 +156,8 @@ async def test_a_watch_goes_on_and_shows_changes(served: Served, crawler: Crawle
             seen += 1
             if seen == 3:
                 break
+
+
 async def test_an_address_that_is_taken_is_told(served: Served, tmp_path: Path) -> None:
     port = int(served.address.rpartition(":")[2])
     second = Served(tmp_path / "second.sqlite", port=port)

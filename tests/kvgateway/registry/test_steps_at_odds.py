@@ -1,6 +1,7 @@
 """Steps that meet others, callers that go away, and changes by those who have not seen them."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,8 +11,9 @@ from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.mode import ACTIVE
 from tandem.core.namespace import SettingsChange
 from tandem.core.reply import Found
+from tandem.core.request import Write, Written
 from tandem.core.version import Version
-from tandem.errors import InvalidArgument, NamespaceNotFound
+from tandem.errors import InvalidArgument, NamespaceNotFound, Overloaded, Unavailable
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.registered import said
 from tests.kvgateway.registry.stepping import (
@@ -55,6 +57,34 @@ async def test_a_step_whose_outcome_is_unknown_keeps_others_from_stepping(homes:
     for each in (one, two):
         await each.looks()
     assert (await two.step(namespace, SHADOW)).stepped
+
+
+async def test_a_step_whose_outcome_is_unknown_keeps_its_own_process_from_changing_it_too(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another step could have the same epoch as the one that may still land."""
+
+    def lost(_: Sequence[Write]) -> Sequence[asyncio.Future[Written]]:
+        answer: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        answer.set_exception(Unavailable("it may have been written"))
+        return [answer]
+
+    one, two = await two_gateways(homes)
+    namespace = await one.create(BOTH)
+    await two.looks()
+    with monkeypatch.context() as losing:
+        losing.setattr(one.gateway.writer, "write", lost)
+        with pytest.raises(Unavailable, match="it may have been written"):
+            await one.step(namespace, SHADOW)
+    with pytest.raises(Overloaded, match="outcome is not known"):
+        await one.step(namespace, SHADOW_KVSP)
+    with pytest.raises(Overloaded, match="outcome is not known"):
+        await one.namespaces.rename(namespace.id, "another")
+    assert said(await two.step(namespace, SHADOW)).endswith("is changing the namespace just now")
+    homes.clock.advance(46.0)
+    for each in (one, two):
+        await each.looks()
+    assert (await one.step(namespace, SHADOW_KVSP)).stepped
 
 
 async def test_a_caller_that_goes_away_before_anything_is_written_leaves_no_claim(
