@@ -106,15 +106,16 @@ def test_only_tokens_that_somebody_needs_are_made(tmp_path: Path) -> None:
     prepared_policy(exposed, SystemEntropy())
     assert [made.name for made in (tmp_path / "a").iterdir()] == ["crawler-token"]
     (tmp_path / "file").write_text("a" * 16)
-    for number, admin in enumerate(
-        ({"admin_token": "a" * 16}, {"admin_token_file": str(tmp_path / "file")})
-    ):
-        prepared_policy(
+    theirs = Address("0.0.0.0", 80)
+    for number, settings in enumerate(
+        (
+            GatewaySettings(data=tmp_path / "0", http_address=theirs, admin_token="a" * 16),
             GatewaySettings(
-                data=tmp_path / f"{number}", http_address=Address("0.0.0.0", 80), **admin
+                data=tmp_path / "1", http_address=theirs, admin_token_file=str(tmp_path / "file")
             ),
-            SystemEntropy(),
         )
+    ):
+        prepared_policy(settings, SystemEntropy())
         assert not (tmp_path / f"{number}").exists()
 
 
