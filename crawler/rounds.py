@@ -196,8 +196,11 @@ class Rounds:
         """Why nothing may be crawled now that is kept so; empty when it may."""
         await self._board.going()
         homes = self._homes_of(kept)
-        if not homes.keys() <= await self._enabled():
-            return "a home is switched off, or no gateway answers"
+        enabled = await self._enabled()
+        if not enabled:
+            return "no gateway answers the crawler (its log says why), or both homes are off"
+        if off := sorted(side.value for side in homes.keys() - enabled):
+            return f"{off[0]} is switched off"
         return await objection(homes, self._rule.deadline_s)
 
     def _homes_of(self, kept: Kept) -> Mapping[Side, Backend]:

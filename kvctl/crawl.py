@@ -148,11 +148,11 @@ def tombstones_command(asked: Asked, namespace: str | None) -> None:
     crawls = [one for one in status.latest if wanted in {"", one.namespace}]
     if not crawls:
         raise Ended(Ending.NEGATIVE, "no crawl has ended yet: nothing is known of tombstones")
+    names = titles(asked)
     if asked.as_json:
         for crawled in crawls:
-            print_json(_tombstones_document(crawled))
+            print_json(_tombstones_document(crawled, names))
         return
-    names = titles(asked)
     header = (
         "NAMESPACE",
         "TOMBSTONES",
@@ -193,10 +193,11 @@ def why_not_yet(crawled: Crawled) -> str:
     return "dead for less than tombstone_grace when the last crawl began"
 
 
-def _tombstones_document(crawled: Crawled) -> dict[str, object]:
+def _tombstones_document(crawled: Crawled, names: dict[str, str]) -> dict[str, object]:
     tally = crawled.tally
     return {
         "namespace": crawled.namespace,
+        "title": names.get(crawled.namespace),
         "tombstones": tally.tombstones,
         "oldest_us": tally.oldest_tombstone_us or None,
         "expired": tally.keys[Drift.EXPIRED],

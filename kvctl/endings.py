@@ -130,6 +130,13 @@ def ending_of(error: TandemError, gateway: Address) -> Ended:
                 "Is that its gRPC port (8781 by default)? If it speaks TLS, TANDEM_TLS_CA names its"
                 " authority, and TANDEM_TLS_CERTIFICATE and _KEY are what it may ask for.",
             )
+        case Unavailable() if "no answer from the gateway" in str(error):
+            return Ended(
+                Ending.UNAVAILABLE,
+                f"the gateway at {gateway} did not answer in time; what was to be changed may still"
+                " be changed\n"
+                "Wait longer with --timeout; `kvctl status` shows which home is in trouble.",
+            )
         case TandemError() if grpc.StatusCode.UNIMPLEMENTED.name in str(error):
             return Ended(
                 Ending.UNAVAILABLE,

@@ -111,9 +111,11 @@ def _content(value: str | None, file: str | None) -> bytes:
 @asks
 def get(asked: Asked, name: str, namespace: str) -> None:
     """Write the value of NAME to standard output, byte for byte."""
-    entry = asked.ask(lambda client: client.get_with_metadata(name), namespace)
+    seen = asked.ask(lambda client: client.look(name), namespace)
+    entry = seen.entry
     if entry is None:
-        raise Ended(Ending.NEGATIVE, f"no such key: {printable(name)}")
+        doubt = "; only one home was heard, the other does not answer" if seen.unconfirmed else ""
+        raise Ended(Ending.NEGATIVE, f"no such key: {printable(name)}{doubt}")
     if entry.stale:
         print_line("kvctl: this may be an old value: a home does not answer", error=True)
     if asked.as_json:

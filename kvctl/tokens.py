@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from kvctl.asking import Asked
+from kvctl.crawler_asking import shown_name, titles
 from kvctl.options import asks, form
 from kvctl.output import columns, print_json, print_line, when
 from kvctl.quotas import QUOTA_OPTIONS, shown_quota
@@ -95,8 +96,9 @@ def list_tokens(asked: Asked, all_accounts: bool) -> None:
     elif found:
         now_us = asked.clock.now_us()
         limited = any(token.quota for token in found)
+        names = titles(asked) if any(token.namespaces for token in found) else {}
         header = (*_HEADER, *(("QUOTA",) if limited else ()))
-        print_line(columns([header, *(_row(token, now_us, limited) for token in found)]))
+        print_line(columns([header, *(_row(one, now_us, limited, names) for one in found)]))
     else:
         print_line("no tokens yet; create one with: kvctl token create --name NAME", error=True)
 
@@ -125,14 +127,15 @@ def _check_one_of(account: str, all_accounts: bool) -> None:
 _HEADER = ("ID", "NAME", "PERMISSION", "ACCOUNT", "NAMESPACES", "CREATED", "EXPIRES")
 
 
-def _row(token: Token, now_us: int, limited: bool) -> tuple[str, ...]:
+def _row(token: Token, now_us: int, limited: bool, names: dict[str, str]) -> tuple[str, ...]:
+    reached = sorted(shown_name(namespace, names) for namespace in token.namespaces or ())
     over = " (expired)" if token.expired(now_us) else ""
     return (
         token.id,
         token.name,
         token.permission.name.lower(),
         token.account or "all",
-        ",".join(sorted(token.namespaces)) if token.namespaces else "all",
+        "all" if token.namespaces is None else ", ".join(reached),
         when(token.created_at_s),
         when(token.expires_at_s) + over,
         *((_quota_of(token) or "none",) if limited else ()),
@@ -151,6 +154,6 @@ def _document(token: Token) -> dict[str, object]:
         "account": token.account,
         "namespaces": sorted(token.namespaces) if token.namespaces else None,
         "created_at_s": token.created_at_s,
-        "expires_at_s": token.expires_at_s,
+        "expires_at_s": token.expires_at_s or None,
         **asdict(token.quota),
     }

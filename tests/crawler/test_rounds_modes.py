@@ -179,11 +179,15 @@ def test_while_s3_may_not_be_used_what_is_kept_in_kvsp_alone_is_crawled_all_the_
 async def test_without_kvsp_nothing_is_crawled(world: World) -> None:
     await _alone(world)
     world.gateways.off_from_look = 0
-    world.gateways.off_leaves = (Side.S3,)
-    await world.rounds.round()
-    assert world.pair.kvsp.calls == world.pair.s3.calls == []
-    assert _counted(world) == []
-    assert world.board.unready().startswith("waiting: ")
+    for left, why in (
+        ((Side.S3,), "kvsp is switched off"),
+        ((), "no gateway answers the crawler (its log says why), or both homes are off"),
+    ):
+        world.gateways.off_leaves = left
+        await world.rounds.round()
+        assert world.pair.kvsp.calls == world.pair.s3.calls == []
+        assert _counted(world) == []
+        assert world.board.unready() == f"waiting: {why}"
 
 
 @in_a_world

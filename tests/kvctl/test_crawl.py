@@ -270,8 +270,8 @@ def test_tombstones_are_counted_by_namespace(crawled: CrawledGateway) -> None:
     document = crawled.json("tombstones", "-n", "articles")
     document.pop("why_not_yet")
     assert document == {
-        "namespace": NAMESPACE, "tombstones": 3, "oldest_us": BEGAN_US, "expired": 2,
-        "retired": 2, "zombies": 1,
+        "namespace": NAMESPACE, "title": "articles", "tombstones": 3, "oldest_us": BEGAN_US,
+        "expired": 2, "retired": 2, "zombies": 1,
     }  # fmt: skip
 
 

@@ -211,6 +211,19 @@ def test_no_spreadsheet_takes_a_title_for_a_formula(crawled: CrawledGateway, tit
     assert row["title"] == f"'{title}"
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--csv", "--json"), "--csv and --json exclude each other"),
+        (("--csv", "--html", "page.html"), "--csv and --html exclude each other"),
+    ],
+)
+def test_a_report_has_one_form(crawled: CrawledGateway, flags: tuple[str, ...], told: str) -> None:
+    result = crawled.kvctl("drift", "report", *flags)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert told in result.stderr
+
+
 class Page(HTMLParser):
     """What a browser shows of a page, and what it would fetch or run for it."""
 

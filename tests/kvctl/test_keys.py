@@ -79,6 +79,17 @@ def test_json_shows_all_that_is_stored(gateway: Gateway) -> None:
     }
 
 
+def test_a_miss_that_one_home_alone_has_seen_is_told_as_one(gateway: Gateway) -> None:
+    missing = gateway.kvctl("key", "get", "k", *ARTICLES)
+    assert (missing.exit_code, missing.stderr) == (1, "kvctl: no such key: k\n")
+    gateway.store.one_home_answers = True
+    doubtful = gateway.kvctl("key", "get", "k", *ARTICLES)
+    assert (doubtful.exit_code, doubtful.stderr) == (
+        1,
+        "kvctl: no such key: k; only one home was heard, the other does not answer\n",
+    )
+
+
 def test_json_marks_bytes_that_are_not_utf_8(gateway: Gateway) -> None:
     gateway.kvctl("key", "put", "k", "-", *ARTICLES, stdin=BINARY)
     got = gateway.json("key", "get", "k", *ARTICLES)

@@ -38,6 +38,8 @@ class MemoryStore:
         """Whether `failure` spares listings."""
         self.deferred = False
         self.failure: BaseException | None = None
+        self.one_home_answers = False
+        """Whether a miss is what one home alone says."""
         self.held: list[Callable[[], None]] | None = None
         """While a list, answers wait in it until `release`."""
         self.reads = self.writes = self.calls = 0
@@ -109,6 +111,8 @@ class MemoryStore:
             return Unavailable(f"no home has version {read.min_version}; the newest is {newest}")
         waits = self.deferred or self.held is not None or self.failure is not None
         result = result_of(record, self._clock.now_us(), cached=not waits)
+        if self.one_home_answers and record is None:
+            result = result._replace(unconfirmed=True)
         return self._later(result) if waits else result
 
     def _write(self, write: Write) -> TandemError | asyncio.Future[Written]:
