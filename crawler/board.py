@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
 
-from crawler.bookkeeping import Bookkeeping
+from crawler.book import Book
 from crawler.crawl import Crawl
 from tandem.core.crawl_range import Range
 from tandem.core.crawl_status import Crawled, RangeProgress, Run, RunRequest
@@ -20,7 +20,7 @@ _PAUSED: Final = "paused"
 
 @dataclass(slots=True)
 class Counters:
-    """What all rounds did."""
+    """What all rounds did, and what went wrong beside them."""
 
     rounds: int = 0
     partial_rounds: int = 0
@@ -41,7 +41,7 @@ class Counters:
 class Board:
     """Shared by the rounds, which write it, and the service, which reads it and asks for runs."""
 
-    def __init__(self, book: Bookkeeping, entropy: Entropy) -> None:
+    def __init__(self, book: Book, entropy: Entropy) -> None:
         self._book = book
         self._entropy = entropy
         self._going = asyncio.Event()

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from crawler.board import Board
-from crawler.bookkeeping import Bookkeeping
+from crawler.book import Book
 from crawler.pace import Pace
 from tandem.backends.namespace_end import NamespaceEnd, end_namespace
 from tandem.backends.port import CollectableObjects, CollectableRows
@@ -38,7 +38,7 @@ class DeletedNamespaces:
 
     def __init__(
         self, *, rows: CollectableRows, objects: CollectableObjects, rule: CollectRule,
-        share: float, book: Bookkeeping, board: Board, pace: Pace, clock: Clock,
+        share: float, book: Book, board: Board, pace: Pace, clock: Clock,
     ) -> None:  # fmt: skip
         """More than `share` of all namespaces at once wait for a person."""
         self._rows = rows

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 from crawler.trouble import Trouble
 from tandem import Client
-from tandem.core.key import Key
 from tandem.core.operations import CrawlReport
 from tandem.core.reply import Side
 from tandem.errors import TandemError
@@ -63,21 +62,23 @@ class RemoteGateways:
 
     async def trouble(self) -> Trouble:
         """Where the gateways that answer know of drift: homes that are behind, and queued keys."""
-        namespaces: set[str] = set()
-        keys: list[Key] = []
-        unsure = False
-        for address in self._addresses:
-            try:
-                async with self._client(address) as gateway:
-                    status = await gateway.ops.status()
-                    namespaces.update(name for home in status.homes for name in home.behind)
-                    unsure |= status.queue.dirty_ranges > 0
-                    if status.queue.depth:
-                        keys += [row.key for row in await gateway.ops.queue(QUEUED_MAX)]
-            except TandemError as error:
-                unsure = True
-                _LOG.warning("gateway_silent", gateway=address, error=str(error))
-        return Trouble(frozenset(namespaces), tuple(keys), unsure)
+        found = await asyncio.gather(*(self._trouble(address) for address in self._addresses))
+        return Trouble(
+            frozenset().union(*(one.namespaces for one in found)),
+            tuple(key for one in found for key in one.keys),
+            any(one.unsure for one in found),
+        )
+
+    async def _trouble(self, address: str) -> Trouble:
+        try:
+            async with self._client(address) as gateway:
+                status = await gateway.ops.status()
+                queued = await gateway.ops.queue(QUEUED_MAX) if status.queue.depth else ()
+        except TandemError as error:
+            _LOG.warning("gateway_silent", gateway=address, error=str(error))
+            return Trouble(unsure=True)
+        behind = frozenset(name for home in status.homes for name in home.behind)
+        return Trouble(behind, tuple(row.key for row in queued), status.queue.dirty_ranges > 0)
 
     def _client(self, address: str) -> Client:
         return Client(

@@ -3,9 +3,9 @@ off is neither listed nor healed any more, a second or two later."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+from crawler.board import Counters
 from tandem.backends.port import Backend, Heal, ScanPage
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -24,21 +24,14 @@ class Enabling(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class FollowCounters:
-    """What went wrong while following."""
-
-    errors: int = 0
-
-
 class KillSwitches:
     """What the gateways said last; everything is off until one of them was heard."""
 
-    def __init__(self, gateways: Enabling) -> None:
+    def __init__(self, gateways: Enabling, counters: Counters) -> None:
         self._gateways = gateways
+        self._counters = counters
         self.on: frozenset[Side] = frozenset()
         """The homes that may be used."""
-        self.counters = FollowCounters()
 
     async def look(self) -> frozenset[Side]:
         """Asks the gateways now, and says what they say."""
@@ -56,7 +49,7 @@ class KillSwitches:
                 await self.look()
             except Exception as error:
                 self.on = frozenset()
-                self.counters.errors += 1
+                self._counters.errors += 1
                 _LOG.error("switches_unknown", error=repr(error), exc_info=True)
             await asyncio.sleep(LOOK_S)
 

@@ -105,7 +105,7 @@ async def _crawl_with(
         settings.token_for,
         tls=client_files(settings, Path(spare)),
     )
-    switches = KillSwitches(gateways)
+    switches = KillSwitches(gateways, board.counters)
     await switches.look()
     rounds = _rounds(settings, homes, book, board, pace, gateways, switches)
     await _run(settings, process, rounds, switches, tls)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crawler.board import Board
-from crawler.bookkeeping import Bookkeeping
+from crawler.book import Book
 from crawler.collecting import Collector
 from crawler.crawl import Crawl
 from crawler.pace import Pace
@@ -51,7 +51,7 @@ class NamespaceCrawls:
         *,
         homes: Mapping[Side, Backend],
         plans: Plans,
-        book: Bookkeeping,
+        book: Book,
         board: Board,
         rule: CrawlRule,
         pace: Pace,

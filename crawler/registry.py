@@ -1,10 +1,11 @@
 """Which namespaces there are, by what both homes list of their records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tandem.backends.port import Backend
+from tandem.backends.whole_listing import list_all
 from tandem.core.collect import Homes
 from tandem.core.key import (
     NAMESPACE_RECORD,
@@ -13,11 +14,10 @@ from tandem.core.key import (
     Key,
     is_namespace_id,
 )
-from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.namespace import BadNamespaceRecord, Namespace, decode_namespace
 from tandem.core.record import Kind
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Found, Side
 from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
 from tandem.runtime import logs
@@ -108,23 +108,12 @@ async def kept_now(homes: Mapping[Side, Backend], namespace: str, deadline_s: fl
     return max(known, key=lambda seen: seen.version).kept if known else None
 
 
-async def _records(home: Backend, deadline_s: float) -> list[Entry]:
+async def _records(home: Backend, deadline_s: float) -> Sequence[Entry]:
     """What a home lists of the registry, as far as it goes."""
-    entries: list[Entry] = []
-    after: str | None = ""
-    while after is not None:
-        page = await home.scan(
-            SYSTEM_NAMESPACE, after=after, prefix=NAMESPACE_RECORD, limit=LIST_PAGE_MAX,
-            deadline_s=deadline_s,
-        )  # fmt: skip
-        if isinstance(page, Failed):
-            break
-        if page.next_after is not None and page.next_after <= after:
-            _LOG.error("listing_goes_in_circles", home=home.side.value, after=after)
-            break
-        entries += page.entries
-        after = page.next_after
-    return entries
+    listing = await list_all(home, SYSTEM_NAMESPACE, NAMESPACE_RECORD, deadline_s)
+    if listing.lacking:
+        _LOG.warning("registry_not_listed", home=home.side.value, why=listing.lacking)
+    return listing.entries
 
 
 async def _seen(home: Backend, namespace: str, deadline_s: float) -> _Seen | None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tandem.core.drift import Drift
 from tandem.core.mass_change import MASS_LIMIT, MassLimit, NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.scan_diff import Entry
@@ -86,26 +85,6 @@ class CrawlReport:
     """Why nothing could be collected though there was something."""
     stopped: NeedsPerson | None = None
     """Why repair was stopped; None when it was not."""
-
-    @property
-    def equal_keys(self) -> int:
-        """How many names both homes listed alike."""
-        return self.tally.equal
-
-    @property
-    def in_flight(self) -> int:
-        """How many differences had gone when they were looked at again, or were too young."""
-        return self.tally.keys[Drift.IN_FLIGHT]
-
-    @property
-    def copied(self) -> Mapping[Side, int]:
-        """Records that a home lacked or held in an older version, and that were written to it."""
-        return self.tally.copied
-
-    @property
-    def unhealed(self) -> list[str]:
-        """Some of what stays unequal, with the reasons."""
-        return self.tally.unhealed
 
     @property
     def equal(self) -> bool:

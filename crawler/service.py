@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import grpc
 
 from crawler.board import Board
-from crawler.bookkeeping import Bookkeeping
+from crawler.book import Book
 from crawler.pace import Pace
 from tandem.core.crawl_status import CrawlerStatus
 from tandem.errors import TandemError, Unauthenticated
@@ -70,9 +70,7 @@ def _answering(
 class CrawlerService(rpc.CrawlerServicer):
     """Shows and changes what the board and the book hold."""
 
-    def __init__(
-        self, board: Board, book: Bookkeeping, pace: Pace, door: Door, crawler_id: str
-    ) -> None:
+    def __init__(self, board: Board, book: Book, pace: Pace, door: Door, crawler_id: str) -> None:
         self._board = board
         self._book = book
         self._pace = pace

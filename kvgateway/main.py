@@ -181,7 +181,7 @@ class _Gateway:
         if queue_missed:
             await asyncio.to_thread(queue_damage.note, self._places.queue)
         if store_id != text:
-            await asyncio.to_thread(stable_files.replace, kept, f"{store_id}\n".encode())
+            await stable_files.replace_on_thread(kept, f"{store_id}\n".encode())
         await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
         await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)
         return store_id

@@ -1,14 +1,14 @@
-"""What the store asks of one cluster, and the values that pass between them.
+"""What the store asks of one cluster.
 
 An SQLite file is one, a PostgreSQL database another (`kvsp.engines` knows which are served).
-Outcomes of writes carry no time of their own: the message that takes them to the gateway does.
 """
 
 from asyncio import Future
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
+from kvsp.answers import ReadAnswer, ScanPart
+from kvsp.large import LargeValues
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.removal import (
     FloorReply,
@@ -21,53 +21,8 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.version import Version
-from tandem.wire.scan_codec import Row, Scan
-from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """No record; the key's range accepts no insert at or below `floor`."""
-
-    floor: Version
-
-
-@dataclass(frozen=True, slots=True)
-class InBlob:
-    """A large record, whose envelope lies outside its row."""
-
-    blob: str
-    digest: bytes
-    version: Version
-    size: int
-    """Of the envelope, in bytes."""
-
-
-ReadAnswer = bytes | Absent | InBlob | Failed
-"""The envelope's bytes, checked against their digest, or why there are none."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScanPart:
-    """One cluster's names in byte order."""
-
-    rows: list[Row]
-    ended: bool
-    last: bytes
-    """Continue after this name; it may be one that was left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterLimits:
-    """How much may wait for one cluster, and how much is done at once."""
-
-    writes_waiting_max: int = 16_384
-    reads_waiting_max: int = 65_536
-    at_once_max: int = 4_096
-    """Rows of one transaction; reads of one hop."""
-    large_at_once_max: int = 16
-    """A large value under way holds two pieces, a thread now and then, and no more."""
-    large_waiting_max: int = 64
+from tandem.wire.scan_codec import Scan
+from tandem.wire.storage_codec import ClusterState, Get, Put
 
 
 class Cluster(Protocol):
@@ -81,31 +36,17 @@ class Cluster(Protocol):
         """Why it does not serve at the moment; None when it does."""
         ...
 
+    @property
+    def large(self) -> LargeValues:
+        """Its large values."""
+        ...
+
     def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
         """Answers in the order of `gets`."""
         ...
 
     def write(self, puts: Sequence[Put]) -> Future[list[WriteReply]]:
         """Answers in the order of `puts`, after the commit; none of them is a large value."""
-        ...
-
-    async def load(self, large: InBlob) -> bytes | Absent | Failed:
-        """The envelope of a large record; a row without its blob is a missing record."""
-        ...
-
-    async def holds(self, blob: str) -> bool:
-        """Whether the blob of a large record is there."""
-        ...
-
-    def pieces(self, blob: str) -> AsyncGenerator[bytes, None]:
-        """The blob's bytes, unchecked, PIECE_BYTES at most at a time. Raises OSError."""
-        ...
-
-    async def write_large(
-        self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]
-    ) -> WriteReply:
-        """Like `write`, with the envelope outside the row: `pieces`, which are not all asked for
-        when the outcome is known before. What they raise is raised, and nothing is stored."""
         ...
 
     async def scan(self, scan: Scan) -> ScanPart | Failed:

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from kvsp.cluster import Cluster, ClusterLimits
+from kvsp.cluster import Cluster
+from kvsp.limits import ClusterLimits
 from kvsp.settings import KvspSettings
 from kvsp.sqlite.clusters import open_clusters
 from kvsp.sqlite.directory import DataDirectory

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
-from kvsp.cluster import Absent, InBlob, ReadAnswer
+from kvsp.answers import Absent, InBlob, ReadAnswer
 from kvsp.store import Store
 from tandem.core.limits import MIB, WHOLE_BYTES_MAX
 from tandem.core.reply import Failed, Reason, WriteReply

@@ -1,10 +1,13 @@
-"""A bounded line of batches before those who serve a cluster; everything in it gets an answer."""
+"""A bounded line of batches before those who serve a cluster; everything in it gets an answer.
+
+Whatever else the answers of a line are, each of them may be Failed.
+"""
 
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar, cast
 
 from tandem.core.reply import Failed, Reason
 
@@ -58,6 +61,21 @@ class Line(Generic[_Asked, _Answer]):
         self._waiting -= size
         return taken
 
+    async def serve(
+        self, most: int, work: Callable[[Sequence[_Asked]], Awaitable[Sequence[_Answer]]]
+    ) -> None:
+        """Takes what waits, up to `most` items or one batch, and hands over what `work` answers.
+        A fault of `work` is answered too, and raised."""
+        batches = self.take(most)
+        asked = [one for batch in batches for one in batch.asked]
+        try:
+            answers = await work(asked)
+        except BaseException as error:
+            fault = Failed(Reason.ERROR, f"a fault of KVSP: {error!r}")
+            _settle(batches, [cast(_Answer, fault)] * len(asked))
+            raise
+        _settle(batches, answers)
+
     def answer_all(self, answer: _Answer) -> None:
         """Gives everything that waits the same answer."""
         for batch in self.take(self._waiting):
@@ -79,7 +97,7 @@ class Batch(Generic[_Asked, _Answer]):
             self.answers.set_result(answers)
 
 
-def settle(batches: Sequence[Batch[_Asked, _Answer]], answers: Sequence[_Answer]) -> None:
+def _settle(batches: Sequence[Batch[_Asked, _Answer]], answers: Sequence[_Answer]) -> None:
     """Hands each batch its share of `answers`, which are in the same order."""
     at = 0
     for batch in batches:
@@ -92,8 +110,3 @@ def at_once(answer: _Answer, times: int) -> "Future[list[_Answer]]":
     future: Future[list[_Answer]] = asyncio.get_running_loop().create_future()
     future.set_result([answer] * times)
     return future
-
-
-def fault(error: BaseException) -> Failed:
-    """The answer to what met a fault of ours, which ends the task that served it."""
-    return Failed(Reason.ERROR, f"a fault of KVSP: {error!r}")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Final, TypeVar
 
-from kvsp.cluster import Absent, Cluster, InBlob, ReadAnswer, ScanPart
+from kvsp.answers import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.cluster import Cluster
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.key import Key
 from tandem.core.removal import (
@@ -65,21 +66,21 @@ class Store:
 
     async def load(self, get: Get, large: InBlob) -> bytes | Absent | Failed:
         """The envelope of a large record."""
-        return await self._owner(get).load(large)
+        return await self._owner(get).large.load(large)
 
     async def holds(self, get: Get, large: InBlob) -> bool:
         """Whether the blob of a large record is there."""
-        return await self._owner(get).holds(large.blob)
+        return await self._owner(get).large.holds(large.blob)
 
     def pieces(self, get: LargeGet) -> AsyncGenerator[bytes, None]:
         """The envelope of a large record, unchecked. Raises OSError."""
-        return self._owner(get).pieces(get.blob)
+        return self._owner(get).large.pieces(get.blob)
 
     async def write_large(
         self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]
     ) -> WriteReply:
-        """Stores a put that `is_large`; see `Cluster.write_large`."""
-        return await self._owner(put).write_large(put, pieces)
+        """Stores a put that `is_large`; see `LargeValues.write`."""
+        return await self._owner(put).large.write(put, pieces)
 
     async def scan(self, scan: Scan) -> Listing | Failed:
         """The first `scan.limit` names over all clusters.

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
 from xdist.workermanage import WorkerController
 
 from tests.servers import npm, python_sdks
@@ -27,6 +28,9 @@ _LONG = ("e2e", "workers", "sim")
 hypothesis.settings.register_profile("tandem", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tandem"))
+# It would draw numbers and words from what a process has imported, which is another with each split
+# of the suite among processes.
+providers._get_local_constants = lambda: providers._local_constants
 
 
 @pytest.fixture(scope="session")

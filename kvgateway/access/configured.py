@@ -8,10 +8,10 @@ from kvgateway.registry.form import TOKENS
 from kvgateway.registry.records import LOOK_DEADLINE_S, CopyFile
 from kvgateway.settings import GatewaySettings
 from tandem.backends.port import Backend
+from tandem.backends.whole_listing import list_all
 from tandem.core.key import SYSTEM_NAMESPACE, Key
-from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.record import Kind
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Found, Side
 from tandem.core.token import Token
 from tandem.runtime import logs
 from tandem.runtime.listening import is_loopback
@@ -74,21 +74,10 @@ def _is_live(kept: Kept[Token]) -> bool:
 
 async def _any_listed(homes: Mapping[Side, Backend]) -> bool:
     for home in homes.values():
-        after: str | None = ""
-        while after is not None:
-            page = await home.scan(
-                SYSTEM_NAMESPACE,
-                after=after,
-                prefix=TOKENS.prefix,
-                limit=LIST_PAGE_MAX,
-                deadline_s=LOOK_DEADLINE_S,
-            )
-            if isinstance(page, Failed):
-                break
-            for entry in page.entries:
-                if entry.kind is not Kind.TOMBSTONE and await _holds_token(home, entry.name):
-                    return True
-            after = page.next_after
+        listing = await list_all(home, SYSTEM_NAMESPACE, TOKENS.prefix, LOOK_DEADLINE_S)
+        for entry in listing.entries:
+            if entry.kind is not Kind.TOMBSTONE and await _holds_token(home, entry.name):
+                return True
     return False
 
 

@@ -19,6 +19,7 @@ from tandem.core.token import Credential, Token, hash_of, parse_credential
 from tandem.errors import Overloaded, Unauthenticated
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
+from tandem.runtime.latest import Latest
 
 _LOG = logs.get("access")
 CALLERS_MAX: Final = 10_000
@@ -68,8 +69,8 @@ class GatewayEntrance:
             hash_of(text): inside.caller(grant, Lasting())
             for text, grant in policy.own_tokens.items()
         }
-        self._callers: dict[bytes, GatewayCaller] = {}
-        self._latest: dict[str, GatewayCaller] = {}
+        self._callers = Latest[bytes, GatewayCaller](CALLERS_MAX)
+        self._latest = Latest[str, GatewayCaller](LATEST_MAX)
         self._lookups = 0
         self._lookups_since_us = 0
         self._lookups_in_second = 0
@@ -86,9 +87,9 @@ class GatewayEntrance:
         caller = self._own.get(digest) or self._callers.get(digest)
         if caller is not None:
             if (ended := caller.standing.ended()) is None:
-                self._remember(credential, caller)
+                self._latest.keep(credential, caller)
                 return caller
-            del self._callers[digest]
+            self._callers.forget(digest)
             raise self._refused(caller.grant.holder, ended)
         parts = parse_credential(credential)
         if parts is None or self._tokens.missing(parts.id):
@@ -112,11 +113,6 @@ class GatewayEntrance:
             raise self._refused(parts.id)
         return self._checked(token, parts, hash_of(credential))
 
-    def _remember(self, credential: str, caller: GatewayCaller) -> None:
-        if len(self._latest) >= LATEST_MAX:
-            self._latest.clear()
-        self._latest[credential] = caller
-
     def _without(self) -> GatewayCaller:
         if self._anyone is None:
             self.counters.missing += 1
@@ -131,10 +127,8 @@ class GatewayEntrance:
         standing = TokenStanding(token, self._tokens.book, self._time.reckoned_us)
         if (ended := standing.ended()) is not None:
             raise self._refused(token.id, ended)
-        if len(self._callers) >= CALLERS_MAX:
-            del self._callers[next(iter(self._callers))]
         caller = self._inside.caller(token.grant(), standing)
-        self._callers[digest] = caller
+        self._callers.keep(digest, caller)
         return caller
 
     def _refused(self, token_id: str, why: Unauthenticated | None = None) -> Unauthenticated:

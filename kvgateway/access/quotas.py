@@ -14,6 +14,7 @@ from kvgateway.state.quota_memory import QuotaMemory
 from tandem.core.namespace import Settings
 from tandem.core.quota import Quota, bytes_rate, operations_rate
 from tandem.errors import QuotaExceeded
+from tandem.runtime.latest import Latest
 
 ALLOWANCES_MAX: Final = 10_000
 REFUSAL_PAUSE_S: Final = 0.05
@@ -95,7 +96,7 @@ class Quotas:
         self.settings_of = settings_of
         self.monotonic_us = monotonic_us
         self.refusals = refusals
-        self._allowances: dict[str, Allowance] = {}
+        self._allowances = Latest[str, Allowance](ALLOWANCES_MAX)
 
     def of_namespace(self, namespace: str, quota: Quota) -> Allowance | None:
         """A namespace's allowance; None without a quota."""
@@ -108,9 +109,8 @@ class Quotas:
     def _of(self, holder: str, quota: Quota) -> Allowance:
         allowance = self._allowances.get(holder)
         if allowance is None or allowance.quota != quota:
-            if len(self._allowances) >= ALLOWANCES_MAX:
-                self._allowances.clear()
-            allowance = self._allowances[holder] = self._made(holder, quota)
+            allowance = self._made(holder, quota)
+            self._allowances.keep(holder, allowance)
         return allowance
 
     def _made(self, holder: str, quota: Quota) -> Allowance:

@@ -26,17 +26,6 @@ LIST_BOUNDS = ListBounds()
 
 
 @dataclass(slots=True)
-class ListCounters:
-    """Where names came from."""
-
-    scans: int = 0
-    scans_failed: int = 0
-    reads: int = 0
-    stale: int = 0
-    unavailable: int = 0
-
-
-@dataclass(slots=True)
 class Draft:
     """A page as far as it has come."""
 

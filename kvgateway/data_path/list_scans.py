@@ -20,7 +20,7 @@ space, no home counts as complete.
 
 from collections.abc import Mapping, Sequence
 
-from kvgateway.data_path.list_draft import Draft, ListBounds, ListCounters
+from kvgateway.data_path.list_draft import Draft, ListBounds
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Machine
 from tandem.backends.port import Backend, ScanPage
@@ -38,13 +38,11 @@ class Scans:
         machine: Machine,
         time: HomeTime,
         bounds: ListBounds,
-        counters: ListCounters,
     ) -> None:
         self._homes = homes
         self._machine = machine
         self._time = time
         self._bounds = bounds
-        self._counters = counters
         self._avoided_until_us: dict[Side, int] = {}
 
     async def of(self, draft: Draft, limit: int) -> Sequence[ScanPage]:
@@ -89,7 +87,6 @@ class Scans:
 
     async def _scan(self, draft: Draft, side: Side, limit: int, *, last: bool) -> ScanPage | Failed:
         draft.scans += 1
-        self._counters.scans += 1
         page = await self._homes[side].scan(
             draft.listing.namespace,
             after=draft.after,
@@ -100,7 +97,6 @@ class Scans:
             else self._bounds.first_scan_s,
         )
         if isinstance(page, Failed):
-            self._counters.scans_failed += 1
             self._avoided_until_us[side] = self._time.reckoned_us() + self._bounds.avoid_us
         return page
 

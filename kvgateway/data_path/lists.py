@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kvgateway.data_path.list_draft import LIST_BOUNDS, Draft, ListBounds, ListCounters
+from kvgateway.data_path.list_draft import LIST_BOUNDS, Draft, ListBounds
 from kvgateway.data_path.list_scans import Scans
 from kvgateway.data_path.list_verdict import Dead, Doubt, Verdict, entry_of, judge, verdict_on
 from kvgateway.data_path.reads import Reader, Trust
@@ -57,10 +57,7 @@ class Lister:
         self._mode_of = mode_of
         self._namespace_mode_of = namespace_mode_of
         self._bounds = bounds
-        self.counters = ListCounters()
-        self._scans = Scans(
-            homes=homes, machine=machine, time=time, bounds=bounds, counters=self.counters
-        )
+        self._scans = Scans(homes=homes, machine=machine, time=time, bounds=bounds)
 
     async def list(self, listing: Listing) -> ListPage:
         """One page; see `kvgateway.service.KeyValues`.
@@ -78,10 +75,8 @@ class Lister:
             while not self._done(draft):
                 await self._extend(draft, await self._stretch(draft))
         except TandemError:
-            self.counters.unavailable += 1
             if draft.after == listing.after:
                 raise
-        self.counters.stale += draft.stale
         return draft.page()
 
     def _behind(self, namespace: str, mode: Mode) -> tuple[Side, ...]:
@@ -180,7 +175,6 @@ class Lister:
                 outcomes[doubt.name] = verdict_on(entry_of(doubt.name, record), now_us / 1_000_000)
             else:
                 unread.append(doubt)
-        self.counters.reads += len(unread)
         answers = self._reader.read(
             [Read(Key(namespace, doubt.name), doubt.wanted, cache_ttl_s=0) for doubt in unread]
         )

@@ -10,7 +10,6 @@ from tandem.core.read_race import Answer, ReadRace
 from tandem.core.reply import GiveUp, ReadReply, Side
 from tandem.core.request import ReadResult
 from tandem.core.version import Version
-from tandem.errors import TandemError
 
 
 class Owner(Protocol):
@@ -62,7 +61,7 @@ class ReadFlight:
         self.timer: asyncio.TimerHandle | None = None
         self.waiting: list[asyncio.Future[ReadResult]] = []
 
-    def ended(self, result: ReadResult | TandemError) -> None:
+    def ended(self, result: ReadResult | Exception) -> None:
         """Tells everyone who waits."""
         for answer in self.waiting:
             if answer.done():
@@ -85,10 +84,12 @@ class ReadFlight:
         outcome = race.on_reply(side, reply)
         if self.later is not None and not (self.compared and race.answered):
             self.hedge(race)
-        if outcome is not None:
-            self.owner.decided(self, outcome)
-        if race.complete() or self.lonely:
-            self.owner.compared(self, race)
+        try:
+            if outcome is not None:
+                self.owner.decided(self, outcome)
+        finally:
+            if race.complete() or self.lonely:
+                self.owner.compared(self, race)
 
     def alone(self) -> Side | None:
         """The only home that may answer by itself, where there is one."""

@@ -8,24 +8,23 @@ is compared, and drift becomes a repair task.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import repeat
 from typing import Protocol
 
 from kvgateway.data_path.comparing import Comparisons, difference
 from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.read_asks import ReadAsks, ReadHome
 from kvgateway.data_path.read_flight import ReadFlight
 from kvgateway.data_path.remembered import Remembered, hit_of
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
-from tandem.backends.port import Gets, Got
 from tandem.core.key import Key
-from tandem.core.latency import KNOWN_FROM, RecentLatency
+from tandem.core.latency import KNOWN_FROM
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.read_race import Answer, ReadRace
 from tandem.core.reading import COMPANY_FROM, RACE, ReadMode, ReadPlan, race_plan, read_plan
 from tandem.core.record import Record
-from tandem.core.reply import BOTH_SIDES, Failed, GiveUp, Missing, ReadReply, Side
+from tandem.core.reply import BOTH_SIDES, GiveUp, Missing, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, TandemError, Unavailable
@@ -69,14 +68,6 @@ class ReadCounters:
     """Reads that asked both homes only because they were drawn by lot."""
 
 
-class ReadHome(Protocol):
-    """A home as a reader sees it."""
-
-    def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
-        """Asks a group; see `tandem.backends.port.AnswersGroups`."""
-        ...
-
-
 class Trust(Protocol):
     """Says which home must not give a first answer."""
 
@@ -102,7 +93,6 @@ class Reader:
         namespace_mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: ReadBounds = ReadBounds(),
     ) -> None:
-        self._homes = homes
         self._machine = machine
         self._queue = queue
         self._inbox = inbox
@@ -112,8 +102,12 @@ class Reader:
         self._namespace_mode_of = namespace_mode_of
         self._entropy = entropy
         self._bounds = bounds
-        self._latency = {side: RecentLatency(bounds.latency_known_from) for side in Side}
-        self._p95_s: dict[Side, float | None] = dict.fromkeys(Side)
+        self._asks = ReadAsks(
+            homes,
+            deadline_s=bounds.deadline_s,
+            latency_known_from=bounds.latency_known_from,
+            broke=self._broke,
+        )
         self._remembered = Remembered(
             machine,
             cache_ttl_s=bounds.cache_ttl_s,
@@ -122,11 +116,7 @@ class Reader:
         )
         self._loop = asyncio.get_running_loop()
         self._flights: dict[Key, ReadFlight] = {}
-        self._asks: dict[Side, list[tuple[ReadFlight, ReadRace]]] = {side: [] for side in Side}
-        """What each home is asked as soon as all that is known now has been said."""
         self._racing = 0
-        self._company: list[ReadFlight] = []
-        """Races whose second home has its turn together."""
         self.counters = ReadCounters()
         self.waited = Latency()
         """How long those waited whose answer was not in memory, failures included."""
@@ -147,7 +137,7 @@ class Reader:
         else:
             knowns = self._machine.lookup([read.key for read in reads], now_us)
             answers = list(map(self._one, reads, knowns, repeat(now_us)))
-        self._ask_homes()
+        self._asks.send()
         return answers
 
     def _one(self, read: Read, known: Known | None, now_us: int) -> ReadAnswer:
@@ -169,7 +159,7 @@ class Reader:
         """Recent writes were dropped for space: the durable queue knows which versions count."""
         queued = await self._queue.wanted(read.key)
         answer = self._joined(self._flight(read.key, max(read.min_version, queued)))
-        self._ask_homes()
+        self._asks.send()
         return await answer
 
     def _joined(self, flight: ReadFlight) -> "asyncio.Future[ReadResult]":
@@ -194,14 +184,14 @@ class Reader:
         """A home that may lack what counts gives no answer by itself: both are asked at once."""
         if flight.wanted != NO_VERSION or self._trust.behind(flight.key.namespace):
             return RACE
-        return race_plan(self._p95_s, self._racing, self._bounds.company_from)
+        return race_plan(self._asks.p95_s, self._racing, self._bounds.company_from)
 
     def _plan(self, flight: ReadFlight, mode: ReadMode) -> ReadPlan:
         drawn = self._entropy.uniform(0.0, 1.0) < self._bounds.sample_share
         self.counters.sampled += drawn
         return read_plan(
             mode, answers=flight.mode.answers(flight.key), legs=flight.mode.legs,
-            behind=self._trust.behind(flight.key.namespace), p95_s=self._p95_s, drawn=drawn,
+            behind=self._trust.behind(flight.key.namespace), p95_s=self._asks.p95_s, drawn=drawn,
         )  # fmt: skip
 
     def _behind(self, flight: ReadFlight) -> tuple[Side, ...]:
@@ -215,72 +205,47 @@ class Reader:
 
     def _start(self, flight: ReadFlight, plan: ReadPlan) -> None:
         behind = () if plan.compared else self._behind(flight)
-        race = flight.race = ReadRace(flight.wanted, plan.sides, behind, flight.mode.filled)
+        flight.race = ReadRace(flight.wanted, plan.sides, behind, flight.mode.filled)
         self._racing += 1
         for side in plan.at_once:
-            self._asks[side].append((flight, race))
+            self._asks.add(side, flight)
         flight.later, flight.compared = plan.later, plan.compared
         if plan.compared:
-            if not self._company:
-                self._loop.call_later(plan.after_s, self._ask_company)
-            self._company.append(flight)
+            self._asks.add_later(flight, plan.after_s)
         elif plan.later is not None:
-            flight.timer = self._loop.call_later(plan.after_s, self._hedge, flight, race)
+            flight.timer = self._loop.call_later(plan.after_s, self._hedge, flight)
 
-    def _hedge(self, flight: ReadFlight, race: ReadRace) -> None:
-        flight.hedge(race)
-        self._ask_homes()
+    def _hedge(self, flight: ReadFlight) -> None:
+        flight.hedge(flight.race)
+        self._asks.send()
 
-    def _ask_company(self) -> None:
-        """The second home's turn, for all reads that have come meanwhile."""
-        company, self._company = self._company, []
-        for flight in company:
-            if flight.later is not None:
-                side, flight.later = flight.later, None
-                self._asks[side].append((flight, flight.race))
-        self._ask_homes()
-
-    def _ask_homes(self) -> None:
-        """Asks each home, as one group, what there is to ask."""
-        for side, asks in self._asks.items():
-            if asks:
-                self._asks[side] = []
-                gets = [(flight.key, flight.needed(race)) for flight, race in asks]
-                got = partial(self._got, side, asks, self._loop.time())
-                self._homes[side].get_all(gets, self._bounds.deadline_s, got)
-
-    def _got(
-        self,
-        side: Side,
-        asks: Sequence[tuple[ReadFlight, ReadRace]],
-        asked_s: float,
-        replies: Sequence[tuple[int, ReadReply]],
-    ) -> None:
-        """Replies of a home to some of what it was asked at `asked_s`."""
-        latency, took_s = self._latency[side], self._loop.time() - asked_s
-        for position, reply in replies:
-            if not isinstance(reply, Failed):
-                latency.observe(took_s)
-            flight, race = asks[position]
-            flight.replied(race, side, reply)
-        self._p95_s[side] = latency.p95_s
-        self._ask_homes()
+    def _broke(self, flight: ReadFlight, error: Exception) -> None:
+        """A fault of ours costs the readers of one key their answer, and nobody else."""
+        self._landed(flight)
+        flight.ended(error)
+        self._loop.call_exception_handler(
+            {"message": "a reply to a read was not taken", "exception": error}
+        )
 
     def hedged(self, flight: ReadFlight, side: Side) -> None:
         """The first home has no answer, or none yet: the second is asked too."""
         self.counters.hedged += 1
-        self._asks[side].append((flight, flight.race))
+        self._asks.add(side, flight)
 
     def decided(self, flight: ReadFlight, outcome: Answer | GiveUp) -> None:
-        """The race is decided: nobody joins it any more, and its readers hear. A single home that
-        cannot answer is no reason to give up where there is another: both are raced then."""
+        """The race is decided, and its readers hear. A single home that cannot answer is no reason
+        to give up where there is another: both are raced then."""
         alone = flight.race.over_both() or flight.mode.may_answer != BOTH_SIDES
         if isinstance(outcome, GiveUp) and not alone:
             self._start(flight, RACE)
             return
+        self._landed(flight)
+        flight.ended(self._result(flight, outcome))
+
+    def _landed(self, flight: ReadFlight) -> None:
+        """Nobody joins it any more."""
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
-        flight.ended(self._result(flight, outcome))
 
     def _result(self, flight: ReadFlight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
         now_us = self._time.reckoned_us()

@@ -4,7 +4,7 @@ Races and heal see only guarded homes, so a switch stops every use of a home at 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -244,7 +244,10 @@ class GuardedHome:
             return broken
         if isinstance(call, asyncio.Future):
             return call
-        return asyncio.ensure_future(self._caught(call))
+        task = asyncio.ensure_future(self._caught(call))
+        if isinstance(call, Coroutine):  # where the task is cancelled before it began, nobody did
+            task.add_done_callback(lambda _: call.close())
+        return task
 
     async def _caught(self, call: Awaitable[_Reply]) -> _Reply | Failed:
         try:

@@ -6,7 +6,6 @@ the trial call that closes a breaker when nobody else calls.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -65,13 +64,6 @@ class TrustFile(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class KeeperCounters:
-    """What went wrong while keeping."""
-
-    errors: int = 0
-
-
 class Keeper:
     """Keeps the guards' switches, bars and trust up to date; `run` is its one task."""
 
@@ -110,7 +102,8 @@ class Keeper:
         self._openings = dict.fromkeys(guards, 0)
         self._behind: frozenset[Side] = frozenset()
         self._clock_alarm = False
-        self.counters = KeeperCounters()
+        self.errors = 0
+        """Rounds that met a fault of ours."""
 
     async def run(self) -> None:
         """Keeps until cancelled; a round that raises is counted, and the next one comes."""
@@ -118,7 +111,7 @@ class Keeper:
             try:
                 await self.round()
             except Exception as error:
-                self.counters.errors += 1
+                self.errors += 1
                 _LOG.error("keeper_round_failed", error=repr(error), exc_info=True)
             await asyncio.sleep(LOOK_S)
 

@@ -8,7 +8,6 @@ that is older is renewed.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from kvgateway.homes.guard import GuardedHome
@@ -28,13 +27,6 @@ LOOK_S: Final = 5.0
 DEADLINE_S: Final = 2.0
 
 
-@dataclass(slots=True)
-class SwitchCopyCounters:
-    """What went wrong with the copies."""
-
-    errors: int = 0
-
-
 class SwitchCopies:
     """Keeps this gateway's switches and the homes' copies alike; `run` is its one task."""
 
@@ -44,7 +36,8 @@ class SwitchCopies:
         self._homes = homes
         self._board = board
         self._entropy = entropy
-        self.counters = SwitchCopyCounters()
+        self.errors = 0
+        """Looks that met a fault of ours."""
 
     async def run(self) -> None:
         """Looks every few seconds, and after a change at once, until cancelled."""
@@ -62,7 +55,7 @@ class SwitchCopies:
         try:
             await self._exchange()
         except Exception as error:
-            self.counters.errors += 1
+            self.errors += 1
             _LOG.error("switch_copies_failed", error=repr(error), exc_info=True)
 
     async def _exchange(self) -> None:

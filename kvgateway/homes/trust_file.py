@@ -52,7 +52,7 @@ class DiskTrustFile:
             mine.settle(namespaces)
             merged = mine.to_json()
             if locked and merged != text:
-                await asyncio.to_thread(stable_files.replace, self._path, merged.encode())
+                await stable_files.replace_on_thread(self._path, merged.encode())
             return locked or merged == text
 
     def is_damaged(self) -> bool:

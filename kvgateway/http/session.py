@@ -5,7 +5,8 @@ A write answers its version, the session token; a read may demand at least that 
 
 from typing import Final
 
-from tandem.core.request import check_version
+from kvgateway.http.bulk_read import BulkValues
+from tandem.core.request import ReadResult, check_version
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.httpd import Request
@@ -17,6 +18,12 @@ UNCONFIRMED: Final = (b"Tandem-Unconfirmed", b"1")
 
 MIN_VERSION: Final = b"tandem-min-version"
 _FIELD: Final = "Tandem-Min-Version"
+
+
+def doubts(found: ReadResult | BulkValues) -> list[tuple[bytes, bytes]]:
+    """The headers that say what is not certain of what a read has found."""
+    applies = ((STALE, found.stale), (UNCONFIRMED, found.unconfirmed))
+    return [header for header, does in applies if does]
 
 
 def version_header(version: Version) -> tuple[bytes, bytes]:

@@ -1,8 +1,10 @@
-"""What Workers KV says of an argument that it refuses, found by its field and how it breaks a rule.
+"""What Workers KV says of an argument that it refuses, found by its field and how it breaks a rule;
+and when somebody who was refused may come back.
 
 Both doors use these words: the binding's as the reason phrase, the REST door's in its envelope.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,7 +16,10 @@ from tandem.core.limits import (
     METADATA_BYTES_MAX,
     VALUE_BYTES_MAX,
 )
-from tandem.errors import Breach, InvalidArgument
+from tandem.errors import Breach, InvalidArgument, QuotaExceeded, TandemError
+
+RETRY_AFTER_S: Final = 1
+"""For whom a bound of this process had no room, or whom no home could answer."""
 
 _TOO_LONG: Final = f"UTF-8 encoded length of {{}} exceeds key length limit of {KEY_NAME_BYTES_MAX}."
 _TTL: Final = "Invalid expiration_ttl of {}. "
@@ -56,6 +61,12 @@ _WORDS: Final[Mapping[tuple[str, Breach], tuple[int, str]]] = {
     ("limit", Breach.TOO_LITTLE): (400, _LIMIT + "greater than 0."),
     ("limit", Breach.TOO_MUCH): (400, _LIMIT + f"less than {LIST_PAGE_MAX}."),
 }  # fmt: skip
+
+
+def retry_after(error: TandemError) -> tuple[bytes, bytes]:
+    """The header for what may be asked again later."""
+    seconds = error.retry_after_s if isinstance(error, QuotaExceeded) else RETRY_AFTER_S
+    return b"Retry-After", b"%d" % max(1, math.ceil(seconds))
 
 
 def words_for(error: InvalidArgument) -> tuple[int, str] | None:

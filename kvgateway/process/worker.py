@@ -206,10 +206,10 @@ def _unready(path: DataPath, process: serve.Process) -> str:
 
 def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
     return {
-        "keeper": lambda: path.keeper.counters.errors,
-        "switch copies": lambda: path.switch_copies.counters.errors,
-        "namespaces": lambda: path.registry.counters.errors,
-        "tokens": lambda: path.tokens.counters.errors,
+        "keeper": lambda: path.keeper.errors,
+        "switch copies": lambda: path.switch_copies.errors,
+        "namespaces": lambda: path.registry.errors,
+        "tokens": lambda: path.tokens.errors,
         "presence": lambda: path.presence.errors,
         "repair": lambda: path.repair.counters.errors + path.repair.counters.queue_errors,
         "inbox": lambda: path.inbox.queue_errors,

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.registry.presence import PREFIX
 from tandem.backends.port import Heal
+from tandem.backends.whole_listing import list_all
 from tandem.core.envelope import seal_tombstone
 from tandem.core.key import IDENTITY_NAMESPACE, Key
-from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.mode_step import Objection
 from tandem.core.record import Kind, Record
 from tandem.core.registration import BadRegistration, Registration, decode_registration
-from tandem.core.reply import Failed, Found, Missing, ReadReply, Side
+from tandem.core.reply import Found, Missing, ReadReply, Side
 from tandem.core.version import NO_VERSION, Version
 
 DEADLINE_S = 3.0
 READS_MAX = 64
-PAGES_MAX = 100
-"""Of LIST_PAGE_MAX names: there are not more processes than that, gone ones included."""
 BURIED_MAX = 32
 """So many are buried at once; the others when somebody looks again."""
 
@@ -108,23 +106,10 @@ def _tombstone_over(replies: Sequence[ReadReply], now_us: int) -> Record | None:
 
 
 async def _all(home: GuardedHome) -> Mapping[str, Record]:
-    names: list[str] = []
-    after = ""
-    for _ in range(PAGES_MAX):
-        page = await home.scan(
-            IDENTITY_NAMESPACE, after=after, prefix=PREFIX, limit=LIST_PAGE_MAX,
-            deadline_s=DEADLINE_S,
-        )  # fmt: skip
-        if isinstance(page, Failed):
-            raise HomeNotRead(str(page))
-        if not page.complete:
-            raise HomeNotRead("the listing is incomplete")
-        names += [entry.name for entry in page.entries if entry.kind is not Kind.TOMBSTONE]
-        if page.next_after is None:
-            break
-        after = page.next_after
-    else:
-        raise HomeNotRead(f"more than {PAGES_MAX * LIST_PAGE_MAX} processes were ever registered")
+    listing = await list_all(home, IDENTITY_NAMESPACE, PREFIX, DEADLINE_S)
+    if listing.lacking:
+        raise HomeNotRead(listing.lacking)
+    names = [entry.name for entry in listing.entries if entry.kind is not Kind.TOMBSTONE]
     return await _read(home, names)
 
 

@@ -70,6 +70,7 @@ class Claims:
         them that it is to be changed here; nothing was changed then.
         """
         async with self.here:
+            self.check_settled(namespace_id)
             try:
                 await self._claim(namespace_id)
                 yield
@@ -77,7 +78,12 @@ class Claims:
                 await self.end(namespace_id)
 
     async def _claim(self, namespace_id: str) -> None:
-        for attempt in range(1, TRIES_MAX + 1):
+        for attempt in range(TRIES_MAX):
+            if attempt:
+                unit = self._entropy.uniform(0, 1)
+                await asyncio.sleep(
+                    delay_s(attempt, first_s=PAUSE_FIRST_S, most_s=PAUSE_MOST_S, unit_random=unit)
+                )
             claim = await self.begin(namespace_id)
             # A claim is at every home in use, so one home would show it; but then both must be
             # written to, and one that shows nothing will hardly take it.
@@ -88,11 +94,14 @@ class Claims:
                 raise Unavailable(f"{obstacles[0].text}. {both_needed(NAMESPACES.noun)}")
             if not claim.goes_first:
                 await self.end(namespace_id)
-            unit = self._entropy.uniform(0, 1)
-            await asyncio.sleep(
-                delay_s(attempt, first_s=PAUSE_FIRST_S, most_s=PAUSE_MOST_S, unit_random=unit)
-            )
         raise Overloaded(f"{claim.others[0].text}; try again")
+
+    def check_settled(self, namespace_id: str) -> None:
+        """Raises Overloaded while a step that was begun here may still be taken: what is claimed
+        for it keeps away all others, and must not end with another change. To be asked by whoever
+        holds `here`."""
+        if self._presence.is_stepping(namespace_id):
+            raise Overloaded("a step was begun here whose outcome is not known yet; try again")
 
     async def begin(self, namespace_id: str) -> Claim:
         """Lets everyone know, and looks at who else does; to be ended however that turns out."""

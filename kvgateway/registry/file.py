@@ -1,7 +1,6 @@
 """The copy of one kind of system records on a gateway's disk: a JSON file, replaced all or
 nothing."""
 
-import asyncio
 import json
 import os
 from collections.abc import Sequence
@@ -40,7 +39,7 @@ class DiskCopy(Generic[T]):
         """Writes beside the file, syncs, renames, syncs the directory; OSError from any of it."""
         beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
         content = to_json(self._form, kept)
-        await asyncio.to_thread(stable_files.replace, self._path, content, beside=beside)
+        await stable_files.replace_on_thread(self._path, content, beside=beside)
 
 
 def to_json(form: RecordForm[T], kept: Sequence[Kept[T]]) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-from tandem.core.key import SYSTEM_NAMESPACE, Key, is_namespace_id
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key, is_namespace_id
 from tandem.core.namespace import decode_namespace, encode_namespace
 from tandem.core.token import decode_token, encode_token, is_token_id
 
@@ -42,6 +42,6 @@ class RecordForm(Generic[T]):
 
 
 NAMESPACES: Final = RecordForm(
-    "namespace", "ns/", is_namespace_id, encode_namespace, decode_namespace
+    "namespace", NAMESPACE_RECORD, is_namespace_id, encode_namespace, decode_namespace
 )
 TOKENS: Final = RecordForm("token", "token/", is_token_id, encode_token, decode_token)

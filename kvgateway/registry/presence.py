@@ -145,6 +145,10 @@ class Presence:
         self._steps[namespace] = self._time.now_us() + STEP_US
         return await self.renew()
 
+    def is_stepping(self, namespace: str) -> bool:
+        """Whether a step that was begun here has not ended, and something can come of it still."""
+        return self._steps.get(namespace, 0) > self._time.now_us()
+
     async def end_step(self, namespace: str) -> None:
         """The step has been taken, or was not begun."""
         self._steps.pop(namespace, None)

@@ -16,10 +16,10 @@ from kvgateway.data_path.reads import Reader
 from kvgateway.registry.book import Kept, RecordBook, deleted
 from kvgateway.registry.form import RecordForm, T
 from tandem.backends.port import Backend
+from tandem.backends.whole_listing import list_all
 from tandem.core.key import SYSTEM_NAMESPACE, Key
-from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.record import Kind, Record
-from tandem.core.reply import Failed, Found, Side
+from tandem.core.reply import Found, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.scan_diff import Entry
 from tandem.core.version import NO_VERSION
@@ -37,7 +37,6 @@ LOOKUP_S: Final = 2.0
 READS_MAX: Final = 32
 MISS_US: Final = 1_000_000
 MISSES_MAX: Final = 10_000
-_PAGES_MAX: Final = 2 * RECORDS_MAX // LIST_PAGE_MAX
 
 
 class CopyFile(Protocol[T]):
@@ -52,24 +51,13 @@ class CopyFile(Protocol[T]):
         ...
 
 
-@dataclass(slots=True)
-class RecordCounters:
-    """What went wrong in keeping the copy."""
-
-    looks_failed: int = 0
-    """Looks at a home that did not answer."""
-    errors: int = 0
-    """Looks that met a fault of ours."""
-    damaged: int = 0
-    save_failures: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class _View:
     """What one home listed at the last look."""
 
     digests: Mapping[str, bytes]
     whole: bool
+    """Whether all of it could be read."""
 
 
 class SystemRecords(Generic[T]):
@@ -97,7 +85,8 @@ class SystemRecords(Generic[T]):
         """Copies that were read and are not to be read again, though they are not the newest."""
         self._saving = asyncio.Lock()
         self._unsaved = False
-        self.counters = RecordCounters()
+        self.errors = 0
+        """Looks that met a fault of ours."""
         self.book = book
         self.looked_us = 0
         """When the last look began that saw all of a home, by the machine's monotonic clock."""
@@ -192,7 +181,7 @@ class SystemRecords(Generic[T]):
             try:
                 await self._look(side)
             except Exception as error:
-                self.counters.errors += 1
+                self.errors += 1
                 _LOG.error(
                     "records_look_broke", of=self._form.noun, home=side.value, error=repr(error),
                     exc_info=True,
@@ -205,35 +194,24 @@ class SystemRecords(Generic[T]):
 
     async def _look(self, side: Side) -> None:
         began_us = self._clock.monotonic_us()
-        digests: dict[str, bytes] = {}
-        whole, after = True, ""
-        for _ in range(_PAGES_MAX):
-            page = await self._homes[side].scan(
-                SYSTEM_NAMESPACE,
-                after=after,
-                prefix=self._form.prefix,
-                limit=LIST_PAGE_MAX,
-                deadline_s=LOOK_DEADLINE_S,
-            )
-            if isinstance(page, Failed):
-                self.counters.looks_failed += 1
-                self._views.pop(side, None)
-                return
-            all_read = await self._take(side, page.entries)
-            whole = whole and page.complete and all_read
-            digests.update((entry.name, entry.digest) for entry in page.entries)
-            if page.next_after is None:
-                break
-            after = page.next_after
+        listing = await list_all(
+            self._homes[side], SYSTEM_NAMESPACE, self._form.prefix, LOOK_DEADLINE_S
+        )
+        all_read = await self._take(side, listing.entries)
+        if listing.lacking:
+            self._views.pop(side, None)
         else:
-            whole = False
-        self._views[side] = _View(digests, whole)
+            self._saw_all(side, listing.entries, all_read, began_us)
+        await self._save()
+
+    def _saw_all(self, side: Side, entries: Sequence[Entry], all_read: bool, began_us: int) -> None:
+        digests = {entry.name: entry.digest for entry in entries}
+        self._views[side] = _View(digests, all_read)
         judged = self._judged[side]
         self._judged[side] = {name: judged[name] for name in digests if name in judged}
-        self.ready = self.ready or whole
-        if whole:
+        if all_read:
+            self.ready = True
             self.looked_us = max(began_us, self.looked_us)
-        await self._save()
 
     async def _take(self, side: Side, entries: Sequence[Entry]) -> bool:
         """Learns what a home lists; False when one of its records could not be read."""
@@ -270,7 +248,7 @@ class SystemRecords(Generic[T]):
         return self._judged[side].get(entry.name) != entry.digest
 
     def _opened(self, name: str, record: Record) -> Sequence[Kept[T]]:
-        """What a record says of its id; nothing when it is damaged, which is counted."""
+        """What a record says of its id; nothing when it is damaged, which is told."""
         record_id = self._form.id_of(name)
         if record.kind is Kind.TOMBSTONE:
             return [Kept(record_id, record.version, record.digest, None)]
@@ -279,7 +257,6 @@ class SystemRecords(Generic[T]):
             if item.id != record_id:
                 raise ValueError(f"it says that its id is {item.id}")
         except ValueError as error:
-            self.counters.damaged += 1
             _LOG.error("bad_record", of=self._form.noun, id=record_id, error=str(error))
             return []
         return [Kept(record_id, record.version, record.digest, item)]
@@ -296,13 +273,14 @@ class SystemRecords(Generic[T]):
         async with self._saving:
             if not self._unsaved:
                 return
-            self._unsaved = False
+            kept, self._unsaved, saved = self.book.all_kept(), False, False
             try:
-                await self._file.save(self.book.all_kept())
+                await self._file.save(kept)
+                saved = True
             except OSError as error:
-                self._unsaved = True
-                self.counters.save_failures += 1
                 _LOG.error("registry_not_saved", error=str(error))
+            finally:
+                self._unsaved = self._unsaved or not saved
 
     def _buried(self, entry: Entry) -> Kept[T] | None:
         """What a listed tombstone says by itself; None for any other entry."""

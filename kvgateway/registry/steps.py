@@ -54,10 +54,11 @@ class Steps:
         """See `kvgateway.service.Operations`.
 
         Unavailable when not both homes confirm it: the step may then have been taken all the same,
-        and nobody takes another one within STEP_US.
+        and nobody takes another one within STEP_US; Overloaded for who tries that here.
         """
         await self._registry.resolve(namespace_id)
         async with self._changes.turn(), self._claims.here:
+            self._claims.check_settled(namespace_id)
             try:
                 claim = await self._claims.begin(namespace_id)
                 report = await self._found(namespace_id, wanted, mode_epoch, claim)

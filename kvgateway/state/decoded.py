@@ -6,31 +6,28 @@ from kvgateway.state import layout
 from kvgateway.state.entry import UNTIL_CONFIRMED_US, Head
 from kvgateway.state.ports import Known
 from tandem.core.record import Record
+from tandem.runtime.latest import Latest
 
 _ENTRIES_MAX: Final = 8192
 _BYTES_MAX: Final = 32 * 1024 * 1024
 
 
 class Decoded:
-    """Bounded; at its bound it starts from nothing."""
+    """The entries that were asked for lately."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[bytes, int, Known]] = {}
+        self._known = Latest[bytes, tuple[bytes, int, Known]](_ENTRIES_MAX, _BYTES_MAX)
         """By place: the head that was decoded, until when that holds, and what it says."""
-        self._bytes = 0
 
     def known(self, where: bytes, entry: bytes, now_us: int) -> Known:
         """What `entry`, found under `where` just now, says."""
         cached = self._known.get(where)
         if cached is not None and entry.startswith(cached[0]) and now_us < cached[1]:
             return cached[2]
-        if len(self._known) >= _ENTRIES_MAX or self._bytes >= _BYTES_MAX:
-            self._known.clear()
-            self._bytes = 0
         known = decode(entry, now_us)
         valid_until_us = layout.head_of(entry).until_us if known.pinned else UNTIL_CONFIRMED_US
-        self._known[where] = layout.head_bytes(entry), valid_until_us, known
-        self._bytes += len(entry)
+        decoded = layout.head_bytes(entry), valid_until_us, known
+        self._known.keep(where, decoded, len(entry))
         return known
 
 

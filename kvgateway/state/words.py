@@ -8,8 +8,6 @@ import enum
 import mmap
 from pathlib import Path
 
-_WORD_BYTES = 8
-
 
 class Word(enum.IntEnum):
     """Which number."""

@@ -7,15 +7,16 @@ again from time to time (`deleted`).
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from urllib.parse import urlsplit
 
 import asyncpg
 
-from kvsp.cluster import ClusterLimits
 from kvsp.identity import Identity, Meta, identities, ring_mistake
+from kvsp.limits import ClusterLimits
 from kvsp.postgres import schema
+from kvsp.postgres.address import label_of, refuse_unreadable
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.postgres.connecting import Connection, Database, let_go
 from kvsp.postgres.deleted import DeletedNamespaces
@@ -31,6 +32,10 @@ _MISTAKES = (
     asyncpg.ClientConfigurationError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.ProtocolViolationError,
+    ssl.SSLCertVerificationError,
+    ValueError,  # what asyncpg does not understand
+    OverflowError,  # a port that there cannot be
 )
 _log = logs.get("kvsp.clusters")
 
@@ -42,6 +47,7 @@ async def open_clusters(
     """A cluster for each database, serving, once all of them can be reached. ConfigurationError
     when one of them must not be served."""
     wanted = identities(len(dsns))
+    refuse_unreadable(dsns)
     databases = [Database(dsn, entropy) for dsn in dsns]
     labels = [label_of(dsn) for dsn in dsns]
     await _make(databases, labels, wanted, entropy)
@@ -60,12 +66,6 @@ async def open_clusters(
     return clusters
 
 
-def label_of(dsn: str) -> str:
-    """The database as logs may show it: without its user, password and parameters."""
-    parts = urlsplit(dsn)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}" or "the database of the environment"
-
-
 async def _make(
     databases: Sequence[Database], labels: Sequence[str], wanted: Sequence[Identity],
     entropy: Entropy,
@@ -77,12 +77,18 @@ async def _make(
             async with _connected(databases) as connections:
                 await _prepare(connections, labels, wanted, entropy)
                 return
-        except FAILURES as error:
+        except (*FAILURES, *_MISTAKES) as error:
             shown = ", ".join(labels)
             if isinstance(error, _MISTAKES) or not is_away(error):
-                raise ConfigurationError([f"{shown}: {error}"]) from error
+                raise ConfigurationError([f"{shown}: {_in_words(error)}"]) from error
             _log.warning("waiting_for_postgresql", databases=shown, error=str(error))
             await asyncio.sleep(_TRY_EVERY_S)
+
+
+def _in_words(error: BaseException) -> str:
+    """A server takes all that a connection is set to; what stands before it may not."""
+    is_pooler = isinstance(error, asyncpg.ProtocolViolationError)
+    return f"{error}: {schema.POOLER}" if is_pooler else str(error)
 
 
 @asynccontextmanager

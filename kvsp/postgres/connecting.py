@@ -17,11 +17,27 @@ else:
 
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 10.0
-"""How long one statement may take, and how long a transaction may stand still in between."""
-_LOCK_S: Final = 5.0
+"""How long one statement may take, and how long a transaction may stand still in between: so long
+does a KVSP that stands still in a transaction hold up the others, or the one after the other."""
+LOCK_S: Final = 5.0
+"""How long a statement waits for the transaction of another KVSP."""
+_UNHEARD_S: Final = 20.0
+"""After that long the server gives up whoever does not take what it sends."""
 _STOP_S: Final = 2.0
 _PAUSE_FIRST_S: Final = 0.05
 _PAUSE_MOST_S: Final = 2.0
+
+
+def session_settings() -> dict[str, str]:
+    """What every statement relies on, as the server shows it: durations in milliseconds."""
+    answer_ms = f"{ANSWER_S * 1000:.0f}"
+    return {
+        "search_path": "tandem",
+        "default_transaction_isolation": "read committed",
+        "idle_in_transaction_session_timeout": answer_ms,
+        "statement_timeout": answer_ms,
+        "lock_timeout": f"{LOCK_S * 1000:.0f}",
+    }
 
 
 class NotReached(ConnectionError):
@@ -55,7 +71,6 @@ class Database:
         return connection
 
     async def _connect(self) -> Connection:
-        milliseconds = f"{ANSWER_S * 1000:.0f}"
         try:
             return await asyncpg.connect(
                 self._dsn,
@@ -63,12 +78,10 @@ class Database:
                 command_timeout=ANSWER_S,
                 target_session_attrs=SessionAttribute.read_write,
                 server_settings={
+                    **session_settings(),
                     "application_name": "kvsp",
-                    "search_path": "tandem",
-                    "default_transaction_isolation": "read committed",
-                    "idle_in_transaction_session_timeout": milliseconds,
-                    "lock_timeout": f"{_LOCK_S * 1000:.0f}",
                     "jit": "off",
+                    "tcp_user_timeout": f"{_UNHEARD_S * 1000:.0f}",
                 },
             )
         except asyncpg.InternalClientError as error:

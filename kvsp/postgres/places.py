@@ -43,8 +43,8 @@ class Places:
 
     async def aclose(self) -> None:
         """Lets go of the connections that are free."""
-        while self._idle:
-            await let_go(self._idle.pop()[0])
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(let_go(connection) for connection, _ in idle))
 
     def _taken(self) -> Connection | None:
         while self._idle:

@@ -6,7 +6,7 @@ from typing import Final
 
 import asyncpg
 
-from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.answers import Absent, InBlob, ReadAnswer, ScanPart
 from kvsp.postgres.connecting import Connection
 from kvsp.postgres.errors import LostCommits
 from kvsp.rules import checked, end_of

@@ -5,12 +5,16 @@ from typing import Final
 import asyncpg
 
 from kvsp.identity import Identity, Meta
-from kvsp.postgres.connecting import Connection
+from kvsp.postgres.connecting import Connection, session_settings
 from tandem.errors import ConfigurationError
 
 SCHEMA_VERSION: Final = 1
 SERVER_VERSION_MIN: Final = 130_000
 """PostgreSQL 13."""
+POOLER: Final = (
+    "a pooler seems to stand before it, and KVSP keeps a few connections of its own: give it the"
+    " address of PostgreSQL itself"
+)
 _IS_MADE: Final = """
 select exists (select 1 from pg_tables where schemaname = 'tandem' and tablename = 'meta')
 """
@@ -73,6 +77,13 @@ when (old.blob is not null) execute function retire_blob();
 
 async def server_mistakes(connection: Connection) -> list[str]:
     """Why what is acknowledged could be lost on this server, or cannot be kept there."""
+    wanted = session_settings()
+    rows = await connection.fetch(
+        "select name, setting from pg_settings where name = any($1::text[])", list(wanted)
+    )
+    others = sorted(name for name, setting in rows if setting != wanted[name])
+    if others:
+        return [f"does not keep {', '.join(others)} as KVSP sets it: {POOLER}"]
     row = await connection.fetchrow(
         "select current_setting('server_version_num')::integer as version,"
         " current_setting('server_encoding') as encoding,"

@@ -51,6 +51,9 @@ on conflict (namespace, name) do update set {rules.REPLACE}
 _COLUMNS: Final = 10
 _ENVELOPE: Final = 9
 _STATEMENT_BYTES: Final = 8 * MIB
+_KEYS_AT_ONCE: Final = 1_000
+"""What is answered for them fits into a socket's buffer. A server that has to wait until it can
+send is held for as long as the KVSP stands still, and holds up all others."""
 
 Step = Callable[[Connection, int], Awaitable[object]]
 """Any other statements that belong into a transaction, at this time of the home."""
@@ -135,8 +138,12 @@ async def _met(
     """What each key's writes meet, in the order of the keys."""
     puts = (write.put if isinstance(write, LargeRow) else write for write in writes)
     keys = sorted({(put.key.namespace, put.raw_name) for put in puts})
-    rows = await connection.fetch(_MET, *zip(*keys, strict=True))
-    return {key: _standing(row) for key, row in zip(keys, rows, strict=True)}
+    met: dict[tuple[str, bytes], Standing] = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        rows = await connection.fetch(_MET, *zip(*some, strict=True))
+        met.update((key, _standing(row)) for key, row in zip(some, rows, strict=True))
+    return met
 
 
 def _standing(row: asyncpg.Record) -> Standing:

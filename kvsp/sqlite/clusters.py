@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from kvsp.cluster import ClusterLimits
+from kvsp.limits import ClusterLimits
 from kvsp.sqlite.blobs import BlobDirectory
 from kvsp.sqlite.cluster import SqliteCluster
 from kvsp.sqlite.directory import DataDirectory

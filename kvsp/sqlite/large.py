@@ -1,87 +1,75 @@
-"""Large values of one cluster: written before their rows, read after them, collected if unused.
+"""The blobs of one file: entered and retired in its transactions, kept in a directory beside it."""
 
-A blob's name is entered into blob_pending before the blob is written. The row's transaction
-consumes the entry and fails if it is gone; the collector takes entries that nobody consumed, and
-only then their blobs. So a blob in use is never removed and a blob without use never stays. A
-replaced blob lives an hour longer, for readers that hold its name.
-"""
-
-import asyncio
 import sqlite3
 from asyncio import Future
 from collections.abc import AsyncIterable, Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
-from kvsp.cluster import Absent, InBlob
-from kvsp.rules import UNUSED_BLOB_LIFE_US, Held, LargeRow, Write, verdict
+from kvsp.large import OTHER_BYTES
+from kvsp.rules import UNUSED_BLOB_LIFE_US, Held, Write, verdict
 from kvsp.sqlite.blobs import BlobDirectory
 from kvsp.sqlite.new_blob import OtherBytes
-from kvsp.sqlite.transaction import Work
+from kvsp.sqlite.transaction import Step
 from tandem.core.reply import Failed, Reason, WriteReply
 from tandem.core.version import NO_VERSION
-from tandem.runtime import logs
 from tandem.runtime.clock import Clock
-from tandem.runtime.randomness import Entropy
 from tandem.wire.storage_codec import LargePut
 
-_COLLECT_EVERY_S: Final = 60.0
 _COLLECTED_AT_ONCE_MAX: Final = 1_000
 
-_log = logs.get("kvsp.blobs")
 
-
-class LargeValues:
-    """Writes, loads and collects blobs; `submit` puts works into the cluster's transactions."""
+class FileBlobs:
+    """See `Blobs`; `submit` puts steps into the cluster's transactions."""
 
     def __init__(
         self,
-        blobs: BlobDirectory,
-        submit: Callable[[Sequence[Work]], Future[list[object]]],
-        *,
+        directory: BlobDirectory,
+        submit: Callable[[Sequence[Step]], Future[list[object]]],
         clock: Clock,
-        entropy: Entropy,
-        at_once_max: int,
-        waiting_max: int,
     ) -> None:
-        self._blobs = blobs
+        self._directory = directory
         self._submit = submit
         self._clock = clock
-        self._entropy = entropy
-        self._at_once = asyncio.Semaphore(at_once_max)
-        self._waiting = 0
-        self._waiting_max = waiting_max
+        self.holds = directory.holds
+        self.pieces = directory.pieces
 
-    async def write(self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]) -> WriteReply:
-        """Stores the put with its envelope in a blob, unless its row is newer already."""
-        if self._waiting >= self._waiting_max:
-            return Failed(Reason.OVERLOADED, "too many large values wait")
-        self._waiting += 1
-        try:
-            async with self._at_once:
-                return await self._write(put, pieces)
-        finally:
-            self._waiting -= 1
+    async def enter(self, blob: str, put: LargePut) -> WriteReply | None:
+        """See `Blobs`."""
+        [outcome] = await self._submit([partial(self._enter, blob, put)])
+        return cast(WriteReply | None, outcome)
 
-    async def _write(self, put: LargePut, pieces: AsyncIterable[bytes | memoryview]) -> WriteReply:
-        blob = self._entropy.token(16).hex()
-        entered = await self._one(partial(self._enter, blob, put))
-        if entered is not None:
-            return entered
+    async def write(
+        self, blob: str, pieces: AsyncIterable[bytes | memoryview], digest: bytes
+    ) -> Failed | None:
+        """See `Blobs`."""
         try:
-            await self._blobs.write(blob, pieces, put.record.digest)
+            await self._directory.write(blob, pieces, digest)
         except OtherBytes:
-            return Failed(Reason.ERROR, "the bytes that came do not match their digest")
+            return OTHER_BYTES
         except OSError as error:
             return Failed(Reason.ERROR, f"the value could not be written: {error}")
-        outcome = await self._one(LargeRow(put, blob))
-        assert outcome is not None
-        return outcome
+        return None
 
-    async def _one(self, work: Work) -> WriteReply | None:
-        [outcome] = await self._submit([work])
-        assert outcome is None or isinstance(outcome, WriteReply)
-        return outcome
+    async def read(self, blob: str, digest: bytes) -> bytes | Failed | None:
+        """See `Blobs`."""
+        try:
+            return await self._directory.read(blob, digest)
+        except OSError as error:
+            return Failed(Reason.ERROR, f"the value could not be read: {error}")
+
+    async def collect(self) -> Failed | None:
+        """See `Blobs`."""
+        [due] = await self._submit([self._take_unused])
+        if not isinstance(due, list):
+            return cast(Failed, due)
+        try:
+            await self._directory.remove(due)
+        except OSError as error:
+            return Failed(Reason.ERROR, str(error))
+        if due:
+            await self._submit([partial(_forget, due)])
+        return None
 
     def _enter(self, blob: str, put: LargePut, connection: sqlite3.Connection) -> WriteReply | None:
         row = connection.execute(
@@ -90,40 +78,12 @@ class LargeValues:
         ).fetchone()
         if row is not None:
             version, digest, held = row
-            whole = held is None or self._blobs.exists(held)
+            whole = held is None or self._directory.exists(held)
             outcome = verdict(put, Held(version, digest, whole), NO_VERSION)
             if not isinstance(outcome, Write):
                 return outcome
         connection.execute("insert into blob_pending values (?, ?)", (blob, self._clock.now_us()))
         return None
-
-    async def load(self, large: InBlob) -> bytes | Absent | Failed:
-        """The envelope, checked; a row without its blob is a missing record.
-
-        It is one without a floor: there is a row, so nobody deleted the key for good.
-        """
-        try:
-            found = await self._blobs.read(large.blob, large.digest)
-        except OSError as error:
-            return Failed(Reason.ERROR, f"the value could not be read: {error}")
-        return Absent(NO_VERSION) if found is None else found
-
-    async def collect_on(self) -> None:
-        """Collects from time to time, until cancelled."""
-        while True:
-            await asyncio.sleep(_COLLECT_EVERY_S)
-            try:
-                await self.collect()
-            except OSError as error:
-                _log.warning("blobs_not_collected", error=str(error))
-
-    async def collect(self) -> None:
-        """Removes blobs that have been unused for an hour. Raises OSError."""
-        [due] = await self._submit([self._take_unused])
-        if not isinstance(due, list) or not due:
-            return
-        await self._blobs.remove(due)
-        await self._submit([partial(_forget, due)])
 
     def _take_unused(self, connection: sqlite3.Connection) -> list[str]:
         now_us = self._clock.now_us()

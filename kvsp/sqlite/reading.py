@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from kvsp.cluster import Absent, InBlob, ReadAnswer, ScanPart
+from kvsp.answers import Absent, InBlob, ReadAnswer, ScanPart
 from kvsp.rules import checked, end_of, floor_of
 from kvsp.sqlite.errors import is_damage
 from tandem.backends.sqlite_rows import together

@@ -8,12 +8,13 @@ again before a restart.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
 
+from kvsp.desk import Desk
 from kvsp.identity import Meta
-from kvsp.sqlite.errors import is_damage
+from kvsp.sqlite.errors import CommitFailed, is_damage
 from kvsp.sqlite.lives import Lives
 from kvsp.sqlite.opened import Opened, Opener
+from kvsp.sqlite.transaction import Work
 from tandem.core.backoff import delay_s
 from tandem.core.reply import Failed, Reason
 from tandem.errors import ConfigurationError
@@ -26,35 +27,28 @@ _log = logs.get("kvsp.cluster")
 
 
 class ServedFile:
-    """One cluster's file; `on_failure` answers those who wait for it."""
+    """One cluster's file; its desk is shut while it does not serve."""
 
     def __init__(
-        self,
-        opener: Opener,
-        meta: Meta,
-        lives: Lives,
-        entropy: Entropy,
-        on_failure: Callable[[Failed], None],
+        self, opener: Opener, meta: Meta, lives: Lives, entropy: Entropy, desk: Desk[Work]
     ) -> None:
         self._opener = opener
         self._meta = meta
         self._name = meta.identity.cluster
         self._lives = lives
         self._entropy = entropy
-        self._on_failure = on_failure
-        self._failure_for_good: Failed | None = None
+        self._desk = desk
+        self._failed_commit: CommitFailed | None = None
         self.opened: Opened | None = None
         self.serving = asyncio.Event()
-        self.failure: Failed | None = None
-        """What everybody is answered; None while it serves, or is opened for the first time."""
         self.commits = meta.commits
         """The number of the last transaction that was acknowledged."""
 
     @property
     def served(self) -> Opened | Failed:
         """The file, or why it is not served now."""
-        if self.failure is not None:
-            return self.failure
+        if self._desk.shut is not None:
+            return self._desk.shut
         if self.opened is None or not self.serving.is_set():
             return Failed(Reason.ERROR, "its file is being opened again")
         return self.opened
@@ -68,29 +62,36 @@ class ServedFile:
         self.commits = self.opened.transactions.commits
         self.serving.set()
 
-    async def open_again(self, failed: Failed, *, log_must_move: bool) -> None:
-        """Closes the file after a failure, and tries until it can be served again or never."""
-        _log.error("cluster_closed", cluster=self._name, failure=failed.detail)
+    def commit_failed(self, error: CommitFailed) -> Failed:
+        """The answer to everything in that transaction; `trusted` sees to the file."""
+        self._failed_commit = error
+        self.met(error.error)
+        return Failed(Reason.ERROR, f"the commit failed: {error}")
+
+    async def trusted(self) -> None:
+        """Returns once the file is as the last answers said: after a COMMIT that failed it is
+        closed, and opened again until it can be served, or never."""
+        error, self._failed_commit = self._failed_commit, None
+        if error is not None:
+            await self._open_again(f"the commit failed: {error}", log_must_move=not error.disk_full)
+
+    async def _open_again(self, why: str, *, log_must_move: bool) -> None:
+        _log.error("cluster_closed", cluster=self._name, failure=why)
         self.serving.clear()
         attempt = 0
-        while self._failure_for_good is None:
-            if self.opened is not None:
-                await self.opened.aclose()
-                self.opened = None
+        while not self._desk.is_shut_for_good:
+            await self.aclose()
+            self.opened = None
             try:
                 await self.open(log_must_move=log_must_move)
             except (sqlite3.Error, ConfigurationError) as error:
                 attempt += 1
-                self.fail(Failed(Reason.ERROR, f"{failed.detail}; not opened again: {error}"))
+                self._desk.shut_now(Failed(Reason.ERROR, f"{why}; not opened again: {error}"))
                 self.met(error)
                 await asyncio.sleep(self._pause_s(attempt))
             else:
-                self.failure = self._failure_for_good
-                _log.info(
-                    "cluster_opened_again",
-                    cluster=self._name,
-                    commits=self.commits,
-                )
+                self._desk.open_again()
+                _log.info("cluster_opened_again", cluster=self._name, commits=self.commits)
                 return
 
     def met(self, error: Exception) -> Failed:
@@ -98,20 +99,10 @@ class ServedFile:
         if not is_damage(error):
             return Failed(Reason.ERROR, str(error))
         damaged = Failed(Reason.ERROR, f"{self._opener.path.name} is damaged: {error}")
-        if self._failure_for_good is None:
+        if not self._desk.is_shut_for_good:
             _log.error("cluster_damaged", cluster=self._name, error=str(error))
-            self.fail_for_good(damaged)
+            self._desk.shut_for_good(damaged)
         return damaged
-
-    def fail_for_good(self, failed: Failed) -> None:
-        """Like `fail`, and no opening of the file ends it."""
-        self._failure_for_good = failed
-        self.fail(failed)
-
-    def fail(self, failed: Failed) -> None:
-        """Answers everybody so, those who wait and those who come."""
-        self.failure = failed
-        self._on_failure(failed)
 
     async def aclose(self) -> None:
         """Lets go of the file."""

@@ -8,7 +8,7 @@ from typing import Final
 from tandem.backends.port import Backend, Heal
 from tandem.core.key import Key
 from tandem.core.record import Record
-from tandem.core.repair import Blocked, Copy, InSync, RepairPlan, Zombie, repair_plan
+from tandem.core.repair import Blocked, Copy, InSync, Zombie, repair_plan
 from tandem.core.reply import (
     Failed,
     Found,
@@ -74,12 +74,6 @@ async def heal(
             return LeftToSweep(record.version)
         case Blocked(reasons):
             return NotHealed(reasons, needs_person=_no_retry_helps(reads))
-
-
-async def plan_for(homes: Mapping[Side, Backend], key: Key, deadline_s: float) -> RepairPlan:
-    """What `heal` would do, without doing it."""
-    reads = await _both(homes, key, deadline_s)
-    return repair_plan(reads[Side.KVSP], reads[Side.S3])
 
 
 async def _both(

@@ -25,7 +25,6 @@ from tandem.backends.port import Gets, Got, Heal, Puts, Replied
 from tandem.core.backoff import delay_s
 from tandem.core.limits import MIB
 from tandem.core.reply import Failed, Reason
-from tandem.runtime import logs
 from tandem.wire import storage_codec as codec
 from tandem.wire.storage_codec import LargeRecord
 
@@ -35,7 +34,6 @@ _CONNECT_S: Final = 2.0
 _RECONNECT_FIRST_S: Final = 0.05
 _RECONNECT_MOST_S: Final = 0.5
 _SWEEP_PAUSE_S: Final = 0.02
-_LOG = logs.get("kvsp_lane")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +71,6 @@ class Lane:
         self._failure: Failed | None = None
         self._answered = False
         self._task: asyncio.Task[None] | None = None
-        self.faults = 0
-        """How many streams were ended by a fault of our own."""
 
     def start(self) -> None:
         """Begins to connect; what is asked meanwhile waits."""
@@ -165,9 +161,11 @@ class Lane:
         except grpc.aio.AioRpcError as error:
             return why_ended(error)
         except ExceptionGroup as faults:
-            self.faults += 1
-            _LOG.error("kvsp_lane_broke", error=repr(faults.exceptions[0]), exc_info=True)
-            return f"a fault of our own ended the stream: {faults.exceptions[0]!r}"
+            fault = faults.exceptions[0]
+            self._loop.call_exception_handler(
+                {"message": "a stream to KVSP broke", "exception": fault}
+            )
+            return f"a fault of our own ended the stream: {fault!r}"
         finally:
             stream.cancel()
         return reason

@@ -21,7 +21,6 @@ from tandem.core.key import Key
 from tandem.core.limits import MIB, PIECE_BYTES
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Glimpsed, ReadReply, Reason, WriteReply
-from tandem.runtime import logs
 from tandem.runtime.intake import Intake
 from tandem.wire import large_codec as codec
 from tandem.wire import storage_codec
@@ -31,7 +30,6 @@ _Reply = TypeVar("_Reply", ReadReply, WriteReply)
 PutCall: TypeAlias = grpc.aio.StreamUnaryCall[codec.LargePutMessage, storage_codec.Reply]
 GetCall: TypeAlias = grpc.aio.UnaryStreamCall[codec.LargeGetMessage, codec.LargePiece]
 
-_LOG = logs.get("kvsp_large")
 _TIMEOUT: Final = Failed(Reason.TIMEOUT, "not all of the value by the deadline")
 
 
@@ -117,7 +115,9 @@ class LargeCalls:
         if future.done() or task.cancelled():
             return
         if (fault := task.exception()) is not None:
-            _LOG.error("kvsp_large_broke", error=repr(fault), exc_info=fault)
+            task.get_loop().call_exception_handler(
+                {"message": "a large value from KVSP broke", "exception": fault}
+            )
             future.set_result(Failed(Reason.ERROR, repr(fault)))
         else:
             future.set_result(task.result())

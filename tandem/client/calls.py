@@ -65,7 +65,7 @@ class Calls:
         return GetOperation(
             key_bytes(key),
             self._loop.create_future(),
-            self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s),
+            self._ends_at_s(timeout_s),
             self._session.newest(key, min_version),
             cache_ttl(cache_ttl_s),
         )
@@ -84,7 +84,7 @@ class Calls:
         return PutOperation(
             key_bytes(key),
             self._loop.create_future(),
-            self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s),
+            self._ends_at_s(timeout_s),
             value_bytes(value),
             encode_metadata(metadata),
             expiration_s(expires_at),
@@ -97,16 +97,22 @@ class Calls:
         return DeleteOperation(
             key_bytes(key),
             self._loop.create_future(),
-            self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s),
+            self._ends_at_s(timeout_s),
             self._session.newest(key, above),
         )
+
+    def _ends_at_s(self, timeout_s: float | None) -> float:
+        return self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s)
 
     def left_s(self, operation: Operation) -> float:
         """How long an operation may still take."""
         return operation.deadline_s - self._loop.time()
 
-    async def read(self, get: GetOperation, key: str) -> kv_pb2.GetReply:
+    async def read(
+        self, key: str, cache_ttl_s: int, min_version: Version | None, timeout_s: float | None
+    ) -> kv_pb2.GetReply:
         """Sees a read through."""
+        get = self.get(key, cache_ttl_s, min_version, timeout_s)
         self._submit(get)
         reply = await get.future
         if not isinstance(reply, kv_pb2.GetReply) or reply.HasField("error"):

@@ -130,9 +130,7 @@ class Client:
         `cache_ttl_s` is how old a copy in the gateway's cache may be (at least 30; 0 for the
         gateway's default). `min_version` demands a version that another client got from `put`.
         """
-        reply = await self._calls.read(
-            self._calls.get(key, cache_ttl_s, min_version, timeout_s), key
-        )
+        reply = await self._calls.read(key, cache_ttl_s, min_version, timeout_s)
         return reply.value if reply.found else None
 
     async def get_with_metadata(
@@ -144,9 +142,7 @@ class Client:
         timeout_s: float | None = None,
     ) -> Entry | None:
         """The value of a key with metadata, expiration and version; None when there is none."""
-        return entry_of(
-            await self._calls.read(self._calls.get(key, cache_ttl_s, min_version, timeout_s), key)
-        )
+        return entry_of(await self._calls.read(key, cache_ttl_s, min_version, timeout_s))
 
     async def look(
         self,
@@ -157,9 +153,7 @@ class Client:
         timeout_s: float | None = None,
     ) -> Seen:
         """The same with the version of a miss too, which another client can demand to see."""
-        return seen_of(
-            await self._calls.read(self._calls.get(key, cache_ttl_s, min_version, timeout_s), key)
-        )
+        return seen_of(await self._calls.read(key, cache_ttl_s, min_version, timeout_s))
 
     async def put(
         self,

@@ -73,8 +73,6 @@ class Lane:
         self._closed = False
         self._answered = False
         self._draining = False
-        self.faults = 0
-        """How many streams a fault of our own has ended; the loop's exception handler has it."""
         self._runner = asyncio.create_task(self._run())
 
     def submit(self, operation: Operation) -> None:
@@ -218,7 +216,6 @@ class Lane:
 
     def _broke(self, faults: ExceptionGroup[Exception]) -> None:
         """Ends what was sent, repeatable or not: it may be what the fault came from."""
-        self.faults += 1
         self._why = f"a fault of the client: {faults.exceptions[0]!r}"
         self._loop.call_exception_handler(
             {"message": "a stream of Tandem's client broke", "exception": faults}

@@ -8,16 +8,11 @@ a tenth more load from them.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeVar
 
 import grpc
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_before_delay,
-    wait_random_exponential,
-)
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from tandem.core.backoff import RetryBudget, delay_s
 from tandem.errors import Overloaded, QuotaExceeded, Unavailable, Unconfirmed
@@ -50,21 +45,32 @@ class Retries:
 
     async def pause(self, attempt: int, error: Exception, repeatable: bool, left_s: float) -> bool:
         """Waits before retry `attempt` (1, 2, ...); False at once when there must be none."""
-        if self.closed or not _is_safe(error, repeatable):
+        if not self._may_repeat(error, repeatable):
             return False
-        pause_s = _asked_s(error) + delay_s(
+        pause_s = self._pause_s(attempt, error)
+        if not self._affords(pause_s, left_s):
+            return False
+        await asyncio.sleep(pause_s)
+        return True
+
+    def _may_repeat(self, error: BaseException, repeatable: bool) -> bool:
+        return not self.closed and _is_safe(error, repeatable)
+
+    def _pause_s(self, attempt: int, error: BaseException | None) -> float:
+        pause_s = delay_s(
             attempt,
             first_s=RETRY_FIRST_S,
             most_s=RETRY_MOST_S,
             unit_random=self._entropy.uniform(0, 1),
         )
         if isinstance(error, QuotaExceeded):
+            pause_s += error.retry_after_s
             due_s = asyncio.get_running_loop().time() + pause_s
             pause_s += (self._moment_s - due_s) % TOGETHER_S
-        if pause_s >= left_s or not self.budget.spend():
-            return False
-        await asyncio.sleep(pause_s)
-        return True
+        return pause_s
+
+    def _affords(self, pause_s: float, left_s: float) -> bool:
+        return pause_s < left_s and self.budget.spend()
 
     async def call(
         self,
@@ -90,13 +96,10 @@ class Retries:
             self.budget.succeeded()
             return reply
 
-        def may_repeat(error: BaseException) -> bool:
-            return not self.closed and _is_safe(error, repeatable) and self.budget.spend()
-
         return await AsyncRetrying(
-            retry=retry_if_exception(may_repeat),
-            wait=_asked_of + wait_random_exponential(multiplier=RETRY_FIRST_S, max=RETRY_MOST_S),
-            stop=stop_before_delay(timeout_s),
+            retry=retry_if_exception(partial(self._may_repeat, repeatable=repeatable)),
+            wait=lambda state: self._pause_s(state.attempt_number, _error_of(state)),
+            stop=lambda state: not self._affords(state.upcoming_sleep, deadline_s - loop.time()),
             reraise=True,
         )(once)
 
@@ -122,18 +125,13 @@ class Asking:
         )
 
 
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
 def _is_safe(error: BaseException, repeatable: bool) -> bool:
     if isinstance(error, Overloaded | QuotaExceeded):
         return True
     if isinstance(error, Unconfirmed):
         return False
     return repeatable and isinstance(error, Unavailable)
-
-
-def _asked_s(error: BaseException | None) -> float:
-    """How long the gateway asked to wait."""
-    return error.retry_after_s if isinstance(error, QuotaExceeded) else 0.0
-
-
-def _asked_of(state: RetryCallState) -> float:
-    return _asked_s(state.outcome.exception() if state.outcome else None)

@@ -81,10 +81,10 @@ class Grant:
             raise PermissionDenied(f"{self.holder} does not reach account {account}")
 
 
-def check_account(text: str, field: str = "account") -> str:
+def check_account(text: str) -> str:
     """`text`; InvalidArgument unless it has 1 to 64 of the characters a-z, 0-9, "-" and "_"."""
     if not 1 <= len(text) <= ACCOUNT_CHARS_MAX or not _ACCOUNT.issuperset(text):
         raise InvalidArgument(
-            field, f'must have 1 to {ACCOUNT_CHARS_MAX} of the characters a-z, 0-9, "-" and "_"'
+            "account", f'must have 1 to {ACCOUNT_CHARS_MAX} of the characters a-z, 0-9, "-" and "_"'
         )
     return text

@@ -193,12 +193,12 @@ def _may_go(one: DeadRecord, seen: CrawlSeen, rule: CollectRule, homes: Homes) -
     return seen.ended_us - one.dead_since_us > rule.tombstone_grace_s * 1_000_000
 
 
-def may_sweep(seen: CrawlSeen, homes: Homes = Homes.BOTH) -> Withheld | None:
+def may_sweep(seen: CrawlSeen) -> Withheld | None:
     """Why objects of the range must not be swept; None when they may.
 
     Equality is not needed: a floor has risen only after a crawl of this incarnation that found it.
     """
-    return _objection(seen, homes)
+    return _objection(seen, Homes.BOTH)
 
 
 class Remains(enum.Enum):

@@ -77,12 +77,7 @@ def is_live(kind: Kind, expires_at_s: int, now_s: float) -> bool:
 def merge(a: Record, b: Record) -> Record:
     """The newer record; commutative, associative, idempotent.
 
-    Equal versions with different bodies should not exist. The greater digest wins then, as the
-    crawler, which sees digests only, decides too; callers count it (see `conflicts`).
+    Equal versions with different bodies should not exist. The greater digest wins then, as it does
+    for the crawler, which sees digests only, and counts it as corruption.
     """
     return a if (a.version, a.digest) >= (b.version, b.digest) else b
-
-
-def conflicts(a: Record, b: Record) -> bool:
-    """Whether two records share a version but not their bytes: corruption, to be counted loudly."""
-    return a.version == b.version and a.digest != b.digest

@@ -1,6 +1,8 @@
 """Small files that are whole after any crash or power cut: the old content, or the new one."""
 
+import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 
@@ -23,6 +25,24 @@ def replace(path: Path, content: bytes, *, beside: Path | None = None) -> None:
         new.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+async def replace_on_thread(path: Path, content: bytes, *, beside: Path | None = None) -> None:
+    """The same on a thread. It cannot be broken off: who is cancelled meanwhile hears of that when
+    the thread has ended, and holds until then what keeps others from writing too."""
+    work = partial(replace, path, content, beside=beside)
+    writing = asyncio.get_running_loop().run_in_executor(None, work)
+    cancelled: asyncio.CancelledError | None = None
+    while not writing.done():
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except OSError:
+            break
+    if cancelled is not None:
+        raise cancelled
+    writing.result()
 
 
 def sync_directory(directory: Path) -> None:

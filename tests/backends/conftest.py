@@ -1,5 +1,7 @@
 """The contract suites show what they compare, as the modules of tests do."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.register_assert_rewrite(
@@ -11,3 +13,9 @@ pytest.register_assert_rewrite(
     "tests.backends.contract_writes",
     "tests.backends.home_under_test",
 )
+
+
+@pytest.fixture(scope="session")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where it is kept what the S3 servers can do, so that each is probed once."""
+    return tmp_path_factory.mktemp("verdicts")

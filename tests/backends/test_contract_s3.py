@@ -9,16 +9,13 @@ import pytest
 from botocore.config import Config
 
 from tandem.backends.port import CollectableObjects
-from tandem.backends.s3.address import Location
-from tandem.backends.s3.opening import S3Options, open_s3_home
 from tandem.backends.s3.store import S3Home
 from tandem.core.key import object_name
 from tandem.runtime.clock import SystemClock
-from tandem.runtime.randomness import SystemEntropy
 from tests.backends.contract import HomeContract
 from tests.backends.contract_objects import ObjectsContract
 from tests.backends.home_under_test import HomeUnderTest
-from tests.backends.s3.opened import opened, options, use_keys_of
+from tests.backends.s3.opened import open_home, opened, options, use_keys_of
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import Rgw
 
@@ -30,37 +27,30 @@ class TestS3Home(HomeContract, ObjectsContract):
     async def under(
         self,
         request: pytest.FixtureRequest,
-        tmp_path_factory: pytest.TempPathFactory,
+        verdicts: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> AsyncIterator[HomeUnderTest]:
         server: Rgw | Ministack = request.getfixturevalue(request.param)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
-        clock, entropy = SystemClock(), SystemEntropy()
-        options = S3Options(
-            Location(BUCKET, server.endpoint, "us-east-1"),
-            prefix=f"{entropy.token(8).hex()}/",
-            verdict_file=tmp_path_factory.getbasetemp() / "verdicts.json",
-            create_bucket=True,
-        )
-        opened: list[S3Home] = []
+        use_keys_of(server, monkeypatch)
+        chosen = options(server.endpoint, verdicts, BUCKET)
+        homes: list[S3Home] = []
 
         async def opening() -> S3Home:
-            opened.append(await open_s3_home(options, clock, entropy))
-            return opened[-1]
+            homes.append(await open_home(chosen))
+            return homes[-1]
 
         async def reopen() -> S3Home:
-            await opened[-1].aclose()
+            await homes[-1].aclose()
             return await opening()
 
         yield HomeUnderTest(
             await opening(),
-            now_us=clock.now_us,
+            now_us=SystemClock().now_us,
             reopen=reopen,
-            corrupt=lambda key: damage(server, object_name(options.prefix, key)),
+            corrupt=lambda key: damage(server, object_name(chosen.prefix, key)),
             lists_versions=False,
         )
-        for home in opened:
+        for home in homes:
             await home.aclose()
 
     @pytest.fixture
@@ -74,10 +64,10 @@ class TestRemovingS3Home(ObjectsContract):
 
     @pytest.fixture
     async def under(
-        self, ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, ministack: Ministack, verdicts: Path, monkeypatch: pytest.MonkeyPatch
     ) -> AsyncIterator[HomeUnderTest]:
         use_keys_of(ministack, monkeypatch)
-        async with opened(options(ministack.endpoint, tmp_path)) as home:
+        async with opened(options(ministack.endpoint, verdicts)) as home:
             home.verdict = replace(home.verdict, refuses_old_signatures=True)
             yield HomeUnderTest(home, SystemClock().now_us, lists_versions=False)
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal, plan_for
+from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record, merge
-from tandem.core.repair import InSync
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side, Stored, WriteReply
 from tandem.core.version import Version
 
@@ -133,8 +132,9 @@ async def held(home: Backend) -> Record | None:
 
 
 async def assert_both_hold(homes: Homes, record: Record | None) -> None:
+    """And there is nothing left to heal."""
     assert [await held(homes[side]) for side in Side] == [record, record]
-    assert await plan_for(backends(homes), KEY, DEADLINE_S) == InSync()
+    assert await heal(backends(homes), KEY, deadline_s=DEADLINE_S) == Healed()
 
 
 def newest_of(*records: Record | None) -> Record | None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -260,6 +261,8 @@ async def test_a_fault_of_the_sender_ends_its_stream_alone(
 
     add = storage_codec.add_get
     monkeypatch.setattr(storage_codec, "add_get", add_get)
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     async with scripted() as (storage, address), backend_of(address) as backend:
         storage.answers = True
         first, second = backend.get(KEY, 60), backend.get(unsendable, 60)
@@ -269,7 +272,7 @@ async def test_a_fault_of_the_sender_ends_its_stream_alone(
         async with asyncio.timeout(60):
             while not isinstance(await backend.get(KEY, 10), Missing):
                 await asyncio.sleep(0.01)
-        assert backend._small.faults == 1
+        assert [str(context["exception"]) for context in told] == ["no such field"]
 
 
 async def test_operations_and_bytes_under_way_are_bounded() -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tandem.core.collect import Collection, CrawlSeen, DeadRecord, Homes, Remains, collection
 from tandem.core.removal import Span
-from tests.core.collect_model import (
+from tests.core.collect_state import (
     ALWAYS_US,
     APART_US,
     RULE,

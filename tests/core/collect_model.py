@@ -11,155 +11,37 @@ A record is (version, kind): v a value, d a tombstone, e a value that is expired
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
 
 from tandem.core.collect import (
     Collection,
-    CollectRule,
     CrawlSeen,
     DeadRecord,
     Remains,
     collection,
-    remains,
 )
-from tandem.core.envelope import seal, seal_tombstone
-from tandem.core.record import Record
 from tandem.core.removal import Span
-from tandem.core.reply import Found, Missing
-from tandem.core.version import NO_VERSION, Version
+from tests.core.collect_state import (
+    ALWAYS_US,
+    APART_US,
+    RULE,
+    Crawl,
+    Held,
+    Message,
+    Rec,
+    Removing,
+    State,
+    Step,
+    Variant,
+    newer,
+    record,
+    remains_of,
+    trace,
+    version,
+    with_at,
+)
 
-S = TypeVar("S")
-Rec = tuple[int, str]
-Held = tuple[Rec | None, ...]
-RULE = CollectRule()
-APART_US = 10_000_000_000
-"""Between two versions of the model lies more than any window."""
-LONG_AGO_S = 1
-ALWAYS_US = 10**15
-
-
-class Op(NamedTuple):
-    """A client's write."""
-
-    key: int
-    kind: str
-    version: int
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The rule, or the rule with a part left out."""
-
-    ops: tuple[Op, ...]
-    removes: bool = True
-    """Whether S3 has a conditional DELETE."""
-    before: Held = ()
-    """What both homes hold at first; empty for nothing."""
-    wiped: str = ""
-    """Which homes may be wiped, once in all."""
-    restores: bool = False
-    both_sides_only: bool = False
-    """A dead record goes as soon as both homes have it."""
-    equality: bool = True
-    crawl_begins_after_window: bool = True
-    one_way_sweep: bool = True
-    floor_refuses_updates: bool = False
-    floor_first: bool = True
-    names_incarnation: bool = True
-    grace_outlives_requests: bool = True
-    mirror: bool = True
-    renewal_drops_rows: bool = True
-    mirror_outlives_lives: bool = True
-    expired_count_as_tombstones: bool = True
-
-    @property
-    def keys(self) -> int:
-        return 1 + max(op.key for op in self.ops)
-
-
-class Crawl(NamedTuple):
-    began: int
-    """Up to which version the ack window had closed."""
-    incarnation: int
-    visited: int
-    unequal: int
-    """The lowest version that was found unequal."""
-    dead: tuple[tuple[int, Rec], ...]
-
-
-class Removing(NamedTuple):
-    step: int
-    floor: int
-    dead: tuple[tuple[int, Rec], ...]
-    incarnation: int
-
-
-class Message(NamedTuple):
-    to: str
-    """A or B, or S for a sweep of B."""
-    key: int
-    rec: Rec
-    op: int
-    """Which write it is a leg of; -1 for a copy or a sweep."""
-    floor: int = 0
-
-
-class State(NamedTuple):
-    a: Held
-    b: Held
-    stages: tuple[int, ...]
-    messages: frozenset[Message]
-    acked: frozenset[int]
-    window: int
-    """The ack window of every version up to this one has closed."""
-    heal: tuple[int, Rec | None, int] | None
-    """A heal that has read A: key, record, floor."""
-    crawl: Crawl | None
-    removing: Removing | None
-    floor: int
-    mirror: int
-    incarnation: int
-    expired: bool
-    wipes: int
-    backup: tuple[Held, int, int] | None
-    """Records, floor and incarnation."""
-    restored: bool
-    ended: int
-    """The mirror's floor of lives that ended before the current one began."""
-
-
-Step = tuple[str, State]
 UNEQUAL_NEVER = 99
-
-
-@cache
-def version(number: int) -> Version:
-    return Version.at(APART_US * number) if number else NO_VERSION
-
-
-@cache
-def record(rec: Rec) -> Record:
-    number, kind = rec
-    if kind == "d":
-        return seal_tombstone(version(number))
-    return seal(version(number), kind.encode(), expires_at_s=LONG_AGO_S if kind == "e" else 0)
-
-
-def newer(one: Rec | None, other: Rec | None) -> bool:
-    return one is not None and (other is None or one[0] > other[0])
-
-
-def with_at(held: Held, key: int, rec: Rec | None) -> Held:
-    return (*held[:key], rec, *held[key + 1 :])
-
-
-@cache
-def remains_of(a: Rec | None, b: Rec, floor: int) -> Remains | None:
-    kvsp = Missing(0, version(floor)) if a is None else Found(record(a), 0)
-    return remains(kvsp, Found(record(b), 0))
 
 
 class Model:
@@ -168,6 +50,7 @@ class Model:
     def __init__(self, variant: Variant) -> None:
         self.variant = variant
         self.versions = sorted({op.version for op in variant.ops})
+        self._judged: dict[tuple[object, ...], str] = {}
 
     def initial(self) -> State:
         nothing: Held = self.variant.before or (None,) * self.variant.keys
@@ -179,7 +62,7 @@ class Model:
     def first_violation(self, states_max: int) -> tuple[str, list[str]] | None:
         """What goes wrong first, and how; None when every state was seen and is sound."""
         start = self.initial()
-        came_by: dict[State, tuple[str, State] | None] = {start: None}
+        came_by: dict[State, Step | None] = {start: None}
         waiting = deque([start])
         while waiting:
             state = waiting.popleft()
@@ -209,17 +92,17 @@ class Model:
                 stages = (*state.stages[:number], 1, *state.stages[number + 1 :])
                 legs = {Message(to, op.key, (op.version, op.kind), number) for to in "AB"}
                 messages = state.messages | legs
-                yield f"write {op}", state._replace(stages=stages, messages=messages)
+                yield ("write", op), state._replace(stages=stages, messages=messages)
         later = [v for v in self.versions if v > state.window]
         if later:
-            yield f"window of {later[0]} closes", state._replace(window=later[0])
+            yield ("window of", later[0], "closes"), state._replace(window=later[0])
         if not state.expired and any(op.kind == "e" for op in self.variant.ops):
             yield "time of expiry passes", state._replace(expired=True)
 
     def _deliveries(self, state: State) -> Iterator[Step]:
         for message in state.messages:
             without = state._replace(messages=state.messages - {message})
-            yield f"{message} lands", self._landed(without, message)
+            yield (message, "lands"), self._landed(without, message)
 
     def _landed(self, state: State, message: Message) -> State:
         to, key, rec, op, floor = message
@@ -251,12 +134,12 @@ class Model:
             for key in range(self.variant.keys):
                 if state.a[key] != state.b[key]:
                     begun = (key, state.a[key], state.floor)
-                    yield f"heal of {key} reads A", state._replace(heal=begun)
+                    yield ("heal of", key, "reads A"), state._replace(heal=begun)
             return
         key, a, floor = state.heal
         message = self._plan(state, key, a, state.b[key], floor)
         messages = state.messages if message is None else state.messages | {message}
-        yield f"heal of {key}: {message}", state._replace(heal=None, messages=messages)
+        yield ("heal of", key, message), state._replace(heal=None, messages=messages)
 
     def _plan(
         self, state: State, key: int, a: Rec | None, b: Rec | None, floor: int
@@ -298,7 +181,7 @@ class Model:
         for key, (a, b) in enumerate(zip(state.a, state.b, strict=True)):
             if a is not None and a == b and self.is_dead(a, state):
                 gone = state._replace(a=with_at(state.a, key, None), b=with_at(state.b, key, None))
-                yield f"both have {a}, both drop it", gone
+                yield ("both drop", a), gone
 
     def _crawling(self, state: State, crawl: Crawl) -> Iterator[Step]:
         if crawl.visited < self.variant.keys:
@@ -311,13 +194,13 @@ class Model:
             if a is not None and self.is_dead(a, state):
                 dead = (*dead, (key, a))
             visited = Crawl(crawl.began, crawl.incarnation, key + 1, unequal, dead)
-            yield f"the crawl sees {a} and {b}", state._replace(crawl=visited)
+            yield ("the crawl sees", a, "and", b), state._replace(crawl=visited)
             return
         plan = self._decided(state, crawl)
         if plan is None:
             yield "the crawl ends for nothing", state._replace(crawl=None)
         else:
-            yield f"the crawl ends: {plan}", state._replace(crawl=None, removing=plan)
+            yield ("the crawl ends:", plan), state._replace(crawl=None, removing=plan)
 
     def _decided(self, state: State, crawl: Crawl) -> Removing | None:
         """What `collection` says to what the crawl has seen."""
@@ -369,7 +252,7 @@ class Model:
                 for key, rec in removing.dead:
                     if after.b[key] == rec:
                         after = after._replace(b=with_at(after.b, key, None))
-        yield f"collector: {step}", after
+        yield ("collector:", step), after
 
     def _floor_risen(self, state: State, floor: int) -> State:
         """With the grace, whatever is under way for a version up to the floor is dead by now."""
@@ -425,6 +308,12 @@ class Model:
 
     def wrong(self, state: State) -> str:
         """What is wrong once all heals have run, if whatever is under way is lost."""
+        judged = (state.a, state.b, state.floor, state.acked, state.stages, state.expired)
+        if judged not in self._judged:
+            self._judged[judged] = self._wrong(state)
+        return self._judged[judged]
+
+    def _wrong(self, state: State) -> str:
         end = self._healed(state)
         for key, (a, b) in enumerate(zip(end.a, end.b, strict=True)):
             if not self._equal(a, b, end.floor):
@@ -462,11 +351,3 @@ class Model:
             self.is_dead(stands, state) and stands != rec
         )  # fmt: skip
         return f"LOST: {rec}, there is {stands}" if gone and not unsure else ""
-
-
-def trace(came_by: Mapping[S, tuple[str, S] | None], state: S) -> list[str]:
-    labels = []
-    while (by := came_by[state]) is not None:
-        label, state = by
-        labels.append(label)
-    return labels[::-1]

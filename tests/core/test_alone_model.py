@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.core.alone_model import Model, Variant
-from tests.core.collect_model import Op
+from tests.core.collect_state import Op
 
 STATES_MAX = 400_000
 

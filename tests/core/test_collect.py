@@ -204,9 +204,8 @@ def test_in_kvsp_alone_equality_is_not_asked_for() -> None:
     assert collection(stepped, [tombstone()], RULE, Homes.KVSP) is Withheld.STEPPED
 
 
-def test_in_s3_alone_nothing_is_collected_or_swept() -> None:
+def test_in_s3_alone_nothing_is_collected() -> None:
     assert collection(SEEN, [tombstone()], RULE, Homes.S3) is Withheld.S3_ALONE
-    assert may_sweep(SEEN, Homes.S3) is Withheld.S3_ALONE
 
 
 @pytest.mark.parametrize("grace_s", [0, 3600, 7200])

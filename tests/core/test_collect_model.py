@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.core.collect_model import Model, Op, Variant
+from tests.core.collect_model import Model
+from tests.core.collect_state import Op, Variant
 
 STATES_MAX = 400_000
 

@@ -1,5 +1,5 @@
-"""The crawler's book, in its file and in memory: checkpoints, history with its bounds, breakers;
-and what is no such file."""
+"""The crawler's book in its file: checkpoints, history with its bounds, breakers; and what is no
+such file."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from crawler.book import CRAWLS_OF_NAMESPACE_MAX, Book
-from crawler.bookkeeping import Bookkeeping
-from crawler.memory_book import MemoryBook
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.drift import Drift, Sighting
@@ -33,20 +31,19 @@ def crawled(namespace: str, began_us: int, *, plan: str = "p", failure: str = ""
     return Crawled(namespace, plan, 1, began_us, began_us + 5, 2, True, 3, failure, "", Tally(4))
 
 
-Opening = Callable[[], Bookkeeping]
+Opening = Callable[[], Book]
 """Opens the one book of a test, again after whoever had it open has died."""
 
 
-@pytest.fixture(params=["file", "memory"])
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opening]:
+@pytest.fixture
+def opening(tmp_path: Path) -> Iterator[Opening]:
     opened: list[Book] = []
-    memory = MemoryBook(history_days=2)
 
-    def open_file() -> Bookkeeping:
+    def open_book() -> Book:
         opened.append(Book(tmp_path / "deep" / "book.sqlite", history_days=2))
         return opened[-1]
 
-    yield open_file if request.param == "file" else lambda: memory
+    yield open_book
     for book in opened:
         book.close()
 

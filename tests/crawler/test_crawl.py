@@ -11,6 +11,7 @@ from crawler.crawl import Crawl
 from crawler.report import CrawlReport, CrawlRule
 from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, ScanPage
+from tandem.core.drift import Drift
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -55,14 +56,14 @@ def test_the_report_equals_the_true_difference(
         homes = await homes_with(copies)
         report = await crawled({**homes}, page_names)
         held = [pair for pair in copies.values() if pair != (None, None)]
-        assert report.equal_keys == sum(kvsp == s3 for kvsp, s3 in held)
+        assert report.tally.equal == sum(kvsp == s3 for kvsp, s3 in held)
         newest = [max(filter(None, pair), key=lambda r: r.version) for pair in held]
         for at, side in enumerate(homes):
             lacking = sum(p[at] != r for p, r in zip(held, newest, strict=True))
-            assert report.copied[side] == lacking
+            assert report.tally.copied[side] == lacking
         assert report.equal
-        assert report.in_flight == 0
-        assert (await crawled({**homes}, page_names)).equal_keys == len(held)
+        assert report.tally.keys[Drift.IN_FLIGHT] == 0
+        assert (await crawled({**homes}, page_names)).tally.equal == len(held)
 
     run(crawl())
 
@@ -73,7 +74,7 @@ def test_a_write_in_flight_settles_and_is_no_drift() -> None:
         key = Key(NAMESPACE, "a")
         current().call_later(1.0, lambda: homes[Side.S3].put_if_newer(key, NEW, 1.0))
         report = await crawled({**homes})
-        assert (report.in_flight, sum(report.copied.values())) == (1, 0)
+        assert (report.tally.keys[Drift.IN_FLIGHT], sum(report.tally.copied.values())) == (1, 0)
         assert report.equal
 
     run(crawl())
@@ -150,7 +151,7 @@ def test_ten_thousand_keys_in_pages() -> None:
     async def crawl() -> None:
         homes = await homes_with({f"{n:05}": (NEW, NEW) for n in range(10_000)})
         report = await crawled({**homes}, 1000)
-        assert (report.equal_keys, report.equal) == (10_000, True)
+        assert (report.tally.equal, report.equal) == (10_000, True)
 
     run(crawl())
 

@@ -50,7 +50,7 @@ def test_what_a_checkpoint_says_holds_for_a_while(age_us: int, goes_on: bool) ->
         checkpoint = Checkpoint(at_us, at_us, f"{PAGE - 1:04}", (), (), 0, Tally().document())
         report = await Crawl(world.homes, NAMESPACE, RULE, resume=checkpoint).run()
         assert report.resumed is goes_on
-        assert report.equal_keys == (KEYS - PAGE if goes_on else KEYS)
+        assert report.tally.equal == (KEYS - PAGE if goes_on else KEYS)
         assert (report.began_at_us == at_us) is goes_on
 
     run(main())
@@ -74,7 +74,7 @@ def test_what_is_listed_again_after_a_restart_counts_once(pages: int) -> None:
 
 
 def _counted(report: CrawlReport) -> tuple[int, Mapping[Drift, int]]:
-    return report.equal_keys, {drift: n for drift, n in report.tally.keys.items() if n}
+    return report.tally.equal, {drift: n for drift, n in report.tally.keys.items() if n}
 
 
 def test_a_breaker_that_has_opened_stays_open_for_the_whole_crawl() -> None:
@@ -88,7 +88,7 @@ def test_a_breaker_that_has_opened_stays_open_for_the_whole_crawl() -> None:
         )
         report = await Crawl(world.homes, NAMESPACE, rule).run()
         assert report.stopped is not None
-        assert report.copied == dict.fromkeys(Side, 0)
+        assert report.tally.copied == dict.fromkeys(Side, 0)
         assert world.copies(f"{last:04}") == (record(last), None)
 
     run(main())
@@ -100,6 +100,6 @@ def test_what_is_listed_differently_is_read_once_by_a_deep_crawl_too() -> None:
         mode = CrawlMode(number=1, deep_parts=1)
         report = await Crawl(world.homes, NAMESPACE, RULE, mode=mode).run()
         assert report.tally.deep == KEYS - 1
-        assert (report.tally.records, report.copied[Side.S3]) == (KEYS, 1)
+        assert (report.tally.records, report.tally.copied[Side.S3]) == (KEYS, 1)
 
     run(main())

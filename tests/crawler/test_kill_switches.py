@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from crawler.board import Counters
 from crawler.crawl import Crawl
 from crawler.kill_switches import LOOK_S, KillSwitches, SwitchedHome, switched
 from crawler.report import CrawlReport, CrawlRule
@@ -36,7 +37,7 @@ class Thrown:
 def test_a_home_refuses_every_call_while_the_switches_are_off() -> None:
     async def main() -> None:
         pair, gateways = Pair(VirtualClock(current())), Thrown()
-        switches = KillSwitches(gateways)
+        switches = KillSwitches(gateways, Counters())
         homes = switched(pair.homes, switches)
         for side, home in homes.items():
             assert home.side is side
@@ -82,7 +83,7 @@ def test_a_crawl_stops_in_the_middle_and_heals_nothing_more(names: int) -> None:
             await pair.homes[Side.KVSP].memory.put_if_newer(key, RECORD, 1.0)
         for home in pair.homes.values():
             home.delay_s = 0.1
-        switches = KillSwitches(gateways)
+        switches = KillSwitches(gateways, Counters())
         await switches.look()
         following = asyncio.create_task(switches.run())
         crawl = Crawl(switched(pair.homes, switches), NAMESPACE, CrawlRule(page_names=2))
@@ -98,13 +99,15 @@ def test_a_crawl_stops_in_the_middle_and_heals_nothing_more(names: int) -> None:
 
     report = run(main())
     assert not report.equal
-    assert "switched off" in (report.failure or report.unhealed[0])
+    assert "switched off" in (report.failure or report.tally.unhealed[0])
 
 
 def test_switches_are_followed_and_gateways_that_cannot_be_asked_count_as_off() -> None:
+    """And are counted among the crawler's faults, for which there is an alert."""
+
     async def main() -> None:
-        gateways = Thrown()
-        switches = KillSwitches(gateways)
+        gateways, counters = Thrown(), Counters()
+        switches = KillSwitches(gateways, counters)
         following = asyncio.create_task(switches.run())
         seen = []
         for on, raises in ((True, None), (False, None), (True, None), (True, OSError("broken"))):
@@ -115,7 +118,7 @@ def test_switches_are_followed_and_gateways_that_cannot_be_asked_count_as_off() 
         gateways.raises = None
         await asyncio.sleep(2 * LOOK_S)
         assert switches.on
-        assert switches.counters.errors >= 1
+        assert counters.errors >= 1
         following.cancel()
 
     run(main())
@@ -124,7 +127,7 @@ def test_switches_are_followed_and_gateways_that_cannot_be_asked_count_as_off() 
 def test_a_look_counts_at_once_for_whoever_asks_by_it() -> None:
     async def main() -> None:
         gateways, home = Thrown(), Pair(VirtualClock(current())).homes[Side.S3]
-        switches = KillSwitches(gateways)
+        switches = KillSwitches(gateways, Counters())
         switched_home = SwitchedHome(home, switches)
         assert await switched_home.get(KEY, 1.0) == OFF
         assert await switches.look()

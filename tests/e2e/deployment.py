@@ -27,7 +27,7 @@ from tandem.runtime.settings import load, read_sources
 from tandem.runtime.tls import TlsFiles
 from tests.e2e.pages import metrics
 from tests.e2e.program import NotReady, Program, all_pids, command_of, environment_of, kill_process
-from tests.e2e.waiting import POLL_S, WITHIN_S, until, until_true
+from tests.e2e.waiting import POLL_S, WITHIN_S, rest, until, until_true
 from tests.servers.daemon import free_port
 
 _PAGES_BETWEEN = 2
@@ -136,13 +136,15 @@ class Deployment:
 
     async def serving(self, program: Program, address: str) -> None:
         """Returns when the health service there says so; NotReady when the program ends instead."""
-        deadline_s = time.monotonic() + WITHIN_S
+        began_s = time.monotonic()
+        deadline_s = began_s + WITHIN_S
         while not await serves(address, self.tls):
             if program.status is not None:
                 raise NotReady(f"{program.name} ended with {program.status}:\n{program.words()}")
             if time.monotonic() > deadline_s:
                 raise NotReady(f"{program.name} does not serve {address}:\n{program.words()}")
-            await asyncio.sleep(POLL_S)
+            await rest(began_s)
+            began_s = time.monotonic()
 
     def client(self, namespace: str | None = None, session_keys_max: int = 100_000) -> Client:
         return Client(self.grpc, namespace, tls=self.tls, session_keys_max=session_keys_max)

@@ -55,6 +55,7 @@ class History:
 
     events: list[Event] = field(default_factory=list)
     steps: int = 0
+    answered: int = 0
 
     def begin(self, client: int, kind: Kind, key: str, value: bytes = b"") -> Event:
         self.steps += 1
@@ -65,9 +66,7 @@ class History:
     def end(self, event: Event, outcome: Outcome, version: Version = NO_VERSION) -> None:
         self.steps += 1
         event.completed, event.outcome, event.version = self.steps, outcome, version
-
-    def answered(self) -> int:
-        return sum(event.outcome is Outcome.ANSWERED for event in self.events)
+        self.answered += outcome is Outcome.ANSWERED
 
     def errors(self) -> list[str]:
         """What was not answered, though it had to be."""
@@ -196,9 +195,9 @@ async def under_load(address: str, namespace: str, mix: Mix) -> AsyncIterator[Hi
 
 async def more(history: History, operations: int, within_s: float = 60.0) -> None:
     """Returns when so many more operations were answered."""
-    wanted = history.answered() + operations
+    wanted = history.answered + operations
     async with asyncio.timeout(within_s):
-        while history.answered() < wanted:
+        while history.answered < wanted:
             await asyncio.sleep(0.01)
 
 
@@ -219,13 +218,17 @@ def _violations_of(events: Sequence[Event]) -> Iterator[str]:
     acknowledged = NO_VERSION
     seen: defaultdict[int, Version] = defaultdict(lambda: NO_VERSION)
     floors: dict[int, Version] = {}
+    puts: defaultdict[bytes, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.kind is Kind.PUT:
+            puts[event.digest].append(event)
     for step, event in _steps(events):
         if step == event.invoked:
             floors[step] = acknowledged
             if event.kind is Kind.GET:
                 floors[step] = max(acknowledged, seen[event.client])
         elif event.outcome is Outcome.ANSWERED:
-            yield from _judged(event, floors[event.invoked], events)
+            yield from _judged(event, floors[event.invoked], events, puts[event.digest])
             if event.kind is Kind.GET:
                 seen[event.client] = max(seen[event.client], event.version)
             else:
@@ -238,7 +241,10 @@ def _steps(events: Sequence[Event]) -> list[tuple[int, Event]]:
     return sorted(steps, key=lambda step: step[0])
 
 
-def _judged(event: Event, floor: Version, events: Sequence[Event]) -> Iterator[str]:
+def _judged(
+    event: Event, floor: Version, events: Sequence[Event], puts: Sequence[Event]
+) -> Iterator[str]:
+    """`puts` are those of the value that it read."""
     what = f"{event.kind.value} of {event.key} by client {event.client} at step {event.invoked}"
     if event.kind is not Kind.GET:
         if event.version <= floor:
@@ -249,7 +255,7 @@ def _judged(event: Event, floor: Version, events: Sequence[Event]) -> Iterator[s
     else:
         if event.version < floor:
             yield f"{what}: {event.version} is older than {floor}"
-        if not any(_wrote(e, event.digest, event.version, event.completed) for e in events):
+        if not any(_wrote(put, event.version, event.completed) for put in puts):
             yield f"{what}: nobody wrote {event.version} with this value"
 
 
@@ -260,10 +266,10 @@ def _deletes(write: Event, floor: Version, read: Event) -> bool:
     return write.outcome is Outcome.AMBIGUOUS or write.version >= floor
 
 
-def _wrote(write: Event, digest: bytes, version: Version, before: int) -> bool:
-    if write.kind is not Kind.PUT or write.digest != digest or write.invoked > before:
+def _wrote(put: Event, version: Version, before: int) -> bool:
+    if put.invoked > before:
         return False
-    return write.outcome is Outcome.AMBIGUOUS or write.version == version
+    return put.outcome is Outcome.AMBIGUOUS or put.version == version
 
 
 @dataclass(frozen=True, slots=True)

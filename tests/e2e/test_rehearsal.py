@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(900)  # all keys go through a small S3 server, 
 
 _BATCH = 1_000
 _ONE_DELETED_OF = 20
-_LOAD = Mix(keys=2_000, clients=1, tasks=2, pause_s=0.02, large=0.0)
+_LOAD = Mix(keys=1_000, clients=1, tasks=2, pause_s=0.02, large=0.0)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def on_s3_alone(rgw: Rgw, tmp_path: Path) -> AsyncIterator[Deployment]:
         yield deployment
 
 
-@pytest.mark.parametrize("keys", [4_000, pytest.param(20_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("keys", [3_000, pytest.param(20_000, marks=pytest.mark.soak)])
 async def test_a_namespace_is_moved_from_s3_to_both_homes_to_kvsp_and_back(
     keys: int, on_s3_alone: Deployment
 ) -> None:

@@ -8,7 +8,7 @@ from tests.e2e.history import Mix, more, under_load
 from tests.e2e.pages import metrics, total
 from tests.e2e.waiting import until_true
 
-_OPERATIONS = 20_000
+_OPERATIONS = 8_000
 _WORKERS = 3
 
 

@@ -10,6 +10,10 @@ from tandem.errors import Unavailable
 WITHIN_S = 60.0
 """How long anything is waited for that has to come; a busy machine takes its time."""
 POLL_S = 0.02
+_POLL_S_MAX = 0.5
+_REST = 4
+"""So many times as long as the last look took is nothing done but wait: what is waited for needs
+the machine too."""
 
 
 async def until(condition: Callable[[], bool], what: str, within_s: float = WITHIN_S) -> None:
@@ -27,11 +31,17 @@ async def until_true(
     """The same for a condition that has to be awaited; what cannot be told yet does not hold."""
     deadline_s = time.monotonic() + within_s
     while True:
-        trouble = ""
+        trouble, began_s = "", time.monotonic()
         try:
             if await condition():
                 return
         except (AssertionError, OSError, EOFError, HTTPException, Unavailable) as error:
             trouble = f": {error!r}"
         assert time.monotonic() < deadline_s, f"not within {within_s:g} s: {what}{trouble}"
-        await asyncio.sleep(POLL_S)
+        await rest(began_s)
+
+
+async def rest(since_s: float) -> None:
+    """Waits for the next look at something, after one that began then (time.monotonic)."""
+    took_s = time.monotonic() - since_s
+    await asyncio.sleep(min(max(POLL_S, _REST * took_s), _POLL_S_MAX))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
-from kvsp.cluster import ClusterLimits
+from kvsp.limits import ClusterLimits
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.sqlite.cluster import SqliteCluster
 from tandem.runtime.clock import Clock

@@ -44,7 +44,7 @@ async def pieces_of(record: Record, size: int = 300_000) -> AsyncIterator[bytes]
 
 async def write_large(cluster: Cluster, wanted: Put) -> WriteReply:
     """Stores a put whose envelope comes in pieces."""
-    return await cluster.write_large(wanted.without_envelope(), pieces_of(wanted.record))
+    return await cluster.large.write(wanted.without_envelope(), pieces_of(wanted.record))
 
 
 def put(

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from kvsp.cluster import Cluster, ClusterLimits
+from kvsp.cluster import Cluster
+from kvsp.limits import ClusterLimits
 from kvsp.postgres import clusters as postgres
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.server import StorageServer

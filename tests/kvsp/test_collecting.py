@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kvsp.cluster import Absent, Cluster, InBlob
+from kvsp.answers import Absent, InBlob
+from kvsp.cluster import Cluster
 from tandem.core.cluster_life import ClusterLife, life_of
 from tandem.core.floors import RANGES_MAX, RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
@@ -143,10 +144,10 @@ async def test_a_purged_large_value_leaves_its_blob_to_the_collector(
     assert await write_large(cluster, put("large", large)) == Stored(0)
     await raised(cluster)
     assert await purged(cluster, row("large", large)) == [Removal.DONE]
-    await cluster.collect()
+    await cluster.large.collect()
     assert await engine.blobs(), "a reader may hold its name"
     clock.time_us += HOUR_US + 1
-    await cluster.collect()
+    await cluster.large.collect()
     assert not await engine.blobs()
 
 
@@ -159,12 +160,12 @@ async def test_a_row_without_its_blob_has_no_floor(engine: Engine) -> None:
     await engine.lose_blobs()
     [found] = await cluster.read([get("large")])
     assert isinstance(found, InBlob)
-    assert await cluster.load(found) == Absent(NO_VERSION)
+    assert await cluster.large.load(found) == Absent(NO_VERSION)
     again = put("large", large, read_at_us=START_US)
     assert await write_large(cluster, again) == Stored(0), "the floor refuses to bring it back"
     [found] = await cluster.read([get("large")])
     assert isinstance(found, InBlob)
-    assert await cluster.load(found) == large.envelope
+    assert await cluster.large.load(found) == large.envelope
 
 
 async def test_a_new_life_drops_what_lay_below_the_floors_of_its_past(engine: Engine) -> None:
@@ -195,9 +196,9 @@ async def test_a_new_life_retires_the_blobs_that_it_drops(engine: Engine, clock:
     await write_large(cluster, put("large", value(LARGE)))
     known = {NAMESPACE: RangeFloors([(b"", FLOOR)])}
     await renewed(cluster, replace(await cluster.life(), floors=known))
-    await cluster.collect()
+    await cluster.large.collect()
     clock.time_us += HOUR_US + 1
-    await cluster.collect()
+    await cluster.large.collect()
     assert not await engine.blobs()
 
 

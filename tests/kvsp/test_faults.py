@@ -163,7 +163,7 @@ async def test_whoever_waits_hears_of_a_fault_that_ends_the_writer(opening: Open
         raise RuntimeError("nobody thought of this")
 
     async with asyncio.timeout(60):
-        [met, beside] = await cluster._submit([fault, put("key", value())])
+        [met, beside] = await cluster._desk.submit([fault, put("key", value())])
         assert "nobody thought of this" in str(met)
         assert met == beside
         [later] = await cluster.write([put("key", value())])

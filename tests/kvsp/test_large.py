@@ -5,9 +5,8 @@ from collections.abc import AsyncIterable
 
 import pytest
 
-from kvsp.cluster import Absent, InBlob, ReadAnswer
+from kvsp.answers import Absent, InBlob, ReadAnswer
 from kvsp.rules import UNUSED_BLOB_LIFE_US
-from kvsp.sqlite.cluster import SqliteCluster
 from tandem.core.limits import MIB
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Reason, Stored, Superseded
@@ -32,7 +31,7 @@ async def cluster(engine: Engine) -> AnyCluster:
 
 async def read(cluster: AnyCluster, name: str = "key") -> ReadAnswer:
     [answer] = await cluster.read([get(name)])
-    return await cluster.load(answer) if isinstance(answer, InBlob) else answer
+    return await cluster.large.load(answer) if isinstance(answer, InBlob) else answer
 
 
 async def listed(cluster: AnyCluster) -> list[str]:
@@ -71,13 +70,13 @@ async def test_a_replaced_blob_lives_an_hour_longer(
     [held] = await cluster.read([get("key")])
     assert isinstance(held, InBlob)
     await cluster.write([put("key", value())])
-    await cluster.collect()
+    await cluster.large.collect()
     clock.time_us += UNUSED_BLOB_LIFE_US - 1
-    await cluster.collect()
-    assert await cluster.load(held) == old.envelope
+    await cluster.large.collect()
+    assert await cluster.large.load(held) == old.envelope
     clock.time_us += 1
-    await cluster.collect()
-    assert await cluster.load(held) == Absent(NO_VERSION)
+    await cluster.large.collect()
+    assert await cluster.large.load(held) == Absent(NO_VERSION)
     assert await engine.blobs() == []
     assert await read(cluster) == value().envelope
 
@@ -86,13 +85,15 @@ async def test_an_orphan_is_collected_and_its_row_refused(
     cluster: AnyCluster, engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer that pauses for an hour between its blob and its row finds the entry taken."""
-    blobs = cluster._blobs if isinstance(cluster, SqliteCluster) else cluster._large.blobs
+    blobs = cluster.large._blobs
     write = blobs.write
 
-    async def write_slowly(blob: str, pieces: AsyncIterable[bytes], digest: bytes) -> bool | None:
+    async def write_slowly(
+        blob: str, pieces: AsyncIterable[bytes | memoryview], digest: bytes
+    ) -> Failed | None:
         written = await write(blob, pieces, digest)
         clock.time_us += UNUSED_BLOB_LIFE_US
-        await cluster.collect()
+        await cluster.large.collect()
         return written
 
     monkeypatch.setattr(blobs, "write", write_slowly)
@@ -109,10 +110,10 @@ async def test_a_crash_before_the_row_leaves_no_blob_for_ever(
 ) -> None:
     cluster = await engine.only()
     await engine.leave_orphan("ab" * 16, START_US)
-    await cluster.collect()
+    await cluster.large.collect()
     assert await engine.blobs()
     clock.time_us += UNUSED_BLOB_LIFE_US
-    await cluster.collect()
+    await cluster.large.collect()
     assert not await engine.blobs()
     assert await engine.pending() == 0
 
@@ -125,7 +126,7 @@ async def test_of_one_record_written_twice_at_once_one_blob_stays(
     assert await asyncio.gather(*twice) == [STORED, STORED]
     assert len(await engine.blobs()) == 2
     for _ in range(2):
-        await cluster.collect()
+        await cluster.large.collect()
         clock.time_us += UNUSED_BLOB_LIFE_US
     assert len(await engine.blobs()) == 1
     assert await read(cluster) == record.envelope
@@ -175,5 +176,5 @@ async def test_racing_large_writes_leave_one_value(
     assert await read(cluster) == records[-1].envelope
     for _ in range(2):
         clock.time_us += UNUSED_BLOB_LIFE_US
-        await cluster.collect()
+        await cluster.large.collect()
     assert await engine.blobs() == [records[-1].envelope]

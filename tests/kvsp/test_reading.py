@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kvsp.cluster import Absent, InBlob
+from kvsp.answers import Absent, InBlob
 from kvsp.identity import Identity
 from kvsp.sqlite import schema
 from kvsp.sqlite.floors import Floors

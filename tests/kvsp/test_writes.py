@@ -7,7 +7,8 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from kvsp.cluster import Absent, ClusterLimits
+from kvsp.answers import Absent
+from kvsp.limits import ClusterLimits
 from kvsp.sqlite.thread import connect
 from kvsp.store import Store
 from tandem.backends.sqlite_thread import on_thread

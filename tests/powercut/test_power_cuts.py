@@ -9,7 +9,7 @@ import pytest
 from kvgateway.state.clock_bound import ClockBound
 from kvgateway.state.journal_slots import recover
 from kvgateway.state.queue import SqliteQueue
-from kvsp.cluster import InBlob
+from kvsp.answers import InBlob
 from tandem.backends.file import FileHome
 from tandem.core.envelope import open_envelope
 from tandem.core.key import Key

@@ -101,7 +101,7 @@ async def test_a_body_over_the_drain_bound_gets_its_answer_and_a_close() -> None
 
 
 async def test_timeouts_answer_408_or_close_quietly() -> None:
-    limits = HttpLimits(head_timeout_s=0.5, body_idle_s=0.05, keep_alive_s=0.05)
+    limits = HttpLimits(head_timeout_s=0.5, body_idle_s=0.05, keep_alive_s=1.0)
     async with serving(echo_body, limits) as served:
         for raw in (b"GET / HT", b"PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"):
             wire = await served.connect()

@@ -78,7 +78,7 @@ async def test_what_nobody_looks_at_is_held_back() -> None:
                 pass
         return Response(200, b"whole" if place == VALUE * 25 else b"other")
 
-    limits = HttpLimits(landed_unread_max=MIB, body_idle_s=0.05)
+    limits = HttpLimits(landed_unread_max=MIB, body_idle_s=1.0)
     async with serving(app, limits) as served:
         wire = await served.connect()
         sending = asyncio.ensure_future(wire.send(put(VALUE * 25)))
@@ -86,7 +86,7 @@ async def test_what_nobody_looks_at_is_held_back() -> None:
             while not bodies or bodies[0].buffered < MIB:
                 await asyncio.sleep(0)
         seen = bodies[0].buffered
-        await asyncio.sleep(0.1)  # longer than a client may be silent: here it is not at fault
+        await asyncio.sleep(1.2)  # longer than a client may be silent: here it is not at fault
         assert bodies[0].buffered == seen < 25 * MIB
         assert not sending.done()
         release.set()
@@ -151,7 +151,7 @@ async def test_a_client_that_leaves_in_the_middle_is_heard_of(half: bool) -> Non
 
 
 async def test_a_client_that_stops_sending_is_answered_408() -> None:
-    async with serving(echo_landed, HttpLimits(body_idle_s=0.05)) as served:
+    async with serving(echo_landed, HttpLimits(body_idle_s=0.5)) as served:
         wire = await served.connect()
         await wire.send(put(VALUE * 3)[: 2 * MIB])
         assert (await wire.answer()).status == 408
@@ -170,7 +170,7 @@ async def test_the_place_of_a_body_holds_what_was_not_read() -> None:
         body.push(b"fg")
         body.finish()
         assert (await body.landed(), await body.landed()) == (2, 0)
-    assert (bytes(place), body.received, body.buffered) == (b"defg", 7, 0)
+    assert (bytes(place), body.buffered) == (b"defg", 0)
 
 
 async def test_a_landing_is_nothing_to_log() -> None:

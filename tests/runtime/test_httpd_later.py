@@ -1,6 +1,7 @@
 """Answers that a future makes, and small bodies that are whole before the application is asked."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from socket import SO_LINGER, SOL_SOCKET
 from struct import pack
@@ -118,6 +119,30 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not true():
             await asyncio.sleep(0.01)
+
+
+async def test_an_answer_that_is_cut_off_before_it_began_leaves_nothing() -> None:
+    """Python warns of a coroutine that nobody began, which fails this test."""
+    cut = asyncio.Event()
+
+    async def answer() -> Response:
+        return Response(200)
+
+    def cut_off() -> None:
+        for connection in [*served.server._site.connections]:
+            connection.abort()
+        cut.set()
+
+    def app(_: Request) -> Answer:
+        asyncio.get_running_loop().call_soon(cut_off)
+        return answer()
+
+    async with serving(app) as served:
+        wire = await served.connect()
+        await wire.send(get())
+        await asyncio.wait_for(cut.wait(), DEADLINE_S)
+        await served.server.drain(DEADLINE_S)
+        gc.collect()
 
 
 async def test_drain_waits_for_it() -> None:

@@ -66,6 +66,24 @@ async def test_drain_cancels_what_outlives_the_deadline() -> None:
     assert tasks.failures == 0
 
 
+async def test_who_is_cancelled_has_unwound_when_a_drain_returns() -> None:
+    """What it uses may be closed then."""
+    tasks, unwound = Tasks(1, Recorded()), False
+
+    async def work() -> None:
+        nonlocal unwound
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.01)
+            unwound = True
+
+    tasks.start("work", work())
+    await asyncio.sleep(0)
+    assert await tasks.drain(0.0) == 1
+    assert unwound
+
+
 @pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_asks_and_the_status_comes_back(received: signal.Signals) -> None:
     async def main(process: Process) -> int:

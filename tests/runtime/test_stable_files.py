@@ -1,8 +1,10 @@
 """Small files are replaced whole or not at all, and nobody else may read them."""
 
+import asyncio
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import NoReturn
 
@@ -86,3 +88,36 @@ def test_the_content_is_stable_before_the_name_and_the_name_before_it_returns(
     monkeypatch.setattr(Path, "replace", watched_replace)
     stable_files.replace(path, b"new")
     assert steps == ["content", "file.json.new -> file.json", "directory"]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_who_is_cancelled_while_it_writes_hears_of_it_when_that_is_over(
+    refuses: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a lock that is held around it is free no earlier."""
+    hangs, goes_on, sync = threading.Event(), threading.Event(), os.fsync
+
+    def hanging(descriptor: int) -> None:
+        hangs.set()
+        goes_on.wait()
+        if refuses:
+            raise OSError(errno.ENOSPC, "full")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", hanging)
+    path = tmp_path / "file.json"
+    writing = asyncio.create_task(stable_files.replace_on_thread(path, b"new"))
+    await asyncio.to_thread(hangs.wait)
+    for _ in range(2):
+        writing.cancel()
+        await asyncio.sleep(0)
+    assert not writing.done()
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert path.exists() != refuses
+
+
+async def test_a_disk_that_refuses_is_told_from_a_thread_too(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        await stable_files.replace_on_thread(tmp_path / "missing" / "file.json", b"new")

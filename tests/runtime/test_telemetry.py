@@ -1,10 +1,12 @@
 """Exact numbers in Prometheus' text, one page for all workers, and collectors that hang."""
 
+import math
 import socket
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.snapshots import STALE_US, SnapshotWriter, render
@@ -51,6 +53,46 @@ def test_a_latency_that_is_kept_elsewhere_is_shown_beside_others() -> None:
     samples = _samples(metrics.prometheus())
     assert samples['leg_seconds_count{home="a"}'] == 3
     assert samples['leg_seconds_count{home="b"}'] == 1
+    metrics.close(1)
+
+
+def test_a_number_that_cannot_be_read_hides_no_other() -> None:
+    metrics = Metrics("kvgateway", StillClock())
+    metrics.gauge("broken", "Raises.", lambda: 1 / 0)
+    metrics.gauge("whole", "Does not.", lambda: 5)
+    assert "broken" not in _samples(metrics.prometheus())
+    samples = _samples(metrics.prometheus())
+    assert samples["whole"] == 5
+    assert samples["tandem_metrics_unread_total"] == 1
+    metrics.close(1)
+
+
+def test_the_text_is_what_prometheus_own_client_reads() -> None:
+    metrics = Metrics("kvgateway", StillClock())
+    text, label = 'back\\slash, "quote",\nnew line', 'a\\b"c\nd'
+    metrics.gauge("odd", text, lambda: 0.1 + 0.2, label=label, other="x")
+    metrics.gauge("none", "Not a number.", lambda: math.nan)
+    metrics.gauge("large", "More than all.", lambda: math.inf)
+    metrics.counter("seen", "Seen.").value += 2**53
+    metrics.latency("took", text, kind=label).observe(0.3, times=2)
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(metrics.prometheus().decode())
+    }
+    assert families["odd"].documentation == families["took_seconds"].documentation == text
+    assert [(one.labels, one.value) for one in families["odd"].samples] == [
+        ({"label": label, "other": "x"}, 0.1 + 0.2)
+    ]
+    assert math.isnan(families["none"].samples[0].value)
+    assert families["large"].samples[0].value == math.inf
+    assert (families["seen"].type, families["seen"].samples[0].value) == ("counter", 2**53)
+    took = families["took_seconds"]
+    assert took.type == "histogram"
+    samples = {(one.name, one.labels.get("le")): one.value for one in took.samples}
+    assert samples["took_seconds_bucket", "0.25"] == 0
+    assert samples["took_seconds_bucket", "+Inf"] == samples["took_seconds_count", None] == 2
+    assert samples["took_seconds_sum", None] == 0.6
+    assert {one.labels["kind"] for one in took.samples} == {label}
     metrics.close(1)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.deploy import promtool, systemd
 from tests.powercut import system_calls
-from tests.servers import faketime, ministack, npm, postgres, python_sdks
+from tests.servers import faketime, ministack, npm, pgbouncer, postgres, python_sdks
 from tests.servers.rgw import Rgw
 
 
@@ -29,6 +29,7 @@ _PROGRAMS = (
     _Program("Ceph RGW", ("ceph-mon", "ceph-osd", "radosgw"), Rgw.why_missing),
     _Program("strace", ("strace",), system_calls.why_missing),
     _Program("PostgreSQL", (postgres.PACKAGE,), postgres.why_missing),
+    _Program(pgbouncer.PACKAGE, (pgbouncer.PACKAGE,), pgbouncer.why_missing),
     _Program(faketime.PACKAGE, (faketime.PACKAGE,), faketime.why_missing),
     _Program("promtool", (promtool.PACKAGE,), promtool.why_missing),
     _Program("systemd-analyze", (systemd.PACKAGE,), systemd.why_missing),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-VERSIONS = ("4.3.1", "5.9.0")
+OLD, NEW = VERSIONS = ("4.3.1", "5.9.0")
 _ROOT = Path(__file__).resolve().parents[2]
 
 

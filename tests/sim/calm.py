@@ -196,7 +196,7 @@ class Calm:
         for worker in self._workers():
             if worker.busy():
                 self._fail(f"left over at {worker.name}: {worker.busy()}")
-            if worker.observer.broken or worker.keeper.counters.errors:
+            if worker.observer.broken or worker.keeper.errors:
                 self._fail(f"{worker.name}: unexpected exceptions")
             refused = self._universe.plan.queue_fails is not None
             queue_errors = worker.inbox.queue_errors + worker.repair.counters.queue_errors

@@ -7,14 +7,16 @@ what a gateway's process would: a machine without a living worker is silent.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 from typing import Final, cast
+from weakref import finalize
 
 from crawler.board import Board
+from crawler.book import Book
 from crawler.collecting import Collector
 from crawler.evidence import StoreEvidence
 from crawler.kill_switches import KillSwitches, switched
-from crawler.memory_book import MemoryBook
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
@@ -42,6 +44,8 @@ QUEUED_MAX: Final = 100
 CALM_PAUSE_S: Final = 2.0
 """Between two rounds in calm weather, in which nothing is gained by sooner ones; where something is
 deleted for good there is time to rest as long as in the storm."""
+IN_MEMORY: Final = Path(":memory:")
+"""Where SQLite keeps a file that is no file."""
 _ASK_S: Final = 0.005
 
 
@@ -152,7 +156,8 @@ class Crawler:
         self._ground = ground
         self.name = name
         self._id = crawler_id
-        self.book = MemoryBook()
+        self.book = Book(IN_MEMORY)
+        finalize(self, self.book.close)
         self.board: Board
         self.switches: KillSwitches
         self.pace: Restful
@@ -177,7 +182,7 @@ class Crawler:
         self._links = list(links.values())
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         self.board = WatchedBoard(self.book, entropy, self.name, ground.told)
-        self.switches = KillSwitches(ground.gateways)
+        self.switches = KillSwitches(ground.gateways, self.board.counters)
         self.pace = Restful(0.0 if ways else ground.rest_s, self.stop)
         pause_s = ground.calm_pause_s if ways else ground.pause_s
         rounds = self._rounds(homes, entropy, pause_s)

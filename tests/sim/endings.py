@@ -11,15 +11,16 @@ on whose a title is.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import closing
 from random import Random
 from typing import Final
 from unittest.mock import patch
 
 from crawler import deleted
 from crawler.board import Board
+from crawler.book import Book
 from crawler.crawl import Crawl
 from crawler.deleted import DeletedNamespaces
-from crawler.memory_book import MemoryBook
 from crawler.pace import Pace
 from crawler.registry import registered
 from tandem.backends.memory import MemoryHome
@@ -33,6 +34,7 @@ from tandem.core.request import Delete, Put, Read
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import NamespaceNotFound, TandemError
 from tests.sim import loop as virtual
+from tests.sim.crawlers import IN_MEMORY
 from tests.sim.loop import SeededEntropy, VirtualClock, VirtualLoop
 from tests.sim.plan_crawl import LIFE_IN_MEMORY_S
 from tests.sim.stepping import BROKEN, CRAWL, Process, ShakyHome
@@ -180,15 +182,16 @@ class Endings:
 
     async def _end(self) -> None:
         """As the crawler's rounds do it, in both homes directly."""
-        book = MemoryBook()
-        ends = DeletedNamespaces(
-            rows=self.memories[Side.KVSP], objects=self.memories[Side.S3], rule=RULE, share=1.0,
-            book=book, board=Board(book, SeededEntropy(Random(1))), pace=Pace(), clock=self._clock,
-        )  # fmt: skip
-        while True:
-            await asyncio.sleep(END_EACH_S)
-            found = await registered(self.memories, 1.0)
-            await ends.end(found.deleted, len(found.kept), _nothing_against_it)
+        rows, objects = self.memories[Side.KVSP], self.memories[Side.S3]
+        with closing(Book(IN_MEMORY)) as book:
+            ends = DeletedNamespaces(
+                rows=rows, objects=objects, rule=RULE, share=1.0, book=book,
+                board=Board(book, SeededEntropy(Random(1))), pace=Pace(), clock=self._clock,
+            )  # fmt: skip
+            while True:
+                await asyncio.sleep(END_EACH_S)
+                found = await registered(self.memories, 1.0)
+                await ends.end(found.deleted, len(found.kept), _nothing_against_it)
 
     async def _crawl(self) -> None:
         """The registry and every namespace that lives, as often as a crawler needs."""

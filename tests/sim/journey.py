@@ -54,15 +54,15 @@ class Journey:
             self._wanted = mode
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(TRY_EACH_S)
+        while not self._universe.is_calm:
             await self._try()
+            await asyncio.sleep(TRY_EACH_S)
 
     async def come_home(self, crawler: Crawler) -> None:
         """What it takes for both homes to answer again; no crawl if they do."""
         universe = self._universe
         assert self._task is not None
-        self._task.cancel()
+        await self._task  # a step away that is still under way would be taken behind our back
         self._wanted = ACTIVE
         until_s = universe.loop.time() + HOME_MAX_S
         while not self._is_home():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from crawler.board import Board
-from crawler.bookkeeping import Bookkeeping
+from crawler.book import Book
 from crawler.crawl import Crawl
 from tandem.core.crawl_range import Range
 from tandem.core.drift import REAL, Drift
@@ -193,7 +193,7 @@ class WatchedBoard(Board):
     """A crawler's board, on which each range of a crawl is compared with the truth."""
 
     def __init__(
-        self, book: Bookkeeping, entropy: SeededEntropy, process: str, told: Callable[[], Told]
+        self, book: Book, entropy: SeededEntropy, process: str, told: Callable[[], Told]
     ) -> None:
         super().__init__(book, entropy)
         self._process = process

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from tests.servers import npm
+from tests.servers.python_sdks import NEW, OLD
 from tests.workers.runtimes import HERE, Served
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
@@ -71,10 +74,18 @@ def _told(command: Sequence[str | Path], tandem: Served, title: str) -> dict[str
     return told
 
 
+@pytest.mark.parametrize(
+    ("python_sdk", "tandem"),
+    [
+        (OLD, "both homes"),
+        *((NEW, homes) for homes in ("both homes", "without kvsp", "without s3")),
+    ],
+    indirect=True,
+)
 def test_python(python_sdk: Path, tandem: Served) -> None:
     title = uuid4().hex
     expected = PYTHON | {"create": title, "get": title, "list": [title], "rename": f"{title}2"}
-    if "cloudflare-4." in str(python_sdk):
+    if OLD in str(python_sdk):
         expected |= PYTHON_4
     assert _told((python_sdk, HERE / "python_client.py"), tandem, title) == expected
 

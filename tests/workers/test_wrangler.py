@@ -14,8 +14,9 @@ from tests.servers import npm
 from tests.workers.runtimes import Served
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
-BOTH_HOMES = pytest.mark.parametrize("tandem", ["both homes"], indirect=True)
-"""A command takes more than a second, so not all are tried with one home."""
+# A command takes more than a second. What a home less changes is tested with the SDKs, which ask
+# for the same.
+pytestmark = pytest.mark.parametrize("tandem", ["both homes"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,6 @@ def namespace(tandem: Served) -> str:
     return found
 
 
-@BOTH_HOMES
 def test_keys(wrangler: Wrangler, namespace: str) -> None:
     at = ("--namespace-id", namespace, "--remote")
     wrangler("key", "put", "a/b é", "text é", "--metadata", '{"u": "🤓"}', "--ttl", "600", *at)
@@ -99,7 +99,6 @@ def test_bulk(wrangler: Wrangler, namespace: str) -> None:
     assert len(wrangler.json("key", "list", "--prefix", "k", *at)) == 1198
 
 
-@BOTH_HOMES
 def test_namespaces(wrangler: Wrangler) -> None:
     title = f"wrangler-{uuid4().hex}"
     created = wrangler("namespace", "create", title)
@@ -112,7 +111,6 @@ def test_namespaces(wrangler: Wrangler) -> None:
     assert "Deleted" in wrangler("namespace", "delete", "--namespace-id", namespace, "-y")
 
 
-@BOTH_HOMES
 def test_a_token_that_is_none(wrangler: Wrangler) -> None:
     wrangler.environment["CLOUDFLARE_API_TOKEN"] = "tdm_nobody_knows_this_token"
     assert "Authentication error" in wrangler("namespace", "list", fails=True)

@@ -11,6 +11,7 @@ from tandem.core.record import Record
 from tandem.core.request import ListedName, Listing, ListPage, ReadResult, Written
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.httpd import Response, encode_headers
+from tandem.runtime.latest import Latest
 from tandem.wire.cursor import encode_cursor
 
 _Header = tuple[bytes, bytes]
@@ -29,13 +30,12 @@ _LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
 
 class ReadAnswers:
     """Answers to reads. That to a value which is read often is made once: most of what a hit costs
-    would be spent on it. Bounded; at its bound it starts from nothing.
+    would be spent on it.
     """
 
     def __init__(self) -> None:
-        self._hits: dict[bytes, Response] = {}
+        self._hits = Latest[bytes, Response](_HITS_MAX, _HITS_BYTES_MAX)
         """By the digest of their envelopes."""
-        self._bytes = 0
 
     def of(self, result: ReadResult) -> Response:
         """The value with its metadata, or 404."""
@@ -47,12 +47,8 @@ class ReadAnswers:
         return Response(200, _value_of(record), _value_headers(record, result))
 
     def _remembered(self, record: Record, result: ReadResult) -> Response:
-        if len(self._hits) >= _HITS_MAX or self._bytes >= _HITS_BYTES_MAX:
-            self._hits.clear()
-            self._bytes = 0
-        head = encode_headers(_value_headers(record, result))
-        hit = self._hits[record.digest] = Response(200, _value_of(record), head)
-        self._bytes += len(record.envelope)
+        hit = Response(200, _value_of(record), encode_headers(_value_headers(record, result)))
+        self._hits.keep(record.digest, hit, len(record.envelope))
         return hit
 
 

@@ -13,13 +13,13 @@ from functools import partial
 from typing import TypeVar
 
 from kvgateway.access.body_room import BodyRoom
-from kvgateway.http.binding.answers import ReadAnswers, answer_to_listing, answer_to_write
-from kvgateway.http.binding.bulk import answer_to_bulk_read
+from kvgateway.http.binding.answers import JSON, ReadAnswers, answer_to_listing, answer_to_write
 from kvgateway.http.binding.operations import Bulk, Reads, Upload, operation_of
 from kvgateway.http.binding.refusals import refusal, said
 from kvgateway.http.bodies import small_value_of, value_of
-from kvgateway.http.bulk_read import BODY_BYTES_MAX, bulk_read_of
+from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read_in_bulk
 from kvgateway.http.credentials import credential_of
+from kvgateway.http.session import doubts
 from kvgateway.outcome import settled
 from kvgateway.service import Caller, Entrance, KeyValues
 from tandem.core.request import Delete, Listing, Read, ReadResult, Write, Written
@@ -109,7 +109,8 @@ class BindingDoor:
                     return answer_to_listing(operation, await keyvalues.list(operation))
                 case Bulk.READ:
                     bulk = bulk_read_of(await request.body.read(BODY_BYTES_MAX), namespace)
-                    return await answer_to_bulk_read(keyvalues, bulk)
+                    found = await read_in_bulk(keyvalues, bulk)
+                    return Response(200, body_of(found, bulk), [JSON, *doubts(found)])
         except TandemError as error:
             return refusal(error)
         except HttpError as error:

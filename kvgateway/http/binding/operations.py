@@ -31,6 +31,7 @@ from tandem.core.request import (
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.httpd import HttpError, Request
+from tandem.runtime.latest import Latest
 from tandem.wire.cursor import decode_cursor
 
 _METADATA: Final = b"cf-kv-metadata"
@@ -67,10 +68,10 @@ Operation = Read | Listing | Bulk | Upload | Delete
 
 class Reads:
     """The reads that were asked for lately, by namespace and raw target, so that they are parsed
-    once. Bounded; at its bound it starts from nothing."""
+    once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, bytes], Read] = {}
+        self._known = Latest[tuple[str, bytes], Read](_READS_MAX)
 
     def known(self, request: Request, namespace: str, target: bytes) -> Read | None:
         """The read that a request asks for, if it is one and the same as one before."""
@@ -82,9 +83,7 @@ class Reads:
         """Keeps a read for the next request of its kind, unless it speaks of one version."""
         if read.min_version != NO_VERSION or len(target) > _TARGET_BYTES_MAX:
             return
-        if len(self._known) >= _READS_MAX:
-            self._known.clear()
-        self._known[namespace, target] = read
+        self._known.keep((namespace, target), read)
 
 
 def operation_of(request: Request, namespace: str, raw: bytes, now_s: int) -> Operation:

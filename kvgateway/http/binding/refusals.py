@@ -6,7 +6,7 @@ The body says the same for people with curl.
 
 from typing import Final
 
-from kvgateway.http.words import words_for
+from kvgateway.http.words import retry_after, words_for
 from tandem.errors import (
     InvalidArgument,
     NamespaceNotFound,
@@ -18,9 +18,6 @@ from tandem.errors import (
     Unavailable,
 )
 from tandem.runtime.httpd import HttpError, Response
-
-RETRY_AFTER_S: Final = 1
-"""For whom a bound of this process had no room, or whom no home could answer."""
 
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _ALLOW: Final = (b"Allow", b"GET, HEAD, PUT, DELETE, POST")
@@ -40,11 +37,11 @@ def refusal(error: TandemError) -> Response:
         case PermissionDenied():
             return refused(403, f"Forbidden: {error}")
         case QuotaExceeded():
-            return refused(429, "Too Many Requests", _retry_after(error.retry_after_s), str(error))
+            return refused(429, "Too Many Requests", retry_after(error), str(error))
         case Overloaded():
-            return refused(503, f"Overloaded: {error}", _retry_after(RETRY_AFTER_S))
+            return refused(503, f"Overloaded: {error}", retry_after(error))
         case Unavailable():
-            return refused(503, f"Unavailable: {error}", _retry_after(RETRY_AFTER_S))
+            return refused(503, f"Unavailable: {error}", retry_after(error))
         case _:
             raise error
 
@@ -62,7 +59,3 @@ def said(error: HttpError) -> Response:
     """The answer to a request that the server, or this door alone, refuses."""
     header = _ALLOW if error.status == 405 else _TEXT
     return refused(error.status, error.reason.decode("latin-1"), header)
-
-
-def _retry_after(seconds: float) -> tuple[bytes, bytes]:
-    return (b"Retry-After", b"%d" % max(1, -int(-seconds // 1)))

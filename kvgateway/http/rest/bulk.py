@@ -9,7 +9,7 @@ from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import JSON, success
 from kvgateway.http.rest.pairs import delete_of, put_of, read_elements
-from kvgateway.http.session import STALE, UNCONFIRMED
+from kvgateway.http.session import doubts
 from kvgateway.outcome import settled
 from kvgateway.service import KeyValues
 from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
@@ -58,12 +58,7 @@ class Bulk:
         body = await call.request.body.read(BODY_BYTES_MAX)
         bulk = bulk_read_of(body, namespace.id)._replace(with_expiration=True)
         found = await read_in_bulk(call.caller.keyvalues, bulk)
-        headers = [JSON]
-        if found.stale:
-            headers.append(STALE)
-        if found.unconfirmed:
-            headers.append(UNCONFIRMED)
-        return Response(200, body_of(found, bulk, (_FRONT, _END)), headers)
+        return Response(200, body_of(found, bulk, (_FRONT, _END)), [JSON, *doubts(found)])
 
     def _now_s(self) -> int:
         return self._clock.now_us() // 1_000_000

@@ -4,11 +4,10 @@ Cloudflare writes `<operation>: '<text>'`. Codes that nobody has published (of a
 bad metadata) are 10012, "malformed value".
 """
 
-import math
 from typing import Final
 
 from kvgateway.http.rest.envelope import RestError, failure
-from kvgateway.http.words import words_for
+from kvgateway.http.words import retry_after, words_for
 from tandem.errors import (
     Breach,
     InvalidArgument,
@@ -32,9 +31,6 @@ MALFORMED: Final = 10012
 TOO_MANY_REQUESTS: Final = 10022
 TOO_LARGE: Final = 10024
 NO_ENDPOINT: Final = 10025
-
-RETRY_AFTER_S: Final = 1
-"""When to try again where nobody knows better."""
 
 _TITLE_TAKEN: Final = "A namespace with this account ID and title already exists."
 _CODES: Final = {
@@ -88,9 +84,9 @@ def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Res
         case PermissionDenied():
             return failure(403, AUTHENTICATION, f"Authentication error: {error}")
         case QuotaExceeded():
-            return _later(operation, 429, TOO_MANY_REQUESTS, str(error), error.retry_after_s)
+            return _about(operation, 429, TOO_MANY_REQUESTS, str(error), (retry_after(error),))
         case Unavailable() | Overloaded():
-            return _later(operation, 503, UNAVAILABLE, str(error), RETRY_AFTER_S)
+            return _about(operation, 503, UNAVAILABLE, str(error), (retry_after(error),))
         case HttpError():
             return _cut_short(operation, error)
         case _:
@@ -99,11 +95,6 @@ def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Res
 
 def _about(operation: str, status: int, code: int, text: str, headers: Headers = ()) -> Response:
     return failure(status, code, f"{operation}: '{text}'", headers)
-
-
-def _later(operation: str, status: int, code: int, text: str, retry_after_s: float) -> Response:
-    seconds = b"%d" % max(1, math.ceil(retry_after_s))
-    return _about(operation, status, code, text, ((b"Retry-After", seconds),))
 
 
 def _cut_short(operation: str, error: HttpError) -> Response:

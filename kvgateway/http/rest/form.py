@@ -12,7 +12,7 @@ from multipart import (
 from kvgateway.access.body_room import Share
 from kvgateway.http.bodies import ArrivingValue
 from kvgateway.http.rest.envelope import RestError
-from kvgateway.http.rest.failures import MALFORMED
+from kvgateway.http.rest.failures import MALFORMED, TOO_LARGE
 from tandem.core.envelope import Value
 from tandem.core.limits import KIB
 from tandem.core.request import check_value_size
@@ -97,7 +97,6 @@ class _Form:
         self._share.count(len(piece))
         side = self._sides[self._name] + piece
         if len(side) > _SIDE_BYTES_MAX:
-            raise RestError(
-                413, 10024, f"part {self._name[:64]!r} is larger than {_SIDE_BYTES_MAX} bytes"
-            )
+            what = f"part {self._name[:64]!r} is larger than {_SIDE_BYTES_MAX} bytes"
+            raise RestError(413, TOO_LARGE, what)
         self._sides[self._name] = side

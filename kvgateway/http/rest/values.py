@@ -9,7 +9,7 @@ from kvgateway.http.bodies import ArrivingValue, value_of
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import RestError, success
 from kvgateway.http.rest.form import Content, boundary_of, read_form
-from kvgateway.http.session import STALE, UNCONFIRMED, min_version_of, version_header
+from kvgateway.http.session import doubts, min_version_of, version_header
 from kvgateway.outcome import settled
 from tandem.backends.port import Ahead
 from tandem.core.key import Key
@@ -79,12 +79,7 @@ class Values:
         read = Read(await call.key(), min_version_of(call.request))
         [outcome] = call.caller.keyvalues.read((read,))
         result = await settled(outcome)
-        headers = [
-            header
-            for header, applies in ((STALE, result.stale), (UNCONFIRMED, result.unconfirmed))
-            if applies
-        ]
-        record = result.record
+        record, headers = result.record, doubts(result)
         if record is None:
             raise RestError(404, 10009, "key not found", headers)
         return _Found(record, [version_header(record.version), *headers])

@@ -141,10 +141,10 @@ class FileHome:
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> asyncio.Future[WriteReply]:
-        future: asyncio.Future[WriteReply] = asyncio.get_running_loop().create_future()
         put = Put(_name_of(key), record, heal)
         if len(record.envelope) > FILED_ABOVE_BYTES:
             return self._put_filed(put, deadline_s)
+        future: asyncio.Future[WriteReply] = asyncio.get_running_loop().create_future()
         self._put([put], deadline_s, reply_into(future))
         return future
 

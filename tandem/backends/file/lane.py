@@ -18,7 +18,6 @@ import aiosqlite
 
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.reply import Failed, Reason
-from tandem.runtime import logs
 
 Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
@@ -26,7 +25,6 @@ Reply = TypeVar("Reply")
 
 _DETAIL_CHARS_MAX: Final = 200
 """SQLite quotes whole values in some errors."""
-_LOG = logs.get("file_lane")
 _CLOSED: Final = Failed(Reason.UNREACHABLE, "the file is closed")
 _TIMEOUT: Final = Failed(Reason.TIMEOUT)
 _OVERLOADED: Final = Failed(Reason.OVERLOADED, "too many calls wait for the file")
@@ -84,8 +82,6 @@ class Lane(Generic[Ask, Answer, Reply]):
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at_s = inf
         self._closed = False
-        self.groups_failed = 0
-        """How many groups had no answer but an error."""
         self._task = asyncio.create_task(self._serve())
 
     def ask(self, ask: Ask, deadline_s: float, size: int = 0) -> asyncio.Future[Answer | Failed]:
@@ -144,9 +140,9 @@ class Lane(Generic[Ask, Answer, Reply]):
             for call, reply in zip(group, replies, strict=True):
                 self._settle(call, reply)
         except Exception as error:
-            self.groups_failed += 1
             if not isinstance(error, sqlite3.Error | OSError):
-                _LOG.error("file_lane_broke", error=repr(error), exc_info=True)
+                told = {"message": "a group of the object file broke", "exception": error}
+                self._loop.call_exception_handler(told)
             for call in group:
                 call.answer(_failure(error))
             await self._disconnect()

@@ -193,11 +193,11 @@ def read(
 def _read_part(
     connection: sqlite3.Connection, names: Sequence[bytes], clock: Clock
 ) -> list[ReadReply | LargeBody]:
-    marks = ",".join("?" * len(names))
+    places = ",".join("?" * len(names))
     rows = connection.execute(
         "select name, version, etag,"
         f" case when file is null and length(body) <= {SMALL_BYTES_MAX} then body end"
-        f" from objects where name in ({marks})",
+        f" from objects where name in ({places})",
         names,
     ).fetchall()
     now_us = clock.now_us()

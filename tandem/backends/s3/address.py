@@ -32,7 +32,6 @@ class Location:
     bucket: str
     endpoint: str | None = None
     region: str | None = None
-    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def resolve(location: Location) -> Address:
     try:
         client = control_client(location, Config(signature_version=UNSIGNED))
         url = _url_of_an_object(client, location.bucket)
-        session = botocore.session.Session(profile=location.profile)
+        session = botocore.session.Session()
         ca_bundle: str | None = session.get_config_variable("ca_bundle")
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError([f"s3: {error}"]) from error
@@ -104,5 +103,5 @@ def _url_of_an_object(client: "S3Client", bucket: str) -> str:
 
 def control_client(location: Location, config: Config | None = None) -> "S3Client":
     """A boto3 client for rare work; its calls block."""
-    session = boto3.session.Session(profile_name=location.profile, region_name=location.region)
+    session = boto3.session.Session(region_name=location.region)
     return session.client("s3", endpoint_url=location.endpoint, config=config)

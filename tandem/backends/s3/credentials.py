@@ -48,8 +48,7 @@ class NoCredentials(Exception):
 class SessionCredentials:
     """The key that a boto3 session finds (environment, profile, role ...). Calls block."""
 
-    def __init__(self, profile: str | None = None) -> None:
-        self._profile = profile
+    def __init__(self) -> None:
         self._renewing: BotoCredentials | None = None
 
     def __call__(self, afresh: bool) -> Credentials:
@@ -62,8 +61,7 @@ class SessionCredentials:
     def _resolve(self, afresh: bool) -> Credentials:
         found = None if afresh else self._renewing
         if found is None:
-            session = boto3.session.Session(profile_name=self._profile)
-            found = session.get_credentials()
+            found = boto3.session.Session().get_credentials()
         if found is None:
             raise NoCredentials(
                 "boto3 finds none: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"

@@ -18,7 +18,7 @@ from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.known import KnownObjects
 from tandem.backends.s3.looking import Seen, condition, headers_of, look
-from tandem.backends.s3.replies import Held, error_of, failed, no_reply
+from tandem.backends.s3.replies import Held, condition_failed, failed, no_reply
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
 from tandem.core.removal import Removal
@@ -96,7 +96,7 @@ class ExactChange:
             self._note_done()
             return Removal.DONE
         failure = failed(answer.http, answer.time_us)
-        if status in {409, 412} or error_of(answer.http).code == "NoSuchKey":
+        if condition_failed(answer.http):
             looked = await self._look()
             return looked if isinstance(looked, Failed) else self._found(looked)
         if await self._bucket.amended(answer, self._until_s):

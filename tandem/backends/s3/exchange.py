@@ -9,6 +9,7 @@ from typing import Final, Literal, Protocol
 Method = Literal["GET", "HEAD", "PUT", "POST", "DELETE"]
 
 _REPEATABLE: Final = frozenset({"GET", "HEAD"})
+_USER_AGENT: Final = "tandem-kv"
 _WITH_LENGTH: Final = frozenset({"PUT", "POST"})
 
 
@@ -46,11 +47,11 @@ class HttpRequest:
     headers: Mapping[str, str]
     body: bytes = b""
 
-    def head(self, user_agent: str) -> bytes:
+    def head(self) -> bytes:
         """The bytes before the body; ValueError for text that would break out of its line."""
         lines = [f"{self.method} {self.target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        lines.append(f"user-agent: {user_agent}")
+        lines.append(f"user-agent: {_USER_AGENT}")
         if self.body or self.method in _WITH_LENGTH:
             lines.append(f"content-length: {len(self.body)}")
         text = "\r\n".join(lines)

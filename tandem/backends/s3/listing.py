@@ -182,11 +182,6 @@ class Listing:
         self._prefix = prefix
         self._names = Names(directory)
 
-    @property
-    def foreign(self) -> int:
-        """How many objects were left out because no key can have their names."""
-        return self._names.foreign
-
     async def page(self, after: str, limit: int, deadline_s: float) -> ScanPage | Failed:
         """At most `limit` names above `after`; asks on while all that comes is left out."""
         until_s = asyncio.get_running_loop().time() + deadline_s
@@ -203,7 +198,7 @@ class Listing:
             ended = not page.truncated or self._beyond(named)
             if entries or ended:
                 next_after = None if ended else entries[-1].name
-                return ScanPage(entries, next_after, answer.time_us, foreign=self.foreign)
+                return ScanPage(entries, next_after, answer.time_us, foreign=self._names.foreign)
             if not page.objects:
                 return Failed(Reason.ERROR, ENDLESS)
             start = page.objects[-1].name

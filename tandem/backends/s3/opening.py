@@ -18,7 +18,7 @@ from tandem.backends.s3.probe import probe
 from tandem.backends.s3.replies import error_of
 from tandem.backends.s3.store import S3Home
 from tandem.backends.s3.store_clock import StoreClock
-from tandem.backends.s3.transport import HttpTransport, PoolLimits
+from tandem.backends.s3.transport import HttpTransport
 from tandem.backends.s3.verdict import Verdict, VerdictFile
 from tandem.errors import ConfigurationError, Unavailable
 from tandem.runtime import logs
@@ -41,9 +41,6 @@ class S3Options:
     """What all objects' names begin with: empty, or ends with a slash."""
     verdict_file: Path
     create_bucket: bool = False
-    probe_again: bool = False
-    """Whether to probe although a stored verdict would do."""
-    limits: PoolLimits | None = None
 
 
 async def open_s3_home(options: S3Options, clock: Clock, entropy: Entropy) -> S3Home:
@@ -73,10 +70,8 @@ async def open_bucket(options: S3Options, clock: Clock) -> Bucket:
         raise ConfigurationError(
             [f"s3: the certificates of {where} cannot be used: {error}"]
         ) from error
-    transport = HttpTransport(
-        address.host, address.port, ssl_context=ssl_context, limits=options.limits
-    )
-    credentials = CredentialKeeper(SessionCredentials(options.location.profile), clock)
+    transport = HttpTransport(address.host, address.port, ssl_context=ssl_context)
+    credentials = CredentialKeeper(SessionCredentials(), clock)
     await credentials.open()
     return Bucket(address, transport, credentials, StoreClock(clock))
 
@@ -86,7 +81,7 @@ async def _verdict(bucket: Bucket, options: S3Options, entropy: Entropy) -> Verd
     stored = await asyncio.to_thread(file.load, url)
     try:
         server = await _check(bucket, options)
-        if stored and stored.valid(server, bucket.clock.now_us()) and not options.probe_again:
+        if stored and stored.valid(server, bucket.clock.now_us()):
             return stored
         verdict = await probe(bucket, options.prefix, entropy)
     except Unavailable as error:

@@ -74,6 +74,11 @@ def error_of(reply: HttpReply) -> StoreError:
     return StoreError(text_of(root, "Code"), text_of(root, "Message"))
 
 
+def condition_failed(reply: HttpReply) -> bool:
+    """Whether a request did nothing since what it was to meet is not there (any more)."""
+    return reply.status in {409, 412} or error_of(reply).code == "NoSuchKey"
+
+
 def held_in(headers: Mapping[str, str]) -> Held | None:
     """The object that a GET or HEAD shows; None for one that Tandem did not write."""
     try:

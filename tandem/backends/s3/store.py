@@ -53,8 +53,6 @@ class S3Home:
         self._known = KnownObjects(KNOWN_OBJECTS_MAX)
         self._turns = Turns()
         self.verdict = verdict
-        self.foreign_objects = 0
-        """How many listed objects were left out because no key can have their names."""
 
     @property
     def side(self) -> Side:
@@ -123,9 +121,7 @@ class S3Home:
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
         listing = Listing(self._bucket, f"{self._prefix}{namespace}/", prefix)
-        page = await listing.page(after, limit, deadline_s)
-        self.foreign_objects += listing.foreign
-        return page
+        return await listing.page(after, limit, deadline_s)
 
     async def incarnation(self, deadline_s: float) -> str | Failed:
         return ""

@@ -39,13 +39,11 @@ class HttpTransport:
         port: int,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        user_agent: str = "tandem-kv",
         limits: PoolLimits | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._ssl_context = ssl_context
-        self._user_agent = user_agent
         self._limits = limits or PoolLimits()
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
@@ -55,18 +53,6 @@ class HttpTransport:
         self._attempts = 0
         self._order = 0
         self._closed = False
-
-    @property
-    def connections_open(self) -> int:
-        return len(self._open)
-
-    @property
-    def connections_attempted(self) -> int:
-        return self._attempts
-
-    @property
-    def requests_waiting(self) -> int:
-        return len(self._waiting)
 
     def start(
         self,
@@ -85,7 +71,7 @@ class HttpTransport:
         self._order += 1
         exchange = Exchange(
             request,
-            request.head(self._user_agent),
+            request.head(),
             self._loop.create_future(),
             order=self._order,
             needed=needed,

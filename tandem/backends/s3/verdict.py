@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from tandem.runtime import logs
+from tandem.runtime import logs, stable_files
 
 _LOG = logs.get("s3")
 VALID_US: Final = 86_400_000_000
@@ -61,9 +61,9 @@ class VerdictFile:
     def save(self, url: str, verdict: Verdict) -> None:
         """Adds or replaces a verdict, all or nothing; OSError when it cannot. Blocks."""
         verdicts = {**self._read(), url: asdict(verdict)}
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({"format": FORMAT, "verdicts": verdicts}, indent=2) + "\n")
-        temporary.replace(self._path)
+        text = json.dumps({"format": FORMAT, "verdicts": verdicts}, indent=2) + "\n"
+        beside = self._path.with_suffix(f".{os.getpid()}.tmp")
+        stable_files.replace(self._path, text.encode(), beside=beside)
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -61,9 +61,10 @@ class Answering:
         self._take(request, self._app, request)
 
     def cancel(self) -> None:
-        """Ends the task, if there is one."""
+        """Ends the task, if there is one, once it has begun: the answer that it waits for would
+        else be a coroutine that nobody did."""
         if self._task is not None:
-            self._task.cancel()
+            self._task.get_loop().call_soon(self._task.cancel)
 
     def _take(self, request: Request, make: Callable[[_Given], Answer], given: _Given) -> None:
         """Answers with what `make` makes of `given`: now, when a future ends, or in a task."""

@@ -68,7 +68,6 @@ class Connection(asyncio.Protocol):
         if self._handshake is not None:
             self._site.dismiss(self._handshake)
         if self._site.admit(self):
-            self._site.stats.connections += 1
             self._wait(Phase.IDLE, self._limits.head_timeout_s)
         else:
             self._inbound.drop()

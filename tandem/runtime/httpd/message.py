@@ -63,7 +63,6 @@ class Body:
         "complete",
         "failure",
         "place",
-        "received",
     )
 
     def __init__(self, source: BodySource | None, complete: bool = False) -> None:
@@ -71,7 +70,6 @@ class Body:
         self._chunks: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self.buffered = 0
-        self.received = 0
         self.complete = complete
         self.failure: HttpError | None = None
         self.place: memoryview | None = None
@@ -93,7 +91,6 @@ class Body:
 
     def _came(self, size: int) -> None:
         self.buffered += size
-        self.received += size
         self._wake()
 
     def finish(self) -> None:
@@ -135,7 +132,6 @@ class Body:
         """Has what was not read yet put into `place`, which must hold all of it, for as long as
         the `with` block runs; `landed` tells how much of it has come."""
         unread, self._chunks = self._chunks, deque()
-        self.received -= self.buffered
         self.buffered = 0
         self.place = place
         for chunk in unread:

@@ -13,7 +13,6 @@ from tandem.runtime.logs import Logger
 class HttpStats:
     """Plain counts since the start; `telemetry` exports them."""
 
-    connections: int = 0
     connections_refused: int = 0
     handshakes_failed: int = 0
     requests: int = 0

@@ -10,4 +10,9 @@ import uvloop
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    loops = {"uvloop": uvloop.new_event_loop}
+    return (
+        loops
+        if item.get_closest_marker("one_loop")
+        else {"asyncio": asyncio.new_event_loop, **loops}
+    )

@@ -6,6 +6,7 @@ import pytest
 
 from tandem.backends.s3.address import Location, resolve
 from tandem.errors import ConfigurationError
+from tests.backends.s3.opened import resolved
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +42,20 @@ def test_the_address_is_boto3s(location: Location, url: str, port: int, region: 
     assert address.encrypted == url.startswith("https")
 
 
+@pytest.mark.parametrize("port", [9000, 9001])
+def test_an_address_that_tests_remember_is_the_same(port: int) -> None:
+    location = Location("b-1", f"http://127.0.0.1:{port}", "eu-west-1")
+    assert resolved(location) == resolve(location)
+
+
 def test_boto3s_own_settings_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(
         "[profile here]\nregion = eu-north-1\nendpoint_url = https://store.test\n"
         "s3 =\n  addressing_style = virtual\n"
     )
     monkeypatch.setenv("AWS_CA_BUNDLE", "/authority.pem")
-    address = resolve(Location("b-1", profile="here"))
+    monkeypatch.setenv("AWS_PROFILE", "here")
+    address = resolve(Location("b-1"))
     assert address.url == "https://b-1.store.test/"
     assert (address.host, address.region) == ("b-1.store.test", "eu-north-1")
     assert address.ca_bundle == "/authority.pem"
@@ -58,7 +66,6 @@ def test_boto3s_own_settings_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     [
         (Location("b", "not a url"), "not a url"),
         (Location("Not_A/Bucket?", "http://127.0.0.1:1"), "bucket"),
-        (Location("b-1", profile="absent"), "absent"),
     ],
 )
 def test_what_boto3_refuses_is_a_mistake_of_the_configuration(
@@ -66,3 +73,9 @@ def test_what_boto3_refuses_is_a_mistake_of_the_configuration(
 ) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         resolve(location)
+
+
+def test_so_is_a_profile_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    with pytest.raises(ConfigurationError, match="absent"):
+        resolve(Location("b-1"))

@@ -71,11 +71,11 @@ class Scene:
 
 @pytest.fixture
 async def scene(
-    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ministack: Ministack, verdicts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Scene]:
     """A store that obeys conditions of DELETE, taken for one that refuses old signatures too."""
     use_keys_of(ministack, monkeypatch)
-    chosen = options(ministack.endpoint, tmp_path)
+    chosen = options(ministack.endpoint, verdicts)
     async with (
         faults_before(ministack.endpoint) as proxy,
         opened(chosen) as other,
@@ -156,10 +156,10 @@ async def test_a_conflict_is_looked_at_and_tried_once_more(scene: Scene) -> None
 
 
 async def test_a_store_that_would_take_any_delete_gets_none(
-    rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rgw: Rgw, verdicts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_keys_of(rgw, monkeypatch)
-    chosen = options(rgw.endpoint, tmp_path)
+    chosen = options(rgw.endpoint, verdicts)
     async with (
         faults_before(rgw.endpoint) as proxy,
         opened(chosen) as other,
@@ -227,12 +227,12 @@ async def test_a_404_that_is_not_of_the_key_proves_nothing(scene: Scene, code: s
 @pytest.mark.parametrize("age_us", [LEG_LIFE_US, TWENTY_MINUTES_US])
 @pytest.mark.parametrize("method", ["create", "replace"])
 async def test_a_request_signed_long_ago_does_not_land(
-    rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, age_us: int
+    rgw: Rgw, verdicts: Path, monkeypatch: pytest.MonkeyPatch, method: str, age_us: int
 ) -> None:
     """The bound on which removal rests, on a real server: what a paused gateway sends at last."""
     use_keys_of(rgw, monkeypatch)
     old, late = values(b"old", b"late")
-    async with opened(options(rgw.endpoint, tmp_path)) as home:
+    async with opened(options(rgw.endpoint, verdicts)) as home:
         held = Held(old.version, old.digest.hex()) if method == "replace" else None
         if held is not None:
             assert isinstance(await home.put_if_newer(KEY, old, DEADLINE_S), Stored)

@@ -17,11 +17,11 @@ from tests.servers.ministack import Ministack
 
 @pytest.fixture
 async def asked(
-    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ministack: Ministack, verdicts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[S3Home, FaultProxy]]:
     """A home, and what is asked of its store."""
     use_keys_of(ministack, monkeypatch)
-    chosen = options(ministack.endpoint, tmp_path)
+    chosen = options(ministack.endpoint, verdicts)
     async with (
         faults_before(ministack.endpoint) as proxy,
         opened(chosen) as home,

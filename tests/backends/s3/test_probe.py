@@ -20,6 +20,8 @@ from tests.servers.fault_proxy import Fault, Request, faults_before, status
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import Rgw
 
+pytestmark = pytest.mark.one_loop  # a probe is many requests, each of a kind that others test
+
 KEY = Key("ab" * 16, "key")
 
 
@@ -28,7 +30,7 @@ async def objects_below(chosen: S3Options, prefix: str) -> int:
     async with opened(chosen) as home:
         page = await home.scan(prefix, after="", prefix="", limit=10, deadline_s=10.0)
         assert not isinstance(page, Failed)
-        return len(page.entries) + home.foreign_objects
+        return len(page.entries) + page.foreign
 
 
 async def test_rgw_wants_bare_etags_and_ignores_conditions_of_deletes(
@@ -39,7 +41,7 @@ async def test_rgw_wants_bare_etags_and_ignores_conditions_of_deletes(
         verdict = home.verdict
     assert (verdict.etag_quotes, verdict.conditional_delete) == (False, False)
     assert verdict.refuses_old_signatures
-    assert abs(verdict.ahead_of_machine_us) < 2_000_000
+    assert abs(verdict.ahead_of_machine_us) < 60_000_000
 
 
 async def test_ministack_wants_quoted_etags_and_obeys_conditions_of_deletes(
@@ -89,7 +91,7 @@ async def test_a_probe_that_took_too_long_still_removes_what_it_wrote(
     monkeypatch.setattr("tandem.backends.s3.probe._PROBE_S", 2.0)
     async with faults_before(ministack.endpoint) as proxy:
         chosen = options(proxy.endpoint, tmp_path)
-        proxy.plan = lambda seen: Fault(silent=True) if "/order/" in seen.target else Fault()
+        proxy.plan = for_puts_in("/order/", Fault(silent=True))
         with pytest.raises(Unavailable):
             async with opened(chosen):
                 pass
@@ -140,6 +142,13 @@ def ignored_by_half(header: str) -> Callable[[Request], Fault]:
             return Fault()
         passed[request.target] = passed.get(request.target, 0) + 1
         return Fault(rewrite=without(header)) if passed[request.target] > 8 else Fault()
+
+    return plan
+
+
+def for_puts_in(place: str, fault: Fault) -> Callable[[Request], Fault]:
+    def plan(request: Request) -> Fault:
+        return fault if request.method == "PUT" and place in request.target else Fault()
 
     return plan
 
@@ -200,11 +209,15 @@ UNFIT: Mapping[str, tuple[Callable[[Request], Fault], str]] = {
 
 @pytest.mark.parametrize("kind", UNFIT)
 async def test_a_store_that_cannot_be_trusted_is_refused(
-    kind: str, ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    ministack: Ministack,
+    verdicts: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     use_keys_of(ministack, monkeypatch)
     plan, reason = UNFIT[kind]
-    async with opened(options(ministack.endpoint, tmp_path)):  # makes the bucket
+    async with opened(options(ministack.endpoint, verdicts)):  # makes the bucket
         pass
     async with faults_before(ministack.endpoint) as proxy:
         proxy.plan = plan
@@ -260,8 +273,6 @@ async def test_a_verdict_is_used_again_until_it_is_old_or_the_server_another(
         first = home.verdict
     async with opened(chosen) as home:
         assert home.verdict == first
-    async with opened(replace(chosen, probe_again=True)) as home:
-        assert home.verdict.probed_at_us != first.probed_at_us
     file, url = VerdictFile(chosen.verdict_file), f"{ministack.endpoint}/store/"
     for outdated in (
         replace(first, probed_at_us=first.probed_at_us - VALID_US),
@@ -291,12 +302,12 @@ def test_a_verdict_file_that_cannot_be_read_counts_as_none(tmp_path: Path, conte
     [("if-none-match", 500, True), ("if-none-match", 429, False), ("if-match", 500, False)],
 )
 async def test_a_store_in_trouble_is_no_unfit_one(
-    header: str, code: int, forward: bool, ministack: Ministack, tmp_path: Path,
+    header: str, code: int, forward: bool, ministack: Ministack, verdicts: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The start waits for it, instead of ending with advice to take another store."""
     use_keys_of(ministack, monkeypatch)
-    async with opened(options(ministack.endpoint, tmp_path)):  # makes the bucket
+    async with opened(options(ministack.endpoint, verdicts)):  # makes the bucket
         pass
     async with faults_before(ministack.endpoint) as proxy:
         proxy.plan = for_puts_with(header, Fault(forward=forward, answer=status(code)))

@@ -56,7 +56,7 @@ async def test_a_machine_whose_clock_is_wrong_signs_by_the_stores(
     use_keys_of(rgw, monkeypatch)
     chosen = options(rgw.endpoint, tmp_path)
     async with opened(chosen, ShiftedClock(wrong_us)) as home:
-        assert abs(home.ahead_of_machine_us + wrong_us) < 2_000_000
+        assert abs(home.ahead_of_machine_us + wrong_us) < 60_000_000
         record = value()
         assert isinstance(await home.put_if_newer(KEY, record, DEADLINE_S), Stored)
         late = seal(Version.at(SystemClock().now_us() - 40_000_000), b"late")
@@ -81,10 +81,10 @@ async def test_a_home_that_was_never_answered_learns_the_time_before_it_judges(
 
 
 async def test_a_store_whose_clock_steps_back_is_followed(
-    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ministack: Ministack, verdicts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_keys_of(ministack, monkeypatch)
-    chosen = options(ministack.endpoint, tmp_path)
+    chosen = options(ministack.endpoint, verdicts)
     skewed = status(403, "RequestTimeTooSkewed").replace(
         b"\r\n\r\n", b"\r\nDate: Mon, 23 Nov 2020 12:00:00 GMT\r\n\r\n", 1
     )
@@ -103,12 +103,12 @@ async def test_a_store_whose_clock_steps_back_is_followed(
 async def test_what_others_put_in_the_bucket_is_left_alone(
     server_name: str,
     request: pytest.FixtureRequest,
-    tmp_path: Path,
+    verdicts: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server: Rgw | Ministack = request.getfixturevalue(server_name)
     use_keys_of(server, monkeypatch)
-    chosen, client = options(server.endpoint, tmp_path), client_of(server)
+    chosen, client = options(server.endpoint, verdicts), client_of(server)
     async with opened(chosen) as home:
         name = object_name(chosen.prefix, KEY)
         client.put_object(Bucket=BUCKET, Key=name, Body=b"somebody else's")
@@ -124,10 +124,10 @@ async def test_what_others_put_in_the_bucket_is_left_alone(
 
 
 async def test_metadata_that_belies_its_body_is_corrupt(
-    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ministack: Ministack, verdicts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_keys_of(ministack, monkeypatch)
-    chosen = options(ministack.endpoint, tmp_path)
+    chosen = options(ministack.endpoint, verdicts)
     one, two = values(b"one", b"two")
     async with opened(chosen) as home:
         client_of(ministack).put_object(
@@ -142,10 +142,10 @@ async def test_metadata_that_belies_its_body_is_corrupt(
 
 
 async def test_names_that_no_key_has_are_skipped_and_counted(
-    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ministack: Ministack, verdicts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_keys_of(ministack, monkeypatch)
-    chosen, client = options(ministack.endpoint, tmp_path), client_of(ministack)
+    chosen, client = options(ministack.endpoint, verdicts), client_of(ministack)
     directory = f"{chosen.prefix}{KEY.namespace}/"
     async with opened(chosen) as home:
         for foreign in ("!first", "AAA.txt", "C4/nested", "lower", "zz"):
@@ -154,15 +154,15 @@ async def test_names_that_no_key_has_are_skipped_and_counted(
             await home.put_if_newer(Key(KEY.namespace, name), value(), DEADLINE_S)
         found = await listed(home, limit=1)
         assert found == ["a", "b"]
-        assert home.foreign_objects >= 5
+        assert (await scanned(home, "", "", 1000)).foreign == 5
         assert await listed(home, prefix="a", limit=1) == ["a"]
 
 
 async def test_a_listing_tells_tombstones_by_their_size(
-    rgw: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rgw: Rgw, verdicts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_keys_of(rgw, monkeypatch)
-    async with opened(options(rgw.endpoint, tmp_path)) as home:
+    async with opened(options(rgw.endpoint, verdicts)) as home:
         tombstone = seal_tombstone(value().version)
         assert isinstance(await home.put_if_newer(KEY, tombstone, DEADLINE_S), Stored)
         page = await scanned(home)
@@ -171,11 +171,11 @@ async def test_a_listing_tells_tombstones_by_their_size(
 
 
 async def test_a_multipart_copy_of_an_object_is_drift_and_healed_over(
-    ministack: Ministack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ministack: Ministack, verdicts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tools that copy buckets upload large objects in parts: such an ETag is no MD5."""
     use_keys_of(ministack, monkeypatch)
-    chosen, client = options(ministack.endpoint, tmp_path), client_of(ministack)
+    chosen, client = options(ministack.endpoint, verdicts), client_of(ministack)
     record = value(b"x" * 100)
     name = object_name(chosen.prefix, KEY)
     metadata = {VERSION_HEADER.removeprefix("x-amz-meta-"): record.version.hex()}
@@ -205,6 +205,7 @@ async def test_a_multipart_copy_of_an_object_is_drift_and_healed_over(
         assert entry.digest == record.digest
 
 
+@pytest.mark.one_loop  # it starts a cluster
 async def test_no_acknowledged_write_is_missing_after_a_kill_under_load(
     rgw_on_disk: Rgw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,11 +69,6 @@ class Scene:
         return reply.record if isinstance(reply, Found) else None
 
 
-@pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("verdicts")
-
-
 @pytest.fixture(params=["rgw", "ministack"])
 async def scene(
     request: pytest.FixtureRequest, verdicts: Path, monkeypatch: pytest.MonkeyPatch

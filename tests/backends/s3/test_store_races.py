@@ -22,12 +22,12 @@ RACERS = 50
 async def test_of_many_racers_in_two_processes_the_newest_stands(
     server_name: str,
     request: pytest.FixtureRequest,
-    tmp_path: Path,
+    verdicts: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server: Rgw | Ministack = request.getfixturevalue(server_name)
     use_keys_of(server, monkeypatch)
-    chosen = options(server.endpoint, tmp_path)
+    chosen = options(server.endpoint, verdicts)
     async with opened(chosen) as left, through(left, chosen, server.endpoint) as right:
         records = values(*(b"%d" % number for number in range(RACERS)))
         shuffled = random.Random(1).sample(records, RACERS)

@@ -230,7 +230,7 @@ async def test_get_is_not_repeated_twice_over_a_used_connection() -> None:
         await server.until_seen(3)
         server.stop_listening()
         may_hang_up.set()
-        while not transport.requests_waiting:
+        while not transport._waiting:
             await asyncio.sleep(0)
         may_answer.set()
         assert (await other.reply).body == b"ok"
@@ -253,7 +253,7 @@ async def test_connection_closed_while_idle_is_not_used() -> None:
         await transport.request(put(), deadline_s=PLENTY_S)
         may_close.set()
         await server.until_finished(0)
-        while transport.connections_open:
+        while transport._open:
             await asyncio.sleep(0)
         assert (await transport.request(put(), deadline_s=PLENTY_S)).body == b"ok"
 

@@ -77,7 +77,7 @@ async def test_deadline_and_cancellation_in_the_queue_send_nothing() -> None:
         last = transport.start(put(b"last"), deadline_s=PLENTY_S)
         cancelled.reply.cancel()
         assert await failure_of(late) == (FailureKind.TIMEOUT, False)
-        assert transport.requests_waiting == 2
+        assert len(transport._waiting) == 2
         may_answer.set()
         await asyncio.gather(first.reply, last.reply)
     assert [seen.body for seen in server.seen] == [b"first", b"last"]
@@ -112,7 +112,7 @@ async def test_refused_connection_leaves_the_queue_to_an_open_one() -> None:
         await server.until_seen(1)
         server.stop_listening()
         second = transport.start(put(b"second"), deadline_s=PLENTY_S)
-        while transport.connections_attempted:
+        while transport._attempts:
             await asyncio.sleep(0)
         may_answer.set()
         await asyncio.gather(first.reply, second.reply)

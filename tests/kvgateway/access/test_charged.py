@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.access import quotas
 from kvgateway.access.charged import ChargedKeyValues
-from kvgateway.access.quotas import Limit
+from kvgateway.access.quotas import Allowance, Limit
 from tandem.core.key import Key
 from tandem.core.limits import LARGE_BODY_BYTES, VALUE_BYTES_MAX
 from tandem.core.namespace import Settings
 from tandem.core.quota import Quota
 from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Write
 from tandem.errors import QuotaExceeded, TandemError
+from tandem.runtime.latest import Latest
 from tests.kvgateway.access.quota_setup import SECOND_US, Worker, worker
 from tests.kvgateway.rpc.memory_store import NAMESPACE, MemoryStore
 
@@ -297,7 +297,7 @@ async def test_a_body_leaves_its_place_with_everybody_who_pays(desk: Desk) -> No
 async def test_more_holders_than_are_remembered_are_still_held_to_their_quotas(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quotas, "ALLOWANCES_MAX", 2)
+    monkeypatch.setattr(desk.worker.quotas, "_allowances", Latest[str, Allowance](2))
     one = Quota(operations_per_s=1)
     for expected in (None, pytest.approx(1.0)):
         for holder in ("t1", "t2", "t3"):

@@ -1,6 +1,5 @@
 """Which doors need a credential, and when a gateway refuses to start: every combination."""
 
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -107,10 +106,13 @@ def test_only_tokens_that_somebody_needs_are_made(tmp_path: Path) -> None:
     prepared_policy(exposed, SystemEntropy())
     assert [made.name for made in (tmp_path / "a").iterdir()] == ["crawler-token"]
     (tmp_path / "file").write_text("a" * 16)
-    for given, file in (("a" * 16, ""), ("", str(tmp_path / "file"))):
-        settings = replace(exposed, data=tmp_path / "b", admin_token=given, admin_token_file=file)
+    for number, (token, file) in enumerate((("a" * 16, ""), ("", str(tmp_path / "file")))):
+        settings = GatewaySettings(
+            data=tmp_path / f"{number}", http_address=Address("0.0.0.0", 80),
+            admin_token=token, admin_token_file=file,
+        )  # fmt: skip
         prepared_policy(settings, SystemEntropy())
-        assert not (tmp_path / "b").exists()
+        assert not settings.data.exists()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,12 @@ class Listings(TwoHomes):
             bounds=bounds,
         )
 
+    @property
+    def reads(self) -> int:
+        """How many names had to be read."""
+        counters = self.gateway.reader.counters
+        return counters.hits + counters.misses
+
     async def names(self, *, after: str = "", limit: int = 1000) -> list[str]:
         page = await self.lister.list(listing(after=after, limit=limit))
         return [name.name for name in page.names]

@@ -1,22 +1,27 @@
 """Reads in virtual time: who answers when, who joins whom, and what is noticed afterwards."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from kvgateway.data_path.reads import ReadBounds
-from kvgateway.state.ports import RepairTask
+from kvgateway.state.ports import Known, RepairTask
+from tandem.backends.port import Gets, Got
 from tandem.core.envelope import seal
+from tandem.core.key import Key
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.request import Put, Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded, Unavailable
-from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
+from tests.kvgateway.one_gateway import NAMESPACE
+from tests.kvgateway.timed import DOWN, KEY, QUICK_S, TimedGateway, TimedHome, in_virtual_time
 
 READ = Read(KEY)
 PAST_CACHE = Read(KEY, cache_ttl_s=0)
+BROKEN = Key(NAMESPACE, "broken")
 
 
 def _value(gateway: TimedGateway, ms: int = 0, text: bytes = b"value") -> Record:
@@ -28,6 +33,20 @@ def _asked(gateway: TimedGateway, read: Read = READ) -> "asyncio.Future[ReadResu
     answer = gateway.reader.read([read])[0]
     assert isinstance(answer, asyncio.Future)
     return answer
+
+
+def _fails(_: RepairTask) -> None:
+    raise RuntimeError("the inbox is broken")
+
+
+def _in_one_message(home: TimedHome) -> Callable[[Gets, float, Got], None]:
+    """Answers a group with one list of replies, as KVSP does."""
+
+    def get_all(gets: Gets, deadline_s: float, got: Got) -> None:
+        replies = [home.memory.get(key, deadline_s).result() for key, _ in gets]
+        asyncio.get_running_loop().call_later(QUICK_S, got, list(enumerate(replies)))
+
+    return get_all
 
 
 @in_virtual_time
@@ -258,6 +277,61 @@ async def test_a_slower_reply_that_is_newer_moves_the_cache_on_and_is_repaired()
     await asyncio.sleep(0.3)
     assert (await gateway.read(READ))[1].record == newer
     assert await gateway.queued() == [RepairTask(KEY, newer.version, (Side.KVSP,))]
+
+
+@pytest.mark.parametrize("side_with_it", Side)
+@in_virtual_time
+async def test_a_fault_with_one_key_leaves_the_others_of_its_group_their_answers(
+    side_with_it: Side,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = TimedGateway()
+    record = _value(gateway)
+    await gateway.hold(record)
+    fill = gateway.machine.fill
+
+    def failing(key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
+        if key == BROKEN:
+            raise RuntimeError("the map is damaged")
+        return fill(key, record, began_us, now_us)
+
+    monkeypatch.setattr(gateway.machine, "fill", failing)
+    for home in gateway.homes.values():
+        monkeypatch.setattr(home, "get_all", _in_one_message(home))
+    await gateway.homes[side_with_it].memory.put_if_newer(BROKEN, record, 1.0)
+    broken, whole = gateway.reader.read([Read(BROKEN), READ])
+    assert isinstance(broken, asyncio.Future)
+    assert isinstance(whole, asyncio.Future)
+    with pytest.raises(RuntimeError, match="damaged"):
+        await broken
+    assert (await whole).record == record
+    await asyncio.sleep(1.0)
+    assert gateway.reader.under_way == 0
+    again = gateway.reader.read([Read(BROKEN)])[0]
+    assert isinstance(again, asyncio.Future), "nobody waits for a race that has ended"
+    with pytest.raises(RuntimeError, match="damaged"):
+        await again
+
+
+@in_virtual_time
+async def test_a_fault_while_a_difference_is_noticed_leaves_the_others_their_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = TimedGateway(reads=ReadBounds(company_from=1000))
+    met: list[object] = []
+    gateway.loop.set_exception_handler(lambda _, context: met.append(context["exception"]))
+    for home in gateway.homes.values():
+        monkeypatch.setattr(home, "get_all", _in_one_message(home))
+    record = _value(gateway)
+    await gateway.hold(record)
+    await gateway.homes[Side.S3].memory.put_if_newer(BROKEN, record, 1.0)
+    monkeypatch.setattr(gateway.inbox, "add", _fails)
+    for answer in gateway.reader.read([Read(BROKEN), READ]):
+        assert isinstance(answer, asyncio.Future)
+        assert (await answer).record == record
+    await asyncio.sleep(1.0)
+    assert gateway.reader.under_way == 0
+    assert [str(error) for error in met] == ["the inbox is broken"]
 
 
 @in_virtual_time

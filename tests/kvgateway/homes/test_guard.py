@@ -140,6 +140,18 @@ async def test_a_heartbeat_that_hears_of_damage_hears_the_home(
     assert guarded.guard.breaker.state is BreakerState.CLOSED
 
 
+async def test_a_call_that_is_cancelled_before_its_home_was_asked_leaves_nothing(
+    guarded: Guarded,
+) -> None:
+    """Python warns of a coroutine that nobody began, which fails this test."""
+    scan = asyncio.create_task(guarded.scan())
+    await asyncio.sleep(0)
+    scan.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await scan
+    assert guarded.home.calls == []
+
+
 async def _cancelled_scan(guarded: Guarded) -> None:
     guarded.home.delay_s = 0.5
     scan = asyncio.create_task(guarded.scan())

@@ -177,7 +177,7 @@ async def test_a_full_disk_keeps_no_switch_from_being_obeyed(all_: Gateways) -> 
     third = all_.new(FullDisk())
     await third.copies.look()
     assert third.current.of(Side.S3) == OFF
-    assert third.copies.counters.errors == 1
+    assert third.copies.errors == 1
     restarted = all_.new()
     await restarted.copies.look()
     assert restarted.current.of(Side.S3) == OFF, "what the disk lost, the homes still know"
@@ -190,7 +190,7 @@ async def test_what_the_disk_has_refused_it_is_given_again(all_: Gateways) -> No
     third = all_.new(disk)
     await third.copies.look()
     await third.copies.look()
-    assert third.copies.counters.errors == 2
+    assert third.copies.errors == 2
     disk.full = False
     await third.copies.look()
     assert disk.load() == Switches(1, s3=OFF), (

@@ -105,13 +105,14 @@ async def test_a_record_under_a_reserved_or_foreign_name_is_no_namespace(homes: 
     assert await one.namespaces.list() == []
 
 
-async def test_a_damaged_record_is_counted_and_hides_no_other(homes: TwoHomes) -> None:
+async def test_a_damaged_record_is_told_and_hides_no_other(homes: TwoHomes) -> None:
     one = Administration(homes)
     for home in homes.by_side.values():
         await home.put_if_newer(NAMESPACES.key_of(UNKNOWN), seal(homes.version(), b"{}"), 1.0)
-    await one.namespaces.create("a", NOTHING)
-    assert await one.titles() == ["a"]
-    assert one.registry.counters.damaged == 2
+    with capture_logs() as told:
+        await one.namespaces.create("a", NOTHING)
+        assert await one.titles() == ["a"]
+    assert [line["id"] for line in told if line["event"] == "bad_record"] == [UNKNOWN] * 2
     with pytest.raises(Unavailable, match="damaged"):
         await one.registry.resolve(UNKNOWN)
 
@@ -271,14 +272,32 @@ async def test_whether_both_copies_are_equal_is_noticed(homes: TwoHomes) -> None
 async def test_a_disk_that_refuses_is_tried_again(homes: TwoHomes) -> None:
     one = Administration(homes)
     one.file.refuses = True
-    made = await one.namespaces.create("a", NOTHING)
-    assert one.registry.counters.save_failures
+    with capture_logs() as told:
+        made = await one.namespaces.create("a", NOTHING)
+    assert "registry_not_saved" in [line["event"] for line in told]
     one.file.refuses = False
     await one.registry.refresh()
     assert [kept.item for kept in one.file.load()] == [made]
     saves = one.file.saves
     await one.registry.refresh()
     assert one.file.saves == saves
+
+
+async def test_what_a_caller_that_went_away_did_not_save_is_saved_by_the_next_look(
+    homes: TwoHomes,
+) -> None:
+    one, two = Administration(homes, 1), Administration(homes, 2)
+    made = await two.namespaces.create("a", NOTHING)
+    one.file.goes_on.clear()
+    look = asyncio.create_task(one.registry.refresh())
+    while not one.registry.book.known(made.id):
+        await asyncio.sleep(0)
+    look.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await look
+    one.file.goes_on.set()
+    await one.registry.refresh()
+    assert [kept.item for kept in one.file.load()] == [made]
 
 
 async def test_a_leftover_intent_for_a_namespace_makes_a_miss_unavailable(homes: TwoHomes) -> None:
@@ -324,7 +343,7 @@ async def test_a_look_that_meets_a_fault_of_ours_is_not_the_last(
         faulty.setattr(homes.s3, "scan", broken)
         running = asyncio.ensure_future(two.registry.run())
         async with asyncio.timeout(60):
-            while not two.registry.counters.errors:
+            while not two.registry.errors:
                 await asyncio.sleep(0.001)
     async with asyncio.timeout(60):
         while not two.registry.book.known(made.id):

@@ -19,7 +19,7 @@ from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.version import NO_VERSION, Version
-from tests.kvgateway.process.test_preparation import INTENTS, LeftBehind
+from tests.kvgateway.process.left_behind import INTENTS, LeftBehind
 from tests.kvgateway.state.machines import NOW, shared_directory
 
 NAMESPACE = "ab" * 16

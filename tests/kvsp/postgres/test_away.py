@@ -8,13 +8,12 @@ from functools import partial
 import asyncpg
 import pytest
 
-from kvsp.postgres.cluster import PostgresCluster
 from tandem.core.cluster_life import is_behind
 from tandem.core.removal import FloorReply, Removal, Renewal, Span
 from tandem.core.reply import Failed, Reason, Stored
 from tandem.core.version import Version
 from tandem.wire.scan_codec import Scan
-from tests.kvsp.postgres.conftest import Serving
+from tests.kvsp.postgres.conftest import Serving, until_it_stores
 from tests.kvsp.records import NAMESPACE, START_US, get, put, value, write_large
 from tests.servers.postgres import Postgres
 
@@ -25,12 +24,6 @@ $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
 create constraint trigger deadly after insert on tandem.record
 deferrable initially deferred for each row execute function tandem.die();
 """
-
-
-async def until_it_stores(cluster: PostgresCluster, name: str) -> None:
-    async with asyncio.timeout(60):
-        while await cluster.write([put(name, value())]) != [STORED]:
-            await asyncio.sleep(0.02)
 
 
 async def test_what_was_acknowledged_outlives_a_crash_of_the_server(
@@ -91,7 +84,7 @@ async def test_everything_that_is_asked_of_a_server_that_is_down_is_answered(
             *await cluster.read([get("key")]),
             await cluster.scan(Scan(NAMESPACE, b"", b"", 10)),
             await write_large(cluster, put("other", value(b"y" * 200_000))),
-            await cluster.load(held),  # type: ignore[arg-type]  # the record is a large one
+            await cluster.large.load(held),  # type: ignore[arg-type]  # the record is a large one
             await cluster.raise_floor(life.named, Span(NAMESPACE), Version.at(START_US)),
             await cluster.renew(Renewal(life.name, life.named, life)),
             await cluster.purge_namespace(NAMESPACE, 10),
@@ -101,7 +94,7 @@ async def test_everything_that_is_asked_of_a_server_that_is_down_is_answered(
             Reason.UNREACHABLE
         }
         with pytest.raises(OSError, match="PostgreSQL"):
-            [piece async for piece in cluster.pieces("name")]
+            [piece async for piece in cluster.large.pieces("name")]
         assert "unreachable" in (await cluster.state()).failure
         assert "unreachable" in (await cluster.life()).failure
         assert "unreachable" in store.store.failure()
@@ -114,7 +107,8 @@ async def test_everything_that_is_asked_of_a_server_that_is_down_is_answered(
     assert (again.incarnation, again.floors) == (life.incarnation, life.floors)
     old = await cluster.raise_floor(life.named, Span(NAMESPACE), Version.at(START_US))
     assert old is FloorReply.OTHER_INCARNATION, "the server may have been restored meanwhile"
-    assert await cluster.load(held) == large.record.envelope  # type: ignore[arg-type]  # as above
+    loaded = await cluster.large.load(held)  # type: ignore[arg-type]  # as above
+    assert loaded == large.record.envelope
 
 
 async def test_a_connection_that_dies_at_commit_fails_the_whole_group(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
-from kvsp.cluster import Absent
+from kvsp.answers import Absent
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.rules import UNUSED_BLOB_LIFE_US
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
@@ -149,16 +149,16 @@ async def test_one_at_a_time_collects_blobs(serving: Serving, dsn: str, clock: S
     one, other = await two(serving)
     assert await write_large(one, put("key", value(b"x" * 200_000))) == STORED
     assert await one.write([put("key", value(at_us=START_US + 1))]) == [STORED]
-    await other.collect()
+    await other.large.collect()
     clock.time_us += UNUSED_BLOB_LIFE_US
     outside = await asyncpg.connect(dsn)
     try:
         async with outside.transaction():
             await outside.execute("select pg_advisory_xact_lock(1414223444)")
-            await one.collect()
+            await one.large.collect()
             assert await outside.fetchval("select count(*) from tandem.blob_piece") > 0
-        await asyncio.gather(one.collect(), other.collect())
-        await one.collect()
+        await asyncio.gather(one.large.collect(), other.large.collect())
+        await one.large.collect()
         assert await outside.fetchval("select count(*) from tandem.blob_piece") == 0
     finally:
         await outside.close()
@@ -183,14 +183,17 @@ async def test_a_write_that_waited_for_its_turn_is_judged_by_the_time_of_its_tur
         await outside.close()
 
 
-async def test_who_stands_still_in_a_transaction_does_not_hold_up_the_others_for_ever(
+async def test_a_full_transaction_meets_what_is_there_however_many_keys_it_has(
     serving: Serving,
 ) -> None:
     [cluster] = (await serving()).clusters
-    async with cluster._writing.one() as connection:
-        for name in ("idle_in_transaction_session_timeout", "lock_timeout"):
-            shown = await connection.fetchval(f"show {name}")
-            assert shown in {"10s", "5s"}, name
+    names = [f"key-{number}" for number in range(2_500)]
+    every_third = [put(name, value(at_us=START_US + 1)) for name in names[::3]]
+    assert set(await cluster.write(every_third)) == {STORED}
+    answers = await cluster.write([put(name, value()) for name in names])
+    assert [isinstance(answer, Superseded) for answer in answers] == [
+        number % 3 == 0 for number in range(2_500)
+    ]
 
 
 @pytest.mark.parametrize("kvsps", [2, 3])

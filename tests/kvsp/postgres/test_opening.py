@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kvsp.postgres.clusters import label_of
+from kvsp.postgres import schema
 from tandem.core.reply import Stored
 from tandem.errors import ConfigurationError
 from tests.kvsp.records import SetClock, get, put, value
@@ -70,17 +70,37 @@ async def test_what_is_no_cluster_of_ours_is_refused(
     assert told in await refused(dsn)
 
 
-@pytest.mark.parametrize("level", ["off", "local"])
+@pytest.mark.parametrize("level", ["on", "remote_apply", "remote_write", "off", "local"])
 async def test_a_server_that_acknowledges_too_early_is_refused(
     postgres: Postgres, dsn: str, level: str
 ) -> None:
     database = dsn.partition("?")[0].rpartition("/")[2]
     postgres.sql(f"alter database {database} set synchronous_commit = {level}")
     try:
-        said = await refused(dsn)
+        if level in {"off", "local"}:
+            assert f"has synchronous_commit = {level} for this user" in await refused(dsn)
+        else:
+            await made(dsn)
     finally:
         postgres.sql(f"alter database {database} reset synchronous_commit")
-    assert f"has synchronous_commit = {level} for this user" in said
+
+
+async def test_a_server_that_does_not_wait_for_its_disk_is_refused(
+    postgres: Postgres, dsn: str
+) -> None:
+    await asyncio.to_thread(postgres.stop)
+    await asyncio.to_thread(postgres.start, "fsync=off")
+    try:
+        assert "has fsync = off" in await refused(dsn)
+    finally:
+        await asyncio.to_thread(postgres.stop)
+        await asyncio.to_thread(postgres.start)
+    await made(dsn)
+
+
+async def test_an_old_server_is_refused(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "SERVER_VERSION_MIN", 1_000_000)
+    assert "is older than PostgreSQL 13" in await refused(dsn)
 
 
 async def test_a_user_who_may_not_make_the_tables_is_told(postgres: Postgres, dsn: str) -> None:
@@ -112,21 +132,3 @@ async def test_another_encoding_is_refused(postgres: Postgres) -> None:
 
 async def test_a_database_that_does_not_exist_is_a_mistake(postgres: Postgres) -> None:
     assert 'database "nowhere" does not exist' in await refused(postgres.dsn("nowhere"))
-
-
-async def test_what_is_no_address_is_a_mistake() -> None:
-    said = await refused("mysql://somebody:secret@host/name")
-    assert "scheme is expected" in said
-    assert "secret" not in said
-
-
-@pytest.mark.parametrize(
-    ("dsn", "label"),
-    [
-        ("postgresql://kv:secret@db1:5432,db2/tandem?sslmode=require", "db1:5432,db2/tandem"),
-        ("postgresql:///tandem?host=/run&password=secret", "/tandem"),
-        ("postgresql://", "the database of the environment"),
-    ],
-)
-def test_a_label_holds_no_secret(dsn: str, label: str) -> None:
-    assert label_of(dsn) == label

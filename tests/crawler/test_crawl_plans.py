@@ -1,0 +1,113 @@
+"""Plans and leases in KVSP that are away, rotten or in no known form end no crawl."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tandem.core.envelope import seal
+from tandem.core.key import IDENTITY_NAMESPACE, Key
+from tandem.core.reply import Stored
+from tandem.core.version import Version
+from tests.crawler.crawling import NAMESPACE, Ground
+from tests.crawler.ranges_world import check, ground
+from tests.sim.loop import run
+
+
+def test_without_kvsp_there_is_no_plan_and_nothing_is_concluded(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        world.kvsp.fails = lambda: True
+        crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE)
+        assert (crawled.began_us, crawled.failure) == (0, "kvsp: error: as told")
+
+    run(main())
+
+
+PLAN = f"crawl/{NAMESPACE}"
+LEASE = f"{PLAN}/0"
+NO_PLANS = (
+    b"", b"\xff", b"not JSON", b"[]", b"7", b"[" * 20_000, b'{"id": "x"}',
+    b'{"id": "x", "number": "one", "splits": [], "deep_parts": 0, "rebuild": ""}',
+    b'{"id":"x","number":1,"splits":{},"deep_parts":0,"rebuild":"","requests_per_s":0}',
+    b'{"id":"x","number":1,"splits":[],"deep_parts":0,"rebuild":"tape","requests_per_s":0}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NO_PLANS)
+def test_a_plan_that_cannot_be_read_counts_as_none(value: bytes, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        told: list[None] = []
+        crawls = world.crawler(tmp_path / "book", unreadable=lambda: told.append(None))
+        await crawls.crawl(NAMESPACE)
+        await overwrite(world, PLAN, value)
+        assert not await crawls.has_begun(NAMESPACE)
+        crawled = await crawls.crawl(NAMESPACE)
+        assert (crawled.failure, crawled.number, crawled.equal) == ("", 1, True)
+        assert told
+        told.clear()
+        following = await crawls.crawl(NAMESPACE)
+        assert (following.failure, following.number) == ("", 2)
+        assert not told, "the next one was written over it"
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"until_us": "soon"}, {"until_us": None}, {"report": {}}, {"report": {"tally": []}},
+     {"report": {"began_at_us": 1, "ended_at_us": 2, "splits": [], "withheld": "", "tally": {},
+                 "stopped": [["REPAIR", 1]]}}],
+)  # fmt: skip
+def test_a_lease_that_cannot_be_read_counts_as_free(
+    change: dict[str, object], tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = await ground()
+        told: list[None] = []
+        crawls = world.crawler(tmp_path / "book", unreadable=lambda: told.append(None))
+        world.s3.fails = lambda: True
+        assert (await crawls.crawl(NAMESPACE)).failure, "which leaves a plan with a range to do"
+        plan = json.loads(held(world, PLAN))
+        until_us = world.clock.now_us() + 10**9
+        lease = {"plan": plan["id"], "holder": "other", "until_us": until_us, **change}
+        await overwrite(world, LEASE, json.dumps(lease).encode())
+        world.s3.fails = None
+        check(await crawls.crawl(NAMESPACE))
+        assert told
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", [PLAN, LEASE])
+def test_rot_under_a_plan_or_a_lease_ends_no_crawl(name: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        crawls = world.crawler(tmp_path / "book")
+        await crawls.crawl(NAMESPACE)
+        world.kvsp.rotten = frozenset({name})
+        assert (await crawls.crawl(NAMESPACE)).failure == ""
+        assert not world.kvsp.rotten, "it was written anew"
+
+    run(main())
+
+
+def test_a_lease_that_rots_as_it_is_written_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        world.kvsp.rotten, world.kvsp.disk_rots = frozenset({LEASE}), True
+        crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE)
+        assert "what was just written" in crawled.failure
+
+    run(main())
+
+
+def held(world: Ground, name: str) -> bytes:
+    return world.kvsp._namespace(IDENTITY_NAMESPACE).records[name].value
+
+
+async def overwrite(world: Ground, name: str, value: bytes) -> None:
+    newer = seal(Version.at(world.clock.now_us()), value)
+    stored = await world.kvsp.put_if_newer(Key(IDENTITY_NAMESPACE, name), newer, 1.0)
+    assert isinstance(stored, Stored)

@@ -1,0 +1,68 @@
+"""Whose the homes are: the keeper admits those of its store, names new ones, bars strangers."""
+
+import pytest
+
+from kvgateway.state.switches import Switches
+from tandem.backends.memory import MemoryHome
+from tandem.backends.store_id import STORE_ID_KEY, shown
+from tandem.core.reply import Missing, Side
+from tests.kvgateway.homes.keeper_world import OFF, OTHER_STORE, STORE, Kept, kept
+
+
+@kept
+async def test_homes_that_show_the_store_id_are_admitted_and_trusted(here: Kept) -> None:
+    assert [here.barred(side) for side in Side] == ["", ""]
+    assert here.behind() == ()
+    assert here.pair.time.known()
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_home_of_another_store_is_barred_and_left_alone(side: Side) -> None:
+    @kept
+    async def scenario(here: Kept) -> None:
+        await here.show(side, OTHER_STORE, 2)
+        await here.keeper.round()
+        assert "another store" in here.barred(side)
+        assert here.barred(side.other) == ""
+        assert here.behind() == (side,)
+        assert shown((await here.pair.held(STORE_ID_KEY))[side]) == OTHER_STORE
+        await here.show(side, STORE, 3)
+        await here.keeper.round()
+        assert here.barred(side) == ""
+
+    scenario()
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_an_empty_home_is_given_the_id_and_lacks_everything(side: Side) -> None:
+    @kept
+    async def scenario(here: Kept) -> None:
+        await here.crawled()
+        here.pair.homes[side].memory = MemoryHome(side, here.pair.clock)
+        await here.keeper.round()
+        assert "empty" in here.barred(side)
+        await here.keeper.round()
+        assert here.barred(side) == ""
+        assert shown((await here.pair.held(STORE_ID_KEY))[side]) == STORE
+        assert here.behind() == (side,)
+        await here.keeper.round()
+        await here.crawled()
+        assert here.behind() == ()
+
+    scenario()
+
+
+@kept
+async def test_an_empty_home_that_is_switched_off_is_not_written_to(here: Kept) -> None:
+    here.switches.store(Switches(1, s3=OFF))
+    here.pair.s3.memory = MemoryHome(Side.S3, here.pair.clock)
+    for _ in range(3):
+        await here.keeper.round()
+    assert isinstance((await here.pair.held(STORE_ID_KEY))[Side.S3], Missing)
+
+
+@kept
+async def test_a_home_that_does_not_answer_is_no_other_store(here: Kept) -> None:
+    here.pair.s3.down()
+    await here.keeper.round()
+    assert here.barred(Side.S3) == ""

@@ -1,0 +1,158 @@
+"""The operations of one gateway over two homes, its queue and its disk, that a test decides on."""
+
+from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.homes.switchboard import SwitchBoard
+from kvgateway.homes.trust import ALL, Trust
+from kvgateway.operations import GatewayOperations
+from kvgateway.state.memory import MemoryMachine
+from kvgateway.state.memory_queue import MemoryQueue
+from kvgateway.state.ports import QueuedTask, QueueStats, RepairTask
+from kvgateway.state.switches import HomeSwitch, MemorySwitches, Switches
+from tandem.backends.opening import HomeLabel
+from tandem.core.key import Key
+from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
+from tandem.core.namespace import Namespace
+from tandem.core.record import Record
+from tandem.core.reply import Side
+from tandem.core.version import Version
+from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
+from tests.runtime.clocks import StillClock
+
+KEY = Key(NAMESPACE, "key")
+PREFIX = "kv/"
+OFF = HomeSwitch(reads=False, writes=False)
+
+
+class Queue(MemoryQueue):
+    """A queue of few rows, on a disk that may refuse."""
+
+    refuses = False
+
+    def __init__(self) -> None:
+        super().__init__(rows_max=16)
+
+    async def stats(self) -> QueueStats:
+        self._check()
+        return await super().stats()
+
+    async def sample(self, limit: int) -> list[QueuedTask]:
+        self._check()
+        return await super().sample(limit)
+
+    async def clear_dirty(self, side: Side, namespace: str, began_us: int) -> None:
+        self._check()
+        await super().clear_dirty(side, namespace, began_us)
+
+    def _check(self) -> None:
+        if self.refuses:
+            raise OSError("the repair queue: disk I/O error")
+
+
+class Steps:
+    """Notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    async def report(self, namespace_id: str, wanted: Mode | None) -> ModeReport:
+        self.asked.append((namespace_id, wanted))
+        return ModeReport(Namespace(namespace_id, "a"))
+
+    async def step(
+        self, namespace_id: str, wanted: Mode, mode_epoch: int, *, force: bool
+    ) -> ModeReport:
+        self.asked.append((namespace_id, wanted, mode_epoch, force))
+        return ModeReport(Namespace(namespace_id, "a"), stepped=True)
+
+
+class SwitchDisk(MemorySwitches):
+    """A disk that may refuse a switch, or hold one that cannot be understood."""
+
+    failure: Exception | None = None
+
+    def store(self, switches: Switches) -> Switches:
+        if self.failure is not None:
+            raise self.failure
+        return super().store(switches)
+
+
+class Journal:
+    """See `kvgateway.operations.JournalState`."""
+
+    writable = True
+    intents = 3
+
+    def live(self) -> int:
+        return self.intents
+
+
+class Operated:
+    """The operations of one gateway over two homes that a test decides on."""
+
+    def __init__(self) -> None:
+        self.clock = StillClock()
+        self.pair = Pair(self.clock)
+        self.pair.admit()
+        self.queue, self.trust, self.journal = Queue(), Trust(), Journal()
+        self.disk, self.steps = SwitchDisk(), Steps()
+        self.switches = SwitchBoard(self.disk)
+        self.namespaces_equal: bool | None = True
+        self.unqueued = 0
+        repair = RepairWorker(
+            homes=self.pair.guards, queue=self.queue, time=self.pair.time, entropy=Numbers(),
+            machine=MemoryMachine(
+                gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51
+            ),
+            rule=RepairRule(), monotonic_us=self.clock.monotonic_us,
+        )  # fmt: skip
+        self.operations = GatewayOperations(
+            guards=self.pair.guards,
+            labels={side: HomeLabel(side.value, f"at {side.value}", lambda: "") for side in Side},
+            time=self.pair.time,
+            trust=self.trust,
+            queue=self.queue,
+            unqueued=lambda: self.unqueued,
+            repair=repair,
+            switches=self.switches,
+            apply_switches=self._applied,
+            mark_behind=self._marked,
+            journal=self.journal,
+            namespaces_equal=lambda: self.namespaces_equal,
+            steps=self.steps,
+            gateway_id="67617465",
+            workers=2,
+            restarts=lambda: 3,
+            process=4711,
+            prefix=PREFIX,
+        )
+
+    def _applied(self) -> None:
+        for side, guard in self.pair.guards.items():
+            guard.switch = self.switches.current.of(side)
+
+    async def _marked(self, side: Side) -> None:
+        if self.disk.failure is not None:
+            raise self.disk.failure
+        self.trust.missed(side, ALL, self.now_us())
+
+    def now_us(self) -> int:
+        return self.pair.time.now_us()
+
+    def version(self, ago_us: int) -> Version:
+        return Version.at(self.now_us() - ago_us)
+
+    async def hold(self, record: Record, *sides: Side) -> Record:
+        for side in sides or tuple(Side):
+            await self.pair.homes[side].memory.put_if_newer(KEY, record, 1.0)
+        return record
+
+    async def queued(self, name: str, ago_us: int) -> None:
+        task = RepairTask(Key(NAMESPACE, name), self.version(ago_us), (Side.S3,))
+        await self.queue.add([task], self.now_us() + 2_000_000)
+
+    async def dirty(self) -> None:
+        """More repairs than the queue holds: they collapse into a mark."""
+        for number in range(17):
+            await self.queued(f"k{number}", 1_000_000)
+        assert await self.queue.dirty()
