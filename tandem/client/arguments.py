@@ -23,20 +23,27 @@ def key_bytes(key: str) -> bytes:
     return key.encode()
 
 
-def value_bytes(value: bytes | str) -> bytes:
+def value_bytes(value: object) -> bytes:
     """A value as it travels; text is UTF-8."""
-    if isinstance(value, str):
-        try:
-            value = value.encode()
-        except UnicodeEncodeError as error:
-            message = f"is not valid Unicode at character {error.start}"
-            raise InvalidArgument("value", message) from None
-    elif isinstance(value, (bytearray, memoryview)):
-        value = bytes(value)
-    elif not isinstance(value, bytes):
-        raise InvalidArgument("value", f"must be bytes or text, not {type(value).__name__}")
-    check_value_size(len(value))
-    return value
+    match value:
+        case str():
+            raw = _utf_8(value)
+        case bytes():
+            raw = value
+        case bytearray() | memoryview():
+            raw = bytes(value)
+        case _:
+            raise InvalidArgument("value", f"must be bytes or text, not {type(value).__name__}")
+    check_value_size(len(raw))
+    return raw
+
+
+def _utf_8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        message = f"is not valid Unicode at character {error.start}"
+        raise InvalidArgument("value", message) from None
 
 
 def cache_ttl(seconds: int) -> int:
