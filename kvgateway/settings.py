@@ -117,6 +117,9 @@ class GatewaySettings:
         broken = [
             *broken_relations(self),
             *shared.bucket_relations(self.s3_endpoint, self.s3_bucket),
+            *shared.address_relations(
+                grpc_address=self.grpc_address, http_address=self.http_address
+            ),
         ]
         if self.s3_prefix and (not self.s3_prefix.endswith("/") or "//" in self.s3_prefix):
             broken.append(Relation(("s3_prefix",), 'the prefix must end in one "/", or be empty'))

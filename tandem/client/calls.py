@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
+from tandem.client.arguments import cache_ttl, expiration_s, key_bytes, ttl_s, value_bytes
 from tandem.client.lane import Lane
 from tandem.client.operations import (
     DeleteOperation,
@@ -16,10 +17,7 @@ from tandem.client.operations import (
 )
 from tandem.client.retries import Retries
 from tandem.client.session import Session
-from tandem.client.values import expiration_s, ttl_s
-from tandem.core.key import check_name
 from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB
-from tandem.core.request import check_value_size
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument, TandemError
 from tandem.runtime.randomness import Entropy
@@ -64,13 +62,12 @@ class Calls:
         self, key: str, cache_ttl_s: int, min_version: Version | None, timeout_s: float | None
     ) -> GetOperation:
         """The read that a caller asks for."""
-        check_name(key)
         return GetOperation(
-            key.encode(),
+            key_bytes(key),
             self._loop.create_future(),
             self._ends_at_s(timeout_s),
             self._session.newest(key, min_version),
-            cache_ttl_s,
+            cache_ttl(cache_ttl_s),
         )
 
     def put(
@@ -84,14 +81,11 @@ class Calls:
         timeout_s: float | None,
     ) -> PutOperation:
         """The put that a caller asks for."""
-        check_name(key)
-        raw = value.encode() if isinstance(value, str) else value
-        check_value_size(len(raw))
         return PutOperation(
-            key.encode(),
+            key_bytes(key),
             self._loop.create_future(),
             self._ends_at_s(timeout_s),
-            raw,
+            value_bytes(value),
             encode_metadata(metadata),
             expiration_s(expires_at),
             ttl_s(ttl),
@@ -100,9 +94,8 @@ class Calls:
 
     def delete(self, key: str, above: Version | None, timeout_s: float | None) -> DeleteOperation:
         """The delete that a caller asks for."""
-        check_name(key)
         return DeleteOperation(
-            key.encode(),
+            key_bytes(key),
             self._loop.create_future(),
             self._ends_at_s(timeout_s),
             self._session.newest(key, above),

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from tandem.client.arguments import check_text
 from tandem.client.retries import Retries
 from tandem.client.values import ListedKey, listed_key_of
 from tandem.core.key import check_name_length
@@ -14,6 +15,7 @@ async def listed(
     limit: int | None, page_size: int, timeout_s: float,
 ) -> AsyncIterator[ListedKey]:  # fmt: skip
     """See `Client.list`; each page is asked for when it is wanted."""
+    check_text(prefix, "prefix")
     check_name_length(prefix, "prefix")
     check_name_length(after, "after")
     left = limit

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tandem.core.limits import EXPIRATION_TTL_S_MIN
 from tandem.core.version import NO_VERSION, Version
-from tandem.errors import InvalidArgument
 from tandem.wire.codec import JsonValue, decode_metadata
 from tandem.wire.v1 import kv_pb2
 
@@ -80,25 +78,3 @@ def listed_key_of(message: kv_pb2.ListedKey) -> ListedKey:
     return ListedKey(
         message.name.decode(), decode_metadata(message.metadata), message.expires_at_s or None
     )
-
-
-def expiration_s(expires_at: int | datetime | None) -> int:
-    """Seconds since the epoch, 0 for never; a fraction is cut off."""
-    if expires_at is None:
-        return 0
-    seconds = int(expires_at.timestamp()) if isinstance(expires_at, datetime) else expires_at
-    if seconds <= 0:
-        raise InvalidArgument("expires_at_s", f"{seconds} is not a time in the future")
-    return seconds
-
-
-def ttl_s(ttl: int | timedelta | None) -> int:
-    """Seconds to live, 0 for ever; a fraction is cut off."""
-    if ttl is None:
-        return 0
-    seconds = int(ttl.total_seconds()) if isinstance(ttl, timedelta) else ttl
-    if seconds < EXPIRATION_TTL_S_MIN:
-        raise InvalidArgument(
-            "expiration_ttl_s", f"{seconds} is below the minimum of {EXPIRATION_TTL_S_MIN}"
-        )
-    return seconds

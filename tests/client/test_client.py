@@ -85,6 +85,10 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put("k", b"", expires_at=0), "expires_at_s", "0 is not a time"),
         (lambda kv: kv.put("k", b"", expires_at=1), "expires_at_s", "1 is in the past"),
         (lambda kv: kv.get("k", cache_ttl_s=29), "cache_ttl_s", "29 is below the minimum of 30"),
+        (lambda kv: kv.get("k", cache_ttl_s=-5), "cache_ttl_s", "-5 is below the minimum of 30"),
+        (lambda kv: kv.put("k", b"", ttl=2**64), "expiration_ttl_s", "is not a time in seconds"),
+        (lambda kv: kv.put("k", b"", expires_at=2**64), "expires_at_s", "is not a time in seconds"),
+        (lambda kv: kv.put("k", "\ud800"), "value", "is not valid Unicode at character 0"),
         (lambda kv: kv.put_stream("k", [LARGEST, b"1"]), "value", "limit of 26214400"),
         (lambda kv: kv.put_stream("", [b"1"]), "key", "must not be empty"),
         (lambda kv: anext(kv.list(page_size=1001)), "limit", "not between 1 and 1000"),
@@ -98,6 +102,41 @@ async def test_bad_input(call: Call, field: str, says: str, gateway: Running, kv
     assert failure.value.field == field
     assert not gateway.store.records
     assert gateway.failures.count == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "says"),
+    [
+        (lambda kv: kv.get(5), "key", "must be text, not int"),
+        (lambda kv: kv.get(None), "key", "must be text, not NoneType"),
+        (lambda kv: kv.delete(b"k"), "key", "must be text, not bytes"),
+        (lambda kv: anext(kv.list(5)), "prefix", "must be text, not int"),
+        (lambda kv: kv.put("k", None), "value", "must be bytes or text, not NoneType"),
+        (lambda kv: kv.put("k", b"", ttl=65.5), "expiration_ttl_s", "whole number of seconds"),
+        (lambda kv: kv.put("k", b"", ttl="65"), "expiration_ttl_s", "seconds, not str"),
+        (lambda kv: kv.put("k", b"", expires_at=2e9), "expires_at_s", "seconds, not float"),
+        (lambda kv: kv.get("k", cache_ttl_s=60.0), "cache_ttl_s", "seconds, not float"),
+        (lambda kv: kv.get("k", cache_ttl_s=-5), "cache_ttl_s", "below the minimum"),
+    ],
+)
+async def test_what_no_message_can_hold_disturbs_nobody_else(
+    wrong: Call, field: str, says: str, gateway: Running, kv: Client
+) -> None:
+    gateway.store.held = []
+    others = [asyncio.ensure_future(kv.put(f"other {n}", b"v")) for n in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(InvalidArgument, match=says) as failure:
+        await wrong(kv)
+    assert failure.value.field == field
+    gateway.store.release()
+    await asyncio.gather(*others)
+    assert len(gateway.store.records) == 3
+
+
+async def test_whatever_has_bytes_is_a_value_and_a_long_cache_ttl_is_one(kv: Client) -> None:
+    for value in (b"v", bytearray(b"v"), memoryview(b"v")):
+        await kv.put("k", value)  # type: ignore[arg-type]
+        assert await kv.get("k", cache_ttl_s=2**40) == b"v"
 
 
 async def test_an_unknown_namespace(gateway: Running) -> None:

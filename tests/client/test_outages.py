@@ -151,7 +151,7 @@ async def test_a_quota_is_waited_for_as_long_as_it_says(gateway: Running, kv: Cl
     asked_s = loop.time()
     task = asyncio.create_task(kv.put("k", b"v"))
     await _until(partial(_called_at_least, gateway, 3))
-    assert loop.time() - asked_s >= 0.4
+    assert loop.time() - asked_s >= 0.3  # twice 0.2, and timers that may end early
     gateway.store.failure = None
     await task
 

@@ -61,6 +61,14 @@ def bucket_relations(endpoint: str, bucket: str) -> Sequence[Relation]:
     return []
 
 
+def address_relations(**addresses: Address) -> Sequence[Relation]:
+    """What must hold between doors: the system lets two of one address share what comes to it."""
+    taken: dict[Address, str] = {}
+    pairs = [(taken.setdefault(at, name), name) for name, at in addresses.items() if at.port]
+    must = "each must have an address of its own"
+    return [Relation(pair, must) for pair in pairs if pair[0] != pair[1]]
+
+
 def s3_region() -> str:
     return setting(OPTIONAL_TEXT, "", "region of the bucket; none: as boto3 finds it", shared=True)
 

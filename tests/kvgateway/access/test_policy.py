@@ -106,17 +106,13 @@ def test_only_tokens_that_somebody_needs_are_made(tmp_path: Path) -> None:
     prepared_policy(exposed, SystemEntropy())
     assert [made.name for made in (tmp_path / "a").iterdir()] == ["crawler-token"]
     (tmp_path / "file").write_text("a" * 16)
-    theirs = Address("0.0.0.0", 80)
-    for number, settings in enumerate(
-        (
-            GatewaySettings(data=tmp_path / "0", http_address=theirs, admin_token="a" * 16),
-            GatewaySettings(
-                data=tmp_path / "1", http_address=theirs, admin_token_file=str(tmp_path / "file")
-            ),
-        )
-    ):
+    for number, (token, file) in enumerate((("a" * 16, ""), ("", str(tmp_path / "file")))):
+        settings = GatewaySettings(
+            data=tmp_path / f"{number}", http_address=Address("0.0.0.0", 80),
+            admin_token=token, admin_token_file=file,
+        )  # fmt: skip
         prepared_policy(settings, SystemEntropy())
-        assert not (tmp_path / f"{number}").exists()
+        assert not settings.data.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""What a caller gives, checked before it shares a stream with what others gave.
+
+Whatever a message cannot hold would break the stream under all of them, so each type and bound is
+checked here; what only the gateway can judge, it judges.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from tandem.core.key import check_name
+from tandem.core.limits import CACHE_TTL_S_MIN, EXPIRATION_TTL_S_MIN
+from tandem.core.request import EXPIRES_AT_S_MAX, check_value_size
+from tandem.errors import InvalidArgument
+
+_CACHE_TTL_S_MOST: Final = 2**32 - 1
+"""As long as a message can say; longer than any copy lives."""
+
+
+def key_bytes(key: str) -> bytes:
+    """The name of a key as it travels."""
+    check_text(key, "key")
+    check_name(key)
+    return key.encode()
+
+
+def value_bytes(value: object) -> bytes:
+    """A value as it travels; text is UTF-8."""
+    match value:
+        case str():
+            raw = _utf_8(value)
+        case bytes():
+            raw = value
+        case bytearray() | memoryview():
+            raw = bytes(value)
+        case _:
+            raise InvalidArgument("value", f"must be bytes or text, not {type(value).__name__}")
+    check_value_size(len(raw))
+    return raw
+
+
+def _utf_8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        message = f"is not valid Unicode at character {error.start}"
+        raise InvalidArgument("value", message) from None
+
+
+def cache_ttl(seconds: int) -> int:
+    """How old a copy may be, 0 for the gateway's own bound."""
+    _check_whole(seconds, "cache_ttl_s")
+    if seconds < 0:
+        raise InvalidArgument("cache_ttl_s", f"{seconds} is below the minimum of {CACHE_TTL_S_MIN}")
+    return min(seconds, _CACHE_TTL_S_MOST)
+
+
+def expiration_s(expires_at: int | datetime | None) -> int:
+    """Seconds since the epoch, 0 for never; a fraction is cut off."""
+    if expires_at is None:
+        return 0
+    seconds = int(expires_at.timestamp()) if isinstance(expires_at, datetime) else expires_at
+    _check_whole(seconds, "expires_at_s")
+    if seconds <= 0:
+        raise InvalidArgument("expires_at_s", f"{seconds} is not a time in the future")
+    _check_end(seconds, "expires_at_s")
+    return seconds
+
+
+def ttl_s(ttl: int | timedelta | None) -> int:
+    """Seconds to live, 0 for ever; a fraction is cut off."""
+    if ttl is None:
+        return 0
+    seconds = int(ttl.total_seconds()) if isinstance(ttl, timedelta) else ttl
+    _check_whole(seconds, "expiration_ttl_s")
+    if seconds < EXPIRATION_TTL_S_MIN:
+        raise InvalidArgument(
+            "expiration_ttl_s", f"{seconds} is below the minimum of {EXPIRATION_TTL_S_MIN}"
+        )
+    _check_end(seconds, "expiration_ttl_s")
+    return seconds
+
+
+def check_text(text: object, field: str) -> None:
+    """Raises InvalidArgument for what is no text."""
+    if not isinstance(text, str):
+        raise InvalidArgument(field, f"must be text, not {type(text).__name__}")
+
+
+def _check_whole(seconds: object, field: str) -> None:
+    if not isinstance(seconds, int):
+        raise InvalidArgument(
+            field, f"must be a whole number of seconds, not {type(seconds).__name__}"
+        )
+
+
+def _check_end(seconds: int, field: str) -> None:
+    if seconds > EXPIRES_AT_S_MAX:
+        raise InvalidArgument(field, f"{seconds} is not a time in seconds")
