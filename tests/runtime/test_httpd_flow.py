@@ -241,6 +241,26 @@ async def test_drain_finishes_what_runs_and_says_close() -> None:
         assert await draining == 0
 
 
+async def test_a_request_that_is_on_its_way_at_a_drain_is_answered_as_the_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tandem.runtime.httpd.server.LAST_REQUEST_S", DEADLINE_S)
+
+    async def app(request: Request) -> Response:
+        return Response(200, b"done")
+
+    async with serving(app) as served:
+        idle, wire = await served.connect(), await served.connect()
+        draining = asyncio.ensure_future(served.server.drain(DEADLINE_S))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        await wire.send(get())
+        answer = await wire.answer()
+        assert (answer.body, answer.headers[b"connection"]) == (b"done", b"close")
+        idle.close()
+        assert await draining == 0
+
+
 async def test_drain_cuts_off_what_outlives_its_deadline() -> None:
     started = asyncio.Event()
 

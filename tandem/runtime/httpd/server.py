@@ -19,6 +19,10 @@ from tandem.runtime.logs import Logger
 
 _ABORT_S = 1.0  # for cancelled requests to unwind
 _BACKLOG = 2048
+_NEW = ".new"  # a socket that is not in its place yet; no longer than ".sock"
+LAST_REQUEST_S = 0.5
+"""So long a connection that waits for a request stays open when the server drains: who has one on
+its way gets an answer, which says that it was the last."""
 _SWEEP_S_MAX = 1.0  # also how old the Date header may be
 
 Contexts: TypeAlias = Callable[[], ssl.SSLContext]
@@ -65,13 +69,16 @@ class Server:
         return int(listener.sockets[0].getsockname()[1])
 
     async def listen_unix(self, path: Path, app: App | None = None) -> None:
-        """Listen on a Unix socket; a stale socket file in the way is replaced.
+        """Listen on a Unix socket, in the place of whoever listened there: those who connect always
+        find one of the two.
 
         `app`: what is served there, instead of the server's own application.
         """
+        new = path.with_suffix(_NEW)
         listener = await self._loop.create_unix_server(
-            partial(Connection, self._site, app or self._app), str(path), backlog=_BACKLOG
+            partial(Connection, self._site, app or self._app), str(new), backlog=_BACKLOG
         )
+        new.replace(path)
         self._listeners.append(listener)
 
     async def drain(self, deadline_s: float) -> int:
@@ -79,17 +86,21 @@ class Server:
         self._site.draining = True
         for listener in self._listeners:
             listener.close()
+        last_s = min(LAST_REQUEST_S, deadline_s / 2)
+        await self._until_empty(last_s)
         for connection in list(self._site.connections):
             connection.retire()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._site.when_empty(), deadline_s)
+        await self._until_empty(deadline_s - last_s)
         survivors = list(self._site.connections)
         for connection in survivors:
             connection.abort()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._site.when_empty(), _ABORT_S)
+        await self._until_empty(_ABORT_S)
         self._sweeper.cancel()
         return len(survivors)
+
+    async def _until_empty(self, deadline_s: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._site.when_empty(), deadline_s)
 
     def _connection(self) -> Connection:
         return Connection(self._site, self._app)

@@ -54,7 +54,7 @@ class Site:
         self._log = log
 
     def admit(self, connection: Guest) -> bool:
-        if self.draining or len(self.connections) >= self.limits.connections_max:
+        if len(self.connections) >= self.limits.connections_max:
             self.stats.connections_refused += 1
             return False
         self.connections.add(connection)
