@@ -46,7 +46,7 @@ class Book:
     """Opened by one crawler at a time; ConfigurationError when the file cannot be used."""
 
     def __init__(self, path: Path, *, history_days: float = 30.0) -> None:
-        self._history_us = int(history_days * DAY_US)
+        self.remember(history_days)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # The metrics page asks from a thread of its own; SQLite lets one at a time in.
@@ -57,6 +57,10 @@ class Book:
             self._widen()
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError([f"{path}: not the crawler's file: {error}"]) from error
+
+    def remember(self, history_days: float) -> None:
+        """How long ended crawls are, from now on."""
+        self._history_us = int(history_days * DAY_US)
 
     def _widen(self) -> None:
         """Gives the file of an earlier release the column that it lacks."""

@@ -27,10 +27,14 @@ class RemoteGateways:
         timeout_s: float = TIMEOUT_S,
         tls: TlsFiles | None = None,
     ) -> None:
-        self._addresses = addresses
-        self._token_for = token_for
         self._timeout_s = timeout_s
         self._tls = tls
+        self.turn_to(addresses, token_for)
+
+    def turn_to(self, addresses: Sequence[str], token_for: Callable[[str], str]) -> None:
+        """These are asked from the next time on."""
+        self._addresses = addresses
+        self._token_for = token_for
 
     async def enabled(self) -> frozenset[Side]:
         """The homes that no gateway that answers has switched off; none when none answers."""

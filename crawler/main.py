@@ -10,31 +10,21 @@ from tempfile import TemporaryDirectory
 
 from crawler.board import Board
 from crawler.book import Book
-from crawler.collecting import Collector
-from crawler.deleted import DeletedNamespaces
-from crawler.evidence import StoreEvidence
+from crawler.build import Ground, taken
 from crawler.gateways import RemoteGateways
-from crawler.kill_switches import KillSwitches, switched
+from crawler.kill_switches import KillSwitches
 from crawler.metrics import expose
-from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
-from crawler.plans import Plans
-from crawler.renewing import Renewing
-from crawler.report import CrawlRule
-from crawler.rounds import Rounds
 from crawler.service import CrawlerServer, CrawlerService, Door
 from crawler.settings import CrawlerSettings
 from tandem import errors
-from tandem.backends.collect import CollectedHomes
-from tandem.backends.opening import Homes, open_homes
-from tandem.core.collect import CollectRule
-from tandem.core.mass_change import MassLimit
-from tandem.core.reply import Side
+from tandem.backends.opening import open_homes
 from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import MISTAKEN_STATUS, settings_or_exit
+from tandem.runtime.reload import Reloading, show_settings
+from tandem.runtime.settings import MISTAKEN_STATUS, Loaded, settings_or_exit
 from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls import ServerTls, show_certificate
 from tandem.runtime.tls.configured import client_files, server_files, warn_of_plain_text
@@ -50,20 +40,28 @@ def main() -> int:
     """The console script; returns the exit status."""
     arguments = sys.argv[1:]
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    settings = settings_or_exit(
+    clock = SystemClock()
+    loaded = settings_or_exit(
         CrawlerSettings, "crawler", arguments, environment, program="crawler", about=_ABOUT
     )
-    logs.configure(SystemClock(), level=settings.log_level.value, form=settings.log_format)
-    return serve.run(partial(_crawl, settings), _LOG)
+    settings = loaded.settings
+    log_state = logs.configure(clock, level=settings.log_level, form=settings.log_format)
+    reloading = Reloading(
+        CrawlerSettings, "crawler", arguments, environment, loaded, clock=clock, log=_LOG
+    )
+    return serve.run(partial(_crawl, reloading, log_state), _LOG)
 
 
-async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
+async def _crawl(
+    reloading: Reloading[CrawlerSettings], log_state: logs.Logs, process: serve.Process
+) -> int:
+    settings = reloading.settings
     try:
         data_directory.prepare(settings.data)
         with closing(_book(settings)) as book:
             board = Board(book, SystemEntropy())
             async with AsyncExitStack() as held:
-                await _crawl_with(settings, process, book, board, held)
+                await _crawl_with(reloading, log_state, process, book, board, held)
             _LOG.info("stopped", rounds=board.counters.rounds)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
@@ -72,14 +70,15 @@ async def _crawl(settings: CrawlerSettings, process: serve.Process) -> int:
 
 
 async def _crawl_with(
-    settings: CrawlerSettings,
+    reloading: Reloading[CrawlerSettings],
+    log_state: logs.Logs,
     process: serve.Process,
     book: Book,
     board: Board,
     held: AsyncExitStack,
 ) -> None:
     """Serves and crawls until told to stop; `held` ends whatever has begun by then."""
-    clock = SystemClock()
+    settings, clock = reloading.settings, SystemClock()
     pace = Pace(
         requests_per_s=settings.requests_per_second,
         bytes_per_s=settings.bytes_per_second,
@@ -92,7 +91,7 @@ async def _crawl_with(
     tls = await asyncio.to_thread(ServerTls, files, clock) if files else None
     warn_of_plain_text(settings, _LOG, settings.crawler_address)
     await server.start(str(settings.crawler_address), tls.rpc() if tls else None)
-    page = await _page(settings, board, clock, tls)
+    page = await _page(reloading, board, clock, tls)
     if page is not None:
         held.push_async_callback(page.stop)
     homes = await serve.unless(process.stop, open_homes(settings.homes(), clock, SystemEntropy()))
@@ -107,22 +106,18 @@ async def _crawl_with(
     )
     switches = KillSwitches(gateways, board.counters)
     await switches.look()
-    rounds = _rounds(settings, homes, book, board, pace, gateways, switches)
-    await _run(settings, process, rounds, switches, tls)
+    ground = Ground(homes, switches, gateways, book, board, pace, _identity(book))
+    rounds = ground.rounds(settings)
 
+    async def take(loaded: Loaded[CrawlerSettings]) -> None:
+        taken(loaded, ground, rounds, door, log_state)
 
-async def _run(
-    settings: CrawlerSettings,
-    process: serve.Process,
-    rounds: Rounds,
-    switches: KillSwitches,
-    tls: ServerTls | None,
-) -> None:
     tasks = serve.Tasks(_TASKS_MAX, _LOG)
     if tls is not None:
         tasks.start("certificate", tls.keep_looking())
     tasks.start("switches", switches.run())
     tasks.start("rounds", rounds.run())
+    tasks.start("settings", reloading.run(process.reload, take))
     _LOG.info("ready", gateways=settings.gateway_addresses(), address=str(settings.crawler_address))
     await process.stop.wait()
     await tasks.drain(0.0)
@@ -141,63 +136,19 @@ def _identity(book: Book) -> str:
 
 
 async def _page(
-    settings: CrawlerSettings, board: Board, clock: Clock, tls: ServerTls | None
+    reloading: Reloading[CrawlerSettings], board: Board, clock: Clock, tls: ServerTls | None
 ) -> MetricsPage | None:
+    settings = reloading.settings
     if settings.crawler_metrics is None:
         return None
     metrics = Metrics("crawler", clock)
     expose(metrics, board)
+    show_settings(metrics, lambda: reloading.in_force)
     if tls is not None:
         show_certificate(metrics, tls)
     page = MetricsPage(metrics, board.unready, clock, _LOG)
     await page.start(settings.crawler_metrics, tls)
     return page
-
-
-def _rounds(
-    settings: CrawlerSettings,
-    homes: Homes,
-    book: Book,
-    board: Board,
-    pace: Pace,
-    gateways: RemoteGateways,
-    switches: KillSwitches,
-) -> Rounds:
-    backends = switched(homes.backends, switches)
-    collects = CollectRule(tombstone_grace_s=int(settings.tombstone_grace_s))
-    rule = CrawlRule(
-        page_names=settings.page_names,
-        settle_s=settings.settle_s,
-        heals_at_once=settings.heals_at_once,
-        range_names=settings.range_names,
-        limit=MassLimit(share=settings.repair_share),
-    )
-    collector = Collector(
-        CollectedHomes(homes.rows, homes.objects, SystemEntropy()),
-        collects,
-        MassLimit(share=settings.repair_share),
-        StoreEvidence(gateways, backends, rule.deadline_s),
-    )
-    crawls = NamespaceCrawls(
-        homes=backends,
-        plans=Plans(backends[Side.KVSP], _identity(book), SystemEntropy(), board.met_unreadable),
-        book=book,
-        board=board,
-        rule=rule,
-        pace=pace,
-        ranges_at_once=settings.ranges_at_once,
-        deep_parts=settings.deep_parts,
-        collector=collector,
-    )
-    deleted = DeletedNamespaces(
-        rows=homes.rows, objects=homes.objects, rule=collects, share=settings.repair_share,
-        book=book, board=board, pace=pace, clock=SystemClock(),
-    )  # fmt: skip
-    return Rounds(
-        homes=backends, enabled=switches.look, gateways=gateways, crawls=crawls, board=board,
-        pause_s=settings.pause_s, deleted=deleted,
-        renewing=Renewing(homes.backends, collector, rule.deadline_s),
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -23,12 +23,16 @@ class Pace:
         within: Self | None = None,
     ) -> None:
         """`within` is a pace whose limits hold too."""
+        self._within = within
+        self.go(requests_per_s=requests_per_s, bytes_per_s=bytes_per_s, breathe_ratio=breathe_ratio)
+        self.waited_s = 0.0
+        """How long all ranges have waited, breaths included."""
+
+    def go(self, *, requests_per_s: int, bytes_per_s: int, breathe_ratio: float) -> None:
+        """From now on as fast as this, with full buckets."""
         self._requests = _Limit(operations_rate(requests_per_s))
         self._bytes = _Limit(bytes_rate(bytes_per_s))
         self._breathe_ratio = breathe_ratio
-        self._within = within
-        self.waited_s = 0.0
-        """How long all ranges have waited, breaths included."""
 
     async def request(self) -> None:
         """Waits until one more request may be sent."""

@@ -23,6 +23,8 @@ from tandem.runtime import logs
 
 _LOG = logs.get("crawler")
 UNHEALED_SHOWN = 5
+PAUSE_LOOK_S = 10.0
+"""How often a rest looks whether it should be another one by now."""
 
 
 class Gateways(Protocol):
@@ -56,14 +58,24 @@ class Rounds:
         self._homes = homes
         self._enabled = enabled
         self._gateways = gateways
-        self._crawls = crawls
         self._board = board
-        self._renewing = renewing
-        self._rule = crawls.rule
-        self._pause_s = pause_s
-        self._deleted = deleted
+        self.go_on(crawls, pause_s, renewing, deleted)
         self._skipped = ""
         """Why the last round was not over all namespaces."""
+
+    def go_on(
+        self,
+        crawls: NamespaceCrawls,
+        pause_s: float,
+        renewing: Renewing | None,
+        deleted: DeletedNamespaces | None,
+    ) -> None:
+        """With these from the next namespace on."""
+        self._crawls = crawls
+        self._rule = crawls.rule
+        self._pause_s = pause_s
+        self._renewing = renewing
+        self._deleted = deleted
 
     @property
     def counters(self) -> Counters:
@@ -86,9 +98,9 @@ class Rounds:
 
     async def _rest(self) -> None:
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + self._pause_s
-        while (left_s := until_s - loop.time()) > 0:
-            run = await self._board.asked(left_s)
+        began_s = loop.time()
+        while (left_s := began_s + self._pause_s - loop.time()) > 0:
+            run = await self._board.asked(min(left_s, PAUSE_LOOK_S))
             if run is not None:
                 await self._serve(run)
 

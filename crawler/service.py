@@ -34,6 +34,10 @@ class Door:
     """Who may come in: whoever shows one of the tokens; everybody where there is none."""
 
     def __init__(self, tokens: Callable[[], tuple[str, ...]], *, is_open: bool) -> None:
+        self.fit(tokens, is_open=is_open)
+
+    def fit(self, tokens: Callable[[], tuple[str, ...]], *, is_open: bool) -> None:
+        """From now on these open it; those who are in are asked at their next call."""
         self._tokens = tokens
         self._is_open = is_open
 

@@ -48,52 +48,61 @@ class CrawlerSettings:
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     gateways: str = setting(
-        TEXT, "grpc", "addresses of all gateways, with commas; grpc: the one above"
+        TEXT, "grpc", "addresses of all gateways, with commas; grpc: the one above", reload=True
     )
     token: str = setting(
         OPTIONAL_TEXT, "", "what to show to the gateways; none: the admin token, or the one"
-        " that the gateway of the same data directory has made", secret=True,
+        " that the gateway of the same data directory has made", secret=True, reload=True,
     )  # fmt: skip
     crawler_metrics: Address | None = setting(
         OPTIONAL_ADDRESS, None, "where /metrics, /healthz and /readyz are served; none: nowhere"
     )
     pause_s: float = setting(
-        DURATION_S, 10.0, "rest between two rounds over all namespaces", low=0.1
+        DURATION_S, 10.0, "rest between two rounds over all namespaces", low=0.1, reload=True
     )
     breathe_ratio: float = setting(
-        NUMBER, 1.0, "rest after each page for this many times as long as it took", low=0.0
-    )
+        NUMBER, 1.0, "rest after each page for this many times as long as it took", low=0.0,
+        reload=True,
+    )  # fmt: skip
     requests_per_second: int = setting(
-        WHOLE, 0, "most requests a second to the homes; 0: no limit", low=0, high=QUOTA_MAX
-    )
+        WHOLE, 0, "most requests a second to the homes; 0: no limit", low=0, high=QUOTA_MAX,
+        reload=True,
+    )  # fmt: skip
     bytes_per_second: int = setting(
         SIZE, 0, "most bytes a second, listings and values together; 0: no limit", low=0,
-        high=QUOTA_MAX,
+        high=QUOTA_MAX, reload=True,
     )  # fmt: skip
     ranges_at_once: int = setting(
-        WHOLE, 4, "ranges of a namespace that are crawled at the same time", low=1, high=64
-    )
+        WHOLE, 4, "ranges of a namespace that are crawled at the same time", low=1, high=64,
+        reload=True,
+    )  # fmt: skip
     range_names: int = setting(
-        WHOLE, 100_000, "a range with more names than this is split", low=1000
+        WHOLE, 100_000, "a range with more names than this is split", low=1000, reload=True
     )
     deep_parts: int = setting(
         WHOLE, 0, "each crawl reads and checks the bytes of one key of so many; 0: of none, 1: all",
-        low=0, high=1_000_000,
+        low=0, high=1_000_000, reload=True,
     )  # fmt: skip
     repair_share: float = setting(
         NUMBER, 0.3, "repair of a larger share of a range, and of more than 1,000 keys, waits for"
-        " a person", low=0.0, high=1.0,
+        " a person", low=0.0, high=1.0, reload=True,
     )  # fmt: skip
     tombstone_grace_s: float = setting(
-        DURATION_S, 86_400.0, "how long a record must be dead before it goes for good", low=7201.0
+        DURATION_S, 86_400.0, "how long a record must be dead before it goes for good", low=7201.0,
+        reload=True,
+    )  # fmt: skip
+    history_days: float = setting(
+        NUMBER, 30.0, "how long ended crawls are remembered", low=0.1, reload=True
     )
-    history_days: float = setting(NUMBER, 30.0, "how long ended crawls are remembered", low=0.1)
-    page_names: int = setting(WHOLE, 1000, "names in one page of a listing", low=10, high=1000)
+    page_names: int = setting(
+        WHOLE, 1000, "names in one page of a listing", low=10, high=1000, reload=True
+    )
     settle_s: float = setting(
-        DURATION_S, 2.0, "a difference younger than this is a write in flight", low=0.1
-    )
+        DURATION_S, 2.0, "a difference younger than this is a write in flight", low=0.1,
+        reload=True,
+    )  # fmt: skip
     heals_at_once: int = setting(
-        WHOLE, 16, "keys that are healed at the same time", low=1, high=256
+        WHOLE, 16, "keys that are healed at the same time", low=1, high=256, reload=True
     )
 
     def check(self) -> Sequence[Relation]:

@@ -89,6 +89,7 @@ def status_text(status: Status) -> str:
             if home.last_failure
         ),
         *_certificate_rows(status),
+        *_settings_rows(status),
         ("queue", repairs),
         ("journal", f"{counted(status.journal_pending, 'open write')}{unwritable}"),
         ("clock", f"{duration(status.clock_offset_us)} from the homes' clocks{alarm}"),
@@ -105,6 +106,18 @@ def _certificate_rows(status: Status) -> list[tuple[str, str]]:
     days = f"{one.days_left(status.now_us):.0f} days left"
     rows = [("certificate", f"{one.subject}, serial {one.serial}; {days}")]
     return [*rows, ("", f"- TROUBLE: {trouble}")] if trouble else rows
+
+
+def _settings_rows(status: Status) -> list[tuple[str, str]]:
+    settings = status.settings
+    if not (settings.mistakes or settings.waiting):
+        return []
+    age_us = status.now_us - status.clock_offset_us - settings.read_us
+    rows = [("settings", f"those in force were read {duration(max(0, age_us))} ago")]
+    rows += [("", f"- REFUSED: {mistake}") for mistake in settings.mistakes]
+    if settings.waiting:
+        rows.append(("", f"- wait for a restart: {', '.join(settings.waiting)}"))
+    return rows
 
 
 def home_rows(status: Status) -> list[tuple[str, ...]]:
@@ -150,6 +163,11 @@ def status_document(status: Status) -> dict[str, object]:
         "clock": {"offset_us": status.clock_offset_us, "alarm": status.clock_alarm},
         "namespaces_equal": status.namespaces_equal,
         "certificate": _certificate_document(status.certificate),
+        "settings": {
+            "read_us": status.settings.read_us,
+            "mistakes": [*status.settings.mistakes],
+            "waiting": [*status.settings.waiting],
+        },
     }
 
 

@@ -5,16 +5,24 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from kvgateway.access.configured import check_enterable, prepared_policy
+from kvgateway.access.configured import (
+    check_enterable,
+    configured_policy,
+    make_tokens,
+    named_tokens,
+    prepared_policy,
+    tell_access,
+)
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.trust import ALL, Trust
 from kvgateway.homes.trust_file import DiskTrustFile
-from kvgateway.process import lives
+from kvgateway.process import lives, settings_told
+from kvgateway.process.life import Orders
 from kvgateway.process.lives import Lives
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
@@ -32,17 +40,26 @@ from kvgateway.state import journal_slots, queue_damage
 from kvgateway.state.clock_bound import ClockBound
 from kvgateway.state.ports import Intent
 from kvgateway.state.queue import SqliteQueue
+from kvgateway.state.quota_memory import QuotaMemory
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
 from kvgateway.state.switches import SwitchFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
 from tandem.core.reply import Side
+from tandem.core.settings_in_force import SettingsInForce
 from tandem.runtime import data_directory, logs, serve, stable_files
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import MISTAKEN_STATUS, Address, settings_or_exit
+from tandem.runtime.reload import Reloading
+from tandem.runtime.settings import (
+    MISTAKEN_STATUS,
+    Address,
+    Loaded,
+    environment_of,
+    settings_or_exit,
+)
 from tandem.runtime.tls import ServerTls
 from tandem.runtime.tls.configured import server_files, warn_of_plain_text
 
@@ -57,17 +74,18 @@ def main() -> int:
     """The console script; returns the exit status."""
     arguments = sys.argv[1:]
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    settings = settings_or_exit(
+    loaded = settings_or_exit(
         GatewaySettings, "gateway", arguments, environment, program="kvgateway", about=_ABOUT
     )
-    clock = SystemClock()
-    log_state = logs.configure(clock, level=settings.log_level.value, form=settings.log_format)
-    return serve.run(partial(_supervise, _Gateway(settings, arguments, clock, log_state)), _LOG)
+    clock, settings = SystemClock(), loaded.settings
+    log_state = logs.configure(clock, level=settings.log_level, form=settings.log_format)
+    gateway = _Gateway(loaded, arguments, environment, clock, log_state)
+    return serve.run(partial(_supervise, gateway), _LOG)
 
 
 async def _supervise(gateway: "_Gateway", process: serve.Process) -> int:
     try:
-        await gateway.run(process.stop)
+        await gateway.run(process)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
         return MISTAKEN_STATUS
@@ -79,25 +97,28 @@ class _Gateway:
 
     def __init__(
         self,
-        settings: GatewaySettings,
+        loaded: Loaded[GatewaySettings],
         arguments: Sequence[str],
+        environment: Mapping[str, str],
         clock: SystemClock,
         log_state: logs.Logs,
     ) -> None:
-        self._settings = settings
+        self._loaded = loaded
+        self._settings = loaded.settings
         self._arguments = arguments
+        self._environment = environment
         self._clock = clock
         self._log_state = log_state
         self._entropy = SystemEntropy()
-        self._places = Places(settings.data)
+        self._places = Places(loaded.settings.data)
         self._time = HomeTime(clock)
         self._minted_us: int | None = None
         self._recovering = asyncio.Lock()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Prepares, then supervises until `stop` is set. ConfigurationError when nothing can be
+    async def run(self, process: serve.Process) -> None:
+        """Prepares, then supervises until told to stop. ConfigurationError when nothing can be
         prepared, or when the kill switches cannot be read: they might be off."""
-        places, settings = self._places, self._settings
+        places, settings, stop = self._places, self._settings, process.stop
         _check_free(("--grpc", settings.grpc_address), ("--http", settings.http_address))
         data_directory.prepare(settings.data)
         await asyncio.to_thread(SwitchFile(places.switches).load)
@@ -119,7 +140,7 @@ class _Gateway:
             store_id = await serve.unless(stop, self._learned(homes, bound))
             if store_id is not None:
                 await check_enterable(policy, homes.backends, DiskCopy(places.tokens, TOKENS))
-                await self._serve(stop, place, bound, queue, homes, store_id)
+                await self._serve(process, place, bound, queue, homes, store_id)
 
     def _check_tls(self, spare: Path) -> None:
         """Leaves what is good where workers find it that start when it is no longer."""
@@ -133,7 +154,7 @@ class _Gateway:
 
     async def _serve(
         self,
-        stop: asyncio.Event,
+        process: serve.Process,
         place: Place,
         bound: ClockBound,
         queue: SqliteQueue,
@@ -143,7 +164,7 @@ class _Gateway:
         machine = SharedMachine(
             place.directory, gateway_id=bound.gateway_id, random=self._entropy.token
         )
-        await self._recovered(queue, machine)
+        await self._recovered(place, queue, machine)
         await pin_queue(queue, machine)
         posts = partial(
             Post,
@@ -152,13 +173,22 @@ class _Gateway:
             gateway_id=bound.gateway_id,
             store_id=store_id,
         )
+        supervisor = self._supervisor(place, posts, queue, machine)
+        reloading = Reloading(
+            GatewaySettings, "gateway", self._arguments, self._environment, self._loaded,
+            clock=self._clock, log=_LOG, named=named_tokens,
+        )  # fmt: skip
+        take = partial(self._take, supervisor, posts, homes, process.stop)
+        tell = partial(_tell_settings, place.settings)
+        tell(reloading.in_force)
         loops = (
             bound.keep(self._time.now_us, machine.extend_clock),
             self._listen(homes),
             self._tick(),
+            reloading.run(process.reload, take, tell),
         )
         async with _running(loops):
-            await self._supervisor(place, posts, queue, machine).run(stop)
+            await supervisor.run(process.stop)
         self._minted_us = machine.last_minted_us()
         machine.close()
 
@@ -186,11 +216,35 @@ class _Gateway:
         await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)
         return store_id
 
-    async def _recovered(self, queue: SqliteQueue, machine: SharedMachine) -> None:
+    async def _take(
+        self,
+        supervisor: Supervisor,
+        posts: Callable[..., Post],
+        homes: Homes,
+        stop: asyncio.Event,
+        loaded: Loaded[GatewaySettings],
+    ) -> None:
+        """Goes over to other settings once all workers have; ConfigurationError when they cannot,
+        or when nobody could come in any more."""
+        settings = loaded.settings
+        await asyncio.to_thread(make_tokens, settings, self._entropy)
+        policy = configured_policy(settings)
+        await check_enterable(policy, homes.backends, DiskCopy(self._places.tokens, TOKENS))
+        await supervisor.replace(self._orders(posts, loaded.texts), stop)
+        tell_access(settings, policy)
+        supervisor.silence_max_us = int(settings.worker_silence_max_s * 1e6)
+        supervisor.drain_s = settings.drain_s
+        self._log_state.shape(settings.log_level, settings.log_format)
+
+    async def _recovered(
+        self, place: Place, queue: SqliteQueue, machine: SharedMachine, seat: int | None = None
+    ) -> None:
         """In a thread: what it waits for may be a worker that was stopped inside a transaction, and
         this process must kill it. One at a time, since all share one view of the memory."""
         async with self._recovering:
             await asyncio.to_thread(machine.forget_dead_readers)
+            if seat is not None:
+                await asyncio.to_thread(QuotaMemory.vacate, place.quotas, seat)
             leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
             enter = DiskTrustFile(self._places.trust).enter
             await note_damage(leftovers, enter, self._time.reckoned_us())
@@ -205,23 +259,28 @@ class _Gateway:
     def _supervisor(
         self, place: Place, posts: Callable[..., Post], queue: SqliteQueue, machine: SharedMachine
     ) -> Supervisor:
-        def command(slot: int, pipe: int) -> Sequence[str]:
-            front = (sys.executable, "-P", "-m", "kvgateway.process.worker")
-            post = posts(slot=slot, pipe=pipe, offset_us=self._time.believed_us())
-            return (*front, *post.arguments(), *self._arguments)
-
-        async def recover(_: int) -> None:
-            await self._recovered(queue, machine)
+        async def recover(seat: int) -> None:
+            await self._recovered(place, queue, machine, seat)
 
         return Supervisor(
-            slots=posts(slot=0, pipe=0).workers,
-            command=command,
+            slots=posts(seat=0, pipe=0).workers,
+            orders=self._orders(posts, self._loaded.texts),
             recover=recover,
             tell=partial(_tell, place.lives),
             clock=self._clock,
             silence_max_us=int(self._settings.worker_silence_max_s * 1e6),
             drain_s=self._settings.drain_s,
         )
+
+    def _orders(self, posts: Callable[..., Post], texts: Mapping[str, str]) -> Orders:
+        """Workers are given the settings in force: the file may have changed since."""
+
+        def command(seat: int, pipe: int) -> Sequence[str]:
+            post = posts(seat=seat, pipe=pipe, offset_us=self._time.believed_us())
+            return (sys.executable, "-P", "-m", "kvgateway.process.worker", *post.arguments())
+
+        given = environment_of(GatewaySettings, texts)
+        return Orders(command, {**self._environment, **given})
 
     async def _listen(self, homes: Homes) -> None:
         """Keeps up with the homes' time, which the clock's bound must stay ahead of."""
@@ -254,6 +313,14 @@ def _check_free(*addresses: tuple[str, Address]) -> None:
     ]
     if mistakes:
         raise errors.ConfigurationError(mistakes)
+
+
+def _tell_settings(path: Path, in_force: SettingsInForce) -> None:
+    """As below."""
+    try:
+        settings_told.write(path, in_force)
+    except OSError as error:
+        _LOG.warning("settings_not_shown", why=str(error))
 
 
 def _tell(path: Path, all_lives: Sequence[Lives]) -> None:

@@ -241,6 +241,10 @@ def show_lives(metrics: Metrics, lives: Callable[[], Lives]) -> None:
     metrics.counted(
         "tandem_worker_not_started", "replacements that failed", lambda: lives().not_started
     )
+    metrics.counted(
+        "tandem_worker_replaced", "of them, those that gave way to one with other settings",
+        lambda: lives().replaced,
+    )  # fmt: skip
 
 
 def show_faults(

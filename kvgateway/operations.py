@@ -36,6 +36,7 @@ from tandem.core.record import Kind
 from tandem.core.repair import repair_plan
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
 from tandem.core.scan_diff import ScanDiff
+from tandem.core.settings_in_force import SettingsInForce
 from tandem.errors import ConfigurationError, InvalidArgument, Unavailable
 
 INSPECT_DEADLINE_S = 5.0
@@ -91,6 +92,7 @@ class GatewayOperations:
         process: int,
         prefix: str,
         certificate: Callable[[], CertificateInUse] | None = None,
+        settings: Callable[[], SettingsInForce] = SettingsInForce,
     ) -> None:
         self._guards = guards
         self._labels = labels
@@ -111,6 +113,7 @@ class GatewayOperations:
         self._process = process
         self._prefix = prefix
         self._certificate = certificate
+        self._settings = settings
 
     async def status(self) -> Status:
         """The homes, the queue and the journal at this moment.
@@ -144,6 +147,7 @@ class GatewayOperations:
             namespaces_equal=bool(self._namespaces_equal()),
             process=self._process,
             certificate=self._certificate() if self._certificate else None,
+            settings=self._settings(),
         )
 
     def _home(self, side: Side) -> HomeStatus:

@@ -52,10 +52,11 @@ class GatewaySettings:
     auth: AuthMode = setting(
         choice(AuthMode), AuthMode.AUTO,
         "who needs a token; auto: everybody, unless all doors are on the loopback interface",
+        reload=True,
     )  # fmt: skip
     tls_clients: DemandingDoors = setting(
         choice(DemandingDoors), DemandingDoors.ALL,
-        "where clients must show a certificate, if tls_client_ca is set",
+        "where clients must show a certificate, if tls_client_ca is set", reload=True,
     )  # fmt: skip
     workers: int = setting(
         WHOLE, 0, "worker processes that share the ports; 0: half of the cores", low=0, high=64
@@ -68,49 +69,57 @@ class GatewaySettings:
     )
     cache_ttl_s: float = setting(
         DURATION_S, 60.0, "how long a copy answers unless a read says otherwise",
-        low=CACHE_TTL_S_MIN,
+        low=CACHE_TTL_S_MIN, reload=True,
     )  # fmt: skip
     read_deadline_s: float = setting(
-        DURATION_S, 5.0, "how long a home may take to answer a read", low=0.1, high=60.0
-    )
+        DURATION_S, 5.0, "how long a home may take to answer a read", low=0.1, high=60.0,
+        reload=True,
+    )  # fmt: skip
     read_sample_share: float = setting(
         NUMBER, 0.01,
         "share of the reads that ask both homes though the namespace's read mode would ask one",
-        low=0.0, high=1.0,
+        low=0.0, high=1.0, reload=True,
     )  # fmt: skip
     writes_max: int = setting(
-        WHOLE, 20_000, "writes under way in one worker; above, clients are told to wait", low=1
-    )
+        WHOLE, 20_000, "writes under way in one worker; above, clients are told to wait", low=1,
+        reload=True,
+    )  # fmt: skip
     write_bytes_max: int = setting(
-        SIZE, 512 * _MIB, "bytes of writes under way in one worker", low=64 * _MIB
+        SIZE, 512 * _MIB, "bytes of writes under way in one worker", low=64 * _MIB, reload=True
     )
     legs_max: int = setting(
-        WHOLE, 8192, "write legs under way to one home; above, a leg is left to repair", low=1
-    )
+        WHOLE, 8192, "write legs under way to one home; above, a leg is left to repair", low=1,
+        reload=True,
+    )  # fmt: skip
     leg_bytes_max: int = setting(
-        SIZE, 256 * _MIB, "bytes of write legs under way to one home", low=32 * _MIB
+        SIZE, 256 * _MIB, "bytes of write legs under way to one home", low=32 * _MIB, reload=True
     )
     repairs_at_once: int = setting(
-        WHOLE, 16, "keys that one worker heals at the same time", low=1, high=256
+        WHOLE, 16, "keys that one worker heals at the same time", low=1, high=256, reload=True
     )
     repair_rows_max: int = setting(
         WHOLE, 1_000_000, "queued repairs; above, they collapse into dirty marks", low=1000
     )
     worker_silence_max_s: float = setting(
-        DURATION_S, 3.0, "a worker silent for this long is killed and replaced", low=0.5
-    )
+        DURATION_S, 3.0, "a worker silent for this long is killed and replaced", low=0.5,
+        reload=True,
+    )  # fmt: skip
     drain_s: float = setting(
-        DURATION_S, 10.0, "how long a worker that is told to stop may finish its work", low=0.0
-    )
+        DURATION_S, 10.0, "how long a worker that is told to stop may finish its work", low=0.0,
+        reload=True,
+    )  # fmt: skip
     kv_host_suffix: str = setting(
-        OPTIONAL_TEXT, "", "HTTP requests to ID.SUFFIX are for namespace ID; none: no host name is"
-    )
+        OPTIONAL_TEXT, "", "HTTP requests to ID.SUFFIX are for namespace ID; none: no host name is",
+        reload=True,
+    )  # fmt: skip
     kv_sockets: str = setting(
-        OPTIONAL_TEXT, "", "directory for Unix sockets ID.sock, one for each of kv_socket_ids"
-    )
+        OPTIONAL_TEXT, "", "directory for Unix sockets ID.sock, one for each of kv_socket_ids",
+        reload=True,
+    )  # fmt: skip
     kv_socket_ids: str = setting(
-        OPTIONAL_TEXT, "", "ids of the namespaces that get a socket, with commas between them"
-    )
+        OPTIONAL_TEXT, "", "ids of the namespaces that get a socket, with commas between them",
+        reload=True,
+    )  # fmt: skip
 
     def check(self) -> Sequence[Relation]:
         """Relations between settings that must hold."""

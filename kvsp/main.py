@@ -19,14 +19,15 @@ from tandem.runtime.disk_space import show_disk
 from tandem.runtime.large_memory import keep_large_blocks
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import MISTAKEN_STATUS, settings_or_exit
+from tandem.runtime.reload import Reloading, show_settings
+from tandem.runtime.settings import MISTAKEN_STATUS, Loaded, settings_or_exit
 from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls import ServerTls, show_certificate
 from tandem.runtime.tls.configured import server_files, warn_of_plain_text
 
 _ABOUT = "Stores records in SQLite or PostgreSQL and serves them to gateways over gRPC."
 
-_TASKS_MAX = 1
+_TASKS_MAX = 2
 
 
 def main() -> int:
@@ -34,21 +35,31 @@ def main() -> int:
     keep_large_blocks()
     arguments = sys.argv[1:]
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    settings = settings_or_exit(
+    clock = SystemClock()
+    loaded = settings_or_exit(
         KvspSettings, "kvsp", arguments, environment, program="kvsp", about=_ABOUT
     )
-    logs.configure(SystemClock(), level=settings.log_level.value, form=settings.log_format)
-    log = logs.get("kvsp")
-    return serve.run(lambda process: _serve(settings, process, log), log)
+    settings, log = loaded.settings, logs.get("kvsp")
+    log_state = logs.configure(clock, level=settings.log_level, form=settings.log_format)
+    reloading = Reloading(
+        KvspSettings, "kvsp", arguments, environment, loaded, clock=clock, log=log
+    )
+    return serve.run(lambda process: _serve(reloading, log_state, process, log), log)
 
 
-async def _serve(settings: KvspSettings, process: serve.Process, log: logs.Logger) -> int:
+async def _serve(
+    reloading: Reloading[KvspSettings],
+    log_state: logs.Logs,
+    process: serve.Process,
+    log: logs.Logger,
+) -> int:
+    settings = reloading.settings
     try:
         async with AsyncExitStack() as stack:
             opening = stack.enter_async_context(opened(settings, SystemClock(), SystemEntropy()))
             clusters = await serve.unless(process.stop, opening)
             if clusters is not None:
-                await _serve_clusters(settings, clusters, process, log)
+                await _serve_clusters(reloading, log_state, clusters, process, log)
     except errors.ConfigurationError as error:
         log.error("cannot_start", mistakes=list(error.mistakes))
         return MISTAKEN_STATUS
@@ -57,9 +68,17 @@ async def _serve(settings: KvspSettings, process: serve.Process, log: logs.Logge
 
 
 async def _serve_clusters(
-    settings: KvspSettings, clusters: Sequence[Cluster], process: serve.Process, log: logs.Logger
+    reloading: Reloading[KvspSettings],
+    log_state: logs.Logs,
+    clusters: Sequence[Cluster],
+    process: serve.Process,
+    log: logs.Logger,
 ) -> None:
-    clock = SystemClock()
+    settings, clock = reloading.settings, SystemClock()
+
+    async def take(loaded: Loaded[KvspSettings]) -> None:
+        log_state.shape(loaded.settings.log_level, loaded.settings.log_format)
+
     store = Store(clusters, settings.large_value_bytes)
     tasks = serve.Tasks(_TASKS_MAX, log)
     try:
@@ -69,13 +88,14 @@ async def _serve_clusters(
         server = StorageServer(store, clock)
         port = await server.start(str(settings.kvsp_address), tls.rpc() if tls else None)
         address = str(settings.kvsp_address._replace(port=port))
-        page = await _page(settings, server, store, log, tls)
+        page = await _page(reloading, server, store, log, tls)
         data = "postgresql" if settings.kvsp_postgres else str(settings.data)
         log.info("ready", address=address, data=data, clusters=len(clusters))
         if tls is not None:
             tasks.start("certificate", tls.keep_looking())
+        tasks.start("settings", reloading.run(process.reload, take))
         await process.stop.wait()
-        await server.stop(settings.drain_s)
+        await server.stop(reloading.settings.drain_s)
         if page is not None:
             await page.stop()
     finally:
@@ -84,17 +104,18 @@ async def _serve_clusters(
 
 
 async def _page(
-    settings: KvspSettings,
+    reloading: Reloading[KvspSettings],
     server: StorageServer,
     store: Store,
     log: logs.Logger,
     tls: ServerTls | None,
 ) -> MetricsPage | None:
+    settings, clock = reloading.settings, SystemClock()
     if settings.kvsp_metrics is None:
         return None
-    clock = SystemClock()
     metrics = Metrics("kvsp", clock)
     expose(metrics, server.counters)
+    show_settings(metrics, lambda: reloading.in_force)
     if not settings.kvsp_postgres:
         show_disk(metrics, settings.data)
     if tls is not None:

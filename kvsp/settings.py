@@ -57,8 +57,9 @@ class KvspSettings:
         WHOLE, 16_384, "writes that may wait for one cluster; above, they are refused", low=64
     )
     drain_s: float = setting(
-        DURATION_S, 10.0, "how long streams may finish their work when told to stop", low=0.0
-    )
+        DURATION_S, 10.0, "how long streams may finish their work when told to stop", low=0.0,
+        reload=True,
+    )  # fmt: skip
 
     def check(self) -> Sequence[Relation]:
         """Relations between settings that must hold."""

@@ -39,24 +39,44 @@ def configured_policy(settings: GatewaySettings) -> Policy:
     )
 
 
+def named_tokens(settings: GatewaySettings) -> Mapping[str, str]:
+    """The admin token where the settings name a file; ConfigurationError when it has none."""
+    if not settings.admin_token_file:
+        return {}
+    return {"admin_token_file": admin_token(settings.admin_token, settings.admin_token_file)}
+
+
 def prepared_policy(settings: GatewaySettings, entropy: Entropy) -> Policy:
     """The same at the start of a gateway: tokens that are missing are made, and the log says who is
     let in. Where there is an admin token, it is the crawler's too."""
-    doors = (settings.grpc_address, settings.http_address)
-    exposed = not all(is_loopback(door.host) for door in doors)
-    if not exposed:
+    make_tokens(settings, entropy)
+    policy = configured_policy(settings)
+    tell_access(settings, policy)
+    return policy
+
+
+def make_tokens(settings: GatewaySettings, entropy: Entropy) -> None:
+    """Makes those that somebody needs by these settings and that are missing."""
+    if not _exposed(settings):
         make_development_token(settings.data, entropy)
     if not settings.admin_token and not settings.admin_token_file:
         make_crawler_token(settings.data, entropy)
-    policy = configured_policy(settings)
+
+
+def tell_access(settings: GatewaySettings, policy: Policy) -> None:
+    """Says in the log who is let in from now on."""
     _LOG.info(
         "access",
         without_token="everybody is admin" if policy.open else "nobody",
         tokens={g.holder: last_characters(text) for text, g in policy.own_tokens.items()},
     )
-    if policy.open and exposed:
+    if policy.open and _exposed(settings):
         _LOG.warning("open_to_everybody", why=f"auth is {AuthMode.OPEN.value}, and not on loopback")
-    return policy
+
+
+def _exposed(settings: GatewaySettings) -> bool:
+    doors = (settings.grpc_address, settings.http_address)
+    return not all(is_loopback(door.host) for door in doors)
 
 
 async def check_enterable(

@@ -192,7 +192,7 @@ def _presence(
     trust: Trust,
 ) -> Presence:
     return Presence(
-        process=f"{post.gateway_id.hex()}.{post.slot}",
+        process=f"{post.gateway_id.hex()}.{post.seat}",
         homes=guards,
         machine=stores.machine,
         time=time,

@@ -39,7 +39,7 @@ async def open_stores(
     return Stores(
         place=place,
         machine=SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token),
-        quotas=QuotaMemory(place.quotas, post.slot),
+        quotas=QuotaMemory(place.quotas, post.seat),
         queue=await SqliteQueue.open(places.queue, settings.repair_rows_max),
         journal=DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused),
         switches=SwitchBoard(SwitchFile(places.switches)),

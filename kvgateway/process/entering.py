@@ -11,6 +11,7 @@ from kvgateway.data_path.build import DataPath
 from kvgateway.operations import GatewayOperations
 from kvgateway.process.lives import LivesSeen
 from kvgateway.process.post import Post
+from kvgateway.process.settings_told import SettingsSeen
 from kvgateway.registry.claims import Claims
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.steps import Steps
@@ -27,6 +28,7 @@ def entrance_of(
     clock: SystemClock,
     refusals: Refusals,
     lives: LivesSeen,
+    told: SettingsSeen,
     tls: ServerTls | None,
 ) -> GatewayEntrance:
     """See above; `refusals` hears of every refusal for a quota."""
@@ -51,7 +53,7 @@ def entrance_of(
             entropy=path.entropy,
             look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path, claims, lives, tls),
+        operations=_operations(post, settings, path, claims, lives, told, tls),
         registry=path.registry,
         lookups=path.lookups,
     )
@@ -64,6 +66,7 @@ def _operations(
     path: DataPath,
     claims: Claims,
     lives: LivesSeen,
+    told: SettingsSeen,
     tls: ServerTls | None,
 ) -> GatewayOperations:
     return GatewayOperations(
@@ -94,4 +97,5 @@ def _operations(
         process=os.getpid(),
         prefix=settings.s3_prefix,
         certificate=tls.in_use if tls else None,
+        settings=lambda: told.in_force,
     )

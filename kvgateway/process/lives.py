@@ -19,6 +19,8 @@ class Lives:
     died: int = 0
     not_started: int = 0
     """Replacements that failed: the recovery before them, or the start itself."""
+    replaced: int = 0
+    """Those that gave way to one with other settings."""
 
     def __add__(self, other: "Lives") -> "Lives":
         return Lives(
@@ -26,6 +28,7 @@ class Lives:
             self.silent + other.silent,
             self.died + other.died,
             self.not_started + other.not_started,
+            self.replaced + other.replaced,
         )
 
 
@@ -57,5 +60,5 @@ class LivesSeen:
         return self._lives[self._slot] if self._slot < len(self._lives) else Lives()
 
     def restarts(self) -> int:
-        """How many processes of the machine took the place of another one."""
-        return sum(max(0, one.started - 1) for one in self._lives)
+        """How many processes of the machine took the place of another one that had died."""
+        return sum(one.died for one in self._lives)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-_END: Final = "--"
 _UNKNOWN: Final = "unknown"
 
 
@@ -13,7 +12,9 @@ _UNKNOWN: Final = "unknown"
 class Post:
     """A worker's place on the machine."""
 
-    slot: int
+    seat: int
+    """Below twice the number of workers: each slot has two, for one who takes over while the other
+    one still serves."""
     workers: int
     pipe: int
     """File number of the pipe for its heartbeats."""
@@ -24,23 +25,26 @@ class Post:
     offset_us: int | None = None
     """How far the homes are ahead of the machine's monotonic clock, as the supervisor believes."""
 
+    @property
+    def slot(self) -> int:
+        """Which of the machine's workers it is."""
+        return self.seat % self.workers
+
     def arguments(self) -> Sequence[str]:
-        """The front of the worker's command line."""
+        """The worker's command line."""
         return (
-            str(self.slot), str(self.workers), str(self.pipe), str(self.machine),
-            self.gateway_id.hex(), self.store_id, _text_of(self.offset_us), _END,
+            str(self.seat), str(self.workers), str(self.pipe), str(self.machine),
+            self.gateway_id.hex(), self.store_id, _text_of(self.offset_us),
         )  # fmt: skip
 
     @classmethod
-    def taken_from(cls, arguments: Sequence[str]) -> tuple[Self, Sequence[str]]:
-        """The post, and the gateway's own flags behind it."""
-        slot, workers, pipe, machine, gateway_id, store_id, offset, end, *rest = arguments
-        assert end == _END
-        post = cls(
-            int(slot), int(workers), int(pipe), Path(machine), bytes.fromhex(gateway_id), store_id,
+    def taken_from(cls, arguments: Sequence[str]) -> Self:
+        """The post that `arguments` tell of."""
+        seat, workers, pipe, machine, gateway_id, store_id, offset = arguments
+        return cls(
+            int(seat), int(workers), int(pipe), Path(machine), bytes.fromhex(gateway_id), store_id,
             None if offset == _UNKNOWN else int(offset),
         )  # fmt: skip
-        return post, rest
 
 
 def _text_of(offset_us: int | None) -> str:

@@ -1,7 +1,7 @@
 """The composition of one worker process: builds its objects, serves, drains.
 
-Started by the supervisor as `python -m kvgateway.process.worker`, with a `Post` in front of the
-gateway's own flags.
+Started by the supervisor as `python -m kvgateway.process.worker`, with a `Post` on the command line
+and the settings in force in its environment.
 """
 
 import asyncio
@@ -34,17 +34,20 @@ from kvgateway.process.heartbeat import beat
 from kvgateway.process.lives import LivesSeen
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
+from kvgateway.process.settings_told import SettingsSeen
 from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
 from kvgateway.settings import GatewaySettings
 from tandem.core.limits import MIB
+from tandem.errors import ConfigurationError
 from tandem.runtime import logs, open_files, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.disk_space import show_disk
 from tandem.runtime.httpd import HttpLimits, Server
 from tandem.runtime.large_memory import give_back_idle_memory, holds_more_than, keep_large_blocks
-from tandem.runtime.settings import load, read_sources
+from tandem.runtime.reload import show_settings
+from tandem.runtime.settings import MISTAKEN_STATUS, Sources, load
 from tandem.runtime.snapshots import SnapshotWriter
 from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls import ServerTls, show_certificate
@@ -59,14 +62,10 @@ UNCOUNTED_BYTES_MAX = 512 * MIB
 def main() -> int:
     """Runs one worker; returns the exit status."""
     keep_large_blocks()
-    post, arguments = Post.taken_from(sys.argv[1:])
+    post = Post.taken_from(sys.argv[1:])
     environment: Mapping[str, str] = os.environ  # noqa: TID251 - a main is where it comes in
-    settings = load(
-        GatewaySettings, "gateway", read_sources(arguments, environment, "gateway")
-    ).settings
-    log_state = logs.configure(
-        SystemClock(), level=settings.log_level.value, form=settings.log_format
-    )
+    settings = load(GatewaySettings, "gateway", Sources(environ=environment)).settings
+    log_state = logs.configure(SystemClock(), level=settings.log_level, form=settings.log_format)
     otlp = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     return serve.run(lambda process: _work(post, settings, process, log_state, otlp), _LOG)
 
@@ -78,16 +77,46 @@ async def _work(
     log_state: logs.Logs,
     otlp: str | None,
 ) -> int:
-    clock = SystemClock()
+    """Whatever ends it, the threads of the journal and others must end too: else it hangs."""
+    clock, ready = SystemClock(), asyncio.Event()
     places = Places(settings.data)
     metrics = _metrics(clock, otlp)
     tasks = serve.Tasks(TASKS_MAX, _LOG)
-    tasks.start("heartbeat", beat(post.pipe, process.stop))
-    path = await build_data_path(post, settings, places, clock, metrics)
+    tasks.start("heartbeat", beat(post.pipe, process.stop, ready))
+    try:
+        path = await build_data_path(post, settings, places, clock, metrics)
+        try:
+            await _serve(post, settings, process, log_state, path, metrics, tasks, ready)
+        finally:
+            await tasks.drain(0.0)
+            await path.aclose()
+    except ConfigurationError as error:
+        _LOG.error("cannot_start", slot=post.slot, mistakes=list(error.mistakes))
+        return MISTAKEN_STATUS
+    finally:
+        await asyncio.to_thread(metrics.close, 1.0)
+    _LOG.info("stopped", slot=post.slot)
+    return 0
+
+
+async def _serve(
+    post: Post,
+    settings: GatewaySettings,
+    process: serve.Process,
+    log_state: logs.Logs,
+    path: DataPath,
+    metrics: Metrics,
+    tasks: serve.Tasks,
+    ready: asyncio.Event,
+) -> None:
+    """Until told to stop; then it finishes what was begun."""
+    clock = SystemClock()
     failures = Failures(_LOG)
     _show(metrics, path, log_state, settings.data)
     lives = LivesSeen(path.place.lives, post.slot)
     show_lives(metrics, lives.own)
+    told = SettingsSeen(path.place.settings)
+    show_settings(metrics, lambda: told.in_force)
     await path.keeper.round()
     await path.switch_copies.look()
     path.keeper.look_at_switches()
@@ -95,21 +124,20 @@ async def _work(
     await path.presence.renew()
     for name, work in path.loops().items():
         tasks.start(name, work)
-    snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
     tasks.start("memory", give_back_idle_memory())
-    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives))
     tls = await asyncio.to_thread(_tls, post, settings, clock)
     if tls is not None:
         show_certificate(metrics, tls)
         tasks.start("certificate", tls.keep_looking())
-    entrance = entrance_of(post, settings, path, clock, QuotaMetrics(metrics), lives, tls)
+    refusals = QuotaMetrics(metrics)
+    entrance = entrance_of(post, settings, path, clock, refusals, lives, told, tls)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     call_memory = _call_memory(settings)
     tasks.start("call memory", call_memory.watch())
     rpc = RpcServer(entrance, reckoned, failures, room, call_memory)
     site = Site(
-        Pages(lambda: _unready(path, process), path.place.metrics, clock),
+        Pages(lambda: _unready(path, process, ready), path.place.metrics, clock),
         BindingDoor(entrance, reckoned, room),
         settings.kv_host_suffix,
         RestApp(entrance, reckoned, room),
@@ -123,20 +151,19 @@ async def _work(
         "process": lambda: tasks.failures + process.loop_errors,
     }
     show_faults(metrics, bugs, _rounds_failed(path))
-    await _open_ports(settings, rpc, http, tls)
     for namespace, socket in _sockets(post, settings).items():
         await http.listen_unix(socket, site.of(namespace))
+    await _open_ports(settings, rpc, http, tls)
     await rpc.set_ready(True)
+    ready.set()
+    # Not before: they hide those of the worker that serves until then.
+    snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
+    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives, told))
     _LOG.info("ready", slot=post.slot, grpc=str(settings.grpc_address))
     await process.stop.wait()
     await rpc.stop(settings.drain_s / 2)
     await http.drain(settings.drain_s / 4)
     await path.drain(settings.drain_s / 4)
-    await tasks.drain(0.0)
-    await path.aclose()
-    await asyncio.to_thread(metrics.close, 1.0)
-    _LOG.info("stopped", slot=post.slot)
-    return 0
 
 
 def _call_memory(settings: GatewaySettings) -> CallMemory:
@@ -161,8 +188,9 @@ async def _open_ports(
         doors = settings.tls_clients
         credentials = tls.rpc(demand=doors is not DemandingDoors.NONE)
         context = tls.http(demand=doors is DemandingDoors.ALL)
-    await rpc.start(str(settings.grpc_address), credentials)
     await http.listen(*settings.http_address, shared=True, tls=context)
+    # The last that can fail: a process with a server of gRPC that nobody stops does not end.
+    await rpc.start(str(settings.grpc_address), credentials)
 
 
 def _http_limits() -> HttpLimits:
@@ -174,11 +202,14 @@ def _http_limits() -> HttpLimits:
 
 def _sockets(post: Post, settings: GatewaySettings) -> Mapping[str, Path]:
     """Namespaces and their Unix sockets. One listener has such a socket, unlike a port: the first
-    worker serves them all."""
+    worker serves them all. ConfigurationError without a directory for them."""
     if post.slot != 0 or not settings.kv_sockets:
         return {}
     directory = Path(settings.kv_sockets)
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError([f"kv_sockets {directory}: {error.strerror}"]) from error
     return {name: directory / f"{name}.sock" for name in settings.socket_namespaces()}
 
 
@@ -194,9 +225,11 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
         return Metrics("kvgateway", clock)
 
 
-def _unready(path: DataPath, process: serve.Process) -> str:
+def _unready(path: DataPath, process: serve.Process, ready: asyncio.Event) -> str:
     if process.stop.is_set():
         return "stopping"
+    if not ready.is_set():
+        return "starting"
     if not path.registry.ready:
         return "the namespaces are not known yet"
     if not path.time.known():
@@ -244,11 +277,13 @@ async def _snapshots(
     clock: SystemClock,
     log_state: logs.Logs,
     lives: LivesSeen,
+    told: SettingsSeen,
 ) -> None:
     """Leaves this worker's metrics where every worker's HTTP page finds them, all of it on a
     thread: a rename over a file waits for the disk, which held up the loop for up to 8 ms."""
     while True:
         await asyncio.to_thread(lives.look)
+        await asyncio.to_thread(told.look)
         await asyncio.to_thread(lambda: writer.write(metrics.prometheus(), clock.now_us()))
         log_state.tick()
         await asyncio.sleep(SNAPSHOT_S)

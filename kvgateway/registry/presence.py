@@ -69,7 +69,7 @@ class Presence:
         queue: RepairQueue,
         marks: Marks,
     ) -> None:
-        """`process` is the id of its gateway and the number of its slot."""
+        """`process` is the id of its gateway and the number of its seat."""
         self.id = process
         self._key = Key(IDENTITY_NAMESPACE, PREFIX + process)
         self._homes = homes

@@ -51,6 +51,11 @@ class QuotaMemory:
         directory.mkdir(mode=0o700)
         reserve(directory, map_bytes)
 
+    @classmethod
+    def vacate(cls, directory: Path, worker: int) -> None:
+        """What a worker received that died is not received any more; blocking."""
+        cls(directory, worker).close()
+
     def draw(self, name: bytes, rate: Rate, most: int, now_us: int) -> Drawn:
         """Takes up to `most` units out of a bucket."""
         return self._take(drawn, name, rate, most, now_us)

@@ -23,6 +23,7 @@ _NAME: Final = "tandem-kv-"
 _OWNER: Final = "owner"
 _METRICS: Final = "metrics"
 _LIVES: Final = "lives.json"
+_SETTINGS: Final = "settings.json"
 _QUOTAS: Final = "quotas"
 _QUOTAS_SHARE: Final = 16
 """The memory of quotas takes so many-th a part of the machine's, besides."""
@@ -93,6 +94,11 @@ class Place:
     def lives(self) -> Path:
         """What became of the workers."""
         return self.directory / _LIVES
+
+    @property
+    def settings(self) -> Path:
+        """Which settings are in force, and why not others."""
+        return self.directory / _SETTINGS
 
     def leave(self) -> None:
         """Ends this process's use."""

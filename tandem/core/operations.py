@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tandem.core.certificate import CertificateInUse
 from tandem.core.key import Key
 from tandem.core.reply import Side
+from tandem.core.settings_in_force import NOT_TOLD, SettingsInForce
 from tandem.core.version import Version
 
 
@@ -60,6 +61,8 @@ class Status:
     """How many worker processes took the place of another one since the gateway started."""
     certificate: CertificateInUse | None = None
     """What the worker shows to its callers; None without TLS."""
+    settings: SettingsInForce = NOT_TOLD
+    """What the gateway goes by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class Sink:
     """Writes whole lines; a full disk or a closed pipe costs lines, which are counted."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.stream = stream
         self.lost = 0
 
     def __call__(self, *_: object) -> "Sink":
@@ -112,8 +112,8 @@ class Sink:
 
     def msg(self, line: str) -> None:
         try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            self.stream.write(line + "\n")
+            self.stream.flush()
         except (OSError, ValueError):  # ValueError: the stream has been closed
             self.lost += 1
 
@@ -123,13 +123,28 @@ class Sink:
 class Logs:
     """The log configuration of a process. `tick` about once a second, and once before exit."""
 
-    def __init__(self, sink: Sink, limit: RepeatLimit) -> None:
+    def __init__(self, sink: Sink, limit: RepeatLimit, clock: Clock) -> None:
         self._sink = sink
         self._limit = limit
+        self._clock = clock
 
     @property
     def lost(self) -> int:
         return self._sink.lost
+
+    def shape(self, level: LogLevel, form: LogFormat) -> None:
+        """What is logged from now on, and in which form."""
+        structlog.configure(
+            processors=[
+                self._limit,
+                structlog.processors.add_log_level,
+                _timestamp(self._clock),
+                *_rendering(form, self._sink.stream),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level.value]),
+            logger_factory=self._sink,
+            cache_logger_on_first_use=False,
+        )
 
     def tick(self) -> None:
         for level, event in self._limit.due():
@@ -161,29 +176,17 @@ class _Foreign(logging.Handler):
 def configure(
     clock: Clock,
     *,
-    level: str = "info",
+    level: LogLevel = LogLevel.INFO,
     form: LogFormat = LogFormat.AUTO,
     stream: TextIO | None = None,
     repeat_s: float = REPEAT_S,
 ) -> Logs:
     """Send every log line of this process to `stream` (default: standard error)."""
-    stream = sys.stderr if stream is None else stream
-    sink = Sink(stream)
-    limit = RepeatLimit(clock, repeat_s)
-    structlog.configure(
-        processors=[
-            limit,
-            structlog.processors.add_log_level,
-            _timestamp(clock),
-            *_rendering(form, stream),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=sink,
-        cache_logger_on_first_use=False,
-    )
+    made = Logs(Sink(stream or sys.stderr), RepeatLimit(clock, repeat_s), clock)
+    made.shape(level, form)
     root = logging.getLogger()
     root.handlers = [_Foreign(level=logging.WARNING)]
-    return Logs(sink, limit)
+    return made
 
 
 def _rendering(form: LogFormat, stream: TextIO) -> list[Any]:

@@ -95,16 +95,16 @@ class Process:
     def __init__(self, log: Logger) -> None:
         self._log = log
         self.stop = asyncio.Event()
+        self.reload = asyncio.Event()
         self.loop_errors = 0
 
-    def install(self, on_hangup: Callable[[], None] | None = None) -> None:
-        """Take over SIGTERM, SIGINT, SIGHUP (if wanted) and the loop's exception handler."""
+    def install(self) -> None:
+        """Take over SIGTERM, SIGINT, SIGHUP and the loop's exception handler."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._loop_error)
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self._asked_to_stop, each)
-        if on_hangup is not None:
-            loop.add_signal_handler(signal.SIGHUP, on_hangup)
+        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
 
     def _asked_to_stop(self, received: signal.Signals) -> None:
         if self.stop.is_set():
@@ -137,16 +137,12 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | Non
         stopped.cancel()
 
 
-def run(
-    main: Callable[[Process], Coroutine[Any, Any, int]],
-    log: Logger,
-    on_hangup: Callable[[], None] | None = None,
-) -> int:
+def run(main: Callable[[Process], Coroutine[Any, Any, int]], log: Logger) -> int:
     """Run an asyncio main until it returns its exit status."""
 
     async def guarded() -> int:
         process = Process(log)
-        process.install(on_hangup)
+        process.install()
         return await main(process)
 
     gc.set_threshold(COLLECT_EACH)

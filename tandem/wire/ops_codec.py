@@ -17,6 +17,7 @@ from tandem.core.operations import (
     Status,
 )
 from tandem.core.reply import Side
+from tandem.core.settings_in_force import SettingsInForce
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument
 from tandem.wire.v1 import ops_pb2
@@ -111,6 +112,11 @@ def status_message(status: Status) -> ops_pb2.StatusReply:
         process=status.process,
         worker_restarts=status.worker_restarts,
         certificate=_certificate_message(status.certificate),
+        settings=ops_pb2.SettingsInForce(
+            read_us=status.settings.read_us,
+            mistakes=status.settings.mistakes,
+            waiting=status.settings.waiting,
+        ),
     )
 
 
@@ -159,6 +165,11 @@ def status_of(message: ops_pb2.StatusReply) -> Status:
         process=message.process,
         worker_restarts=message.worker_restarts,
         certificate=_certificate_of(message) if message.HasField("certificate") else None,
+        settings=SettingsInForce(
+            message.settings.read_us,
+            tuple(message.settings.mistakes),
+            tuple(message.settings.waiting),
+        ),
     )
 
 

@@ -166,6 +166,7 @@ CASES: Final[Mapping[str, Case]] = {
         },
         "tandem-crawler",
     ),
+    "TandemSettingsRefused": _gauge("tandem_settings_refused", "tandem-crawler"),
     "TandemCertificateExpires": Case(
         {"tandem_certificate_days_left": "13.9x300"}, {"tandem_certificate_days_left": "14.1x300"}
     ),

@@ -82,6 +82,10 @@ def test_status_as_json(gateway: Gateway) -> None:
             "subject": "CN=node", "serial": "4D2", "not_before_us": -10,
             "not_after_us": 15 * 86_400_000_000, "trouble": "tls_key node.key: cannot be read",
         },
+        "settings": {
+            "read_us": 5, "mistakes": ["t.toml: [gateway] drian: unknown setting"],
+            "waiting": ["data", "workers"],
+        },
     }  # fmt: skip
 
 
@@ -97,6 +101,9 @@ def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
     assert ["equal", "not yet"] in lines
     assert ["certificate", "CN=node, serial 4D2; 15 days left"] in lines
     assert ["-", "TROUBLE: tls_key node.key: cannot be read"] in lines
+    assert ["settings", "those in force were read 10 us ago"] in lines
+    assert ["-", "REFUSED: t.toml: [gateway] drian: unknown setting"] in lines
+    assert ["-", "wait for a restart: data, workers"] in lines
 
 
 def test_a_switch_changes_one_use_and_leaves_the_other(gateway: Gateway) -> None:

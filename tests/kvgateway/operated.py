@@ -15,6 +15,7 @@ from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import Namespace
 from tandem.core.record import Record
 from tandem.core.reply import Side
+from tandem.core.settings_in_force import SettingsInForce
 from tandem.core.version import Version
 from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
 from tests.runtime.clocks import StillClock
@@ -123,6 +124,7 @@ class Operated:
             gateway_id="67617465",
             workers=2,
             restarts=lambda: 3,
+            settings=lambda: SettingsInForce(5, ("a mistake",), ("data",)),
             process=4711,
             prefix=PREFIX,
         )

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from kvgateway.process.life import Orders
 from kvgateway.process.lives import write
 from kvgateway.process.supervisor import Supervisor
 from tandem.runtime.clock import SystemClock
@@ -16,9 +17,9 @@ from tandem.runtime.clock import SystemClock
 PATIENCE_S: Final = 45.0
 _FRONT: Final = """
 import os, signal, sys, time
-slot, pipe, directory = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+slot, pipe, directory, word = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], b"."
 def beat():
-    os.write(pipe, b".")
+    os.write(pipe, word)
 def note(word):
     with open(os.path.join(directory, f"{word}-{slot}"), "w"):
         pass
@@ -40,6 +41,16 @@ signal.signal(signal.SIGTERM, drain)
 note('up')
 """
     + BEATS
+)
+SERVES: Final = "word = b'!'" + DRAINS
+SERVES_WHEN_TOLD: Final = (
+    """
+note('waits')
+while not os.path.exists(os.path.join(directory, 'go')):
+    beat()
+    time.sleep(0.01)
+"""
+    + SERVES
 )
 IGNORES: Final = "signal.signal(signal.SIGTERM, signal.SIG_IGN); note('up')\n" + BEATS
 
@@ -67,7 +78,7 @@ class Supervised:
         self.directory = directory
         self.clock = JumpingClock()
         self.events: list[tuple[str, int]] = []
-        """Starts and recoveries, with their slots, in order."""
+        """Starts and recoveries, with their seats, in order."""
         self.started_us: dict[int, list[int]] = {slot: [] for slot in lives}
         """When the command of each life was asked for."""
         self.recover: Callable[[int], Awaitable[None]] = self._recovered
@@ -77,19 +88,20 @@ class Supervised:
         """What the supervisor tells of its workers."""
         self.supervisor = Supervisor(
             slots=len(lives),
-            command=self._command,
-            recover=lambda slot: self.recover(slot),
+            orders=Orders(self._command, os.environ),
+            recover=lambda seat: self.recover(seat),
             tell=lambda all_lives: write(self.lives, all_lives),
             clock=self.clock,
             silence_max_us=int(silence_max_s * 1e6),
             drain_s=drain_s,
         )
 
-    def _command(self, slot: int, pipe: int) -> Sequence[str]:
+    def _command(self, seat: int, pipe: int) -> Sequence[str]:
+        slot = seat % len(self._lives)
         lives, started = self._lives[slot], self.started_us[slot]
         work = lives[min(len(started), len(lives) - 1)]
         started.append(self.clock.monotonic_us())
-        self.events.append(("start", slot))
+        self.events.append(("start", seat))
         if work.startswith("/"):
             return (work,)
         script = _FRONT + work
@@ -97,8 +109,8 @@ class Supervised:
             sys.executable, "-I", "-S", "-c", script, str(slot), str(pipe), str(self.directory)
         )  # fmt: skip
 
-    async def _recovered(self, slot: int) -> None:
-        self.events.append(("recover", slot))
+    async def _recovered(self, seat: int) -> None:
+        self.events.append(("recover", seat))
 
     def has(self, word: str, slot: int = 0) -> bool:
         """Whether the worker in `slot` has left this word."""

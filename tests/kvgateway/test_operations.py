@@ -9,6 +9,7 @@ from tandem.core.key import Key
 from tandem.core.mode import Mode, Stage
 from tandem.core.operations import CrawlReport, QueuedRepair
 from tandem.core.reply import Side
+from tandem.core.settings_in_force import SettingsInForce
 from tandem.errors import ConfigurationError, InvalidArgument, Unavailable
 from tests.kvgateway.operated import Operated
 from tests.kvgateway.two_homes import NAMESPACE, OTHER
@@ -33,6 +34,7 @@ async def test_a_status_shows_homes_queue_and_journal(here: Operated) -> None:
     assert (status.queue.depth, status.journal_pending, status.journal_writable) == (1, 3, True)
     assert (status.now_us, status.workers, status.process) == (here.now_us(), 2, 4711)
     assert status.worker_restarts == 3
+    assert status.settings == SettingsInForce(5, ("a mistake",), ("data",))
 
 
 async def test_a_repair_that_the_disk_has_not_taken_is_shown_as_one_that_waits(

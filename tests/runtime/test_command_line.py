@@ -18,7 +18,7 @@ class Some:
 def begun(*arguments: str, **environment: str) -> Some:
     return settings_or_exit(
         Some, "kvsp", arguments, environment, program="some-program", about="Does nothing."
-    )
+    ).settings
 
 
 def test_a_program_begins_with_its_settings() -> None:

@@ -61,7 +61,7 @@ def test_a_line_has_time_level_part_event_and_fields() -> None:
 
 def test_the_level_holds() -> None:
     stream = io.StringIO()
-    logs.configure(StillClock(), stream=stream, level="warning")
+    logs.configure(StillClock(), stream=stream, level=logs.LogLevel.WARNING)
     logs.get("a").info("no")
     logs.get("a").warning("yes")
     assert [line["event"] for line in _lines(stream)] == ["yes"]

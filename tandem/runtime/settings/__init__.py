@@ -1,6 +1,7 @@
 """One frozen dataclass per program, filled from flags, environment and one TOML file for all."""
 
 from tandem.runtime.settings import shared
+from tandem.runtime.settings.change import Change, change, environment_of
 from tandem.runtime.settings.command_line import MISTAKEN_STATUS, asks_for_help, settings_or_exit
 from tandem.runtime.settings.fields import Relation, setting, settings_of
 from tandem.runtime.settings.kinds import (
@@ -42,14 +43,17 @@ __all__ = [
     "TEXT",
     "WHOLE",
     "Address",
+    "Change",
     "Kind",
     "Loaded",
     "Relation",
     "SettingsError",
     "Sources",
     "asks_for_help",
+    "change",
     "choice",
     "docs_table",
+    "environment_of",
     "help_text",
     "load",
     "read_sources",

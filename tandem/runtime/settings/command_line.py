@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from tandem.runtime.settings.load import SettingsError, load, read_sources
+from tandem.runtime.settings.load import Loaded, SettingsError, load, read_sources
 from tandem.runtime.settings.text import help_text
 
 _Settings = TypeVar("_Settings")
@@ -25,14 +25,14 @@ def settings_or_exit(
     *,
     program: str,
     about: str,
-) -> _Settings:
+) -> Loaded[_Settings]:
     """The settings of a program. Raises SystemExit once it has printed its help, which was asked
     for, or what is wrong with the configuration."""
     if asks_for_help(arguments):
         sys.stdout.write(help_text(settings, program, about))
         raise SystemExit(0)
     try:
-        return load(settings, section, read_sources(arguments, environment, section)).settings
+        return load(settings, section, read_sources(arguments, environment, section))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(MISTAKEN_STATUS) from None

@@ -52,6 +52,7 @@ class Setting:
     high: float | None
     shared: bool
     secret: bool
+    reload: bool
 
     @property
     def expected(self) -> str:
@@ -78,6 +79,10 @@ class Setting:
 
     def shown_default(self) -> str:
         return "" if self.secret or self.default is None else self.kind.show(self.default)
+
+    def shown(self, value: object) -> str:
+        """A value for a log; nothing of a secret one."""
+        return "(not shown)" if self.secret else self.kind.show(value) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +111,16 @@ def setting(
     high: float | None = None,
     shared: bool = False,
     secret: bool = False,
+    reload: bool = False,
 ) -> T:
     """Declare a field. Names are derived from the field's, without its unit, unless given.
 
     `shared`: it stands above the tables of the file. `secret`: its value is never printed.
+    `reload`: a running program takes a new value; otherwise that waits for a restart.
     """
     metadata = {
         "kind": kind, "help": help, "key": key, "flag": flag, "env": env, "low": low,
-        "high": high, "shared": shared, "secret": secret,
+        "high": high, "shared": shared, "secret": secret, "reload": reload,
     }  # fmt: skip
     return dataclasses.field(default=default, repr=not secret, metadata={_METADATA: metadata})
 
@@ -137,6 +144,7 @@ def settings_of(declared: type) -> tuple[Setting, ...]:
                 high=given["high"],
                 shared=given["shared"],
                 secret=given["secret"],
+                reload=given["reload"],
             )
         )
         assert not given["shared"] or name in SHARED_KEYS, f"{name} is not in SHARED_KEYS"

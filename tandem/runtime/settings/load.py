@@ -48,6 +48,7 @@ class Sources:
 class Loaded(Generic[T]):
     settings: T
     origins: Mapping[str, str]  # field -> where its value came from
+    texts: Mapping[str, str]  # field -> its value as it was written, unless it is the default
 
 
 def read_sources(argv: Sequence[str], environ: Mapping[str, str], program: str) -> Sources:
@@ -90,6 +91,7 @@ class _Loading(Generic[T]):
         self._failed: set[str] = set()
         self._values: dict[str, Any] = {}
         self._origins: dict[str, str] = {setting.field: _DEFAULT for setting in self._settings}
+        self._texts: dict[str, str] = {}
 
     def result(self) -> Loaded[T]:
         # Lowest first: what comes later replaces what came before. All are parsed, so that a
@@ -101,11 +103,12 @@ class _Loading(Generic[T]):
         self._check_relations(settings)
         if self._mistakes:
             raise SettingsError(self._program, self._mistakes)
-        return Loaded(settings, self._origins)
+        return Loaded(settings, self._origins, self._texts)
 
     def _take(self, setting: Setting, text: str, source: str) -> None:
         try:
             self._values[setting.field] = setting.parse(text)
+            self._texts[setting.field] = text
             self._origins[setting.field] = source
         except (ValueError, OverflowError):
             shown = "(hidden)" if setting.secret else f'"{text}"'

@@ -86,24 +86,28 @@ def s3_create_bucket() -> bool:
 def admin_token() -> str:
     return setting(
         OPTIONAL_TEXT, "", "a token that always opens every door of this machine",
-        shared=True, secret=True,
+        shared=True, secret=True, reload=True,
     )  # fmt: skip
 
 
 def admin_token_file() -> str:
     return setting(
-        OPTIONAL_TEXT, "", "a file with the admin token, instead of the token itself", shared=True
-    )
+        OPTIONAL_TEXT, "", "a file with the admin token, instead of the token itself",
+        shared=True, reload=True,
+    )  # fmt: skip
 
 
 def log_level() -> LogLevel:
-    return setting(choice(LogLevel), LogLevel.INFO, "least level that is logged", shared=True)
+    return setting(
+        choice(LogLevel), LogLevel.INFO, "least level that is logged", shared=True, reload=True
+    )
 
 
 def log_format() -> LogFormat:
     return setting(
-        choice(LogFormat), LogFormat.AUTO, "auto: JSON unless on a terminal", shared=True
-    )
+        choice(LogFormat), LogFormat.AUTO, "auto: JSON unless on a terminal",
+        shared=True, reload=True,
+    )  # fmt: skip
 
 
 def tls_certificate() -> str:

@@ -29,8 +29,8 @@ def _entry(name: str, text: str) -> list[str]:
 def docs_table(declared: type, program: str) -> str:
     """A Markdown table with one row per setting."""
     rows = [
-        "| Setting | Flag | Environment | File | Default | Form |",
-        "|---|---|---|---|---|---|",
+        "| Setting | Flag | Environment | File | Default | Form | Reload |",
+        "|---|---|---|---|---|---|---|",
     ]
     rows += [_row(setting, program) for setting in settings_of(declared)]
     return "\n".join(rows) + "\n"
@@ -40,5 +40,5 @@ def _row(setting: Setting, program: str) -> str:
     place = setting.key if setting.shared else f"[{program}] {setting.key}"
     default = f"`{shown}`" if (shown := setting.shown_default()) else ""
     cells = (setting.help, f"`{setting.flag}`", f"`{setting.env}`", f"`{place}`",
-             default, setting.expected)  # fmt: skip
+             default, setting.expected, "yes" if setting.reload else "restart")  # fmt: skip
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

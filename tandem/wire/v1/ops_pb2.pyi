@@ -21,7 +21,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("homes", "queue", "gateway_id", "now_us", "clock_offset_us", "clock_alarm", "workers", "journal_pending", "journal_writable", "namespaces_equal", "process", "worker_restarts", "certificate")
+    __slots__ = ("homes", "queue", "gateway_id", "now_us", "clock_offset_us", "clock_alarm", "workers", "journal_pending", "journal_writable", "namespaces_equal", "process", "worker_restarts", "certificate", "settings")
     HOMES_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class StatusReply(_message.Message):
     PROCESS_FIELD_NUMBER: _ClassVar[int]
     WORKER_RESTARTS_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
     homes: _containers.RepeatedCompositeFieldContainer[HomeStatus]
     queue: QueueStatus
     gateway_id: str
@@ -48,7 +49,18 @@ class StatusReply(_message.Message):
     process: int
     worker_restarts: int
     certificate: CertificateInUse
-    def __init__(self, homes: _Optional[_Iterable[_Union[HomeStatus, _Mapping]]] = ..., queue: _Optional[_Union[QueueStatus, _Mapping]] = ..., gateway_id: _Optional[str] = ..., now_us: _Optional[int] = ..., clock_offset_us: _Optional[int] = ..., clock_alarm: _Optional[bool] = ..., workers: _Optional[int] = ..., journal_pending: _Optional[int] = ..., journal_writable: _Optional[bool] = ..., namespaces_equal: _Optional[bool] = ..., process: _Optional[int] = ..., worker_restarts: _Optional[int] = ..., certificate: _Optional[_Union[CertificateInUse, _Mapping]] = ...) -> None: ...
+    settings: SettingsInForce
+    def __init__(self, homes: _Optional[_Iterable[_Union[HomeStatus, _Mapping]]] = ..., queue: _Optional[_Union[QueueStatus, _Mapping]] = ..., gateway_id: _Optional[str] = ..., now_us: _Optional[int] = ..., clock_offset_us: _Optional[int] = ..., clock_alarm: _Optional[bool] = ..., workers: _Optional[int] = ..., journal_pending: _Optional[int] = ..., journal_writable: _Optional[bool] = ..., namespaces_equal: _Optional[bool] = ..., process: _Optional[int] = ..., worker_restarts: _Optional[int] = ..., certificate: _Optional[_Union[CertificateInUse, _Mapping]] = ..., settings: _Optional[_Union[SettingsInForce, _Mapping]] = ...) -> None: ...
+
+class SettingsInForce(_message.Message):
+    __slots__ = ("read_us", "mistakes", "waiting")
+    READ_US_FIELD_NUMBER: _ClassVar[int]
+    MISTAKES_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    read_us: int
+    mistakes: _containers.RepeatedScalarFieldContainer[str]
+    waiting: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, read_us: _Optional[int] = ..., mistakes: _Optional[_Iterable[str]] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CertificateInUse(_message.Message):
     __slots__ = ("subject", "serial", "not_before_us", "not_after_us", "trouble")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kvgateway.process.heartbeat import beat
+from kvgateway.process.heartbeat import READY, STARTING, beat
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_it_beats_also_while_the_worker_drains(pipe: tuple[int, int]) -> N
     """A worker that somebody else told to stop may drain for longer than it may be silent."""
     read_end, write_end = pipe
     stop = asyncio.Event()
-    beating = asyncio.create_task(beat(write_end, stop))
+    beating = asyncio.create_task(beat(write_end, stop, asyncio.Event()))
     await _heard(read_end, 3)
     stop.set()
     await _heard(read_end, 10)
@@ -61,10 +61,24 @@ async def test_it_beats_also_while_the_worker_drains(pipe: tuple[int, int]) -> N
     await asyncio.gather(beating, return_exceptions=True)
 
 
+async def test_it_tells_from_when_on_the_worker_serves(pipe: tuple[int, int]) -> None:
+    read_end, write_end = pipe
+    ready = asyncio.Event()
+    beating = asyncio.create_task(beat(write_end, asyncio.Event(), ready))
+    await _heard(read_end, 1)
+    ready.set()
+    await asyncio.sleep(0.05)
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+    said = os.read(read_end, 1 << 16)
+    assert said == STARTING * said.count(STARTING) + READY * said.count(READY)
+    assert READY in said
+
+
 async def test_a_worker_whose_supervisor_is_gone_stops(pipe: tuple[int, int]) -> None:
     read_end, write_end = pipe
     stop = asyncio.Event()
-    beating = asyncio.create_task(beat(write_end, stop))
+    beating = asyncio.create_task(beat(write_end, stop, asyncio.Event()))
     await _heard(read_end, 1)
     os.close(read_end)
     async with asyncio.timeout(60):
@@ -76,7 +90,7 @@ async def test_a_supervisor_that_does_not_read_stops_nobody(pipe: tuple[int, int
     read_end, write_end = pipe
     _fill(write_end)
     stop = asyncio.Event()
-    beating = asyncio.create_task(beat(write_end, stop))
+    beating = asyncio.create_task(beat(write_end, stop, asyncio.Event()))
     await asyncio.sleep(0.05)
     assert not beating.done()
     assert not stop.is_set()

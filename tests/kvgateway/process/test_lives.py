@@ -15,11 +15,19 @@ def test_what_was_told_last_is_shown_and_stays_while_nothing_can_be_read(tmp_pat
     path = tmp_path / "lives.json"
     seen = LivesSeen(path, 1)
     for started in (1, 3):
-        write(path, [Lives(started=2), Lives(started=started, died=started - 1)])
+        write(path, [Lives(started=2, died=1), Lives(started=started, died=started - 1)])
         seen.look()
     path.unlink()
     seen.look()
     assert (seen.own(), seen.restarts()) == (Lives(started=3, died=2), 3)
+
+
+def test_what_gave_way_to_other_settings_is_no_restart(tmp_path: Path) -> None:
+    path = tmp_path / "lives.json"
+    write(path, [Lives(started=5, replaced=3, not_started=1), Lives(started=3, replaced=2)])
+    seen = LivesSeen(path, 1)
+    seen.look()
+    assert (seen.own(), seen.restarts()) == (Lives(started=3, replaced=2), 0)
 
 
 def test_one_that_was_never_started_is_no_restart(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ async def test_a_worker_may_take_its_time_to_start(tmp_path: Path) -> None:
 async def test_a_worker_that_never_comes_up_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kvgateway.process.supervisor.STARTING_S", 0.5)
+    monkeypatch.setattr("kvgateway.process.life.STARTING_S", 0.5)
     crew = Supervised(tmp_path, {0: [NEVER_BEATS, BEATS]}, silence_max_s=1.0)
     async with supervising(crew):
         await crew.until(lambda: crew.supervisor.counters.started == 2)

@@ -21,6 +21,7 @@ from tandem.core.operations import (
     Status,
 )
 from tandem.core.reply import Side
+from tandem.core.settings_in_force import SettingsInForce
 from tandem.core.token import CreatedToken, Token, TokenWish, hash_of, token_text
 from tandem.core.version import Version
 from tandem.errors import NamespaceExists, NamespaceNotFound, TokenNotFound
@@ -153,7 +154,12 @@ class MemoryOperations:
         homes = tuple(self.homes.values())
         shown = Certificate("CN=node", "4D2", -10, 15 * 86_400_000_000)
         in_use = CertificateInUse(shown, "tls_key node.key: cannot be read")
-        return Status(homes, queue, "gateway-1", 10, -5, True, 2, 3, False, False, 4711, 3, in_use)
+        settings = SettingsInForce(
+            5, ("t.toml: [gateway] drian: unknown setting",), ("data", "workers")
+        )
+        return Status(
+            homes, queue, "gateway-1", 10, -5, True, 2, 3, False, False, 4711, 3, in_use, settings
+        )
 
     async def inspect(self, key: Key) -> Inspection:
         found = Copy(Side.KVSP, True, Version.at(1), b"d" * 16, True, 9, 8, b"{}", "")

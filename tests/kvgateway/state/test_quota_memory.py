@@ -39,6 +39,18 @@ def test_bodies_are_told_apart_and_end() -> None:
         memory.close()
 
 
+def test_what_one_that_died_was_receiving_is_received_no_more() -> None:
+    with quota_directory() as directory:
+        for worker in (1, 2):
+            memory = QuotaMemory(directory, worker)
+            assert memory.enter(b"a", 2)
+            memory.close()
+        QuotaMemory.vacate(directory, 1)
+        memory = QuotaMemory(directory, 3)
+        assert [memory.enter(b"a", 2) for _ in range(2)] == [True, False]
+        memory.close()
+
+
 def test_a_key_is_written_once_a_second() -> None:
     with quota_directory() as directory:
         memory = QuotaMemory(directory, 0)

@@ -1,0 +1,118 @@
+"""What a crawler crawls with, made from its settings at the start and anew when they change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crawler.board import Board
+from crawler.book import Book
+from crawler.collecting import Collector
+from crawler.deleted import DeletedNamespaces
+from crawler.evidence import StoreEvidence
+from crawler.gateways import RemoteGateways
+from crawler.kill_switches import KillSwitches, switched
+from crawler.namespace_crawl import NamespaceCrawls
+from crawler.pace import Pace
+from crawler.plans import Plans
+from crawler.renewing import Renewing
+from crawler.report import CrawlRule
+from crawler.rounds import Rounds
+from crawler.service import Door
+from crawler.settings import CrawlerSettings
+from tandem.backends.collect import CollectedHomes
+from tandem.backends.opening import Homes
+from tandem.backends.port import Backend
+from tandem.core.collect import CollectRule
+from tandem.core.mass_change import MassLimit
+from tandem.core.reply import Side
+from tandem.runtime import logs
+from tandem.runtime.clock import SystemClock
+from tandem.runtime.randomness import SystemEntropy
+from tandem.runtime.settings import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What stays as it is for as long as the crawler runs."""
+
+    homes: Homes
+    switches: KillSwitches
+    gateways: RemoteGateways
+    book: Book
+    board: Board
+    pace: Pace
+    crawler_id: str
+
+    def rounds(self, settings: CrawlerSettings) -> Rounds:
+        """Rounds that go by these settings until others come."""
+        crawls, renewing, deleted = self._work(settings)
+        return Rounds(
+            homes=self._switched, enabled=self.switches.look, gateways=self.gateways,
+            crawls=crawls, board=self.board, pause_s=settings.pause_s, renewing=renewing,
+            deleted=deleted,
+        )  # fmt: skip
+
+    def go_on(self, rounds: Rounds, settings: CrawlerSettings) -> None:
+        """The crawl that is under way ends as it began; the next one goes by these settings."""
+        crawls, renewing, deleted = self._work(settings)
+        rounds.go_on(crawls, settings.pause_s, renewing, deleted)
+
+    @property
+    def _switched(self) -> Mapping[Side, Backend]:
+        return switched(self.homes.backends, self.switches)
+
+    def _work(
+        self, settings: CrawlerSettings
+    ) -> tuple[NamespaceCrawls, Renewing, DeletedNamespaces]:
+        homes, backends = self.homes, self._switched
+        collects = CollectRule(tombstone_grace_s=int(settings.tombstone_grace_s))
+        rule = CrawlRule(
+            page_names=settings.page_names,
+            settle_s=settings.settle_s,
+            heals_at_once=settings.heals_at_once,
+            range_names=settings.range_names,
+            limit=MassLimit(share=settings.repair_share),
+        )
+        collector = Collector(
+            CollectedHomes(homes.rows, homes.objects, SystemEntropy()),
+            collects,
+            MassLimit(share=settings.repair_share),
+            StoreEvidence(self.gateways, backends, rule.deadline_s),
+        )
+        kvsp, unreadable = backends[Side.KVSP], self.board.met_unreadable
+        crawls = NamespaceCrawls(
+            homes=backends,
+            plans=Plans(kvsp, self.crawler_id, SystemEntropy(), unreadable),
+            book=self.book,
+            board=self.board,
+            rule=rule,
+            pace=self.pace,
+            ranges_at_once=settings.ranges_at_once,
+            deep_parts=settings.deep_parts,
+            collector=collector,
+        )
+        deleted = DeletedNamespaces(
+            rows=homes.rows, objects=homes.objects, rule=collects, share=settings.repair_share,
+            book=self.book, board=self.board, pace=self.pace, clock=SystemClock(),
+        )  # fmt: skip
+        return crawls, Renewing(homes.backends, collector, rule.deadline_s), deleted
+
+
+def taken(
+    loaded: Loaded[CrawlerSettings], ground: Ground, rounds: Rounds, door: Door, log: logs.Logs
+) -> None:
+    """Goes over to other settings; ConfigurationError, and nothing has changed, when a token cannot
+    be one or nobody could come in."""
+    settings = loaded.settings
+    is_open = settings.door_is_open()
+    for gateway in settings.gateway_addresses():
+        settings.token_for(gateway)
+    log.shape(settings.log_level, settings.log_format)
+    door.fit(settings.door_tokens, is_open=is_open)
+    ground.gateways.turn_to(settings.gateway_addresses(), settings.token_for)
+    ground.book.remember(settings.history_days)
+    ground.pace.go(
+        requests_per_s=settings.requests_per_second,
+        bytes_per_s=settings.bytes_per_second,
+        breathe_ratio=settings.breathe_ratio,
+    )
+    ground.go_on(rounds, settings)
