@@ -121,6 +121,11 @@ class Part:
             await process.wait()
         self._pid_file.unlink(missing_ok=True)
 
+    def reload(self) -> None:
+        """Has the part read its settings again; one that does not run reads them at its start."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGHUP)
+
     async def _start_again(self) -> None:
         """The other parts go on while this one cannot be started, as on a full disk."""
         failures = 0

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.runtime.logs import LogFormat, LogLevel
-from tandem.runtime.settings import DURATION_S, Address, Relation, setting, settings_of, shared
+from tandem.runtime.settings import (
+    DURATION_S,
+    Address,
+    Loaded,
+    Relation,
+    setting,
+    settings_of,
+    shared,
+)
 from tandem.runtime.tls.configured import broken_relations
 
 
@@ -59,8 +67,13 @@ class UpSettings:
             )
         return broken
 
-    def environment(self) -> Mapping[str, str]:
-        """The same choices for the parts, which are started without flags."""
-        given = {setting.env: setting.kind.show(getattr(self, setting.field))
-                 for setting in settings_of(UpSettings) if setting.shared}  # fmt: skip
-        return {**given, "TANDEM_DATA": str(self.data.resolve())}
+
+def environment_for_parts(loaded: Loaded[UpSettings]) -> Mapping[str, str]:
+    """The same choices for the parts, which are started without flags. They read the file and the
+    environment for themselves, so that what changes in the file is seen at a reload."""
+    flags = {
+        setting.env: loaded.texts[setting.field]
+        for setting in settings_of(UpSettings)
+        if setting.shared and loaded.origins[setting.field] == setting.flag
+    }
+    return {**flags, "TANDEM_DATA": str(loaded.settings.data.resolve())}

@@ -42,6 +42,9 @@ For wrangler, Cloudflare's SDKs and curl:
 """
 
 
+_STDIN = 0
+
+
 class CannotStart(Exception):
     """Nothing runs; the text says what to do."""
 
@@ -54,8 +57,7 @@ async def up(
 ) -> int:
     """Starts KVSP, gateway and crawler in that order; stops them in the opposite one.
 
-    Returns the exit status. `environment` is handed on to the parts, with the addresses and the
-    data directory of `settings`.
+    Returns the exit status. `environment` is handed on to the parts.
     """
     tls = client_files(settings)
     try:
@@ -73,24 +75,25 @@ async def up(
             ("--crawler", settings.crawler_address),
         ):
             _check_free(name, address)
-        stop = _stop_on_signals()
+        signals = _Signals(os.isatty(_STDIN))
         parts = [
             Part(
                 plan,
                 data=settings.data.resolve(),
-                environment={**environment, **settings.environment()},
+                environment=environment,
                 clock=clock,
                 say=say,
             )
             for plan in _plans(settings)
         ]
         say(_STARTING)
-        return await _run(parts, settings, stop, say)
+        return await _run(parts, settings, signals, say)
 
 
 async def _run(
-    parts: list[Part], settings: UpSettings, stop: asyncio.Event, say: Callable[[str], None]
+    parts: list[Part], settings: UpSettings, signals: "_Signals", say: Callable[[str], None]
 ) -> int:
+    stop = signals.stop
     started: list[Part] = []
     try:
         for part in parts:
@@ -107,7 +110,7 @@ async def _run(
                 access=_access(settings),
             )
         )
-        await _keep(parts, settings, stop, say)
+        await _keep(parts, settings, signals, say)
         return 0
     except PartFailed as error:
         say(str(error))
@@ -130,7 +133,7 @@ def _url(settings: UpSettings) -> str:
 
 
 async def _keep(
-    parts: list[Part], settings: UpSettings, stop: asyncio.Event, say: Callable[[str], None]
+    parts: list[Part], settings: UpSettings, signals: "_Signals", say: Callable[[str], None]
 ) -> None:
     """Keeps the parts running until `stop`; PartFailed when one of them never will."""
     try:
@@ -138,13 +141,24 @@ async def _keep(
             for part in parts:
                 group.create_task(part.keep())
             tending = [group.create_task(part.tend_log()) for part in parts]
-            await stop.wait()
+            tending.append(group.create_task(_reload(parts, signals.reload, say)))
+            await signals.stop.wait()
             say("stopping")
             await _stop(parts, settings.stop_s)
             for task in tending:
                 task.cancel()
     except* PartFailed as failures:
         raise PartFailed("\n".join(map(str, failures.exceptions))) from None
+
+
+async def _reload(parts: list[Part], asked: asyncio.Event, say: Callable[[str], None]) -> None:
+    """Has all parts read their settings again whenever `asked` is set, for ever."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        for part in parts:
+            part.reload()
+        say("the parts read their settings again; kvctl status and their logs tell what came of it")
 
 
 async def _stop(parts: list[Part], stop_s: float) -> None:
@@ -161,11 +175,22 @@ def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:
     )
 
 
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+class _Signals:
+    """What somebody asks of all parts: to stop, or to read their settings again."""
+
+    def __init__(self, on_terminal: bool) -> None:
+        self.stop = asyncio.Event()
+        self.reload = asyncio.Event()
+        self._on_terminal = on_terminal
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+
+    def _hung_up(self) -> None:
+        """Who closes the terminal that it was started in wants it to end."""
+        gone = self._on_terminal and not os.isatty(_STDIN)
+        (self.stop if gone else self.reload).set()
 
 
 def _check_orphans(data: Path) -> None:

@@ -8,7 +8,7 @@ import click
 from kvctl.asking import Surroundings
 from kvctl.endings import Ended, Ending
 from kvctl.output import print_json, print_line
-from kvctl.settings import UpSettings
+from kvctl.settings import UpSettings, environment_for_parts
 from kvctl.up import CannotStart, up
 from tandem.runtime.settings import SettingsError, asks_for_help, help_text, load, read_sources
 from tandem.runtime.settings.load import CONFIG_ENV
@@ -37,14 +37,15 @@ def up_command(surroundings: Surroundings, flags: tuple[str, ...]) -> None:
     environment = dict(surroundings.environment)
     try:
         sources = read_sources(arguments, environment, "kvctl")
-        settings = load(UpSettings, "kvctl", sources).settings
+        loaded = load(UpSettings, "kvctl", sources)
     except SettingsError as error:
         raise Ended(Ending.USAGE, str(error).removeprefix("kvctl: ")) from None
     if sources.file_name:
         environment[CONFIG_ENV] = str(Path(sources.file_name).resolve())
+    environment.update(environment_for_parts(loaded))
     say = _say_json if len(arguments) < len(flags) else print_line
     try:
-        status = asyncio.run(up(settings, environment, surroundings.clock, say))
+        status = asyncio.run(up(loaded.settings, environment, surroundings.clock, say))
     except CannotStart as error:
         raise Ended(Ending.NEGATIVE, str(error)) from None
     raise click.exceptions.Exit(status)

@@ -95,6 +95,11 @@ def test_it_comes_back_unless_its_configuration_is_refused(name: str) -> None:
     assert service["RestartPreventExitStatus"] == str(MISTAKEN_STATUS)
 
 
+@each_unit
+def test_a_reload_has_it_read_its_settings_again(name: str) -> None:
+    assert _service(name)["ExecReload"] == "/bin/kill -HUP $MAINPID"
+
+
 def test_prometheus_looks_where_the_programs_show_their_numbers() -> None:
     example = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
     looked = {

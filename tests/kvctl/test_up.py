@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,11 +30,14 @@ class Machine:
         }
 
     @contextmanager
-    def up(self, *flags: str, directory: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+    def up(
+        self, *flags: str, directory: Path | None = None, stdin: int | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
         """`kvctl up`, which is stopped at the end of the block."""
         with subprocess.Popen(
             [sys.executable, "-P", "-m", "kvctl.main", "up", *flags],
             cwd=directory,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **self.environment},
@@ -47,6 +51,14 @@ class Machine:
     def pids(self) -> dict[str, int]:
         """The process ids that are written down."""
         return {file.stem: int(file.read_text()) for file in (self.data / "run").glob("*.pid")}
+
+    def logs(self, part: str, text: str) -> None:
+        """Returns when a part has said this."""
+        log = self.data / "logs" / f"{part}.log"
+        deadline_s = time.monotonic() + 60.0
+        while text not in log.read_text():
+            assert time.monotonic() < deadline_s, f"{part} does not say {text!r}"
+            time.sleep(0.02)
 
     def kvctl(self, *arguments: str) -> str:
         """What a command says that must succeed."""
@@ -112,6 +124,30 @@ def test_no_file_in_the_working_directory_stands_in_for_a_part(
     with machine.up(directory=here) as up:
         until(up, "Stop it with Ctrl-C.")
         assert machine.kvctl("health").endswith("SERVING\n")
+
+
+def test_all_parts_read_their_settings_again_until_their_terminal_is_closed(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """What a flag says stays; what the file says of a shared setting is new in every part."""
+    config = tmp_path / "tandem.toml"
+    config.touch()
+    terminal, stdin = os.openpty()
+    with machine.up("--config", str(config), "--log-format", "json", stdin=stdin) as up:
+        os.close(stdin)
+        until(up, "Stop it with Ctrl-C.")
+        pids = machine.pids()
+        config.write_text('log_format = "text"\nlog_level = "debug"\n')
+        up.send_signal(signal.SIGHUP)
+        until(up, "the parts read their settings again")
+        for part in PARTS:
+            machine.logs(part, "log_level: info, now debug")
+        assert machine.pids() == pids
+        os.close(terminal)
+        up.send_signal(signal.SIGHUP)
+        until(up, "stopping")
+        assert up.wait() == 0
+    assert machine.pids() == {}
 
 
 def test_a_part_that_refuses_its_configuration_stops_them_all(
