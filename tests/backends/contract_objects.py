@@ -8,7 +8,7 @@ from tandem.backends.port import CollectableObjects, Heal
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.limits import HEAL_AGE_MAX_S
 from tandem.core.record import Record, Stamp
-from tandem.core.removal import NamespacePurge, Removal
+from tandem.core.removal import Removal
 from tandem.core.reply import Failed, Stored
 from tests.backends.home_under_test import (
     DEADLINE_S,
@@ -18,6 +18,7 @@ from tests.backends.home_under_test import (
     OTHER,
     HomeUnderTest,
     held,
+    purged_in_steps,
     put,
 )
 
@@ -113,15 +114,8 @@ class ObjectsContract:
         for name in NAMES:
             await put(under, name, under.value())
         await put(under, "kept", under.value(), OTHER)
-        removed, steps = 0, 0
-        while True:
-            steps += 1
-            step = await objects.purge_namespace(NAMESPACE, 10, DEADLINE_S)
-            assert isinstance(step, NamespacePurge)
-            removed += step.removed
-            if not step.more:
-                break
-        assert (removed, steps > 1) == (len(NAMES), True)
+        removed = await purged_in_steps(objects, 10)
+        assert (sum(removed), len(removed) > 1) == (len(NAMES), True)
         assert not any([await held(under, name) for name in NAMES])
         assert await held(under, "kept", OTHER)
 

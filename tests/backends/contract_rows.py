@@ -16,7 +16,6 @@ from tandem.core.record import Record
 from tandem.core.removal import (
     FloorRaise,
     FloorReply,
-    NamespacePurge,
     PurgeRow,
     Removal,
     Renewal,
@@ -33,6 +32,7 @@ from tests.backends.home_under_test import (
     OTHER,
     HomeUnderTest,
     held,
+    purged_in_steps,
     put,
 )
 
@@ -275,16 +275,8 @@ class RowsContract:
         assert await rows.purge_namespace(NAMESPACE, 2, DEADLINE_S) is Removal.LIVE
         gone = seal_tombstone(under.version(1000))
         await put(under, f"{NAMESPACE_RECORD}{NAMESPACE}", gone, SYSTEM_NAMESPACE)
-        removed, steps = 0, 0
-        while True:
-            steps += 1
-            step = await rows.purge_namespace(NAMESPACE, 2, DEADLINE_S)
-            assert isinstance(step, NamespacePurge)
-            removed += step.removed
-            if not step.more:
-                break
-        assert removed == len(NAMES)
-        assert steps > 1
+        removed = await purged_in_steps(rows, 2)
+        assert (sum(removed), len(removed) > 1) == (len(NAMES), True)
         assert not any([await held(under, name) for name in NAMES])
         assert all([await held(under, name, OTHER) for name in NAMES])
 

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.backends.port import Backend, Heal
+from tandem.backends.port import Backend, CollectableObjects, CollectableRows, Heal
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record
+from tandem.core.removal import NamespacePurge
 from tandem.core.reply import Found, Missing, Stored
 from tandem.core.version import Version
 
@@ -77,3 +78,17 @@ async def held(
     reply = await under.home.get(Key(namespace, name), DEADLINE_S)
     assert isinstance(reply, Found | Missing), reply
     return reply.record if isinstance(reply, Found) else None
+
+
+async def purged_in_steps(
+    home: CollectableObjects | CollectableRows, names_a_step: int
+) -> Sequence[int]:
+    """How many records of the namespace each step removed, until nothing was left of it."""
+    removed: list[int] = []
+    more = True
+    while more:
+        step = await home.purge_namespace(NAMESPACE, names_a_step, DEADLINE_S)
+        assert isinstance(step, NamespacePurge)
+        removed.append(step.removed)
+        more = step.more
+    return removed
