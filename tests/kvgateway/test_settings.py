@@ -92,7 +92,7 @@ def test_no_two_doors_share_an_address() -> None:
     [mistake] = refused.value.mistakes
     assert mistake.startswith("grpc_address (TANDEM_GRPC), http_address (TANDEM_HTTP): ")
     for grpc, http in (("h:1", "h:2"), ("h:1", "g:1"), ("h:0", "h:0")):
-        assert _loaded(grpc=grpc, http=http)
+        assert _loaded(grpc=grpc, http=http).http_address == ADDRESS.parse(http)
 
 
 def test_parts_that_are_started_together_must_know_whom_to_trust() -> None:
