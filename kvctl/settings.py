@@ -51,12 +51,6 @@ class UpSettings:
         broken = [
             *broken_relations(self),
             *shared.bucket_relations(self.s3_endpoint, self.s3_bucket),
-            *shared.address_relations(
-                grpc_address=self.grpc_address,
-                http_address=self.http_address,
-                kvsp_address=self.kvsp_address,
-                crawler_address=self.crawler_address,
-            ),
         ]
         if self.tls_certificate and not self.tls_ca:
             broken.append(

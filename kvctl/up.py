@@ -68,13 +68,7 @@ async def up(
         raise CannotStart("; ".join(error.mistakes)) from None
     with _only_one(settings.data):
         _check_orphans(settings.data)
-        for name, address in (
-            ("--grpc", settings.grpc_address),
-            ("--http", settings.http_address),
-            ("--kvsp", settings.kvsp_address),
-            ("--crawler", settings.crawler_address),
-        ):
-            _check_free(name, address)
+        _check_doors(settings)
         signals = _Signals(os.isatty(_STDIN))
         parts = [
             Part(
@@ -202,6 +196,24 @@ def _check_orphans(data: Path) -> None:
             f"an earlier `kvctl up` was killed, and its parts still run: {names}; end them with:"
             f" kill {' '.join(str(pid) for _, pid in orphans)}"
         )
+
+
+def _check_doors(settings: UpSettings) -> None:
+    """Raises CannotStart when two parts would listen at one address, or somebody else does.
+
+    The system would let the parts share what comes to it. Other commands may be told of addresses
+    that could not be served from here, so this is no mistake in the settings.
+    """
+    flags: dict[Address, str] = {}
+    for flag, address in (
+        ("--grpc", settings.grpc_address),
+        ("--http", settings.http_address),
+        ("--kvsp", settings.kvsp_address),
+        ("--crawler", settings.crawler_address),
+    ):
+        if flags.setdefault(address, flag) != flag:
+            raise CannotStart(f"{flags[address]} and {flag} are both {address}; choose another")
+        _check_free(flag, address)
 
 
 def _check_free(flag: str, address: Address) -> None:

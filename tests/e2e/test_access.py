@@ -7,7 +7,7 @@ import pytest
 
 from tandem import Client
 from tandem.errors import PermissionDenied, Unauthenticated
-from tandem.runtime.local_tokens import development_token
+from tandem.runtime.local_tokens import crawler_token, development_token
 from tests.e2e.deployment import deployed
 from tests.e2e.waiting import until_true
 
@@ -61,6 +61,7 @@ async def test_the_life_of_a_token(tmp_path: Path) -> None:
         await until_true(crawled, "the crawler has come in and crawled")
         everything = "".join(path.read_text() for path in (tandem.data / "logs").iterdir())
         assert development not in everything
+        assert crawler_token(tandem.data) not in everything
         assert made["token"] not in everything
         assert "authentication_failed" in everything
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,16 @@ def test_a_part_that_refuses_its_configuration_stops_them_all(
     assert "[crawler] page_names" in out
     assert "Tandem KV is up." not in out
     assert machine.pids() == {}
+
+
+def test_two_parts_at_one_address_are_refused(tmp_path: Path) -> None:
+    for pair in combinations(("--grpc", "--http", "--kvsp", "--crawler"), 2):
+        environment = {name: f"127.0.0.1:{free_port()}" for name in _ADDRESSES}
+        at = f"127.0.0.1:{free_port()}"
+        flags = [text for flag in pair for text in (flag, at)]
+        result = invoke("up", "--data", str(tmp_path), *flags, environment=environment)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{pair[0]} and {pair[1]} are both {at}; choose another" in result.stderr
 
 
 def test_a_data_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
