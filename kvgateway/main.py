@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from kvgateway.access.configured import (
     check_enterable,
@@ -19,36 +20,26 @@ from kvgateway.access.configured import (
 )
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
-from kvgateway.homes.trust import ALL, Trust
-from kvgateway.homes.trust_file import DiskTrustFile
 from kvgateway.process import lives, settings_told
+from kvgateway.process.learning import learn_store
 from kvgateway.process.life import Orders
-from kvgateway.process.lives import Lives
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
-from kvgateway.process.preparation import (
-    agree_on_store,
-    note_damage,
-    pin_queue,
-    recover_intents,
-)
+from kvgateway.process.preparation import pin_queue
+from kvgateway.process.recovery import Recovery
 from kvgateway.process.supervisor import Supervisor
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import TOKENS
 from kvgateway.settings import GatewaySettings
-from kvgateway.state import journal_slots, queue_damage
+from kvgateway.state import queue_damage
 from kvgateway.state.clock_bound import ClockBound
-from kvgateway.state.ports import Intent
 from kvgateway.state.queue import SqliteQueue
-from kvgateway.state.quota_memory import QuotaMemory
 from kvgateway.state.shared import SharedMachine
 from kvgateway.state.shared_place import Place
 from kvgateway.state.switches import SwitchFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
-from tandem.core.reply import Side
-from tandem.core.settings_in_force import SettingsInForce
-from tandem.runtime import data_directory, logs, serve, stable_files
+from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
 from tandem.runtime.randomness import SystemEntropy
@@ -67,7 +58,7 @@ _LOG = logs.get("gateway")
 _ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
 _TICK_S = 1.0
 _LISTEN_S = 1.0
-_CLOCK_SPARE_S = 0.001
+_Told = TypeVar("_Told")
 
 
 def main() -> int:
@@ -113,7 +104,6 @@ class _Gateway:
         self._places = Places(loaded.settings.data)
         self._time = HomeTime(clock)
         self._minted_us: int | None = None
-        self._recovering = asyncio.Lock()
 
     async def run(self, process: serve.Process) -> None:
         """Prepares, then supervises until told to stop. ConfigurationError when nothing can be
@@ -137,7 +127,8 @@ class _Gateway:
             if homes is None:
                 return
             held.push_async_callback(homes.aclose)
-            store_id = await serve.unless(stop, self._learned(homes, bound))
+            learning = learn_store(places, homes, bound, self._time, self._entropy)
+            store_id = await serve.unless(stop, learning)
             if store_id is not None:
                 await check_enterable(policy, homes.backends, DiskCopy(places.tokens, TOKENS))
                 await self._serve(process, place, bound, queue, homes, store_id)
@@ -164,7 +155,8 @@ class _Gateway:
         machine = SharedMachine(
             place.directory, gateway_id=bound.gateway_id, random=self._entropy.token
         )
-        await self._recovered(place, queue, machine)
+        recovery = Recovery(self._places, place, queue, machine, self._time)
+        await recovery.all()
         await pin_queue(queue, machine)
         posts = partial(
             Post,
@@ -173,13 +165,13 @@ class _Gateway:
             gateway_id=bound.gateway_id,
             store_id=store_id,
         )
-        supervisor = self._supervisor(place, posts, queue, machine)
+        supervisor = self._supervisor(place, posts, recovery)
         reloading = Reloading(
             GatewaySettings, "gateway", self._arguments, self._environment, self._loaded,
             clock=self._clock, log=_LOG, named=named_tokens,
         )  # fmt: skip
         take = partial(self._take, supervisor, posts, homes, process.stop)
-        tell = partial(_tell_settings, place.settings)
+        tell = partial(_tell, "settings_not_shown", settings_told.write, place.settings)
         tell(reloading.in_force)
         loops = (
             bound.keep(self._time.now_us, machine.extend_clock),
@@ -191,30 +183,6 @@ class _Gateway:
             await supervisor.run(process.stop)
         self._minted_us = machine.last_minted_us()
         machine.close()
-
-    async def _learned(self, homes: Homes, bound: ClockBound) -> str:
-        """The store id, once the homes' time has passed every version of the last run."""
-        kept = self._places.store_id
-        text = await asyncio.to_thread(_text_of, kept)
-        trust, file = Trust(), DiskTrustFile(self._places.trust)
-        trust_damaged = await asyncio.to_thread(file.is_damaged)
-        if not trust_damaged:
-            await file.exchange(trust)
-        of_s3 = homes.labels[Side.S3]
-        own = identity.OwnFile(of_s3.location, kept) if of_s3.kind == "file" else None
-        store_id = await agree_on_store(homes.backends, text, self._entropy, self._time, trust, own)
-        queue_missed = queue_damage.is_missed(self._places.queue)
-        if queue_missed or trust_damaged:
-            for side in Side:
-                trust.missed(side, ALL, self._time.now_us())
-        await file.exchange(trust)
-        if queue_missed:
-            await asyncio.to_thread(queue_damage.note, self._places.queue)
-        if store_id != text:
-            await stable_files.replace_on_thread(kept, f"{store_id}\n".encode())
-        await asyncio.sleep(bound.wait_us(self._time.now_us()) / 1e6 + _CLOCK_SPARE_S)
-        await asyncio.to_thread(bound.begin, self._time.now_us(), self._entropy.token)
-        return store_id
 
     async def _take(
         self,
@@ -236,37 +204,14 @@ class _Gateway:
         supervisor.drain_s = settings.drain_s
         self._log_state.shape(settings.log_level, settings.log_format)
 
-    async def _recovered(
-        self, place: Place, queue: SqliteQueue, machine: SharedMachine, seat: int | None = None
-    ) -> None:
-        """In a thread: what it waits for may be a worker that was stopped inside a transaction, and
-        this process must kill it. One at a time, since all share one view of the memory."""
-        async with self._recovering:
-            await asyncio.to_thread(machine.forget_dead_readers)
-            if seat is not None:
-                await asyncio.to_thread(QuotaMemory.vacate, place.quotas, seat)
-            leftovers = await asyncio.to_thread(journal_slots.recover, self._places.journal)
-            enter = DiskTrustFile(self._places.trust).enter
-            await note_damage(leftovers, enter, self._time.reckoned_us())
-
-            async def pin(intents: Sequence[Intent]) -> None:
-                await asyncio.to_thread(machine.pin, intents)
-
-            count = await recover_intents(leftovers, queue, pin, self._time.now_or_zero_us())
-        if count:
-            _LOG.info("intents_recovered", count=count)
-
     def _supervisor(
-        self, place: Place, posts: Callable[..., Post], queue: SqliteQueue, machine: SharedMachine
+        self, place: Place, posts: Callable[..., Post], recovery: Recovery
     ) -> Supervisor:
-        async def recover(seat: int) -> None:
-            await self._recovered(place, queue, machine, seat)
-
         return Supervisor(
             slots=posts(seat=0, pipe=0).workers,
             orders=self._orders(posts, self._loaded.texts),
-            recover=recover,
-            tell=partial(_tell, place.lives),
+            recover=recovery.of,
+            tell=partial(_tell, "lives_not_shown", lives.write, place.lives),
             clock=self._clock,
             silence_max_us=int(self._settings.worker_silence_max_s * 1e6),
             drain_s=self._settings.drain_s,
@@ -315,35 +260,17 @@ def _check_free(*addresses: tuple[str, Address]) -> None:
         raise errors.ConfigurationError(mistakes)
 
 
-def _tell_settings(path: Path, in_force: SettingsInForce) -> None:
-    """As below."""
+def _tell(event: str, write: Callable[[Path, _Told], None], path: Path, told: _Told) -> None:
+    """What cannot be shown ends nothing."""
     try:
-        settings_told.write(path, in_force)
+        write(path, told)
     except OSError as error:
-        _LOG.warning("settings_not_shown", why=str(error))
-
-
-def _tell(path: Path, all_lives: Sequence[Lives]) -> None:
-    """Numbers that cannot be shown end nothing."""
-    try:
-        lives.write(path, all_lives)
-    except OSError as error:
-        _LOG.warning("lives_not_shown", why=str(error))
+        _LOG.warning(event, why=str(error))
 
 
 def _leave(place: Place) -> None:
     place.leave()
     shutil.rmtree(place.directory, ignore_errors=True)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError) as error:
-        cure = "remove the file: the homes hold the store id"
-        raise errors.ConfigurationError([f"{path} cannot be read ({error}); {cure}"]) from None
 
 
 if __name__ == "__main__":
