@@ -68,11 +68,12 @@ def test_what_was_survived_is_shown_by_part_and_by_loop() -> None:
 
 def test_what_became_of_a_worker_is_shown() -> None:
     metrics = Metrics("test", SystemClock())
-    show_lives(metrics, lambda: Lives(started=4, silent=1, died=3, not_started=2))
+    show_lives(metrics, lambda: Lives(started=5, silent=1, died=3, not_started=2, replaced=1))
     assert _shown(metrics) == {
-        "tandem_worker_started_total": 4,
+        "tandem_worker_started_total": 5,
         "tandem_worker_died_total": 3,
         "tandem_worker_silent_total": 1,
         "tandem_worker_not_started_total": 2,
+        "tandem_worker_replaced_total": 1,
     }
     metrics.close(1.0)
