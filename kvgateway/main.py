@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from kvgateway.access.configured import (
     check_enterable,
@@ -23,6 +22,7 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.process import lives, settings_told
 from kvgateway.process.learning import learn_store
 from kvgateway.process.life import Orders
+from kvgateway.process.lives import Lives
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
 from kvgateway.process.preparation import pin_queue
@@ -39,6 +39,7 @@ from kvgateway.state.shared_place import Place
 from kvgateway.state.switches import SwitchFile
 from tandem import errors
 from tandem.backends.opening import Homes, open_homes
+from tandem.core.settings_in_force import SettingsInForce
 from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
@@ -58,7 +59,6 @@ _LOG = logs.get("gateway")
 _ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
 _TICK_S = 1.0
 _LISTEN_S = 1.0
-_Told = TypeVar("_Told")
 
 
 def main() -> int:
@@ -171,7 +171,7 @@ class _Gateway:
             clock=self._clock, log=_LOG, named=named_tokens,
         )  # fmt: skip
         take = partial(self._take, supervisor, posts, homes, process.stop)
-        tell = partial(_tell, "settings_not_shown", settings_told.write, place.settings)
+        tell = partial(_tell_settings, place.settings)
         tell(reloading.in_force)
         loops = (
             bound.keep(self._time.now_us, machine.extend_clock),
@@ -211,7 +211,7 @@ class _Gateway:
             slots=posts(seat=0, pipe=0).workers,
             orders=self._orders(posts, self._loaded.texts),
             recover=recovery.of,
-            tell=partial(_tell, "lives_not_shown", lives.write, place.lives),
+            tell=partial(_tell_lives, place.lives),
             clock=self._clock,
             silence_max_us=int(self._settings.worker_silence_max_s * 1e6),
             drain_s=self._settings.drain_s,
@@ -260,12 +260,19 @@ def _check_free(*addresses: tuple[str, Address]) -> None:
         raise errors.ConfigurationError(mistakes)
 
 
-def _tell(event: str, write: Callable[[Path, _Told], None], path: Path, told: _Told) -> None:
-    """What cannot be shown ends nothing."""
+def _tell_settings(path: Path, in_force: SettingsInForce) -> None:
+    """What cannot be shown ends nothing; so below."""
     try:
-        write(path, told)
+        settings_told.write(path, in_force)
     except OSError as error:
-        _LOG.warning(event, why=str(error))
+        _LOG.warning("settings_not_shown", why=str(error))
+
+
+def _tell_lives(path: Path, all_lives: Sequence[Lives]) -> None:
+    try:
+        lives.write(path, all_lives)
+    except OSError as error:
+        _LOG.warning("lives_not_shown", why=str(error))
 
 
 def _leave(place: Place) -> None:
