@@ -30,8 +30,10 @@ ROUND_S = 1.5
 ROUNDS = 7
 SHARE_TARGET = 0.6
 
-UNCACHED_KEYS = 40_000
-WARM_S, SATURATION_S, HALF_S = 1.0, 1.5, 4.0
+UNCACHED_KEYS = 60_000
+WARM_S, SATURATION_S, HALF_S = 1.0, 1.5, 1.5
+HALF_ROUNDS = 7
+"""How the kernel places four busy threads on two cores lasts for seconds, and differs."""
 P99_TARGET_MS = 5.0
 
 
@@ -113,19 +115,24 @@ async def uncached(report: Report, deployment: Deployment) -> None:
         await measured(get, CONNECTIONS, WARM_S)
         full = await measured(get, CONNECTIONS, SATURATION_S)
         used, own_s, all_s = cpu_by_part(deployment), cpu_s([os.getpid()]), machine_cpu_s()
-        half = (await paced({"get": (get, full.per_s / 2)}, HALF_S))["get"]
+        halves = [
+            (await paced({"get": (get, full.per_s / 2)}, HALF_S))["get"] for _ in range(HALF_ROUNDS)
+        ]
         parts_s = dict(used()) | {"client": cpu_s([os.getpid()]) - own_s}
         others_s = machine_cpu_s() - all_s - sum(parts_s.values())
-    assert not half.failures
+    assert not any(half.failures for half in halves)
+    p50_ms, p99_ms = (statistics.median(half.ms(share) for half in halves) for share in (0.5, 0.99))
+    of_rounds = " ".join(f"{p99:.1f}" for p99 in sorted(half.ms(0.99) for half in halves))
+    gets = sum(len(half.latencies_s) for half in halves)
     report.line(f"uncached hits, {CONNECTIONS} connections, each of {next(numbers):,} keys once")
     report.line(
         f"saturated: {full.per_s:,.0f}/s, p99 {full.p99_ms:.1f} ms; at half of that:"
-        f" p50 {half.ms(0.5):.2f} ms, p99 {half.ms(0.99):.2f} ms (target {P99_TARGET_MS:.0f} ms)"
+        f" p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms (target {P99_TARGET_MS:.0f} ms),"
     )
-    shares = ", ".join(
-        f"{part} {of_s / len(half.latencies_s) * 1e6:.0f}" for part, of_s in parts_s.items()
-    )
-    report.line(f"CPU us of each at half load: {shares}; others used {others_s / HALF_S:.2f} cores")
+    report.line(f"medians of {HALF_ROUNDS} rounds of {HALF_S} s, whose p99 were {of_rounds} ms")
+    shares = ", ".join(f"{part} {of_s / gets * 1e6:.0f}" for part, of_s in parts_s.items())
+    others = others_s / HALF_S / HALF_ROUNDS
+    report.line(f"CPU us of each at half load: {shares}; others used {others:.2f} cores")
     report.line()
 
 
