@@ -70,7 +70,7 @@ async def _titled(client: Client) -> str:
 def status_text(status: Status) -> str:
     """A status for people."""
     queue, found = status.queue, differences(status)
-    oldest = f", the oldest for {duration(queue.oldest_age_us)}" if queue.depth else ""
+    oldest = f", the oldest for {duration(queue.oldest_age_us)}" if queue.oldest_age_us else ""
     repairs = (
         f"{counted(queue.depth, 'repair')}{oldest}; {queue.healed} healed,"
         f" {counted(queue.failed_tries, 'failed try', 'failed tries')};"

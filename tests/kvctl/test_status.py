@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from kvctl.status import status_text
 from kvctl.verdict import differences
 from tandem.core.operations import HomeStatus, QueueStatus, Status
 from tandem.core.reply import Side
@@ -104,6 +105,11 @@ def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
     assert ["settings", "those in force were read 10 us ago"] in lines
     assert ["-", "REFUSED: t.toml: [gateway] drian: unknown setting"] in lines
     assert ["-", "wait for a restart: data, workers"] in lines
+
+
+def test_a_repair_that_is_not_due_yet_has_no_age() -> None:
+    shown = status_text(replace(HEALTHY, queue=QueueStatus(depth=2)))
+    assert "2 repairs; 0 healed" in shown
 
 
 def test_a_switch_changes_one_use_and_leaves_the_other(gateway: Gateway) -> None:
