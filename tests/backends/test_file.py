@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tandem.backends.file import FileHome, objects, schema
+from tandem.backends.file import FileHome, objects, reading, schema
 from tandem.backends.file import home as file_home
 from tandem.backends.file.lane import LaneBounds
 from tandem.core.envelope import seal
@@ -222,7 +222,7 @@ async def test_a_fault_while_a_reply_is_passed_on_fails_its_group_and_no_other(
 async def test_more_calls_than_may_wait_are_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_home, "_READS", LaneBounds(11, group_max=256, waiting_bytes_max=10))
+    monkeypatch.setattr(reading, "_READS", LaneBounds(11, group_max=256, waiting_bytes_max=10))
     narrow = await FileHome.open(path, CLOCK)
     replies = await asyncio.gather(*(narrow.get(KEY, 20.0) for _ in range(11)))
     assert [isinstance(reply, Failed) for reply in replies] == [False] * 10 + [True]

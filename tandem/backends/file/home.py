@@ -7,46 +7,33 @@ of their own (`body_files`).
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias, cast
-
-import aiosqlite
+from typing import Final, NamedTuple, cast
 
 from tandem.backends.file.ahead_file import AheadFile
 from tandem.backends.file.body_files import FILED_ABOVE_BYTES, BodyFiles
+from tandem.backends.file.connection import connected
 from tandem.backends.file.exact_changes import Change, Outcome, Purge, change
 from tandem.backends.file.lane import Answer, Ask, Call, Lane, LaneBounds
-from tandem.backends.file.objects import (
-    LargeBody,
-    Put,
-    read,
-    read_large,
-    scan,
-    write,
-)
-from tandem.backends.file.schema import check_place, prepare_reader, prepare_writer
+from tandem.backends.file.objects import Put, name_of, write
+from tandem.backends.file.reading import FileReads
+from tandem.backends.file.schema import check_place, prepare_writer
 from tandem.backends.file.turn import Turn
 from tandem.backends.group_replies import reply_alone, reply_for, reply_into
 from tandem.backends.port import Gets, Got, Heal, Needed, Puts, Replied, ScanPage
 from tandem.backends.sqlite_thread import on_thread
-from tandem.core.key import Key, object_name
+from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Record, Stamp
 from tandem.core.removal import NamespacePurge, Removal
-from tandem.core.reply import Failed, Glimpsed, ReadReply, Side, WriteReply
+from tandem.core.reply import Failed, ReadReply, Side, WriteReply
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
 
-_READS: Final = LaneBounds(
-    waiting_max=50_000, group_max=256, waiting_bytes_max=50_000, group_bytes_max=256
-)
-"""A read weighs one: its body is not known before."""
-_BODIES: Final = LaneBounds(waiting_max=1_000, group_max=1)
-_LISTINGS: Final = LaneBounds(waiting_max=1_000, group_max=1)
 _CHANGES: Final = LaneBounds(waiting_max=10_000, group_max=256)
 _WRITES: Final = LaneBounds(
     waiting_max=50_000, group_max=1_000, waiting_bytes_max=256 * MIB, group_bytes_max=4 * MIB
@@ -57,23 +44,6 @@ _TIDYING_S: Final = 60.0
 _PUT_BYTES: Final = 4 * KIB
 """What a put weighs beside its envelope, since each one writes a page: so a thousand small ones
 make a group, however they were asked."""
-_CACHED_STATEMENTS: Final = 300
-"""The point read has one text for each number of names."""
-_Small: TypeAlias = ReadReply | LargeBody
-
-
-class _LargeRead(NamedTuple):
-    """Where the reply goes that finds the body, by the loop's time `ends_at_s` at the latest."""
-
-    ends_at_s: float
-    got: Got
-
-
-class _Listing(NamedTuple):
-    namespace: str
-    after: str
-    prefix: str
-    limit: int
 
 
 class _Filed(NamedTuple):
@@ -92,11 +62,8 @@ class FileHome:
         self._clock = clock
         self._closed = False
         self._files = BodyFiles(path, clock)
-        reader = partial(self._connected, prepare_reader)
-        self._reads = Lane(reader, self._read, self._settle_reads, _READS)
-        self._bodies = Lane(reader, self._read_large, Call[Key, ReadReply].answer, _BODIES)
-        self._listings = Lane(reader, self._scan, Call[_Listing, ScanPage].answer, _LISTINGS)
-        writer = partial(self._connected, self._prepare_writer)
+        self._reads = FileReads(path, self._files, clock)
+        writer = partial(connected, path, self._prepare_writer)
         self._writes = Lane(writer, self._write, self._settle, _WRITES)
         self._filed = Lane(writer, self._write_filed, self._settle, _FILED)
         self._changes = Lane(writer, self._change, self._settle, _CHANGES)
@@ -134,14 +101,12 @@ class FileHome:
         return future
 
     def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
-        large = _LargeRead(asyncio.get_running_loop().time() + deadline_s, got)
-        answered = self._reads.ask(gets, deadline_s, len(gets))
-        answered.add_done_callback(partial(self._got, gets, large))
+        self._reads.get_all(gets, deadline_s, got)
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> asyncio.Future[WriteReply]:
-        put = Put(_name_of(key), record, heal)
+        put = Put(name_of(key), record, heal)
         if len(record.envelope) > FILED_ABOVE_BYTES:
             return self._put_filed(put, deadline_s)
         future: asyncio.Future[WriteReply] = asyncio.get_running_loop().create_future()
@@ -149,7 +114,7 @@ class FileHome:
         return future
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
-        group = [Put(_name_of(key), record, None) for key, record in puts]
+        group = [Put(name_of(key), record, None) for key, record in puts]
         large = [at for at, put in enumerate(group) if len(put.record.envelope) > FILED_ABOVE_BYTES]
         if not large:
             self._put(group, deadline_s, replied)
@@ -176,7 +141,7 @@ class FileHome:
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
-        return await self._listings.ask(_Listing(namespace, after, prefix, limit), deadline_s)
+        return await self._reads.scan(namespace, after, prefix, limit, deadline_s)
 
     def ahead(self) -> AbstractContextManager[AheadFile | None]:
         return self._files.ahead.one()
@@ -189,13 +154,13 @@ class FileHome:
         return True
 
     async def remove(self, key: Key, seen: Stamp, deadline_s: float) -> Removal | Failed:
-        asked = Change(_name_of(key), seen, None, 0)
+        asked = Change(name_of(key), seen, None, 0)
         return cast(Removal | Failed, await self._changes.ask(asked, deadline_s))
 
     async def replace(
         self, key: Key, seen: Stamp | None, record: Record, read_at_us: int, deadline_s: float
     ) -> Removal | Failed:
-        asked = Change(_name_of(key), seen, record, read_at_us)
+        asked = Change(name_of(key), seen, record, read_at_us)
         return cast(Removal | Failed, await self._changes.ask(asked, deadline_s))
 
     async def purge_namespace(
@@ -207,56 +172,11 @@ class FileHome:
         if self._closed:
             return
         self._closed = True
-        lanes = (self._reads, self._bodies, self._listings, self._writes, self._filed)
-        for lane in (*lanes, self._changes, self._tidying):
+        await self._reads.aclose()
+        for lane in (self._writes, self._filed, self._changes, self._tidying):
             await lane.aclose()
         self._files.ahead.close()
         self._turn.close()
-
-    async def _connected(
-        self, prepare: Callable[[sqlite3.Connection], None]
-    ) -> aiosqlite.Connection:
-        connection = await aiosqlite.connect(
-            self._path, isolation_level=None, cached_statements=_CACHED_STATEMENTS
-        )
-        try:
-            await on_thread(connection, prepare)
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
-
-    def _read(self, connection: sqlite3.Connection, asks: Sequence[Gets]) -> list[Sequence[_Small]]:
-        names = [_name_of(key) for gets in asks for key, _ in gets]
-        replies = iter(read(connection, names, self._clock))
-        return [list(islice(replies, len(gets))) for gets in asks]
-
-    def _settle_reads(self, call: Call[Gets, Sequence[_Small]], replies: Sequence[_Small]) -> None:
-        call.answer([_judged(*each) for each in zip(replies, call.ask, strict=True)])
-
-    def _got(
-        self, gets: Gets, large: _LargeRead, answered: asyncio.Future[Sequence[_Small] | Failed]
-    ) -> None:
-        """Gives a group its replies; large bodies come by themselves. When the loop ends, nobody
-        waits for them any more."""
-        if answered.cancelled():
-            return
-        replies = answered.result()
-        if isinstance(replies, Failed):
-            replies = [replies] * len(gets)
-        ready: list[tuple[int, ReadReply]] = []
-        for position, reply in enumerate(replies):
-            if isinstance(reply, LargeBody):
-                self._fetch(gets[position][0], position, large)
-            else:
-                ready.append((position, reply))
-        if ready:
-            large.got(ready)
-
-    def _fetch(self, key: Key, position: int, large: _LargeRead) -> None:
-        future: asyncio.Future[ReadReply] = asyncio.get_running_loop().create_future()
-        reply_alone(future, position, large.got)
-        self._bodies.submit(Call(key, future, large.ends_at_s))
 
     def _settle(self, call: Call[Ask, Answer], reply: Answer) -> None:
         """Answers a change; what it has left of files is removed afterwards."""
@@ -267,15 +187,6 @@ class FileHome:
     def _tidy(self, connection: sqlite3.Connection, _: Sequence[None]) -> Sequence[None]:
         self._files.tidy(connection, self._turn)
         return [None]
-
-    def _read_large(self, connection: sqlite3.Connection, keys: Sequence[Key]) -> list[ReadReply]:
-        return [read_large(connection, _name_of(key), self._files, self._clock) for key in keys]
-
-    def _scan(self, connection: sqlite3.Connection, asks: Sequence[_Listing]) -> list[ScanPage]:
-        return [
-            scan(connection, ask.namespace, ask.after, ask.prefix, ask.limit, self._clock)
-            for ask in asks
-        ]
 
     def _write(
         self, connection: sqlite3.Connection, asks: Sequence[Sequence[Put]]
@@ -317,15 +228,3 @@ def _hand_over(
         return
     replies = written.result()
     replied(list(enumerate([replies] * count if isinstance(replies, Failed) else replies)))
-
-
-def _judged(reply: _Small, get: tuple[Key, Needed]) -> _Small:
-    """The reply; of a large body that nobody needs any more, what is known without it."""
-    _, needed = get
-    if isinstance(reply, LargeBody) and needed is not None and not needed():
-        return Glimpsed(reply.version, reply.etag, reply.home_time_us)
-    return reply
-
-
-def _name_of(key: Key) -> bytes:
-    return object_name("", key).encode()

@@ -16,7 +16,7 @@ from tandem.backends.file.body_files import BodyFiles
 from tandem.backends.port import Heal, ScanPage, basis_of
 from tandem.backends.sqlite_rows import marks, together
 from tandem.core.envelope import TOMBSTONE_BYTES, BadEnvelope, digest_of, open_envelope
-from tandem.core.key import decode_object_name, encode_name
+from tandem.core.key import Key, decode_object_name, encode_name, object_name
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Kind, Record
 from tandem.core.reply import (
@@ -78,6 +78,11 @@ class LargeBody:
     version: Version
     etag: bytes
     home_time_us: int
+
+
+def name_of(key: Key) -> bytes:
+    """Under what a key's object lies."""
+    return object_name("", key).encode()
 
 
 def write(
@@ -264,10 +269,10 @@ def scan(
         ((folder + first).encode(), f"{namespace}0".encode(), limit),
     ).fetchall()
     entries: list[Entry] = []
-    for object_name, version, etag, size in rows:
-        name = decode_object_name(object_name[len(folder) :].decode())
+    for found, version, etag, size in rows:
+        name = decode_object_name(found[len(folder) :].decode())
         if name is None:
-            raise sqlite3.DatabaseError(f"{object_name!r} is not the name of an object")
+            raise sqlite3.DatabaseError(f"{found!r} is not the name of an object")
         if not name.startswith(prefix):
             break
         kind = Kind.TOMBSTONE if size == TOMBSTONE_BYTES else Kind.VALUE
