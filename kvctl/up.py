@@ -37,6 +37,7 @@ _DEVELOPMENT = """\
 For wrangler, Cloudflare's SDKs and curl:
 
   export CLOUDFLARE_API_BASE_URL={http}/client/v4
+  export CLOUDFLARE_BASE_URL={http}/client/v4
   export CLOUDFLARE_ACCOUNT_ID=default
   export CLOUDFLARE_API_TOKEN={token}
 """

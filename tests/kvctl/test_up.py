@@ -84,6 +84,8 @@ def until(process: subprocess.Popen[str], text: str) -> None:
 
 def test_all_parts_run_until_they_are_stopped(machine: Machine) -> None:
     with machine.up() as up:
+        until(up, "export CLOUDFLARE_API_BASE_URL=http://")  # wrangler's
+        until(up, "export CLOUDFLARE_BASE_URL=http://")  # the SDKs'
         until(up, "export CLOUDFLARE_API_TOKEN=tdmdev_")
         until(up, "Stop it with Ctrl-C.")
         assert machine.kvctl("health").endswith("SERVING\n")

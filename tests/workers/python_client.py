@@ -17,8 +17,8 @@ ODD = "odd key é🤓 %2F+&=;:@!"
 SOME = [f"bulk/{number:04}" for number in range(1500)]
 
 
-def steps(base_url: str, token: str, account: str, title: str) -> dict[str, Any]:
-    client = cloudflare.Cloudflare(base_url=base_url, api_token=token, max_retries=0)
+def steps(account: str, title: str) -> dict[str, Any]:
+    client = cloudflare.Cloudflare(max_retries=0)
     kv = client.kv.namespaces
     done: dict[str, Any] = {}
     made = kv.create(account_id=account, title=title)

@@ -1,6 +1,7 @@
 """Cloudflare's official SDKs, pointed at Tandem: Python in two major versions, and TypeScript."""
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,8 +68,12 @@ TYPESCRIPT = {
 
 
 def _told(command: Sequence[str | Path], tandem: Served, title: str) -> dict[str, Any]:
-    arguments = (tandem.rest, tandem.admin, ACCOUNT, title)
-    done = subprocess.run((*command, *arguments), capture_output=True, text=True, timeout=100)
+    """The clients find their way by the variables that `kvctl up` names."""
+    environ = {"CLOUDFLARE_BASE_URL": tandem.rest, "CLOUDFLARE_API_TOKEN": tandem.admin}
+    done = subprocess.run(
+        (*command, ACCOUNT, title),
+        env={**os.environ, **environ}, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told

@@ -2,9 +2,9 @@
 // node typescript_client.mjs NODE_MODULES BASE_URL TOKEN ACCOUNT TITLE
 import { createRequire } from "node:module";
 
-const [modules, baseURL, apiToken, account_id, title] = process.argv.slice(2);
+const [modules, account_id, title] = process.argv.slice(2);
 const Cloudflare = createRequire(`${modules}/`)("cloudflare").default;
-const kv = new Cloudflare({ baseURL, apiToken, maxRetries: 0 }).kv.namespaces;
+const kv = new Cloudflare({ maxRetries: 0 }).kv.namespaces;
 const ODD = "odd key é🤓 %2F+&=;:@!?#/";
 const SOME = Array.from({ length: 1500 }, (_, i) => `bulk/${String(i).padStart(4, "0")}`);
 
