@@ -33,11 +33,6 @@ NOTHING = SettingsChange()
 UNKNOWN = "cd" * 16
 
 
-@pytest.fixture
-def homes() -> TwoHomes:
-    return TwoHomes()
-
-
 async def test_a_namespace_is_created_in_both_homes_and_found(homes: TwoHomes) -> None:
     one = Administration(homes)
     change = SettingsChange(AckPolicy.FIRST, ReadMode.S3)

@@ -19,11 +19,6 @@ from tests.kvgateway.registry.registered import Registered, said
 from tests.kvgateway.registry.stepping import SHADOW, SINGLE, two_gateways
 
 
-@pytest.fixture
-def homes() -> TwoHomes:
-    return TwoHomes()
-
-
 async def test_a_registration_in_a_form_that_is_not_known_objects(homes: TwoHomes) -> None:
     one, _ = await two_gateways(homes)
     namespace = await one.create(SINGLE)

@@ -35,11 +35,6 @@ NOTHING = SettingsChange()
 UNKNOWN = "cd" * 16
 
 
-@pytest.fixture
-def homes() -> TwoHomes:
-    return TwoHomes()
-
-
 async def test_a_delete_at_another_gateway_counts_from_the_next_look(homes: TwoHomes) -> None:
     one, two = Administration(homes, 1), Administration(homes, 2)
     made = await one.namespaces.create("a", NOTHING)

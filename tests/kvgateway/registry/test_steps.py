@@ -23,11 +23,6 @@ from tests.kvgateway.registry.stepping import (
 )
 
 
-@pytest.fixture
-def homes() -> TwoHomes:
-    return TwoHomes()
-
-
 async def test_the_whole_way_there_and_back(homes: TwoHomes) -> None:
     one, two = await two_gateways(homes)
     namespace = await one.create(SINGLE)

@@ -26,11 +26,6 @@ from tests.kvgateway.registry.stepping import (
 )
 
 
-@pytest.fixture
-def homes() -> TwoHomes:
-    return TwoHomes()
-
-
 async def test_of_two_steps_at_once_at_most_one_is_taken(homes: TwoHomes) -> None:
     one, two = await two_gateways(homes)
     namespace = await one.create(BOTH)

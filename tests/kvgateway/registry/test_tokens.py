@@ -24,11 +24,6 @@ WISH = TokenWish("ci", Permission.WRITE, "acme")
 UNKNOWN = "cd" * 8
 
 
-@pytest.fixture
-def homes() -> TwoHomes:
-    return TwoHomes()
-
-
 async def test_a_token_is_created_in_both_homes_and_its_secret_in_none(homes: TwoHomes) -> None:
     one = Administration(homes)
     wish = TokenWish("ci", Permission.READ, "acme", frozenset({"ab" * 16}), ttl_s=60)
