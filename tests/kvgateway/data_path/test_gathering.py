@@ -7,7 +7,6 @@ import pytest
 
 from kvgateway.data_path.gathering import (
     GATHERED_MAX,
-    RETURN_S,
     SMALL,
     WAIT_S,
     Answers,
@@ -80,9 +79,9 @@ async def test_writes_that_are_read_in_turn_after_turn_begin_together() -> None:
     assert watched.began == [(AT_ONCE, 5)]
 
 
-@pytest.mark.parametrize("home_s", [0.0005, 0.001, 0.0015])
+@pytest.mark.parametrize("home_s", [0.0005, 0.001, 0.0015, 0.010])
 @in_virtual_time
-async def test_what_comes_while_a_group_is_under_way_waits_for_those_it_answers(
+async def test_what_comes_while_a_group_is_under_way_waits_for_it_and_for_those_it_answers(
     home_s: float,
 ) -> None:
     watched = Watched()
@@ -92,7 +91,7 @@ async def test_what_comes_while_a_group_is_under_way_waits_for_those_it_answers(
     rest = [answer for put in puts(3) for answer in watched.waiting.write([put])]
     assert len(watched.waiting) == 3
     await watched.answered([*first, *rest])
-    assert watched.began == [(AT_ONCE, 1), (round(home_s + RETURN_S, 6), 3)]
+    assert watched.began == [(AT_ONCE, 1), (round(home_s / 5 + WAIT_S, 6), 3)]
 
 
 @in_virtual_time
@@ -168,7 +167,7 @@ async def test_the_next_group_waits_for_the_last_of_the_one_before() -> None:
     await asyncio.sleep(WAIT_S / 2)
     assert len(waiting) == 6
     begun[0][1].set_result(Written(Version.at(8), None))
-    await asyncio.sleep(RETURN_S * 1.1)
+    await asyncio.sleep(WAIT_S * 1.1)
     assert len(begun) == 2
 
 
@@ -200,7 +199,7 @@ class Homes:
         await self.answer()
 
 
-AT_ONCE_S = RETURN_S / 20
+AT_ONCE_S = WAIT_S / 20
 CIRCULATING = [(1, 1), (2, 1), (4, 2), (6, 2), (7, 1), (8, 3), (31, 1)]
 
 
@@ -227,7 +226,7 @@ async def test_one_that_does_not_come_back_is_not_waited_for_any_longer(
     homes = Homes()
     await homes.one_answered_while(others, wait)
     homes.put(others - 1)
-    await asyncio.sleep(RETURN_S - AT_ONCE_S)
+    await asyncio.sleep(WAIT_S - AT_ONCE_S)
     assert homes.sizes == [others]
     await asyncio.sleep(2 * AT_ONCE_S)
     assert homes.sizes == [others, wait + others - 1]
@@ -238,7 +237,7 @@ async def test_who_comes_one_after_the_other_is_not_waited_for_any_longer_either
     homes = Homes()
     await homes.one_answered_while(60, 1)
     for _ in range(12):
-        await asyncio.sleep(RETURN_S / 10 + 1e-6)
+        await asyncio.sleep(WAIT_S / 10 + 1e-6)
         homes.put(1)
     assert homes.sizes == [60, 1 + 9]
 
@@ -247,7 +246,7 @@ async def test_who_comes_one_after_the_other_is_not_waited_for_any_longer_either
 async def test_what_came_in_vain_after_a_large_group_is_not_waited_for_again() -> None:
     homes = Homes()
     await homes.one_answered_while(30, 2)
-    await asyncio.sleep(RETURN_S + AT_ONCE_S)
+    await asyncio.sleep(WAIT_S + AT_ONCE_S)
     assert homes.sizes == [30, 2]
     await homes.answer()
     homes.put(1)
@@ -262,7 +261,7 @@ async def test_what_came_in_vain_after_a_large_group_is_not_waited_for_again() -
 async def test_nobody_is_waited_for_when_all_were_answered_a_while_ago() -> None:
     homes = Homes()
     await homes.one_answered_while(30, 0)
-    await asyncio.sleep(RETURN_S)
+    await asyncio.sleep(WAIT_S)
     homes.put(1)
     await asyncio.sleep(AT_ONCE_S)
     assert homes.sizes == [30, 1]
@@ -274,7 +273,7 @@ async def test_what_is_read_in_turn_after_turn_begins_together_then_too() -> Non
     homes.put(30)
     homes.waiting.flush()
     await homes.answer()
-    await asyncio.sleep(2 * RETURN_S)
+    await asyncio.sleep(2 * WAIT_S)
     for _ in range(3):
         homes.put(1)
         await asyncio.sleep(0)
@@ -314,20 +313,13 @@ async def test_callers_that_write_again_and_again_settle_in_large_groups(callers
     assert sum(settled) / len(settled) >= callers * 0.9
 
 
-@pytest.mark.parametrize(
-    ("pause_s", "at_most_s"),
-    [
-        (RETURN_S / 20, RETURN_S),
-        (RETURN_S / 3, RETURN_S),
-        (RETURN_S * 0.6, 0.0),
-        (RETURN_S * 2, 0.0),
-    ],
-)
+@pytest.mark.parametrize("homes_s", [WAIT_S / 2, WAIT_S * 2, WAIT_S * 20])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 2.0])
 @in_virtual_time
-async def test_who_comes_at_its_own_pace_waits_little_longer_than_for_the_group_before(
-    pause_s: float, at_most_s: float
+async def test_who_comes_at_its_own_pace_waits_for_a_bounded_time(
+    homes_s: float, share: float
 ) -> None:
-    homes_s, waits_s = 0.002, list[float]()
+    waits_s, came_at_s = list[float](), list[float]()
     loop = asyncio.get_running_loop()
 
     def begin(writes: Sequence[Write], answers: Answers) -> None:
@@ -335,12 +327,12 @@ async def test_who_comes_at_its_own_pace_waits_little_longer_than_for_the_group_
         for answer in answers:
             loop.call_later(homes_s, answer.set_result, Written(Version.at(7), None))
 
-    waiting, came_at_s = Gatherer(begin), list[float]()
+    waiting = Gatherer(begin)
     for _ in range(200):
         came_at_s.append(loop.time())
         waiting.write(puts(1))
-        await asyncio.sleep(pause_s)
-    assert max(waits_s) <= homes_s + at_most_s + 1e-9
+        await asyncio.sleep(WAIT_S * share)
+    assert max(waits_s) <= WAIT_S + 1e-9
 
 
 @in_virtual_time
