@@ -6,7 +6,7 @@ from typing import Final
 
 from crawler.pace import Pace
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
-from tandem.backends.heal import Healed, LeftToSweep, NotHealed, heal
+from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
 from tandem.backends.port import Backend
 from tandem.core.drift import HEALABLE, LACKED, Drift, Sighting, sighting
 from tandem.core.key import Key
@@ -125,7 +125,7 @@ class SecondLook:
             key = Key(self._report.namespace, name)
             outcome = await heal(self._homes, key, self._rule.deadline_s)
         if seen.drift is Drift.OTHER_BYTES:
-            _LOG.error("corruption", namespace=key.namespace, key=name, outcome=str(outcome))
+            _LOG.error("corruption", namespace=key.namespace, key=name, outcome=_told(outcome))
         match outcome:
             case Healed(()):
                 tally.saw(_SETTLED)
@@ -138,3 +138,16 @@ class SecondLook:
             case NotHealed(reasons):
                 tally.saw(seen)
                 tally.not_healed(f"{name}: {'; '.join(reasons)}")
+
+
+def _told(outcome: HealOutcome) -> str:
+    """What became of a corrupt copy, for the log."""
+    match outcome:
+        case Healed(()):
+            return "equal in both homes already"
+        case Healed(copied):
+            return f"copied to {' and '.join(side.value for side in copied)}"
+        case LeftToSweep():
+            return "left to the sweep of what was deleted for good"
+        case NotHealed(reasons):
+            return "; ".join(reasons)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from tandem.core.cluster_life import Floors
-from tandem.core.envelope import digest_of
+from tandem.core.envelope import digest_of, tells
 from tandem.core.floors import RANGES_MAX, RangeFloors
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, is_namespace_id
 from tandem.core.limits import CLOCK_SKEW_MAX_US
@@ -52,6 +52,18 @@ class Held(NamedTuple):
     digest: bytes
     whole: bool = True
     """False when its blob is gone, which makes it a missing record."""
+
+
+class ReadRow(NamedTuple):
+    """The columns of a row that is read."""
+
+    envelope: bytes
+    digest: bytes
+    version: bytes
+    size: int
+    kind: int
+    expires_at_s: int
+    metadata: bytes
 
 
 class Write(enum.Enum):
@@ -117,6 +129,15 @@ def checked(envelope: bytes, digest: bytes) -> bytes | Failed:
     if digest_of(envelope) == digest:
         return envelope
     return Failed(Reason.CORRUPT, "the bytes do not match their digest")
+
+
+def checked_row(row: ReadRow) -> bytes | Failed:
+    """The bytes of a row, if they are those that were stored and the columns beside them say the
+    same: listings and later writes go by the columns."""
+    envelope, digest, version, size, kind, expires_at_s, metadata = row
+    if len(envelope) == size and tells(envelope, version, kind, expires_at_s, metadata):
+        return checked(envelope, digest)
+    return Failed(Reason.CORRUPT, "the row is not what its envelope says")
 
 
 def end_of(prefix: bytes) -> bytes:

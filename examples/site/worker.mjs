@@ -3,6 +3,7 @@
 
 const SESSION_S = 3600;
 const NAME_CHARS_MAX = 64;
+const KEY_BYTES_MAX = 512;
 const COOKIE = "session";
 
 export default {
@@ -10,7 +11,7 @@ export default {
     const { pathname } = new URL(request.url);
     const [, first, second, ...rest] = pathname.split("/");
     if (first !== "api") return asset(request, env.SITE, pathname);
-    if (second === "flags") return flags(request, env.FLAGS, decodeURIComponent(rest.join("/")));
+    if (second === "flags") return flags(request, env.FLAGS, rest.join("/"));
     if (second === "session" && rest.length === 0) return session(request, env.SESSIONS);
     return answer(404, { error: "no such API" });
   },
@@ -18,19 +19,22 @@ export default {
 
 // Files as `kvctl import` has stored them: the path is the key, the content type its metadata.
 async function asset(request, site, pathname) {
-  if (request.method !== "GET") return answer(405, { error: "only GET" });
-  const name = decodeURIComponent(pathname.slice(1)) || "index.html";
-  const { value, metadata } = await site.getWithMetadata(name, { type: "stream", cacheTtl: 60 });
-  if (value === null) return new Response("There is no such page.\n", { status: 404 });
-  return new Response(value, { headers: { "Content-Type": metadata.contentType } });
+  if (!["GET", "HEAD"].includes(request.method)) return answer(405, { error: "only GET and HEAD" });
+  const name = keyName(pathname.slice(1) || "index.html");
+  const found = name && (await site.getWithMetadata(name, { type: "stream", cacheTtl: 60 }));
+  if (!found?.value) return new Response("There is no such page.\n", { status: 404 });
+  const type = found.metadata?.contentType ?? "application/octet-stream";
+  return new Response(found.value, { headers: { "Content-Type": type } });
 }
 
 // GET /api/flags        all flags
 // PUT /api/flags/NAME   {"percent": 0 to 100}
 // GET /api/flags/NAME?user=...   whether the flag is on for a user: always the same answer
 // DELETE /api/flags/NAME
-async function flags(request, kv, name) {
-  if (name === "") return answer(200, await allFlags(kv));
+async function flags(request, kv, path) {
+  if (path === "") return answer(200, await allFlags(kv));
+  const name = keyName(path);
+  if (!name) return answer(400, { error: `a flag's name has 1 to ${KEY_BYTES_MAX} bytes` });
   switch (request.method) {
     case "GET": {
       const percent = await kv.get(name, "json");
@@ -39,7 +43,7 @@ async function flags(request, kv, name) {
       return answer(200, { flag: name, user, on: (await bucket(`${name} ${user}`)) < percent });
     }
     case "PUT": {
-      const { percent } = await request.json().catch(() => ({}));
+      const { percent } = await sent(request);
       if (!Number.isInteger(percent) || percent < 0 || percent > 100) {
         return answer(400, { error: "percent must be an integer from 0 to 100" });
       }
@@ -76,7 +80,7 @@ async function session(request, kv) {
   const id = cookie(request);
   switch (request.method) {
     case "POST": {
-      const { name } = await request.json().catch(() => ({}));
+      const { name } = await sent(request);
       if (typeof name !== "string" || !name || name.length > NAME_CHARS_MAX) {
         return answer(400, { error: `name must have 1 to ${NAME_CHARS_MAX} characters` });
       }
@@ -94,6 +98,21 @@ async function session(request, kv) {
     default:
       return answer(405, { error: "POST, GET or DELETE" });
   }
+}
+
+// The key that a path names, if there can be one: what is no URL encoding or too long names none.
+function keyName(path) {
+  try {
+    const name = decodeURIComponent(path);
+    return new TextEncoder().encode(name).length <= KEY_BYTES_MAX ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+// The object that a request has for a body; an empty one if it has none.
+async function sent(request) {
+  return (await request.json().catch(() => null)) ?? {};
 }
 
 function cookie(request) {

@@ -9,14 +9,15 @@ import asyncpg
 from kvsp.answers import Absent, InBlob, ReadAnswer, ScanPart
 from kvsp.postgres.connecting import Connection
 from kvsp.postgres.errors import LostCommits
-from kvsp.rules import checked, end_of
+from kvsp.rules import ReadRow, checked_row, end_of
 from tandem.core.cluster_life import Floors, floors_by_namespace
 from tandem.core.version import NO_VERSION, Version
 from tandem.wire.scan_codec import Scan
 from tandem.wire.storage_codec import Get
 
 _POINTS: Final = """
-select (select commits from meta) as commits, envelope, digest, blob, record.version, size,
+select (select commits from meta) as commits, blob,
+    envelope, digest, record.version, size, kind, expires_at_s, metadata,
     case when record.name is null then (
         select floor.version from floor
         where floor.namespace = key.namespace and floor.start <= key.name
@@ -65,12 +66,13 @@ async def read_points(
 
 
 def _answer(row: asyncpg.Record) -> ReadAnswer:
-    _, envelope, digest, blob, version, size, floor = row
-    if version is None:
+    if row["version"] is None:
+        floor = row["floor"]
         return Absent(NO_VERSION if floor is None else Version(floor))
+    blob, found = row["blob"], ReadRow._make(row[2:-1])
     if blob is not None:
-        return InBlob(blob, digest, Version(version), size)
-    return checked(envelope, digest)
+        return InBlob(blob, found.digest, Version(found.version), found.size)
+    return checked_row(found)
 
 
 async def scan_names(connection: Connection, scan: Scan) -> ScanPart:

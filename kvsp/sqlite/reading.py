@@ -6,7 +6,7 @@ from functools import cache
 from typing import Final
 
 from kvsp.answers import Absent, InBlob, ReadAnswer, ScanPart
-from kvsp.rules import checked, end_of, floor_of
+from kvsp.rules import ReadRow, checked_row, end_of, floor_of
 from kvsp.sqlite.errors import is_damage
 from tandem.backends.sqlite_rows import together
 from tandem.core.floors import RangeFloors
@@ -16,7 +16,8 @@ from tandem.wire.scan_codec import Scan
 from tandem.wire.storage_codec import Get
 
 _POINTS: Final = (
-    "select name, envelope, digest, blob, version, size from record where namespace = ? and name in"
+    "select name, blob, envelope, digest, version, size, kind, expires_at_s, metadata"
+    " from record where namespace = ? and name in"
 )
 _LISTED: Final = "name, version, digest, size, kind, expires_at_s, metadata, blob"
 _FROM: Final = f"select {_LISTED} from record where namespace = ? and name >= ? and name < ?"
@@ -56,16 +57,16 @@ def _points_of(names: int) -> str:
 
 def _answer(
     get: Get,
-    row: tuple[bytes, bytes, bytes, str | None, bytes, int] | None,
+    row: tuple[bytes, str | None, bytes, bytes, bytes, int, int, int, bytes] | None,
     floors: Mapping[str, RangeFloors],
 ) -> ReadAnswer:
     namespace = get.key.namespace
     if row is None:
         return Absent(floor_of(floors, namespace, get.raw_name))
-    _, envelope, digest, blob, version, size = row
+    blob, found = row[1], ReadRow._make(row[2:])
     if blob is not None:
-        return InBlob(blob, digest, Version(version), size)
-    return checked(envelope, digest)
+        return InBlob(blob, found.digest, Version(found.version), found.size)
+    return checked_row(found)
 
 
 def scan_names(

@@ -16,6 +16,7 @@ from tandem.core.reply import (
     Missing,
     ReadReply,
     Reason,
+    Refused,
     Side,
     Stored,
     Superseded,
@@ -101,7 +102,7 @@ async def _copy(
         )
     )
     refused = tuple(
-        f"{side.value}: {reply}"
+        f"{side.value}: {_words(reply)}"
         for side, basis, reply in zip(to, bases, replies, strict=True)
         if not _copied(basis, reply)
     )
@@ -111,6 +112,17 @@ async def _copy(
 def _copied(basis: Heal, reply: WriteReply) -> bool:
     """A newer record in the place of a corrupt one may be that corrupt one: look again later."""
     return isinstance(reply, Stored) or (isinstance(reply, Superseded) and not basis.over_corrupt)
+
+
+def _words(reply: WriteReply) -> str:
+    """Why a copy was not made, for a person."""
+    match reply:
+        case Superseded(newest):
+            return f"its damaged copy has a newer version, {newest}"
+        case Refused(refusal):
+            return refusal.value
+        case _:
+            return str(reply)
 
 
 def _basis(reply: ReadReply) -> Heal:

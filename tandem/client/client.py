@@ -79,14 +79,15 @@ class Client:
         self._entropy = entropy or SystemEntropy()
         self._retries = Retries(self._entropy)
         self._session = Session(session_keys_max)
+        self._channel: GatewayChannel | None = None
         self._open_calls: Calls | None = None
 
     async def __aenter__(self) -> Self:
-        self._channel = GatewayChannel(self._address, self._token, self._tls)
-        self._stub = kv_pb2_grpc.KVStub(self._channel)
-        self.namespaces = Namespaces(self._channel, self._retries, self._timeout_s, self._account)
-        self.tokens = Tokens(self._channel, self._retries, self._timeout_s, self._account)
-        self.ops = Ops(self._channel, self._retries, self._timeout_s)
+        channel = self._channel = GatewayChannel(self._address, self._token, self._tls)
+        self._stub = kv_pb2_grpc.KVStub(channel)
+        self.namespaces = Namespaces(channel, self._retries, self._timeout_s, self._account)
+        self.tokens = Tokens(channel, self._retries, self._timeout_s, self._account)
+        self.ops = Ops(channel, self._retries, self._timeout_s)
         try:
             if self._namespace is not None:
                 self._open_calls = Calls(
@@ -98,7 +99,7 @@ class Client:
                     self._timeout_s,
                 )
         except BaseException:
-            await self._channel.close()
+            await channel.close()
             raise
         return self
 
@@ -111,11 +112,12 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes the connection; calls under way raise Unavailable."""
+        """Closes the connection, if there is one; calls under way raise Unavailable."""
         self._retries.closed = True
         if self._open_calls is not None:
             await self._open_calls.aclose()
-        await self._channel.close()
+        if self._channel is not None:
+            await self._channel.close()
 
     async def get(
         self,

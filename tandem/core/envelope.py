@@ -147,6 +147,22 @@ def _dead(end: bytes, envelope_size: int) -> Trailer:
     return Trailer(Version(version), Kind.TOMBSTONE, 0, b"", TOMBSTONE_BYTES)
 
 
+def tells(envelope: bytes, version: bytes, kind: int, expires_at_s: int, metadata: bytes) -> bool:
+    """Whether `envelope` ends with just this: what a home keeps beside it must be what it says.
+
+    It is asked at every read of a row, so nothing is taken apart.
+    """
+    try:
+        if kind == Kind.TOMBSTONE:
+            bare = not expires_at_s and not metadata
+            return bare and envelope == _DEAD.pack(kind, version, TOMBSTONE_BYTES, FORMAT, MAGIC)
+        size = trailer_bytes(metadata)
+        live = _LIVE.pack(kind, version, expires_at_s, size, FORMAT, MAGIC)
+    except struct.error:
+        return False  # a number that no envelope has room for
+    return envelope.endswith(metadata + live)
+
+
 def digest_of(envelope: bytes) -> bytes:
     """The MD5 of an envelope (16 bytes): integrity and comparison, not security."""
     return hashlib.md5(envelope, usedforsecurity=False).digest()

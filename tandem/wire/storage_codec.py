@@ -225,7 +225,8 @@ def read_reply(read: pb.StorageRead, home_time_us: int) -> ReadReply | LargeReco
             return Failed(Reason.CORRUPT, f"no record has {large.size} bytes", home_time_us)
         return LargeRecord(large.blob, Version.parse(large.version), large.digest, large.size)
     if read.corrupt:
-        return Failed(Reason.CORRUPT, read.failure, home_time_us)
+        detail = read.failure.removeprefix(f"{Reason.CORRUPT.value}: ")
+        return Failed(Reason.CORRUPT, detail, home_time_us)
     if read.failure:
         return _parse_failure(read.failure, home_time_us)
     return Missing(home_time_us, Version.parse(read.floor) if read.floor else NO_VERSION)

@@ -187,6 +187,10 @@ async def test_a_damaged_copy_is_replaced_by_the_other(
         await assert_both_hold(homes, sound)
         return
     assert isinstance(outcome, NotHealed), "the newest record has no source"
+    if sound is not None:
+        assert outcome.reasons == (
+            f"{damaged.value}: its damaged copy has a newer version, {rotten.version}",
+        )
     assert isinstance(await homes[damaged].get(KEY, DEADLINE_S), Failed)
     assert await held(homes[damaged.other]) == sound
 
@@ -288,5 +292,5 @@ async def test_a_heal_on_an_old_read_does_not_write() -> None:
 
     homes[Side.S3] = Stalls(Side.S3, FixedClock())
     outcome = await heal(backends(homes), KEY, DEADLINE_S)
-    assert isinstance(outcome, NotHealed)
+    assert outcome == NotHealed(("s3: older than the home accepts",))
     assert await held(homes[Side.S3]) is None

@@ -236,6 +236,10 @@ async def test_a_caller_that_gives_up_leaves_nothing(gateway: Running, kv: Clien
     await _until(lambda: not small._sent and small._sweeper is None)
 
 
+async def test_a_client_that_was_never_opened_can_be_closed(gateway: Running) -> None:
+    await Client(gateway.address, NAMESPACE).aclose()
+
+
 async def test_a_closed_client_says_so(gateway: Running) -> None:
     async with Client(gateway.address, NAMESPACE) as kv:
         gateway.store.held = []

@@ -15,6 +15,7 @@ from tandem.core.envelope import (
     read_trailer,
     seal,
     seal_tombstone,
+    tells,
 )
 from tandem.core.limits import METADATA_BYTES_MAX
 from tandem.core.record import Kind, Record
@@ -199,3 +200,15 @@ def _opens_to_itself_or_is_refused(envelope: bytes) -> None:
             again = seal_tombstone(opened.version)
     assert opened == again
     assert opened.envelope == envelope
+
+
+@given(st.one_of(values, tombstones), st.one_of(values, tombstones))
+def test_an_envelope_tells_its_own_columns_and_no_others(one: Record, other: Record) -> None:
+    columns = [(each.version, each.kind, each.expires_at_s, each.metadata) for each in (one, other)]
+    assert tells(one.envelope, *columns[0])
+    assert tells(one.envelope, *columns[1]) == (columns[0] == columns[1])
+
+
+@pytest.mark.parametrize(("kind", "expires_at_s"), [(999, 0), (-1, 0), (1, -1), (1, 1 << 64)])
+def test_no_envelope_tells_a_number_that_it_has_no_room_for(kind: int, expires_at_s: int) -> None:
+    assert not tells(seal(Version.at(1), b"v").envelope, Version.at(1), kind, expires_at_s, b"")

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from crawler.book import Book
 from tandem.core.crawl_status import RunRequest
@@ -113,12 +114,15 @@ def test_deep_crawls_find_and_mend_rot_in_as_many_rounds_as_there_are_parts(
         crawls = world.crawler(tmp_path / "book")
         shallow = await crawls.crawl(NAMESPACE)
         assert (shallow.equal, shallow.tally.deep) == (True, 0)
-        tallies = [
-            (await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, deep_parts))).tally
-            for _ in range(deep_parts)
-        ]
+        with capture_logs() as logs:
+            tallies = [
+                (await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, deep_parts))).tally
+                for _ in range(deep_parts)
+            ]
         assert sum(tally.deep for tally in tallies) == KEYS
         assert sum(tally.keys[Drift.OTHER_BYTES] for tally in tallies) == 2
         assert world.s3.rotten == frozenset()
+        found = {log["key"]: log["outcome"] for log in logs if log["event"] == "corruption"}
+        assert found == dict.fromkeys(("0011", "0099"), "copied to s3")
 
     run(main())

@@ -20,6 +20,8 @@ from tests.servers.daemon import free_port
 
 SITE = Path(__file__).resolve().parents[2] / "examples/site"
 START_S = 60.0
+NO_OBJECTS: tuple[object, ...] = (None, b"null", [])
+"""Bodies that are not the object that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Site:
     def ask(self, method: str, path: str, body: object = None, cookie: str = "") -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30.0)
         try:
-            text = None if body is None else json.dumps(body)
+            text = body if body is None or isinstance(body, bytes) else json.dumps(body)
             connection.request(method, path, text, {"Cookie": cookie} if cookie else {})
             response = connection.getresponse()
             headers = {name.lower(): value for name, value in response.getheaders()}
@@ -62,12 +64,13 @@ class Site:
 def site(npm_packages: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("example") / "site"
     shutil.copytree(SITE, directory, ignore=shutil.ignore_patterns("node_modules", "data"))
-    grpc, door, kvsp, port = (free_port() for _ in range(4))
+    grpc, door, kvsp, crawler, port = (free_port() for _ in range(5))
     environment = {
         **os.environ,
         "TANDEM_GRPC": f"127.0.0.1:{grpc}",
         "TANDEM_HTTP": f"127.0.0.1:{door}",
         "TANDEM_KVSP": f"127.0.0.1:{kvsp}",
+        "TANDEM_CRAWLER": f"127.0.0.1:{crawler}",
         "TANDEM_SHARED_MEMORY": "16MiB",
         "KVCTL": str(Path(sys.executable).with_name("kvctl")),
         "WORKERD": str(npm.WORKERD),
@@ -122,6 +125,24 @@ def test_what_is_not_there(site: Site) -> None:
     assert site.ask("POST", "/style.css").status == 405
 
 
+def test_a_page_is_asked_for_by_its_head(site: Site) -> None:
+    answer = site.ask("HEAD", "/")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
+    assert answer.body == b""
+
+
+def test_a_file_that_was_stored_without_a_type_is_served(site: Site) -> None:
+    site.kvctl("key", "put", "plain", "hello", "--namespace", "site")
+    answer = site.ask("GET", "/plain")
+    assert (answer.body, answer.headers["content-type"]) == (b"hello", "application/octet-stream")
+
+
+@pytest.mark.parametrize("name", ["%ff", "%", "n" * 513])
+def test_a_path_that_names_no_key(site: Site, name: str) -> None:
+    assert site.ask("GET", f"/{name}").status == 404
+    assert site.ask("GET", f"/api/flags/{name}").status == 400
+
+
 def test_flags(site: Site) -> None:
     assert site.ask("PUT", "/api/flags/dark%20mode", {"percent": 30}).status == 200
     assert site.ask("PUT", "/api/flags/beta", {"percent": 100}).status == 200
@@ -130,7 +151,8 @@ def test_flags(site: Site) -> None:
     again = [site.ask("GET", f"/api/flags/dark%20mode?user={n}").json["on"] for n in range(60)]
     assert answers == again
     assert 0 < sum(answers) < 60
-    assert site.ask("PUT", "/api/flags/beta", {"percent": 101}).status == 400
+    for refused in ({"percent": 101}, *NO_OBJECTS):
+        assert site.ask("PUT", "/api/flags/beta", refused).status == 400
     assert site.ask("DELETE", "/api/flags/beta").status == 200
     assert site.ask("GET", "/api/flags/beta").status == 404
 
@@ -143,7 +165,8 @@ def test_a_session_begins_and_ends(site: Site) -> None:
     assert site.ask("GET", "/api/session", cookie=cookie).json == {"name": "Ada"}
     assert site.ask("DELETE", "/api/session", cookie=cookie).status == 200
     assert site.ask("GET", "/api/session", cookie=cookie).status == 401
-    assert site.ask("POST", "/api/session", {"name": ""}).status == 400
+    for refused in ({"name": ""}, {"name": 1}, *NO_OBJECTS):
+        assert site.ask("POST", "/api/session", refused).status == 400
 
 
 def test_it_goes_on_while_a_home_is_away(site: Site) -> None:

@@ -142,11 +142,16 @@ async def test_lateness_goes_by_kvsps_own_clock(
     assert isinstance(found, bytes) == (answer == STORED)
 
 
-async def test_a_corrupt_copy_is_replaced_by_the_same_version(engine: Engine) -> None:
+DAMAGE = ("envelope = digest", "metadata = digest", "expires_at_s = 9", "kind = 2", "kind = 999",
+          "size = 0")  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_corrupt_copy_is_replaced_by_the_same_version(engine: Engine, damage: str) -> None:
     cluster = await engine.only()
     record = value(b"right")
     await cluster.write([put("key", record)])
-    await engine.sql("update record set envelope = digest")
+    await engine.sql(f"update record set {damage}")
     [found] = await cluster.read([get("key")])
     assert isinstance(found, Failed)
     assert found.reason is Reason.CORRUPT

@@ -27,8 +27,12 @@ class Wrangler:
     environment: dict[str, str]
 
     def __call__(self, *arguments: str, fails: bool = False) -> str:
+        return self.run("kv", *arguments, fails=fails)
+
+    def run(self, *arguments: str, fails: bool = False) -> str:
+        """What it prints; with `fails`, what it says when it fails."""
         done = subprocess.run(
-            (*npm.WRANGLER, "kv", *arguments),
+            (*npm.WRANGLER, *arguments),
             cwd=self.directory, env=self.environment, capture_output=True, timeout=90,
         )  # fmt: skip
         output, errors = done.stdout.decode(), done.stderr.decode()
@@ -109,6 +113,15 @@ def test_namespaces(wrangler: Wrangler) -> None:
     assert "already exists" in wrangler("namespace", "create", title, fails=True)
     assert "renamed" in wrangler("namespace", "rename", title, "--new-name", f"{title}-2")
     assert "Deleted" in wrangler("namespace", "delete", "--namespace-id", namespace, "-y")
+
+
+def test_the_account_is_found_by_the_token(tandem: Served, wrangler: Wrangler) -> None:
+    del wrangler.environment["CLOUDFLARE_ACCOUNT_ID"]
+    made = tandem.kvctl("token", "create", "--name", "w", "--account", ACCOUNT, "--json")
+    wrangler.environment["CLOUDFLARE_API_TOKEN"] = json.loads(made)["token"]
+    assert wrangler.json("namespace", "list") is not None
+    wrangler.environment["CLOUDFLARE_ACCOUNT_ID"] = ACCOUNT
+    assert "- write" in wrangler.run("whoami", "--account", ACCOUNT)
 
 
 def test_a_token_that_is_none(wrangler: Wrangler) -> None:

@@ -71,8 +71,10 @@ def _route_table(clock: Clock, room: BodyRoom) -> RouteTable:
     value, metadata = _ONE + "/values/{key_name}", _ONE + "/metadata/{key_name}"
     return RouteTable(
         (
+            Route("GET", "/user", "get user", accounts.user),
             Route("GET", "/user/tokens/verify", "verify token", accounts.verify),
             Route("GET", "/accounts", "list accounts", accounts.list),
+            Route("GET", "/memberships", "list memberships", accounts.memberships),
             Route("GET", _KV, "list namespaces", namespaces.list),
             Route("POST", _KV, "create namespace", namespaces.create),
             Route("GET", _ONE, "get namespace", namespaces.get),

@@ -223,13 +223,18 @@ async def test_what_clients_ask_about_themselves(api: Api) -> None:
         "id": "anyone",
         "status": "active",
     }
+    assert (await api.done("GET", ROOT + "/user"))["result"] == {"id": "anyone"}
     await api.done("POST", f"{ROOT}/accounts/acme/storage/kv/namespaces", '{"title":"t"}')
     found = await api.done("GET", ROOT + "/accounts")
     assert [account["id"] for account in found["result"]] == ["acme", "default"]
     api.entrance.caller.grant = Grant("t1", Permission.READ, "mine")
     found = await api.done("GET", ROOT + "/accounts")
     assert [account["name"] for account in found["result"]] == ["mine"]
-    assert (await api.done("GET", ROOT + "/accounts?page=2"))["result"] == []
+    assert (await api.done("GET", ROOT + "/memberships"))["result"] == [
+        {"id": "mine", "account": found["result"][0], "status": "accepted", "roles": ["read"]}
+    ]
+    for of_accounts in ("/accounts", "/memberships"):
+        assert (await api.done("GET", f"{ROOT}{of_accounts}?page=2"))["result"] == []
 
 
 async def test_head_is_get_without_its_body(api: Api) -> None:
