@@ -8,9 +8,16 @@ import grpc
 
 from kvgateway.access.quotas import REFUSAL_PAUSE_S
 from kvgateway.rpc.arrival import Arrivals
-from tandem.errors import QuotaExceeded, TandemError
+from tandem.core.limits import LARGE_BODY_BYTES
+from tandem.errors import InvalidArgument, QuotaExceeded, TandemError
 from tandem.runtime.logs import Logger
-from tandem.wire.long_values import decode_batch, decode_put, encode_batch, encode_get
+from tandem.wire.long_values import (
+    decode_batch,
+    decode_put,
+    decode_whole_batch,
+    encode_batch,
+    encode_get,
+)
 from tandem.wire.malformed import OUR_METHODS, checked
 from tandem.wire.status import call_status
 
@@ -19,6 +26,7 @@ _Behavior = Callable[[Any, _Context], Awaitable[object]]
 
 _DECODE: Final[Mapping[str, Callable[[bytes], object]]] = {
     f"{OUR_METHODS}KV/Put": decode_put,
+    f"{OUR_METHODS}KV/Batch": decode_whole_batch,
     f"{OUR_METHODS}KV/Exchange": decode_batch,
 }
 _ENCODE: Final[Mapping[str, Callable[[Any], bytes]]] = {
@@ -62,6 +70,8 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             foreign: grpc.RpcMethodHandler[Any, Any] | None = method
             return foreign
         decode: Any = checked(_DECODE.get(name, method.request_deserializer))
+        if name not in _DECODE and not method.request_streaming:
+            decode = _short(decode)
         encode = _ENCODE.get(name, method.response_serializer)
         if method.request_streaming:
             behavior = method.stream_stream if method.response_streaming else method.stream_unary
@@ -103,3 +113,16 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             return await context.abort(code, text, metadata)
 
         return guarded
+
+
+def _short(decode: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    """Of methods without values; a message of theirs may have a list of names, and so millions."""
+
+    def decode_short(raw: bytes) -> object:
+        if len(raw) > LARGE_BODY_BYTES:
+            raise InvalidArgument(
+                "request", f"{len(raw)} bytes exceed the limit of {LARGE_BODY_BYTES}"
+            )
+        return decode(raw)
+
+    return decode_short
