@@ -102,6 +102,9 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
                 return await behavior(request, context)
             except grpc.aio.AbortError:
                 raise
+            except grpc.aio.InternalError:
+                # The client has gone, and gRPC has not said so yet by cancelling.
+                raise asyncio.CancelledError from None
             except TandemError as error:
                 failure: Exception = error
             except Exception as error:
