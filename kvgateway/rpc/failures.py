@@ -9,7 +9,7 @@ import grpc
 from kvgateway.access.quotas import REFUSAL_PAUSE_S
 from kvgateway.rpc.arrival import Arrivals
 from tandem.core.limits import LARGE_BODY_BYTES
-from tandem.errors import InvalidArgument, QuotaExceeded, TandemError
+from tandem.errors import InvalidArgument, Overloaded, QuotaExceeded, TandemError
 from tandem.runtime.logs import Logger
 from tandem.wire.long_values import (
     decode_batch,
@@ -35,6 +35,10 @@ _ENCODE: Final[Mapping[str, Callable[[Any], bytes]]] = {
 }
 """Where protobuf alone would copy values of full size."""
 
+STRANGERS_MAX: Final = 100
+"""Health checks and reflection at once, which need no token: without a bound of their own, a
+thousand that never end would take the place of all other calls."""
+
 
 class Failures:
     """Counts the faults of our own that clients saw as INTERNAL, and logs each once."""
@@ -56,6 +60,7 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, failures: Failures, arrivals: Arrivals) -> None:
         self._failures = failures
         self._arrivals = arrivals
+        self._strangers: set[asyncio.Task[Any]] = set()
 
     async def intercept_service(
         self,
@@ -66,9 +71,11 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         one only, read as `kvgateway.rpc.arrival` says."""
         method: Any = await continuation(handler_call_details)
         name = handler_call_details.method
-        if method is None or not name.startswith(OUR_METHODS):
-            foreign: grpc.RpcMethodHandler[Any, Any] | None = method
-            return foreign
+        if method is None:
+            return None
+        if not name.startswith(OUR_METHODS):
+            foreign: grpc.RpcMethodHandler[Any, Any] = method
+            return foreign if self._admits_stranger() else _REFUSING
         decode: Any = checked(_DECODE.get(name, method.request_deserializer))
         if name not in _DECODE and not method.request_streaming:
             decode = _short(decode)
@@ -83,6 +90,17 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         else:
             make = grpc.stream_unary_rpc_method_handler
         return make(self._guarded(name, behavior), decode, encode)
+
+    def _admits_stranger(self) -> bool:
+        """Whether one more call may be served of which nobody asks who makes it; gRPC serves each
+        call in a task of its own, which this is."""
+        if len(self._strangers) >= STRANGERS_MAX:
+            return False
+        task = asyncio.current_task()
+        assert task is not None
+        self._strangers.add(task)
+        task.add_done_callback(self._strangers.discard)
+        return True
 
     def _reading(self, behavior: _Behavior, decode: Callable[[bytes], object]) -> _Behavior:
         """A method with one message, which is decoded within the guard: gRPC answers a deserializer
@@ -116,6 +134,15 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             return await context.abort(code, text, metadata)
 
         return guarded
+
+
+async def _refuse(_: object, context: _Context) -> None:
+    code, text, metadata = call_status(Overloaded("too many calls without a token"))
+    await context.abort(code, text, metadata)
+
+
+_REFUSING: Final["grpc.RpcMethodHandler[Any, Any]"] = grpc.stream_unary_rpc_method_handler(_refuse)
+"""Of a method of any shape."""
 
 
 def _short(decode: Callable[[bytes], object]) -> Callable[[bytes], object]:

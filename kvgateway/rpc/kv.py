@@ -1,12 +1,14 @@
 """The KV service: each method checks, asks the gateway, and answers."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc
 
 from kvgateway.access.body_room import BodyRoom, Share
 from kvgateway.outcome import settled
+from kvgateway.rpc.arrival import ARRIVAL_S, PROMPT_S, piece
 from kvgateway.rpc.batch_answers import BatchAnswers
 from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.callers import Callers
@@ -110,13 +112,18 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def PutStream(self, _requests: object, context: _Context) -> kv_pb2.WriteReply:
         """Writes one value that comes in pieces; a stream without its last piece writes nothing.
 
-        The head is read before anything is refused, and the client told when it is admitted; a
-        value that is too large, or finds no room, is read on for a while, and dropped: a client
+        The head is waited for before anything is refused, and the client told when it is admitted;
+        a value that is too large, or finds no room, is read on for a while, and dropped: a client
         that is answered while it sends may see its own failed send instead of the answer.
         """
+        try:
+            keyvalues = await self._keyvalues_for(context)
+        except TandemError:
+            with self._memory.call(context), suppress(TandemError):
+                await piece(context, PROMPT_S)
+            raise
         with self._memory.call(context):
-            chunk: Any = await context.read()
-        keyvalues = await self._keyvalues_for(context)
+            chunk = await piece(context, ARRIVAL_S)
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
         admitted = keyvalues.admit_body(chunk.head.namespace, None)
@@ -144,7 +151,7 @@ class KvService(kv_pb2_grpc.KVServicer):
         await intake.add(chunk.data)
         size = len(intake)
         while not chunk.last and size <= DISCARDED_BYTES_MAX:
-            chunk = await context.read()
+            chunk = await piece(context, ARRIVAL_S)
             if chunk is grpc.aio.EOF:
                 raise InvalidArgument("last", "the stream ended before its last piece")
             size += len(chunk.data)

@@ -128,7 +128,8 @@ class KVServicer:
 
     def PutStream(self, request_iterator, context):
         """A value in pieces. Nothing is written unless the last piece says that it is the last. The same
-        initial metadata comes when the first piece, which has the head, is admitted.
+        initial metadata comes when the first piece, which has the head, is admitted. The next piece has
+        to come within 60 s.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
