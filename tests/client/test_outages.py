@@ -9,6 +9,7 @@ import pytest
 
 from tandem import Client
 from tandem.client import lane
+from tandem.core.version import Version
 from tandem.errors import (
     NamespaceNotFound,
     Overloaded,
@@ -163,6 +164,19 @@ async def test_what_waits_for_a_quota_comes_back_together(gateway: Running, kv: 
     gateway.store.failure = None
     await asyncio.gather(*tasks)
     assert gateway.store.reads >= 100
+    assert gateway.store.calls <= 20
+
+
+async def test_many_that_wait_for_a_quota_come_back_together(gateway: Running, kv: Client) -> None:
+    gateway.store.failure = QuotaExceeded("over", 0.01)
+    keys = [f"k{n}" for n in range(50)]
+    task = asyncio.create_task(kv.put_many(dict.fromkeys(keys, b"v")))
+    await _until(partial(_called_at_least, gateway, 1))
+    gateway.store.failure = None
+    results = await task
+    assert list(results) == keys
+    assert all(isinstance(result, Version) for result in results.values())
+    assert gateway.store.writes >= 100
     assert gateway.store.calls <= 20
 
 
