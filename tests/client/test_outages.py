@@ -139,6 +139,17 @@ async def test_what_is_safe_to_repeat_is_repeated(
         assert again or gateway.store.calls == before + 1
 
 
+async def test_a_read_in_pieces_is_repeated_too(gateway: Running, kv: Client) -> None:
+    await kv.put("k", b"v")
+    gateway.store.failure, before = Unavailable("both homes failed"), gateway.store.calls
+    task = asyncio.create_task(kv.get_stream("k"))
+    await _until(partial(_called_at_least, gateway, before + 3))
+    gateway.store.failure = None
+    entry = await task
+    assert entry is not None
+    assert [piece async for piece in entry] == [b"v"]
+
+
 async def _outcome(call: Awaitable[object]) -> object:
     try:
         return await call
