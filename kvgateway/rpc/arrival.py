@@ -27,6 +27,16 @@ ARRIVAL_S: Final = 60.0
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
+async def piece(context: _Context, within_s: float) -> Any:  # noqa: ANN401
+    """The next message of a stream; Overloaded when it is not here in time, as whoever sends no
+    more would keep its place, and the room for what it has sent."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await context.read()
+    except TimeoutError:
+        raise Overloaded(f"the next message has not come within {within_s:.0f} s") from None
+
+
 class Arrivals:
     """Reads the requests of unary calls."""
 

@@ -18,6 +18,7 @@ from tandem.errors import Overloaded
 from tandem.runtime import logs
 
 LOOK_EACH_S: Final = 0.1
+_TOO_MUCH: Final = "all calls together hold too much memory"
 
 _LOG = logs.get("calls")
 
@@ -47,10 +48,16 @@ class CallMemory:
             if task not in self._ended:
                 raise
             task.uncancel()
-            raise Overloaded("all calls together hold too much memory") from None
+            raise Overloaded(_TOO_MUCH) from None
         finally:
             self._calls.pop(task, None)
             self._ended.discard(task)
+
+    def check(self) -> None:
+        """Overloaded where no call may come to hold more: gRPC sends the answer of a unary call by
+        itself, and nobody can end that."""
+        if self._too_much():
+            raise Overloaded(_TOO_MUCH)
 
     async def watch(self) -> None:
         """Ends calls in time, until cancelled."""

@@ -8,9 +8,16 @@ import grpc
 
 from kvgateway.access.quotas import REFUSAL_PAUSE_S
 from kvgateway.rpc.arrival import Arrivals
-from tandem.errors import QuotaExceeded, TandemError
+from tandem.core.limits import LARGE_BODY_BYTES
+from tandem.errors import InvalidArgument, Overloaded, QuotaExceeded, TandemError
 from tandem.runtime.logs import Logger
-from tandem.wire.long_values import decode_batch, decode_put, encode_batch, encode_get
+from tandem.wire.long_values import (
+    decode_batch,
+    decode_put,
+    decode_whole_batch,
+    encode_batch,
+    encode_get,
+)
 from tandem.wire.malformed import OUR_METHODS, checked
 from tandem.wire.status import call_status
 
@@ -19,6 +26,7 @@ _Behavior = Callable[[Any, _Context], Awaitable[object]]
 
 _DECODE: Final[Mapping[str, Callable[[bytes], object]]] = {
     f"{OUR_METHODS}KV/Put": decode_put,
+    f"{OUR_METHODS}KV/Batch": decode_whole_batch,
     f"{OUR_METHODS}KV/Exchange": decode_batch,
 }
 _ENCODE: Final[Mapping[str, Callable[[Any], bytes]]] = {
@@ -26,6 +34,10 @@ _ENCODE: Final[Mapping[str, Callable[[Any], bytes]]] = {
     f"{OUR_METHODS}KV/Exchange": encode_batch,
 }
 """Where protobuf alone would copy values of full size."""
+
+STRANGERS_MAX: Final = 100
+"""Health checks and reflection at once, which need no token: without a bound of their own, a
+thousand that never end would take the place of all other calls."""
 
 
 class Failures:
@@ -48,6 +60,7 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, failures: Failures, arrivals: Arrivals) -> None:
         self._failures = failures
         self._arrivals = arrivals
+        self._strangers: set[asyncio.Task[Any]] = set()
 
     async def intercept_service(
         self,
@@ -58,10 +71,14 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         one only, read as `kvgateway.rpc.arrival` says."""
         method: Any = await continuation(handler_call_details)
         name = handler_call_details.method
-        if method is None or not name.startswith(OUR_METHODS):
-            foreign: grpc.RpcMethodHandler[Any, Any] | None = method
-            return foreign
+        if method is None:
+            return None
+        if not name.startswith(OUR_METHODS):
+            foreign: grpc.RpcMethodHandler[Any, Any] = method
+            return foreign if self._admits_stranger() else _REFUSING
         decode: Any = checked(_DECODE.get(name, method.request_deserializer))
+        if name not in _DECODE and not method.request_streaming:
+            decode = _short(decode)
         encode = _ENCODE.get(name, method.response_serializer)
         if method.request_streaming:
             behavior = method.stream_stream if method.response_streaming else method.stream_unary
@@ -73,6 +90,17 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
         else:
             make = grpc.stream_unary_rpc_method_handler
         return make(self._guarded(name, behavior), decode, encode)
+
+    def _admits_stranger(self) -> bool:
+        """Whether one more call may be served of which nobody asks who makes it; gRPC serves each
+        call in a task of its own, which this is."""
+        if len(self._strangers) >= STRANGERS_MAX:
+            return False
+        task = asyncio.current_task()
+        assert task is not None
+        self._strangers.add(task)
+        task.add_done_callback(self._strangers.discard)
+        return True
 
     def _reading(self, behavior: _Behavior, decode: Callable[[bytes], object]) -> _Behavior:
         """A method with one message, which is decoded within the guard: gRPC answers a deserializer
@@ -92,6 +120,9 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
                 return await behavior(request, context)
             except grpc.aio.AbortError:
                 raise
+            except grpc.aio.InternalError:
+                # The client has gone, and gRPC has not said so yet by cancelling.
+                raise asyncio.CancelledError from None
             except TandemError as error:
                 failure: Exception = error
             except Exception as error:
@@ -103,3 +134,25 @@ class FailureInterceptor(grpc.aio.ServerInterceptor):
             return await context.abort(code, text, metadata)
 
         return guarded
+
+
+async def _refuse(_: object, context: _Context) -> None:
+    code, text, metadata = call_status(Overloaded("too many calls without a token"))
+    await context.abort(code, text, metadata)
+
+
+_REFUSING: Final["grpc.RpcMethodHandler[Any, Any]"] = grpc.stream_unary_rpc_method_handler(_refuse)
+"""Of a method of any shape."""
+
+
+def _short(decode: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    """Of methods without values; a message of theirs may have a list of names, and so millions."""
+
+    def decode_short(raw: bytes) -> object:
+        if len(raw) > LARGE_BODY_BYTES:
+            raise InvalidArgument(
+                "request", f"{len(raw)} bytes exceed the limit of {LARGE_BODY_BYTES}"
+            )
+        return decode(raw)
+
+    return decode_short

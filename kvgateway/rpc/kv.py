@@ -1,12 +1,15 @@
 """The KV service: each method checks, asks the gateway, and answers."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc
 
 from kvgateway.access.body_room import BodyRoom, Share
 from kvgateway.outcome import settled
+from kvgateway.rpc.arrival import ARRIVAL_S, PROMPT_S, piece
+from kvgateway.rpc.batch_answers import BatchAnswers
 from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.callers import Callers
 from kvgateway.rpc.dispatch import Dispatch
@@ -15,7 +18,8 @@ from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.turns import LargeTurns
 from kvgateway.service import KeyValues
 from tandem.backends.port import Ahead
-from tandem.core.limits import BATCH_BYTES_MAX, PIECE_BYTES, VALUE_BYTES_MAX
+from tandem.core.limits import LARGE_BODY_BYTES, PIECE_BYTES, VALUE_BYTES_MAX
+from tandem.core.record import Record
 from tandem.core.request import ReadResult, Write, Written, check_value_size
 from tandem.errors import InvalidArgument, Overloaded, TandemError
 from tandem.runtime.clock import Clock
@@ -23,12 +27,9 @@ from tandem.runtime.intake import Intake
 from tandem.wire import codec
 from tandem.wire.admission import admit
 from tandem.wire.long_values import GetMessage, PutMessage, get_message
-from tandem.wire.status import fill_error
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
 DISCARDED_BYTES_MAX: Final = 2 * VALUE_BYTES_MAX
-REPLY_HEAD_BYTES: Final = 2048
-"""No answer without its value is longer (metadata, or an error that names a key)."""
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -59,6 +60,7 @@ class KvService(kv_pb2_grpc.KVServicer):
         result = await _read(await self._keyvalues_for(context), request)
         message = get_message(request.id, result, self._now_s())
         if message.record is not None:
+            self._memory.check()
             await self._turns.next()
         return message
 
@@ -87,9 +89,12 @@ class KvService(kv_pb2_grpc.KVServicer):
         """Many operations with one reply; a batch over a limit is refused whole."""
         dispatch = Dispatch(await self._keyvalues_for(context), self._failures)
         codec.check_batch(request, request.ByteSize())
-        answers = _BatchAnswers(request, self._now_s())
+        answers = BatchAnswers(request, self._now_s())
         await dispatch.start(request, int(self._now_s()), answers)
         await answers.complete
+        if answers.value_bytes > LARGE_BODY_BYTES:
+            self._memory.check()
+            await answers.put_long_values(self._turns)
         return answers.reply
 
     async def Exchange(self, _requests: object, context: _Context) -> None:
@@ -107,13 +112,18 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def PutStream(self, _requests: object, context: _Context) -> kv_pb2.WriteReply:
         """Writes one value that comes in pieces; a stream without its last piece writes nothing.
 
-        The head is read before anything is refused, and the client told when it is admitted; a
-        value that is too large, or finds no room, is read on for a while, and dropped: a client
+        The head is waited for before anything is refused, and the client told when it is admitted;
+        a value that is too large, or finds no room, is read on for a while, and dropped: a client
         that is answered while it sends may see its own failed send instead of the answer.
         """
+        try:
+            keyvalues = await self._keyvalues_for(context)
+        except TandemError:
+            with self._memory.call(context), suppress(TandemError):
+                await piece(context, PROMPT_S)
+            raise
         with self._memory.call(context):
-            chunk: Any = await context.read()
-        keyvalues = await self._keyvalues_for(context)
+            chunk = await piece(context, ARRIVAL_S)
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
         admitted = keyvalues.admit_body(chunk.head.namespace, None)
@@ -141,7 +151,7 @@ class KvService(kv_pb2_grpc.KVServicer):
         await intake.add(chunk.data)
         size = len(intake)
         while not chunk.last and size <= DISCARDED_BYTES_MAX:
-            chunk = await context.read()
+            chunk = await piece(context, ARRIVAL_S)
             if chunk is grpc.aio.EOF:
                 raise InvalidArgument("last", "the stream ended before its last piece")
             size += len(chunk.data)
@@ -166,10 +176,8 @@ class KvService(kv_pb2_grpc.KVServicer):
         codec.fill_read(head, result, self._now_s(), PIECE_BYTES)
         await context.write(kv_pb2.GetChunk(head=head))
         if result.record is not None and head.found:
-            value = memoryview(result.record.envelope)[: result.record.value_size]
-            for start in range(PIECE_BYTES, len(value), PIECE_BYTES):
-                piece = bytes(value[start : start + PIECE_BYTES])
-                await context.write(kv_pb2.GetChunk(data=piece))
+            with self._memory.call(context):
+                await _write_pieces(result.record, context)
 
     def drain(self) -> None:
         """Asks the clients of open streams to end them; all that they sent is answered first."""
@@ -182,6 +190,13 @@ class KvService(kv_pb2_grpc.KVServicer):
 
     def _now_s(self) -> float:
         return self._clock.now_us() / 1e6
+
+
+async def _write_pieces(record: Record, context: _Context) -> None:
+    """Writes what follows the first piece of a value."""
+    value = memoryview(record.envelope)[: record.value_size]
+    for start in range(PIECE_BYTES, len(value), PIECE_BYTES):
+        await context.write(kv_pb2.GetChunk(data=bytes(value[start : start + PIECE_BYTES])))
 
 
 async def _read(keyvalues: KeyValues, request: kv_pb2.GetRequest) -> ReadResult:
@@ -200,62 +215,3 @@ async def _written(
     reply = kv_pb2.WriteReply(id=operation_id)
     codec.fill_written(reply, await settled(outcome))
     return reply
-
-
-class _BatchAnswers:
-    """The one reply of a unary batch; complete when every operation has its answer."""
-
-    def __init__(self, batch: kv_pb2.BatchRequest, now_s: float) -> None:
-        self.reply = kv_pb2.BatchReply()
-        self.complete = asyncio.get_running_loop().create_future()
-        self._now_s = now_s
-        self._left = len(batch.gets) + len(batch.puts) + len(batch.deletes)
-        self._room = BATCH_BYTES_MAX - self._left * REPLY_HEAD_BYTES
-        if not self._left:
-            self.complete.set_result(None)
-
-    def answer_read(self, operation_id: int, outcome: ReadResult | BaseException) -> None:
-        """A read is over."""
-        reply = self.reply.gets.add(id=operation_id)
-        try:
-            self._fill_read(reply, outcome)
-        except BaseException:
-            del self.reply.gets[-1]
-            raise
-        self._count()
-
-    def answer_write(self, operation_id: int, outcome: Written | BaseException) -> None:
-        """A write is over."""
-        reply = self.reply.writes.add(id=operation_id)
-        try:
-            if isinstance(outcome, Written):
-                codec.fill_written(reply, outcome)
-            else:
-                fill_error(reply.error, outcome)
-        except BaseException:
-            del self.reply.writes[-1]
-            raise
-        self._count()
-
-    def _fill_read(self, reply: kv_pb2.GetReply, outcome: ReadResult | BaseException) -> None:
-        if not isinstance(outcome, ReadResult):
-            fill_error(reply.error, outcome)
-            return
-        size = outcome.record.value_size if outcome.record is not None else 0
-        if size > self._room:
-            fill_error(reply.error, _no_room())
-            return
-        codec.fill_read(reply, outcome, self._now_s)
-        self._room -= size
-
-    def _count(self) -> None:
-        self._left -= 1
-        if not self._left and not self.complete.done():
-            self.complete.set_result(None)
-
-
-def _no_room() -> Overloaded:
-    return Overloaded(
-        f"the values of this batch exceed {BATCH_BYTES_MAX} bytes together;"
-        " read this key in another batch"
-    )

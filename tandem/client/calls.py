@@ -12,6 +12,7 @@ from tandem.client.operations import (
     DeleteOperation,
     GetOperation,
     Operation,
+    Outcome,
     PutOperation,
     Reply,
 )
@@ -169,15 +170,26 @@ class Calls:
                     results[key] = error
                 else:
                     self._submit(operation)
-            for key, operation in started.items():
-                try:
-                    reply = await self._reply(operation)
-                except TandemError as error:
-                    results[key] = error
+            for key, outcome in (await self._outcomes(started)).items():
+                if isinstance(outcome, TandemError):
+                    results[key] = outcome
                 else:
-                    self._session.saw(key, _newest_in(reply))
-                    results[key] = result_of(reply)
+                    self._session.saw(key, _newest_in(outcome))
+                    results[key] = result_of(outcome)
         return results
+
+    async def _outcomes(self, submitted: dict[str, Operation]) -> dict[str, Outcome]:
+        """What becomes of operations; those that failed are tried again together."""
+        outcomes = {key: await operation.future for key, operation in submitted.items()}
+        failed = [key for key, outcome in outcomes.items() if _failed(outcome)]
+        again = await asyncio.gather(*(self._outcome(submitted[key]) for key in failed))
+        return outcomes | dict(zip(failed, again, strict=True))
+
+    async def _outcome(self, operation: Operation) -> Outcome:
+        try:
+            return await self._reply(operation)
+        except TandemError as error:
+            return error
 
 
 def as_read(reply: Reply) -> kv_pb2.GetReply:
@@ -190,6 +202,10 @@ def as_written(reply: Reply) -> kv_pb2.WriteReply:
     """The reply to a write."""
     assert isinstance(reply, kv_pb2.WriteReply)
     return reply
+
+
+def _failed(outcome: Outcome) -> bool:
+    return isinstance(outcome, TandemError) or outcome.HasField("error")
 
 
 def _newest_in(reply: Reply) -> bytes:

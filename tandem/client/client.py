@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from tandem.client.calls import BatchResult, Calls, as_read
 from tandem.client.channel import GatewayChannel, check_token
-from tandem.client.large import Source, StreamedEntry, first_chunk, remaining, upload
+from tandem.client.large import Source, StreamedEntry, opened, remaining, upload
 from tandem.client.listing import listed
 from tandem.client.namespaces import Namespaces
 from tandem.client.operations import Operation, fill_put
@@ -274,8 +275,13 @@ class Client:
             min_version=get.min_version,
             cache_ttl_s=cache_ttl_s,
         )
-        call = self._stub.GetStream(request, timeout=self._calls.left_s(get))
-        head = await first_chunk(call, self._calls.namespace_id)
+        call, head = await self._retries.call(
+            partial(opened, self._stub),
+            request,
+            self._calls.namespace_id,
+            timeout_s=self._calls.left_s(get),
+            repeatable=True,
+        )
         self._session.saw(key, head.version)
         if not head.found:
             return None

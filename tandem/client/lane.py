@@ -262,5 +262,7 @@ class Lane:
                 )
         while self._waiting and self._waiting[0].future.done():
             self._waiting.popleft()
+        if self._waiting:
+            self._work.set()  # there may be room now
         busy = self._sent or self._waiting
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep) if busy else None

@@ -14,7 +14,7 @@ from tandem.errors import Unavailable
 from tandem.wire.admission import is_admitted
 from tandem.wire.codec import JsonValue
 from tandem.wire.status import error_of_call
-from tandem.wire.v1 import kv_pb2
+from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
 CHUNK_BYTES: Final = 256 * KIB
 
@@ -76,15 +76,15 @@ async def _send(call: _PutCall, source: Source) -> None:
     await call.done_writing()
 
 
-async def first_chunk(call: _GetCall, namespace: str) -> kv_pb2.GetReply:
-    """What a GetStream call says before the pieces."""
-    try:
-        chunk = await call.read()
-    except grpc.aio.AioRpcError as error:
-        raise error_of_call(error, namespace) from None
+async def opened(
+    stub: kv_pb2_grpc.KVStub, request: kv_pb2.GetRequest, *, timeout: float
+) -> tuple[_GetCall, kv_pb2.GetReply]:
+    """A GetStream call, and what it says before the pieces; AioRpcError when it fails before."""
+    call: _GetCall = stub.GetStream(request, timeout=timeout)
+    chunk = await call.read()
     if not isinstance(chunk, kv_pb2.GetChunk):
         raise Unavailable("the gateway ended the stream without an answer")
-    return chunk.head
+    return call, chunk.head
 
 
 async def remaining(call: _GetCall, first: bytes, namespace: str) -> AsyncGenerator[bytes, None]:

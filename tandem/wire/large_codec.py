@@ -8,7 +8,7 @@ from tandem.core.key import Key
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.record import Record, RecordHead
 from tandem.errors import InvalidArgument
-from tandem.wire.long_values import field_head, varint_at
+from tandem.wire.fields import field_head, varint_at
 from tandem.wire.storage_codec import LargePut, parse_key
 from tandem.wire.v1 import storage_pb2 as pb
 

@@ -49,6 +49,21 @@ async def test_above_the_bytes_that_may_be_under_way_operations_wait(
     assert gateway.store.writes == 3
 
 
+async def test_what_has_waited_too_long_for_its_answer_makes_room(
+    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "IN_FLIGHT_MAX", 1)
+    gateway.store.held = []
+    first = asyncio.create_task(kv.put("a", b"1", timeout_s=0.2))
+    await _until(lambda: gateway.store.writes == 1)
+    second = asyncio.create_task(kv.put("b", b"2", timeout_s=LONG_S))
+    with pytest.raises(Unavailable, match="no answer before the deadline"):
+        await first
+    await _until(lambda: gateway.store.writes == 2)
+    gateway.store.release()
+    await second
+
+
 async def test_what_a_lost_stream_carried_is_under_way_no_more(
     gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tandem import Client
 from tandem.client import lane
+from tandem.core.version import Version
 from tandem.errors import (
     NamespaceNotFound,
     Overloaded,
@@ -138,6 +139,17 @@ async def test_what_is_safe_to_repeat_is_repeated(
         assert again or gateway.store.calls == before + 1
 
 
+async def test_a_read_in_pieces_is_repeated_too(gateway: Running, kv: Client) -> None:
+    await kv.put("k", b"v")
+    gateway.store.failure, before = Unavailable("both homes failed"), gateway.store.calls
+    task = asyncio.create_task(kv.get_stream("k"))
+    await _until(partial(_called_at_least, gateway, before + 3))
+    gateway.store.failure = None
+    entry = await task
+    assert entry is not None
+    assert [piece async for piece in entry] == [b"v"]
+
+
 async def _outcome(call: Awaitable[object]) -> object:
     try:
         return await call
@@ -163,6 +175,19 @@ async def test_what_waits_for_a_quota_comes_back_together(gateway: Running, kv: 
     gateway.store.failure = None
     await asyncio.gather(*tasks)
     assert gateway.store.reads >= 100
+    assert gateway.store.calls <= 20
+
+
+async def test_many_that_wait_for_a_quota_come_back_together(gateway: Running, kv: Client) -> None:
+    gateway.store.failure = QuotaExceeded("over", 0.01)
+    keys = [f"k{n}" for n in range(50)]
+    task = asyncio.create_task(kv.put_many(dict.fromkeys(keys, b"v")))
+    await _until(partial(_called_at_least, gateway, 1))
+    gateway.store.failure = None
+    results = await task
+    assert list(results) == keys
+    assert all(isinstance(result, Version) for result in results.values())
+    assert gateway.store.writes >= 100
     assert gateway.store.calls <= 20
 
 

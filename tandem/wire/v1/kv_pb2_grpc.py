@@ -105,7 +105,8 @@ class KVServicer:
 
     def Batch(self, request, context):
         """Many operations in one message (at most 1,000 operations and 32 MiB). Each has a result of its
-        own, and one that fails does not touch the others. Operations of one batch have no order.
+        own, and one that fails does not touch the others. Operations of one batch have no order. A batch
+        over a limit is refused whole; in a stream, each of its operations is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +115,8 @@ class KVServicer:
     def Exchange(self, request_iterator, context):
         """The same as a stream: the way to be fast. Results come as they are ready, in any order, matched
         by the `id` that the client gave. Messages hold whatever was waiting in one turn of the loop.
-        It ends when the client has ended its side and everything is answered.
+        It ends when the client has ended its side and everything is answered; with INVALID_ARGUMENT at
+        bytes that are no batch, or at more than 1,000 operations in more than 2 MiB.
 
         As soon as a stream is admitted, the gateway sends `tandem-stream: admitted` as initial metadata.
         A client whose gRPC library may report a failed send instead of a refusal (Python's does) waits
@@ -126,7 +128,8 @@ class KVServicer:
 
     def PutStream(self, request_iterator, context):
         """A value in pieces. Nothing is written unless the last piece says that it is the last. The same
-        initial metadata comes when the first piece, which has the head, is admitted.
+        initial metadata comes when the first piece, which has the head, is admitted. The next piece has
+        to come within 60 s.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

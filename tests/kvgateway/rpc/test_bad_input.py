@@ -8,8 +8,9 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from tandem.core.limits import BATCH_OPERATIONS_MAX, VALUE_BYTES_MAX
+from tandem.core.limits import BATCH_OPERATIONS_MAX, LARGE_BODY_BYTES, VALUE_BYTES_MAX
 from tandem.runtime.clock import SystemClock
+from tandem.wire.long_values import UNCOUNTED_BYTES_MAX
 from tandem.wire.status import ERROR_METADATA_KEY
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 from tests.kvgateway.rpc.memory_store import NAMESPACE
@@ -214,6 +215,36 @@ async def test_a_message_over_a_limit_does_not_end_a_stream(
     good.puts.add(id=9, namespace=NAMESPACE, key=b"k", value=b"v")
     await call.write(good)
     assert [answer.id for answer in (await call.read()).writes] == [9]
+
+
+MILLIONS = bytes((0x0A, 0)) * (UNCOUNTED_BYTES_MAX // 2 + 1)
+"""Of empty gets."""
+SAYS = f"batch: {len(MILLIONS)} bytes that are more than 1000 operations"
+
+
+async def test_millions_of_operations_are_refused_before_there_is_an_object_for_each(
+    gateway: Running,
+) -> None:
+    async with gateway.channel() as channel:
+        kv: Any = channel
+        with pytest.raises(grpc.aio.AioRpcError, match=SAYS) as failure:
+            await kv.unary_unary("/tandem.v1.KV/Batch")(MILLIONS)
+        assert failure.value.code() is INVALID
+        call = kv.stream_stream("/tandem.v1.KV/Exchange")()
+        await call.write(MILLIONS)
+        assert (await call.code(), await call.details()) == (INVALID, SAYS)
+    assert gateway.failures.count == 0
+
+
+@pytest.mark.parametrize("method", ["KV/Get", "KV/GetStream", "Tokens/CreateToken"])
+async def test_a_message_without_a_value_is_short(method: str, gateway: Running) -> None:
+    names = bytes((0x22, 0)) * (LARGE_BODY_BYTES // 2 + 1)
+    async with gateway.channel() as channel:
+        call: Any = channel.unary_unary(f"/tandem.v1.{method}")
+        with pytest.raises(grpc.aio.AioRpcError) as failure:
+            await call(names)
+    assert failure.value.code() is INVALID
+    assert failure.value.details() == "request: 1048578 bytes exceed the limit of 1048576"
 
 
 async def test_a_message_over_the_size_limit_is_refused(
