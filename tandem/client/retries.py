@@ -8,9 +8,11 @@ a tenth more load from them.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeVar
 
 import grpc
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from tandem.core.backoff import RetryBudget, delay_s
 from tandem.errors import Overloaded, QuotaExceeded, Unavailable, Unconfirmed
@@ -43,15 +45,18 @@ class Retries:
 
     async def pause(self, attempt: int, error: Exception, repeatable: bool, left_s: float) -> bool:
         """Waits before retry `attempt` (1, 2, ...); False at once when there must be none."""
-        if self.closed or not _is_safe(error, repeatable):
+        if not self._may_repeat(error, repeatable):
             return False
         pause_s = self._pause_s(attempt, error)
-        if pause_s >= left_s or not self.budget.spend():
+        if not self._affords(pause_s, left_s):
             return False
         await asyncio.sleep(pause_s)
         return True
 
-    def _pause_s(self, attempt: int, error: Exception) -> float:
+    def _may_repeat(self, error: BaseException, repeatable: bool) -> bool:
+        return not self.closed and _is_safe(error, repeatable)
+
+    def _pause_s(self, attempt: int, error: BaseException | None) -> float:
         pause_s = delay_s(
             attempt,
             first_s=RETRY_FIRST_S,
@@ -63,6 +68,9 @@ class Retries:
             due_s = asyncio.get_running_loop().time() + pause_s
             pause_s += (self._moment_s - due_s) % TOGETHER_S
         return pause_s
+
+    def _affords(self, pause_s: float, left_s: float) -> bool:
+        return pause_s < left_s and self.budget.spend()
 
     async def call(
         self,
@@ -79,18 +87,21 @@ class Retries:
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
-        attempt = 0
-        while True:
+
+        async def once() -> _Reply:
             try:
                 reply = await method(request, timeout=max(deadline_s - loop.time(), 0.001))
-            except grpc.aio.AioRpcError as failure:
-                error = error_of_call(failure, subject)
-            else:
-                self.budget.succeeded()
-                return reply
-            attempt += 1
-            if not await self.pause(attempt, error, repeatable, deadline_s - loop.time()):
-                raise error
+            except grpc.aio.AioRpcError as error:
+                raise error_of_call(error, subject) from None
+            self.budget.succeeded()
+            return reply
+
+        return await AsyncRetrying(
+            retry=retry_if_exception(partial(self._may_repeat, repeatable=repeatable)),
+            wait=lambda state: self._pause_s(state.attempt_number, _error_of(state)),
+            stop=lambda state: not self._affords(state.upcoming_sleep, deadline_s - loop.time()),
+            reraise=True,
+        )(once)
 
 
 class Asking:
@@ -114,7 +125,11 @@ class Asking:
         )
 
 
-def _is_safe(error: Exception, repeatable: bool) -> bool:
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _is_safe(error: BaseException, repeatable: bool) -> bool:
     if isinstance(error, Overloaded | QuotaExceeded):
         return True
     if isinstance(error, Unconfirmed):
