@@ -94,7 +94,7 @@ class Ground:
             rows=homes.rows, objects=homes.objects, rule=collects, share=settings.repair_share,
             book=self.book, board=self.board, pace=self.pace, clock=SystemClock(),
         )  # fmt: skip
-        return crawls, Renewing(homes.backends, collector, rule.deadline_s), deleted
+        return crawls, Renewing(homes.backends, collector), deleted
 
 
 def taken(

@@ -19,19 +19,16 @@ from tandem.core.reply import Side
 class Renewing:
     """Looks at the clusters of one store."""
 
-    def __init__(
-        self, homes: Mapping[Side, Backend], collector: Collector, deadline_s: float
-    ) -> None:
+    def __init__(self, homes: Mapping[Side, Backend], collector: Collector) -> None:
         """`homes` are not behind the kill switches."""
         self._homes = homes
         self._collector = collector
-        self._deadline_s = deadline_s
         self.looks = 0
         """How often all clusters were found to be no older than their mirrors."""
 
     async def look(self) -> None:
         """Renews what is behind its mirror, if both homes belong to one store and answer."""
-        if await objection(self._homes, self._deadline_s, may_lack_id=Side.KVSP):
+        if await objection(self._homes, may_lack_id=Side.KVSP):
             return
         if await self._collector.look() is not None:
             self.looks += 1

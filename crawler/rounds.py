@@ -213,7 +213,7 @@ class Rounds:
             return "no gateway answers the crawler (its log says why), or both homes are off"
         if off := sorted(side.value for side in homes.keys() - enabled):
             return f"{off[0]} is switched off"
-        return await objection(homes, self._rule.deadline_s)
+        return await objection(homes)
 
     def _homes_of(self, kept: Kept) -> Mapping[Side, Backend]:
         return {side: self._homes[side] for side in kept.mode.legs}

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from tandem.backends.port import Backend
 from tandem.backends.store_id import STORE_ID_KEY, shown
 from tandem.core.reply import Side
 
+DEADLINE_S: Final = 3.0
+"""For one small record; somebody may wait at a terminal."""
 
-async def objection(
-    homes: Mapping[Side, Backend], deadline_s: float, *, may_lack_id: Side | None = None
-) -> str:
+
+async def objection(homes: Mapping[Side, Backend], *, may_lack_id: Side | None = None) -> str:
     """Why the homes must not be compared now; empty when both show the same store id, or all but
     the one that may lack it."""
-    replies = await asyncio.gather(*(home.get(STORE_ID_KEY, deadline_s) for home in homes.values()))
+    replies = await asyncio.gather(*(home.get(STORE_ID_KEY, DEADLINE_S) for home in homes.values()))
     ids = {side: shown(reply) for side, reply in zip(homes, replies, strict=True)}
     for side, store_id in ids.items():
         if store_id is None:

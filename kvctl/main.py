@@ -17,6 +17,7 @@ from kvctl.export_command import export_command
 from kvctl.health import health_command
 from kvctl.import_command import import_command
 from kvctl.keys import key_group
+from kvctl.misuse import Commands
 from kvctl.namespaces import namespace_group
 from kvctl.options import (
     ACCOUNT_HELP,
@@ -37,7 +38,10 @@ from tandem.runtime.clock import SystemClock
 from tandem.runtime.settings import ADDRESS
 
 
-@click.group(epilog=STATUSES_TEXT, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, epilog=STATUSES_TEXT,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
 @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
 @click.option("--token", help=TOKEN_HELP)
 @click.option("--account", help=ACCOUNT_HELP)

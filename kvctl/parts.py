@@ -172,6 +172,6 @@ def left_running(data: Path) -> list[tuple[str, int]]:
     for path in sorted((data / "run").glob("*.pid")):
         text = path.read_text().strip()
         command = Path("/proc") / text / "cmdline"
-        if text.isdigit() and command.exists() and b".main" in command.read_bytes():
+        if text.isdigit() and command.exists() and b"\0-m\0" in command.read_bytes():
             found.append((path.stem, int(text)))
     return found

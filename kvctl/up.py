@@ -164,9 +164,9 @@ async def _stop(parts: list[Part], stop_s: float) -> None:
 def _plans(settings: UpSettings) -> tuple[PartPlan, ...]:
     tls = client_files(settings)
     return (
-        PartPlan("kvsp", "kvsp.main", lambda: serves(settings.kvsp_address, tls)),
-        PartPlan("gateway", "kvgateway.main", lambda: serves(settings.grpc_address, tls)),
-        PartPlan("crawler", "crawler.main", lambda: serves(settings.crawler_address, tls)),
+        PartPlan("kvsp", "kvsp", lambda: serves(settings.kvsp_address, tls)),
+        PartPlan("gateway", "kvgateway", lambda: serves(settings.grpc_address, tls)),
+        PartPlan("crawler", "crawler", lambda: serves(settings.crawler_address, tls)),
     )
 
 
@@ -181,6 +181,7 @@ class _Signals:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def _hung_up(self) -> None:
         """Who closes the terminal that it was started in wants it to end."""

@@ -83,7 +83,8 @@ class Writer:
         self._journal = journal
         self._inbox = inbox
         self._time = time
-        self._policy_of = policy_of
+        self.policy_of = policy_of
+        """How writes to a namespace are acknowledged."""
         self._mode_of = mode_of
         self._bounds = bounds
         self._flights: set[WriteFlight] = set()
@@ -165,7 +166,7 @@ class Writer:
 
     def _terms(self, namespace: str) -> Terms:
         mode = self._mode_of(namespace)
-        return Terms(mode, mode.legs, self._policy_of(namespace), self._skews[mode.legs])
+        return Terms(mode, mode.legs, self.policy_of(namespace), self._skews[mode.legs])
 
     def _replied(
         self, side: Side, flights: list[WriteFlight], replies: Sequence[tuple[int, WriteReply]]

@@ -89,10 +89,6 @@ class Supervisor:
                 raise
             self.orders = orders
 
-    def pids(self) -> dict[int, int]:
-        """Slot and process id of the workers that run."""
-        return {n: w.life.pid for n, w in enumerate(self._workers) if w.life is not None}
-
     @property
     def counters(self) -> Lives:
         """What happened to all workers."""

@@ -1,8 +1,10 @@
 """Writing system records: one change of a kind at a time, acknowledged by both homes.
 
 A change begins with a fresh look at both homes, and at the kill switches, which another worker may
-have just set so that this change can be made. A record is written whole: who changes one must be
-alone (`kvgateway.registry.claims`). A deletion counts in any case.
+have just set so that this change can be made. A home that does not answer that look would not
+confirm the change either, so nothing is written then; and nobody waits longer for a confirmation
+than a client would, though the leg runs on. A record is written whole: who changes one must be
+alone (`kvgateway.registry.claims`). A deletion that is written counts in any case.
 """
 
 import asyncio
@@ -15,11 +17,15 @@ from kvgateway.registry.book import Kept, deleted
 from kvgateway.registry.form import RecordForm, T
 from kvgateway.registry.records import SystemRecords
 from tandem.core.envelope import seal
+from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version
+from tandem.core.write_race import AckPolicy
 from tandem.errors import Overloaded, Unavailable
 
 CHANGES_MAX: Final = 64
+CONFIRM_S: Final = 3.0
+"""How long a change waits for both homes."""
 _DELETE_ROUNDS_MAX: Final = 3
 
 
@@ -65,9 +71,22 @@ class RecordChanges(Generic[T]):
                 f"the {self._form.noun}s are not known yet: no home has listed them all"
             )
 
+    def check_homes(self) -> None:
+        """Raises Unavailable while both homes are needed and one did not answer the fresh look."""
+        if self._writer.policy_of(SYSTEM_NAMESPACE) is not AckPolicy.BOTH:
+            return
+        for side, failed in self._records.silent().items():
+            raise Unavailable(
+                f"nothing was changed: {side.value}: {failed}. {both_needed(self._form.noun)}"
+            )
+
     async def put(self, item: T, *above: Version) -> None:
-        """Stores a record; Unavailable when not both homes confirm it: it may then exist all the
-        same."""
+        """Stores a record.
+
+        Unavailable when a home does not answer, and nothing was written; or when not both homes
+        confirm it in time: it may then exist all the same.
+        """
+        self.check_homes()
         value = self._form.encode(item)
         written = await self._written(Put(self._form.key_of(item.id), value, b"", 0, *above))
         digest = seal(written.version, value).digest
@@ -86,7 +105,10 @@ class RecordChanges(Generic[T]):
     async def _written(self, write: Write) -> Written:
         [answer] = self._writer.write([write])
         try:
-            return await answer
+            return await asyncio.wait_for(answer, CONFIRM_S)
+        except TimeoutError:
+            why = f"outcome unknown: no confirmation of both homes in {CONFIRM_S:g} s"
+            raise Unavailable(f"{why}. {both_needed(self._form.noun)}") from None
         except Unavailable as error:
             raise Unavailable(f"{error}. {both_needed(self._form.noun)}") from error
 

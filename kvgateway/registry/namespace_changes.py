@@ -67,7 +67,7 @@ class Namespaces:
         """A new namespace of an account under a new id.
 
         Raises NamespaceExists, InvalidArgument for a title that cannot be one, TooManyNamespaces at
-        NAMESPACES_MAX, Unavailable when not both homes confirm it: it may then exist all the same.
+        NAMESPACES_MAX, Unavailable as `RecordChanges.put`.
         """
         check_title(title)
         async with self._changes.turn():
@@ -144,6 +144,7 @@ class Namespaces:
         """The namespace as both homes have it, which nobody else changes now."""
         async with self._changes.turn():
             await self._registry.resolve(namespace_id)
+            self._changes.check_homes()
             async with self._claims.alone(namespace_id):
                 await self._registry.refresh()
                 yield await self._current(namespace_id)

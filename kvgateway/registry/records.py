@@ -19,7 +19,7 @@ from tandem.backends.port import Backend
 from tandem.backends.whole_listing import list_all
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.record import Kind, Record
-from tandem.core.reply import Found, Side
+from tandem.core.reply import Failed, Found, Reason, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.scan_diff import Entry
 from tandem.core.version import NO_VERSION
@@ -81,6 +81,7 @@ class SystemRecords(Generic[T]):
         self._misses: dict[str, int] = {}
         self._unconfirmed: dict[str, int] = {}
         self._views: dict[Side, _View] = {}
+        self._failed: dict[Side, Failed | None] = {}
         self._judged: dict[Side, dict[str, bytes]] = {side: {} for side in homes}
         """Copies that were read and are not to be read again, though they are not the newest."""
         self._saving = asyncio.Lock()
@@ -106,6 +107,14 @@ class SystemRecords(Generic[T]):
         if not all(view is not None and view.whole for view in views):
             return None
         return all(view == views[0] for view in views)
+
+    def silent(self) -> Mapping[Side, Failed]:
+        """The homes that did not answer the last look, though nobody has switched them off."""
+        return {
+            side: failed
+            for side, failed in self._failed.items()
+            if failed is not None and failed.reason is not Reason.SWITCHED_OFF
+        }
 
     def confirmed(self) -> bool:
         """Whether every home has listed everything at the last look, so that a miss is one."""
@@ -197,6 +206,7 @@ class SystemRecords(Generic[T]):
         listing = await list_all(
             self._homes[side], SYSTEM_NAMESPACE, self._form.prefix, LOOK_DEADLINE_S
         )
+        self._failed[side] = listing.failed
         all_read = await self._take(side, listing.entries)
         if listing.lacking:
             self._views.pop(side, None)

@@ -53,11 +53,13 @@ class Steps:
     ) -> ModeReport:
         """See `kvgateway.service.Operations`.
 
-        Unavailable when not both homes confirm it: the step may then have been taken all the same,
-        and nobody takes another one within STEP_US; Overloaded for who tries that here.
+        Unavailable when a home does not answer, and nothing was changed; or when not both homes
+        confirm it: the step may then have been taken all the same, and nobody takes another one
+        within STEP_US; Overloaded for who tries that here.
         """
         await self._registry.resolve(namespace_id)
         async with self._changes.turn(), self._claims.here:
+            self._changes.check_homes()
             self._claims.check_settled(namespace_id)
             try:
                 claim = await self._claims.begin(namespace_id)
@@ -77,6 +79,7 @@ class Steps:
     ) -> ModeReport:
         """What stands in the way, looked at after everyone could see that a step is taken here."""
         await self._registry.refresh()
+        self._changes.check_homes()
         namespace = await self._registry.resolve(namespace_id)
         report = self._judged(namespace, wanted, claim.seen)
         more = [*claim.others, *claim.unclaimed]

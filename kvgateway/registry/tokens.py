@@ -42,8 +42,8 @@ class Tokens:
         self._entropy = entropy
 
     async def create(self, wish: TokenWish) -> CreatedToken:
-        """Raises Overloaded at TOKENS_MAX, Unavailable when not both homes confirm it: it may then
-        exist all the same, and nobody knows its text."""
+        """Raises Overloaded at TOKENS_MAX, Unavailable as `RecordChanges.put`: where the token
+        exists all the same, nobody knows its text."""
         book = self._records.book
         async with self._changes.turn():
             if len(book.items()) >= TOKENS_MAX:

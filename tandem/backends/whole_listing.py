@@ -19,6 +19,8 @@ class WholeListing(NamedTuple):
     entries: Sequence[Entry]
     lacking: str
     """Why there may be more than that; empty where it is all."""
+    failed: Failed | None = None
+    """What the home answered instead of a page."""
 
 
 async def list_all(home: Backend, namespace: str, prefix: str, deadline_s: float) -> WholeListing:
@@ -30,7 +32,7 @@ async def list_all(home: Backend, namespace: str, prefix: str, deadline_s: float
             namespace, after=after, prefix=prefix, limit=LIST_PAGE_MAX, deadline_s=deadline_s
         )
         if isinstance(page, Failed):
-            return WholeListing(entries, str(page))
+            return WholeListing(entries, str(page), page)
         entries += page.entries
         if not page.complete:
             lacking = "the listing is incomplete"

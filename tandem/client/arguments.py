@@ -4,16 +4,33 @@ Whatever a message cannot hold would break the stream under all of them, so each
 checked here; what only the gateway can judge, it judges.
 """
 
+import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from tandem.core.key import check_name
-from tandem.core.limits import CACHE_TTL_S_MIN, EXPIRATION_TTL_S_MIN
+from tandem.core.key import check_name, check_name_length
+from tandem.core.limits import CACHE_TTL_S_MIN, EXPIRATION_TTL_S_MIN, LIST_PAGE_MAX
 from tandem.core.request import EXPIRES_AT_S_MAX, check_value_size
 from tandem.errors import InvalidArgument
+from tandem.runtime.settings import ADDRESS
 
 _CACHE_TTL_S_MOST: Final = 2**32 - 1
 """As long as a message can say; longer than any copy lives."""
+
+_RESOLVED: Final = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):.")
+"""How an address begins that gRPC resolves in a way of its own."""
+
+
+def check_address(address: str) -> str:
+    """`address`, if a server can be there; InvalidArgument otherwise."""
+    check_text(address, "address")
+    try:
+        ADDRESS.parse(address)
+    except ValueError:
+        if not _RESOLVED.match(address):
+            message = f"{address!r} is not {ADDRESS.expected}"
+            raise InvalidArgument("address", message) from None
+    return address
 
 
 def key_bytes(key: str) -> bytes:
@@ -58,12 +75,18 @@ def expiration_s(expires_at: int | datetime | None) -> int:
     """Seconds since the epoch, 0 for never; a fraction is cut off."""
     if expires_at is None:
         return 0
-    seconds = int(expires_at.timestamp()) if isinstance(expires_at, datetime) else expires_at
+    seconds = _since_epoch_s(expires_at) if isinstance(expires_at, datetime) else expires_at
     _check_whole(seconds, "expires_at_s")
     if seconds <= 0:
         raise InvalidArgument("expires_at_s", f"{seconds} is not a time in the future")
     _check_end(seconds, "expires_at_s")
     return seconds
+
+
+def _since_epoch_s(moment: datetime) -> int:
+    if moment.utcoffset() is None:
+        raise InvalidArgument("expires_at_s", f"{moment} has no time zone, such as datetime.UTC")
+    return int(moment.timestamp())
 
 
 def ttl_s(ttl: int | timedelta | None) -> int:
@@ -78,6 +101,26 @@ def ttl_s(ttl: int | timedelta | None) -> int:
         )
     _check_end(seconds, "expiration_ttl_s")
     return seconds
+
+
+def check_count(count: int, field: str, most: int | None = None) -> None:
+    """Raises InvalidArgument for what is no whole number from 1 to `most`."""
+    if not isinstance(count, int):
+        raise InvalidArgument(field, f"must be a whole number, not {type(count).__name__}")
+    if most is not None and not 1 <= count <= most:
+        raise InvalidArgument(field, f"{count} is not between 1 and {most}")
+    if count < 1:
+        raise InvalidArgument(field, f"{count} is below the minimum of 1")
+
+
+def check_listing(prefix: str, after: str, limit: int | None, page_size: int) -> None:
+    """Raises InvalidArgument for what cannot be listed."""
+    for name, field in ((prefix, "prefix"), (after, "after")):
+        check_text(name, field)
+        check_name_length(name, field)
+    if limit is not None:
+        check_count(limit, "limit")
+    check_count(page_size, "page_size", LIST_PAGE_MAX)
 
 
 def check_text(text: object, field: str) -> None:

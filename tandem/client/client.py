@@ -6,6 +6,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
+from tandem.client.arguments import check_address
 from tandem.client.calls import BatchResult, Calls, as_read
 from tandem.client.channel import GatewayChannel, check_token
 from tandem.client.large import Source, StreamedEntry, opened, remaining, upload
@@ -69,9 +70,10 @@ class Client:
 
         A gateway on this machine may let clients in without a `token`. With `tls` the connection
         is encrypted; opening the client raises ConfigurationError when its files are no good.
-        `account` is whose titles are meant; when it is empty, the token's.
+        `account` is whose titles are meant; when it is empty, the token's. InvalidArgument where
+        `address` is no host:port, or the token or the account is none.
         """
-        self._address = address
+        self._address = check_address(address)
         self._token = check_token(token)
         self._tls = tls
         self._account = check_account(account) if account else ""
@@ -229,7 +231,7 @@ class Client:
         timeout_s: float | None = None,
     ) -> AsyncIterator[ListedKey]:
         """The names that begin with `prefix` and come after `after`, in byte order, at most
-        `limit` of them.
+        `limit` (1 or more) of them.
 
         A listing may lag behind writes made through other gateways. `timeout_s` is for one page.
         """

@@ -5,6 +5,7 @@ from typing import Self
 
 import grpc
 
+from tandem.client.arguments import check_address
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
@@ -30,8 +31,9 @@ class CrawlerClient:
         tls: TlsFiles | None = None,
         timeout_s: float = 10.0,
     ) -> None:
-        """ConfigurationError when the files of `tls` are no good."""
-        self._channel = GatewayChannel(address, token, tls)
+        """ConfigurationError when the files of `tls` are no good, InvalidArgument where `address`
+        is no host:port."""
+        self._channel = GatewayChannel(check_address(address), token, tls)
         self._stub = rpc.CrawlerStub(self._channel)
         self._ask = Asking(Retries(SystemEntropy()), timeout_s)
 

@@ -2,10 +2,9 @@
 
 from collections.abc import AsyncIterator
 
-from tandem.client.arguments import check_text
+from tandem.client.arguments import check_listing
 from tandem.client.retries import Retries
 from tandem.client.values import ListedKey, listed_key_of
-from tandem.core.key import check_name_length
 from tandem.wire.cursor import encode_cursor
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
@@ -15,9 +14,7 @@ async def listed(
     limit: int | None, page_size: int, timeout_s: float,
 ) -> AsyncIterator[ListedKey]:  # fmt: skip
     """See `Client.list`; each page is asked for when it is wanted."""
-    check_text(prefix, "prefix")
-    check_name_length(prefix, "prefix")
-    check_name_length(after, "after")
+    check_listing(prefix, after, limit, page_size)
     left = limit
     cursor = encode_cursor(namespace_id, prefix, after) if after else ""
     while left is None or left > 0:

@@ -99,12 +99,14 @@ class Process:
         self.loop_errors = 0
 
     def install(self) -> None:
-        """Take over SIGTERM, SIGINT, SIGHUP and the loop's exception handler."""
+        """Take over SIGTERM, SIGINT, the loop's exception handler, and SIGHUP, which may have been
+        held until now."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._loop_error)
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, self._asked_to_stop, each)
         loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def _asked_to_stop(self, received: signal.Signals) -> None:
         if self.stop.is_set():

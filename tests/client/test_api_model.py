@@ -209,7 +209,7 @@ class LikeADictionary(RuleBasedStateMachine):
     @rule(
         prefix=prefixes,
         page_size=st.integers(1, 4),
-        limit=st.none() | st.integers(0, 5),
+        limit=st.none() | st.integers(1, 5),
         after=st.just("") | names,
     )
     def list(self, prefix: str, page_size: int, limit: int | None, after: str) -> None:

@@ -9,6 +9,7 @@ import uvloop
 
 from tandem import Client
 from tandem.client import Entry, Item, ListedKey, Seen, lane
+from tandem.client.crawler import CrawlerClient
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError, Unavailable
@@ -19,6 +20,7 @@ from tests.kvgateway.rpc.running import Running, running
 
 LARGEST = bytes(range(256)) * (VALUE_BYTES_MAX // 256)
 LATER_S = 2**33
+NAIVE = datetime.fromtimestamp(LATER_S)  # noqa: DTZ006 - a moment nobody can tell
 
 
 async def test_what_was_put_is_what_is_read(kv: Client) -> None:
@@ -91,7 +93,11 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put("k", "\ud800"), "value", "is not valid Unicode at character 0"),
         (lambda kv: kv.put_stream("k", [LARGEST, b"1"]), "value", "limit of 26214400"),
         (lambda kv: kv.put_stream("", [b"1"]), "key", "must not be empty"),
-        (lambda kv: anext(kv.list(page_size=1001)), "limit", "not between 1 and 1000"),
+        (lambda kv: anext(kv.list(page_size=1001)), "page_size", "1001 is not between 1 and 1000"),
+        (lambda kv: anext(kv.list(page_size=0)), "page_size", "0 is not between 1 and 1000"),
+        (lambda kv: anext(kv.list(limit=0)), "limit", "0 is below the minimum of 1"),
+        (lambda kv: anext(kv.list(limit=-1)), "limit", "-1 is below the minimum of 1"),
+        (lambda kv: kv.put("k", b"", expires_at=NAIVE), "expires_at_s", "has no time zone"),
         (lambda kv: anext(kv.list("p" * 513)), "prefix", "limit of 512"),
         (lambda kv: kv.namespaces.create(""), "title", "must not be empty"),
     ],
@@ -131,6 +137,21 @@ async def test_what_no_message_can_hold_disturbs_nobody_else(
     gateway.store.release()
     await asyncio.gather(*others)
     assert len(gateway.store.records) == 3
+
+
+@pytest.mark.parametrize("address", ["", "host", "host:", ":8781", "http://host:8781", "h:99999"])
+def test_what_is_no_address_is_refused_at_once(address: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"is not host:port, such as 127\.0\.0\.1:8781"):
+        Client(address)
+    with pytest.raises(InvalidArgument) as failure:
+        CrawlerClient(address)
+    assert failure.value.field == "address"
+
+
+@pytest.mark.parametrize("address", ["[::1]:1", "name:1", "dns:///name:1", "unix:/run/gateway"])
+async def test_what_grpc_resolves_is_an_address(address: str) -> None:
+    async with Client(address):
+        pass
 
 
 async def test_whatever_has_bytes_is_a_value_and_a_long_cache_ttl_is_one(kv: Client) -> None:
@@ -195,7 +216,7 @@ def _entry(result: Entry | TandemError | None) -> Entry:
     return result
 
 
-@pytest.mark.parametrize(("limit", "page_size"), [(None, 7), (None, 1000), (13, 7), (7, 7), (0, 7)])
+@pytest.mark.parametrize(("limit", "page_size"), [(None, 7), (None, 1000), (13, 7), (7, 7), (1, 7)])
 async def test_a_listing(limit: int | None, page_size: int, kv: Client) -> None:
     names = sorted(f"p{number}" for number in range(30))
     await kv.put_many(dict.fromkeys([*names, "q"], b""))

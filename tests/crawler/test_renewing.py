@@ -24,9 +24,7 @@ from tests.sim.loop import EPOCH_US, SeededEntropy, run
 
 def renewing(world: Ground) -> Renewing:
     homes = CollectedHomes(world.kvsp, world.s3, SeededEntropy(Random(1)), 1.0)
-    return Renewing(
-        world.homes, Collector(homes, CollectRule(), MassLimit(), Said(dirty=True)), 1.0
-    )
+    return Renewing(world.homes, Collector(homes, CollectRule(), MassLimit(), Said(dirty=True)))
 
 
 async def restored(path: Path, *, same_store: bool = True) -> Ground:

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from crawler.same_store import objection
+from crawler.same_store import DEADLINE_S, objection
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
 from tandem.core.reply import Side
@@ -31,7 +31,7 @@ def test_homes_are_compared_only_if_both_show_one_store(kvsp: str, s3: str) -> N
         pair = Pair(VirtualClock(current()))
         await _show(pair, Side.KVSP, kvsp)
         await _show(pair, Side.S3, s3)
-        why = await objection(pair.homes, 1.0)
+        why = await objection(pair.homes)
         assert (why == "") == (kvsp == s3 and kvsp in {"ours", "other"})
         if {kvsp, s3} == {"ours", "other"}:
             assert OURS in why
@@ -40,8 +40,22 @@ def test_homes_are_compared_only_if_both_show_one_store(kvsp: str, s3: str) -> N
             assert "does not answer" in why
         elif "empty" in (kvsp, s3) and "silent" not in (kvsp, s3):
             assert "no store id" in why
-        with_exception = await objection(pair.homes, 1.0, may_lack_id=Side.KVSP)
+        with_exception = await objection(pair.homes, may_lack_id=Side.KVSP)
         lacks = kvsp == "empty" and s3 in {"ours", "other"}
         assert (with_exception == "") == (why == "" or lacks)
+
+    run(look())
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_home_that_takes_calls_and_answers_nothing_is_not_waited_for_long(side: Side) -> None:
+    async def look() -> None:
+        pair = Pair(VirtualClock(current()))
+        for each in Side:
+            await _show(pair, each, "ours")
+        pair.homes[side].delay_s = 3600.0
+        began_s = current().time()
+        assert await objection(pair.homes) == f"{side.value} does not answer"
+        assert current().time() - began_s == DEADLINE_S
 
     run(look())

@@ -97,10 +97,10 @@ class Deployment:
             **_bucket_settings(bucket),
             **settings,
         }
-        self.kvsp = self._program("kvsp", "kvsp.main")
-        self.gateway = self._program("gateway", "kvgateway.main")
-        self.crawler = self._program("crawler", "crawler.main")
-        self.up = self._program("up", "kvctl.main")
+        self.kvsp = self._program("kvsp", "kvsp")
+        self.gateway = self._program("gateway", "kvgateway")
+        self.crawler = self._program("crawler", "crawler")
+        self.up = self._program("up", "kvctl")
 
     def _program(self, name: str, module: str) -> Program:
         return Program(name, module, self.directory, self.environment)
@@ -208,7 +208,7 @@ class Deployment:
     async def kvctl(self, *arguments: str) -> tuple[int, str]:
         """Exit status and output of one command."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "kvctl.main", *arguments, env=self.environment,
+            sys.executable, "-m", "kvctl", *arguments, env=self.environment,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

@@ -132,7 +132,7 @@ async def test_a_session_token_of_one_gateway_counts_at_another(rgw: Rgw, tmp_pa
             "TANDEM_GRPC": grpc,
             "TANDEM_HTTP": http,
         }
-        other = Program("other", "kvgateway.main", tmp_path, environment)
+        other = Program("other", "kvgateway", tmp_path, environment)
         other.start()
         await tandem.serving(other, grpc)
         async with bound(tandem.http, namespace) as here, bound(http, namespace) as there:

@@ -105,7 +105,7 @@ def test_a_timeout_in_which_nobody_can_answer_is_refused(text: str, place: int) 
     arguments[place:place] = ["--timeout", text]
     result = invoke(*arguments)
     assert result.exit_code == 2
-    assert f"Invalid value for '--timeout': \"{text}\": " in result.stderr
+    assert f'kvctl: --timeout: "{text}": ' in result.stderr
 
 
 def test_somebody_who_never_answers_is_given_up_after_the_timeout() -> None:

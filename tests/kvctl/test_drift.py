@@ -139,7 +139,7 @@ def test_numbers_beyond_their_bounds_are_refused(
 ) -> None:
     result = crawled.kvctl("drift", *wrong)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert f"'{wrong[1]}'" in result.stderr
+    assert f"kvctl: {wrong[1]}: " in result.stderr
     assert crawled.crawler.board.runs == ()
 
 

@@ -146,7 +146,7 @@ def test_list_as_json_is_one_object_a_line(gateway: Gateway) -> None:
         (("put", "k", "v", "--file", "f"), "give either VALUE or --file FILE"),
         (("put", "k", "--file", "/no/such/file"), "/no/such/file: No such file or directory"),
         (("put", "k", "--file", "/"), "/: Is a directory"),
-        (("put", "k", "v", "--metadata", "{"), "'--metadata': not JSON"),
+        (("put", "k", "v", "--metadata", "{"), "--metadata: not JSON"),
         (("put", "k", "v", "--metadata", "NaN"), "metadata: is not valid JSON"),
         (("put", "k", "v", "--metadata", f'"{"x" * 1023}"'), "metadata: "),
         (("put", "k", "v", "--ttl", "59"), "kvctl: --ttl: 59 is below the minimum of 60"),

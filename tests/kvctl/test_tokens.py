@@ -63,7 +63,7 @@ def test_a_token_may_have_a_quota(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("create",), "Missing option '--name'"),
+        (("create",), "--name: missing"),
         (("create", "--name", ""), "name: must have 1 to 100 printable characters"),
         (("create", "--name", "x", "--permission", "all"), "'all' is not one of"),
         (("create", "--name", "x", "--expires", "soon"), "expected a duration"),

@@ -39,6 +39,8 @@ class FaultyHome:
         """Whether the next call fails, call by call."""
         self.unlisted: frozenset[str] | None = None
         """Names that an incomplete scan leaves out; None for a complete one."""
+        self.hangs = False
+        """Whether it takes calls and answers nothing."""
         self.calls = 0
         self.scan_deadlines_s: list[float] = []
         self.held: asyncio.Event | None = None
@@ -63,6 +65,8 @@ class FaultyHome:
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> Awaitable[ReadReply]:
+        if self.hangs:
+            return asyncio.ensure_future(_silence(deadline_s))
         if self._fails():
             return _done(DOWN)
         if self.gets_held is not None:
@@ -76,6 +80,8 @@ class FaultyHome:
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> Awaitable[WriteReply]:
+        if self.hangs:
+            return asyncio.ensure_future(_silence(deadline_s))
         if self._fails():
             return _done(DOWN)
         if self.puts_held is not None:
@@ -96,6 +102,8 @@ class FaultyHome:
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
     ) -> ScanPage | Failed:
         self.scan_deadlines_s.append(deadline_s)
+        if self.hangs:
+            return await _silence(deadline_s)
         if self.held is not None:
             await self.held.wait()
         if self._fails():
@@ -213,6 +221,11 @@ class TwoHomes:
         """Puts a record into these homes, both by default."""
         for side in sides or tuple(Side):
             await self.by_side[side].memory.put_if_newer(Key(NAMESPACE, name), record, 1.0)
+
+
+async def _silence(deadline_s: float) -> Failed:
+    await asyncio.sleep(deadline_s)
+    return Failed(Reason.TIMEOUT)
 
 
 def _done(failed: Failed) -> "asyncio.Future[Failed]":

@@ -120,9 +120,14 @@ class Supervised:
         """Removes a word, so that the next one can be waited for."""
         (self.directory / f"{word}-{slot}").unlink()
 
+    def pids(self) -> dict[int, int]:
+        """Slot and process id of the workers that run."""
+        workers = enumerate(self.supervisor._workers)
+        return {slot: worker.life.pid for slot, worker in workers if worker.life is not None}
+
     def signal(self, slot: int, number: signal.Signals) -> None:
         """Sends a signal to a worker."""
-        os.kill(self.supervisor.pids()[slot], number)
+        os.kill(self.pids()[slot], number)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Returns when it holds."""
@@ -142,4 +147,4 @@ async def supervising(supervised: Supervised) -> AsyncIterator["asyncio.Task[Non
         supervised.stop.set()
         async with asyncio.timeout(PATIENCE_S):
             await running
-    assert supervised.supervisor.pids() == {}
+    assert supervised.pids() == {}

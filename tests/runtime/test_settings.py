@@ -9,7 +9,6 @@ import pytest
 from tandem.runtime.settings import (
     ADDRESS,
     BOOLEAN,
-    DURATION_MS,
     DURATION_S,
     OPTIONAL_TEXT,
     PATH,
@@ -38,15 +37,15 @@ class Example:
     data: Path = setting(PATH, Path("data"), "Data directory.", shared=True)
     workers: int = setting(WHOLE, 1, "Worker processes.", low=1, high=64)
     cache_bytes: int = setting(SIZE, 64 << 20, "Cache size.", low=4096)
-    settle_ms: int = setting(DURATION_MS, 2000, "Time given to a write in flight.")
+    settle_s: float = setting(DURATION_S, 2.0, "Time given to a write in flight.")
     answer_s: float = setting(DURATION_S, 5.0, "Time to answer.", high=60)
     admin_token: str = setting(OPTIONAL_TEXT, "", "Admin token.", secret=True, high=None)
     mirror: bool = setting(BOOLEAN, False, "Mirror.")
 
     def check(self) -> Sequence[Relation]:
-        if self.settle_ms < self.answer_s * 1000:
+        if self.settle_s < self.answer_s:
             return ()
-        return [Relation(("settle_ms", "answer_s"), "settle must be shorter than answer")]
+        return [Relation(("settle_s", "answer_s"), "settle must be shorter than answer")]
 
 
 def _load(*argv: str, env: dict[str, str] | None = None, file: str | None = None) -> Example:
@@ -79,8 +78,8 @@ def test_flag_over_environment_over_file_over_default() -> None:
     [
         (SIZE, "64KiB", 65536), (SIZE, "1GiB", 1 << 30), (SIZE, "1.5 MiB", 3 << 19),
         (SIZE, "42", 42), (DURATION_S, "250ms", 0.25), (DURATION_S, "30s", 30.0),
-        (DURATION_S, "2h", 7200.0), (DURATION_S, "7", 7.0), (DURATION_MS, "1.5s", 1500),
-        (DURATION_MS, "9", 9), (ADDRESS, "[::1]:80", Address("::1", 80)),
+        (DURATION_S, "2h", 7200.0), (DURATION_S, "7", 7.0), (DURATION_S, "1.5s", 1.5),
+        (DURATION_S, "9", 9.0), (ADDRESS, "[::1]:80", Address("::1", 80)),
         (ADDRESS, "h:0", Address("h", 0)), (BOOLEAN, "Yes", True), (WHOLE, "-3", -3),
     ],
 )  # fmt: skip

@@ -229,7 +229,7 @@ class Crawler:
         ground = self._ground
         behind_switches = switched(homes, self.switches)
         collector = self._collector(homes, entropy)
-        self.renewing = Renewing(homes, collector, RULE.deadline_s)
+        self.renewing = Renewing(homes, collector)
         return Rounds(
             homes=behind_switches, enabled=self.switches.look, gateways=ground.gateways,
             crawls=self._crawls(behind_switches, self.board, collector, entropy, self.pace),

@@ -7,7 +7,6 @@ from tandem.runtime.settings.fields import Relation, setting, settings_of
 from tandem.runtime.settings.kinds import (
     ADDRESS,
     BOOLEAN,
-    DURATION_MS,
     DURATION_S,
     NUMBER,
     OPTIONAL_ADDRESS,
@@ -32,7 +31,6 @@ from tandem.runtime.settings.text import docs_table, help_text
 __all__ = [
     "ADDRESS",
     "BOOLEAN",
-    "DURATION_MS",
     "DURATION_S",
     "MISTAKEN_STATUS",
     "NUMBER",

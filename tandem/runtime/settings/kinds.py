@@ -90,11 +90,11 @@ def _show_size(size: int) -> str:
     return str(size)
 
 
-def _microseconds(text: str, bare_unit: str) -> float:
+def _microseconds(text: str) -> float:
     match = _NUMBER_AND_UNIT.fullmatch(text)
     if match is None:
         raise ValueError(text)
-    unit = match[2] or bare_unit
+    unit = match[2] or "s"
     if unit not in _DURATION_UNITS_US:
         raise ValueError(text)
     return float(match[1]) * _DURATION_UNITS_US[unit]
@@ -120,7 +120,6 @@ def choice(options: type[E]) -> Kind[E]:
     return Kind(f"one of {names}", options, lambda option: str(option.value), "NAME")
 
 
-_DURATION = "a duration such as 250ms, 30s or 2h"
 TEXT: Kind[str] = Kind("text that is not empty", _not_empty)
 OPTIONAL_TEXT: Kind[str] = Kind("text", str)
 WHOLE: Kind[int] = Kind("a whole number", _whole, metavar="N")
@@ -134,10 +133,6 @@ OPTIONAL_ADDRESS: Kind[Address | None] = Kind(
     lambda address: str(address or ""), "HOST:PORT",
 )  # fmt: skip
 DURATION_S: Kind[float] = Kind(
-    _DURATION, lambda text: _microseconds(text, "s") / 1e6,
+    "a duration such as 250ms, 30s or 2h", lambda text: _microseconds(text) / 1e6,
     lambda value: _show_duration(value * 1e6), "DURATION",
-)  # fmt: skip
-DURATION_MS: Kind[int] = Kind(
-    _DURATION, lambda text: int(_microseconds(text, "ms") / 1e3),
-    lambda value: _show_duration(value * 1e3), "DURATION",
 )  # fmt: skip

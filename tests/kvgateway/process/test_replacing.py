@@ -48,7 +48,7 @@ async def _all_up(crew: Supervised) -> Mapping[int, int]:
     """The process ids of the first workers, all of which can be told to stop."""
     slots = range(crew.supervisor.slots)
     await crew.until(lambda: all(crew.has("up", slot) for slot in slots))
-    return crew.supervisor.pids()
+    return crew.pids()
 
 
 async def _replace(crew: Supervised) -> None:
@@ -73,7 +73,7 @@ async def test_one_after_the_other_and_each_drains_once_its_successor_serves(
         old = await _all_up(crew)
         await _replace(crew)
         assert [*crew.events[2:]] == [("start", 2), ("recover", 0), ("start", 3), ("recover", 1)]
-        new = crew.supervisor.pids()
+        new = crew.pids()
         assert all(_goes_by_new(pid) for pid in new.values())
         assert all(_gone(pid) for pid in old.values())
         assert crew.has("drained", 0)
@@ -88,12 +88,12 @@ async def test_the_one_before_goes_on_until_then(tmp_path: Path) -> None:
         old = await _all_up(crew)
         replacing = asyncio.create_task(_replace(crew))
         await crew.until(lambda: crew.has("waits"))
-        assert crew.supervisor.pids() == old
+        assert crew.pids() == old
         assert not crew.has("drained")
         (tmp_path / "go").touch()
         await replacing
         assert crew.has("drained")
-        assert crew.supervisor.pids() != old
+        assert crew.pids() != old
 
 
 async def test_two_times_uses_the_first_seat_again(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_one_that_does_not_come_to_serve_replaces_nobody(
     async with supervising(crew):
         old = await _all_up(crew)
         assert (await _refusal(crew)).startswith(why)
-        assert crew.supervisor.pids() == old
+        assert crew.pids() == old
         assert not crew.has("drained")
         counters = crew.supervisor.counters
         assert (counters.replaced, counters.not_started, counters.died) == (0, 1, 0)
@@ -133,7 +133,7 @@ async def test_those_that_were_replaced_go_back_when_a_later_one_cannot_be(tmp_p
     async with supervising(crew):
         old = await _all_up(crew)
         await _refusal(crew)
-        now = crew.supervisor.pids()
+        now = crew.pids()
         assert now[1] == old[1]
         assert now[0] != old[0]
         assert not _goes_by_new(now[0])
@@ -145,8 +145,8 @@ async def test_one_that_has_no_successor_on_the_way_back_is_restarted(tmp_path: 
     async with supervising(crew):
         await _all_up(crew)
         await _refusal(crew)
-        await crew.until(lambda: len(crew.started_us[0]) == 4 and 0 in crew.supervisor.pids())
-        assert not _goes_by_new(crew.supervisor.pids()[0])
+        await crew.until(lambda: len(crew.started_us[0]) == 4 and 0 in crew.pids())
+        assert not _goes_by_new(crew.pids()[0])
 
 
 async def test_one_that_dies_before_its_successor_serves_is_replaced_all_the_same(
@@ -158,12 +158,12 @@ async def test_one_that_dies_before_its_successor_serves_is_replaced_all_the_sam
         replacing = asyncio.create_task(_replace(crew))
         await crew.until(lambda: crew.has("waits"))
         crew.signal(0, signal.SIGKILL)
-        await crew.until(lambda: len(crew.started_us[0]) == 3 and 0 in crew.supervisor.pids())
-        stopgap = crew.supervisor.pids()[0]
+        await crew.until(lambda: len(crew.started_us[0]) == 3 and 0 in crew.pids())
+        stopgap = crew.pids()[0]
         assert not _goes_by_new(stopgap)
         (tmp_path / "go").touch()
         await replacing
-        assert _goes_by_new(crew.supervisor.pids()[0])
+        assert _goes_by_new(crew.pids()[0])
         assert _gone(stopgap)
 
 
@@ -173,8 +173,8 @@ async def test_a_successor_that_dies_later_is_restarted_with_its_orders(tmp_path
         await _all_up(crew)
         await _replace(crew)
         crew.signal(0, signal.SIGKILL)
-        await crew.until(lambda: len(crew.started_us[0]) == 3 and 0 in crew.supervisor.pids())
-        assert _goes_by_new(crew.supervisor.pids()[0])
+        await crew.until(lambda: len(crew.started_us[0]) == 3 and 0 in crew.pids())
+        assert _goes_by_new(crew.pids()[0])
         assert crew.events[-2:] == [("recover", 1), ("start", 1)]
 
 
@@ -223,4 +223,4 @@ async def test_two_replacements_take_turns(tmp_path: Path) -> None:
         await _all_up(crew)
         await asyncio.gather(_replace(crew), _replace(crew))
         assert crew.supervisor.counters.replaced == 2
-        assert len(crew.supervisor.pids()) == 1
+        assert len(crew.pids()) == 1

@@ -43,11 +43,11 @@ async def test_a_silent_worker_is_killed_and_replaced_and_no_other(
 ) -> None:
     crew = Supervised(tmp_path, {0: [silent, BEATS], 1: [BEATS]}, silence_max_s=3.0)
     async with supervising(crew):
-        await crew.until(lambda: len(crew.supervisor.pids()) == 2)
-        victim, other = crew.supervisor.pids()[0], crew.supervisor.pids()[1]
+        await crew.until(lambda: len(crew.pids()) == 2)
+        victim, other = crew.pids()[0], crew.pids()[1]
         await crew.until(lambda: crew.supervisor.counters.started == 3)
         assert _gone(victim)
-        assert crew.supervisor.pids()[1] == other
+        assert crew.pids()[1] == other
         counters = crew.supervisor.counters
         assert (counters.silent, counters.died, counters.not_started) == (1, 1, 0)
 
@@ -154,7 +154,7 @@ async def test_no_worker_starts_before_the_intents_of_the_last_one_are_safe(
 async def test_a_command_that_cannot_be_run_is_counted_and_ends_nothing(tmp_path: Path) -> None:
     crew = Supervised(tmp_path, {0: ["/no/such/program"] * 3 + [BEATS], 1: [BEATS]})
     async with supervising(crew):
-        await crew.until(lambda: len(crew.supervisor.pids()) == 2)
+        await crew.until(lambda: len(crew.pids()) == 2)
         counters = crew.supervisor.counters
         assert (counters.started, counters.died, counters.not_started) == (2, 0, 3)
 
@@ -181,7 +181,7 @@ async def test_a_worker_that_does_not_drain_in_time_is_killed(tmp_path: Path) ->
     crew = Supervised(tmp_path, {0: [IGNORES]}, drain_s=0.0)
     async with supervising(crew):
         await crew.until(lambda: crew.has("up"))
-        pid = crew.supervisor.pids()[0]
+        pid = crew.pids()[0]
     assert _gone(pid)
 
 

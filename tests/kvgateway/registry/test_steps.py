@@ -187,12 +187,16 @@ async def test_a_home_that_does_not_show_who_is_there_objects(homes: TwoHomes) -
     one, _ = await two_gateways(homes)
     namespace = await one.create(SINGLE)
     homes.kvsp.down = True
+    for force in (False, True):
+        with pytest.raises(Unavailable, match=r"nothing was changed: kvsp.*switch it off"):
+            await one.step(namespace, SHADOW, force=force)
+    assert not one.presence.is_stepping(namespace.id)
+    one.a_home_is_out = True
     report = await one.step(namespace, SHADOW)
     assert not report.stepped
     assert "kvsp does not take the registration of this gateway" in said(report)
     assert "kvsp does not show which gateways there are" in said(report)
-    with pytest.raises(Unavailable, match="switch it off"):
-        await one.step(namespace, SHADOW, force=True)
+    assert (await one.step(namespace, SHADOW, force=True)).stepped
 
 
 async def test_a_home_that_is_switched_off_is_not_asked(homes: TwoHomes) -> None:

@@ -1,0 +1,51 @@
+"""Whatever is given wrongly is told in one style: what is wrong, where, and what is right."""
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kvctl.asking import Surroundings
+from kvctl.main import cli
+from tandem.runtime.clock import SystemClock
+
+
+def _result(command: str) -> Result:
+    surroundings = Surroundings({}, SystemClock())
+    return CliRunner().invoke(cli, command.split(), prog_name="kvctl", obj=surroundings)
+
+
+@pytest.mark.parametrize(
+    ("command", "says", "see"),
+    [
+        ("key put", "NAME: missing", "kvctl key put"),
+        ("token create", "--name: missing", "kvctl token create"),
+        ("key get -n x a b", "got unexpected extra argument (b)", "kvctl key get"),
+        ("nonsense", "no such command 'nonsense'", "kvctl"),
+        ("--nope status", "--nope: unknown flag", "kvctl"),
+        ("key list --limt 3", "--limt: unknown flag; did you mean --limit", "kvctl key list"),
+        (
+            "namespace configure x --ack foo",
+            "--ack: 'foo' is not one of 'first', 'first+intent', 'both'",
+            "kvctl namespace configure",
+        ),
+        ("key list -n n --limit 0", "--limit: 0 is not in the range x>=1", "kvctl key list"),
+        ("key list -n n --limit x", "--limit: 'x' is not a whole number", "kvctl key list"),
+        ("backend disable foo", "HOME: 'foo' is not one of", "kvctl backend disable"),
+        ("--gateway foo status", '--gateway: "foo": expected host:port, such as', "kvctl"),
+        ("key put n v --ttl x", '--ttl: "x": expected a duration such as', "kvctl key put"),
+        ("key put n v -n n --ttl 60 --expires-at 5", "exclude each other", "kvctl key put"),
+        ("import /no/such/place -n n", "DIR: directory '/no/such/place' does", "kvctl import"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_where_to_look(command: str, says: str, see: str) -> None:
+    result = _result(command)
+    assert result.exit_code == 2
+    first, second = result.output.splitlines()
+    assert first.startswith("kvctl: ")
+    assert says in first
+    assert not first.endswith(".")
+    assert second == f"See `{see} --help`."
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    assert "Commands:" in _result("key").output
+    assert _result("--version").output.startswith("kvctl, version")
