@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.kvctl.serving import invoke
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 PARTS = ("crawler", "gateway", "kvsp")
 _ADDRESSES = ("TANDEM_GRPC", "TANDEM_HTTP", "TANDEM_KVSP", "TANDEM_CRAWLER")

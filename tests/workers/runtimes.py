@@ -9,7 +9,8 @@ from typing import Any
 
 from tests.e2e.deployment import Deployment
 from tests.servers import npm
-from tests.servers.daemon import Daemon, free_port
+from tests.servers.daemon import Daemon
+from tests.servers.ports import free_port
 
 HERE = Path(__file__).parent
 WORKER = HERE / "worker.mjs"
