@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kvctl.parts import left_running
 from tests.kvctl.serving import invoke
 from tests.servers.ports import free_port
 
@@ -197,3 +198,5 @@ def test_parts_that_outlived_their_keeper_are_named(machine: Machine) -> None:
     finally:
         for pid in pids.values():
             os.kill(pid, signal.SIGTERM)
+        while left_running(machine.data):
+            time.sleep(0.02)
