@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import hypothesis
 import pytest
+import structlog
 from hypothesis.internal.conjecture import providers
 from xdist.workermanage import WorkerController
 
@@ -24,6 +25,13 @@ _MISSING = pytest.StashKey[set[str]]()
 _LONG = ("e2e", "workers", "sim")
 """The directories whose files take longest; the first one mostly waits."""
 
+# By itself structlog would have rich draw each traceback, for a second of an event loop's time.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 # A slow machine is not a wrong result, and one run is like the other: new examples are for `long`.
 hypothesis.settings.register_profile("tandem", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
