@@ -1,5 +1,6 @@
 """What every test shares: real servers and clients, and property tests without a stopwatch."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -98,6 +99,15 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
         except RuntimeError as error:
             require(str(error), "a full disk", request.config)
         yield tmp_path / "disk"
+
+
+@pytest.fixture
+def own_logs() -> Iterator[None]:
+    """What a test makes of the logs of its process ends with it."""
+    before, handlers = structlog.get_config(), logging.getLogger().handlers
+    yield
+    structlog.configure(**before)
+    logging.getLogger().handlers = handlers
 
 
 @pytest.fixture

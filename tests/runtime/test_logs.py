@@ -4,22 +4,14 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from tandem.runtime import logs
 from tandem.runtime.logs import LogFormat, Logs
 from tests.runtime.clocks import StillClock
 
-
-@pytest.fixture(autouse=True)
-def _own_configuration() -> Iterator[None]:
-    before, handlers = structlog.get_config(), logging.getLogger().handlers
-    yield
-    structlog.configure(**before)
-    logging.getLogger().handlers = handlers
+pytestmark = pytest.mark.usefixtures("own_logs")
 
 
 class Terminal(io.StringIO):
