@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -115,6 +116,13 @@ def sockets() -> Iterator[Path]:
     """A directory whose path is short, as those of sockets must be; pytest's own grow."""
     with TemporaryDirectory(prefix="kv-") as directory:
         yield Path(directory)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is told to end, as by a `timeout` around it, ends its servers as at Ctrl-C: one of
+    several processes hears of it from the first one, which lets it put away what it has."""
+    is_first = not hasattr(config, "workerinput")
+    signal.signal(signal.SIGTERM, signal.default_int_handler if is_first else lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
