@@ -14,7 +14,7 @@ from tests.servers.ports import free_port
 
 HERE = Path(__file__).parent
 WORKER = HERE / "worker.mjs"
-SCRIPT_TIMEOUT_S = 50.0
+SCRIPT_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
