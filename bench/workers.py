@@ -34,7 +34,8 @@ from bench.system import TITLE, VALUE, parts, running
 from tandem.core.access import Permission
 from tests.e2e.deployment import Deployment
 from tests.servers import npm
-from tests.servers.daemon import Daemon, free_port
+from tests.servers.daemon import Daemon
+from tests.servers.ports import free_port
 
 HERE = Path(__file__).parent
 WORKER = HERE / "worker.mjs"

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack, closing
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 
 from crawler.board import Board
 from crawler.book import Book
@@ -98,11 +99,11 @@ async def _crawl_with(
     if homes is None:
         return
     held.push_async_callback(homes.aclose)
-    spare = held.enter_context(TemporaryDirectory(prefix="tandem-crawler-"))  # a client each time
+    spare = held.enter_context(_empty(settings.data / "crawler" / "tls"))  # a client each time
     gateways = RemoteGateways(
         settings.gateway_addresses(),
         settings.token_for,
-        tls=client_files(settings, Path(spare)),
+        tls=client_files(settings, spare),
     )
     switches = KillSwitches(gateways, board.counters)
     await switches.look()
@@ -121,6 +122,17 @@ async def _crawl_with(
     _LOG.info("ready", gateways=settings.gateway_addresses(), address=str(settings.crawler_address))
     await process.stop.wait()
     await tasks.drain(0.0)
+
+
+@contextmanager
+def _empty(directory: Path) -> Iterator[Path]:
+    """A directory that ends with this process; what one that was killed left in it goes first."""
+    rmtree(directory, ignore_errors=True)
+    directory.mkdir(0o700)
+    try:
+        yield directory
+    finally:
+        rmtree(directory, ignore_errors=True)
 
 
 def _book(settings: CrawlerSettings) -> Book:

@@ -171,7 +171,14 @@ def left_running(data: Path) -> list[tuple[str, int]]:
     found = []
     for path in sorted((data / "run").glob("*.pid")):
         text = path.read_text().strip()
-        command = Path("/proc") / text / "cmdline"
-        if text.isdigit() and command.exists() and b"\0-m\0" in command.read_bytes():
+        if text.isdigit() and b"\0-m\0" in _command(int(text)):
             found.append((path.stem, int(text)))
     return found
+
+
+def _command(pid: int) -> bytes:
+    """Empty for a process that is not there any more, or only as a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

@@ -1,6 +1,8 @@
 """What every test shares: real servers and clients, and property tests without a stopwatch."""
 
+import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TypeVar
 
 import hypothesis
 import pytest
+import structlog
 from hypothesis.internal.conjecture import providers
 from xdist.workermanage import WorkerController
 
@@ -24,6 +27,13 @@ _MISSING = pytest.StashKey[set[str]]()
 _LONG = ("e2e", "workers", "sim")
 """The directories whose files take longest; the first one mostly waits."""
 
+# By itself structlog would have rich draw each traceback, for a second of an event loop's time.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 # A slow machine is not a wrong result, and one run is like the other: new examples are for `long`.
 hypothesis.settings.register_profile("tandem", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=20_000)
@@ -93,10 +103,26 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
 
 
 @pytest.fixture
+def own_logs() -> Iterator[None]:
+    """What a test makes of the logs of its process ends with it."""
+    before, handlers = structlog.get_config(), logging.getLogger().handlers
+    yield
+    structlog.configure(**before)
+    logging.getLogger().handlers = handlers
+
+
+@pytest.fixture
 def sockets() -> Iterator[Path]:
     """A directory whose path is short, as those of sockets must be; pytest's own grow."""
     with TemporaryDirectory(prefix="kv-") as directory:
         yield Path(directory)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is told to end, as by a `timeout` around it, ends its servers as at Ctrl-C: one of
+    several processes hears of it from the first one, which lets it put away what it has."""
+    is_first = not hasattr(config, "workerinput")
+    signal.signal(signal.SIGTERM, signal.default_int_handler if is_first else lambda *_: None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:

@@ -24,6 +24,9 @@ RETRY_MOST_S: Final = 1.0
 TOGETHER_S: Final = 0.02
 """What waits for a quota comes back once in such a time, and so in one message: single ones would
 cost the gateway more than what they ask for. Each client has its own moment."""
+ATTEMPT_S: Final = 0.05
+"""With less time left nothing is tried again: the timeout would end it without an answer, and that
+would be told in place of why the gateway refused."""
 RETRY_TOKENS_MAX: Final = 2000.0
 """A stream in flight that breaks may be repeated whole, once."""
 RETRY_TOKENS_PER_SUCCESS: Final = 0.1
@@ -70,7 +73,7 @@ class Retries:
         return pause_s
 
     def _affords(self, pause_s: float, left_s: float) -> bool:
-        return pause_s < left_s and self.budget.spend()
+        return pause_s + ATTEMPT_S < left_s and self.budget.spend()
 
     async def call(
         self,

@@ -196,7 +196,12 @@ def _rendering(form: LogFormat, stream: TextIO) -> list[Any]:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=repr, sort_keys=False),
         ]
-    return [structlog.dev.ConsoleRenderer(colors=terminal, pad_event_to=0)]
+    # Where rich is installed, the default shows every local variable, tokens and values among them,
+    # and computes for a second, in which no heartbeat is sent.
+    plain = structlog.dev.plain_traceback
+    return [
+        structlog.dev.ConsoleRenderer(colors=terminal, pad_event_to=0, exception_formatter=plain)
+    ]
 
 
 def _timestamp(clock: Clock) -> Callable[[object, str, _Event], _Event]:

@@ -10,7 +10,7 @@ from tandem.client import lane
 from tandem.errors import Overloaded, Unavailable
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 LONG_S = 60.0
 

@@ -21,7 +21,7 @@ from tandem.errors import (
 from tandem.wire.status import call_status
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 
 async def _until(condition: Callable[[], object]) -> None:

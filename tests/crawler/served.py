@@ -12,7 +12,7 @@ from tandem.core.drift import Drift, Sighting
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.runtime.randomness import SystemEntropy
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 A, B = "a" * 32, "b" * 32
 BEGAN_US = 1_700_000_000_000_000

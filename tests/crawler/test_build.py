@@ -53,7 +53,7 @@ class Running:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
+def running(own_logs: None, tmp_path: Path) -> Iterator[Running]:
     made = Running(tmp_path)
     yield made
     made.book.close()

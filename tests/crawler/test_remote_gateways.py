@@ -13,7 +13,7 @@ from tandem.core.operations import CrawlReport, Status
 from tandem.core.reply import Side
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running, running
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 REPORT = CrawlReport(NAMESPACE, 1_700_000_000_000_000, True)
 

@@ -28,7 +28,7 @@ from tandem.runtime.tls import TlsFiles
 from tests.e2e.pages import metrics
 from tests.e2e.program import NotReady, Program, all_pids, command_of, environment_of, kill_process
 from tests.e2e.waiting import POLL_S, WITHIN_S, rest, until, until_true
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 _PAGES_BETWEEN = 2
 """The first page may have been begun before."""

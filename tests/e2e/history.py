@@ -16,6 +16,7 @@ from random import Random
 from tandem import Client
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import TandemError, Unavailable
+from tests.e2e.waiting import WITHIN_S
 
 
 class Kind(Enum):
@@ -193,7 +194,7 @@ async def under_load(address: str, namespace: str, mix: Mix) -> AsyncIterator[Hi
         await running
 
 
-async def more(history: History, operations: int, within_s: float = 60.0) -> None:
+async def more(history: History, operations: int, within_s: float = WITHIN_S) -> None:
     """Returns when so many more operations were answered."""
     wanted = history.answered + operations
     async with asyncio.timeout(within_s):

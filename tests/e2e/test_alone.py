@@ -19,7 +19,7 @@ from tandem.core.version import Version
 from tests.e2e.buckets import new_bucket
 from tests.e2e.comparison import both
 from tests.e2e.deployment import Deployment, deployed
-from tests.e2e.waiting import until_true
+from tests.e2e.waiting import WITHIN_S, until_true
 from tests.servers.rgw import Rgw
 
 _OLD = [f"old/{number:02}" for number in range(20)]
@@ -106,7 +106,7 @@ async def _to_kvsp_alone(deployment: Deployment) -> None:
             report = await client.namespaces.mode("n", Mode(Stage.SINGLE, Side.KVSP))
             return not report.objections
 
-        await until_true(may_leave, "a crawl finds both homes equal", 90.0)
+        await until_true(may_leave, "a crawl finds both homes equal")
     await _step(deployment, "single")
 
 
@@ -123,7 +123,7 @@ async def _step(deployment: Deployment, *arguments: str) -> None:
 
 
 async def _told(deployment: Deployment, *arguments: str) -> dict[str, object]:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(WITHIN_S):
         status, told = await deployment.kvctl(*arguments, "--json")
     assert status == 0, f"{arguments}: {told}"
     document = json.loads(next(line for line in told.splitlines() if line.startswith("{")))

@@ -14,7 +14,7 @@ from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.program import Program, kill_process
 from tests.e2e.waiting import until, until_true
 from tests.runtime.wire import Answer, Wire
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 from tests.servers.rgw import Rgw
 
 

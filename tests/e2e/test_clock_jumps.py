@@ -44,6 +44,7 @@ async def jumping(
         async with tandem.client() as client:
             await client.namespaces.create("n")
         yield Jumping(tandem, clock)
+        await tandem.gateway.stop()  # killed, it would leave the library's shared memory behind
 
 
 async def test_a_wall_clock_that_jumps_changes_nothing(jumping: Jumping) -> None:

@@ -109,7 +109,7 @@ async def _left_to(deployment: Deployment, side: Side) -> None:
             wanted = Mode(Stage.SINGLE, side)
             return not (await client.namespaces.mode("n", wanted)).objections
 
-        await until_true(may_leave, "a crawl finds both homes equal", 90.0)
+        await until_true(may_leave, "a crawl finds both homes equal")
     await _step(deployment, "single")
 
 

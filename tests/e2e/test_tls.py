@@ -181,6 +181,27 @@ async def test_a_pair_is_replaced_under_load_and_a_bad_one_is_not_used(
     await until_true(written, "the new workers serve")
 
 
+async def test_a_crawler_that_is_killed_leaves_its_key_in_its_data_alone(
+    tmp_path: Path, authority: Authority
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    settings = {**tls_settings(authority.files()), "TMPDIR": str(elsewhere)}
+    async with deployed(tmp_path / "tandem", None, 1, **settings) as tandem:
+        await tandem.start()
+        kept = tandem.data / "crawler" / "tls"
+        tandem.crawler.start()
+        await until(lambda: any(kept.glob("*.pem")), "it has reached the gateway")
+        tandem.crawler.kill()
+        (left := kept / "left.pem").touch()
+        tandem.crawler.start()
+        await until(lambda: not left.exists(), "the next one clears it away")
+        await until(lambda: any(kept.glob("*.pem")), "it has reached the gateway")
+        assert await tandem.crawler.stop() == 0
+        assert not kept.exists()
+        assert not any(elsewhere.iterdir())
+
+
 async def test_a_start_with_bad_files_says_which_setting_is_wrong(
     tmp_path: Path, authority: Authority
 ) -> None:

@@ -7,7 +7,7 @@ from http.client import HTTPException
 
 from tandem.errors import Unavailable
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 """How long anything is waited for that has to come; a busy machine takes its time."""
 POLL_S = 0.02
 _POLL_S_MAX = 0.5

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.servers import npm
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 SITE = Path(__file__).resolve().parents[2] / "examples/site"
 START_S = 60.0

@@ -119,6 +119,7 @@ def test_somebody_who_never_answers_is_given_up_after_the_timeout() -> None:
     assert "may still be changed" in result.stderr
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
@@ -131,7 +132,7 @@ def test_a_gateway_that_cannot_answer_is_status_3(
     gateway: Gateway, failure: TandemError, message: str
 ) -> None:
     gateway.store.failure = failure
-    result = gateway.kvctl("key", "put", "k", "v", *ARTICLES, "--timeout", "2s")
+    result = gateway.kvctl("key", "put", "k", "v", *ARTICLES)
     assert result.exit_code == 3
     assert message in result.stderr
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.kvctl.serving import Gateway, invoke
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 
 @pytest.fixture

@@ -154,6 +154,7 @@ def test_run_of_an_unknown_title_is_refused(crawled: CrawledGateway) -> None:
     assert crawled.crawler.board.runs == ()
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("failure", "told"),
     [
@@ -168,7 +169,7 @@ def test_what_the_crawler_cannot_do_is_not_blamed_on_a_gateway(
         raise failure
 
     crawled.crawler.board.ask = fail  # type: ignore[method-assign]
-    result = crawled.kvctl("crawl", "run", "--timeout", "300ms")
+    result = crawled.kvctl("crawl", "run")
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.startswith(f"kvctl: the crawler at {crawled.crawler.address} {told}")
 

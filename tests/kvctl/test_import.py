@@ -86,23 +86,25 @@ def test_what_fails_is_named_and_the_others_go_on(gateway: Gateway, tree: Path) 
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("at_once")
 def test_nothing_is_tried_when_what_is_stored_cannot_be_listed(
     gateway: Gateway, tree: Path
 ) -> None:
     gateway.store.failure = Unavailable("both homes are away")
-    result = gateway.kvctl("import", str(tree), *ARTICLES, "--timeout", "100ms")
+    result = gateway.kvctl("import", str(tree), *ARTICLES)
     assert result.exit_code == 3
     assert "could not answer" in result.stderr
     gateway.store.failure = None
     assert gateway.names() == []
 
 
+@pytest.mark.usefixtures("at_once")
 def test_it_gives_up_when_the_gateway_no_longer_answers(gateway: Gateway, tmp_path: Path) -> None:
     for number in range(FAILURES_KEPT_MAX):
         (tmp_path / str(number)).touch()
     gateway.store.failure = Unavailable("both homes are away")
     gateway.store.lists_anyway = True
-    result = gateway.kvctl("import", str(tmp_path), *ARTICLES, "--timeout", "100ms", "--json")
+    result = gateway.kvctl("import", str(tmp_path), *ARTICLES, "--json")
     assert result.exit_code == 3
     assert "stopped answering, so the rest was not tried" in result.stderr
     assert "not stored: both homes are away" in result.stderr
@@ -115,7 +117,8 @@ def test_large_files_are_stored_whole(gateway: Gateway, tmp_path: Path) -> None:
     content = {f"{number}.bin": os.urandom(1 << 20) * 20 for number in range(5)}
     for name, value in content.items():
         (tmp_path / name).write_bytes(value)
-    assert gateway.kvctl("import", str(tmp_path), *ARTICLES).exit_code == 0
+    result = gateway.kvctl("import", str(tmp_path), *ARTICLES, "--timeout", "60s")
+    assert result.exit_code == 0, result.stderr
     assert {name: gateway.stored(name) for name in gateway.names()} == content
 
 

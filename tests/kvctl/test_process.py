@@ -5,6 +5,7 @@ import pty
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.kvctl.serving import ARTICLES, Gateway
@@ -82,16 +83,25 @@ def test_a_terminal_is_shown_the_progress(gateway: Gateway, tmp_path: Path) -> N
     for number in range(20):
         (tmp_path / str(number)).write_bytes(b"x" * 1000)
     ours, theirs = pty.openpty()
-    process = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "kvctl.main", "import", str(tmp_path), *ARTICLES],
-        stdout=subprocess.PIPE, stderr=theirs, check=False,
+        stdout=subprocess.PIPE, stderr=theirs,
         env={**os.environ, **gateway.environment, "TERM": "xterm"},
-    )  # fmt: skip
-    os.close(theirs)
-    shown = os.read(ours, 100_000)
-    os.close(ours)
-    assert process.stdout.startswith(b"20 files in ")
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = _all_shown(ours)
+        assert process.stdout is not None
+        assert process.stdout.read().startswith(b"20 files in ")
     assert b"20/20" in shown
+
+
+def _all_shown(terminal: int) -> bytes:
+    """What is shown there until no process has it; the longer an import takes, the more it is."""
+    shown = b""
+    with os.fdopen(terminal, "rb", buffering=0) as screen, suppress(OSError):  # its end, on Linux
+        while piece := screen.read(4096):
+            shown += piece
+    return shown
 
 
 def test_watch_shows_the_status_until_it_is_interrupted(gateway: Gateway) -> None:

@@ -16,7 +16,7 @@ from tests.crawler.served import Served, crawled
 from tests.kvctl.crawled import CrawledGateway
 from tests.kvctl.serving import Gateway, invoke
 from tests.kvgateway.rpc.memory_store import NAMESPACE
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 REBUILD = ("backend", "rebuild")
 YES = ("--yes", "--json")

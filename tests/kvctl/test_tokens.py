@@ -118,6 +118,7 @@ def test_which_token_is_shown(gateway: Gateway, tmp_path: Path) -> None:
         assert "short" not in result.stderr
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
     ("failure", "ending", "message"),
     [
@@ -131,6 +132,6 @@ def test_a_refusal_says_what_to_do(
     gateway: Gateway, failure: TandemError, ending: int, message: str
 ) -> None:
     gateway.store.failure = failure
-    result = gateway.kvctl("key", "put", "k", "v", *ARTICLES, "--timeout", "200ms")
+    result = gateway.kvctl("key", "put", "k", "v", *ARTICLES)
     assert result.exit_code == ending
     assert message in result.stderr

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kvctl.parts import left_running
 from tests.kvctl.serving import invoke
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 PARTS = ("crawler", "gateway", "kvsp")
 _ADDRESSES = ("TANDEM_GRPC", "TANDEM_HTTP", "TANDEM_KVSP", "TANDEM_CRAWLER")
@@ -197,3 +198,5 @@ def test_parts_that_outlived_their_keeper_are_named(machine: Machine) -> None:
     finally:
         for pid in pids.values():
             os.kill(pid, signal.SIGTERM)
+        while left_running(machine.data):
+            time.sleep(0.02)

@@ -18,7 +18,7 @@ from kvsp.store import Store
 from tandem.backends.kvsp import KvspBackend
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.randomness import SystemEntropy
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 _Engine = TypeVar("_Engine", bound=Cluster)
 

@@ -4,22 +4,14 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from tandem.runtime import logs
 from tandem.runtime.logs import LogFormat, Logs
 from tests.runtime.clocks import StillClock
 
-
-@pytest.fixture(autouse=True)
-def _own_configuration() -> Iterator[None]:
-    handlers = logging.getLogger().handlers
-    yield
-    structlog.reset_defaults()
-    logging.getLogger().handlers = handlers
+pytestmark = pytest.mark.usefixtures("own_logs")
 
 
 class Terminal(io.StringIO):
@@ -109,6 +101,22 @@ def test_exceptions_and_library_records_become_fields() -> None:
     first, second = _lines(stream)
     assert "RuntimeError: why" in str(first["exception"])
     assert (second["part"], second["text"]) == ("botocore", "slow down")
+
+
+@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
+def test_a_traceback_shows_where_and_no_value_of_a_variable(form: LogFormat) -> None:
+    logs.configure(StillClock(), stream=(stream := io.StringIO()), form=form)
+
+    def fails(token: str) -> None:
+        raise RuntimeError(f"a token of {len(token)} characters")
+
+    try:
+        fails("tdm_" + "secret")
+    except RuntimeError:
+        logs.get("a").error("failed", exc_info=True)
+    assert "in fails" in stream.getvalue()
+    assert "a token of 10 characters" in stream.getvalue()
+    assert "tdm_secret" not in stream.getvalue()
 
 
 def test_a_sink_that_fails_costs_lines_not_the_service() -> None:

@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.rpc_health import RpcHealth, listen
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 
 @pytest.fixture

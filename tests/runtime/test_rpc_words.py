@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.rpc_words import in_words
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 
 async def details(address: str) -> str:

@@ -1,31 +1,16 @@
 """One server process: started with a log file, waited for, and always reaped."""
 
 import os
-import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.02
-
-
-_PORTS = range(10_000, 32_768)
-"""Below those that Linux gives to whoever connects: what listens here finds its port free again."""
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago, and that no client's connection will take."""
-    for port in random.SystemRandom().sample(_PORTS, 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("a hundred ports are taken")
 
 
 class Daemon:

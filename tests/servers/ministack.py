@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.servers.daemon import Daemon, free_port
+from tests.servers.daemon import Daemon
+from tests.servers.ports import free_port
 
 VERSION = "1.5.33"
 VENV = Path(__file__).resolve().parents[2] / ".venv-ministack"

@@ -4,7 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.servers.daemon import Daemon, free_port
+from tests.servers.daemon import Daemon
+from tests.servers.ports import free_port
 from tests.servers.postgres import USER, Postgres, as_user
 
 PACKAGE = "pgbouncer"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 PACKAGE = "postgresql"
 _BINARIES = "/usr/lib/postgresql/*/bin/postgres"

@@ -13,7 +13,8 @@ from pathlib import Path
 from string import Template
 from uuid import uuid4
 
-from tests.servers.daemon import Daemon, free_port
+from tests.servers.daemon import Daemon
+from tests.servers.ports import free_port
 
 COMMANDS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 _CONFIGURATION = Template(Path(__file__).with_name("ceph.conf").read_text())

@@ -9,11 +9,12 @@ from typing import Any
 
 from tests.e2e.deployment import Deployment
 from tests.servers import npm
-from tests.servers.daemon import Daemon, free_port
+from tests.servers.daemon import Daemon
+from tests.servers.ports import free_port
 
 HERE = Path(__file__).parent
 WORKER = HERE / "worker.mjs"
-SCRIPT_TIMEOUT_S = 50.0
+SCRIPT_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)

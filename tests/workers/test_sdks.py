@@ -72,7 +72,7 @@ def _told(command: Sequence[str | Path], tandem: Served, title: str) -> dict[str
     environ = {"CLOUDFLARE_BASE_URL": tandem.rest, "CLOUDFLARE_API_TOKEN": tandem.admin}
     done = subprocess.run(
         (*command, ACCOUNT, title),
-        env={**os.environ, **environ}, capture_output=True, text=True, timeout=100,
+        env={**os.environ, **environ}, capture_output=True, text=True, timeout=250,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)

@@ -16,7 +16,10 @@ from tests.workers.runtimes import Served
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 # A command takes more than a second. What a home less changes is tested with the SDKs, which ask
 # for the same.
-pytestmark = pytest.mark.parametrize("tandem", ["both homes"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("tandem", ["both homes"], indirect=True),
+    pytest.mark.timeout(900),  # on a busy machine a command takes half a minute
+]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Wrangler:
         """What it prints; with `fails`, what it says when it fails."""
         done = subprocess.run(
             (*npm.WRANGLER, *arguments),
-            cwd=self.directory, env=self.environment, capture_output=True, timeout=90,
+            cwd=self.directory, env=self.environment, capture_output=True, timeout=180,
         )  # fmt: skip
         output, errors = done.stdout.decode(), done.stderr.decode()
         assert (done.returncode != 0) == fails, output + errors

@@ -25,7 +25,7 @@ from tests.backends.s3.scripted_server import (
     Until,
     scripted,
 )
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 
 @pytest.mark.parametrize("said", [b"", OK[:9], OK[:-1]], ids=["nothing", "half a head", "no end"])

@@ -133,6 +133,7 @@ class GoesAway(MemoryStore):
         return super().read(reads)
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("reads", [0, 8, 24, 40])
 def test_an_interrupted_export_goes_on_where_it_was(tmp_path: Path, reads: int) -> None:
     store = GoesAway(SystemClock())
@@ -140,7 +141,7 @@ def test_an_interrupted_export_goes_on_where_it_was(tmp_path: Path, reads: int) 
     with Gateway(store) as gateway:
         hold(gateway)
         store.reads_max = reads
-        failed = gateway.kvctl("export", str(tmp_path), *ARTICLES, "--timeout", "200ms", "--json")
+        failed = gateway.kvctl("export", str(tmp_path), *ARTICLES, "--json")
         assert failed.exit_code == 3
         first = json.loads(failed.stdout)
         assert first["complete"] is False

@@ -15,7 +15,7 @@ from tandem.runtime.clock import SystemClock
 from tests.kvgateway.open_entrance import OpenEntrance
 from tests.kvgateway.rpc.memory_admin import MemoryOperations, MemoryRegistry, MemoryTokens
 from tests.kvgateway.rpc.memory_store import MemoryStore
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 
 
 class RecordingLog:

@@ -17,7 +17,7 @@ from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tests.kvsp.records import NAMESPACE
 from tests.kvsp.test_process import client, running
-from tests.servers.daemon import free_port
+from tests.servers.ports import free_port
 from tests.servers.postgres import Postgres
 
 KEY = Key(NAMESPACE, "key")
