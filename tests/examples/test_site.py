@@ -19,7 +19,7 @@ from tests.servers import npm
 from tests.servers.ports import free_port
 
 SITE = Path(__file__).resolve().parents[2] / "examples/site"
-START_S = 60.0
+START_S = 180.0
 NO_OBJECTS: tuple[object, ...] = (None, b"null", [])
 """Bodies that are not the object that is asked for."""
 
