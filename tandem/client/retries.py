@@ -15,7 +15,7 @@ import grpc
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from tandem.core.backoff import RetryBudget, delay_s
-from tandem.errors import Overloaded, QuotaExceeded, Unavailable, Unconfirmed
+from tandem.errors import Overloaded, QuotaExceeded, TandemError, Unavailable, Unconfirmed
 from tandem.runtime.randomness import Entropy
 from tandem.wire.status import error_of_call
 
@@ -86,16 +86,23 @@ class Retries:
     ) -> _Reply:
         """Makes a call of a stub's method by itself; gRPC's errors become `tandem.errors`.
 
-        `subject` is the namespace (id or title) that the call is about.
+        `subject` is the namespace (id or title) that the call is about. Where the time is up under
+        a repeated call, why it had to be repeated is told as well.
         """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
+        before: TandemError | None = None
 
         async def once() -> _Reply:
+            nonlocal before
             try:
                 reply = await method(request, timeout=max(deadline_s - loop.time(), 0.001))
-            except grpc.aio.AioRpcError as error:
-                raise error_of_call(error, subject) from None
+            except grpc.aio.AioRpcError as failure:
+                if before is not None and failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    told = f"no answer to the last try in time; before that: {before}"
+                    raise Unavailable(told) from None
+                before = error_of_call(failure, subject)
+                raise before from None
             self.budget.succeeded()
             return reply
 
