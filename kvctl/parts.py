@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from kvctl.log_file import last_words, make_room
@@ -171,9 +172,15 @@ def left_running(data: Path) -> list[tuple[str, int]]:
     found = []
     for path in sorted((data / "run").glob("*.pid")):
         text = path.read_text().strip()
-        if text.isdigit() and b"\0-m\0" in _command(int(text)):
+        if text.isdigit() and _runs(path.stem, _command(int(text))):
             found.append((path.stem, int(text)))
     return found
+
+
+def _runs(part: str, command: bytes) -> bool:
+    """Whether a command is that of a part; another process may have been given its number."""
+    arguments = command.decode(errors="replace").split("\0")
+    return any(flag == "-m" and module.endswith(part) for flag, module in pairwise(arguments))
 
 
 def _command(pid: int) -> bytes:

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -184,3 +186,13 @@ def test_only_what_runs_is_left_running(tmp_path: Path) -> None:
         (run / f"{name}.pid").write_text(text)
     (run / "other.pid").write_text(f"{os.getpid()}\n")
     assert left_running(tmp_path) == []
+
+
+def test_a_program_that_has_the_number_of_one_that_ended_is_no_part(tmp_path: Path) -> None:
+    (run := tmp_path / "run").mkdir()
+    command = (sys.executable, "-m", "timeit", "-n", "1", "import time; time.sleep(60)")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
+        (run / "gateway.pid").write_text(f"{other.pid}\n")
+        (run / "timeit.pid").write_text(f"{other.pid}\n")
+        assert left_running(tmp_path) == [("timeit", other.pid)]
+        other.kill()
