@@ -67,6 +67,14 @@ class Running:
         """Stops the server, at once unless there is a grace."""
         await self.server.stop(grace_s)
 
+    async def refuse(self, credential: str) -> None:
+        """Lets nobody in who comes with this credential; the server is started anew."""
+        entrance = OpenEntrance(self.store, self.registry, self.operations)
+        entrance.refused.add(credential)
+        self.entrance = entrance
+        await self.stop()
+        await self.start()
+
     def channel(self) -> grpc.aio.Channel:
         """A bare channel that lets even messages over the limit out."""
         sizes = ("grpc.max_receive_message_length", "grpc.max_send_message_length")

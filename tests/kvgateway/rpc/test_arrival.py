@@ -69,11 +69,7 @@ async def test_without_room_a_large_message_is_refused_and_small_ones_are_not(
 
 
 async def test_a_message_is_not_read_before_its_sender_is_known(gateway: Running) -> None:
-    entrance = OpenEntrance(gateway.store, gateway.registry, gateway.operations)
-    entrance.refused.add("stranger")
-    gateway.entrance = entrance
-    await gateway.stop()
-    await gateway.start()
+    await gateway.refuse("stranger")
     async with gateway.channel() as channel:
         call = _stalled(channel, "Put", metadata=(("authorization", "Bearer stranger"),))
         assert (await _refusal(call))[0] is grpc.StatusCode.UNAUTHENTICATED

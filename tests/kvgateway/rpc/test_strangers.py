@@ -9,7 +9,6 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from kvgateway.rpc import failures, kv
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
-from tests.kvgateway.open_entrance import OpenEntrance
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.rpc.running import Running
 
@@ -58,11 +57,7 @@ async def test_a_stranger_is_refused_though_no_message_comes(
     gateway: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kv, "PROMPT_S", 0.0)
-    entrance = OpenEntrance(gateway.store, gateway.registry, gateway.operations)
-    entrance.refused.add("stranger")
-    gateway.entrance = entrance
-    await gateway.stop()
-    await gateway.start()
+    await gateway.refuse("stranger")
     async with gateway.channel() as channel:
         stranger = (("authorization", "Bearer stranger"),)
         call = kv_pb2_grpc.KVStub(channel).PutStream(metadata=stranger)
