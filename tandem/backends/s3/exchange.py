@@ -35,6 +35,7 @@ class TransportError(Exception):
     def __init__(self, kind: FailureKind, detail: str, *, sent: bool) -> None:
         super().__init__(f"{kind.value}: {detail}")
         self.kind = kind
+        self.detail = detail
         self.sent = sent
 
 

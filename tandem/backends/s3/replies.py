@@ -130,7 +130,9 @@ def failed(reply: HttpReply, time_us: int) -> Failed:
 
 def no_reply(error: TransportError) -> Failed:
     """The failure that the absence of a reply is."""
-    return Failed(_REASONS[error.kind], str(error)[:_DETAIL_CHARS_MAX])
+    reason = _REASONS[error.kind]
+    said = error.detail if reason.value == error.kind.value else str(error)
+    return Failed(reason, said[:_DETAIL_CHARS_MAX])
 
 
 def foreign(name: str, time_us: int) -> Failed:

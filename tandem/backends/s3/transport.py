@@ -153,7 +153,7 @@ class HttpTransport:
         self._waiting.pop(exchange, None)
         if exchange.carrier is not None:
             exchange.carrier.drop()
-        exchange.fail(FailureKind.TIMEOUT, "deadline passed")
+        exchange.fail(FailureKind.TIMEOUT, "no answer by the deadline")
 
     def _connect_if_wanted(self) -> None:
         while (

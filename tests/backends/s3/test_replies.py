@@ -1,10 +1,11 @@
 """Many ETags read at once are read as each of them alone."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tandem.backends.s3.exchange import HttpReply
-from tandem.backends.s3.replies import digest_in, digests_in, failed
+from tandem.backends.s3.exchange import FailureKind, HttpReply, TransportError
+from tandem.backends.s3.replies import digest_in, digests_in, failed, no_reply
 
 MD5 = st.binary(min_size=16, max_size=16).map(bytes.hex)
 ETAGS = st.one_of(
@@ -34,3 +35,15 @@ def test_a_failure_without_a_date_says_nothing_of_the_stores_time() -> None:
     date = {"date": "Tue, 14 Nov 2023 22:14:39 GMT"}
     assert failed(HttpReply(503, date, b""), 5).home_time_us == 5
     assert failed(HttpReply(503, {}, b""), 5).home_time_us == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (FailureKind.TIMEOUT, "timeout: too slow"),
+        (FailureKind.RESET, "unreachable: reset: too slow"),
+        (FailureKind.TOO_LARGE, "error: too_large: too slow"),
+    ],
+)
+def test_a_failure_says_nothing_twice(kind: FailureKind, said: str) -> None:
+    assert str(no_reply(TransportError(kind, "too slow", sent=True))) == said
