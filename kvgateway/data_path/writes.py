@@ -75,6 +75,7 @@ class Writer:
         mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: WriteBounds = WriteBounds(),
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._homes = homes
         self._skews = {
             sides: {side: homes[side].clock_skew_max_us for side in sides} for sides in _LEGS
@@ -104,8 +105,7 @@ class Writer:
 
     def write(self, writes: Sequence[Write]) -> Sequence["asyncio.Future[Written]"]:
         """Starts a group of writes; one answer for each, in order."""
-        loop = asyncio.get_running_loop()
-        answers: list[asyncio.Future[Written]] = [loop.create_future() for _ in writes]
+        answers: list[asyncio.Future[Written]] = [self._loop.create_future() for _ in writes]
         self.begin(writes, answers)
         return answers
 
@@ -118,7 +118,7 @@ class Writer:
             for answer in answers:
                 fail(answer, error)
             return
-        began_s = asyncio.get_running_loop().time()
+        began_s = self._loop.time()
         terms = {name: self._terms(name) for name in {write.key.namespace for write in writes}}
         flights = [
             WriteFlight(terms[write.key.namespace], write, version, answer, began_s)
@@ -196,7 +196,7 @@ class Writer:
                 self.counters.acked_first[first] += 1
                 self.counters.superseded += newest is not None
                 if not self._acks:
-                    asyncio.get_running_loop().call_soon(self._acknowledge)
+                    self._loop.call_soon(self._acknowledge)
                 self._acks.append((flight, Written(flight.record.version, newest)))
             case GiveUp(reasons):
                 self.counters.unavailable += 1
@@ -213,7 +213,7 @@ class Writer:
             for flight, _ in acks:
                 fail(flight.answer, error)
             return
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time()
         for flight, written in acks:
             self.waited.observe(now_s - flight.began_s)
             if not flight.answer.done():
@@ -242,7 +242,7 @@ class Writer:
         those of one loop turn are told to the machine together."""
         if flight.acked and not flight.race.unconfirmed():
             if not self._unpinned:
-                asyncio.get_running_loop().call_soon(self._unpin)
+                self._loop.call_soon(self._unpin)
             self._unpinned.append((flight.intent.key, flight.record.version))
 
     def _unpin(self) -> None:
