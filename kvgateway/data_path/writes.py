@@ -18,9 +18,8 @@ from kvgateway.data_path.write_flight import Terms, WriteFlight
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import LegHome
 from kvgateway.outcome import fail
-from kvgateway.state.ports import Journal, Machine, RepairTask
+from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
 from tandem.backends.port import Ahead, TakesAhead
-from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.reply import BOTH_SIDES, GiveUp, Side, WriteReply
@@ -91,7 +90,7 @@ class Writer:
         self._flights: set[WriteFlight] = set()
         self._bytes = 0
         self._acks: list[tuple[WriteFlight, Written]] = []
-        self._unpinned: list[tuple[Key, Version]] = []
+        self._unpinned: list[Intent] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self.counters = WriteCounters(dict.fromkeys(Side, 0))
@@ -132,8 +131,8 @@ class Writer:
         journaled.add_done_callback(partial(self._journaled, flights))
         for side, home in self._homes.items():
             mine = [flight for flight in flights if side in flight.sides]
-            puts = [(flight.intent.key, flight.record) for flight in mine]
-            if puts:
+            if mine:
+                puts = [flight.put for flight in mine]
                 home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, mine))
 
     @contextmanager
@@ -204,9 +203,8 @@ class Writer:
 
     def _acknowledge(self) -> None:
         acks, self._acks = self._acks, []
-        writes = [(flight.intent.key, flight.record) for flight, _ in acks]
         try:
-            self._machine.install(writes, self._time.now_us())
+            self._machine.install([flight.put for flight, _ in acks], self._time.now_us())
         except Exception as error:  # whoever waits must hear of a fault of ours, too
             if isinstance(error, TandemError):
                 self._count_refused(error, len(acks))
@@ -218,7 +216,7 @@ class Writer:
             self.waited.observe(now_s - flight.began_s)
             if not flight.answer.done():
                 flight.answer.set_result(written)
-            if not flight.pending:
+            if not flight.pending and not flight.race.unconfirmed():
                 self._confirmed(flight)
 
     def _landed(self, flight: WriteFlight) -> None:
@@ -230,7 +228,7 @@ class Writer:
         missing = flight.race.unconfirmed()
         if not missing:
             self._journal.done(flight.intent)
-            if flight.answer.done():
+            if flight.acked and flight.answer.done():
                 self._confirmed(flight)
             return
         self.counters.single_copy += 1
@@ -240,10 +238,9 @@ class Writer:
     def _confirmed(self, flight: WriteFlight) -> None:
         """An acknowledged write that both homes hold need not be remembered as recent for long;
         those of one loop turn are told to the machine together."""
-        if flight.acked and not flight.race.unconfirmed():
-            if not self._unpinned:
-                self._loop.call_soon(self._unpin)
-            self._unpinned.append((flight.intent.key, flight.record.version))
+        if not self._unpinned:
+            self._loop.call_soon(self._unpin)
+        self._unpinned.append(flight.intent)
 
     def _unpin(self) -> None:
         writes, self._unpinned = self._unpinned, []
