@@ -35,6 +35,10 @@ class AckPolicy(enum.Enum):
     """Both homes have confirmed."""
 
 
+# To take a member from its class is a call in Python 3.11, at each reply to a write.
+_FIRST, _FIRST_INTENT = AckPolicy.FIRST, AckPolicy.FIRST_INTENT
+
+
 class Ack(NamedTuple):
     """The write is acknowledged; `newest` is the version that overwrote it, if one did."""
 
@@ -54,7 +58,7 @@ class WriteRace:
                  alone: Side | None = None) -> None:  # fmt: skip
         self._time_us = version.time_us
         self._alone = alone
-        self._policy = AckPolicy.FIRST_INTENT if alone and policy is AckPolicy.BOTH else policy
+        self._policy = _FIRST_INTENT if alone and policy is AckPolicy.BOTH else policy
         self._skew_max_us = skew_max_us
         self._replies: dict[Side, WriteReply] = {}
         self._intent: bool | None = None
@@ -103,7 +107,7 @@ class WriteRace:
         if not self.complete() and (self._first or self._alone not in self._replies):
             return None
         reasons = self._reasons()
-        if self._first is not None and self._policy is AckPolicy.FIRST_INTENT:
+        if self._first is not None and self._policy is _FIRST_INTENT:
             if self._intent is None:
                 return None
             reasons = (*reasons, "journal: the intent is not durable")
@@ -112,9 +116,9 @@ class WriteRace:
 
     def _suffices(self) -> bool:
         """Whether the policy asks for no more than what has been confirmed."""
-        if self._policy is AckPolicy.FIRST or self._confirmed == len(self._skew_max_us):
+        if self._policy is _FIRST or self._confirmed == len(self._skew_max_us):
             return True
-        return self._policy is AckPolicy.FIRST_INTENT and self._intent is True
+        return self._policy is _FIRST_INTENT and self._intent is True
 
     def _reasons(self) -> tuple[str, ...]:
         return tuple(
