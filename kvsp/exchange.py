@@ -139,11 +139,14 @@ class Exchange:
         if self._closed:
             return
         outgoing = self._open(self._clock.now_us())
+        outgoing.operations += len(puts)
         for put, answer in zip(puts, answers.result(), strict=True):
-            outgoing.add_written(put.id, answer)
+            codec.add_written(outgoing.reply, put.id, answer)
 
     def _answer_put(self, number: int, answer: WriteReply) -> None:
-        self._open(self._clock.now_us()).add_written(number, answer)
+        outgoing = self._open(self._clock.now_us())
+        outgoing.operations += 1
+        codec.add_written(outgoing.reply, number, answer)
 
     async def _get_large(self, get: Get, large: InBlob) -> None:
         async with self._large:
@@ -208,10 +211,6 @@ class _Outgoing:
             codec.add_large(self.reply, number, answer)
         else:
             codec.add_failed_read(self.reply, number, answer)
-
-    def add_written(self, number: int, answer: WriteReply) -> None:
-        self.operations += 1
-        codec.add_written(self.reply, number, answer)
 
 
 async def _pieces_of(envelope: bytes) -> AsyncIterator[bytes | memoryview]:

@@ -41,6 +41,7 @@ class Gatherer:
 
     def __init__(self, begin: Callable[[Sequence[Write], Answers], None]) -> None:
         self._begin = begin
+        self._loop = asyncio.get_running_loop()
         self._writes: list[Write] = []
         self._answers: list[asyncio.Future[Written]] = []
         self._under_way = 0
@@ -61,10 +62,9 @@ class Gatherer:
 
     def write(self, writes: Sequence[Write]) -> Answers:
         """Begins a group of writes, now or together with others."""
-        loop = asyncio.get_running_loop()
-        answers = [loop.create_future() for _ in writes]
+        answers = [self._loop.create_future() for _ in writes]
         if not self._writes:
-            self._since_s = loop.time()
+            self._since_s = self._loop.time()
         if len(writes) > SMALL:
             self.flush()
             self._begin(writes, answers)
@@ -76,21 +76,20 @@ class Gatherer:
 
     def _wait(self) -> None:
         """Begins what waits if that is enough, or else sees to it that it begins in time."""
-        loop = asyncio.get_running_loop()
         if len(self._writes) >= GATHERED_MAX:
             self.flush()
         elif not self._under_way and len(self._writes) >= self._circulating:
             self._stop()
-            self._next = loop.call_soon(self._turned, 0)
+            self._next = self._loop.call_soon(self._turned, 0)
         elif self._next is None:
             from_s = self._since_s if self._under_way else self._answered_at_s
-            self._next = loop.call_at(from_s + WAIT_S, self._turned, 0)
+            self._next = self._loop.call_at(from_s + WAIT_S, self._turned, 0)
 
     def _turned(self, before: int) -> None:
         """A turn of the loop has passed, in which there were `before` writes at first."""
         waiting = len(self._writes)
         if waiting > before:
-            self._next = asyncio.get_running_loop().call_soon(self._turned, waiting)
+            self._next = self._loop.call_soon(self._turned, waiting)
         else:
             self.flush()
 
@@ -116,7 +115,7 @@ class Gatherer:
         if self._under_way:
             return
         self._circulating, self._begun = self._begun + len(self._writes), 0
-        self._answered_at_s = asyncio.get_running_loop().time()
+        self._answered_at_s = self._loop.time()
         if self._writes:
             self._wait()
 

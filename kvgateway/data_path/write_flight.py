@@ -33,7 +33,17 @@ class Terms(NamedTuple):
 class WriteFlight:
     """One write on its way, until its legs and its intent have answered."""
 
-    __slots__ = ("acked", "answer", "began_s", "intent", "pending", "race", "record", "sides")
+    __slots__ = (
+        "acked",
+        "answer",
+        "began_s",
+        "intent",
+        "pending",
+        "put",
+        "race",
+        "record",
+        "sides",
+    )
 
     def __init__(
         self,
@@ -45,6 +55,8 @@ class WriteFlight:
     ) -> None:
         self.intent = Intent(write.key, version)
         self.record = _sealed(write, version)
+        self.put = write.key, self.record
+        """What each leg is to store."""
         self.race = WriteRace(version, terms.policy, terms.skews_us, terms.alone(write.key))
         self.answer = answer
         self.acked = False

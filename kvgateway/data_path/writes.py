@@ -18,9 +18,8 @@ from kvgateway.data_path.write_flight import Terms, WriteFlight
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import LegHome
 from kvgateway.outcome import fail
-from kvgateway.state.ports import Journal, Machine, RepairTask
+from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
 from tandem.backends.port import Ahead, TakesAhead
-from tandem.core.key import Key
 from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.reply import BOTH_SIDES, GiveUp, Side, WriteReply
@@ -75,6 +74,7 @@ class Writer:
         mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: WriteBounds = WriteBounds(),
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._homes = homes
         self._skews = {
             sides: {side: homes[side].clock_skew_max_us for side in sides} for sides in _LEGS
@@ -90,7 +90,7 @@ class Writer:
         self._flights: set[WriteFlight] = set()
         self._bytes = 0
         self._acks: list[tuple[WriteFlight, Written]] = []
-        self._unpinned: list[tuple[Key, Version]] = []
+        self._unpinned: list[Intent] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self.counters = WriteCounters(dict.fromkeys(Side, 0))
@@ -104,8 +104,7 @@ class Writer:
 
     def write(self, writes: Sequence[Write]) -> Sequence["asyncio.Future[Written]"]:
         """Starts a group of writes; one answer for each, in order."""
-        loop = asyncio.get_running_loop()
-        answers: list[asyncio.Future[Written]] = [loop.create_future() for _ in writes]
+        answers: list[asyncio.Future[Written]] = [self._loop.create_future() for _ in writes]
         self.begin(writes, answers)
         return answers
 
@@ -118,7 +117,7 @@ class Writer:
             for answer in answers:
                 fail(answer, error)
             return
-        began_s = asyncio.get_running_loop().time()
+        began_s = self._loop.time()
         terms = {name: self._terms(name) for name in {write.key.namespace for write in writes}}
         flights = [
             WriteFlight(terms[write.key.namespace], write, version, answer, began_s)
@@ -132,8 +131,8 @@ class Writer:
         journaled.add_done_callback(partial(self._journaled, flights))
         for side, home in self._homes.items():
             mine = [flight for flight in flights if side in flight.sides]
-            puts = [(flight.intent.key, flight.record) for flight in mine]
-            if puts:
+            if mine:
+                puts = [flight.put for flight in mine]
                 home.put_all(puts, LEG_DEADLINE_S, partial(self._replied, side, mine))
 
     @contextmanager
@@ -196,7 +195,7 @@ class Writer:
                 self.counters.acked_first[first] += 1
                 self.counters.superseded += newest is not None
                 if not self._acks:
-                    asyncio.get_running_loop().call_soon(self._acknowledge)
+                    self._loop.call_soon(self._acknowledge)
                 self._acks.append((flight, Written(flight.record.version, newest)))
             case GiveUp(reasons):
                 self.counters.unavailable += 1
@@ -204,21 +203,20 @@ class Writer:
 
     def _acknowledge(self) -> None:
         acks, self._acks = self._acks, []
-        writes = [(flight.intent.key, flight.record) for flight, _ in acks]
         try:
-            self._machine.install(writes, self._time.now_us())
+            self._machine.install([flight.put for flight, _ in acks], self._time.now_us())
         except Exception as error:  # whoever waits must hear of a fault of ours, too
             if isinstance(error, TandemError):
                 self._count_refused(error, len(acks))
             for flight, _ in acks:
                 fail(flight.answer, error)
             return
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time()
         for flight, written in acks:
             self.waited.observe(now_s - flight.began_s)
             if not flight.answer.done():
                 flight.answer.set_result(written)
-            if not flight.pending:
+            if not flight.pending and not flight.race.unconfirmed():
                 self._confirmed(flight)
 
     def _landed(self, flight: WriteFlight) -> None:
@@ -230,7 +228,7 @@ class Writer:
         missing = flight.race.unconfirmed()
         if not missing:
             self._journal.done(flight.intent)
-            if flight.answer.done():
+            if flight.acked and flight.answer.done():
                 self._confirmed(flight)
             return
         self.counters.single_copy += 1
@@ -240,10 +238,9 @@ class Writer:
     def _confirmed(self, flight: WriteFlight) -> None:
         """An acknowledged write that both homes hold need not be remembered as recent for long;
         those of one loop turn are told to the machine together."""
-        if flight.acked and not flight.race.unconfirmed():
-            if not self._unpinned:
-                asyncio.get_running_loop().call_soon(self._unpin)
-            self._unpinned.append((flight.intent.key, flight.record.version))
+        if not self._unpinned:
+            self._loop.call_soon(self._unpin)
+        self._unpinned.append(flight.intent)
 
     def _unpin(self) -> None:
         writes, self._unpinned = self._unpinned, []

@@ -77,9 +77,10 @@ class HomeAnswers:
         for _, reply in replies:
             if isinstance(reply, Failed):
                 self._replied(operation, reply, began_us, now_us)
-            else:
-                answered += 1
-                home_time_us = max(home_time_us, reply.home_time_us)
+                continue
+            answered += 1
+            if reply.home_time_us > home_time_us:
+                home_time_us = reply.home_time_us
         if answered:
             self.breaker.succeeded(answered)
             if home_time_us:

@@ -142,7 +142,7 @@ class GuardedHome:
             return
         self._legs += len(puts)
         self._leg_bytes += size
-        ended = partial(self._legs_ended, puts, self._clock.monotonic_us(), replied)
+        ended = partial(self._legs_ended, puts, size, self._clock.monotonic_us(), replied)
         try:
             self._groups.put_all(puts, deadline_s, ended)
         except Exception as error:
@@ -269,12 +269,15 @@ class GuardedHome:
     def _legs_ended(
         self,
         puts: Puts,
+        size: int,
         began_us: int,
         replied: Replied,
         replies: Sequence[tuple[int, WriteReply]],
     ) -> None:
         self._legs -= len(replies)
-        self._leg_bytes -= sum(len(puts[position][1].envelope) for position, _ in replies)
+        if len(replies) < len(puts):
+            size = sum(len(puts[position][1].envelope) for position, _ in replies)
+        self._leg_bytes -= size
         self._answers.all_replied("put", replies, began_us)
         replied(replies)
 

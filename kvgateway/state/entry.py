@@ -24,7 +24,7 @@ class Head(NamedTuple):
 
     version: Version
     """The highest version known; NO_VERSION for a miss."""
-    pinned: Version
+    pinned: bytes
     """The highest version entered by a write that `until_us` speaks of."""
     until_us: int
     """The entry is pinned until then; 0 when it never was."""

@@ -57,7 +57,7 @@ def pack(key: Key, where: bytes, head: Head, payload: bytes) -> bytes:
 def head_of(entry: bytes) -> Head:
     """The head of an entry."""
     version, pinned, until_us, seen_at_us, digest, kept, _ = _HEAD.unpack_from(entry)
-    return Head(Version(version), Version(pinned), until_us, seen_at_us, digest if kept else b"")
+    return Head(Version(version), pinned, until_us, seen_at_us, digest if kept else b"")
 
 
 def head_bytes(entry: bytes) -> bytes:

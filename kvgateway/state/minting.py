@@ -1,10 +1,10 @@
 """How a batch of versions is minted from one clock."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
-from tandem.core.version import NO_VERSION, Version, next_hlc, observable
+from tandem.core.version import Version, next_hlc
 from tandem.errors import Overloaded
 
 GATEWAY_ID_BYTES: Final = 4
@@ -29,13 +29,14 @@ def minted(
 
     Raises Overloaded when one of them would reach `bound_us`. `random` has RANDOM_BYTES for each.
     """
+    ahead = Version.at(now_us + OBSERVED_AHEAD_MAX_US + 1)  # the first that is not observed
     versions = []
     hlc = last_hlc
     for at, (known, given) in enumerate(floors):
         highest = max(known, given)
-        if highest > NO_VERSION and not observable(highest, now_us, OBSERVED_AHEAD_MAX_US):
-            highest = _observed((known, given), now_us)
-        hlc = next_hlc(hlc, now_us, 0 if highest == NO_VERSION else highest.hlc)
+        if highest >= ahead:
+            highest = min(known, given)
+        hlc = next_hlc(hlc, now_us, highest.hlc if highest < ahead else 0)
         tail = random[at * RANDOM_BYTES : (at + 1) * RANDOM_BYTES]
         versions.append(Version.of(hlc, gateway_id + tail))
     if versions and versions[-1].time_us >= bound_us:
@@ -44,8 +45,3 @@ def minted(
             " gateway's disk is full"
         )
     return versions
-
-
-def _observed(versions: Sequence[Version], now_us: int) -> Version:
-    seen = (v for v in versions if observable(v, now_us, OBSERVED_AHEAD_MAX_US))
-    return max(seen, default=NO_VERSION)

@@ -66,10 +66,12 @@ class SharedMachine:
         random = self._random(RANDOM_BYTES * len(wanted))
         with self._environment.begin(write=True) as txn:
             entries = [txn.get(where, db=self._entries) for where in places]
-            known = (NO_VERSION if entry is None else layout.version_of(entry) for entry in entries)
             versions = minted(
                 self._words[Word.LAST_HLC],
-                zip(known, (given for _, given in wanted), strict=True),
+                [
+                    (NO_VERSION if entry is None else layout.version_of(entry), given)
+                    for entry, (_, given) in zip(entries, wanted, strict=True)
+                ],
                 now_us,
                 bound_us=self._words[Word.CLOCK_BOUND_US],
                 gateway_id=self._gateway_id,

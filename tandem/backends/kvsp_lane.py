@@ -9,6 +9,7 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import grpc
@@ -193,20 +194,17 @@ class Lane:
 
     def _next_message(self) -> codec.Request:
         request = codec.Request()
-        size, added = 0, []
+        most = min(len(self._unsent), self._limits.message_operations_max)
+        size = added = 0
         for number, operation in self._unsent.items():
-            operation.add_to(request, number)
-            added.append(number)
-            size += operation.size(number)
-            if (
-                len(added) >= self._limits.message_operations_max
-                or size >= self._limits.message_bytes_max
-            ):
+            size += operation.add_to(request, number)
+            added += 1
+            if added == most or size >= self._limits.message_bytes_max:
                 break
-        if len(added) == len(self._unsent):
+        if added == len(self._unsent):
             self._unsent.clear()
         else:
-            for number in added:
+            for number in list(islice(self._unsent, added)):
                 del self._unsent[number]
         return request
 

@@ -48,8 +48,10 @@ class Reads:
     def size(self, _number: int) -> int:
         return OPERATION_BYTES
 
-    def add_to(self, request: codec.Request, number: int) -> None:
+    def add_to(self, request: codec.Request, number: int) -> int:
+        """Asks for one of them; returns its size."""
         codec.add_get(request, number, self._gets[number - self._first][0])
+        return OPERATION_BYTES
 
     def resolve(self, number: int, reply: ReadReply) -> None:
         self._replies.add(number - self._first, reply)
@@ -82,15 +84,17 @@ class Writes:
     def size(self, number: int) -> int:
         return OPERATION_BYTES + len(self._puts[number - self._first][1].envelope)
 
-    def add_to(self, request: codec.Request, number: int) -> None:
+    def add_to(self, request: codec.Request, number: int) -> int:
+        """Asks for one of them; returns its size."""
         key, record = self._puts[number - self._first]
+        envelope = record.envelope
         if self._heal is None:
-            codec.add_put(request, number, key, record.envelope)
+            codec.add_put(request, number, key, envelope)
         else:
             codec.add_heal(
-                request, number, key, record.envelope, self._heal.read_at_us,
-                self._heal.over_corrupt,
-            )  # fmt: skip
+                request, number, key, envelope, self._heal.read_at_us, self._heal.over_corrupt
+            )
+        return OPERATION_BYTES + len(envelope)
 
     def resolve(self, number: int, reply: WriteReply) -> None:
         self._replies.add(number - self._first, reply)

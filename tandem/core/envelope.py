@@ -18,6 +18,8 @@ from tandem.core.version import VERSION_BYTES, Version
 
 MAGIC: Final = b"TKV"
 FORMAT: Final = 2
+_VALUE: Final = Kind.VALUE
+"""To take a member from its class is a call in Python 3.11, for each record made or read."""
 _FOOT: Final = struct.Struct(">HB3s")
 _DEAD: Final = struct.Struct(f">B{VERSION_BYTES}sHB3s")
 _LIVE: Final = struct.Struct(f">B{VERSION_BYTES}sQHB3s")
@@ -73,14 +75,14 @@ def seal(
     """The record of a value with its envelope; a value that is no draft is copied into it."""
     assert len(metadata) <= METADATA_BYTES_MAX, "no reader would open it"
     size = trailer_bytes(metadata)
-    trailer = metadata + _LIVE.pack(Kind.VALUE, version, expires_at_s, size, FORMAT, MAGIC)
+    trailer = metadata + _LIVE.pack(_VALUE, version, expires_at_s, size, FORMAT, MAGIC)
     value_size = len(value)
     if isinstance(value, (bytes, bytearray)):
         envelope = b"".join((value, trailer))
         digest = digest_of(envelope)
     else:
         envelope, digest = value.end(trailer)
-    return Record(version, Kind.VALUE, expires_at_s, metadata, envelope, digest, value_size)
+    return Record(version, _VALUE, expires_at_s, metadata, envelope, digest, value_size)
 
 
 def seal_tombstone(version: Version) -> Record:
@@ -133,9 +135,9 @@ def read_trailer(end: bytes, envelope_size: int) -> Trailer:
         raise BadEnvelope(f"a trailer of {size} bytes")
     at = len(end) - _LIVE.size
     kind, version, expires_at_s, *_ = _LIVE.unpack_from(end, at)
-    if kind != Kind.VALUE:
+    if kind != _VALUE:
         raise BadEnvelope(f"a value of kind {kind}")
-    return Trailer(Version(version), Kind.VALUE, expires_at_s, end[at - metadata_size : at], size)
+    return Trailer(Version(version), _VALUE, expires_at_s, end[at - metadata_size : at], size)
 
 
 def _dead(end: bytes, envelope_size: int) -> Trailer:

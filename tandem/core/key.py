@@ -5,7 +5,6 @@ point), SQLite's BLOB order and the order of an S3 listing agree on it, and base
 (RFC 4648 section 7), so a listing of objects is a listing of keys.
 """
 
-import base64
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -28,6 +27,8 @@ RESERVED_NAMESPACES: Final = frozenset({SYSTEM_NAMESPACE, IDENTITY_NAMESPACE})
 _HEX: Final = frozenset("0123456789abcdef")
 _DIGITS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUV"
 _BASE32HEX: Final = frozenset(_DIGITS.decode())
+_PAIRS: Final = [first + second for first in _DIGITS.decode() for second in _DIGITS.decode()]
+"""The two digits of each number of ten bits."""
 _NO_NAMES: Final = frozenset({"", ".", ".."})
 
 
@@ -83,8 +84,15 @@ def object_name(prefix: str, key: Key) -> str:
 
 
 def encode_name(name: str) -> str:
-    """`name` in base32hex without padding: order-preserving, letters and digits only."""
-    return base64.b32hexencode(name.encode()).decode().rstrip("=")
+    """`name` in base32hex without padding: order-preserving, letters and digits only.
+
+    It is asked at every write to an object home; `base64` takes twice as long for most names.
+    """
+    raw = name.encode()
+    length = (len(raw) * 8 + 4) // 5
+    bits = (length + 1) // 2 * 10
+    number = int.from_bytes(raw) << (bits - len(raw) * 8)
+    return "".join([_PAIRS[number >> at & 1023] for at in range(bits - 10, -1, -10)])[:length]
 
 
 def decode_object_name(encoded: str) -> str | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from tandem.core.limits import HEAL_AGE_MAX_S, LEG_DEADLINE_S
 from tandem.core.reply import Refusal
-from tandem.core.version import Version, observable
+from tandem.core.version import Version
 
 _LEG_AGE_MAX_US: Final = int(LEG_DEADLINE_S * 1_000_000)
 _HEAL_AGE_MAX_US: Final = int(HEAL_AGE_MAX_S * 1_000_000)
@@ -23,10 +23,11 @@ def untimely(
     it rests on. Nobody knows how old a read is that lies ahead of the home's clock: its answer had
     a wrong time.
     """
-    if not observable(version, now_us, skew_max_us):
+    age_us = now_us - version.time_us
+    if age_us < -skew_max_us:
         return Refusal.FUTURE
     if read_at_us is None:
-        late = now_us - version.time_us > _LEG_AGE_MAX_US
+        late = age_us > _LEG_AGE_MAX_US
     else:
         late = not -skew_max_us <= now_us - read_at_us <= _HEAL_AGE_MAX_US
     return Refusal.LATE if late else None

@@ -46,7 +46,8 @@ class Version(bytes):
     @property
     def time_us(self) -> int:
         """When it was minted, in microseconds since the epoch."""
-        return self.hlc >> _COUNTER_BITS
+        hlc: int = _HLC.unpack_from(self)[0]
+        return hlc >> _COUNTER_BITS
 
     def successor(self) -> Self:
         """The next version in order; nobody mints it but by chance."""

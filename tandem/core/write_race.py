@@ -14,7 +14,7 @@ An intent that cannot be made durable turns `first+intent` into `both`. Where on
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tandem.core.limits import ACK_WINDOW_US
 from tandem.core.reply import Failed, GiveUp, Refused, Side, Stored, Superseded, WriteReply
@@ -35,8 +35,11 @@ class AckPolicy(enum.Enum):
     """Both homes have confirmed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+# To take a member from its class is a call in Python 3.11, at each reply to a write.
+_FIRST, _FIRST_INTENT = AckPolicy.FIRST, AckPolicy.FIRST_INTENT
+
+
+class Ack(NamedTuple):
     """The write is acknowledged; `newest` is the version that overwrote it, if one did."""
 
     first: Side
@@ -55,7 +58,7 @@ class WriteRace:
                  alone: Side | None = None) -> None:  # fmt: skip
         self._time_us = version.time_us
         self._alone = alone
-        self._policy = AckPolicy.FIRST_INTENT if alone and policy is AckPolicy.BOTH else policy
+        self._policy = _FIRST_INTENT if alone and policy is AckPolicy.BOTH else policy
         self._skew_max_us = skew_max_us
         self._replies: dict[Side, WriteReply] = {}
         self._intent: bool | None = None
@@ -73,17 +76,17 @@ class WriteRace:
             self._holding += 1
             if self._in_time(side, reply):
                 self._confirmed += 1
-                if self._alone in (None, side):
-                    self._first = self._first or side
-        if isinstance(reply, Superseded) and (self._newest is None or reply.newest > self._newest):
-            self._newest = reply.newest
-        return self._outcome()
+                if self._first is None and self._alone in (None, side):
+                    self._first = side
+            if isinstance(reply, Superseded):
+                self._newest = max(reply.newest, self._newest or reply.newest)
+        return None if self.answered else self._decide()
 
     def on_intent(self, durable: bool) -> Ack | GiveUp | None:
         """Takes the journal's answer: whether the intent is on stable storage."""
         assert self._intent is None
         self._intent = durable
-        return self._outcome()
+        return None if self.answered else self._decide()
 
     def complete(self) -> bool:
         """Whether every leg has replied."""
@@ -97,26 +100,25 @@ class WriteRace:
             side for side in self._skew_max_us if not isinstance(self._replies.get(side), _HOLDS)
         )
 
-    def _outcome(self) -> Ack | GiveUp | None:
-        if self.answered:
-            return None
-        outcome = self._decide()
-        self.answered = outcome is not None
-        return outcome
-
     def _decide(self) -> Ack | GiveUp | None:
-        if self._first is not None:
-            if self._confirmed == len(self._skew_max_us) or self._policy is AckPolicy.FIRST:
-                return Ack(self._first, self._newest)
-            if self._policy is AckPolicy.FIRST_INTENT and self._intent:
-                return Ack(self._first, self._newest)
+        if self._first is not None and self._suffices():
+            self.answered = True
+            return Ack(self._first, self._newest)
         if not self.complete() and (self._first or self._alone not in self._replies):
             return None
-        if self._first is not None and self._policy is AckPolicy.FIRST_INTENT:
+        reasons = self._reasons()
+        if self._first is not None and self._policy is _FIRST_INTENT:
             if self._intent is None:
                 return None
-            return GiveUp((*self._reasons(), "journal: the intent is not durable"))
-        return GiveUp(self._reasons())
+            reasons = (*reasons, "journal: the intent is not durable")
+        self.answered = True
+        return GiveUp(reasons)
+
+    def _suffices(self) -> bool:
+        """Whether the policy asks for no more than what has been confirmed."""
+        if self._policy is _FIRST or self._confirmed == len(self._skew_max_us):
+            return True
+        return self._policy is _FIRST_INTENT and self._intent is True
 
     def _reasons(self) -> tuple[str, ...]:
         return tuple(

@@ -152,10 +152,11 @@ def parse_put(put: pb.StoragePut) -> Put:
     """What the message asks for; InvalidArgument unless it holds a whole envelope."""
     name = put.name
     key = parse_key(put.namespace, name)
-    if len(put.envelope) > WHOLE_BYTES_MAX:
-        raise InvalidArgument("envelope", f"of {len(put.envelope)} bytes has to come in pieces")
+    envelope = put.envelope
+    if len(envelope) > WHOLE_BYTES_MAX:
+        raise InvalidArgument("envelope", f"of {len(envelope)} bytes has to come in pieces")
     try:
-        record = open_envelope(put.envelope)
+        record = open_envelope(envelope)
     except BadEnvelope as error:
         raise InvalidArgument("envelope", str(error)) from None
     return Put(put.id, key, name, record, put.heal_read_at_us, put.over_corrupt)

@@ -1,5 +1,6 @@
 """Keys: one order everywhere, object names that give the key back, and every limit."""
 
+import base64
 from itertools import product
 
 import pytest
@@ -81,6 +82,11 @@ def test_an_object_name_is_safe_on_every_s3(name: str) -> None:
     assert encoded.isascii()
     assert encoded.isalnum()
     assert encoded == encoded.upper()
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=140))
+def test_an_encoded_name_is_base32hex_without_padding(name: str) -> None:
+    assert encode_name(name) == base64.b32hexencode(name.encode()).decode().rstrip("=")
 
 
 def test_the_longest_object_name_leaves_room_for_a_prefix() -> None:
