@@ -26,6 +26,7 @@ class GatedKeyValues:
         self._gate = gate
         self._wide_open = gate.wide_open
         self._may_read = gate.grant.lacks(Permission.READ) is None
+        self._may_write = gate.grant.lacks(Permission.WRITE) is None
         self._ended = gate.standing.ended
         self._behind = behind
         self._registry = registry
@@ -45,7 +46,7 @@ class GatedKeyValues:
 
     def write(self, writes: Sequence[Write]) -> Sequence[TandemError | Future[Written]]:
         """See `kvgateway.service.KeyValues`."""
-        error = self._gate.closed_to(Permission.WRITE)
+        error = self._ended() if self._may_write else self._gate.closed_to(Permission.WRITE)
         if error is not None:
             return [error] * len(writes)
         if self._wide_open or self._all_reached(writes):

@@ -8,10 +8,9 @@ and no task, and there is never more than one for a connection.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from tandem.runtime.httpd import Answer, Later, Response
+from tandem.runtime.httpd import App, Later, Request, Response
 
 PAUSE_S: Final = 0.1
 """What every refusal waits for at least: of a second, the least that `Retry-After` can ask for."""
@@ -29,27 +28,21 @@ class Patience:
         self._last_s = 0.0
         """When the latest of those that wait is let go, in loop time."""
 
-    def unhurried(self, answer: Answer) -> Answer:
-        """The answer; one that a quota refuses is held back."""
-        if isinstance(answer, Response):
-            return answer if answer.status != _TOO_MANY_REQUESTS else self._held_back(answer)
-        if isinstance(answer, Later):
-            return Later(answer.outcome, partial(self._made, answer.made))
-        return self._awaited(answer)
+    def unhurried(self, answer: Response) -> Response | Later:
+        """The answer; what a quota refuses is held back."""
+        if answer.status != _TOO_MANY_REQUESTS:
+            return answer
+        return Later(self._turn(), lambda _: answer)
 
-    def _made(
-        self, made: Callable[[asyncio.Future[Any]], Answer], outcome: asyncio.Future[Any]
-    ) -> Answer:
-        return self.unhurried(made(outcome))
+    def of(self, app: Callable[[Request], Awaitable[Response]]) -> App:
+        """An application, of which what a quota refuses is held back."""
+        return lambda request: self._awaited(app(request))
 
     async def _awaited(self, answer: Awaitable[Response]) -> Response:
         response = await answer
         if response.status == _TOO_MANY_REQUESTS:
             await self._turn()
         return response
-
-    def _held_back(self, response: Response) -> Later:
-        return Later(self._turn(), lambda _: response)
 
     def _turn(self) -> asyncio.Future[None]:
         """Ends when the next refusal may go."""

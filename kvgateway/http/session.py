@@ -31,6 +31,11 @@ def version_header(version: Version) -> tuple[bytes, bytes]:
     return b"Tandem-Version", version.hex().encode()
 
 
+def version_line(version: Version) -> bytes:
+    """The same, as a line of a head."""
+    return b"Tandem-Version: %b\r\n" % version.hex().encode()
+
+
 def min_version_of(request: Request) -> Version:
     """The version that a request demands, NO_VERSION when it demands none.
 

@@ -9,7 +9,6 @@ from functools import partial
 from kvgateway.http.binding.door import BindingDoor
 from kvgateway.http.naming import named_namespace
 from kvgateway.http.pages import Pages
-from kvgateway.http.patience import Patience
 from kvgateway.http.target import split_target
 from tandem.runtime.httpd import Answer, App, Request
 
@@ -33,17 +32,16 @@ class Site:
         self._pages = pages
         self._binding = binding
         self._rest = rest
-        self._unhurried = Patience().unhurried
         self._suffix = f".{host_suffix.lower().strip('.')}".encode() if host_suffix else b""
 
     def __call__(self, request: Request) -> Answer:
         """Answers one request."""
         named = named_namespace(request, self._suffix)
         if named is not None:
-            return self._unhurried(self._binding.answer(request, named.namespace, named.target))
+            return self._binding.answer(request, named.namespace, named.target)
         path = split_target(request.target).path
         if self._rest is not None and path.startswith(_REST):
-            return self._unhurried(self._rest(request))
+            return self._rest(request)
         return self._pages.answer(request, path)
 
     def of(self, namespace: str) -> App:
@@ -51,4 +49,4 @@ class Site:
         return partial(self._within, namespace)
 
     def _within(self, namespace: str, request: Request) -> Answer:
-        return self._unhurried(self._binding.answer(request, namespace, request.target))
+        return self._binding.answer(request, namespace, request.target)

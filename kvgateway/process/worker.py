@@ -17,6 +17,7 @@ from kvgateway.data_path.build import DataPath, build_data_path
 from kvgateway.homes.home_time import ReckonedClock
 from kvgateway.http.binding.door import BindingDoor
 from kvgateway.http.pages import Pages
+from kvgateway.http.patience import Patience
 from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
 from kvgateway.metrics import (
@@ -136,11 +137,12 @@ async def _serve(
     call_memory = _call_memory(settings)
     tasks.start("call memory", call_memory.watch())
     rpc = RpcServer(entrance, reckoned, failures, room, call_memory)
+    patience = Patience()
     site = Site(
         Pages(lambda: _unready(path, process, ready), path.place.metrics, clock),
-        BindingDoor(entrance, reckoned, room),
+        BindingDoor(entrance, reckoned, room, patience),
         settings.kv_host_suffix,
-        RestApp(entrance, reckoned, room),
+        patience.of(RestApp(entrance, reckoned, room)),
     )
     limits = _http_limits()
     http = Server(site, limits, clock, _LOG)

@@ -30,6 +30,11 @@ async def test_target_and_header_bytes_arrive_as_sent() -> None:
         assert absolute.body == b"GET https://fake-host/a%2Fb -"
 
 
+async def test_of_several_headers_of_one_name_the_first_counts() -> None:
+    async with serving(echo) as served:
+        assert (await served.say(get(b"/", b"M: 1", b"N: 2", b"m: 3"))).body == b"GET / 1"
+
+
 async def test_a_header_line_of_half_a_mebibyte_passes() -> None:
     async with serving(echo) as served:
         answer = await served.say(get(b"/", b"M: " + b"x" * (512 << 10)))
@@ -89,6 +94,7 @@ async def test_a_forged_response_header_is_a_bug_not_a_response(value: bytes) ->
         (HEAD + b"M: a\r\n\tb\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n M: a\r\nHost: h\r\n\r\n", 400),
         (HEAD + b"host: other\r\n\r\n", 400),
+        (HEAD + b"Expect: 100-continue\r\n" * 2 + b"Content-Length: 1\r\n\r\na", 400),
         (HEAD + b": a\r\n\r\n", 400),
         (HEAD + b"M\r\n\r\n", 400),
         (b"GET / HTTP/1.1\nHost: h\n\n", 400),
@@ -131,10 +137,34 @@ def test_a_folded_line_is_seen_however_it_is_cut(fold: bytes) -> None:
             inbound = Inbound(HttpLimits(), NOBODY_WAITS, "")
             for piece in (raw[:first], raw[first:second], raw[second:]):
                 inbound.hold(piece)
-                while inbound.holds and not inbound.broken:
+                while inbound.held and not inbound.broken:
                     inbound.advance()
             assert inbound.refusal is not None, (first, second)
             assert not inbound.ready
+
+
+def test_it_does_not_matter_where_requests_are_cut() -> None:
+    """Nothing of a body or of the next request may reach the parser of the head before it."""
+    chunked = b"PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n\r\n\r\n0\r\nm: v\r\n\r\n"
+    raw = put(b"\r\n\r\n!") + chunked + put(b"\n") + b"GET / HTTP/1.1\r\n\r\n"
+    seen = [(b"/k", b"\r\n\r\n!"), (b"/c", b"\r\n"), (b"/k", b"\n"), (b"/", b"")]
+    for first in range(len(raw)):
+        for second in range(first, len(raw)):
+            assert parsed(raw[:first], raw[first:second], raw[second:]) == seen, (first, second)
+
+
+def parsed(*pieces: bytes) -> list[tuple[bytes, bytes | None]]:
+    """The targets and bodies of the requests in what comes in these pieces."""
+    inbound, requests = Inbound(HttpLimits(), NOBODY_WAITS, ""), []
+    for piece in pieces:
+        inbound.hold(piece)
+        while inbound.held:
+            inbound.advance()
+            if inbound.ready is not None:
+                requests.append(inbound.ready)
+                inbound.ready = None
+    assert inbound.refusal is None
+    return [(request.target, request.body.whole()) for request in requests]
 
 
 class _NobodyWaits:

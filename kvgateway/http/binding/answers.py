@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from kvgateway.http.session import STALE, UNCONFIRMED, version_header
+from kvgateway.http.session import STALE, UNCONFIRMED, version_header, version_line
 from tandem.core.record import Record
 from tandem.core.request import ListedName, Listing, ListPage, ReadResult, Written
 from tandem.core.version import NO_VERSION, Version
@@ -72,10 +72,10 @@ def _headers(result: ReadResult, version: Version) -> list[_Header]:
 
 def answer_to_write(written: Written) -> Response:
     """The version of what was written; workerd reads the status alone."""
-    headers = [version_header(written.version)]
+    lines = version_line(written.version)
     if written.superseded_by is not None:
-        headers.append((b"Tandem-Superseded-By", written.superseded_by.hex().encode()))
-    return Response(200, b"", headers)
+        lines += b"Tandem-Superseded-By: %b\r\n" % written.superseded_by.hex().encode()
+    return Response(200, b"", lines)
 
 
 def answer_to_listing(listing: Listing, page: ListPage) -> Response:

@@ -19,6 +19,7 @@ from kvgateway.http.binding.refusals import refusal, said
 from kvgateway.http.bodies import small_value_of, value_of
 from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read_in_bulk
 from kvgateway.http.credentials import credential_of
+from kvgateway.http.patience import Patience
 from kvgateway.http.session import doubts
 from kvgateway.outcome import settled
 from kvgateway.service import Caller, Entrance, KeyValues
@@ -37,12 +38,17 @@ class BindingDoor:
         clock: the homes' time; it says what has expired.
     """
 
-    def __init__(self, entrance: Entrance, clock: Clock, room: BodyRoom) -> None:
+    def __init__(
+        self, entrance: Entrance, clock: Clock, room: BodyRoom, patience: Patience
+    ) -> None:
         self._entrance = entrance
         self._clock = clock
         self._room = room
         self._reads = Reads()
         self._read_answers = ReadAnswers()
+        self._patience = patience
+        self._read = partial(self._made, self._read_answers.of)
+        self._wrote = partial(self._made, answer_to_write)
 
     def answer(self, request: Request, namespace: str, target: bytes) -> Answer:
         """Answers a request for a namespace; `target` is raw, and within the namespace."""
@@ -53,7 +59,7 @@ class BindingDoor:
                 return self._stranger(credential, request, namespace, target)
             return self._let_in(caller, request, namespace, target)
         except TandemError as error:
-            return refusal(error)
+            return self._refused(error)
         except HttpError as error:
             return said(error)
 
@@ -65,7 +71,7 @@ class BindingDoor:
             caller = await self._entrance.find(credential)
             answer = self._let_in(caller, request, namespace, target)
         except TandemError as error:
-            return refusal(error)
+            answer = self._refused(error)
         except HttpError as error:
             return said(error)
         return await _awaited(answer)
@@ -74,7 +80,7 @@ class BindingDoor:
         keyvalues = caller.keyvalues
         read = self._reads.known(request, namespace, target)
         if read is None:
-            operation = operation_of(request, namespace, target, int(self._now_s()))
+            operation = operation_of(request, namespace, target, self._now_s)
             match operation:
                 case Read():
                     self._reads.remember(operation, namespace, target)
@@ -82,17 +88,41 @@ class BindingDoor:
                 case Delete():
                     return self._written(operation, keyvalues)
                 case Upload() if (value := small_value_of(request)) is not None:
-                    return self._written(operation.put(value, int(self._now_s())), keyvalues)
+                    return self._written(operation.put(value, self._now_s), keyvalues)
                 case _:
                     return self._performed(operation, keyvalues, request, namespace)
         (outcome,) = keyvalues.read((read,))
         if isinstance(outcome, ReadResult):
             return self._read_answers.of(outcome)
-        return _answer_to(outcome, self._read_answers.of)
+        return self._answer_to(outcome, self._read)
 
     def _written(self, write: Write, keyvalues: KeyValues) -> Answer:
         (outcome,) = keyvalues.write((write,))
-        return _answer_to(outcome, answer_to_write)
+        return self._answer_to(outcome, self._wrote)
+
+    def _answer_to(
+        self,
+        outcome: TandemError | asyncio.Future[_Result],
+        made: Callable[[asyncio.Future[_Result]], Answer],
+    ) -> Answer:
+        """The answer to what the data path refuses, or will find."""
+        if isinstance(outcome, TandemError):
+            return self._refused(outcome)
+        return Later(outcome, made)
+
+    def _made(
+        self, answer: Callable[[_Result], Response], outcome: asyncio.Future[_Result]
+    ) -> Answer:
+        if outcome.cancelled():
+            stopping = "the gateway is stopping; the outcome of a write is unknown"
+            return self._refused(Unavailable(stopping))
+        try:
+            return answer(outcome.result())
+        except TandemError as error:
+            return self._refused(error)
+
+    def _refused(self, error: TandemError) -> Answer:
+        return self._patience.unhurried(refusal(error))
 
     async def _performed(
         self,
@@ -112,19 +142,19 @@ class BindingDoor:
                     found = await read_in_bulk(keyvalues, bulk)
                     return Response(200, body_of(found, bulk), [JSON, *doubts(found)])
         except TandemError as error:
-            return refusal(error)
+            return await _awaited(self._refused(error))
         except HttpError as error:
             return said(error)
 
     async def _put(self, upload: Upload, keyvalues: KeyValues, request: Request) -> Response:
         with keyvalues.admit_body(upload.key.namespace, request.content_length) as ahead:
             value = await value_of(request, self._room, ahead, upload.metadata)
-            (written,) = keyvalues.write((upload.put(value, int(self._now_s())),))
+            (written,) = keyvalues.write((upload.put(value, self._now_s),))
             del value  # a large one need not live beside its envelope until both homes have it
             return answer_to_write(await settled(written))
 
-    def _now_s(self) -> float:
-        return self._clock.now_us() / 1e6
+    def _now_s(self) -> int:
+        return self._clock.now_us() // 1_000_000
 
 
 async def _awaited(answer: Answer) -> Response:
@@ -137,23 +167,3 @@ async def _awaited(answer: Answer) -> Response:
             return await _awaited(made(outcome))
         case _:
             return await answer
-
-
-def _answer_to(
-    outcome: _Result | TandemError | asyncio.Future[_Result], answer: Callable[[_Result], Response]
-) -> Answer:
-    """The answer to what the data path has found, or will."""
-    if isinstance(outcome, asyncio.Future):
-        return Later(outcome, partial(_made, answer))
-    if isinstance(outcome, TandemError):
-        return refusal(outcome)
-    return answer(outcome)
-
-
-def _made(answer: Callable[[_Result], Response], outcome: asyncio.Future[_Result]) -> Response:
-    if outcome.cancelled():
-        return refusal(Unavailable("the gateway is stopping; the outcome of a write is unknown"))
-    try:
-        return answer(outcome.result())
-    except TandemError as error:
-        return refusal(error)

@@ -10,8 +10,8 @@ The route goes by the raw path: a key named `bulk/get` arrives as `/bulk%2Fget`.
 """
 
 import enum
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, TypeAlias
 
 from kvgateway.http.session import MIN_VERSION, min_version_of
 from kvgateway.http.target import decoded, query_parameters, split_target, whole_number
@@ -41,6 +41,9 @@ _READS_MAX: Final = 8192
 _TARGET_BYTES_MAX: Final = 2048
 _NOTHING: Final[Mapping[str, str]] = {}
 
+NowS: TypeAlias = Callable[[], int]
+"""The homes' time in seconds, for the few requests that depend on it."""
+
 
 class Upload(NamedTuple):
     """A put whose value is still to come."""
@@ -51,9 +54,9 @@ class Upload(NamedTuple):
     ttl_s: int | None
     above: Version
 
-    def put(self, value: Value, now_s: int) -> Put:
-        """The put with its value, which came in whole at `now_s`: a ttl counts from then."""
-        expires_at_s = check_expiration(self.expires_at_s, self.ttl_s, now_s)
+    def put(self, value: Value, now_s: NowS) -> Put:
+        """The put with its value, which has just come in whole: a ttl counts from now."""
+        expires_at_s = _end_s(self.expires_at_s, self.ttl_s, now_s)
         return Put(self.key, value, self.metadata, expires_at_s, self.above)
 
 
@@ -86,8 +89,8 @@ class Reads:
         self._known.keep((namespace, target), read)
 
 
-def operation_of(request: Request, namespace: str, raw: bytes, now_s: int) -> Operation:
-    """The operation that a request asks for in a namespace at `now_s`; `raw` is its target.
+def operation_of(request: Request, namespace: str, raw: bytes, now_s: NowS) -> Operation:
+    """The operation that a request asks for in a namespace; `raw` is its target.
 
     Raises InvalidArgument, NamespaceNotFound or HttpError (405).
     """
@@ -128,17 +131,25 @@ def _listing(namespace: str, query: bytes) -> Listing:
     return Listing(namespace, prefix, after, limit)
 
 
-def _upload(request: Request, namespace: str, path: bytes, query: bytes, now_s: int) -> Upload:
+def _upload(request: Request, namespace: str, path: bytes, query: bytes, now_s: NowS) -> Upload:
     parameters = _parameters(query)
     key = Key(namespace, _name(path, parameters))
-    ttl_s = _number(parameters, "expiration_ttl", "expiration_ttl_s")
-    expires_at_s = None
-    if ttl_s is None:
-        expires_at_s = _number(parameters, "expiration", "expires_at_s")
-    check_expiration(expires_at_s, ttl_s, now_s)
-    metadata = (request.get(_METADATA) or b"").strip(b" \t")
+    expires_at_s = ttl_s = None
+    if parameters is not _NOTHING:
+        ttl_s = _number(parameters, "expiration_ttl", "expiration_ttl_s")
+        if ttl_s is None:
+            expires_at_s = _number(parameters, "expiration", "expires_at_s")
+        _end_s(expires_at_s, ttl_s, now_s)  # refused before the body comes
+    metadata = request.get(_METADATA, b"").strip(b" \t")
     check_metadata(metadata)
     return Upload(key, metadata, expires_at_s, ttl_s, min_version_of(request))
+
+
+def _end_s(expires_at_s: int | None, ttl_s: int | None, now_s: NowS) -> int:
+    """`check_expiration`, which need not know the time for what never expires."""
+    if expires_at_s is None and ttl_s is None:
+        return 0
+    return check_expiration(expires_at_s, ttl_s, now_s())
 
 
 def _parameters(query: bytes) -> Mapping[str, str]:

@@ -16,17 +16,12 @@ _Given = TypeVar("_Given")
 class Owner(Protocol):
     """The connection, as whoever answers its requests sees it."""
 
-    @property
-    def half_closed(self) -> bool:
-        """Whether the client will send nothing more."""
-        ...
+    half_closed: bool
+    """Whether the client will send nothing more."""
 
     def answered(self, keep: bool) -> None:
-        """The answer is over; `keep` tells whether the connection can serve another request."""
-        ...
-
-    def go_on(self) -> None:
-        """Called outside of the connection's own work: it may start the next request."""
+        """The answer is over; `keep` tells whether the connection can serve another request, which
+        it then may start."""
         ...
 
     def cut(self) -> None:
@@ -91,14 +86,13 @@ class Answering:
         """What a `Later` was waiting for."""
         if self._outbound.gone:
             self._end(keep=False)
-            return
-        self._take(request, made, outcome)
-        self._owner.go_on()
+        else:
+            self._take(request, made, outcome)
 
     def _answered_at_once(self, request: Request, response: Response) -> bool:
         """The whole answer in one write, without a task, when there is nothing to wait for."""
         body = response.body
-        if not request.body.complete or not isinstance(body, (bytes, memoryview)):
+        if not (isinstance(body, (bytes, memoryview)) and request.body.complete):
             return False
         if len(body) > PIECE_BYTES_MAX:
             return False
@@ -116,7 +110,6 @@ class Answering:
             keep = await self._send(request, response)
         finally:
             self._end(keep)
-            self._owner.go_on()
 
     async def _outcome(self, request: Request, answer: Awaitable[Response]) -> Response:
         try:

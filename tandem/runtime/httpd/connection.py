@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._landing = False
         self._pumping = False
         self._reading = True
-        self._eof = False
+        self.half_closed = False
         self._lingered_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -75,10 +75,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._inbound.drop()
-        self._inbound.ready.clear()
-        self._inbound.refusal = None
         self._inbound.fail_body(ClientGone())
+        self._inbound.forget()
         self._outbound.lose()
         self._writing_resumed()
         if not self._answering.under_way:
@@ -87,10 +85,10 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Half-closed: the client still waits for the answers to what it has sent. TLS is never
         half-closed."""
-        self._eof = True
+        self.half_closed = True
         self._inbound.fail_body(BodyMalformed(400, b"Request body ended early"))
         self._pump()
-        waits = self._answering.busy or self._inbound.holds
+        waits = self._answering.busy or bool(self._inbound.held)
         return waits and not self._transport.get_extra_info("sslcontext")
 
     def data_received(self, data: bytes) -> None:
@@ -161,20 +159,14 @@ class Connection(asyncio.Protocol):
         self._answering.cancel()
         self._transport.abort()
 
-    @property
-    def half_closed(self) -> bool:
-        return self._eof
-
     def answered(self, keep: bool) -> None:
         if self._outbound.gone:
             self._site.dismiss(self)
         elif keep:
             self._wait(Phase.IDLE, self._limits.keep_alive_s)
+            self._pump()
         else:
             self._close()
-
-    def go_on(self) -> None:
-        self._pump()
 
     def cut(self) -> None:
         self._transport.abort()
@@ -184,47 +176,53 @@ class Connection(asyncio.Protocol):
         self.deadline = self._loop.time() + seconds
 
     def _pump(self) -> None:
-        """Parse and start requests until one waits for its answer or the bytes are used up."""
+        """Go on with what has come, and see to what shall come next."""
         if self._pumping:
             return
+        inbound = self._inbound
+        if inbound.held or inbound.ready is not None:
+            self._work_off(inbound)
+        if inbound.refusal is not None and inbound.ready is None and self._free:
+            self._refuse(inbound.refusal)
+        if inbound.held or inbound.receiving is not None or self._landing or not self._reading:
+            self._set_landing()
+            self._set_reading(not inbound.full)
+        if self.half_closed and not (self._answering.busy or inbound.held):
+            self._transport.close()
+
+    def _work_off(self, inbound: Inbound) -> None:
+        """Parse and start requests until one waits for its answer or the bytes are used up."""
         self._pumping = True
         try:
             for _ in range(_STEPS_MAX):
-                if not (self._start_next() or self._parse_next()):
+                if not self._step() or not (inbound.held or inbound.ready is not None):
                     break
             else:
                 self._loop.call_soon(self._pump)  # others have waited long enough
         finally:
             self._pumping = False
-        self._set_landing()
-        self._set_reading(not self._inbound.full)
-        if self._eof and not self._answering.busy and not self._inbound.holds:
-            self._transport.close()
 
-    def _start_next(self) -> bool:
-        if self._answering.busy or self._outbound.paused or self._phase is Phase.CLOSING:
-            return False
-        inbound = self._inbound
-        if inbound.ready:
-            if inbound.comes_whole:
-                return False
-            self._answering.start(inbound.ready.popleft())
-            return True
-        if inbound.refusal is not None:
-            self._refuse(inbound.refusal)
-        return False
+    @property
+    def _free(self) -> bool:
+        """Whether another request may be answered now."""
+        return not (self._answering.busy or self._outbound.paused)
 
-    def _parse_next(self) -> bool:
-        inbound = self._inbound
-        if not inbound.holds or inbound.broken:
-            return False
-        if inbound.receiving is not None:
-            if inbound.receiving.body.buffered >= self._limits.body_buffer_max:
-                return False
-        elif self._answering.busy or self._outbound.paused:
-            return False
-        inbound.advance()
-        self._set_deadline()
+    def _step(self) -> bool:
+        """Parse a piece of what is held, start the request that is ready; whether either could be
+        done."""
+        inbound, free = self._inbound, self._free
+        receiving = inbound.receiving
+        parses = bool(inbound.held) and (
+            free if receiving is None else receiving.body.buffered < self._limits.body_buffer_max
+        )
+        if parses:
+            inbound.advance()
+            self._set_deadline()
+        ready = inbound.ready
+        if ready is None or not free or inbound.comes_whole:
+            return parses
+        inbound.ready = None
+        self._answering.start(ready)
         return True
 
     def _set_deadline(self) -> None:
@@ -269,14 +267,13 @@ class Connection(asyncio.Protocol):
     def _close(self) -> None:
         """Close after what was written; unread input is swallowed, or it would reset us."""
         inbound = self._inbound
-        unread = inbound.holds or inbound.receiving is not None or inbound.broken
-        inbound.drop()
-        inbound.receiving = None
+        unread = bool(inbound.held) or inbound.receiving is not None or inbound.broken
+        inbound.forget()
         if self._transport.is_closing():
             return
         writing = self._transport.get_write_buffer_size() > 0
         self._wait(Phase.CLOSING, self._limits.write_idle_s if writing else self._limits.linger_s)
-        if unread and not self._eof and self._transport.can_write_eof():
+        if unread and not self.half_closed and self._transport.can_write_eof():
             self._set_landing()
             self._set_reading(True)
             self._transport.write_eof()

@@ -1,15 +1,13 @@
-"""Bytes to requests, without IO: parses one piece at a time and owns the framing rules.
+"""Bytes to requests, without IO: parses one piece at a time.
 
 The parser is fed pieces that end where a head or a chunked body can end, so that it never runs
-ahead of the request that is being answered. It is lenient about header *values* only, because real
-metadata holds DEL and other raw bytes; llhttp's leniency also lets through what could smuggle a
-request (`Content-Length : 3`, NUL, folded lines), so those rules are checked here once more.
+ahead of the request that is being answered. A body of known length goes past it: there is nothing
+to parse, and it would copy each piece. What heads may say is in `framing`.
 """
-
-from collections import deque
 
 import httptools
 
+from tandem.runtime.httpd.framing import body_length, check_bytes
 from tandem.runtime.httpd.limits import HttpLimits
 from tandem.runtime.httpd.message import (
     NO_BODY,
@@ -21,7 +19,6 @@ from tandem.runtime.httpd.message import (
 )
 
 _HEAD_END = b"\r\n\r\n"
-_FOLDS = (b"\r\n ", b"\r\n\t")
 
 
 class Inbound:
@@ -33,10 +30,9 @@ class Inbound:
         self._source = source
         self._peer = peer
         self._parser = self._new_parser()
-        self._past_parser = False
-        self._held = b""
+        self.held = b""  # what is not parsed yet begins at `_held_at`
         self._held_at = 0
-        self.ready: deque[Request] = deque()
+        self.ready: Request | None = None
         self.receiving: Request | None = None  # the request whose body is under way
         self.refusal: HttpError | None = None  # to be answered after what is ready; then close
         self.broken = False  # nothing that still arrives is parsed
@@ -45,13 +41,10 @@ class Inbound:
         self.continue_due = False  # the client waits for `100 Continue`
         self._quiet_bytes = 0  # fed since the parser last yielded body bytes or a whole message
         self._unpaid_bytes = 0  # body bytes since `progressed` was last set
-        self._tail = b""  # the last two bytes of a head that is not whole yet
-        self._hosted = False
+        self._tail = b""  # the last three bytes of what the parser has, unless a head could end
         self._target = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._length: int | None = None
+        self._lines: list[tuple[bytes, bytes]] = []  # of the head under way
         self._left = 0  # bytes to come of a body of known length
-        self._chunked = False
 
     @property
     def comes_whole(self) -> bool:
@@ -66,14 +59,10 @@ class Inbound:
         )
 
     @property
-    def holds(self) -> bool:
-        return bool(self._held)
-
-    @property
     def place(self) -> memoryview | None:
         """Where the next bytes may be put by whoever receives them, who then calls `put`: in the
         place of a body of known length that lands, which they do not pass."""
-        if self.receiving is None or self.receiving.body.place is None or self._held:
+        if self.receiving is None or self.receiving.body.place is None or self.held:
             return None
         most = min(self._left, self._limits.landed_unread_max)
         return self.receiving.body.place[:most] if most else None
@@ -81,18 +70,23 @@ class Inbound:
     @property
     def full(self) -> bool:
         """Whether so much waits to be taken that nothing more should be read."""
-        if self._held or self.receiving is None or self.place is None:
-            return bool(self._held)
+        if self.held or self.receiving is None or self.place is None:
+            return bool(self.held)
         return self.receiving.body.buffered >= self._limits.landed_unread_max
 
     def hold(self, data: bytes) -> None:
-        self._held = self._held[self._held_at :] + data if self._held else data
+        self.held = self.held[self._held_at :] + data if self.held else data
         self._held_at = 0
 
     def drop(self) -> None:
         """Nothing held or still to come is wanted."""
         self.broken = True
-        self._held = b""
+        self.held = b""
+
+    def forget(self) -> None:
+        """Nobody is answered any more."""
+        self.drop()
+        self.ready = self.receiving = self.refusal = None
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
@@ -105,72 +99,79 @@ class Inbound:
             self.receiving = None
 
     def advance(self) -> None:
-        """Parse the next piece of what is held."""
-        held, start = self._held, self._held_at
-        if self.receiving is not None and self._left:
-            end = min(start + self._left, len(held))
-        else:
-            found = held.find(_HEAD_END, start)
-            end = len(held) if found < 0 else found + len(_HEAD_END)
-            if self.receiving is None and self._folded(held, start, end):
-                self._stop(HttpError(400, b"Bad Request: folded header line"))
-                return
-        if end == len(held):
-            self._held = b""
-        else:
-            self._held_at = end
-        piece = held if end - start == len(held) else memoryview(held)[start:end]
-        if self._goes_past_parser():
-            self._push(piece)
+        """Parse the next head, or so much of the body under way as is held, or both."""
+        if self.receiving is None:
+            self._advance_head()
+        if self.receiving is not None and self.held:
+            self._advance_body()
+
+    def _advance_head(self) -> None:
+        before, piece = self._tail, self._for_parser()
+        try:
+            check_bytes(before + piece if before else piece)
+        except HttpError as error:
+            self._stop(error)
         else:
             self._feed(piece)
+
+    def _advance_body(self) -> None:
+        assert self.receiving is not None, "nobody takes it"
+        if not self._left:
+            self._feed(self._for_parser())
+            return
+        piece = self._taken(min(self._held_at + self._left, len(self.held)))
+        self.continue_due = False
+        self.receiving.body.push(piece)
+        self._came(len(piece))
 
     def put(self, size: int) -> None:
         """So many bytes have been received into `place`."""
         assert self.receiving is not None, "there was no place"
-        self._past_parser = True
         self.receiving.body.put(size)
-        self._count(size)
+        self._came(size)
 
-    def _goes_past_parser(self) -> bool:
-        """Whether what comes is body and nothing else: the parser would copy each piece of it. It
-        is left where it was when the body began to land, and a new one takes the next request."""
-        receiving = self.receiving
-        if receiving is None or not self._left:
-            return False
-        self._past_parser = self._past_parser or receiving.body.place is not None
-        return self._past_parser
+    def _came(self, size: int) -> None:
+        """So many bytes of the body of known length that is under way."""
+        self._left -= size
+        if self._left:
+            self._pay(size)
+        else:
+            self._end_body()
 
-    def _push(self, piece: bytes | memoryview) -> None:
-        assert self.receiving is not None, "nobody takes it"
-        self.receiving.body.push(piece)
-        self._count(len(piece))
-
-    def _count(self, size: int) -> None:
-        """So many bytes of the body under way have come."""
-        self._left = max(0, self._left - size)
+    def _pay(self, size: int) -> None:
         self._unpaid_bytes += size
         if self._unpaid_bytes >= self._limits.body_progress_bytes:
             self._unpaid_bytes = 0
             self.progressed = True
-        if self._past_parser and not self._left:
-            self._past_parser = False
-            self._parser = self._new_parser()
-            self.on_message_complete()
 
-    def _folded(self, held: bytes, start: int, end: int) -> bool:
-        """Whether this piece of a head goes on with a line that began before, which is obsolete and
-        which no two servers read alike."""
-        if self.in_head:
-            seam = self._tail + held[start : start + 2]
-            self._tail = (self._tail + held[max(start, end - 2) : end])[-2:]
-            if any(fold in seam for fold in _FOLDS):
-                return True
-        else:
-            self._tail = held[max(start, end - 2) : end]
-        return any(held.find(fold, start, end) >= 0 for fold in _FOLDS)
+    def _for_parser(self) -> bytes:
+        """What the parser may have next: up to where a head or a chunked body can end."""
+        before, held, start = self._tail, self.held, self._held_at
+        end = self._head_end(before, held, start)
+        if end:
+            self._tail = b""
+            return self._taken(end)
+        self._tail = (before + held[max(start, len(held) - 3) :])[-3:]
+        return self._taken(len(held))
 
-    def _feed(self, piece: bytes | memoryview) -> None:
+    def _head_end(self, before: bytes, held: bytes, start: int) -> int:
+        """Where the first empty line ends in what is held; 0 when there is none."""
+        if before:
+            found = (before + held[start : start + 3]).find(_HEAD_END)
+            if found >= 0:
+                return start + found + len(_HEAD_END) - len(before)
+        found = held.find(_HEAD_END, start)
+        return found + len(_HEAD_END) if found >= 0 else 0
+
+    def _taken(self, end: int) -> bytes:
+        """What is held up to there, and from now on no more."""
+        held, start = self.held, self._held_at
+        if end == len(held):
+            self.held = b""
+        self._held_at = end
+        return held[start:end]
+
+    def _feed(self, piece: bytes) -> None:
         self._quiet_bytes += len(piece)
         try:
             self._parser.feed_data(piece)
@@ -188,93 +189,72 @@ class Inbound:
         self.refusal = error if self.receiving is None else None
         self.fail_body(error)
 
-    def _reject(self, status: int, reason: bytes) -> HttpError:
-        self.refusal = HttpError(status, reason)
-        return self.refusal
-
     def on_message_begin(self) -> None:
         self.in_head = True
+        self.continue_due = False
         self._target = b""
-        self._headers = []
-        self._length = None
-        self._chunked = self._hosted = self.continue_due = False
+        self._lines = []
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.in_head:
-            return  # a trailer: nothing here has a use for one, and it must not pose as a header
-        name = name.lower()
-        if b" " in name or b"\0" in value:
-            raise self._reject(400, b"Malformed header")
-        self._headers.append((name, value))
-        match name:
-            case b"content-length":
-                digits = value.strip(b" \t")
-                if self._length is not None or not digits.isdigit():
-                    raise self._reject(400, b"Bad Content-Length")
-                self._length = int(digits)
-            case b"transfer-encoding":
-                if self._chunked or value.lower() != b"chunked":
-                    raise self._reject(501, b"Transfer-Encoding other than chunked")
-                self._chunked = True
-            case b"host":
-                if self._hosted:
-                    raise self._reject(400, b"More than one Host")
-                self._hosted = True
-            case b"expect":
-                if value.lower() != b"100-continue":
-                    raise self._reject(417, b"Expectation Failed")
-                self.continue_due = True
-            case _:
-                pass
+        self._lines.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.in_head = False
-        parser = self._parser
-        version = parser.get_http_version()
-        has_body = self._chunked or bool(self._length)
-        self._check_head(version, has_body)
-        request = Request(
-            parser.get_method(),
-            self._target,
-            self._headers,
-            Body(self._source) if has_body else NO_BODY,
-            None if self._chunked else self._length or 0,
-            parser.should_keep_alive() and not parser.should_upgrade(),
-            version == "1.0",
-            self._peer,
-        )
-        self.ready.append(request)
-        if has_body:
-            self.receiving = request
-            self._left = self._length or 0
-            self._unpaid_bytes = 0
-            self.progressed = True
-        else:
-            self.continue_due = False
+        lines, self._lines = self._lines, []  # trailers go nowhere
+        try:
+            self._begin(lines)
+        except HttpError as error:
+            self.refusal = error
+            raise
 
-    def _check_head(self, version: str, has_body: bool) -> None:
-        limits = self._limits
-        if self._quiet_bytes > limits.head_bytes_max or len(self._headers) > limits.headers_max:
-            raise self._reject(431, b"Request Header Fields Too Large")
-        if version not in ("1.1", "1.0"):
-            raise self._reject(505, b"HTTP Version Not Supported")
-        if self._chunked and (self._length is not None or version == "1.0"):
-            raise self._reject(400, b"Conflicting message framing")
-        if self._parser.should_upgrade() and (has_body or self._parser.get_method() == b"CONNECT"):
-            raise self._reject(501, b"Upgrade is not supported")  # llhttp would lose the body
+    def _begin(self, lines: list[tuple[bytes, bytes]]) -> None:
+        """A request, whose head is there."""
+        if self._quiet_bytes > self._limits.head_bytes_max or len(lines) > self._limits.headers_max:
+            raise HttpError(431, b"Request Header Fields Too Large")
+        parser, headers = self._parser, dict(reversed(lines))
+        method, version = parser.get_method(), parser.get_http_version()
+        length = body_length(lines, headers, version)
+        upgrade = parser.should_upgrade()
+        if upgrade and (length != 0 or method == b"CONNECT"):
+            raise HttpError(501, b"Upgrade is not supported")  # llhttp would lose the body
+        keep_alive = parser.should_keep_alive() and not upgrade
+        body = NO_BODY if length == 0 else self._body(length)
+        request = Request(
+            method, self._target, headers, body, length, keep_alive, version == "1.0", self._peer
+        )
+        self.ready = request
+        if not body.complete:
+            self.receiving = request
+            self.continue_due = b"expect" in headers
+
+    def _body(self, length: int | None) -> Body:
+        """The body behind the head that is there; most small ones have come with it."""
+        if length is not None:
+            self._parser = self._new_parser()  # this one would wait for the body
+            self._quiet_bytes = 0
+            end = self._held_at + length
+            if end <= len(self.held):
+                return Body(None, complete=True, came=self._taken(end))
+        self._left = length or 0
+        self._unpaid_bytes = 0
+        self.progressed = True
+        return Body(self._source)
 
     def on_body(self, chunk: bytes) -> None:
         self._quiet_bytes = 0
         self.continue_due = False
-        if self.receiving is None:
-            return
-        self._push(chunk)
+        if self.receiving is not None:
+            self.receiving.body.push(chunk)
+            self._pay(len(chunk))
 
     def on_message_complete(self) -> None:
         self._quiet_bytes = 0
+        self._end_body()
+
+    def _end_body(self) -> None:
         self.continue_due = False
         if self.receiving is not None:
             self.receiving.body.finish()

@@ -9,7 +9,7 @@ HttpError                an answer, raised; an app may raise it, or let these pa
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -65,19 +65,21 @@ class Body:
         "place",
     )
 
-    def __init__(self, source: BodySource | None, complete: bool = False) -> None:
+    def __init__(
+        self, source: BodySource | None, complete: bool = False, came: bytes = b""
+    ) -> None:
         self._source = source
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes] = deque((came,) if came else ())
         self._waiter: asyncio.Future[None] | None = None
-        self.buffered = 0
+        self.buffered = len(came)
         self.complete = complete
         self.failure: HttpError | None = None
         self.place: memoryview | None = None
         """Where the next bytes go, while it lands."""
 
-    def push(self, chunk: bytes | memoryview) -> None:
+    def push(self, chunk: bytes) -> None:
         if self.place is None:
-            self._chunks.append(bytes(chunk))
+            self._chunks.append(chunk)
             self._came(len(chunk))
         else:
             self.place[: len(chunk)] = chunk
@@ -186,7 +188,8 @@ NO_BODY = Body(None, complete=True)
 
 
 class Request:
-    """One request as it was on the wire: raw target, names in lower case, values untouched."""
+    """One request as it was on the wire: raw target, values untouched, names in lower case; of the
+    headers of one name, the first."""
 
     __slots__ = (
         "body",
@@ -204,7 +207,7 @@ class Request:
         self,
         method: bytes,
         target: bytes,
-        headers: list[tuple[bytes, bytes]],
+        headers: Mapping[bytes, bytes],
         body: Body = NO_BODY,
         content_length: int | None = None,
         keep_alive: bool = True,
@@ -219,7 +222,7 @@ class Request:
         self.keep_alive = keep_alive
         self.http10 = http10
         self.peer = peer
-        self.get: Callable[[bytes], bytes | None] = dict(reversed(headers)).get
+        self.get = headers.get
         """The first value of a header, whose name is given in lower case."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from kvgateway.access.body_room import BodyRoom
 from kvgateway.http.binding.door import BindingDoor
 from kvgateway.http.pages import Pages
+from kvgateway.http.patience import Patience
 from kvgateway.http.site import Site
 from tandem.core.key import Key
 from tandem.core.record import Kind, Record
@@ -94,7 +95,7 @@ async def opened(
     unready = [""]
     site = Site(
         Pages(lambda: unready[0], directory, clock),
-        BindingDoor(entrance, clock, room or BodyRoom()),
+        BindingDoor(entrance, clock, room or BodyRoom(), Patience()),
         suffix,
         rest,
     )

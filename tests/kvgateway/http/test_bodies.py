@@ -25,7 +25,7 @@ def _request(*chunks: bytes, length: int | None = None, ends: bool = True) -> Re
         body.push(chunk)
     if ends:
         body.finish()
-    return Request(b"PUT", b"/k", [], body, length)
+    return Request(b"PUT", b"/k", {}, body, length)
 
 
 @pytest.mark.parametrize("chunks", [(), (b"",), (b"a",), (b"a", b"b"), (b"x" * CHUNK,) * 5])

@@ -8,7 +8,7 @@ from tandem.runtime.httpd import Request
 
 
 def _request(*headers: tuple[bytes, bytes]) -> Request:
-    return Request(b"GET", b"/", list(headers))
+    return Request(b"GET", b"/", dict(headers))
 
 
 @pytest.mark.parametrize(

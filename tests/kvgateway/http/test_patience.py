@@ -1,28 +1,30 @@
 """Refusals over a quota are held back, one behind the other, and nothing else is."""
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from kvgateway.http import patience
 from kvgateway.http.patience import Patience
 from tandem.errors import QuotaExceeded
-from tandem.runtime.httpd import Answer, Later, Response
-from tests.kvgateway.http.doors import opened
+from tandem.runtime.httpd import Answer, Later, Request, Response
+from tests.kvgateway.http.doors import Door, opened
 from tests.kvgateway.timed import in_virtual_time
 
 OTHERS = [200, 204, 400, 403, 404, 503]
 
 
-async def _later(status: int) -> Response:
-    await asyncio.sleep(0)
-    return Response(status, b"")
+def _later(status: int, patience: Patience) -> Awaitable[Response]:
+    async def app(_: Request) -> Response:
+        await asyncio.sleep(0)
+        return Response(status, b"")
 
-
-def _made(status: int) -> tuple[asyncio.Future[int], Later]:
-    outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    return outcome, Later(outcome, lambda ended: Response(ended.result(), b""))
+    answer = patience.of(app)(Request(b"GET", b"/", {}))
+    assert not isinstance(answer, Response | Later)
+    return answer
 
 
 def _held(answer: Answer) -> asyncio.Future[None]:
@@ -37,35 +39,17 @@ def _held(answer: Answer) -> asyncio.Future[None]:
 @pytest.mark.parametrize("status", OTHERS)
 async def test_other_answers_are_let_through(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "PAUSE_S", 3600.0)
-    unhurried = Patience().unhurried
     answer = Response(status, b"")
-    assert unhurried(answer) is answer
-    coming = unhurried(_later(status))
-    assert not isinstance(coming, Response | Later)
-    assert (await coming).status == status
-    outcome, later = _made(status)
-    judged = unhurried(later)
-    assert isinstance(judged, Later)
-    outcome.set_result(status)
-    assert judged.made(outcome) == answer
+    assert Patience().unhurried(answer) is answer
+    assert await _later(status, Patience()) == answer
 
 
 async def test_a_refusal_is_held_back_whenever_it_is_made() -> None:
-    unhurried = Patience().unhurried
-    held = _held(unhurried(Response(429, b"")))
-    outcome, later = _made(429)
-    judged = unhurried(later)
-    assert isinstance(judged, Later)
-    outcome.set_result(429)
-    held_later = _held(judged.made(outcome))
-    coming = unhurried(_later(429))
-    assert not isinstance(coming, Response | Later)
-    task = asyncio.ensure_future(coming)
+    patience = Patience()
+    held = _held(patience.unhurried(Response(429, b"")))
     assert not held.done()
-    assert not held_later.done()
-    assert (await task).status == 429
+    assert (await _later(429, patience)).status == 429
     assert held.done()
-    assert held_later.done()
 
 
 @in_virtual_time
@@ -108,22 +92,58 @@ async def test_whoever_was_cancelled_is_not_woken() -> None:
     assert not met
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "size"),
+    [
+        ("GET", "/k?urlencoded=true", 0),
+        ("DELETE", "/k?urlencoded=true", 0),
+        ("PUT", "/k?urlencoded=true", 1),
+        ("PUT", "/k?urlencoded=true", 100_000),
+        ("GET", "/", 0),
+        ("POST", "/bulk/get", 0),
+    ],
+)
+@pytest.mark.parametrize("stranger", [False, True])
 async def test_others_are_answered_meanwhile(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    method: str, target: str, size: int, stranger: bool, tmp_path: Path, slow: None
 ) -> None:
-    monkeypatch.setattr(patience, "PAUSE_S", 3600.0)
-    monkeypatch.setattr(patience, "PAUSE_S_MAX", 3600.0)
-    async with opened(tmp_path_factory.mktemp("door")) as door:
+    async with opened(tmp_path) as door:
         door.store.failure = QuotaExceeded("over", 1.0)
-        refused = asyncio.create_task(door.get("k"))
-        while not door.store.reads:
-            await asyncio.sleep(0)
-        door.store.failure = None
-        for _ in range(20):
-            assert (await door.get("k")).status == 404
+        if stranger:
+            door.entrance.unknown = {""}
+        body = b'{"keys":["k"]}' if method == "POST" else bytes(size)
+        refused = asyncio.create_task(door.ask(method, target, body=body))
+        await _others_are_answered(door)
+        assert door.entrance.seen
         assert not refused.done()
         refused.cancel()
         await asyncio.gather(refused, return_exceptions=True)
+
+
+async def test_a_refusal_that_comes_late_is_held_back_too(tmp_path: Path, slow: None) -> None:
+    async with opened(tmp_path) as door:
+        door.store.held = []
+        refused = asyncio.create_task(door.get("k"))
+        while not door.store.held:
+            await asyncio.sleep(0)
+        door.store.failure = QuotaExceeded("over", 1.0)
+        door.store.release()
+        await _others_are_answered(door)
+        assert not refused.done()
+        refused.cancel()
+        await asyncio.gather(refused, return_exceptions=True)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is refused hears so when the test is long over."""
+    monkeypatch.setattr(patience, "PAUSE_S", 3600.0)
+    monkeypatch.setattr(patience, "PAUSE_S_MAX", 3600.0)
+
+
+async def _others_are_answered(door: Door) -> None:
+    for _ in range(20):
+        assert (await door.raw(b"GET /healthz HTTP/1.1\r\n\r\n")).status == 200
 
 
 async def test_a_refusal_arrives(tmp_path_factory: pytest.TempPathFactory) -> None:

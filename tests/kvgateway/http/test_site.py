@@ -45,13 +45,13 @@ SUFFIX = b".kv.example"
 def test_the_namespace_of_a_request(
     target: str, headers: dict[str, str], named: tuple[str, str] | None
 ) -> None:
-    lines = [(name.encode(), value.encode()) for name, value in headers.items()]
+    lines = {name.encode(): value.encode() for name, value in headers.items()}
     found = named_namespace(Request(b"GET", target.encode(), lines), SUFFIX)
     assert found == (None if named is None else Named(named[0], named[1].encode()))
 
 
 def test_without_a_suffix_no_host_is_a_namespace() -> None:
-    sent = Request(b"GET", b"/k", [(b"host", b"id.kv.example")])
+    sent = Request(b"GET", b"/k", {b"host": b"id.kv.example"})
     assert named_namespace(sent, b"") is None
 
 

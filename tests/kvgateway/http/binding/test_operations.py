@@ -27,8 +27,8 @@ PATH_SAFE = "!$&'()*+,-.:;=@[]^_|~"
 
 def _operation(method: str, target: str | bytes, *headers: tuple[bytes, bytes]) -> Operation:
     raw = target if isinstance(target, bytes) else target.encode()
-    request = Request(method.encode(), raw, list(headers))
-    return operation_of(request, NAMESPACE, raw, NOW_S)
+    request = Request(method.encode(), raw, dict(headers))
+    return operation_of(request, NAMESPACE, raw, lambda: NOW_S)
 
 
 def _key(name: str) -> Key:
@@ -120,7 +120,7 @@ def test_a_session_stamps_writes_and_bounds_reads() -> None:
     assert _operation("DELETE", target, SESSION) == Delete(_key("k"), VERSION)
     upload = _operation("PUT", target, SESSION)
     assert isinstance(upload, Upload)
-    assert upload.put(b"v", NOW_S) == Put(_key("k"), b"v", above=VERSION)
+    assert upload.put(b"v", lambda: NOW_S) == Put(_key("k"), b"v", above=VERSION)
     with pytest.raises(InvalidArgument, match="speaks of one key"):
         _operation("POST", "/bulk/get", SESSION)
 
@@ -128,14 +128,14 @@ def test_a_session_stamps_writes_and_bounds_reads() -> None:
 def test_a_ttl_counts_from_when_the_value_was_there() -> None:
     upload = _operation("PUT", "/k?urlencoded=true&expiration_ttl=60")
     assert isinstance(upload, Upload)
-    assert upload.put(b"v", NOW_S + 1000).expires_at_s == NOW_S + 1060
+    assert upload.put(b"v", lambda: NOW_S + 1000).expires_at_s == NOW_S + 1060
 
 
 def test_a_time_that_passed_while_the_value_came_is_refused() -> None:
     upload = _operation("PUT", f"/k?urlencoded=true&expiration={NOW_S + 60}")
     assert isinstance(upload, Upload)
     with pytest.raises(InvalidArgument, match="too near"):
-        upload.put(b"v", NOW_S + 1)
+        upload.put(b"v", lambda: NOW_S + 1)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_time_that_passed_while_the_value_came_is_refused() -> None:
 def test_namespaces_that_nobody_may_name(namespace: str, error: type[Exception]) -> None:
     for method in ("GET", "PUT", "DELETE"):
         with pytest.raises(error):
-            operation_of(Request(method.encode(), b"/k", []), namespace, b"/k", NOW_S)
+            operation_of(Request(method.encode(), b"/k", {}), namespace, b"/k", lambda: NOW_S)
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "OPTIONS", "TRACE"])
@@ -192,17 +192,17 @@ def test_whatever_comes_is_an_operation_or_refused(tail: bytes, method: str) -> 
 
 def test_a_read_is_remembered_by_all_that_it_depends_on() -> None:
     reads = Reads()
-    request = Request(b"GET", b"/k", [])
+    request = Request(b"GET", b"/k", {})
     assert reads.known(request, NAMESPACE, b"/k") is None
     reads.remember(Read(_key("k")), NAMESPACE, b"/k")
     assert reads.known(request, NAMESPACE, b"/k") == Read(_key("k"))
     assert reads.known(request, "0" * 32, b"/k") is None
     assert reads.known(request, NAMESPACE, b"/k?cache_ttl=30") is None
-    assert reads.known(Request(b"PUT", b"/k", []), NAMESPACE, b"/k") is None
-    assert reads.known(Request(b"HEAD", b"/k", []), NAMESPACE, b"/k") is None
-    assert reads.known(Request(b"GET", b"/k", [SESSION]), NAMESPACE, b"/k") is None
+    assert reads.known(Request(b"PUT", b"/k", {}), NAMESPACE, b"/k") is None
+    assert reads.known(Request(b"HEAD", b"/k", {}), NAMESPACE, b"/k") is None
+    assert reads.known(Request(b"GET", b"/k", dict([SESSION])), NAMESPACE, b"/k") is None
     reads.remember(Read(_key("s"), VERSION), NAMESPACE, b"/s")
-    assert reads.known(Request(b"GET", b"/s", []), NAMESPACE, b"/s") is None
+    assert reads.known(Request(b"GET", b"/s", {}), NAMESPACE, b"/s") is None
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -210,7 +210,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(20_000):
         reads.remember(Read(_key("k")), NAMESPACE, b"/%d" % number)
     known = [
-        n for n in range(20_000) if reads.known(Request(b"GET", b"", []), NAMESPACE, b"/%d" % n)
+        n for n in range(20_000) if reads.known(Request(b"GET", b"", {}), NAMESPACE, b"/%d" % n)
     ]
     assert 0 < len(known) <= 8192
     assert known[-1] == 19_999

@@ -1,0 +1,68 @@
+"""Where a body ends, by the head before it; and which heads are refused, since two servers could
+read them in two ways.
+
+The parser is told to be lenient about header *values* only, because real metadata holds DEL and
+other raw bytes. Its leniency also lets through what could smuggle a request (`Content-Length : 3`,
+NUL, folded lines), so those rules are here once more. What is refused raises `HttpError`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tandem.runtime.httpd.message import HttpError
+
+_FOLD: Final = re.compile(rb"\r\n[ \t]").search
+_CONTINUE: Final = b"100-continue"
+_ONCE: Final = (b"host", b"content-length", b"transfer-encoding", b"expect")
+
+
+def check_bytes(head: bytes) -> None:
+    """Refuses a piece of a head for bytes that no head may hold; a folded line is one that goes on
+    with the line before, which is obsolete."""
+    if b"\0" in head:
+        raise HttpError(400, b"Malformed header")
+    if _FOLD(head):
+        raise HttpError(400, b"Bad Request: folded header line")
+
+
+def body_length(
+    lines: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], version: str
+) -> int | None:
+    """How long the body behind a head is; None when it comes in chunks.
+
+    `headers` has the first of the head's `lines` of each name.
+    """
+    if version not in ("1.1", "1.0"):
+        raise HttpError(505, b"HTTP Version Not Supported")
+    if b" " in b"".join(headers):
+        raise HttpError(400, b"Malformed header")
+    if len(headers) != len(lines):
+        _check_once([name for name, _ in lines])
+    if headers.get(b"expect", _CONTINUE).lower() != _CONTINUE:
+        raise HttpError(417, b"Expectation Failed")
+    length = headers.get(b"content-length")
+    if b"transfer-encoding" in headers:
+        _check_chunked(headers[b"transfer-encoding"])
+        if length is not None or version == "1.0":
+            raise HttpError(400, b"Conflicting message framing")
+        return None
+    return 0 if length is None else _number(length)
+
+
+def _check_once(names: Sequence[bytes]) -> None:
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise HttpError(400, b"More than one " + name.title())
+
+
+def _check_chunked(coding: bytes) -> None:
+    if coding.lower() != b"chunked":
+        raise HttpError(501, b"Transfer-Encoding other than chunked")
+
+
+def _number(value: bytes) -> int:
+    digits = value.strip(b" \t")
+    if not digits.isdigit():
+        raise HttpError(400, b"Bad Content-Length")
+    return int(digits)
