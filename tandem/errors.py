@@ -9,7 +9,8 @@ TandemError
 ├── PermissionDenied     valid credentials that do not allow this
 ├── QuotaExceeded        a quota of the namespace or the token is used up; says when to try again
 ├── Unavailable          no home could answer; a write's outcome is unknown
-│   └── Unconfirmed          a home that may know the namespace, or token, does not answer
+│   ├── Unconfirmed          a home that may know the namespace, or token, does not answer
+│   └── Unchanged            a change needs both homes, and one does not answer; nothing was written
 ├── Overloaded           a bound was reached; try again later
 │   └── TooManyNamespaces    the account has as many as there can be
 └── ConfigurationError   every mistake of a configuration, at once
@@ -105,6 +106,11 @@ class Unconfirmed(Unavailable):
     """Whoever answers does not know the namespace (or token), and a home that may know it does not
     answer: mostly an id that was misspelled. Nothing was done, and another try will say the same
     until that home is back."""
+
+
+class Unchanged(Unavailable):
+    """A change of a namespace or a token needs both homes, and one does not answer. Nothing was
+    written, and another try will say the same until that home is back or switched off."""
 
 
 class Overloaded(TandemError):

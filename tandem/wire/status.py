@@ -20,6 +20,7 @@ from tandem.errors import (
     TokenNotFound,
     Unauthenticated,
     Unavailable,
+    Unchanged,
     Unconfirmed,
 )
 from tandem.wire.v1 import kv_pb2
@@ -42,6 +43,8 @@ _TOKEN_FIELD: Final = "token"
 """With NOT_FOUND: it was a token that was not found, and no namespace."""
 _UNCONFIRMED_FIELD: Final = "unconfirmed"
 """With UNAVAILABLE: whether there is such a namespace (or token) cannot be told now."""
+_UNCHANGED_FIELD: Final = "unchanged"
+"""With UNAVAILABLE: a change needs both homes, and nothing was written."""
 
 _INTERNAL_TEXT: Final = "unexpected failure inside the gateway; its log has the details"
 
@@ -75,6 +78,8 @@ def fill_error(message: kv_pb2.Error, error: BaseException) -> None:
             message.field = _TOKEN_FIELD
         elif isinstance(error, Unconfirmed):
             message.field = _UNCONFIRMED_FIELD
+        elif isinstance(error, Unchanged):
+            message.field = _UNCHANGED_FIELD
 
 
 def call_status(error: BaseException) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
@@ -111,6 +116,8 @@ def error_of(message: kv_pb2.Error, subject: str) -> TandemError:
             return Overloaded(message.message)
         case grpc.StatusCode.UNAVAILABLE if message.field == _UNCONFIRMED_FIELD:
             return Unconfirmed(message.message)
+        case grpc.StatusCode.UNAVAILABLE if message.field == _UNCHANGED_FIELD:
+            return Unchanged(message.message)
         case grpc.StatusCode.UNAVAILABLE:
             return Unavailable(message.message)
         case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:

@@ -15,6 +15,7 @@ from tandem.errors import (
     TokenNotFound,
     Unauthenticated,
     Unavailable,
+    Unchanged,
     Unconfirmed,
 )
 from tandem.wire.status import call_status, code_of, error_of, error_of_call, fill_error
@@ -30,6 +31,7 @@ TABLE: list[tuple[TandemError, grpc.StatusCode]] = [
     (QuotaExceeded("1000 operations a second", 0.25), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (QuotaExceeded("at once", 0.0), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Unavailable("both homes failed"), grpc.StatusCode.UNAVAILABLE),
+    (Unchanged("nothing was changed"), grpc.StatusCode.UNAVAILABLE),
     (Unconfirmed("ab is not known here"), grpc.StatusCode.UNAVAILABLE),
     (Overloaded("too many writes"), grpc.StatusCode.RESOURCE_EXHAUSTED),
 ]
