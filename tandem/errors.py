@@ -20,6 +20,12 @@ A home that does not answer is not an exception but a reply (`tandem.core.reply.
 
 import enum
 from collections.abc import Sequence
+from typing import Final
+
+SAID_BYTES_MAX: Final = 1024
+"""How long a text is at most that a caller is told: many clients take no more than 8 KiB of
+metadata, and in those is each text twice, once with three bytes for one that is not ASCII."""
+_LEFT_OUT: Final = b"[...]"
 
 
 class Breach(enum.Enum):
@@ -127,3 +133,16 @@ class ConfigurationError(TandemError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
+
+
+def sayable(text: str, bytes_max: int = SAID_BYTES_MAX) -> str:
+    """What is told a caller, who may have given any text that it quotes: nothing that cannot be
+    encoded, and no more than `bytes_max` bytes. Left out is the middle: what is wrong stands
+    before or behind the quoted text."""
+    if len(text) <= bytes_max and text.isascii():
+        return text
+    raw = text.encode(errors="backslashreplace")
+    if len(raw) > bytes_max:
+        half = (bytes_max - len(_LEFT_OUT)) // 2
+        raw = raw[:half] + _LEFT_OUT + raw[-half:]
+    return raw.decode(errors="ignore")

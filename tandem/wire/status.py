@@ -22,6 +22,7 @@ from tandem.errors import (
     Unavailable,
     Unchanged,
     Unconfirmed,
+    sayable,
 )
 from tandem.wire.v1 import kv_pb2
 
@@ -69,9 +70,9 @@ def fill_error(message: kv_pb2.Error, error: BaseException) -> None:
     if code is grpc.StatusCode.INTERNAL:
         message.message = _INTERNAL_TEXT
     elif isinstance(error, InvalidArgument):
-        message.field, message.message = error.field, _sendable(error.message)
+        message.field, message.message = error.field, sayable(error.message)
     else:
-        message.message = _sendable(str(error))
+        message.message = sayable(str(error))
         if isinstance(error, QuotaExceeded):
             message.retry_after_s = error.retry_after_s
         elif isinstance(error, TokenNotFound):
@@ -143,8 +144,3 @@ def _text_of(error: BaseException, message: kv_pb2.Error) -> str:
     if isinstance(error, InvalidArgument):
         return f"{message.field}: {message.message}"
     return message.message
-
-
-def _sendable(text: str) -> str:
-    """A message field holds Unicode; a lone surrogate from a bad name would make it unsendable."""
-    return text.encode(errors="backslashreplace").decode()
