@@ -8,6 +8,7 @@
 `bench.workers`, `bench.outages` and half of `bench.large_ways` need what `make servers` installs.
 """
 
+import signal
 import subprocess
 import sys
 
@@ -27,13 +28,27 @@ PARTS = (
 
 
 def main() -> int:
-    failed = [
-        part for part in PARTS if subprocess.run([sys.executable, "-m", f"bench.{part}"]).returncode
-    ]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    failed = [part for part in PARTS if _status_of(part)]
     for part in failed:
         print(f"bench.{part} failed: its last result is left as it was")
     return len(failed)
 
 
+def _status_of(part: str) -> int:
+    """What a part ends with. At Ctrl-C it is told once, by this process alone, and waited for: it
+    has servers to end."""
+    process = subprocess.Popen([sys.executable, "-m", f"bench.{part}"], process_group=0)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

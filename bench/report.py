@@ -3,6 +3,7 @@
 import os
 import platform
 import shlex
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,13 @@ RESULTS = Path(__file__).with_name("results")
 
 
 class Report:
-    """One result, printed as it comes and stored when nothing failed."""
+    """One result, printed as it comes and stored when nothing failed.
+
+    Who makes one is ended by SIGTERM as by Ctrl-C, and so ends the servers that it has started.
+    """
 
     def __init__(self, name: str, *arguments: str) -> None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._path = RESULTS / f"{name}.txt"
         self._lines: list[str] = []
         command = shlex.join(["python", "-m", f"bench.{name}", *arguments])

@@ -52,12 +52,18 @@ class Asked:
         """The machine's clock."""
         return self.surroundings.clock
 
-    def ask(self, work: Callable[[Client], Awaitable[_T]], namespace: str | None = None) -> _T:
-        """Sees `work` through with a client of the gateway.
+    def ask(
+        self,
+        work: Callable[[Client], Awaitable[_T]],
+        namespace: str | None = None,
+        *,
+        writes: bool = False,
+    ) -> _T:
+        """Sees `work` through with a client of the gateway; whether it `writes` new keys.
 
         Every failure becomes an `Ended` that says what to do.
         """
-        return self.complete(lambda: self.answer(work, namespace))
+        return self.complete(lambda: self.answer(work, namespace, writes=writes))
 
     def complete(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Sees `work` through; Ctrl-C cancels it and ends the command."""
@@ -72,7 +78,11 @@ class Asked:
             raise click.exceptions.Exit(int(Ending.INTERRUPTED)) from None
 
     async def answer(
-        self, work: Callable[[Client], Awaitable[_T]], namespace: str | None = None
+        self,
+        work: Callable[[Client], Awaitable[_T]],
+        namespace: str | None = None,
+        *,
+        writes: bool = False,
     ) -> _T:
         """The same as `ask`, for a command that asks several gateways at once."""
         await self._reach()
@@ -80,7 +90,7 @@ class Asked:
             async with self.client(namespace) as client:
                 return await work(client)
         except NamespaceNotFound as error:
-            raise await self._unknown(error.namespace, worked_in=namespace) from None
+            raise await self._unknown(namespace or error.namespace, writes=writes) from None
         except TandemError as error:
             raise ending_of(error, self.gateway) from None
 
@@ -109,9 +119,9 @@ class Asked:
             raise unreachable(self.gateway, why) from None
         writer.close()
 
-    async def _unknown(self, named: str, *, worked_in: str | None) -> Ended:
-        """Whoever would work in a namespace may want to create it; who would change one, hardly."""
-        namespace = worked_in or named
+    async def _unknown(self, namespace: str, *, writes: bool) -> Ended:
+        """Whoever would write to a namespace may want to create it; who would read or change what
+        is there, hardly."""
         titles: list[str] = []
         try:
             async with self.client(None) as client:
@@ -128,7 +138,7 @@ class Asked:
         of_account = f" of account {self.account}" if self.account else ""
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         said = f"no namespace{of_account} has the title {namespace!r}{hint}"
-        if worked_in:
+        if writes:
             advice = f"Create it with: kvctl namespace create {shlex.quote(namespace)}{whose}"
         else:
             advice = f"`kvctl namespace list{whose}` shows all."

@@ -41,7 +41,7 @@ def import_command(
     found = _sources(Path(directory), prefix, follow_links=not no_follow)
     if create and not is_namespace_id(namespace):
         asked.ask(lambda client: _create(client, namespace))
-    tally = asked.ask(lambda client: _import(client, asked, found, prefix), namespace)
+    tally = asked.ask(lambda client: _import(client, asked, found, prefix), namespace, writes=True)
     if tally.gave_up:
         raise Ended(
             Ending.UNAVAILABLE,

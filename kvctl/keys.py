@@ -78,7 +78,7 @@ def put(
         )
         return str(version)
 
-    version = asked.ask(work, namespace)
+    version = asked.ask(work, namespace, writes=True)
     if asked.as_json:
         print_json({"key": name, "version": version, "bytes": len(content)})
     else:

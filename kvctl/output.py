@@ -13,6 +13,8 @@ from rich.cells import cell_len
 from tandem.core.limits import KIB, MIB
 
 _COLUMN_GAP: Final = 2
+_COLUMN_MAX: Final = 48
+"""A cell that is wider moves what follows in its own row, and in no other."""
 
 
 def print_line(text: str, *, error: bool = False) -> None:
@@ -36,10 +38,13 @@ def value_fields(value: bytes) -> dict[str, object]:
 def columns(rows: Iterable[Sequence[str]]) -> str:
     """Rows as aligned columns; what could upset a terminal is escaped."""
     shown = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    widths = [
+        max((width for width in map(cell_len, column) if width <= _COLUMN_MAX), default=0)
+        for column in zip(*shown, strict=True)
+    ]
     return "\n".join(
         "".join(
-            cell + " " * (width - cell_len(cell) + _COLUMN_GAP)
+            cell + " " * (max(width - cell_len(cell), 0) + _COLUMN_GAP)
             for cell, width in zip(row, widths, strict=True)
         ).rstrip()
         for row in shown

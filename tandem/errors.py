@@ -9,7 +9,8 @@ TandemError
 ├── PermissionDenied     valid credentials that do not allow this
 ├── QuotaExceeded        a quota of the namespace or the token is used up; says when to try again
 ├── Unavailable          no home could answer; a write's outcome is unknown
-│   └── Unconfirmed          a home that may know the namespace, or token, does not answer
+│   ├── Unconfirmed          a home that may know the namespace, or token, does not answer
+│   └── Unchanged            a change needs both homes, and one does not answer; nothing was written
 ├── Overloaded           a bound was reached; try again later
 │   └── TooManyNamespaces    the account has as many as there can be
 └── ConfigurationError   every mistake of a configuration, at once
@@ -19,6 +20,12 @@ A home that does not answer is not an exception but a reply (`tandem.core.reply.
 
 import enum
 from collections.abc import Sequence
+from typing import Final
+
+SAID_BYTES_MAX: Final = 1024
+"""How long a text is at most that a caller is told: many clients take no more than 8 KiB of
+metadata, and in those is each text twice, once with three bytes for one that is not ASCII."""
+_LEFT_OUT: Final = b"[...]"
 
 
 class Breach(enum.Enum):
@@ -107,6 +114,11 @@ class Unconfirmed(Unavailable):
     until that home is back."""
 
 
+class Unchanged(Unavailable):
+    """A change of a namespace or a token needs both homes, and one does not answer. Nothing was
+    written, and another try will say the same until that home is back or switched off."""
+
+
 class Overloaded(TandemError):
     """A bound of this process was reached; nothing was started."""
 
@@ -121,3 +133,16 @@ class ConfigurationError(TandemError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
+
+
+def sayable(text: str, bytes_max: int = SAID_BYTES_MAX) -> str:
+    """What is told a caller, who may have given any text that it quotes: nothing that cannot be
+    encoded, and no more than `bytes_max` bytes. Left out is the middle: what is wrong stands
+    before or behind the quoted text."""
+    if len(text) <= bytes_max and text.isascii():
+        return text
+    raw = text.encode(errors="backslashreplace")
+    if len(raw) > bytes_max:
+        half = (bytes_max - len(_LEFT_OUT)) // 2
+        raw = raw[:half] + _LEFT_OUT + raw[-half:]
+    return raw.decode(errors="ignore")

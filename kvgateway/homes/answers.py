@@ -87,15 +87,15 @@ class HomeAnswers:
                 self._time.observe(self._side, home_time_us, now_us - began_us)
             self._observer.replied(self._side, operation, None, now_us - began_us, answered)
 
-    def heard(self, reply: ReadReply) -> None:
+    def heard(self, reply: ReadReply, deadline_s: float) -> None:
         """A call has ended that went past the guard: the keeper's heartbeat."""
         now_us = self._clock.monotonic_us()
         match reply:
             case Failed(reason) if reason in _OUTAGE:
-                self._failed(reply, now_us, now_us)
+                waited_us = int(deadline_s * 1e6) if reason is Reason.TIMEOUT else 0
+                self._failed(reply, now_us, now_us - waited_us)
             case _:
-                self.breaker.admits(now_us)
-                self.breaker.succeeded()
+                self.breaker.heard(now_us)
 
     def broke(self, error: BaseException) -> Failed:
         """The home has raised, which it must not: it has failed."""

@@ -176,16 +176,16 @@ class GuardedHome:
         """As the home's own; asked by the keeper alone, past the guard."""
         return await self._home.incarnation(deadline_s)
 
-    def heard(self, reply: ReadReply) -> None:
+    def heard(self, reply: ReadReply, deadline_s: float) -> None:
         """Takes the outcome of a call that went past the guard: the keeper's heartbeat."""
-        self._answers.heard(reply)
+        self._answers.heard(reply, deadline_s)
 
     def room(self, most: int) -> int:
         """How many calls, `most` of them at most, neither a bar, a switch nor the breaker would
         refuse now."""
         if self.barred or not (self.switch.reads and self.switch.writes):
             return 0
-        return self.breaker.room(self._clock.monotonic_us(), most)
+        return self.breaker.room(most)
 
     @property
     def last_failure(self) -> str:
@@ -204,7 +204,7 @@ class GuardedHome:
             return Failed(Reason.UNREACHABLE, self.barred)
         if not enabled:
             return Failed(Reason.SWITCHED_OFF)
-        if not self.breaker.admits(self._clock.monotonic_us()):
+        if not self.breaker.admits():
             return Failed(Reason.BREAKER_OPEN, self._answers.why_broken)
         return None
 

@@ -1,7 +1,7 @@
 """Once a second: hear both homes, check whose they are, and note which of them misses writes.
 
 The look at the store id is also the heartbeat from which the gateway learns the homes' clocks, and
-the trial call that closes a breaker when nobody else calls.
+what brings a home back whose breaker is open: no caller is asked to try it.
 """
 
 import asyncio
@@ -156,7 +156,7 @@ class Keeper:
     async def _identify(self) -> None:
         replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
         for side, reply in replies.items():
-            self._guards[side].heard(reply)
+            self._guards[side].heard(reply, LOOK_DEADLINE_S)
             if isinstance(reply, Found):
                 home = self._homes[side]
                 await identity.note_life(self._trust, home, reply, self._time, LOOK_DEADLINE_S)

@@ -21,7 +21,7 @@ from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.request import Delete, Put, Write, Written
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
-from tandem.errors import Overloaded, Unavailable
+from tandem.errors import Overloaded, Unavailable, Unchanged
 
 CHANGES_MAX: Final = 64
 CONFIRM_S: Final = 3.0
@@ -72,19 +72,19 @@ class RecordChanges(Generic[T]):
             )
 
     def check_homes(self) -> None:
-        """Raises Unavailable while both homes are needed and one did not answer the fresh look."""
+        """Raises Unchanged while both homes are needed and one did not answer the fresh look."""
         if self._writer.policy_of(SYSTEM_NAMESPACE) is not AckPolicy.BOTH:
             return
         for side, failed in self._records.silent().items():
-            raise Unavailable(
+            raise Unchanged(
                 f"nothing was changed: {side.value}: {failed}. {both_needed(self._form.noun)}"
             )
 
     async def put(self, item: T, *above: Version) -> None:
         """Stores a record.
 
-        Unavailable when a home does not answer, and nothing was written; or when not both homes
-        confirm it in time: it may then exist all the same.
+        Raises Unchanged when a home does not answer, and nothing was written; Unavailable when not
+        both homes confirm it in time: it may then exist all the same.
         """
         self.check_homes()
         value = self._form.encode(item)

@@ -23,7 +23,7 @@ from kvgateway.registry.presence import Presence
 from tandem.core.backoff import delay_s
 from tandem.core.mode_step import Objection
 from tandem.core.reply import Side
-from tandem.errors import Overloaded, Unavailable
+from tandem.errors import Overloaded, Unchanged
 from tandem.runtime.randomness import Entropy
 
 TRIES_MAX: Final = 6
@@ -66,7 +66,7 @@ class Claims:
     async def alone(self, namespace_id: str) -> AsyncIterator[None]:
         """Nobody else changes the namespace while the `with` block runs.
 
-        Raises Overloaded when others change it all the time, Unavailable when a home cannot show
+        Raises Overloaded when others change it all the time, Unchanged when a home cannot show
         them that it is to be changed here; nothing was changed then.
         """
         async with self.here:
@@ -91,7 +91,7 @@ class Claims:
             if not claim.others and not obstacles:
                 return
             if obstacles:
-                raise Unavailable(f"{obstacles[0].text}. {both_needed(NAMESPACES.noun)}")
+                raise Unchanged(f"{obstacles[0].text}. {both_needed(NAMESPACES.noun)}")
             if not claim.goes_first:
                 await self.end(namespace_id)
         raise Overloaded(f"{claim.others[0].text}; try again")

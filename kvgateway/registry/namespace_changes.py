@@ -26,7 +26,7 @@ from tandem.errors import (
     NamespaceNotFound,
     Overloaded,
     TooManyNamespaces,
-    Unavailable,
+    Unconfirmed,
 )
 from tandem.runtime.randomness import Entropy
 
@@ -96,7 +96,7 @@ class Namespaces:
     async def find(self, title: str, account: str = DEFAULT_ACCOUNT) -> Namespace:
         """The account's namespace with this title, the oldest one in a conflict.
 
-        Raises NamespaceNotFound only when both homes have been looked at.
+        Raises NamespaceNotFound only when both homes have been looked at, else Unconfirmed.
         """
         found = self._book.owner_of(account, title)
         if found is None:
@@ -105,7 +105,7 @@ class Namespaces:
         if found is not None:
             return found
         if not self._registry.confirmed():
-            raise Unavailable(f"a home that may know the title {title!r} does not answer")
+            raise Unconfirmed(f"a home that may know the title {title!r} does not answer")
         raise NamespaceNotFound(title)
 
     async def rename(self, namespace_id: str, title: str) -> Namespace:

@@ -112,9 +112,10 @@ class KvService(kv_pb2_grpc.KVServicer):
     async def PutStream(self, _requests: object, context: _Context) -> kv_pb2.WriteReply:
         """Writes one value that comes in pieces; a stream without its last piece writes nothing.
 
-        The head is waited for before anything is refused, and the client told when it is admitted;
-        a value that is too large, or finds no room, is read on for a while, and dropped: a client
-        that is answered while it sends may see its own failed send instead of the answer.
+        The head is waited for before anything is refused, and checked before the client is told
+        that it is admitted; a value that is too large, or finds no room, is read on for a while,
+        and dropped: a client that is answered while it sends may see its own failed send instead of
+        the answer.
         """
         try:
             keyvalues = await self._keyvalues_for(context)
@@ -126,6 +127,7 @@ class KvService(kv_pb2_grpc.KVServicer):
             chunk = await piece(context, ARRIVAL_S)
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
+        codec.put_of(chunk.head, int(self._now_s()))  # what is wrong with it is told here
         admitted = keyvalues.admit_body(chunk.head.namespace, None)
         with admitted as ahead, Share(self._room) as share:
             share.count(len(chunk.head.value) + len(chunk.data))

@@ -48,10 +48,11 @@ class Client:
     Every method may raise InvalidArgument, Unauthenticated, PermissionDenied, QuotaExceeded,
     Overloaded (in all of these, nothing was done), NamespaceNotFound and Unavailable. Reads are
     retried until the timeout, within a budget; except where it is the namespace that nobody who
-    answers knows: that is Unconfirmed, at once. A write that ends with Unavailable may have
-    happened, or may still happen, and is not retried: the repeat would be a *newer* write, which
-    would put back a value that somebody else has replaced in between. Where that cannot be, call
-    `put` again.
+    answers knows: that is Unconfirmed, at once. Changes of namespaces and tokens are retried too,
+    but for Unchanged, which says that they need a home that does not answer. A write that ends with
+    Unavailable may have happened, or may still happen, and is not retried: the repeat would be a
+    *newer* write, which would put back a value that somebody else has replaced in between. Where
+    that cannot be, call `put` again.
     """
 
     def __init__(

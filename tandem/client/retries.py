@@ -15,7 +15,14 @@ import grpc
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from tandem.core.backoff import RetryBudget, delay_s
-from tandem.errors import Overloaded, QuotaExceeded, TandemError, Unavailable, Unconfirmed
+from tandem.errors import (
+    Overloaded,
+    QuotaExceeded,
+    TandemError,
+    Unavailable,
+    Unchanged,
+    Unconfirmed,
+)
 from tandem.runtime.randomness import Entropy
 from tandem.wire.status import error_of_call
 
@@ -27,6 +34,9 @@ cost the gateway more than what they ask for. Each client has its own moment."""
 ATTEMPT_S: Final = 0.05
 """With less time left nothing is tried again: the timeout would end it without an answer, and that
 would be told in place of why the gateway refused."""
+UNCHANGED_S: Final = 0.2
+"""So soon after it was made is a change tried again that was refused since a home does not answer:
+a home that is down is so for long, and who changes something is told at once."""
 RETRY_TOKENS_MAX: Final = 2000.0
 """A stream in flight that breaks may be repeated whole, once."""
 RETRY_TOKENS_PER_SUCCESS: Final = 0.1
@@ -90,7 +100,8 @@ class Retries:
         a repeated call, why it had to be repeated is told as well.
         """
         loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
+        began_s = loop.time()
+        deadline_s = began_s + timeout_s
         before: TandemError | None = None
 
         async def once() -> _Reply:
@@ -101,15 +112,19 @@ class Retries:
                 if before is not None and failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                     told = f"no answer to the last try in time; before that: {before}"
                     raise Unavailable(told) from None
-                before = error_of_call(failure, subject)
+                before = _with_doubt(error_of_call(failure, subject), before)
                 raise before from None
             self.budget.succeeded()
             return reply
 
+        def left_s(error: BaseException | None) -> float:
+            ends_s = began_s + UNCHANGED_S if isinstance(error, Unchanged) else deadline_s
+            return min(ends_s, deadline_s) - loop.time()
+
         return await AsyncRetrying(
             retry=retry_if_exception(partial(self._may_repeat, repeatable=repeatable)),
             wait=lambda state: self._pause_s(state.attempt_number, _error_of(state)),
-            stop=lambda state: not self._affords(state.upcoming_sleep, deadline_s - loop.time()),
+            stop=lambda state: not self._affords(state.upcoming_sleep, left_s(_error_of(state))),
             reraise=True,
         )(once)
 
@@ -137,6 +152,14 @@ class Asking:
 
 def _error_of(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
+
+
+def _with_doubt(error: TandemError, before: TandemError | None) -> TandemError:
+    """That nothing was changed can only be told of a try, not of the one before."""
+    unknown = isinstance(before, Unavailable) and not isinstance(before, Unchanged)
+    if unknown and isinstance(error, Unchanged):
+        return Unchanged(f"{before}. Tried again: {error}")
+    return error
 
 
 def _is_safe(error: BaseException, repeatable: bool) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tandem.core.envelope import Draft, digest_of
-from tandem.core.limits import BATCH_OPERATIONS_MAX, LARGE_BODY_BYTES, MIB
+from tandem.core.limits import BATCH_OPERATIONS_MAX, LARGE_BODY_BYTES
 from tandem.core.record import Record
 from tandem.core.request import ReadResult
 from tandem.errors import InvalidArgument
@@ -23,8 +23,11 @@ _GET_VALUE: Final = kv_pb2.GetReply.DESCRIPTOR.fields_by_name["value"].number
 _GETS: Final = kv_pb2.BatchReply.DESCRIPTOR.fields_by_name["gets"].number
 _FIELDS_MAX: Final = 32
 """A message with more, which are such that nobody knows, is not gone through in Python."""
-UNCOUNTED_BYTES_MAX: Final = 2 * MIB
-"""A batch of this size has a million operations at most, all of them empty."""
+DECODED_OPERATIONS_MAX: Final = 8 * BATCH_OPERATIONS_MAX
+"""Operations above the limit of a batch are refused one by one; a batch with more than these is
+not looked at."""
+UNCOUNTED_BYTES_MAX: Final = 2 * DECODED_OPERATIONS_MAX
+"""A batch of this size cannot have more, even where all of them are empty."""
 
 
 class LongValue:
@@ -80,7 +83,7 @@ def decode_put(raw: bytes) -> PutMessage:
 
 
 def decode_whole_batch(raw: bytes) -> kv_pb2.BatchRequest:
-    """The batch in `raw`. Raises DecodeError; InvalidArgument where a long one holds too much."""
+    """The batch in `raw`. Raises DecodeError; InvalidArgument where it holds far too much."""
     _check_operations(raw)
     return kv_pb2.BatchRequest.FromString(raw)
 
@@ -101,8 +104,8 @@ def decode_batch(raw: bytes) -> BatchMessage:
 def _check_operations(raw: bytes) -> None:
     """Protobuf would make an object of each: of the 16 million that a message can hold, in ten
     seconds and 1.4 GiB, and all other calls would wait."""
-    most = BATCH_OPERATIONS_MAX
-    if len(raw) > UNCOUNTED_BYTES_MAX and not has_fields_at_most(most, memoryview(raw)):
+    most = DECODED_OPERATIONS_MAX
+    if len(raw) > UNCOUNTED_BYTES_MAX and not has_fields_at_most(most, raw):
         raise InvalidArgument("batch", f"{len(raw)} bytes that are more than {most} operations")
 
 

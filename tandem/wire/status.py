@@ -20,7 +20,9 @@ from tandem.errors import (
     TokenNotFound,
     Unauthenticated,
     Unavailable,
+    Unchanged,
     Unconfirmed,
+    sayable,
 )
 from tandem.wire.v1 import kv_pb2
 
@@ -42,6 +44,8 @@ _TOKEN_FIELD: Final = "token"
 """With NOT_FOUND: it was a token that was not found, and no namespace."""
 _UNCONFIRMED_FIELD: Final = "unconfirmed"
 """With UNAVAILABLE: whether there is such a namespace (or token) cannot be told now."""
+_UNCHANGED_FIELD: Final = "unchanged"
+"""With UNAVAILABLE: a change needs both homes, and nothing was written."""
 
 _INTERNAL_TEXT: Final = "unexpected failure inside the gateway; its log has the details"
 
@@ -66,15 +70,17 @@ def fill_error(message: kv_pb2.Error, error: BaseException) -> None:
     if code is grpc.StatusCode.INTERNAL:
         message.message = _INTERNAL_TEXT
     elif isinstance(error, InvalidArgument):
-        message.field, message.message = error.field, _sendable(error.message)
+        message.field, message.message = error.field, sayable(error.message)
     else:
-        message.message = _sendable(str(error))
+        message.message = sayable(str(error))
         if isinstance(error, QuotaExceeded):
             message.retry_after_s = error.retry_after_s
         elif isinstance(error, TokenNotFound):
             message.field = _TOKEN_FIELD
         elif isinstance(error, Unconfirmed):
             message.field = _UNCONFIRMED_FIELD
+        elif isinstance(error, Unchanged):
+            message.field = _UNCHANGED_FIELD
 
 
 def call_status(error: BaseException) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
@@ -111,6 +117,8 @@ def error_of(message: kv_pb2.Error, subject: str) -> TandemError:
             return Overloaded(message.message)
         case grpc.StatusCode.UNAVAILABLE if message.field == _UNCONFIRMED_FIELD:
             return Unconfirmed(message.message)
+        case grpc.StatusCode.UNAVAILABLE if message.field == _UNCHANGED_FIELD:
+            return Unchanged(message.message)
         case grpc.StatusCode.UNAVAILABLE:
             return Unavailable(message.message)
         case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:
@@ -136,8 +144,3 @@ def _text_of(error: BaseException, message: kv_pb2.Error) -> str:
     if isinstance(error, InvalidArgument):
         return f"{message.field}: {message.message}"
     return message.message
-
-
-def _sendable(text: str) -> str:
-    """A message field holds Unicode; a lone surrogate from a bad name would make it unsendable."""
-    return text.encode(errors="backslashreplace").decode()

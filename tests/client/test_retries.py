@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from tandem.client.retries import Retries
-from tandem.errors import Overloaded, TandemError, Unavailable
+from tandem.errors import Overloaded, TandemError, Unavailable, Unchanged
 from tandem.wire.status import call_status
 from tests.kvgateway.timed import in_virtual_time
 from tests.kvgateway.two_homes import Numbers
@@ -59,3 +59,44 @@ async def test_a_call_whose_time_is_up_at_the_first_try_says_so() -> None:
         await Retries(Numbers()).call(
             _refused(Unavailable("late"), 20.0), None, "n", timeout_s=10.0, repeatable=True
         )
+
+
+class Answers:
+    """A gateway that refuses each call in its own way, the last one's again and again."""
+
+    def __init__(self, *answers: tuple[TandemError, float]) -> None:
+        self._answers = list(answers)
+        self.calls = 0
+
+    async def __call__(self, request: object, *, timeout: float) -> None:
+        answer, after_s = self._answers[min(self.calls, len(self._answers) - 1)]
+        self.calls += 1
+        await _refused(answer, after_s)(request, timeout=timeout)
+
+
+UNCHANGED = Unchanged("nothing was changed: kvsp: timeout")
+
+
+@pytest.mark.parametrize(
+    ("answers_in_s", "calls", "told_in_s"), [(0.001, (2, 5), 0.2), (3.0, (1, 1), 3.0)]
+)
+@in_virtual_time
+async def test_that_a_change_needs_a_home_that_is_down_is_told_soon(
+    answers_in_s: float, calls: tuple[int, int], told_in_s: float
+) -> None:
+    """Where it was refused at once it is tried again for a moment, and else not."""
+    loop = asyncio.get_running_loop()
+    gateway, began_s = Answers((UNCHANGED, answers_in_s)), loop.time()
+    with pytest.raises(Unchanged, match=r"^nothing was changed: kvsp: timeout$"):
+        await Retries(Numbers()).call(gateway, None, "n", timeout_s=10.0, repeatable=True)
+    assert loop.time() - began_s == pytest.approx(told_in_s, abs=0.15)
+    assert calls[0] <= gateway.calls <= calls[1]
+
+
+@in_virtual_time
+async def test_that_nothing_was_changed_is_not_told_of_a_try_before() -> None:
+    gateway = Answers((Unavailable("outcome unknown: no confirmation"), 3.0), (UNCHANGED, 3.0))
+    told = r"^outcome unknown: no confirmation. Tried again: nothing was changed: kvsp: timeout$"
+    with pytest.raises(Unchanged, match=told):
+        await Retries(Numbers()).call(gateway, None, "n", timeout_s=10.0, repeatable=True)
+    assert gateway.calls == 2

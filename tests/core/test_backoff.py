@@ -64,7 +64,10 @@ def test_an_empty_budget_allows_a_retry_per_four_successes() -> None:
     assert budget.spend()
 
 
-RULE = BreakerRule(failures_to_open=2, failing_us_to_open=1, open_us=2, successes_to_close=2)
+RULE = BreakerRule(
+    failures_to_open=3, waits_to_open=2, wait_us=5, failing_us_to_open=1, open_us=2,
+    successes_to_close=2,
+)  # fmt: skip
 
 
 class Event(enum.Enum):
@@ -72,8 +75,13 @@ class Event(enum.Enum):
 
     ASK = enum.auto()
     OK = enum.auto()
+    BEAT = enum.auto()
     FAIL = enum.auto()
+    HANG = enum.auto()
     WAIT = enum.auto()
+
+
+FAILURES = (Event.FAIL, Event.HANG)
 
 
 class Story:
@@ -83,19 +91,22 @@ class Story:
         self.state = BreakerState.CLOSED
         self.now_us = 0
         self._since_us = 0
+        self._opened_us = 0
         self._noted: list[tuple[Event, int]] = []
 
     def _enter(self, state: BreakerState) -> None:
         self.state, self._since_us, self._noted = state, self.now_us, []
+        if state is BreakerState.OPEN:
+            self._opened_us = self.now_us
 
     def _successes(self) -> int:
         return sum(event is Event.OK for event, _ in self._noted)
 
-    def _failing(self) -> list[int]:
-        """When the failures since the last success were."""
-        failing: list[int] = []
+    def _failing(self) -> list[tuple[Event, int]]:
+        """The failures since the last success, and when they were."""
+        failing: list[tuple[Event, int]] = []
         for event, at_us in self._noted:
-            failing = [*failing, at_us] if event is Event.FAIL else []
+            failing = [*failing, (event, at_us)] if event in FAILURES else []
         return failing
 
     def tell(self, event: Event) -> bool | None:
@@ -106,16 +117,22 @@ class Story:
             case Event.ASK, BreakerState.CLOSED:
                 return True
             case Event.ASK, BreakerState.OPEN:
-                if self.now_us - self._since_us < RULE.open_us:
-                    return False
-                self._enter(BreakerState.HALF_OPEN)
-                return self._ask_for_a_trial()
+                return False
             case Event.ASK, BreakerState.HALF_OPEN:
                 return self._ask_for_a_trial()
+            case Event.BEAT, BreakerState.OPEN:
+                if self.now_us - self._since_us >= RULE.open_us:
+                    self._enter(BreakerState.HALF_OPEN)
+                    self._note(Event.OK)
             case _, BreakerState.OPEN:
                 pass  # a call from before it opened tells nothing new
+            case Event.BEAT, _:
+                self._note(Event.OK)
             case Event.FAIL, BreakerState.HALF_OPEN:
                 self._enter(BreakerState.OPEN)
+            case Event.HANG, BreakerState.HALF_OPEN:
+                if self.now_us - RULE.wait_us >= self._opened_us:
+                    self._enter(BreakerState.OPEN)
             case _:
                 self._note(event)
         return None
@@ -127,8 +144,9 @@ class Story:
             if self._successes() == RULE.successes_to_close:
                 self._enter(BreakerState.CLOSED)
             return
-        enough = len(failing) >= RULE.failures_to_open
-        if enough and self.now_us - failing[0] >= RULE.failing_us_to_open:
+        hung = [event for event, _ in failing].count(Event.HANG)
+        enough = len(failing) >= RULE.failures_to_open or hung >= RULE.waits_to_open
+        if enough and self.now_us - failing[0][1] >= RULE.failing_us_to_open:
             self._enter(BreakerState.OPEN)
 
     def _ask_for_a_trial(self) -> bool:
@@ -143,7 +161,7 @@ class Story:
 
 def test_every_short_history_of_a_breaker_goes_as_told() -> None:
     met = set()
-    for events in product(Event, repeat=8):
+    for events in product(Event, repeat=7):
         breaker, story = Breaker(RULE), Story()
         for event in events:
             met.add((story.state, event))
@@ -156,15 +174,19 @@ def test_every_short_history_of_a_breaker_goes_as_told() -> None:
 def _play(breaker: Breaker, event: Event, now_us: int) -> bool | None:
     match event:
         case Event.ASK:
-            room = breaker.room(now_us, most=3)
-            assert breaker.admits(now_us) == (room > 0)
+            room = breaker.room(most=3)
+            assert breaker.admits() == (room > 0)
             if breaker.state is BreakerState.HALF_OPEN and room:
-                assert breaker.room(now_us, most=3) in {room - 1, 3}
+                assert breaker.room(most=3) in {room - 1, 3}
             return room > 0
+        case Event.BEAT:
+            breaker.heard(now_us)
         case Event.OK:
             breaker.succeeded()
         case Event.FAIL:
             breaker.failed(now_us, now_us)
+        case Event.HANG:
+            breaker.failed(now_us, now_us - RULE.wait_us)
         case Event.WAIT:
             pass
     return None
@@ -176,6 +198,14 @@ def _opened(rule: BreakerRule) -> Breaker:
         now_us = failure * rule.failing_us_to_open
         breaker.failed(now_us, now_us)
     assert breaker.state is BreakerState.OPEN
+    return breaker
+
+
+def _tried(rule: BreakerRule, now_us: int = 10**12) -> Breaker:
+    """One that has opened, and of whose home a heartbeat was heard again."""
+    breaker = _opened(rule)
+    breaker.heard(now_us)
+    assert breaker.state is BreakerState.HALF_OPEN
     return breaker
 
 
@@ -199,37 +229,74 @@ def test_it_opens_after_enough_failures_over_long_enough(
     assert breaker.state is state
 
 
+@pytest.mark.parametrize(
+    ("hung_us", "state"),
+    [
+        ([0, 0, 0], BreakerState.CLOSED),
+        ([0, 0, 999_999], BreakerState.CLOSED),
+        ([0, 10**9], BreakerState.CLOSED),
+        ([0, 0, 1_000_000], BreakerState.OPEN),
+        ([0, 3_000_000, 6_000_000], BreakerState.OPEN),
+    ],
+    ids=["a pause of ours", "too soon", "too few", "callers", "heartbeats"],
+)
+def test_a_few_that_were_waited_for_open_it(hung_us: list[int], state: BreakerState) -> None:
+    breaker = Breaker(BreakerRule())
+    for now_us in hung_us:
+        breaker.failed(now_us, now_us - 1_000_000)
+    assert breaker.state is state
+
+
+@pytest.mark.parametrize("pauses", range(1, 5))
+def test_pauses_of_this_process_do_not_open_it_while_the_home_answers(pauses: int) -> None:
+    """After each, all that was under way has timed out at once; then the home is asked anew."""
+    breaker = Breaker(BreakerRule())
+    for resumed_us in range(10_000_000, 10_000_000 * (pauses + 1), 10_000_000):
+        for _ in range(1_000):
+            breaker.failed(resumed_us, resumed_us - 9_000_000)
+        breaker.heard(resumed_us + 1_000)
+    assert breaker.openings == 0
+
+
+def test_who_asks_is_never_the_first_to_try_a_home_again() -> None:
+    breaker = _opened(BreakerRule())
+    assert [breaker.admits(), breaker.room(10)] == [False, 0]
+    breaker.heard(10**12)
+    assert [breaker.admits(), breaker.room(10)] == [True, 1]
+
+
 def test_it_lets_twice_as_many_through_with_each_success() -> None:
     rule = BreakerRule()
-    breaker, now_us = _opened(rule), 10**12
+    breaker = _tried(rule)
     admitted = []
-    for _ in range(rule.successes_to_close):
+    for _ in range(rule.successes_to_close - 1):
         batch = 0
-        while breaker.admits(now_us):
+        while breaker.admits():
             batch += 1
         admitted.append(batch)
         breaker.succeeded()
-    assert admitted == [1, 2, 3, 5, 9, 17, 33, 65]
+    assert admitted == [2, 3, 5, 9, 17, 33, 65]
     assert breaker.state is BreakerState.CLOSED
 
 
 def test_a_failed_trial_starts_all_over() -> None:
-    breaker, now_us = _opened(BreakerRule()), 10**12
+    now_us = 10**12
+    breaker = _tried(BreakerRule(), now_us)
     for _ in range(3):
-        assert breaker.admits(now_us)
+        assert breaker.admits()
         breaker.succeeded()
     breaker.failed(now_us, now_us)
-    assert not breaker.admits(now_us)
-    later_us = now_us + BreakerRule().open_us
-    assert [breaker.admits(later_us) for _ in range(2)] == [True, False]
+    assert not breaker.admits()
+    breaker.heard(now_us + BreakerRule().open_us)
+    assert [breaker.admits() for _ in range(3)] == [True, True, False]
 
 
 def test_late_successes_count_but_free_no_trial() -> None:
-    breaker, now_us = _opened(BreakerRule()), 10**12
-    assert breaker.admits(now_us)
+    breaker = _tried(BreakerRule())
+    assert breaker.admits()
     breaker.succeeded()
     breaker.succeeded()  # of a call from before it opened
-    assert [breaker.admits(now_us) for _ in range(5)] == [True] * 4 + [False]
+    assert [breaker.admits() for _ in range(9)] == [True] * 8 + [False]
 
 
 def test_late_failures_do_not_keep_it_open_longer() -> None:
@@ -238,14 +305,17 @@ def test_late_failures_do_not_keep_it_open_longer() -> None:
     opened_us = (rule.failures_to_open - 1) * rule.failing_us_to_open
     for late in range(100):
         breaker.failed(opened_us + late * rule.open_us // 100, began_us=0)
-    assert not breaker.admits(opened_us + rule.open_us - 1)
-    assert breaker.admits(opened_us + rule.open_us)
+    breaker.heard(opened_us + rule.open_us - 1)
+    assert not breaker.admits()
+    breaker.heard(opened_us + rule.open_us)
+    assert breaker.admits()
 
 
 def test_calls_from_before_it_opened_do_not_end_a_trial() -> None:
-    breaker, opened_us = _opened(BreakerRule()), BreakerRule().failing_us_to_open * 19
+    opened_us = BreakerRule().failing_us_to_open * 19
     later_us = opened_us + BreakerRule().open_us
-    assert breaker.admits(later_us)
+    breaker = _tried(BreakerRule(), later_us)
+    assert breaker.admits()
     states = []
     for began_us in (opened_us - 1, later_us):
         breaker.failed(later_us, began_us)
@@ -254,10 +324,10 @@ def test_calls_from_before_it_opened_do_not_end_a_trial() -> None:
 
 
 def test_a_trial_that_is_abandoned_may_be_made_again() -> None:
-    breaker, now_us = _opened(BreakerRule()), 10**12
-    assert [breaker.admits(now_us) for _ in range(2)] == [True, False]
+    breaker = _tried(BreakerRule())
+    assert [breaker.admits() for _ in range(3)] == [True, True, False]
     breaker.abandoned()
-    assert [breaker.admits(now_us) for _ in range(2)] == [True, False]
+    assert [breaker.admits() for _ in range(2)] == [True, False]
 
 
 @pytest.mark.parametrize("calls", range(1, 12))
@@ -271,9 +341,10 @@ def test_successes_noted_together_count_like_as_many_single_ones(
         breaker.failed(0, 0)
         assert breaker.state is BreakerState.OPEN
         if admitted:
-            assert breaker.admits(2)
+            breaker.heard(2)
+            assert breaker.admits()
     together.succeeded(calls)
     for _ in range(calls):
         singly.succeeded()
     assert together.state is singly.state
-    assert together.room(3, 10_000) == singly.room(3, 10_000)
+    assert together.room(10_000) == singly.room(10_000)

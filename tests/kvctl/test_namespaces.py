@@ -102,19 +102,25 @@ def test_a_title_that_is_taken_is_a_no(gateway: Gateway) -> None:
     assert "a namespace with the title 'articles' already exists" in result.stderr
 
 
-def test_an_unknown_title_brings_near_ones_and_the_way_to_create_it(gateway: Gateway) -> None:
-    for command in (("key", "get", "k", "-n"), ("key", "list", "-n")):
-        result = gateway.kvctl(*command, "Article's")
-        assert result.exit_code == 1
-        assert result.stderr == (
-            "kvctl: no namespace has the title \"Article's\"; did you mean 'articles'?\n"
-            "Create it with: kvctl namespace create 'Article'\"'\"'s'\n"
-        )
+@pytest.mark.parametrize("command", [("key", "put", "k", "v"), ("import", ".")])
+def test_an_unknown_title_brings_near_ones_and_whoever_writes_the_way_to_create_it(
+    gateway: Gateway, command: tuple[str, ...]
+) -> None:
+    result = gateway.kvctl(*command, "-n", "Article's")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "kvctl: no namespace has the title \"Article's\"; did you mean 'articles'?\n"
+        "Create it with: kvctl namespace create 'Article'\"'\"'s'\n"
+    )
 
 
 @pytest.mark.parametrize(
     "command",
     [
+        ("key", "get", "k", "-n", "Article's"),
+        ("key", "list", "-n", "Article's"),
+        ("key", "delete", "k", "-n", "Article's"),
+        ("export", "exported", "-n", "Article's"),
         ("namespace", "get", "Article's"),
         ("key", "inspect", "k", "-n", "Article's"),
         ("namespace", "rename", "Article's", "x"),
@@ -123,7 +129,7 @@ def test_an_unknown_title_brings_near_ones_and_the_way_to_create_it(gateway: Gat
         ("token", "create", "--name", "ci", "-n", "Article's"),
     ],
 )
-def test_nobody_is_told_to_create_what_would_be_changed(
+def test_nobody_is_told_to_create_what_would_be_read_or_changed(
     gateway: Gateway, command: tuple[str, ...]
 ) -> None:
     result = gateway.kvctl(*command)
@@ -157,3 +163,10 @@ def test_what_is_wrong_is_named(gateway: Gateway, arguments: tuple[str, ...], me
     result = gateway.kvctl("namespace", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_long_title_moves_no_other_row(gateway: Gateway) -> None:
+    before = gateway.kvctl("namespace", "list").stdout.splitlines()
+    gateway.kvctl("namespace", "create", "a long one" * 51)
+    after = gateway.kvctl("namespace", "list").stdout.splitlines()
+    assert [line for line in after if "a long one" not in line] == before

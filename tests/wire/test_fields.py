@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from tandem.wire.fields import has_fields_at_most
+from tandem.wire.fields import field_head, has_fields_at_most
 from tandem.wire.v1 import kv_pb2
 
 EACH = [
@@ -22,7 +22,7 @@ EACH = [
 @pytest.mark.parametrize("count", range(4))
 def test_every_field_counts(count: int) -> None:
     for fields in product(EACH, repeat=count):
-        raw = memoryview(b"".join(fields))
+        raw = b"".join(fields)
         assert [has_fields_at_most(most, raw) for most in range(5)] == [
             most >= count for most in range(5)
         ]
@@ -34,9 +34,18 @@ def test_operations_are_the_fields_of_a_batch() -> None:
         puts=[kv_pb2.PutRequest(value=bytes(300))] * 3,
         deletes=[kv_pb2.DeleteRequest()],
     )
-    raw = memoryview(batch.SerializeToString())
+    raw = batch.SerializeToString()
     assert has_fields_at_most(6, raw)
     assert not has_fields_at_most(5, raw)
+
+
+@pytest.mark.parametrize("number", [1, 15, 16, 2047, 2048])
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 16_383, 16_384, 2_097_152])
+def test_a_field_is_one_whatever_its_size_and_number(number: int, size: int) -> None:
+    raw = (field_head(number, size) + bytes(size)) * 2
+    assert has_fields_at_most(2, raw)
+    assert not has_fields_at_most(1, raw)
+    assert not has_fields_at_most(9, raw + field_head(number, 3) + b"ab"), "it is cut off"
 
 
 @pytest.mark.parametrize(
@@ -45,4 +54,4 @@ def test_operations_are_the_fields_of_a_batch() -> None:
     ids=bytes.hex,
 )
 def test_what_is_not_plain_is_too_much(raw: bytes) -> None:
-    assert not has_fields_at_most(9, memoryview(raw))
+    assert not has_fields_at_most(9, raw)

@@ -14,6 +14,7 @@ from tandem.core.limits import KIB, LARGE_BODY_BYTES, MIB, VALUE_BYTES_MAX
 from tandem.core.record import Record
 from tandem.core.request import ReadResult
 from tandem.core.version import Version
+from tandem.errors import InvalidArgument
 from tandem.wire import codec, long_values
 from tandem.wire.long_values import BatchMessage, BatchReplyMessage, GetMessage, PutMessage
 from tandem.wire.v1 import kv_pb2
@@ -212,3 +213,13 @@ def test_a_record_becomes_its_message_in_one_copy() -> None:
     single = GetMessage(reply, record)
     assert _peak_bytes(lambda: long_values.encode_get(single)) < VALUE_BYTES_MAX + 64 * KIB
     assert _peak_bytes(lambda: long_values.encode_batch(batch)) < VALUE_BYTES_MAX + 64 * KIB
+
+
+@pytest.mark.parametrize("tag", [0x0A, 0x12, 0x1A])
+def test_how_many_operations_are_decoded_at_most(tag: int) -> None:
+    most = long_values.DECODED_OPERATIONS_MAX
+    full = bytes((tag, 0)) * most
+    batch = long_values.decode_whole_batch(full)
+    assert len(batch.gets) + len(batch.puts) + len(batch.deletes) == most
+    with pytest.raises(InvalidArgument, match="16002 bytes that are more than 8000 operations"):
+        long_values.decode_whole_batch(full + bytes((tag, 0)))

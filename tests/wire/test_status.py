@@ -5,6 +5,7 @@ import pytest
 
 from tandem import errors
 from tandem.errors import (
+    SAID_BYTES_MAX,
     InvalidArgument,
     NamespaceExists,
     NamespaceNotFound,
@@ -15,7 +16,9 @@ from tandem.errors import (
     TokenNotFound,
     Unauthenticated,
     Unavailable,
+    Unchanged,
     Unconfirmed,
+    sayable,
 )
 from tandem.wire.status import call_status, code_of, error_of, error_of_call, fill_error
 from tandem.wire.v1 import kv_pb2
@@ -30,6 +33,7 @@ TABLE: list[tuple[TandemError, grpc.StatusCode]] = [
     (QuotaExceeded("1000 operations a second", 0.25), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (QuotaExceeded("at once", 0.0), grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Unavailable("both homes failed"), grpc.StatusCode.UNAVAILABLE),
+    (Unchanged("nothing was changed"), grpc.StatusCode.UNAVAILABLE),
     (Unconfirmed("ab is not known here"), grpc.StatusCode.UNAVAILABLE),
     (Overloaded("too many writes"), grpc.StatusCode.RESOURCE_EXHAUSTED),
 ]
@@ -92,3 +96,27 @@ def test_a_text_with_half_a_character_can_be_sent() -> None:
     message = kv_pb2.Error()
     fill_error(message, InvalidArgument("key", "\ud800"))
     assert message.message == "\\ud800"
+
+
+@pytest.mark.parametrize("character", ["a", "\n", "\xe9", "\ud800", "\N{PILE OF POO}"], ids=ascii)
+@pytest.mark.parametrize("length", [1, 255, 256, 257, 512, 1023, 1024, 1025, 100_000])
+def test_what_is_told_is_short_and_has_what_stands_before_and_behind(
+    character: str, length: int
+) -> None:
+    told = sayable(f"title {character * length} is taken")
+    assert told.startswith(
+        f"title {character * min(length, 80)}".encode(errors="backslashreplace").decode()
+    )
+    assert told.endswith(" is taken")
+    assert len(told.encode()) <= SAID_BYTES_MAX
+    whole = len(f"title {character * length} is taken".encode(errors="backslashreplace"))
+    assert ("[...]" in told) == (whole > SAID_BYTES_MAX)
+
+
+@pytest.mark.parametrize("kind", [NamespaceNotFound, NamespaceExists, TokenNotFound, Unavailable])
+def test_a_refusal_fits_into_the_metadata_that_clients_take(kind: type[TandemError]) -> None:
+    """8 KiB, unless they were told otherwise; in it a byte that is not ASCII takes three, and a
+    binary value a third more."""
+    _, text, metadata = call_status(kind("\N{PILE OF POO}" * 512))
+    size = 3 * len(text.encode()) + sum(len(key) + len(value) * 4 // 3 for key, value in metadata)
+    assert size < 6000

@@ -16,8 +16,10 @@ from tandem.errors import (
     TandemError,
     Unauthenticated,
     Unavailable,
+    sayable,
 )
 from tandem.runtime.httpd import HttpError, Response
+from tandem.runtime.httpd.head import REASON_BYTES_MAX
 
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _ALLOW: Final = (b"Allow", b"GET, HEAD, PUT, DELETE, POST")
@@ -51,8 +53,9 @@ def refused(
 ) -> Response:
     """An answer whose reason phrase is `text`; the body says it too, or the `detail`."""
     headers = (_TEXT,) if header is _TEXT else (_TEXT, header)
-    body = (detail or text).encode("utf-8", "backslashreplace") + b"\n"
-    return Response(status, body, headers, text.encode("ascii", "backslashreplace"))
+    body = sayable(detail or text).encode() + b"\n"
+    reason = sayable(text.encode("ascii", "backslashreplace").decode(), REASON_BYTES_MAX)
+    return Response(status, body, headers, reason.encode())
 
 
 def said(error: HttpError) -> Response:

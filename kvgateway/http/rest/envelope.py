@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from tandem.errors import sayable
 from tandem.runtime.httpd import Response
 from tandem.runtime.httpd.message import Headers
 
@@ -31,10 +32,9 @@ def success(result: object, info: object = None, headers: Headers = ()) -> Respo
 
 def failure(status: int, code: int, message: str, headers: Headers = ()) -> Response:
     """A failure. Whatever a client sent may be quoted in `message`."""
-    sendable = message.encode(errors="backslashreplace").decode()
     envelope = {
         "success": False,
-        "errors": [{"code": code, "message": sendable}],
+        "errors": [{"code": code, "message": sayable(message)}],
         "messages": [],
         "result": None,
     }

@@ -116,7 +116,7 @@ class KVServicer:
         """The same as a stream: the way to be fast. Results come as they are ready, in any order, matched
         by the `id` that the client gave. Messages hold whatever was waiting in one turn of the loop.
         It ends when the client has ended its side and everything is answered; with INVALID_ARGUMENT at
-        bytes that are no batch, or at more than 1,000 operations in more than 2 MiB.
+        bytes that are no batch, or that are more than 8,000 operations.
 
         As soon as a stream is admitted, the gateway sends `tandem-stream: admitted` as initial metadata.
         A client whose gRPC library may report a failed send instead of a refusal (Python's does) waits

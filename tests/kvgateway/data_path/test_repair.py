@@ -50,7 +50,7 @@ class Repairing:
             for side, home in self.pair.homes.items():
                 failed = None if home.answer is None else home.answer()
                 now_us = self.pair.clock.now_us()
-                self.pair.guards[side].heard(failed or Missing(now_us))
+                self.pair.guards[side].heard(failed or Missing(now_us), 2.0)
                 if failed is None:
                     self.pair.time.observe(side, now_us)
             await asyncio.sleep(1.0)

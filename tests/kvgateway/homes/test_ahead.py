@@ -47,7 +47,7 @@ async def test_there_is_a_place_unless_the_leg_would_be_refused(pair: Pair, why:
         case _:
             for _ in range(100):
                 pair.clock.advance(1)
-                guard.heard(Failed(Reason.UNREACHABLE, "gone"))
+                guard.heard(Failed(Reason.UNREACHABLE, "gone"), 2.0)
     assert not has_place(guard)
 
 

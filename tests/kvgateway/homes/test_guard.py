@@ -54,6 +54,11 @@ class Guarded:
             assert await self.get() == failed
         self.home.up()
 
+    def heartbeat(self, after_s: float) -> None:
+        """The keeper hears the home."""
+        self.clock.advance(after_s)
+        self.guard.heard(Missing(self.clock.now_us()), 2.0)
+
 
 @pytest.fixture
 def guarded() -> Guarded:
@@ -105,20 +110,19 @@ async def test_answers_about_one_key_do_not_open_it(guarded: Guarded, reason: Re
 async def test_it_tries_again_and_twice_as_much_with_each_success(guarded: Guarded) -> None:
     await guarded.fail(3)
     rooms = []
-    guarded.clock.advance(2)
+    guarded.heartbeat(after_s=2)
     while guarded.guard.breaker.state is not BreakerState.CLOSED:
         rooms.append(guarded.guard.room(1000))
         assert isinstance(await guarded.get(), Missing)
-    assert rooms == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert rooms == [2, 4, 8, 16, 32, 64, 128]
 
 
 async def test_heartbeats_alone_close_it(guarded: Guarded) -> None:
     await guarded.fail(3)
     seconds = 0
     while guarded.guard.breaker.state is not BreakerState.CLOSED:
-        guarded.clock.advance(1)
         seconds += 1
-        guarded.guard.heard(Missing(guarded.clock.now_us()))
+        guarded.heartbeat(after_s=1)
     assert seconds == 9  # a success a second, from the end of the second second
     assert guarded.home.calls == ["get"] * 3
 
@@ -126,8 +130,31 @@ async def test_heartbeats_alone_close_it(guarded: Guarded) -> None:
 async def test_heartbeats_alone_open_it(guarded: Guarded) -> None:
     for _ in range(3):
         guarded.clock.advance(1)
-        guarded.guard.heard(DOWN)
+        guarded.guard.heard(DOWN, 2.0)
     assert guarded.guard.breaker.state is BreakerState.OPEN
+
+
+@pytest.mark.parametrize(("reason", "hung"), [(Reason.TIMEOUT, True), (Reason.UNREACHABLE, False)])
+async def test_a_heartbeat_that_timed_out_was_waited_for(reason: Reason, hung: bool) -> None:
+    """One that was refused was not, however long the other home took in the same look."""
+    guarded = Guarded(rule=BreakerRule())
+    for _ in range(3):
+        guarded.clock.advance(3)
+        guarded.guard.heard(Failed(reason), 2.0)
+    assert (guarded.guard.breaker.state is BreakerState.OPEN) == hung
+
+
+async def test_nobody_waits_for_a_home_that_hangs_on(guarded: Guarded) -> None:
+    """Heartbeats find out whether it is back, not callers, of whom each would pay a deadline."""
+    await guarded.fail(3, Failed(Reason.TIMEOUT))
+    for _ in range(100):
+        guarded.clock.advance(3)
+        guarded.guard.heard(Failed(Reason.TIMEOUT), 2.0)
+        assert guarded.guard.room(16) == 0
+        refused = await guarded.get()
+        assert isinstance(refused, Failed)
+        assert refused.reason is Reason.BREAKER_OPEN
+    assert guarded.home.calls == ["get"] * 3
 
 
 @pytest.mark.parametrize("reason", ANSWERS)
@@ -135,7 +162,7 @@ async def test_a_heartbeat_that_hears_of_damage_hears_the_home(
     guarded: Guarded, reason: Reason
 ) -> None:
     await guarded.fail(2)
-    guarded.guard.heard(Failed(reason))
+    guarded.guard.heard(Failed(reason), 2.0)
     await guarded.fail(2)
     assert guarded.guard.breaker.state is BreakerState.CLOSED
 
@@ -174,9 +201,9 @@ async def test_no_trial_is_lost(
     guarded: Guarded, outcome: Callable[[Guarded], Awaitable[None]]
 ) -> None:
     await guarded.fail(3)
-    guarded.clock.advance(2)
+    guarded.heartbeat(after_s=2)
     await outcome(guarded)
-    assert guarded.guard.room(1) == 1
+    assert guarded.guard.room(2) == 2
 
 
 async def test_a_leg_from_before_an_outage_does_not_prolong_it(guarded: Guarded) -> None:
@@ -185,9 +212,8 @@ async def test_a_leg_from_before_an_outage_does_not_prolong_it(guarded: Guarded)
     old = guarded.put()
     for _ in range(3):
         guarded.clock.advance(1)
-        guarded.guard.heard(DOWN)
-    guarded.clock.advance(2)
-    guarded.guard.heard(Missing(guarded.clock.now_us()))
+        guarded.guard.heard(DOWN, 2.0)
+    guarded.heartbeat(after_s=2)
     assert guarded.guard.breaker.state is BreakerState.HALF_OPEN
     assert await old == Failed(Reason.TIMEOUT)
     assert guarded.guard.breaker.state is BreakerState.HALF_OPEN
@@ -308,7 +334,7 @@ async def test_a_failure_is_shown_while_it_matters(guarded: Guarded) -> None:
     guarded.clock.advance(1000)
     assert guarded.guard.last_failure == str(DOWN), "it is not known to be back"
     while guarded.guard.breaker.state is not BreakerState.CLOSED:
-        await guarded.get()
+        guarded.heartbeat(after_s=1)
     assert guarded.guard.last_failure == ""
     await guarded.fail(1)
     guarded.clock.advance(60)

@@ -138,7 +138,7 @@ async def test_an_unconfirmed_miss_is_unavailable(homes: TwoHomes, down: Side) -
     with pytest.raises(Unconfirmed, match="a home that may have it does not answer"):
         await one.registry.resolve(UNKNOWN)
     assert not one.registry.missing(UNKNOWN)
-    with pytest.raises(Unavailable, match="may know the title"):
+    with pytest.raises(Unconfirmed, match="may know the title"):
         await one.namespaces.find("a")
 
 

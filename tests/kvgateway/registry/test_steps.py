@@ -9,7 +9,7 @@ from tandem.core.key import Key
 from tandem.core.registration import GONE_US
 from tandem.core.reply import Side
 from tandem.core.request import Put
-from tandem.errors import Unavailable
+from tandem.errors import Unchanged
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.registered import said
 from tests.kvgateway.registry.stepping import (
@@ -188,7 +188,7 @@ async def test_a_home_that_does_not_show_who_is_there_objects(homes: TwoHomes) -
     namespace = await one.create(SINGLE)
     homes.kvsp.down = True
     for force in (False, True):
-        with pytest.raises(Unavailable, match=r"nothing was changed: kvsp.*switch it off"):
+        with pytest.raises(Unchanged, match=r"nothing was changed: kvsp.*switch it off"):
             await one.step(namespace, SHADOW, force=force)
     assert not one.presence.is_stepping(namespace.id)
     one.a_home_is_out = True

@@ -48,6 +48,15 @@ async def test_the_life_of_a_namespace(client: Client) -> None:
         await client.namespaces.rename(made.id, "x")
 
 
+async def test_titles_that_take_much_room_are_refused_in_words(client: Client) -> None:
+    title = "\N{PILE OF POO}" * 512
+    with pytest.raises(NamespaceNotFound):
+        await client.namespaces.get(title)
+    await client.namespaces.create(title)
+    with pytest.raises(NamespaceExists):
+        await client.namespaces.create(title)
+
+
 async def test_limits_travel_and_stay_when_others_change(client: Client) -> None:
     made = await client.namespaces.create("books", operations_per_s=500, key_write_interval=True)
     assert made.settings.quota == Quota(operations_per_s=500)

@@ -217,21 +217,21 @@ async def test_a_message_over_a_limit_does_not_end_a_stream(
     assert [answer.id for answer in (await call.read()).writes] == [9]
 
 
-MILLIONS = bytes((0x0A, 0)) * (UNCOUNTED_BYTES_MAX // 2 + 1)
+THOUSANDS = bytes((0x0A, 0)) * (UNCOUNTED_BYTES_MAX // 2 + 1)
 """Of empty gets."""
-SAYS = f"batch: {len(MILLIONS)} bytes that are more than 1000 operations"
+SAYS = f"batch: {len(THOUSANDS)} bytes that are more than 8000 operations"
 
 
-async def test_millions_of_operations_are_refused_before_there_is_an_object_for_each(
+async def test_thousands_of_operations_are_refused_before_there_is_an_object_for_each(
     gateway: Running,
 ) -> None:
     async with gateway.channel() as channel:
         kv: Any = channel
         with pytest.raises(grpc.aio.AioRpcError, match=SAYS) as failure:
-            await kv.unary_unary("/tandem.v1.KV/Batch")(MILLIONS)
+            await kv.unary_unary("/tandem.v1.KV/Batch")(THOUSANDS)
         assert failure.value.code() is INVALID
         call = kv.stream_stream("/tandem.v1.KV/Exchange")()
-        await call.write(MILLIONS)
+        await call.write(THOUSANDS)
         assert (await call.code(), await call.details()) == (INVALID, SAYS)
     assert gateway.failures.count == 0
 

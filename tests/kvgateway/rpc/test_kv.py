@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Any
 
 import grpc
 import pytest
@@ -136,6 +137,33 @@ async def test_a_bad_upload_writes_nothing(
     assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert (failure.value.details() or "").startswith(says)
     assert not gateway.store.records
+
+
+def _wrong(**fields: Any) -> kv_pb2.PutRequest:  # noqa: ANN401
+    return kv_pb2.PutRequest(**{"namespace": NAMESPACE, "key": b"k", **fields})
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (_wrong(namespace="no id"), "namespace: "),
+        (_wrong(key=b""), "key: "),
+        (_wrong(key=bytes(513)), "key: "),
+        (_wrong(metadata=b"{"), "metadata: "),
+        (_wrong(metadata=bytes(1025)), "metadata: "),
+        (_wrong(expiration_ttl_s=1), "expiration_ttl_s: "),
+        (_wrong(expires_at_s=1), "expires_at_s: "),
+        (_wrong(above=b"short"), "above: "),
+    ],
+)
+async def test_a_mistake_in_the_head_is_told_before_the_value_is_sent(
+    head: kv_pb2.PutRequest, says: str, gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    call = kv.PutStream()
+    await call.write(kv_pb2.PutChunk(head=head))
+    assert await call.code() is not grpc.StatusCode.OK
+    assert (await call.details() or "").startswith(says)
+    assert gateway.store.admitted == []
 
 
 async def test_an_endless_upload_is_ended(gateway: Running, kv: kv_pb2_grpc.KVStub) -> None:

@@ -3,6 +3,8 @@
 import pytest
 
 from tandem.core.limits import VALUE_BYTES_MAX
+from tandem.errors import SAID_BYTES_MAX
+from tandem.runtime.httpd.head import REASON_BYTES_MAX
 from tests.kvgateway.http.doors import NOW_S, Door
 
 _TTL = "Invalid expiration_ttl of {}. Please specify integer greater than 0."
@@ -204,3 +206,14 @@ async def test_versions(door: Door, version: bytes, reason: str) -> None:
         answer = await door.ask(method, "/k?urlencoded=true", b"Tandem-Min-Version: " + version)
         assert (answer.status, answer.reason.decode()) == (400, reason)
     assert door.store.calls == 0
+
+
+@pytest.mark.parametrize("kind", ["x" * 50_000, "\N{PILE OF POO}" * 50_000], ids=["ascii", "wide"])
+async def test_a_refusal_quotes_so_much_and_no_more(door: Door, kind: str) -> None:
+    body = f'{{"keys":["k"],"type":"{kind}"}}'.encode()
+    answer = await door.ask("POST", "/bulk/get", body=body)
+    assert answer.status == 400
+    assert len(answer.body) <= SAID_BYTES_MAX + 1
+    assert len(answer.reason) <= REASON_BYTES_MAX
+    assert b"[...]" in answer.reason
+    assert answer.reason.endswith(b'is not a valid type. Use "json" or "text"')
