@@ -93,6 +93,7 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put("k", "\ud800"), "value", "is not valid Unicode at character 0"),
         (lambda kv: kv.put_stream("k", [LARGEST, b"1"]), "value", "limit of 26214400"),
         (lambda kv: kv.put_stream("", [b"1"]), "key", "must not be empty"),
+        (lambda kv: kv.put_stream("k", [1]), "value", "must be bytes or text, not int"),
         (lambda kv: anext(kv.list(page_size=1001)), "page_size", "1001 is not between 1 and 1000"),
         (lambda kv: anext(kv.list(page_size=0)), "page_size", "0 is not between 1 and 1000"),
         (lambda kv: anext(kv.list(limit=0)), "limit", "0 is below the minimum of 1"),
@@ -160,6 +161,18 @@ async def test_whatever_has_bytes_is_a_value_and_a_long_cache_ttl_is_one(kv: Cli
         assert await kv.get("k", cache_ttl_s=2**40) == b"v"
 
 
+async def test_pieces_are_whatever_a_value_may_be(kv: Client) -> None:
+    async def pieces() -> AsyncIterator[object]:
+        yield bytearray(b"a")
+        yield memoryview(b"b")
+
+    for source in (bytearray(b"ab"), memoryview(b"ab"), "ab", ["a", b"b"], pieces()):
+        await kv.put_stream("k", source)  # type: ignore[arg-type]
+        streamed = await kv.get_stream("k", cache_ttl_s=2**40)
+        assert streamed is not None
+        assert b"".join([piece async for piece in streamed]) == b"ab"
+
+
 async def test_an_unknown_namespace(gateway: Running) -> None:
     unknown = "cd" * 16
     async with Client(gateway.address, unknown) as kv:
@@ -222,6 +235,16 @@ async def test_a_listing(limit: int | None, page_size: int, kv: Client) -> None:
     await kv.put_many(dict.fromkeys([*names, "q"], b""))
     listed = [key.name async for key in kv.list("p", limit=limit, page_size=page_size)]
     assert listed == names[:limit]
+
+
+async def test_a_listing_tells_whether_it_may_lack_names(gateway: Running, kv: Client) -> None:
+    await kv.put_many(dict.fromkeys("abc", b""))
+    for stale in (False, True):
+        gateway.store.stale_lists = stale
+        listing = kv.list(page_size=2)
+        assert not listing.stale
+        assert [key.name async for key in listing] == ["a", "b", "c"]
+        assert listing.stale == stale
 
 
 async def test_the_largest_value_by_every_way(kv: Client) -> None:
