@@ -120,9 +120,6 @@ class CrawlerSettings:
     history_days: float = setting(
         NUMBER, 30.0, "how long ended crawls are remembered", low=0.1, reload=True
     )
-    page_names: int = setting(
-        WHOLE, 1000, "names in one page of a listing", low=10, high=1000, reload=True
-    )
     settle_s: float = setting(
         DURATION_S, 2.0, "a difference younger than this is a write in flight", low=0.1,
         reload=True,
