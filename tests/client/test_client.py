@@ -10,6 +10,7 @@ import uvloop
 from tandem import Client
 from tandem.client import Entry, Item, ListedKey, Seen, lane
 from tandem.client.crawler import CrawlerClient
+from tandem.core.access import Permission
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError, Unavailable
@@ -20,6 +21,7 @@ from tests.kvgateway.rpc.running import Running, running
 
 LARGEST = bytes(range(256)) * (VALUE_BYTES_MAX // 256)
 LATER_S = 2**33
+READ = Permission.READ
 NAIVE = datetime.fromtimestamp(LATER_S)  # noqa: DTZ006 - a moment nobody can tell
 
 
@@ -101,6 +103,9 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put("k", b"", expires_at=NAIVE), "expires_at_s", "has no time zone"),
         (lambda kv: anext(kv.list("p" * 513)), "prefix", "limit of 512"),
         (lambda kv: kv.namespaces.create(""), "title", "must not be empty"),
+        (lambda kv: kv.tokens.create("t", READ, ttl=0), "ttl", "0 is below the minimum of 1"),
+        (lambda kv: kv.tokens.create("t", READ, ttl=1.5), "ttl", "whole number of seconds"),
+        (lambda kv: kv.tokens.create("t", READ, ttl=2**64), "ttl", "is not a time in seconds"),
     ],
 )
 async def test_bad_input(call: Call, field: str, says: str, gateway: Running, kv: Client) -> None:
