@@ -14,6 +14,8 @@ from tandem.runtime.randomness import Entropy
 
 RUNS_WAITING_MAX: Final = 16
 RUNS_KEPT_MAX: Final = 64
+CRAWLS_KEPT_MAX: Final = 5_000
+"""Of runs that have ended; a run over all namespaces has one for each, and a status shows all."""
 _ID_BYTES: Final = 6
 _PAUSED: Final = "paused"
 
@@ -87,8 +89,7 @@ class Board:
             raise Overloaded(f"{RUNS_WAITING_MAX} runs are waiting")
         run = Run(self._entropy.token(_ID_BYTES).hex(), request)
         self._runs[run.id] = run
-        while len(self._runs) > RUNS_KEPT_MAX:
-            del self._runs[next(iter(self._runs))]
+        self._forget_oldest()
         self._waiting.append(run.id)
         self._asked.set()
         return run
@@ -108,6 +109,15 @@ class Board:
     def ended(self, run: Run, failure: str, crawls: tuple[Crawled, ...]) -> None:
         """A run is over."""
         self._runs[run.id] = replace(run, ended=True, failure=failure, crawls=crawls)
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        ended = [run for run in self._runs.values() if run.ended]
+        crawls = sum(len(run.crawls) for run in ended)
+        for run in ended[:-1]:  # whoever asked for the last one may not have seen its end yet
+            if len(self._runs) <= RUNS_KEPT_MAX and crawls <= CRAWLS_KEPT_MAX:
+                return
+            crawls -= len(self._runs.pop(run.id).crawls)
 
     def progressed(self, run: Run, crawls: tuple[Crawled, ...]) -> None:
         """So many of a run's crawls have ended."""

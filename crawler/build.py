@@ -66,7 +66,6 @@ class Ground:
         homes, backends = self.homes, self._switched
         collects = CollectRule(tombstone_grace_s=int(settings.tombstone_grace_s))
         rule = CrawlRule(
-            page_names=settings.page_names,
             settle_s=settings.settle_s,
             heals_at_once=settings.heals_at_once,
             range_names=settings.range_names,

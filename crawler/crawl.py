@@ -115,7 +115,8 @@ class Crawl:
             times.append(reply.home_time_us)
         self._now_us = self.report.began_at_us = min(times)
         resume = self._resume
-        if resume is not None and self._now_us - resume.saved_at_us <= CHECKPOINT_AGE_MAX_US:
+        # One that is of a time to come was saved while a home's clock was wrong.
+        if resume and 0 <= self._now_us - resume.saved_at_us <= CHECKPOINT_AGE_MAX_US:
             self._go_on(resume)
         return True
 

@@ -1,7 +1,8 @@
 """The gateways of the store as the crawler needs them: are the homes in use, and what was found."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from crawler.trouble import Trouble
 from tandem import Client
@@ -14,6 +15,7 @@ from tandem.runtime.tls import TlsFiles
 _LOG = logs.get("gateways")
 TIMEOUT_S = 5.0
 QUEUED_MAX = 1000
+_Answer = TypeVar("_Answer")
 
 
 class RemoteGateways:
@@ -35,6 +37,7 @@ class RemoteGateways:
         """These are asked from the next time on."""
         self._addresses = addresses
         self._token_for = token_for
+        self._silent: set[str] = set()
 
     async def enabled(self) -> frozenset[Side]:
         """The homes that no gateway that answers has switched off; none when none answers."""
@@ -44,47 +47,56 @@ class RemoteGateways:
 
     async def _uses(self, address: str) -> frozenset[Side] | None:
         """The homes that this gateway has not switched off; None when it does not answer."""
-        try:
-            async with self._client(address) as gateway:
-                status = await gateway.ops.status()
-        except TandemError as error:
-            _LOG.warning("gateway_silent", gateway=address, error=str(error))
+        status = await self._asked(address, lambda gateway: gateway.ops.status())
+        if status is None:
             return None
         homes = [home for home in status.homes if home.reads_enabled and home.writes_enabled]
         return frozenset(home.side for home in homes)
 
     async def tell(self, report: CrawlReport) -> None:
         """Tells every gateway that answers what a crawl found."""
-        await asyncio.gather(*(self._tell(address, report) for address in self._addresses))
-
-    async def _tell(self, address: str, report: CrawlReport) -> None:
-        try:
-            async with self._client(address) as gateway:
-                await gateway.ops.report_crawl(report)
-        except TandemError as error:
-            _LOG.warning("gateway_not_told", gateway=address, error=str(error))
+        await asyncio.gather(
+            *(
+                self._asked(address, lambda gateway: gateway.ops.report_crawl(report))
+                for address in self._addresses
+            )
+        )
 
     async def trouble(self) -> Trouble:
         """Where the gateways that answer know of drift: homes that are behind, and queued keys."""
-        found = await asyncio.gather(*(self._trouble(address) for address in self._addresses))
+        asked = (self._asked(address, _trouble_of) for address in self._addresses)
+        found = [one or Trouble(unsure=True) for one in await asyncio.gather(*asked)]
         return Trouble(
             frozenset().union(*(one.namespaces for one in found)),
             tuple(key for one in found for key in one.keys),
             any(one.unsure for one in found),
         )
 
-    async def _trouble(self, address: str) -> Trouble:
+    async def _asked(
+        self, address: str, question: Callable[[Client], Awaitable[_Answer]]
+    ) -> _Answer | None:
+        """What a gateway says; None when it does not answer, which is told once."""
         try:
             async with self._client(address) as gateway:
-                status = await gateway.ops.status()
-                queued = await gateway.ops.queue(QUEUED_MAX) if status.queue.depth else ()
+                answer = await question(gateway)
         except TandemError as error:
-            _LOG.warning("gateway_silent", gateway=address, error=str(error))
-            return Trouble(unsure=True)
-        behind = frozenset(name for home in status.homes for name in home.behind)
-        return Trouble(behind, tuple(row.key for row in queued), status.queue.dirty_ranges > 0)
+            if address not in self._silent:
+                _LOG.warning("gateway_silent", gateway=address, error=str(error))
+            self._silent.add(address)
+            return None
+        if address in self._silent:
+            _LOG.info("gateway_answers_again", gateway=address)
+        self._silent.discard(address)
+        return answer
 
     def _client(self, address: str) -> Client:
         return Client(
             address, token=self._token_for(address), tls=self._tls, timeout_s=self._timeout_s
         )
+
+
+async def _trouble_of(gateway: Client) -> Trouble:
+    status = await gateway.ops.status()
+    queued = await gateway.ops.queue(QUEUED_MAX) if status.queue.depth else ()
+    behind = frozenset(name for home in status.homes for name in home.behind)
+    return Trouble(behind, tuple(row.key for row in queued), status.queue.dirty_ranges > 0)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tandem.backends.opening import HomeChoice
+from tandem.client.arguments import check_address
 from tandem.core.quota import QUOTA_MAX
-from tandem.errors import ConfigurationError
+from tandem.errors import ConfigurationError, InvalidArgument
 from tandem.runtime.listening import is_loopback
 from tandem.runtime.local_tokens import admin_token, crawler_token, development_token
 from tandem.runtime.logs import LogFormat, LogLevel
@@ -16,14 +17,36 @@ from tandem.runtime.settings import (
     OPTIONAL_ADDRESS,
     OPTIONAL_TEXT,
     SIZE,
-    TEXT,
     WHOLE,
     Address,
+    Kind,
     Relation,
     setting,
     shared,
 )
 from tandem.runtime.tls.configured import broken_relations, client_files
+
+_BESIDE = "grpc"
+"""In place of addresses: the gateway of the same configuration."""
+
+
+def _gateways(text: str) -> str:
+    addresses = _addresses(text)
+    if not addresses:
+        raise ValueError(text)
+    for address in addresses if addresses != (_BESIDE,) else ():
+        try:
+            check_address(address)
+        except InvalidArgument as error:
+            raise ValueError(text) from error
+    return text
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    return tuple(address.strip() for address in text.split(",") if address.strip())
+
+
+_GATEWAYS = Kind("grpc, or host:port of every gateway, with commas between them", _gateways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +71,10 @@ class CrawlerSettings:
     log_level: LogLevel = shared.log_level()
     log_format: LogFormat = shared.log_format()
     gateways: str = setting(
-        TEXT, "grpc", "addresses of all gateways, with commas; grpc: the one above", reload=True
+        _GATEWAYS,
+        _BESIDE,
+        "addresses of all gateways, with commas; grpc: the one above",
+        reload=True,
     )
     token: str = setting(
         OPTIONAL_TEXT, "", "what to show to the gateways; none: the admin token, or the one"
@@ -93,9 +119,6 @@ class CrawlerSettings:
     )  # fmt: skip
     history_days: float = setting(
         NUMBER, 30.0, "how long ended crawls are remembered", low=0.1, reload=True
-    )
-    page_names: int = setting(
-        WHOLE, 1000, "names in one page of a listing", low=10, high=1000, reload=True
     )
     settle_s: float = setting(
         DURATION_S, 2.0, "a difference younger than this is a write in flight", low=0.1,
@@ -158,6 +181,5 @@ class CrawlerSettings:
 
     def gateway_addresses(self) -> tuple[str, ...]:
         """Whom to ask and to tell."""
-        if self.gateways == "grpc":
-            return (str(self.grpc_address),)
-        return tuple(address.strip() for address in self.gateways.split(",") if address.strip())
+        addresses = _addresses(self.gateways)
+        return (str(self.grpc_address),) if addresses == (_BESIDE,) else addresses

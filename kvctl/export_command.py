@@ -9,6 +9,7 @@ from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
 from kvctl.export.exporting import Export, Exported
 from kvctl.export.manifest import VALUES, Manifest, Scope, Unfit
+from kvctl.keys import MAY_LACK_KEYS
 from kvctl.options import asks
 from kvctl.output import counted, print_json, print_line, size
 from kvctl.progress import Display
@@ -34,6 +35,8 @@ def export_command(asked: Asked, directory: Path, namespace: str, prefix: str) -
             f"kvctl: {counted(exported.stale, 'value')} may be old: a home does not answer",
             error=True,
         )
+    if exported.may_lack_keys:
+        print_line(MAY_LACK_KEYS, error=True)
 
 
 async def _export(
@@ -88,6 +91,7 @@ def _summary(asked: Asked, exported: Exported, seconds: float, *, resumed: bool)
                 "bytes": exported.bytes,
                 "seconds": round(seconds, 3),
                 "stale": exported.stale,
+                "may_lack_keys": exported.may_lack_keys,
                 "resumed": resumed,
                 "complete": exported.complete,
             }

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -17,6 +17,7 @@ from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.runtime.settings import DURATION_S
 from tandem.wire.codec import JsonValue
 
+MAY_LACK_KEYS: Final = "kvctl: keys may be missing: a home that could list more does not answer"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -159,7 +160,8 @@ def list_keys(asked: Asked, namespace: str, prefix: str, limit: int | None, long
     escaped = on_terminal()
 
     async def work(client: Client) -> None:
-        async for listed in client.list(prefix, limit=limit):
+        listing = client.list(prefix, limit=limit)
+        async for listed in listing:
             if asked.as_json:
                 print_json(
                     {
@@ -170,6 +172,8 @@ def list_keys(asked: Asked, namespace: str, prefix: str, limit: int | None, long
                 )
             else:
                 print_line(line(listed, printable(listed.name) if escaped else listed.name))
+        if listing.stale:
+            print_line(MAY_LACK_KEYS, error=True)
 
     asked.ask(work, namespace)
 

@@ -22,7 +22,7 @@ from tandem.core.removal import (
 from tandem.core.reply import Failed, WriteReply
 from tandem.core.version import Version
 from tandem.wire.scan_codec import Scan
-from tandem.wire.storage_codec import ClusterState, Get, Put
+from tandem.wire.storage_codec import Get, Put
 
 
 class Cluster(Protocol):
@@ -52,8 +52,6 @@ class Cluster(Protocol):
     async def scan(self, scan: Scan) -> ScanPart | Failed:
         """At most `scan.limit` names of this cluster."""
         ...
-
-    async def state(self) -> ClusterState: ...
 
     async def life(self, *, floors: bool = True) -> ClusterLife:
         """Which life it is in, as of its last commit; its floors where they are wanted."""

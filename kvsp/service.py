@@ -146,14 +146,6 @@ class StorageService(rpc.StorageServicer):
         scanning.add_rows(reply, listing.rows)
         return reply
 
-    async def StorageStatus(
-        self,
-        _: pb.StorageStatusRequest,
-        context: grpc.aio.ServicerContext[pb.StorageStatusRequest, pb.StorageStatusReply],
-    ) -> pb.StorageStatusReply:
-        """See storage.proto."""
-        return codec.status_reply(await self._store.states(), self._clock.now_us())
-
     async def Clusters(
         self,
         request: pb.ClustersRequest,

@@ -25,7 +25,7 @@ from tandem.core.reply import Failed, WriteReply
 from tandem.core.ring import Ring
 from tandem.wire.large_codec import LargeGet
 from tandem.wire.scan_codec import Row, Scan
-from tandem.wire.storage_codec import ClusterState, Get, LargePut, Put
+from tandem.wire.storage_codec import Get, LargePut, Put
 
 _T = TypeVar("_T", Get, Put)
 
@@ -110,10 +110,6 @@ class Store:
         """Why no cluster serves at the moment; empty when one does: it answers for its keys."""
         failures = [cluster.failure for cluster in self._clusters]
         return "" if None in failures else str(failures[0])
-
-    async def states(self) -> list[ClusterState]:
-        """What an operator wants to know of each cluster."""
-        return [await cluster.state() for cluster in self._clusters]
 
     async def lives(self, *, floors: bool = True) -> list[ClusterLife]:
         """Which life each cluster is in, with its floors where they are wanted."""

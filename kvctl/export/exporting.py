@@ -10,7 +10,7 @@ from typing import Final
 from kvctl.export.file_names import free_path_of
 from kvctl.export.manifest import VALUES, Line, Manifest
 from tandem.client import Client, Entry
-from tandem.errors import TandemError
+from tandem.errors import TandemError, Unavailable
 
 KEYS_AT_ONCE: Final = 8
 """At 25 MiB each, this bounds the memory."""
@@ -27,6 +27,8 @@ class Exported:
     bytes: int = 0
     stale: int = 0
     """How many values may be old, since a home did not answer."""
+    may_lack_keys: bool = False
+    """Whether a home that could list more did not answer."""
     complete: bool = False
 
 
@@ -51,7 +53,7 @@ class Export:
         """Sees it through; TandemError when the gateway cannot answer, OSError when a file cannot
         be written. What is in the manifest then stays, and the next try goes on behind it."""
         async for names in self._groups(prefix):
-            entries = _found(await self._client.get_many(names))
+            entries = await self._entries(names)
             lines = await asyncio.to_thread(self._written, entries)
             self._manifest.add(lines)
             self.exported.keys += len(lines)
@@ -63,13 +65,33 @@ class Export:
 
     async def _groups(self, prefix: str) -> AsyncIterator[Sequence[str]]:
         names: list[str] = []
-        async for listed in self._client.list(prefix, after=self._manifest.after):
+        listing = self._client.list(prefix, after=self._manifest.after)
+        async for listed in listing:
             names.append(listed.name)
             if len(names) == KEYS_AT_ONCE:
                 yield names
                 names = []
+        self.exported.may_lack_keys = listing.stale
         if names:
             yield names
+
+    async def _entries(self, names: Sequence[str]) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        for name, outcome in (await self._client.get_many(names)).items():
+            if isinstance(outcome, TandemError):
+                raise outcome
+            entry = outcome or await self._looked_for(name)
+            if entry is not None:
+                entries[name] = entry
+        return entries
+
+    async def _looked_for(self, name: str) -> Entry | None:
+        """A key that was listed and is missed now: None once it is known to be deleted, or to have
+        expired, in between."""
+        seen = await self._client.look(name)
+        if seen.unconfirmed:
+            raise Unavailable(f"{name!r} is listed, and the home that holds it does not answer")
+        return seen.entry
 
     def _written(self, entries: Mapping[str, Entry]) -> list[Line]:
         return [self._write(name, entry) for name, entry in entries.items()]
@@ -83,17 +105,3 @@ class Export:
         partial.replace(target)
         digest = hashlib.sha256(entry.value).hexdigest()
         return Line(name, path, len(entry.value), digest, entry.metadata, entry.expires_at_s)
-
-
-def _found(read: Mapping[str, Entry | TandemError | None]) -> dict[str, Entry]:
-    """The entries among what was read; the first failure is raised.
-
-    A key that was listed and is gone now was deleted, or has expired, in between.
-    """
-    found: dict[str, Entry] = {}
-    for name, outcome in read.items():
-        if isinstance(outcome, TandemError):
-            raise outcome
-        if outcome is not None:
-            found[name] = outcome
-    return found

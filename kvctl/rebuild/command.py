@@ -86,9 +86,9 @@ def rebuild_command(asked: Sequence[Asked], home: str, yes: bool, force: bool) -
 
 
 def _namespaces(asked: Asked) -> Sequence[Namespace]:
-    """Those that the caller may see; none where the gateway does not tell."""
+    """Those that the caller may see, of every account; none where the gateway does not tell."""
     try:
-        return asked.ask(lambda client: client.namespaces.list())
+        return asked.ask(lambda client: client.namespaces.list(all_accounts=True))
     except Ended:
         return ()
 

@@ -228,25 +228,32 @@ class SystemRecords(Generic[T]):
         news = [entry for entry in entries if self._is_news(side, entry)]
         buried = {entry.name: self._buried(entry) for entry in news}
         self._learn(kept for kept in buried.values() if kept is not None)
-        unread = [entry for entry in news if buried[entry.name] is None]
+        unread = [entry.name for entry in news if buried[entry.name] is None]
         all_read = True
+        read: dict[str, Record] = {}
         for start in range(0, len(unread), READS_MAX):
-            group = unread[start : start + READS_MAX]
+            names = unread[start : start + READS_MAX]
             replies = await asyncio.gather(
                 *(
-                    self._homes[side].get(Key(SYSTEM_NAMESPACE, entry.name), LOOK_DEADLINE_S)
-                    for entry in group
+                    self._homes[side].get(Key(SYSTEM_NAMESPACE, name), LOOK_DEADLINE_S)
+                    for name in names
                 )
             )
-            found: list[Kept[T]] = []
-            for entry, reply in zip(group, replies, strict=True):
-                if isinstance(reply, Found):
-                    self._judged[side][entry.name] = reply.record.digest
-                    found.extend(self._opened(entry.name, reply.record))
-                else:
-                    all_read = False
-            self._learn(found)
+            found = {
+                n: r.record for n, r in zip(names, replies, strict=True) if isinstance(r, Found)
+            }
+            all_read = all_read and len(found) == len(names)
+            read |= found
+            if len(read) >= len(self.book):  # to learn anything costs as much as all that is known
+                self._judge(side, read)
+                read = {}
+        self._judge(side, read)
         return all_read
+
+    def _judge(self, side: Side, read: Mapping[str, Record]) -> None:
+        """Learns from records; none of them is read again."""
+        self._judged[side].update((name, record.digest) for name, record in read.items())
+        self._learn([kept for name, record in read.items() for kept in self._opened(name, record)])
 
     def _is_news(self, side: Side, entry: Entry) -> bool:
         record_id = self._form.id_of(entry.name)

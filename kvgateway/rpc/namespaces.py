@@ -8,8 +8,7 @@ from kvgateway.rpc.callers import Callers, account_of
 from tandem.core.namespace import check_namespace_id, check_title
 from tandem.errors import InvalidArgument
 from tandem.wire.mode_codec import wanted_mode
-from tandem.wire.mode_report_codec import mode_report_message
-from tandem.wire.namespace_codec import change_of, namespace_message
+from tandem.wire.namespace_codec import change_of, mode_report_message, namespace_message
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc
 
 _Context = grpc.aio.ServicerContext[Any, Any]

@@ -20,7 +20,7 @@ from kvsp.postgres.connecting import Connection, Database
 from kvsp.postgres.deleted import DeletedNamespaces
 from kvsp.postgres.errors import CommitFailed
 from kvsp.postgres.reach import Reach
-from kvsp.postgres.reading import Life, estimate_records, read_life, read_points, scan_names
+from kvsp.postgres.reading import Life, read_life, read_points, scan_names
 from kvsp.postgres.transaction import Work
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.removal import (
@@ -38,7 +38,7 @@ from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
 from tandem.wire.scan_codec import Scan
-from tandem.wire.storage_codec import ClusterState, Get, Put
+from tandem.wire.storage_codec import Get, Put
 
 _WATCH_EVERY_S = 1.0
 _WATCHES_UNTIL_TOLD = 60
@@ -92,19 +92,6 @@ class PostgresCluster:
     async def scan(self, scan: Scan) -> ScanPart | Failed:
         """At most `scan.limit` names of this cluster."""
         return await self._reach.ask(partial(scan_names, scan=scan))
-
-    async def state(self) -> ClusterState:
-        """What an operator wants to know."""
-
-        async def asked(connection: Connection) -> tuple[Life, int]:
-            life = await read_life(connection, floors=False)
-            return life, await estimate_records(connection)
-
-        match await self._reach.ask(asked):
-            case Failed() as why:
-                return ClusterState(self.name, "", self._reach.acknowledged, 0, str(why))
-            case life, records:
-                return ClusterState(self.name, life.incarnation, life.commits, records, "")
 
     async def life(self, *, floors: bool = True) -> ClusterLife:
         """Which life it is in: asked of the database, since other KVSPs write to it."""

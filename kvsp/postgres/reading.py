@@ -40,11 +40,6 @@ select incarnation, commits, 'meta'::regclass::oid::bigint as place,
 from meta
 """
 _FLOORS: Final = "select namespace, start, version from floor order by namespace, start"
-_COUNTED_MAX: Final = 10_000
-_ESTIMATE: Final = f"""
-select greatest((select count(*) from (select 1 from record limit {_COUNTED_MAX}) as few),
-    (select reltuples::bigint from pg_class where oid = 'record'::regclass))
-"""
 
 
 async def read_points(
@@ -114,8 +109,3 @@ async def life_in(connection: Connection, *, floors: bool = True) -> Life:
     rows = await connection.fetch(_FLOORS) if floors else []
     held = floors_by_namespace([(ns, start, Version.parse(raw)) for ns, start, raw in rows])
     return Life(row["incarnation"], row["commits"], f"{row['place']:x}.{row['started_us']:x}", held)
-
-
-async def estimate_records(connection: Connection) -> int:
-    """How many records there are: counted while few, else as the server last counted them."""
-    return int(await connection.fetchval(_ESTIMATE) or 0)

@@ -18,8 +18,8 @@ from kvsp.sqlite.blobs import BlobDirectory
 from kvsp.sqlite.errors import CommitFailed
 from kvsp.sqlite.large import FileBlobs
 from kvsp.sqlite.lives import Lives
-from kvsp.sqlite.opened import Opened, Opener
-from kvsp.sqlite.reading import estimate_records, read_points, scan_names
+from kvsp.sqlite.opened import Opener
+from kvsp.sqlite.reading import read_points, scan_names
 from kvsp.sqlite.served_file import ServedFile
 from kvsp.sqlite.transaction import Transactions, Work
 from tandem.backends.sqlite_thread import on_thread
@@ -37,7 +37,7 @@ from tandem.core.reply import Failed, Reason, WriteReply
 from tandem.core.version import Version
 from tandem.runtime.randomness import Entropy
 from tandem.wire.scan_codec import Scan
-from tandem.wire.storage_codec import ClusterState, Get, Put
+from tandem.wire.storage_codec import Get, Put
 
 
 class SqliteCluster:
@@ -100,17 +100,6 @@ class SqliteCluster:
             return await on_thread(served.scanner, run)
         except sqlite3.Error as error:
             return self._file.met(error)
-
-    async def state(self) -> ClusterState:
-        """What an operator wants to know."""
-        records, failure, served = 0, self._desk.shut, self._file.served
-        if isinstance(served, Opened):
-            try:
-                records = await on_thread(served.scanner, estimate_records)
-            except sqlite3.Error as error:
-                failure = self._file.met(error)
-        text = failure.detail if failure else ""
-        return ClusterState(self.name, self._lives.incarnation, self._file.commits, records, text)
 
     async def life(self, *, floors: bool = True) -> ClusterLife:
         """Which life it is in, as of its last commit."""

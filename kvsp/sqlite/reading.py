@@ -7,10 +7,8 @@ from typing import Final
 
 from kvsp.answers import Absent, InBlob, ReadAnswer, ScanPart
 from kvsp.rules import ReadRow, checked_row, end_of, floor_of
-from kvsp.sqlite.errors import is_damage
 from tandem.backends.sqlite_rows import together
 from tandem.core.floors import RangeFloors
-from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
 from tandem.wire.scan_codec import Scan
 from tandem.wire.storage_codec import Get
@@ -22,7 +20,6 @@ _POINTS: Final = (
 _LISTED: Final = "name, version, digest, size, kind, expires_at_s, metadata, blob"
 _FROM: Final = f"select {_LISTED} from record where namespace = ? and name >= ? and name < ?"
 _AFTER: Final = f"select {_LISTED} from record where namespace = ? and name > ? and name < ?"
-_COUNTED_MAX: Final = 10_000
 
 
 def read_points(
@@ -81,22 +78,3 @@ def scan_names(
     rows = connection.execute(f"{sql} order by name limit ?", (*bounds, scan.limit)).fetchall()
     whole = [row for row in rows if row[7] is None or blob_exists(row[7])]
     return ScanPart(whole, len(rows) < scan.limit, rows[-1][0] if rows else scan.after)
-
-
-def estimate_records(connection: sqlite3.Connection) -> int:
-    """How many records there are: counted while few, else by the file's size."""
-    counted, bytes_counted = connection.execute(
-        "select count(*), sum(coalesce(length(envelope), 0) + length(name) + 128) from"
-        " (select name, envelope from record limit ?)",
-        (_COUNTED_MAX,),
-    ).fetchone()
-    if counted < _COUNTED_MAX:
-        return int(counted)
-    pages = connection.execute("pragma page_count").fetchone()[0]
-    page_size = connection.execute("pragma page_size").fetchone()[0]
-    return max(int(counted), int(pages * page_size * counted / bytes_counted))
-
-
-def failed_read(error: sqlite3.Error) -> Failed:
-    """The answer to a read that SQLite could not make."""
-    return Failed(Reason.ERROR, f"damaged: {error}" if is_damage(error) else str(error))

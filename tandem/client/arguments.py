@@ -89,17 +89,19 @@ def _since_epoch_s(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-def ttl_s(ttl: int | timedelta | None) -> int:
+def ttl_s(
+    ttl: int | timedelta | None,
+    least_s: int = EXPIRATION_TTL_S_MIN,
+    field: str = "expiration_ttl_s",
+) -> int:
     """Seconds to live, 0 for ever; a fraction is cut off."""
     if ttl is None:
         return 0
     seconds = int(ttl.total_seconds()) if isinstance(ttl, timedelta) else ttl
-    _check_whole(seconds, "expiration_ttl_s")
-    if seconds < EXPIRATION_TTL_S_MIN:
-        raise InvalidArgument(
-            "expiration_ttl_s", f"{seconds} is below the minimum of {EXPIRATION_TTL_S_MIN}"
-        )
-    _check_end(seconds, "expiration_ttl_s")
+    _check_whole(seconds, field)
+    if seconds < least_s:
+        raise InvalidArgument(field, f"{seconds} is below the minimum of {least_s}")
+    _check_end(seconds, field)
     return seconds
 
 

@@ -170,7 +170,12 @@ class Calls:
                     results[key] = error
                 else:
                     self._submit(operation)
-            for key, outcome in (await self._outcomes(started)).items():
+            try:
+                outcomes = await self._outcomes(started)
+            finally:  # who has given up has nothing sent any more
+                for operation in started.values():
+                    operation.future.cancel()
+            for key, outcome in outcomes.items():
                 if isinstance(outcome, TandemError):
                     results[key] = outcome
                 else:

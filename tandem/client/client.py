@@ -1,6 +1,6 @@
 """The public face of the client library: a namespace as an async dictionary."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -10,14 +10,14 @@ from tandem.client.arguments import check_address
 from tandem.client.calls import BatchResult, Calls, as_read
 from tandem.client.channel import GatewayChannel, check_token
 from tandem.client.large import Source, StreamedEntry, opened, remaining, upload
-from tandem.client.listing import listed
+from tandem.client.listing import Listing
 from tandem.client.namespaces import Namespaces
 from tandem.client.operations import Operation, fill_put
 from tandem.client.ops import Ops
 from tandem.client.retries import Retries
 from tandem.client.session import Session
 from tandem.client.tokens import Tokens
-from tandem.client.values import Entry, Item, ListedKey, Seen, entry_of, seen_of
+from tandem.client.values import Entry, Item, Seen, entry_of, seen_of
 from tandem.core.access import check_account
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.version import Version
@@ -222,7 +222,7 @@ class Client:
             lambda reply: Version(reply.version),
         )
 
-    async def list(
+    def list(
         self,
         prefix: str = "",
         *,
@@ -230,19 +230,18 @@ class Client:
         limit: int | None = None,
         page_size: int = LIST_PAGE_MAX,
         timeout_s: float | None = None,
-    ) -> AsyncIterator[ListedKey]:
+    ) -> Listing:
         """The names that begin with `prefix` and come after `after`, in byte order, at most
-        `limit` (1 or more) of them.
+        `limit` (1 or more) of them: iterate it by `async for`.
 
-        A listing may lag behind writes made through other gateways. `timeout_s` is for one page.
+        A listing may lag behind writes made through other gateways, and further where it says that
+        it is `stale`. `timeout_s` is for one page.
         """
         namespace_id = self._calls.namespace_id
         page_s = self._timeout_s if timeout_s is None else timeout_s
-        names = listed(
+        return Listing(
             self._stub, self._retries, namespace_id, prefix, after, limit, page_size, page_s
         )
-        async for one in names:
-            yield one
 
     async def put_stream(
         self,
@@ -276,7 +275,7 @@ class Client:
             namespace=self._calls.namespace_id,
             key=get.key,
             min_version=get.min_version,
-            cache_ttl_s=cache_ttl_s,
+            cache_ttl_s=get.cache_ttl_s,
         )
         call, head = await self._retries.call(
             partial(opened, self._stub),

@@ -7,6 +7,7 @@ from typing import Final
 
 import grpc
 
+from tandem.client.arguments import value_bytes
 from tandem.core.limits import KIB
 from tandem.core.request import check_value_size
 from tandem.core.version import Version
@@ -21,7 +22,9 @@ CHUNK_BYTES: Final = 256 * KIB
 _PutCall = grpc.aio.StreamUnaryCall[kv_pb2.PutChunk, kv_pb2.WriteReply]
 _GetCall = grpc.aio.UnaryStreamCall[kv_pb2.GetRequest, kv_pb2.GetChunk]
 
-Source = bytes | Iterable[bytes] | AsyncIterable[bytes]
+Piece = bytes | str
+"""Whatever has bytes, or text, which is UTF-8: as a value may be given whole."""
+Source = Piece | Iterable[Piece] | AsyncIterable[Piece]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +104,13 @@ async def remaining(call: _GetCall, first: bytes, namespace: str) -> AsyncGenera
 
 
 async def _pieces(source: Source) -> AsyncIterator[bytes]:
-    if isinstance(source, bytes):
-        for start in range(0, len(source), CHUNK_BYTES):
-            yield source[start : start + CHUNK_BYTES]
+    if isinstance(source, str | bytes | bytearray | memoryview):
+        whole = value_bytes(source)
+        for start in range(0, len(whole), CHUNK_BYTES):
+            yield whole[start : start + CHUNK_BYTES]
     elif isinstance(source, AsyncIterable):
         async for piece in source:
-            yield piece
+            yield value_bytes(piece)
     else:
         for piece in source:
-            yield piece
+            yield value_bytes(piece)

@@ -20,8 +20,7 @@ from tandem.core.reading import ReadMode
 from tandem.core.write_race import AckPolicy
 from tandem.errors import NamespaceExists, NamespaceNotFound
 from tandem.wire.mode_codec import mode_message
-from tandem.wire.mode_report_codec import mode_report_of
-from tandem.wire.namespace_codec import change_message, namespace_of
+from tandem.wire.namespace_codec import change_message, mode_report_of, namespace_of
 from tandem.wire.v1 import namespaces_pb2, namespaces_pb2_grpc
 
 

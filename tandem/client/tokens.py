@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from tandem.client.arguments import ttl_s
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
 from tandem.core.access import Permission, check_account
 from tandem.core.quota import NO_QUOTA, Quota
 from tandem.core.token import CreatedToken, Token
-from tandem.errors import InvalidArgument
 from tandem.wire import token_codec
 from tandem.wire.v1 import tokens_pb2, tokens_pb2_grpc
 
@@ -45,7 +45,8 @@ class Tokens:
         and `quota` how much its holder may use on each gateway machine.
         """
         wanted = None if all_accounts else self._account_of(account)
-        request = token_codec.wish_message(name, permission, wanted, namespaces, _ttl_s(ttl), quota)
+        lasts_s = ttl_s(ttl, 1, "ttl")
+        request = token_codec.wish_message(name, permission, wanted, namespaces, lasts_s, quota)
         reply = await self._ask(self._stub.CreateToken, request, name, repeatable=False)
         return CreatedToken(token_codec.token_of(reply.token), reply.text)
 
@@ -69,12 +70,3 @@ class Tokens:
 
     def _account_of(self, given: str | None) -> str:
         return self._account if given is None else check_account(given)
-
-
-def _ttl_s(ttl: int | timedelta | None) -> int:
-    if ttl is None:
-        return 0
-    seconds = int(ttl.total_seconds()) if isinstance(ttl, timedelta) else ttl
-    if seconds < 1:
-        raise InvalidArgument("ttl", "must be a second at least")
-    return seconds

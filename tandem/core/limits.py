@@ -29,7 +29,6 @@ KEY_WRITE_INTERVAL_US: Final = 1_000_000
 
 NAMESPACE_TITLE_CHARS_MAX: Final = 512
 NAMESPACES_MAX: Final = 1000
-OBJECT_NAME_BYTES_MAX: Final = 1024
 
 CLOCK_SKEW_MAX_US: Final = 500_000
 """A version further ahead of a home's clock than this is served, never observed, and never sent."""

@@ -4,9 +4,9 @@ from typing import Final
 
 from tandem.core.mode import ACTIVE, WHOLE_SHARE, Mode, Stage
 from tandem.core.mode_step import Objection, WorkerView
-from tandem.core.reply import Side
 from tandem.errors import InvalidArgument
-from tandem.wire.v1 import namespaces_pb2, ops_pb2
+from tandem.wire.ops_codec import SIDES, home_of
+from tandem.wire.v1 import namespaces_pb2
 
 _STAGES: Final = {
     Stage.SINGLE: namespaces_pb2.STAGE_SINGLE,
@@ -14,21 +14,19 @@ _STAGES: Final = {
     Stage.ACTIVE: namespaces_pb2.STAGE_ACTIVE,
 }
 _STAGE_BY_NUMBER: Final = {number: stage for stage, number in _STAGES.items()}
-_HOMES: Final = {Side.KVSP: ops_pb2.HOME_KVSP, Side.S3: ops_pb2.HOME_S3}
-_SIDE_BY_NUMBER: Final = {number: side for side, number in _HOMES.items()}
 
 
 def mode_message(mode: Mode) -> namespaces_pb2.NamespaceMode:
     """The message that shows a mode, or asks for it."""
     return namespaces_pb2.NamespaceMode(
-        stage=_STAGES[mode.stage], home=_HOMES[mode.home], percent=mode.percent
+        stage=_STAGES[mode.stage], home=home_of(mode.home), percent=mode.percent
     )
 
 
 def mode_of(message: namespaces_pb2.NamespaceMode) -> Mode:
     """The mode that a message shows; the usual one where it shows none."""
     stage = _STAGE_BY_NUMBER.get(message.stage)
-    home = _SIDE_BY_NUMBER.get(message.home, ACTIVE.home)
+    home = SIDES.get(message.home, ACTIVE.home)
     return ACTIVE if stage is None else Mode(stage, home, message.percent or WHOLE_SHARE)
 
 
@@ -37,10 +35,10 @@ def wanted_mode(message: namespaces_pb2.NamespaceMode, field: str) -> Mode:
     stage = _STAGE_BY_NUMBER.get(message.stage)
     if stage is None:
         raise InvalidArgument(f"{field}.stage", f"{int(message.stage)} is not a stage")
-    if message.home not in _SIDE_BY_NUMBER:
+    if message.home not in SIDES:
         raise InvalidArgument(f"{field}.home", f"{int(message.home)} is not a home")
     try:
-        return Mode(stage, _SIDE_BY_NUMBER[message.home], message.percent or WHOLE_SHARE)
+        return Mode(stage, SIDES[message.home], message.percent or WHOLE_SHARE)
     except ValueError as error:
         raise InvalidArgument(f"{field}.percent", str(error)) from None
 
@@ -52,8 +50,8 @@ def worker_message(view: WorkerView) -> namespaces_pb2.WorkerView:
         looked_at_us=view.looked_us,
         mode_epoch=view.epoch,
         since_us=view.since_us,
-        behind=[_HOMES[side] for side in view.behind],
-        waiting=[_HOMES[side] for side in view.waiting],
+        behind=[home_of(side) for side in view.behind],
+        waiting=[home_of(side) for side in view.waiting],
         compared=view.compared,
         different=view.different,
     )
@@ -66,8 +64,8 @@ def worker_of(message: namespaces_pb2.WorkerView) -> WorkerView:
         looked_us=message.looked_at_us,
         epoch=message.mode_epoch,
         since_us=message.since_us,
-        behind=tuple(_SIDE_BY_NUMBER[n] for n in message.behind if n in _SIDE_BY_NUMBER),
-        waiting=tuple(_SIDE_BY_NUMBER[n] for n in message.waiting if n in _SIDE_BY_NUMBER),
+        behind=tuple(SIDES[n] for n in message.behind if n in SIDES),
+        waiting=tuple(SIDES[n] for n in message.waiting if n in SIDES),
         compared=message.compared,
         different=message.different,
     )

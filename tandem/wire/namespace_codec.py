@@ -4,12 +4,21 @@ from typing import Final, Literal, TypeAlias
 
 from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.mode import Mode
+from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import Namespace, Settings, SettingsChange
 from tandem.core.quota import Quota, check_quota
 from tandem.core.reading import ReadMode
 from tandem.core.write_race import AckPolicy
 from tandem.errors import InvalidArgument
-from tandem.wire.mode_codec import mode_message, mode_of, wanted_mode
+from tandem.wire.mode_codec import (
+    mode_message,
+    mode_of,
+    objection_message,
+    objection_of,
+    wanted_mode,
+    worker_message,
+    worker_of,
+)
 from tandem.wire.v1 import namespaces_pb2
 
 _Limit: TypeAlias = Literal["operations_per_s", "bytes_per_s", "large_bodies_max"]
@@ -73,6 +82,32 @@ def namespace_of(message: namespaces_pb2.Namespace) -> Namespace:
         message.created_at_s,
         message.account or DEFAULT_ACCOUNT,
         title_conflict=message.title_conflict,
+    )
+
+
+def mode_report_message(report: ModeReport) -> namespaces_pb2.NamespaceModeReply:
+    """The message that shows a report."""
+    return namespaces_pb2.NamespaceModeReply(
+        namespace=namespace_message(report.namespace),
+        next=[mode_message(mode) for mode in report.next],
+        workers=[worker_message(view) for view in report.workers],
+        crawled_at_us=report.crawled_us,
+        effects=report.effects,
+        objections=[objection_message(objection) for objection in report.objections],
+        stepped=report.stepped,
+    )
+
+
+def mode_report_of(message: namespaces_pb2.NamespaceModeReply) -> ModeReport:
+    """The report that a message shows."""
+    return ModeReport(
+        namespace=namespace_of(message.namespace),
+        next=tuple(mode_of(mode) for mode in message.next),
+        workers=tuple(worker_of(view) for view in message.workers),
+        crawled_us=message.crawled_at_us,
+        effects=tuple(message.effects),
+        objections=tuple(objection_of(objection) for objection in message.objections),
+        stepped=message.stepped,
     )
 
 

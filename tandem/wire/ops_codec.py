@@ -25,12 +25,12 @@ from tandem.wire.v1 import ops_pb2
 QUEUE_PAGE_MAX: Final = 1000
 
 _HOMES: Final = {Side.KVSP: ops_pb2.HOME_KVSP, Side.S3: ops_pb2.HOME_S3}
-_SIDES: Final = {number: side for side, number in _HOMES.items()}
+SIDES: Final = {number: side for side, number in _HOMES.items()}
 
 
 def side_of(home: ops_pb2.Home) -> Side:
     """The side that a message names; InvalidArgument when it names none."""
-    side = _SIDES.get(home)
+    side = SIDES.get(home)
     if side is None:
         raise InvalidArgument("home", f"{int(home)} is not a home: it is kvsp (1) or s3 (2)")
     return side

@@ -3,8 +3,7 @@
 A failure crosses the wire as the text of its `Failed`, whose first word names the reason.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final, NamedTuple, assert_never
 
 from tandem.core.envelope import TRAILER_BYTES_MAX, BadEnvelope, open_envelope
@@ -91,20 +90,6 @@ class LargeRecord(NamedTuple):
     version: Version
     digest: bytes
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterState:
-    """What an operator wants to know of a cluster of KVSP."""
-
-    name: str
-    incarnation: str
-    commits: int
-    """The number of its last transaction."""
-    records: int
-    """An estimate."""
-    failure: str
-    """Empty when it serves."""
 
 
 def add_get(request: pb.StorageRequest, number: int, key: Key) -> None:
@@ -257,17 +242,3 @@ def _parse_failure(text: str, home_time_us: int) -> Failed:
     if reason in _REASONS:
         return Failed(_REASONS[reason], detail, home_time_us)
     return Failed(Reason.ERROR, text, home_time_us)
-
-
-def status_reply(states: Sequence[ClusterState], home_time_us: int) -> pb.StorageStatusReply:
-    """The message that shows `states`."""
-    reply = pb.StorageStatusReply(home_time_us=home_time_us)
-    for state in states:
-        reply.clusters.add(
-            name=state.name,
-            incarnation=state.incarnation,
-            commits=state.commits,
-            records=state.records,
-            failure=state.failure,
-        )
-    return reply

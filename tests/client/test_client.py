@@ -10,6 +10,7 @@ import uvloop
 from tandem import Client
 from tandem.client import Entry, Item, ListedKey, Seen, lane
 from tandem.client.crawler import CrawlerClient
+from tandem.core.access import Permission
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError, Unavailable
@@ -20,6 +21,7 @@ from tests.kvgateway.rpc.running import Running, running
 
 LARGEST = bytes(range(256)) * (VALUE_BYTES_MAX // 256)
 LATER_S = 2**33
+READ = Permission.READ
 NAIVE = datetime.fromtimestamp(LATER_S)  # noqa: DTZ006 - a moment nobody can tell
 
 
@@ -93,6 +95,7 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put("k", "\ud800"), "value", "is not valid Unicode at character 0"),
         (lambda kv: kv.put_stream("k", [LARGEST, b"1"]), "value", "limit of 26214400"),
         (lambda kv: kv.put_stream("", [b"1"]), "key", "must not be empty"),
+        (lambda kv: kv.put_stream("k", [1]), "value", "must be bytes or text, not int"),
         (lambda kv: anext(kv.list(page_size=1001)), "page_size", "1001 is not between 1 and 1000"),
         (lambda kv: anext(kv.list(page_size=0)), "page_size", "0 is not between 1 and 1000"),
         (lambda kv: anext(kv.list(limit=0)), "limit", "0 is below the minimum of 1"),
@@ -100,6 +103,9 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put("k", b"", expires_at=NAIVE), "expires_at_s", "has no time zone"),
         (lambda kv: anext(kv.list("p" * 513)), "prefix", "limit of 512"),
         (lambda kv: kv.namespaces.create(""), "title", "must not be empty"),
+        (lambda kv: kv.tokens.create("t", READ, ttl=0), "ttl", "0 is below the minimum of 1"),
+        (lambda kv: kv.tokens.create("t", READ, ttl=1.5), "ttl", "whole number of seconds"),
+        (lambda kv: kv.tokens.create("t", READ, ttl=2**64), "ttl", "is not a time in seconds"),
     ],
 )
 async def test_bad_input(call: Call, field: str, says: str, gateway: Running, kv: Client) -> None:
@@ -158,6 +164,18 @@ async def test_whatever_has_bytes_is_a_value_and_a_long_cache_ttl_is_one(kv: Cli
     for value in (b"v", bytearray(b"v"), memoryview(b"v")):
         await kv.put("k", value)  # type: ignore[arg-type]
         assert await kv.get("k", cache_ttl_s=2**40) == b"v"
+
+
+async def test_pieces_are_whatever_a_value_may_be(kv: Client) -> None:
+    async def pieces() -> AsyncIterator[object]:
+        yield bytearray(b"a")
+        yield memoryview(b"b")
+
+    for source in (bytearray(b"ab"), memoryview(b"ab"), "ab", ["a", b"b"], pieces()):
+        await kv.put_stream("k", source)  # type: ignore[arg-type]
+        streamed = await kv.get_stream("k", cache_ttl_s=2**40)
+        assert streamed is not None
+        assert b"".join([piece async for piece in streamed]) == b"ab"
 
 
 async def test_an_unknown_namespace(gateway: Running) -> None:
@@ -222,6 +240,16 @@ async def test_a_listing(limit: int | None, page_size: int, kv: Client) -> None:
     await kv.put_many(dict.fromkeys([*names, "q"], b""))
     listed = [key.name async for key in kv.list("p", limit=limit, page_size=page_size)]
     assert listed == names[:limit]
+
+
+async def test_a_listing_tells_whether_it_may_lack_names(gateway: Running, kv: Client) -> None:
+    await kv.put_many(dict.fromkeys("abc", b""))
+    for stale in (False, True):
+        gateway.store.stale_lists = stale
+        listing = kv.list(page_size=2)
+        assert not listing.stale
+        assert [key.name async for key in listing] == ["a", "b", "c"]
+        assert listing.stale == stale
 
 
 async def test_the_largest_value_by_every_way(kv: Client) -> None:

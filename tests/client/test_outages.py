@@ -261,6 +261,20 @@ async def test_a_caller_that_gives_up_leaves_nothing(gateway: Running, kv: Clien
     await _until(lambda: not small._sent and small._sweeper is None)
 
 
+async def test_of_many_that_are_given_up_none_is_sent_later() -> None:
+    gateway = Running()
+    async with Client(gateway.address, NAMESPACE, timeout_s=60) as kv:
+        writes = asyncio.create_task(kv.put_many(dict.fromkeys("abc", b"v")))
+        await _until(lambda: len(kv._calls._small._waiting) == 3)
+        writes.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writes
+        await gateway.start()
+        assert await kv.get("a") is None
+        assert gateway.store.writes == 0
+    await gateway.stop()
+
+
 async def test_a_client_that_was_never_opened_can_be_closed(gateway: Running) -> None:
     await Client(gateway.address, NAMESPACE).aclose()
 

@@ -73,7 +73,6 @@ _EFFECTS: Final[dict[str, tuple[object, Callable[[Running], object]]]] = {
     "repair_share": (0.1, lambda r: r.rounds._rule.limit.share),
     "tombstone_grace_s": (9000.0, lambda r: _collector(r)._rule.tombstone_grace_s),
     "history_days": (9.0, lambda r: r.book._history_us / DAY_US),
-    "page_names": (99, lambda r: r.rounds._rule.page_names),
     "settle_s": (9.0, lambda r: r.rounds._rule.settle_s),
     "heals_at_once": (9, lambda r: r.rounds._rule.heals_at_once),
 }

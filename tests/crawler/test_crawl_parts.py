@@ -41,7 +41,11 @@ def ending_after(pages: int) -> Callable[[], Awaitable[str]]:
 
 @pytest.mark.parametrize(
     ("age_us", "goes_on"),
-    [(CHECKPOINT_AGE_MAX_US - SLACK_US, True), (CHECKPOINT_AGE_MAX_US + SLACK_US, False)],
+    [
+        (CHECKPOINT_AGE_MAX_US - SLACK_US, True),
+        (CHECKPOINT_AGE_MAX_US + SLACK_US, False),
+        (-SLACK_US, False),
+    ],
 )
 def test_what_a_checkpoint_says_holds_for_a_while(age_us: int, goes_on: bool) -> None:
     async def main() -> None:

@@ -10,7 +10,7 @@ from tandem.core.operations import CrawlReport
 from tandem.errors import ConfigurationError
 from tandem.runtime.local_tokens import make_crawler_token
 from tandem.runtime.randomness import SystemEntropy
-from tandem.runtime.settings import Address
+from tandem.runtime.settings import Address, SettingsError, load, read_sources
 from tests.kvgateway.open_entrance import OpenEntrance
 from tests.kvgateway.rpc.running import Running
 
@@ -41,6 +41,28 @@ def test_what_the_gateway_beside_it_has_made_is_shown_to_no_other_machine(tmp_pa
     assert exposed.gateway_addresses() == ("0.0.0.0:8781",)
     assert exposed.token_for("0.0.0.0:8781") == made
     assert exposed.token_for(OTHER_MACHINE) == ""
+
+
+@pytest.mark.parametrize("gateways", ["nowhere", "a:1,b", ",", "grpc,a:1", "a:99999"])
+def test_what_is_no_address_of_a_gateway_is_a_mistake(gateways: str) -> None:
+    with pytest.raises(SettingsError, match="expected grpc, or host:port of every gateway"):
+        _loaded("--gateways", gateways)
+
+
+@pytest.mark.parametrize(
+    ("gateways", "addresses"),
+    [
+        ("grpc", ("127.0.0.1:8781",)),
+        ("a:1", ("a:1",)),
+        (" a:1, [::1]:2,", ("a:1", "[::1]:2")),
+    ],
+)
+def test_gateways_are_named_with_commas(gateways: str, addresses: tuple[str, ...]) -> None:
+    assert _loaded("--gateways", gateways).gateway_addresses() == addresses
+
+
+def _loaded(*arguments: str) -> CrawlerSettings:
+    return load(CrawlerSettings, "crawler", read_sources(arguments, {}, "crawler")).settings
 
 
 async def test_every_question_and_report_carries_it() -> None:

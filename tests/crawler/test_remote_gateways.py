@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+from structlog.testing import capture_logs
 
 from crawler.evidence import StoreEvidence
 from crawler.gateways import RemoteGateways
@@ -60,6 +61,23 @@ async def test_a_silent_gateway_is_skipped_as_long_as_another_answers(two: list[
     assert await _of(_silent(), two[0].address).enabled() == frozenset({Side.KVSP})
     assert not await _nobody().enabled()
     assert not await _of().enabled()
+
+
+async def test_a_gateway_that_is_silent_is_told_of_once(two: list[Running]) -> None:
+    gateways = _of(two[0].address, two[1].address)
+    with capture_logs() as logs:
+        await two[1].stop()
+        for _ in range(2):
+            await gateways.enabled()
+            assert (await gateways.trouble()).unsure
+            await gateways.tell(REPORT)
+        await two[1].start()
+        for _ in range(2):
+            assert await gateways.enabled()
+    assert [(log["event"], log["gateway"]) for log in logs] == [
+        ("gateway_silent", two[1].address),
+        ("gateway_answers_again", two[1].address),
+    ]
 
 
 async def test_every_gateway_that_answers_is_told(two: list[Running]) -> None:

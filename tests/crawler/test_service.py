@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.board import RUNS_WAITING_MAX, Board
+from crawler.board import RUNS_KEPT_MAX, RUNS_WAITING_MAX, Board
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
@@ -142,6 +142,34 @@ async def test_so_many_runs_wait_and_no_more(served: Served, crawler: CrawlerCli
     assert first is not None
     assert first.id == ids[0]
     await crawler.run(RunRequest(B))
+
+
+async def test_what_ended_runs_found_is_kept_up_to_a_bound(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status shows all that is kept, and has to fit into a message."""
+    monkeypatch.setattr("crawler.board.CRAWLS_KEPT_MAX", 5)
+    board = served.board
+    ids = [board.ask(RunRequest()).id for _ in range(5)]
+    for run_id, crawls in zip(ids[:4], (1, 2, 3, 9), strict=True):
+        run = await board.asked(10)
+        assert run is not None
+        assert run.id == run_id
+        board.ended(run, "", (crawled(A),) * crawls)
+        kept = [one for one in board.runs if one.ended]
+        assert kept[-1].id == run_id
+        assert sum(len(one.crawls) for one in kept[:-1]) + min(crawls, 5) <= 5
+    assert [run.id for run in board.runs] == ids[3:]
+
+
+async def test_so_many_runs_are_kept_and_no_more(served: Served) -> None:
+    board = served.board
+    for _ in range(2 * RUNS_KEPT_MAX):
+        asked = board.ask(RunRequest(A))
+        assert await board.asked(10) == asked
+        board.ended(asked, "", ())
+    assert len(board.runs) == RUNS_KEPT_MAX
+    assert board.runs[-1].id == asked.id
 
 
 async def test_a_watch_goes_on_and_shows_changes(served: Served, crawler: CrawlerClient) -> None:

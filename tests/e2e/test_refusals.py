@@ -21,9 +21,9 @@ _WRONG = {
         ("--cache-ttl", "--nonsense", "TANDEM_WORKERS", "TANDEM_GRPC"),
     ),
     "crawler": (
-        ("--page-names", "5"),
+        ("--range-names", "5"),
         {"TANDEM_SETTLE": "never", "TANDEM_BREATHE_RATIO": "-1"},
-        ("--page-names", "TANDEM_SETTLE", "TANDEM_BREATHE_RATIO"),
+        ("--range-names", "TANDEM_SETTLE", "TANDEM_BREATHE_RATIO"),
     ),
     "up": (
         ("up", "--start", "soon"),

@@ -125,6 +125,14 @@ def test_list_prints_all_pages_in_byte_order(gateway: Gateway) -> None:
     assert paged.stdout.splitlines() == names[:1500]
 
 
+def test_a_list_that_may_lack_keys_says_so(gateway: Gateway) -> None:
+    gateway.hold("k")
+    gateway.store.stale_lists = True
+    listed = gateway.kvctl("key", "list", *ARTICLES)
+    assert (listed.exit_code, listed.stdout) == (0, "k\n")
+    assert "keys may be missing" in listed.stderr
+
+
 def test_list_as_json_is_one_object_a_line(gateway: Gateway) -> None:
     gateway.kvctl("key", "put", "a\nb", "v", *ARTICLES, "--metadata", "[1]")
     gateway.kvctl("key", "put", "c", "v", *ARTICLES)

@@ -119,7 +119,7 @@ def test_the_guide_looks_marks_fills_and_looks_again(store: CrawledGateway, side
 def test_it_tells_what_was_kept_in_the_home_alone(store: CrawledGateway, side: Side) -> None:
     namespace = store.registry._found[NAMESPACE]
     alone = replace(namespace.settings, mode=Mode(Stage.SINGLE, Side.S3))
-    store.registry.changed(replace(namespace, settings=alone))
+    store.registry.changed(replace(namespace, settings=alone, account="another one's"))
     script(store, lacking(side, 4), lacking(side, 4), EQUAL)
     heals(store, side)
     told = store.kvctl(*REBUILD, side.value, "--yes").stdout

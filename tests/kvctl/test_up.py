@@ -158,12 +158,12 @@ def test_a_part_that_refuses_its_configuration_stops_them_all(
     machine: Machine, tmp_path: Path
 ) -> None:
     config = tmp_path / "tandem.toml"
-    config.write_text("[crawler]\npage_names = 1\n")
+    config.write_text("[crawler]\nrange_names = 1\n")
     with machine.up("--config", str(config)) as up:
         out, _ = up.communicate()
     assert up.returncode == 1
     assert "crawler stopped with status 2:" in out
-    assert "[crawler] page_names" in out
+    assert "[crawler] range_names" in out
     assert "Tandem KV is up." not in out
     assert machine.pids() == {}
 

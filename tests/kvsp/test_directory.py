@@ -88,10 +88,10 @@ async def test_a_first_start_that_was_cut_short_goes_on(opening: Opening, path: 
 async def test_incarnation_and_commits_survive_a_restart(opening: Opening) -> None:
     first = await opening()
     await first.clusters[0].write([put("key", value())])
-    before = await first.clusters[0].state()
+    before = await first.clusters[0].life()
     await first.aclose()
     second = await opening()
-    after = await second.clusters[0].state()
-    assert (after.incarnation, after.records) == (before.incarnation, 1)
+    after = await second.clusters[0].life()
+    assert after.incarnation == before.incarnation
     assert after.commits >= before.commits
     assert await second.clusters[0].read([get("key")]) == [value().envelope]

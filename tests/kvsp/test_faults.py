@@ -51,7 +51,7 @@ async def test_a_failed_commit_fails_all_and_the_file_is_checked(
         [meanwhile] = await cluster.write([put("meanwhile", value(b"x" * 5_000))])
         assert isinstance(meanwhile, Failed)
     await until_it_stores(cluster, "after")
-    assert (await cluster.state()).failure == ""
+    assert (await cluster.life()).failure == ""
     found = await cluster.read([get("before"), get("after")])
     assert found == [value().envelope] * 2
 
@@ -92,7 +92,7 @@ async def test_a_commit_that_finds_damage_closes_the_file_for_good(opening: Open
     assert "the commit failed" in str(failed)
     for answer in (*await cluster.write([put("key", value())]), *await cluster.read([get("key")])):
         assert "cluster-0.sqlite is damaged" in str(answer)
-    assert "cluster-0.sqlite is damaged" in (await cluster.state()).failure
+    assert "cluster-0.sqlite is damaged" in (await cluster.life()).failure
 
 
 async def test_a_listing_while_the_file_is_opened_again_fails_by_value(opening: Opening) -> None:
@@ -102,7 +102,7 @@ async def test_a_listing_while_the_file_is_opened_again_fails_by_value(opening: 
     async def ask_on() -> None:
         while True:
             answers.append(await cluster.scan(Scan(NAMESPACE, b"", b"", 10)))
-            answers.append(await cluster.state())
+            answers.append(await cluster.life())
             await asyncio.sleep(0)
 
     async with asyncio.TaskGroup() as group:
@@ -223,7 +223,7 @@ async def test_a_damaged_file_fails_its_cluster_and_no_other(
     for part, answers in second.store.read([get(name) for name in names]):
         owners[part[0].raw_name] = {type(answer) for answer in await answers}
     assert sorted(owners.values(), key=str) == [{bytes}, {Failed}]
-    damaged, sound = [await cluster.state() for cluster in second.clusters]
+    damaged, sound = [await cluster.life() for cluster in second.clusters]
     assert "cluster-0.sqlite is damaged" in damaged.failure
     assert sound.failure == ""
     [refused] = await second.clusters[0].write([put("key", value())])

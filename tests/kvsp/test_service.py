@@ -63,13 +63,6 @@ async def test_a_bad_scan_names_the_field(
     assert str(refused.value.details()).startswith(field)
 
 
-async def test_status_shows_every_cluster(channel: grpc.aio.Channel) -> None:
-    status = await rpc.StorageStub(channel).StorageStatus(pb.StorageStatusRequest())
-    assert [cluster.name for cluster in status.clusters] == [f"cluster-{n}" for n in range(4)]
-    assert len({cluster.incarnation for cluster in status.clusters}) == 4
-    assert {cluster.failure for cluster in status.clusters} == {""}
-
-
 VERSION = Version.at(1)
 GOOD_RAISE = pb.RaiseFloorRequest(namespace=NAMESPACE, start=b"a", end=b"b", floor=VERSION)
 GOOD_ROW = pb.PurgedRow(name=b"a", version=VERSION, digest=b"d" * 16)

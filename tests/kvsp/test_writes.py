@@ -58,7 +58,7 @@ async def test_all_that_waits_is_one_transaction(engine: Engine) -> None:
     waiting = [cluster.write([put(f"key-{n}-{m}", value()) for m in range(3)]) for n in range(50)]
     assert await first == [STORED]
     assert [await answers for answers in waiting] == [[STORED] * 3] * 50
-    assert (await cluster.state()).commits <= 2
+    assert (await cluster.life()).commits <= 2
     assert await engine.sql("select count(*) from record") == [(151,)]
 
 

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/storage.proto\x12\ttandem.v1\"Z\n\x0eStorageRequest\x12#\n\x04gets\x18\x01 \x03(\x0b\x32\x15.tandem.v1.StorageGet\x12#\n\x04puts\x18\x02 \x03(\x0b\x32\x15.tandem.v1.StoragePut\"9\n\nStorageGet\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\"z\n\nStoragePut\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\x12\x10\n\x08\x65nvelope\x18\x04 \x01(\x0c\x12\x17\n\x0fheal_read_at_us\x18\x05 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x06 \x01(\x08\"v\n\x0cStorageReply\x12%\n\x05reads\x18\x01 \x03(\x0b\x32\x16.tandem.v1.StorageRead\x12)\n\x06writes\x18\x02 \x03(\x0b\x32\x19.tandem.v1.StorageWritten\x12\x14\n\x0chome_time_us\x18\x03 \x01(\x03\"\x83\x01\n\x0bStorageRead\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x0f\n\x07\x63orrupt\x18\x05 \x01(\x08\x12%\n\x05large\x18\x06 \x01(\x0b\x32\x16.tandem.v1.LargeRecord\"J\n\x0bLargeRecord\x12\x0c\n\x04\x62lob\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\r\"9\n\x08LargeGet\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0c\n\x04\x62lob\x18\x03 \x01(\t\"\x1a\n\nLargePiece\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"=\n\x08LargePut\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.tandem.v1.LargeHead\x12\r\n\x05piece\x18\x02 \x01(\x0c\"\x8a\x01\n\tLargeHead\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0f\n\x07trailer\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\r\x12\x17\n\x0fheal_read_at_us\x18\x06 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x07 \x01(\x08\"g\n\x0eStorageWritten\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x07outcome\x18\x02 \x01(\x0e\x32\x17.tandem.v1.WriteOutcome\x12\x0e\n\x06newest\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"N\n\x0bScanRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\"\xc0\x01\n\tScanReply\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x14\n\x0chome_time_us\x18\x04 \x01(\x03\x12\r\n\x05names\x18\x05 \x03(\x0c\x12\x10\n\x08versions\x18\x06 \x01(\x0c\x12\x0f\n\x07\x64igests\x18\x07 \x01(\x0c\x12\r\n\x05sizes\x18\x08 \x03(\r\x12\r\n\x05kinds\x18\t \x01(\x0c\x12\x14\n\x0c\x65xpires_at_s\x18\n \x03(\x04\x12\x10\n\x08metadata\x18\x0b \x03(\x0cJ\x04\x08\x01\x10\x02\"\x16\n\x14StorageStatusRequest\"V\n\x12StorageStatusReply\x12*\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x18.tandem.v1.ClusterStatus\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"e\n\rClusterStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12\x0f\n\x07records\x18\x04 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\"!\n\x0f\x43lustersRequest\x12\x0e\n\x06\x66loors\x18\x01 \x01(\x08\"O\n\rClustersReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.ClusterLife\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"\x8a\x01\n\x0b\x43lusterLife\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0f\n\x07opening\x18\x06 \x01(\t\"=\n\nRangeFloor\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\"8\n\x10NamedIncarnation\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"\x84\x01\n\x11RaiseFloorRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x0c\x12\r\n\x05\x66loor\x18\x04 \x01(\x0c\x12\x31\n\x0cincarnations\x18\x05 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"[\n\x0bRaisedFloor\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"Q\n\x0fRaiseFloorReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.RaisedFloor\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\":\n\tPurgedRow\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"|\n\x10PurgeRowsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\"\n\x04rows\x18\x02 \x03(\x0b\x32\x14.tandem.v1.PurgedRow\x12\x31\n\x0cincarnations\x18\x03 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"S\n\x0ePurgeRowsReply\x12+\n\x08outcomes\x18\x01 \x03(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"|\n\x13RenewClusterRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x18\n\x10past_incarnation\x18\x03 \x01(\t\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\"{\n\x11RenewClusterReply\x12*\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x14\n\x0crows_removed\x18\x03 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"9\n\x15PurgeNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"[\n\x13PurgeNamespaceReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x12\x14\n\x0crows_removed\x18\x02 \x01(\x04\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t*\xf5\x01\n\x0cWriteOutcome\x12\x1d\n\x19WRITE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14WRITE_OUTCOME_STORED\x10\x01\x12\x1c\n\x18WRITE_OUTCOME_SUPERSEDED\x10\x02\x12\x1d\n\x19WRITE_OUTCOME_BELOW_FLOOR\x10\x03\x12\x16\n\x12WRITE_OUTCOME_LATE\x10\x04\x12\x18\n\x14WRITE_OUTCOME_FUTURE\x10\x05\x12#\n\x1fWRITE_OUTCOME_DELETED_NAMESPACE\x10\x06\x12\x18\n\x14WRITE_OUTCOME_FAILED\x10\x07*\xa9\x02\n\x0e\x43ollectOutcome\x12\x1f\n\x1b\x43OLLECT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OLLECT_OUTCOME_DONE\x10\x01\x12\x1a\n\x16\x43OLLECT_OUTCOME_ABSENT\x10\x02\x12\x1d\n\x19\x43OLLECT_OUTCOME_DIFFERENT\x10\x03\x12\x18\n\x14\x43OLLECT_OUTCOME_LIVE\x10\x04\x12\x1f\n\x1b\x43OLLECT_OUTCOME_ABOVE_FLOOR\x10\x05\x12%\n!COLLECT_OUTCOME_OTHER_INCARNATION\x10\x06\x12#\n\x1f\x43OLLECT_OUTCOME_TOO_MANY_RANGES\x10\x07\x12\x1a\n\x16\x43OLLECT_OUTCOME_FAILED\x10\x08\x32\xbb\x05\n\x07Storage\x12\x42\n\x08\x45xchange\x12\x19.tandem.v1.StorageRequest\x1a\x17.tandem.v1.StorageReply(\x01\x30\x01\x12:\n\x08PutLarge\x12\x13.tandem.v1.LargePut\x1a\x17.tandem.v1.StorageReply(\x01\x12\x38\n\x08GetLarge\x12\x13.tandem.v1.LargeGet\x1a\x15.tandem.v1.LargePiece0\x01\x12\x34\n\x04Scan\x12\x16.tandem.v1.ScanRequest\x1a\x14.tandem.v1.ScanReply\x12O\n\rStorageStatus\x12\x1f.tandem.v1.StorageStatusRequest\x1a\x1d.tandem.v1.StorageStatusReply\x12@\n\x08\x43lusters\x12\x1a.tandem.v1.ClustersRequest\x1a\x18.tandem.v1.ClustersReply\x12\x46\n\nRaiseFloor\x12\x1c.tandem.v1.RaiseFloorRequest\x1a\x1a.tandem.v1.RaiseFloorReply\x12\x43\n\tPurgeRows\x12\x1b.tandem.v1.PurgeRowsRequest\x1a\x19.tandem.v1.PurgeRowsReply\x12L\n\x0cRenewCluster\x12\x1e.tandem.v1.RenewClusterRequest\x1a\x1c.tandem.v1.RenewClusterReply\x12R\n\x0ePurgeNamespace\x12 .tandem.v1.PurgeNamespaceRequest\x1a\x1e.tandem.v1.PurgeNamespaceReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tandem/v1/storage.proto\x12\ttandem.v1\"Z\n\x0eStorageRequest\x12#\n\x04gets\x18\x01 \x03(\x0b\x32\x15.tandem.v1.StorageGet\x12#\n\x04puts\x18\x02 \x03(\x0b\x32\x15.tandem.v1.StoragePut\"9\n\nStorageGet\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\"z\n\nStoragePut\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\x0c\x12\x10\n\x08\x65nvelope\x18\x04 \x01(\x0c\x12\x17\n\x0fheal_read_at_us\x18\x05 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x06 \x01(\x08\"v\n\x0cStorageReply\x12%\n\x05reads\x18\x01 \x03(\x0b\x32\x16.tandem.v1.StorageRead\x12)\n\x06writes\x18\x02 \x03(\x0b\x32\x19.tandem.v1.StorageWritten\x12\x14\n\x0chome_time_us\x18\x03 \x01(\x03\"\x83\x01\n\x0bStorageRead\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x10\n\x08\x65nvelope\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x0f\n\x07\x63orrupt\x18\x05 \x01(\x08\x12%\n\x05large\x18\x06 \x01(\x0b\x32\x16.tandem.v1.LargeRecord\"J\n\x0bLargeRecord\x12\x0c\n\x04\x62lob\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\r\"9\n\x08LargeGet\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0c\n\x04\x62lob\x18\x03 \x01(\t\"\x1a\n\nLargePiece\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"=\n\x08LargePut\x12\"\n\x04head\x18\x01 \x01(\x0b\x32\x14.tandem.v1.LargeHead\x12\r\n\x05piece\x18\x02 \x01(\x0c\"\x8a\x01\n\tLargeHead\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\x0c\x12\x0f\n\x07trailer\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\r\x12\x17\n\x0fheal_read_at_us\x18\x06 \x01(\x03\x12\x14\n\x0cover_corrupt\x18\x07 \x01(\x08\"g\n\x0eStorageWritten\x12\n\n\x02id\x18\x01 \x01(\x04\x12(\n\x07outcome\x18\x02 \x01(\x0e\x32\x17.tandem.v1.WriteOutcome\x12\x0e\n\x06newest\x18\x03 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"N\n\x0bScanRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x0c\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\r\n\x05limit\x18\x04 \x01(\r\"\xc0\x01\n\tScanReply\x12\r\n\x05\x65nded\x18\x02 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x03 \x01(\x08\x12\x14\n\x0chome_time_us\x18\x04 \x01(\x03\x12\r\n\x05names\x18\x05 \x03(\x0c\x12\x10\n\x08versions\x18\x06 \x01(\x0c\x12\x0f\n\x07\x64igests\x18\x07 \x01(\x0c\x12\r\n\x05sizes\x18\x08 \x03(\r\x12\r\n\x05kinds\x18\t \x01(\x0c\x12\x14\n\x0c\x65xpires_at_s\x18\n \x03(\x04\x12\x10\n\x08metadata\x18\x0b \x03(\x0cJ\x04\x08\x01\x10\x02\"!\n\x0f\x43lustersRequest\x12\x0e\n\x06\x66loors\x18\x01 \x01(\x08\"O\n\rClustersReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.ClusterLife\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"\x8a\x01\n\x0b\x43lusterLife\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommits\x18\x03 \x01(\x04\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x0f\n\x07opening\x18\x06 \x01(\t\"=\n\nRangeFloor\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\r\n\x05\x66loor\x18\x03 \x01(\x0c\"8\n\x10NamedIncarnation\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\"\x84\x01\n\x11RaiseFloorRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x0c\x12\r\n\x05\x66loor\x18\x04 \x01(\x0c\x12\x31\n\x0cincarnations\x18\x05 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"[\n\x0bRaisedFloor\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"Q\n\x0fRaiseFloorReply\x12(\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x16.tandem.v1.RaisedFloor\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\":\n\tPurgedRow\x12\x0c\n\x04name\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"|\n\x10PurgeRowsRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\"\n\x04rows\x18\x02 \x03(\x0b\x32\x14.tandem.v1.PurgedRow\x12\x31\n\x0cincarnations\x18\x03 \x03(\x0b\x32\x1b.tandem.v1.NamedIncarnation\"S\n\x0ePurgeRowsReply\x12+\n\x08outcomes\x18\x01 \x03(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x14\n\x0chome_time_us\x18\x02 \x01(\x03\"|\n\x13RenewClusterRequest\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x18\n\x10past_incarnation\x18\x03 \x01(\t\x12%\n\x06\x66loors\x18\x04 \x03(\x0b\x32\x15.tandem.v1.RangeFloor\"{\n\x11RenewClusterReply\x12*\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.tandem.v1.CollectOutcome\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x14\n\x0crows_removed\x18\x03 \x01(\x04\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\"9\n\x15PurgeNamespaceRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"[\n\x13PurgeNamespaceReply\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x12\x14\n\x0crows_removed\x18\x02 \x01(\x04\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t*\xf5\x01\n\x0cWriteOutcome\x12\x1d\n\x19WRITE_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14WRITE_OUTCOME_STORED\x10\x01\x12\x1c\n\x18WRITE_OUTCOME_SUPERSEDED\x10\x02\x12\x1d\n\x19WRITE_OUTCOME_BELOW_FLOOR\x10\x03\x12\x16\n\x12WRITE_OUTCOME_LATE\x10\x04\x12\x18\n\x14WRITE_OUTCOME_FUTURE\x10\x05\x12#\n\x1fWRITE_OUTCOME_DELETED_NAMESPACE\x10\x06\x12\x18\n\x14WRITE_OUTCOME_FAILED\x10\x07*\xa9\x02\n\x0e\x43ollectOutcome\x12\x1f\n\x1b\x43OLLECT_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OLLECT_OUTCOME_DONE\x10\x01\x12\x1a\n\x16\x43OLLECT_OUTCOME_ABSENT\x10\x02\x12\x1d\n\x19\x43OLLECT_OUTCOME_DIFFERENT\x10\x03\x12\x18\n\x14\x43OLLECT_OUTCOME_LIVE\x10\x04\x12\x1f\n\x1b\x43OLLECT_OUTCOME_ABOVE_FLOOR\x10\x05\x12%\n!COLLECT_OUTCOME_OTHER_INCARNATION\x10\x06\x12#\n\x1f\x43OLLECT_OUTCOME_TOO_MANY_RANGES\x10\x07\x12\x1a\n\x16\x43OLLECT_OUTCOME_FAILED\x10\x08\x32\xea\x04\n\x07Storage\x12\x42\n\x08\x45xchange\x12\x19.tandem.v1.StorageRequest\x1a\x17.tandem.v1.StorageReply(\x01\x30\x01\x12:\n\x08PutLarge\x12\x13.tandem.v1.LargePut\x1a\x17.tandem.v1.StorageReply(\x01\x12\x38\n\x08GetLarge\x12\x13.tandem.v1.LargeGet\x1a\x15.tandem.v1.LargePiece0\x01\x12\x34\n\x04Scan\x12\x16.tandem.v1.ScanRequest\x1a\x14.tandem.v1.ScanReply\x12@\n\x08\x43lusters\x12\x1a.tandem.v1.ClustersRequest\x1a\x18.tandem.v1.ClustersReply\x12\x46\n\nRaiseFloor\x12\x1c.tandem.v1.RaiseFloorRequest\x1a\x1a.tandem.v1.RaiseFloorReply\x12\x43\n\tPurgeRows\x12\x1b.tandem.v1.PurgeRowsRequest\x1a\x19.tandem.v1.PurgeRowsReply\x12L\n\x0cRenewCluster\x12\x1e.tandem.v1.RenewClusterRequest\x1a\x1c.tandem.v1.RenewClusterReply\x12R\n\x0ePurgeNamespace\x12 .tandem.v1.PurgeNamespaceRequest\x1a\x1e.tandem.v1.PurgeNamespaceReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.storage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WRITEOUTCOME']._serialized_start=2893
-  _globals['_WRITEOUTCOME']._serialized_end=3138
-  _globals['_COLLECTOUTCOME']._serialized_start=3141
-  _globals['_COLLECTOUTCOME']._serialized_end=3438
+  _globals['_WRITEOUTCOME']._serialized_start=2678
+  _globals['_WRITEOUTCOME']._serialized_end=2923
+  _globals['_COLLECTOUTCOME']._serialized_start=2926
+  _globals['_COLLECTOUTCOME']._serialized_end=3223
   _globals['_STORAGEREQUEST']._serialized_start=38
   _globals['_STORAGEREQUEST']._serialized_end=128
   _globals['_STORAGEGET']._serialized_start=130
@@ -61,42 +61,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCANREQUEST']._serialized_end=1117
   _globals['_SCANREPLY']._serialized_start=1120
   _globals['_SCANREPLY']._serialized_end=1312
-  _globals['_STORAGESTATUSREQUEST']._serialized_start=1314
-  _globals['_STORAGESTATUSREQUEST']._serialized_end=1336
-  _globals['_STORAGESTATUSREPLY']._serialized_start=1338
-  _globals['_STORAGESTATUSREPLY']._serialized_end=1424
-  _globals['_CLUSTERSTATUS']._serialized_start=1426
-  _globals['_CLUSTERSTATUS']._serialized_end=1527
-  _globals['_CLUSTERSREQUEST']._serialized_start=1529
-  _globals['_CLUSTERSREQUEST']._serialized_end=1562
-  _globals['_CLUSTERSREPLY']._serialized_start=1564
-  _globals['_CLUSTERSREPLY']._serialized_end=1643
-  _globals['_CLUSTERLIFE']._serialized_start=1646
-  _globals['_CLUSTERLIFE']._serialized_end=1784
-  _globals['_RANGEFLOOR']._serialized_start=1786
-  _globals['_RANGEFLOOR']._serialized_end=1847
-  _globals['_NAMEDINCARNATION']._serialized_start=1849
-  _globals['_NAMEDINCARNATION']._serialized_end=1905
-  _globals['_RAISEFLOORREQUEST']._serialized_start=1908
-  _globals['_RAISEFLOORREQUEST']._serialized_end=2040
-  _globals['_RAISEDFLOOR']._serialized_start=2042
-  _globals['_RAISEDFLOOR']._serialized_end=2133
-  _globals['_RAISEFLOORREPLY']._serialized_start=2135
-  _globals['_RAISEFLOORREPLY']._serialized_end=2216
-  _globals['_PURGEDROW']._serialized_start=2218
-  _globals['_PURGEDROW']._serialized_end=2276
-  _globals['_PURGEROWSREQUEST']._serialized_start=2278
-  _globals['_PURGEROWSREQUEST']._serialized_end=2402
-  _globals['_PURGEROWSREPLY']._serialized_start=2404
-  _globals['_PURGEROWSREPLY']._serialized_end=2487
-  _globals['_RENEWCLUSTERREQUEST']._serialized_start=2489
-  _globals['_RENEWCLUSTERREQUEST']._serialized_end=2613
-  _globals['_RENEWCLUSTERREPLY']._serialized_start=2615
-  _globals['_RENEWCLUSTERREPLY']._serialized_end=2738
-  _globals['_PURGENAMESPACEREQUEST']._serialized_start=2740
-  _globals['_PURGENAMESPACEREQUEST']._serialized_end=2797
-  _globals['_PURGENAMESPACEREPLY']._serialized_start=2799
-  _globals['_PURGENAMESPACEREPLY']._serialized_end=2890
-  _globals['_STORAGE']._serialized_start=3441
-  _globals['_STORAGE']._serialized_end=4140
+  _globals['_CLUSTERSREQUEST']._serialized_start=1314
+  _globals['_CLUSTERSREQUEST']._serialized_end=1347
+  _globals['_CLUSTERSREPLY']._serialized_start=1349
+  _globals['_CLUSTERSREPLY']._serialized_end=1428
+  _globals['_CLUSTERLIFE']._serialized_start=1431
+  _globals['_CLUSTERLIFE']._serialized_end=1569
+  _globals['_RANGEFLOOR']._serialized_start=1571
+  _globals['_RANGEFLOOR']._serialized_end=1632
+  _globals['_NAMEDINCARNATION']._serialized_start=1634
+  _globals['_NAMEDINCARNATION']._serialized_end=1690
+  _globals['_RAISEFLOORREQUEST']._serialized_start=1693
+  _globals['_RAISEFLOORREQUEST']._serialized_end=1825
+  _globals['_RAISEDFLOOR']._serialized_start=1827
+  _globals['_RAISEDFLOOR']._serialized_end=1918
+  _globals['_RAISEFLOORREPLY']._serialized_start=1920
+  _globals['_RAISEFLOORREPLY']._serialized_end=2001
+  _globals['_PURGEDROW']._serialized_start=2003
+  _globals['_PURGEDROW']._serialized_end=2061
+  _globals['_PURGEROWSREQUEST']._serialized_start=2063
+  _globals['_PURGEROWSREQUEST']._serialized_end=2187
+  _globals['_PURGEROWSREPLY']._serialized_start=2189
+  _globals['_PURGEROWSREPLY']._serialized_end=2272
+  _globals['_RENEWCLUSTERREQUEST']._serialized_start=2274
+  _globals['_RENEWCLUSTERREQUEST']._serialized_end=2398
+  _globals['_RENEWCLUSTERREPLY']._serialized_start=2400
+  _globals['_RENEWCLUSTERREPLY']._serialized_end=2523
+  _globals['_PURGENAMESPACEREQUEST']._serialized_start=2525
+  _globals['_PURGENAMESPACEREQUEST']._serialized_end=2582
+  _globals['_PURGENAMESPACEREPLY']._serialized_start=2584
+  _globals['_PURGENAMESPACEREPLY']._serialized_end=2675
+  _globals['_STORAGE']._serialized_start=3226
+  _globals['_STORAGE']._serialized_end=3844
 # @@protoc_insertion_point(module_scope)

@@ -209,32 +209,6 @@ class ScanReply(_message.Message):
     metadata: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, ended: _Optional[bool] = ..., complete: _Optional[bool] = ..., home_time_us: _Optional[int] = ..., names: _Optional[_Iterable[bytes]] = ..., versions: _Optional[bytes] = ..., digests: _Optional[bytes] = ..., sizes: _Optional[_Iterable[int]] = ..., kinds: _Optional[bytes] = ..., expires_at_s: _Optional[_Iterable[int]] = ..., metadata: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
-class StorageStatusRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
-class StorageStatusReply(_message.Message):
-    __slots__ = ("clusters", "home_time_us")
-    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
-    HOME_TIME_US_FIELD_NUMBER: _ClassVar[int]
-    clusters: _containers.RepeatedCompositeFieldContainer[ClusterStatus]
-    home_time_us: int
-    def __init__(self, clusters: _Optional[_Iterable[_Union[ClusterStatus, _Mapping]]] = ..., home_time_us: _Optional[int] = ...) -> None: ...
-
-class ClusterStatus(_message.Message):
-    __slots__ = ("name", "incarnation", "commits", "records", "failure")
-    NAME_FIELD_NUMBER: _ClassVar[int]
-    INCARNATION_FIELD_NUMBER: _ClassVar[int]
-    COMMITS_FIELD_NUMBER: _ClassVar[int]
-    RECORDS_FIELD_NUMBER: _ClassVar[int]
-    FAILURE_FIELD_NUMBER: _ClassVar[int]
-    name: str
-    incarnation: str
-    commits: int
-    records: int
-    failure: str
-    def __init__(self, name: _Optional[str] = ..., incarnation: _Optional[str] = ..., commits: _Optional[int] = ..., records: _Optional[int] = ..., failure: _Optional[str] = ...) -> None: ...
-
 class ClustersRequest(_message.Message):
     __slots__ = ("floors",)
     FLOORS_FIELD_NUMBER: _ClassVar[int]

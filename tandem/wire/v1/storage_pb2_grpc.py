@@ -54,11 +54,6 @@ class StorageStub:
                 request_serializer=tandem_dot_v1_dot_storage__pb2.ScanRequest.SerializeToString,
                 response_deserializer=tandem_dot_v1_dot_storage__pb2.ScanReply.FromString,
                 _registered_method=True)
-        self.StorageStatus = channel.unary_unary(
-                '/tandem.v1.Storage/StorageStatus',
-                request_serializer=tandem_dot_v1_dot_storage__pb2.StorageStatusRequest.SerializeToString,
-                response_deserializer=tandem_dot_v1_dot_storage__pb2.StorageStatusReply.FromString,
-                _registered_method=True)
         self.Clusters = channel.unary_unary(
                 '/tandem.v1.Storage/Clusters',
                 request_serializer=tandem_dot_v1_dot_storage__pb2.ClustersRequest.SerializeToString,
@@ -119,14 +114,8 @@ class StorageServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def StorageStatus(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def Clusters(self, request, context):
-        """Which life each cluster is in, and on request its floors. Cheap: nothing is counted.
+        """Which life each cluster is in, and on request its floors.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,11 +178,6 @@ def add_StorageServicer_to_server(servicer, server):
                     servicer.Scan,
                     request_deserializer=tandem_dot_v1_dot_storage__pb2.ScanRequest.FromString,
                     response_serializer=tandem_dot_v1_dot_storage__pb2.ScanReply.SerializeToString,
-            ),
-            'StorageStatus': grpc.unary_unary_rpc_method_handler(
-                    servicer.StorageStatus,
-                    request_deserializer=tandem_dot_v1_dot_storage__pb2.StorageStatusRequest.FromString,
-                    response_serializer=tandem_dot_v1_dot_storage__pb2.StorageStatusReply.SerializeToString,
             ),
             'Clusters': grpc.unary_unary_rpc_method_handler(
                     servicer.Clusters,
@@ -329,33 +313,6 @@ class Storage:
             '/tandem.v1.Storage/Scan',
             tandem_dot_v1_dot_storage__pb2.ScanRequest.SerializeToString,
             tandem_dot_v1_dot_storage__pb2.ScanReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def StorageStatus(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/tandem.v1.Storage/StorageStatus',
-            tandem_dot_v1_dot_storage__pb2.StorageStatusRequest.SerializeToString,
-            tandem_dot_v1_dot_storage__pb2.StorageStatusReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -154,6 +154,35 @@ def test_an_interrupted_export_goes_on_where_it_was(tmp_path: Path, reads: int) 
         assert names == sorted(RECORDS)
 
 
+def test_an_export_that_may_lack_keys_says_so(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.hold("k")
+    gateway.store.stale_lists = True
+    done = gateway.kvctl("export", str(tmp_path / "told"), *ARTICLES)
+    assert (done.exit_code, "keys may be missing" in done.stderr) == (0, True)
+    assert export(gateway, tmp_path / "json")["may_lack_keys"]
+
+
+class MissesOne(MemoryStore):
+    """Does not find what it lists, as when the only home that has it went down in between."""
+
+    def read(
+        self, reads: Sequence[Read]
+    ) -> Sequence[ReadResult | TandemError | asyncio.Future[ReadResult]]:
+        return super().read([read._replace(key=Key(NAMESPACE, "no such key")) for read in reads])
+
+
+def test_an_export_leaves_out_no_key_that_a_silent_home_may_hold(tmp_path: Path) -> None:
+    with Gateway(MissesOne(SystemClock())) as gateway:
+        gateway.hold("k")
+        gateway.store.one_home_answers = True
+        silent = gateway.kvctl("export", str(tmp_path / "silent"), *ARTICLES)
+        assert silent.exit_code == 3
+        assert "'k' is listed, and the home that holds it does not answer" in silent.stderr
+        gateway.store.one_home_answers = False
+        gone = export(gateway, tmp_path / "gone")
+        assert (gone["keys"], gone["complete"]) == (0, True)
+
+
 def test_half_a_line_is_written_again(gateway: Gateway, tmp_path: Path) -> None:
     hold(gateway)
     export(gateway, tmp_path)

@@ -2,6 +2,7 @@
 may fail, what is looked for and not found, and the copy on disk. The records are namespaces."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from kvgateway.registry import records
 from kvgateway.registry.book import Kept
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import NAMESPACES
+from kvgateway.registry.namespace_book import NamespaceBook
 from kvgateway.state.ports import Intent
 from tandem.backends.port import ScanPage
 from tandem.core.envelope import seal, seal_tombstone
@@ -63,6 +65,28 @@ async def test_a_look_reads_nothing_that_is_known_already(homes: TwoHomes) -> No
     homes.kvsp.calls = homes.s3.calls = 0
     await one.registry.refresh()
     assert (homes.kvsp.calls, homes.s3.calls) == (1, 1)
+
+
+class CountingBook(NamespaceBook):
+    """Counts how often all that is known was gone through."""
+
+    times = 0
+
+    def _served(self, found: Mapping[str, Namespace]) -> Mapping[str, Namespace]:
+        self.times += 1
+        return super()._served(found)
+
+
+async def test_many_records_are_learned_in_few_goes(homes: TwoHomes) -> None:
+    for number in range(20 * records.READS_MAX):
+        namespace = Namespace(f"{number + 100:032x}", f"n{number}")
+        record = seal(homes.version(), encode_namespace(namespace))
+        await homes.kvsp.memory.put_if_newer(NAMESPACES.key_of(namespace.id), record, 1.0)
+    registry = Administration(homes).registry
+    book = registry.book = CountingBook()
+    await registry.refresh()
+    assert len(book.items()) == 20 * records.READS_MAX
+    assert book.times <= 7
 
 
 async def test_a_tombstone_that_kvsp_lists_costs_no_read(homes: TwoHomes) -> None:

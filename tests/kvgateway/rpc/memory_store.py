@@ -36,6 +36,8 @@ class MemoryStore:
         self.namespaces = {NAMESPACE}
         self.lists_anyway = False
         """Whether `failure` spares listings."""
+        self.stale_lists = False
+        """Whether a listing may lack names."""
         self.deferred = False
         self.failure: BaseException | None = None
         self.one_home_answers = False
@@ -81,7 +83,8 @@ class MemoryStore:
         )
         page = live[: listing.limit]
         names = tuple(ListedName(n, r.expires_at_s, r.metadata) for n, r in page)
-        return ListPage(names, page[-1][0] if len(live) > len(page) else None)
+        after = page[-1][0] if len(live) > len(page) else None
+        return ListPage(names, after, self.stale_lists)
 
     @contextmanager
     def admit_body(self, namespace: str, size: int | None) -> Iterator[None]:

@@ -67,7 +67,7 @@ async def test_a_password_over_tls(
     passwords.chmod(0o600)
     store = await open_postgres_store([f"{dsn}{authority.file}&passfile={passwords}"], clock)
     assert await store.clusters[0].read([get("key")]) == [value().envelope]
-    assert SECRET not in str(await store.store.states())
+    assert SECRET not in str(await store.store.lives())
     await store.aclose()
 
     stranger = Authority(authority.directory, "stranger")

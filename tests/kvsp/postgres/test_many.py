@@ -65,7 +65,7 @@ async def test_the_newest_of_all_wins_and_nobody_waits_for_ever(serving: Serving
     newest = max((one for _, group in groups for one in group), key=lambda one: one.record.version)
     for cluster in clusters:
         assert await cluster.read([get(name) for name in names]) == [newest.record.envelope] * 5
-    [first, second] = [(await cluster.state()).commits for cluster in clusters]
+    [first, second] = [(await cluster.life()).commits for cluster in clusters]
     assert first == second
 
 
