@@ -22,8 +22,6 @@ example: setup  ## Run a small site on workerd with Tandem behind it (needs npm)
 	examples/site/run
 
 # Three processes keep two cores busy: many tests wait, for a server or until a silence is noticed.
-# Some images ask Python to leave no bytecode; then each of a thousand processes would compile anew.
-test: export PYTHONDONTWRITEBYTECODE =
 test:  ## Everything that must hold: the checks, then every test.
 	$(MAKE) --no-print-directory --jobs servers check
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder

@@ -4,9 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from kvctl import drift_page
 from kvctl.asking import Asked
@@ -23,6 +20,7 @@ from kvctl.drift_report import NO_CRAWL, as_csv, document, table
 from kvctl.endings import Ended, Ending
 from kvctl.options import looks_every
 from kvctl.output import on_terminal, print_json, print_line
+from kvctl.redrawing import redrawn
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 
@@ -163,8 +161,8 @@ def _redrawn(
     every_s: float, shown: Callable[[CrawlerStatus], str]
 ) -> Callable[[CrawlerClient], Awaitable[None]]:
     async def watching(crawler: CrawlerClient) -> None:
-        with Live(console=Console(), auto_refresh=False) as live:
+        with redrawn() as draw:
             async for status in crawler.watch(every_s):
-                live.update(Text(shown(status)), refresh=True)
+                draw(shown(status))
 
     return watching

@@ -2,10 +2,6 @@
 
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
-
 from kvctl.output import print_line, size
 
 
@@ -13,6 +9,16 @@ class Display:
     """A bar while `shown`; lines in any case."""
 
     def __init__(self, doing: str, *, shown: bool) -> None:
+        # Loaded by who has a bar, and not by each command.
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         self.shown = shown
         self._progress = Progress(
             TextColumn(doing),
@@ -43,6 +49,8 @@ class Display:
     def say(self, line: str) -> None:
         """Prints a line above the bar."""
         if self.shown:
+            from rich.text import Text
+
             self._progress.console.print(Text(line), soft_wrap=True)
         else:
             print_line(line, error=True)

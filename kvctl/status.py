@@ -3,14 +3,12 @@
 import asyncio
 
 import click
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from kvctl.asking import Asked
 from kvctl.crawler_asking import with_titles
 from kvctl.options import asks, looks_every
 from kvctl.output import columns, counted, duration, on_terminal, print_json, print_line
+from kvctl.redrawing import redrawn
 from kvctl.verdict import differences
 from tandem.client import Client
 from tandem.core.certificate import CertificateInUse
@@ -44,13 +42,13 @@ async def _watch(client: Client, asked: Asked, every_s: float) -> None:
             except TandemError as error:
                 print_line(f"kvctl: no answer: {error}", error=True)
             await asyncio.sleep(every_s)
-    with Live(console=Console(), auto_refresh=False) as live:
+    with redrawn() as draw:
         while True:
             try:
                 shown = await _titled(client)
             except TandemError as error:
                 shown = f"no answer from {asked.gateway}: {error}"
-            live.update(Text(shown), refresh=True)
+            draw(shown)
             await asyncio.sleep(every_s)
 
 

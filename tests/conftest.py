@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ _MISSING = pytest.StashKey[set[str]]()
 _LONG = ("e2e", "workers", "sim")
 """The directories whose files take longest; the first one mostly waits."""
 
+# Some images ask Python to leave no bytecode; then each of a thousand processes would compile anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # By itself structlog would have rich draw each traceback, for a second of an event loop's time.
 structlog.configure(
     processors=[

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Protocol, TextIO
 
-import structlog
-
 from tandem.runtime.clock import Clock
+from tandem.runtime.plain_structlog import structlog
 
 # What makes two repeats the same event, beside its logger, level and name.
 IDENTITY_FIELDS = ("home", "operation")

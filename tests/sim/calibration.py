@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,8 @@ class Rate:
     """So many were run."""
     manner: str
     """How it showed first."""
+    shown: int | None = None
+    """The first universe of those it is tested on that showed it, when it was looked for last."""
 
     @property
     def share(self) -> float:
@@ -70,6 +72,13 @@ class Rate:
         """The universes that it is tested on."""
         return range(HELD_OUT_FROM, HELD_OUT_FROM + self.needed)
 
+    @property
+    def tried(self) -> Iterator[int]:
+        """The same, beginning with the one that showed it: any of them will do."""
+        if self.shown is not None:
+            yield self.shown
+        yield from self.held_out
+
 
 def calibrated(name: str) -> tuple[str, Rate]:
     """Runs universes until a canary was seen often enough, or its universes are used up."""
@@ -81,7 +90,12 @@ def calibrated(name: str) -> tuple[str, Rate]:
         universes += 1
         if violation is not None:
             shown.append(manner(violation))
-    return name, Rate(len(shown), universes, shown[0] if shown else "")
+    rate = Rate(len(shown), universes, shown[0] if shown else "")
+    return name, replace(rate, shown=_sighting(canary, rate.held_out))
+
+
+def _sighting(canary: Canary, seeds: Sequence[int]) -> int | None:
+    return next((seed for seed in seeds if first_violation(canary, seed)), None)
 
 
 def _is_enough(seen: int, universes: int) -> bool:

@@ -1,5 +1,7 @@
 """Broken rules are seen in universes that nobody chose, as many as their rates ask for."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.sim.calibration import (
@@ -19,8 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
 @pytest.mark.timeout(600)
 def test_a_broken_rule_is_caught(canary: Canary) -> None:
-    seeds = rates()[canary.name].held_out
-    assert any(first_violation(canary, seed) for seed in seeds), f"nothing was seen in {seeds}"
+    rate = rates()[canary.name]
+    seen = any(first_violation(canary, seed) for seed in rate.tried)
+    assert seen, f"nothing was seen in {rate.held_out}"
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,9 @@ def test_so_many_universes_miss_it_once_in_a_thousand_times(
     rate = Rate(seen, universes, "")
     assert rate.needed == needed
     assert rate.held_out == range(HELD_OUT_FROM, HELD_OUT_FROM + needed)
+    assert list(rate.tried) == [*rate.held_out]
+    shown = replace(rate, shown=HELD_OUT_FROM + 2)
+    assert list(shown.tried) == [HELD_OUT_FROM + 2, *rate.held_out]
     if seen:
         assert rate.share_at_least < rate.share
         assert (1 - rate.share_at_least) ** needed <= 1 / 1000

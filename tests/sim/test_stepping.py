@@ -43,9 +43,10 @@ def _no_caution() -> AbstractContextManager[object]:
 
 
 # Seen in 2, 15 and 15 of the seeds 1 to 15. The test's own were not looked at before; they are
-# as many as it takes to miss the break once in a thousand times.
-CANARIES: dict[str, tuple[Callable[[], AbstractContextManager[object]], range]] = {
-    "a home answers before a crawl": (_no_crawl, range(100, 149)),
+# as many as it takes to miss the break once in a thousand times. The one that shows it is tried
+# first; any of them will do.
+CANARIES: dict[str, tuple[Callable[[], AbstractContextManager[object]], Sequence[int]]] = {
+    "a home answers before a crawl": (_no_crawl, (105, *range(100, 149))),
     "a step does not wait for the epoch": (_no_wait, range(100, 102)),
     "who is not waited for goes on as before": (_no_caution, range(100, 102)),
 }
