@@ -127,7 +127,7 @@ class FileHome:
             self._put(part, deadline_s, reply_for(small, replied))
 
     def _put(self, puts: Sequence[Put], deadline_s: float, replied: Replied) -> None:
-        size = sum(len(put.record.envelope) for put in puts) + _PUT_BYTES * len(puts)
+        size = sum([len(put.record.envelope) for put in puts]) + _PUT_BYTES * len(puts)
         written = self._writes.ask(puts, deadline_s, size)
         written.add_done_callback(partial(_hand_over, len(puts), replied))
 
