@@ -7,6 +7,7 @@ repair task, and only then is its intent dropped.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -213,8 +214,9 @@ class Writer:
                 fail(flight.answer, error)
             return
         now_s = self._loop.time()
+        for began_s, count in Counter([flight.began_s for flight, _ in acks]).items():
+            self.waited.observe(now_s - began_s, count)
         for flight, written in acks:
-            self.waited.observe(now_s - flight.began_s)
             if not flight.answer.done():
                 flight.answer.set_result(written)
             if not flight.pending and not flight.race.unconfirmed():
