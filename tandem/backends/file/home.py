@@ -57,7 +57,7 @@ class FileHome:
     """Objects in one SQLite file; made by `FileHome.open`. Its clock is the machine's."""
 
     def __init__(self, path: Path, turn: Turn, clock: Clock) -> None:
-        self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self._turn = turn
         self._clock = clock
         self._closed = False
@@ -193,7 +193,7 @@ class FileHome:
     ) -> list[Sequence[WriteReply]]:
         puts = [put for ask in asks for put in ask]
         with self._turn.taken():
-            replies = iter(write(connection, puts, self._path, self._files, self._clock))
+            replies = iter(write(connection, puts, self._log, self._files, self._clock))
         return [list(islice(replies, len(ask))) for ask in asks]
 
     def _write_filed(
@@ -204,7 +204,7 @@ class FileHome:
         filed = [put._replace(file=write_file(put.record.envelope, file)) for put, file in asks]
         try:
             with self._turn.taken():
-                return write(connection, filed, self._path, self._files, self._clock)
+                return write(connection, filed, self._log, self._files, self._clock)
         except BaseException:
             self._files.doubt(put.file for put in filed if put.file is not None)
             raise
