@@ -10,7 +10,7 @@ from tandem.core.key import Key
 from tandem.core.mode import Mode
 from tandem.core.record import Record
 from tandem.core.reply import Side
-from tandem.core.request import Delete, Put, Write, Written
+from tandem.core.request import Put, Write, Written
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy, WriteRace
 
@@ -20,14 +20,16 @@ _INTENT: Final = 1
 class Terms(NamedTuple):
     """How the writes of one namespace go, as of the moment when they begin."""
 
-    mode: Mode
     legs: tuple[Side, ...]
     policy: AckPolicy
     skews_us: Mapping[Side, int]
+    partial: Mode | None
+    """The mode, unless either home will do for every key."""
 
     def alone(self, key: Key) -> Side | None:
         """The only home that may confirm a write of this key as the first, where there is one."""
-        return None if self.mode.whole or len(self.mode.answers(key)) > 1 else self.mode.home
+        mode = self.partial
+        return None if mode is None or len(mode.answers(key)) > 1 else mode.home
 
 
 class WriteFlight:
@@ -68,8 +70,6 @@ class WriteFlight:
 
 
 def _sealed(write: Write, version: Version) -> Record:
-    match write:
-        case Put(_, value, metadata, expires_at_s):
-            return seal(version, value, metadata=metadata, expires_at_s=expires_at_s)
-        case Delete():
-            return seal_tombstone(version)
+    if isinstance(write, Put):
+        return seal(version, write.value, metadata=write.metadata, expires_at_s=write.expires_at_s)
+    return seal_tombstone(version)

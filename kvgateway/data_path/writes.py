@@ -7,6 +7,7 @@ repair task, and only then is its intent dropped.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ class Writer:
             for write, version, answer in zip(writes, versions, answers, strict=True)
         ]
         self._flights.update(flights)
-        self._bytes += sum(len(flight.record.envelope) for flight in flights)
+        self._bytes += sum([len(flight.record.envelope) for flight in flights])
         self._idle.clear()
         # The journal first: its thread is at the disk while the legs are still being started.
         journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
@@ -149,7 +150,7 @@ class Writer:
 
     def _admitted(self, writes: Sequence[Write]) -> Sequence[Version]:
         """The version of each write; Overloaded when there is no room for all of them."""
-        size = sum(len(write.value) for write in writes if isinstance(write, Put))
+        size = sum([len(write.value) for write in writes if isinstance(write, Put)])
         if (
             len(self._flights) + len(writes) > self._bounds.flights_max
             or self._bytes + size > self._bounds.bytes_max
@@ -165,7 +166,8 @@ class Writer:
 
     def _terms(self, namespace: str) -> Terms:
         mode = self._mode_of(namespace)
-        return Terms(mode, mode.legs, self.policy_of(namespace), self._skews[mode.legs])
+        legs, partial_mode = mode.legs, None if mode.whole else mode
+        return Terms(legs, self.policy_of(namespace), self._skews[legs], partial_mode)
 
     def _replied(
         self, side: Side, flights: list[WriteFlight], replies: Sequence[tuple[int, WriteReply]]
@@ -189,17 +191,17 @@ class Writer:
     def decided(self, flight: WriteFlight, outcome: Ack | GiveUp) -> None:
         """The race is decided. Acknowledgements of one loop turn enter the recent writes together,
         before any client hears of them."""
-        match outcome:
-            case Ack(first, newest):
-                flight.acked = True
-                self.counters.acked_first[first] += 1
-                self.counters.superseded += newest is not None
-                if not self._acks:
-                    self._loop.call_soon(self._acknowledge)
-                self._acks.append((flight, Written(flight.record.version, newest)))
-            case GiveUp(reasons):
-                self.counters.unavailable += 1
-                fail(flight.answer, Unavailable(f"outcome unknown: {'; '.join(reasons)}"))
+        if isinstance(outcome, GiveUp):
+            self.counters.unavailable += 1
+            fail(flight.answer, Unavailable(f"outcome unknown: {'; '.join(outcome.reasons)}"))
+            return
+        first, newest = outcome
+        flight.acked = True
+        self.counters.acked_first[first] += 1
+        self.counters.superseded += newest is not None
+        if not self._acks:
+            self._loop.call_soon(self._acknowledge)
+        self._acks.append((flight, Written(flight.record.version, newest)))
 
     def _acknowledge(self) -> None:
         acks, self._acks = self._acks, []
@@ -212,8 +214,9 @@ class Writer:
                 fail(flight.answer, error)
             return
         now_s = self._loop.time()
+        for began_s, count in Counter([flight.began_s for flight, _ in acks]).items():
+            self.waited.observe(now_s - began_s, count)
         for flight, written in acks:
-            self.waited.observe(now_s - flight.began_s)
             if not flight.answer.done():
                 flight.answer.set_result(written)
             if not flight.pending and not flight.race.unconfirmed():

@@ -136,7 +136,7 @@ class GuardedHome:
 
     def put_all(self, puts: Puts, deadline_s: float, replied: Replied) -> None:
         """Writes a group of legs; one that may not start whole is judged leg by leg."""
-        size = sum(len(record.envelope) for _, record in puts)
+        size = sum([len(record.envelope) for _, record in puts])
         if self._groups is None or not self._group_admitted(puts, size):
             one_by_one(self.put_if_newer, puts, deadline_s, replied)
             return
@@ -226,7 +226,7 @@ class GuardedHome:
         if self._leg_bytes + size > self._bounds.bytes_max:
             return False
         now_us = self._time.now_or_none_us()
-        newest = max(record.version for _, record in puts)
+        newest = max([record.version for _, record in puts])
         return now_us is None or observable(newest, now_us, self.clock_skew_max_us)
 
     def _started(self, start: Callable[[], Awaitable[_Reply]]) -> "asyncio.Future[_Reply | Failed]":

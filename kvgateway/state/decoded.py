@@ -6,6 +6,7 @@ from kvgateway.state import layout
 from kvgateway.state.entry import UNTIL_CONFIRMED_US, Head
 from kvgateway.state.ports import Known
 from tandem.core.record import Record
+from tandem.core.version import Version
 from tandem.runtime.latest import Latest
 
 _ENTRIES_MAX: Final = 8192
@@ -39,4 +40,4 @@ def decode(entry: bytes, now_us: int) -> Known:
 
 def known_of(head: Head, record: Record | None, now_us: int) -> Known:
     """What an entry with this head says, and the record that is kept with it."""
-    return Known(head.version, head.until_us > now_us, record, head.seen_at_us)
+    return Known(Version(head.version), head.until_us > now_us, record, head.seen_at_us)

@@ -20,9 +20,9 @@ DROPPED_BYTES: Final = 64 * 1024
 
 
 class Head(NamedTuple):
-    """An entry without its payload."""
+    """An entry without its payload; versions are as they are stored, and compare so."""
 
-    version: Version
+    version: bytes
     """The highest version known; NO_VERSION for a miss."""
     pinned: bytes
     """The highest version entered by a write that `until_us` speaks of."""

@@ -137,10 +137,12 @@ class DiskJournal:
         self._scheduled = None
         group = _Group(self._waiting, self._to_carry(), self._doomed)
         self._waiting, self._doomed = [], []
+        wanted = Mark.WANTED
         data = [SYNCED]
-        data.extend(frame(Mark.WANTED, one) for intents, _ in group.appends for one in intents)
-        data.extend(frame(Mark.WANTED, intent) for intent in group.carried)
-        data.extend(self._done_frames)
+        for intents, _ in group.appends:
+            data += [frame(wanted, intent) for intent in intents]
+        data += [frame(wanted, intent) for intent in group.carried]
+        data += self._done_frames
         self._done_frames = []
         self._writing = self._loop.run_in_executor(
             self._thread, self._files.write, b"".join(data), group.doomed

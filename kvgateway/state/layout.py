@@ -16,7 +16,7 @@ from kvgateway.state.entry import Head
 from tandem.core.envelope import open_envelope
 from tandem.core.key import Key
 from tandem.core.record import Record
-from tandem.core.version import VERSION_BYTES, Version
+from tandem.core.version import VERSION_BYTES
 
 _FOUND_UNDER_BYTES_MAX: Final = 511
 _NAMESPACE_BYTES: Final = 16
@@ -57,7 +57,7 @@ def pack(key: Key, where: bytes, head: Head, payload: bytes) -> bytes:
 def head_of(entry: bytes) -> Head:
     """The head of an entry."""
     version, pinned, until_us, seen_at_us, digest, kept, _ = _HEAD.unpack_from(entry)
-    return Head(Version(version), pinned, until_us, seen_at_us, digest if kept else b"")
+    return Head(version, pinned, until_us, seen_at_us, digest if kept else b"")
 
 
 def head_bytes(entry: bytes) -> bytes:
@@ -65,9 +65,9 @@ def head_bytes(entry: bytes) -> bytes:
     return entry[: _HEAD.size]
 
 
-def version_of(entry: bytes) -> Version:
+def version_of(entry: bytes) -> bytes:
     """The version of an entry."""
-    return Version(entry[:VERSION_BYTES])
+    return entry[:VERSION_BYTES]
 
 
 def pin_of(entry: bytes) -> tuple[bytes, int]:

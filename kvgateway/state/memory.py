@@ -87,7 +87,7 @@ class MemoryMachine:
         if entry is None:
             return None
         head = entry.head
-        return Known(head.version, head.until_us > now_us, entry.record, head.seen_at_us)
+        return Known(Version(head.version), head.until_us > now_us, entry.record, head.seen_at_us)
 
     def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
         """See `ports.Machine`."""
@@ -170,7 +170,7 @@ class MemoryMachine:
         entry = self._entries.get(key)
         return None if entry is None else entry.head
 
-    def _version(self, key: Key) -> Version:
+    def _version(self, key: Key) -> bytes:
         entry = self._entries.get(key)
         return NO_VERSION if entry is None else entry.head.version
 

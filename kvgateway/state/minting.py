@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
-from tandem.core.version import Version, next_hlc
+from tandem.core.version import Version, hlc_of, next_hlc
 from tandem.errors import Overloaded
 
 GATEWAY_ID_BYTES: Final = 4
@@ -18,7 +18,7 @@ writes above what its sessions have read from the others."""
 
 def minted(
     last_hlc: int,
-    floors: Iterable[tuple[Version, Version]],
+    floors: Iterable[tuple[bytes, bytes]],
     now_us: int,
     *,
     bound_us: int,
@@ -36,7 +36,7 @@ def minted(
         highest = max(known, given)
         if highest >= ahead:
             highest = min(known, given)
-        hlc = next_hlc(hlc, now_us, highest.hlc if highest < ahead else 0)
+        hlc = next_hlc(hlc, now_us, hlc_of(highest) if highest < ahead else 0)
         tail = random[at * RANDOM_BYTES : (at + 1) * RANDOM_BYTES]
         versions.append(Version.of(hlc, gateway_id + tail))
     if versions and versions[-1].time_us >= bound_us:

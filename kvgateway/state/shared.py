@@ -64,8 +64,8 @@ class SharedMachine:
         """See `ports.Machine`."""
         places = [layout.found_under(key) for key, _ in wanted]
         random = self._random(RANDOM_BYTES * len(wanted))
-        with self._environment.begin(write=True) as txn:
-            entries = [txn.get(where, db=self._entries) for where in places]
+        with self._environment.begin(self._entries, write=True) as txn:
+            entries = [txn.get(where) for where in places]
             versions = minted(
                 self._words[Word.LAST_HLC],
                 [
@@ -91,19 +91,18 @@ class SharedMachine:
     def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
         """See `ports.Machine`."""
         known = self._decoded.known
-        entries = self._entries
         found: list[Known | None] = []
-        with self._environment.begin() as txn:
+        with self._environment.begin(self._entries) as txn:
             for key in keys:
                 where = layout.found_under(key)
-                entry = txn.get(where, db=entries)
+                entry = txn.get(where)
                 found.append(None if entry is None else known(where, entry, now_us))
         return found
 
     def install(self, writes: Sequence[tuple[Key, Record]], now_us: int) -> None:
         """See `ports.Machine`."""
         self._now_us = max(now_us, self._now_us)
-        size = sum(len(record.envelope) for _, record in writes)
+        size = sum([len(record.envelope) for _, record in writes])
         self._writing.run(partial(self._install, writes, now_us), len(writes), size, self._now_us)
 
     def _install(
@@ -144,7 +143,7 @@ class SharedMachine:
         ending = []
         for key, version in writes:
             where = layout.found_under(key)
-            entry = txn.get(where, db=self._entries)
+            entry = txn.get(where)
             if entry is None:
                 continue
             pinned, pinned_until_us = layout.pin_of(entry)
@@ -192,13 +191,16 @@ class SharedMachine:
         same = len(layout.namespace_bytes(namespace)) + layout.NAME_BYTES_KEPT
         found: list[tuple[str, Known]] = []
         last = b""
-        with self._environment.begin() as txn, txn.cursor(db=self._space.pinned) as cursor:
+        with (
+            self._environment.begin(self._entries) as txn,
+            txn.cursor(db=self._space.pinned) as cursor,
+        ):
             more = cursor.set_range(layout.namespace_bytes(namespace) + start)
             while more:
                 where = cursor.key()
                 if not where.startswith(within) or (len(found) >= limit and where[:same] != last):
                     break
-                entry = txn.get(where, db=self._entries)
+                entry = txn.get(where)
                 assert entry is not None
                 name = layout.name_of(where, entry)
                 known = decode(entry, now_us)
@@ -247,7 +249,7 @@ class SharedMachine:
 
     def _find(self, txn: Transaction, key: Key) -> tuple[bytes, bytes | None, Head | None]:
         where = layout.found_under(key)
-        entry = txn.get(where, db=self._entries)
+        entry = txn.get(where)
         return where, entry, None if entry is None else layout.head_of(entry)
 
     def _enter(

@@ -46,7 +46,8 @@ _LENGTH_BYTES: Final = 2
 
 
 class Space:
-    """The four tables. Every method is a part of the write transaction that it is given."""
+    """The four tables. Every method is a part of the write transaction that it is given, which is
+    about `entries` where no table is named."""
 
     def __init__(self, environment: lmdb.Environment, words: Words) -> None:
         self.entries = environment.open_db(b"entries")
@@ -64,14 +65,14 @@ class Space:
 
     def put(self, txn: Transaction, where: bytes, entry: bytes, head: Head) -> None:
         """Writes the entry of a key that has none."""
-        txn.put(where, entry, db=self.entries)
+        txn.put(where, entry)
         self._enqueue(txn, where, head.seen_at_us, 0)
         if head.until_us:
             txn.put(where, b"", db=self.pinned)
 
     def replace(self, txn: Transaction, where: bytes, entry: bytes, *, lasts_longer: bool) -> None:
         """Writes the entry of a key that has one, whose pin now ends later than before or not."""
-        txn.put(where, entry, db=self.entries)
+        txn.put(where, entry)
         if lasts_longer:
             txn.put(where, b"", db=self.pinned)
 
@@ -90,7 +91,7 @@ class Space:
                 cursor.delete()
                 left -= len(places)
                 for where in places:
-                    entry = txn.get(where, db=self.entries)
+                    entry = txn.get(where)
                     if entry is None or layout.pin_of(entry)[1] <= now_us:
                         txn.delete(where, db=self.pinned)
 
@@ -157,7 +158,7 @@ class Space:
         """Decides on one entry that was taken from the queue; returns the bytes that it frees."""
         seen_at_us, visits = _QUEUED.unpack_from(queued)
         where = queued[_QUEUED.size :]
-        entry = txn.get(where, db=self.entries)
+        entry = txn.get(where)
         assert entry is not None
         head = layout.head_of(entry)
         decided = verdict(
@@ -169,12 +170,12 @@ class Space:
                 return 0
             case Verdict.STRIP:
                 bare = layout.stripped(entry)
-                txn.put(where, bare, db=self.entries)
+                txn.put(where, bare)
                 self._enqueue(txn, where, head.seen_at_us, visits + 1)
                 self._words.add(Word.STRIPPED)
                 return _stored_bytes(where, entry) - _stored_bytes(where, bare)
             case Verdict.EVICT | Verdict.DROP:
-                txn.delete(where, db=self.entries)
+                txn.delete(where)
                 if head.until_us:
                     txn.delete(where, db=self.pinned)
                 self._words.add(Word.SPILLS if decided is Verdict.DROP else Word.EVICTED)

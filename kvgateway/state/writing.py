@@ -35,7 +35,7 @@ class Writing:
             size: of all payloads.
         """
         try:
-            with self._environment.begin(write=True) as txn:
+            with self._environment.begin(self._space.entries, write=True) as txn:
                 self._space.end_pins(txn, writes, now_us)
                 room = self._space.make_room(txn, writes, size, now_us)
                 done = work(txn, room)
@@ -45,7 +45,7 @@ class Writing:
             self._environment.reader_check()
         for retreat in self._retreats(now_us):
             try:
-                with self._environment.begin(write=True) as txn:
+                with self._environment.begin(self._space.entries, write=True) as txn:
                     retreat(txn)
                     return work(txn, False)
             except lmdb.MapFullError:

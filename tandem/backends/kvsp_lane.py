@@ -100,7 +100,7 @@ class Lane:
 
     def put(self, puts: Puts, deadline_s: float, heal: Heal | None, replied: Replied) -> None:
         """Writes a group of records; see `tandem.backends.port.TakesGroups`."""
-        size = sum(len(record.envelope) for _, record in puts) + OPERATION_BYTES * len(puts)
+        size = sum([len(record.envelope) for _, record in puts]) + OPERATION_BYTES * len(puts)
         refusal = self._failure or self._overload(len(puts), size)
         if refusal is not None:
             self._loop.call_soon(replied, [(position, refusal) for position in range(len(puts))])

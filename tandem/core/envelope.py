@@ -24,9 +24,11 @@ _FOOT: Final = struct.Struct(">HB3s")
 _DEAD: Final = struct.Struct(f">B{VERSION_BYTES}sHB3s")
 _LIVE: Final = struct.Struct(f">B{VERSION_BYTES}sQHB3s")
 
+_FOOT_BYTES: Final = _FOOT.size
+_LIVE_BYTES: Final = _LIVE.size
 DIGEST_BYTES: Final = 16
 TOMBSTONE_BYTES: Final = _DEAD.size
-TRAILER_BYTES_MAX: Final = METADATA_BYTES_MAX + _LIVE.size
+TRAILER_BYTES_MAX: Final = METADATA_BYTES_MAX + _LIVE_BYTES
 """No envelope has more behind its value."""
 
 
@@ -62,7 +64,7 @@ class Trailer(NamedTuple):
 
 def trailer_bytes(metadata: bytes) -> int:
     """How much stands behind a value with this metadata."""
-    return len(metadata) + _LIVE.size
+    return len(metadata) + _LIVE_BYTES
 
 
 def seal(
@@ -96,7 +98,7 @@ def open_envelope(envelope: bytes, digest: bytes | None = None) -> Record:
 
     `digest` is its MD5 where the caller has just computed or verified it.
     """
-    version, kind, expires_at_s, metadata, size = read_trailer(envelope, len(envelope))
+    version, kind, expires_at_s, metadata, size = _read(envelope, len(envelope))
     return Record(
         version,
         kind,
@@ -119,34 +121,40 @@ def read_trailer(end: bytes, envelope_size: int) -> Trailer:
 
     Raises BadEnvelope.
     """
-    if len(end) < TOMBSTONE_BYTES:
-        raise BadEnvelope(f"{len(end)} bytes are too few for an envelope")
-    size, form, magic = _FOOT.unpack_from(end, len(end) - _FOOT.size)
+    return Trailer(*_read(end, envelope_size))
+
+
+def _read(end: bytes, envelope_size: int) -> tuple[Version, Kind, int, bytes, int]:
+    """The fields of a trailer: a record is made of them at every read and write."""
+    length = len(end)
+    if length < TOMBSTONE_BYTES:
+        raise BadEnvelope(f"{length} bytes are too few for an envelope")
+    size, form, magic = _FOOT.unpack_from(end, length - _FOOT_BYTES)
     if magic != MAGIC:
         raise BadEnvelope("not an envelope: the magic is missing")
     if form != FORMAT:
         raise BadEnvelope(f"envelope format {form} is not known here")
-    if len(end) < size:
+    if length < size:
         raise BadEnvelope(f"the trailer says {size} bytes, more than there are")
     if size == TOMBSTONE_BYTES:
-        return _dead(end, envelope_size)
-    metadata_size = size - _LIVE.size
+        return _read_dead(end, envelope_size)
+    metadata_size = size - _LIVE_BYTES
     if not 0 <= metadata_size <= METADATA_BYTES_MAX:
         raise BadEnvelope(f"a trailer of {size} bytes")
-    at = len(end) - _LIVE.size
-    kind, version, expires_at_s, *_ = _LIVE.unpack_from(end, at)
+    at = length - _LIVE_BYTES
+    kind, version, expires_at_s, _, _, _ = _LIVE.unpack_from(end, at)
     if kind != _VALUE:
         raise BadEnvelope(f"a value of kind {kind}")
-    return Trailer(Version(version), _VALUE, expires_at_s, end[at - metadata_size : at], size)
+    return Version(version), _VALUE, expires_at_s, end[at - metadata_size : at], size
 
 
-def _dead(end: bytes, envelope_size: int) -> Trailer:
-    kind, version, *_ = _DEAD.unpack_from(end, len(end) - _DEAD.size)
+def _read_dead(end: bytes, envelope_size: int) -> tuple[Version, Kind, int, bytes, int]:
+    kind, version, *_ = _DEAD.unpack_from(end, len(end) - TOMBSTONE_BYTES)
     if envelope_size != TOMBSTONE_BYTES:
         raise BadEnvelope("a tombstone of the wrong length")
     if kind != Kind.TOMBSTONE:
         raise BadEnvelope(f"a tombstone of kind {kind}")
-    return Trailer(Version(version), Kind.TOMBSTONE, 0, b"", TOMBSTONE_BYTES)
+    return Version(version), Kind.TOMBSTONE, 0, b"", TOMBSTONE_BYTES
 
 
 def tells(envelope: bytes, version: bytes, kind: int, expires_at_s: int, metadata: bytes) -> bool:

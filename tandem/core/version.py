@@ -40,8 +40,7 @@ class Version(bytes):
     @property
     def hlc(self) -> int:
         """The clock reading: microseconds << 12 | counter."""
-        hlc: int = _HLC.unpack_from(self)[0]
-        return hlc
+        return hlc_of(self)
 
     @property
     def time_us(self) -> int:
@@ -59,6 +58,12 @@ class Version(bytes):
 
     def __repr__(self) -> str:
         return f"Version({self.hex()})"
+
+
+def hlc_of(version: bytes) -> int:
+    """The clock reading of a version as it is stored."""
+    hlc: int = _HLC.unpack_from(version)[0]
+    return hlc
 
 
 NO_VERSION: Final = Version(bytes(VERSION_BYTES))

@@ -57,7 +57,7 @@ class FileHome:
     """Objects in one SQLite file; made by `FileHome.open`. Its clock is the machine's."""
 
     def __init__(self, path: Path, turn: Turn, clock: Clock) -> None:
-        self._path = path
+        self._log = path.with_name(f"{path.name}-wal")
         self._turn = turn
         self._clock = clock
         self._closed = False
@@ -127,7 +127,7 @@ class FileHome:
             self._put(part, deadline_s, reply_for(small, replied))
 
     def _put(self, puts: Sequence[Put], deadline_s: float, replied: Replied) -> None:
-        size = sum(len(put.record.envelope) for put in puts) + _PUT_BYTES * len(puts)
+        size = sum([len(put.record.envelope) for put in puts]) + _PUT_BYTES * len(puts)
         written = self._writes.ask(puts, deadline_s, size)
         written.add_done_callback(partial(_hand_over, len(puts), replied))
 
@@ -193,7 +193,7 @@ class FileHome:
     ) -> list[Sequence[WriteReply]]:
         puts = [put for ask in asks for put in ask]
         with self._turn.taken():
-            replies = iter(write(connection, puts, self._path, self._files, self._clock))
+            replies = iter(write(connection, puts, self._log, self._files, self._clock))
         return [list(islice(replies, len(ask))) for ask in asks]
 
     def _write_filed(
@@ -204,7 +204,7 @@ class FileHome:
         filed = [put._replace(file=write_file(put.record.envelope, file)) for put, file in asks]
         try:
             with self._turn.taken():
-                return write(connection, filed, self._path, self._files, self._clock)
+                return write(connection, filed, self._log, self._files, self._clock)
         except BaseException:
             self._files.doubt(put.file for put in filed if put.file is not None)
             raise

@@ -86,9 +86,9 @@ def name_of(key: Key) -> bytes:
 
 
 def write(
-    connection: sqlite3.Connection, puts: Sequence[Put], path: Path, files: BodyFiles, clock: Clock
+    connection: sqlite3.Connection, puts: Sequence[Put], log: Path, files: BodyFiles, clock: Clock
 ) -> list[WriteReply]:
-    """Writes all of `puts` in one durable transaction, in order.
+    """Writes all of `puts` in one durable transaction, in order; `log` is the write-ahead log.
 
     An error leaves open whether any of it happened, as an error of COMMIT does.
     """
@@ -106,7 +106,7 @@ def write(
         raise
     connection.execute("commit")
     now_us = clock.now_us()
-    _bound_log(connection, path)
+    _bound_log(connection, log)
     stored = Stored(now_us)
     return [stored if each is None else _not_written(each, now_us) for each in outcomes]
 
@@ -180,8 +180,7 @@ def _not_written(outcome: Version | Refusal, now_us: int) -> WriteReply:
             return Refused(outcome, now_us)
 
 
-def _bound_log(connection: sqlite3.Connection, path: Path) -> None:
-    log = path.with_name(path.name + "-wal")
+def _bound_log(connection: sqlite3.Connection, log: Path) -> None:
     if log.stat().st_size > _WAL_BYTES_MAX:
         connection.execute("pragma wal_checkpoint(restart)").fetchone()
 
