@@ -134,7 +134,7 @@ def test_a_folded_line_is_seen_however_it_is_cut(fold: bytes) -> None:
     raw = b"GET / HTTP/1.1\r\nM: a" + fold + b"b\r\n\r\n"
     for first in range(len(raw)):
         for second in range(first, len(raw)):
-            inbound = Inbound(HttpLimits(), NOBODY_WAITS, "")
+            inbound = Inbound(HttpLimits(), NOBODY_WAITS)
             for piece in (raw[:first], raw[first:second], raw[second:]):
                 inbound.hold(piece)
                 while inbound.held and not inbound.broken:
@@ -155,7 +155,7 @@ def test_it_does_not_matter_where_requests_are_cut() -> None:
 
 def parsed(*pieces: bytes) -> list[tuple[bytes, bytes | None]]:
     """The targets and bodies of the requests in what comes in these pieces."""
-    inbound, requests = Inbound(HttpLimits(), NOBODY_WAITS, ""), []
+    inbound, requests = Inbound(HttpLimits(), NOBODY_WAITS), []
     for piece in pieces:
         inbound.hold(piece)
         while inbound.held:

@@ -24,11 +24,10 @@ _HEAD_END = b"\r\n\r\n"
 class Inbound:
     """`hold` bytes, `advance` while there is room for a request; read `ready` and `refusal`."""
 
-    def __init__(self, limits: HttpLimits, source: BodySource, peer: str) -> None:
+    def __init__(self, limits: HttpLimits, source: BodySource) -> None:
         self._limits = limits
         self._whole_bytes_max = min(limits.whole_body_bytes_max, limits.body_buffer_max)
         self._source = source
-        self._peer = peer
         self._parser = self._new_parser()
         self.held = b""  # what is not parsed yet begins at `_held_at`
         self._held_at = 0
@@ -222,9 +221,7 @@ class Inbound:
             raise HttpError(501, b"Upgrade is not supported")  # llhttp would lose the body
         keep_alive = parser.should_keep_alive() and not upgrade
         body = NO_BODY if length == 0 else self._body(length)
-        request = Request(
-            method, self._target, headers, body, length, keep_alive, version == "1.0", self._peer
-        )
+        request = Request(method, self._target, headers, body, length, keep_alive, version == "1.0")
         self.ready = request
         if not body.complete:
             self.receiving = request
