@@ -42,7 +42,8 @@ class Inbound:
         self._unpaid_bytes = 0  # body bytes since `progressed` was last set
         self._tail = b""  # the last three bytes of what the parser has, unless a head could end
         self._target = b""
-        self._lines: list[tuple[bytes, bytes]] = []  # of the head under way
+        self._headers: dict[bytes, bytes] = {}  # of the head under way; the first of each name
+        self._repeated: list[bytes] = []  # the names of the others
         self._left = 0  # bytes to come of a body of known length
 
     @property
@@ -192,30 +193,36 @@ class Inbound:
         self.in_head = True
         self.continue_due = False
         self._target = b""
-        self._lines = []
+        self._headers = {}
+        self._repeated = []
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._lines.append((name.lower(), value))
+        name = name.lower()
+        if name in self._headers:
+            self._repeated.append(name)
+        else:
+            self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         self.in_head = False
-        lines, self._lines = self._lines, []  # trailers go nowhere
+        headers, self._headers = self._headers, {}  # trailers go nowhere
         try:
-            self._begin(lines)
+            self._begin(headers)
         except HttpError as error:
             self.refusal = error
             raise
 
-    def _begin(self, lines: list[tuple[bytes, bytes]]) -> None:
+    def _begin(self, headers: dict[bytes, bytes]) -> None:
         """A request, whose head is there."""
-        if self._quiet_bytes > self._limits.head_bytes_max or len(lines) > self._limits.headers_max:
+        parser, limits = self._parser, self._limits
+        count = len(headers) + len(self._repeated)
+        if self._quiet_bytes > limits.head_bytes_max or count > limits.headers_max:
             raise HttpError(431, b"Request Header Fields Too Large")
-        parser, headers = self._parser, dict(reversed(lines))
         method, version = parser.get_method(), parser.get_http_version()
-        length = body_length(lines, headers, version)
+        length = body_length(headers, self._repeated, version)
         upgrade = parser.should_upgrade()
         if upgrade and (length != 0 or method == b"CONNECT"):
             raise HttpError(501, b"Upgrade is not supported")  # llhttp would lose the body
