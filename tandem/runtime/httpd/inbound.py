@@ -36,6 +36,7 @@ class Inbound:
         self.refusal: HttpError | None = None  # to be answered after what is ready; then close
         self.broken = False  # nothing that still arrives is parsed
         self.in_head = False
+        self._may_begin = False  # what the parser has is the beginning of a head
         self.progressed = False  # the body under way has earned a new deadline
         self.continue_due = False  # the client waits for `100 Continue`
         self._quiet_bytes = 0  # fed since the parser last yielded body bytes or a whole message
@@ -107,8 +108,9 @@ class Inbound:
 
     def _advance_head(self) -> None:
         before, piece = self._tail, self._for_parser()
+        self._may_begin = not self.in_head
         try:
-            check_bytes(before + piece if before else piece)
+            check_bytes(before.lstrip(b"\n") + piece if before else piece)
         except HttpError as error:
             self._stop(error)
         else:
@@ -190,6 +192,10 @@ class Inbound:
         self.fail_body(error)
 
     def on_message_begin(self) -> None:
+        if not self._may_begin:
+            self.refusal = HttpError(400, b"Bad Request: a message that ends in a strange way")
+            raise self.refusal
+        self._may_begin = False
         self.in_head = True
         self.continue_due = False
         self._target = b""
