@@ -16,7 +16,10 @@ def credential_of(request: Request) -> str:
     a credential: on an open door, any page that is looked at on this machine would be an admin.
     """
     header = request.get(b"authorization")
-    credential = _older_key(request) if header is None else _bearer(header)
+    if header is None:
+        credential = request.get(b"x-auth-key", b"").decode("latin-1").strip()
+    else:
+        credential = _bearer(header)
     if not credential and _is_of_a_page(request):
         raise Unauthenticated("a request from a web page needs a token, also where others do not")
     return credential
@@ -25,12 +28,7 @@ def credential_of(request: Request) -> str:
 def _is_of_a_page(request: Request) -> bool:
     """A page cannot leave these out of what it sends to another site, and other clients have no
     reason to send them."""
-    return request.get(b"origin") is not None or request.get(b"sec-fetch-site") is not None
-
-
-def _older_key(request: Request) -> str:
-    key = request.get(b"x-auth-key")
-    return "" if key is None else key.decode("latin-1").strip()
+    return b"origin" in request.headers or b"sec-fetch-site" in request.headers
 
 
 def _bearer(header: bytes) -> str:

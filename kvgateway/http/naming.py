@@ -7,7 +7,7 @@
 The first of them that applies counts.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from kvgateway.http.target import Target, split_target
 from tandem.runtime.httpd import Request
@@ -15,12 +15,8 @@ from tandem.runtime.httpd import Request
 _HEADER: Final = b"cf-kv-namespace-id"
 _PREFIX: Final = b"/namespaces/"
 
-
-class Named(NamedTuple):
-    """A namespace as it was named, unchecked, and the raw target within it."""
-
-    namespace: str
-    target: bytes
+Named: TypeAlias = tuple[str, bytes]
+"""A namespace as it was named, unchecked, and the raw target within it."""
 
 
 def named_namespace(request: Request, suffix: bytes) -> Named | None:
@@ -30,12 +26,12 @@ def named_namespace(request: Request, suffix: bytes) -> Named | None:
     """
     header = request.get(_HEADER)
     if header is not None:
-        return Named(header.decode("latin-1"), request.target)
+        return header.decode("latin-1"), request.target
     target = split_target(request.target)
     if suffix:
         label = _label(target.authority or request.get(b"host") or b"", suffix)
         if label is not None:
-            return Named(label, request.target)
+            return label, request.target
     if target.path.startswith(_PREFIX):
         return _in_path(target)
     return None
@@ -43,7 +39,7 @@ def named_namespace(request: Request, suffix: bytes) -> Named | None:
 
 def _in_path(target: Target) -> Named:
     name, _, rest = target.path[len(_PREFIX) :].partition(b"/")
-    return Named(name.decode("latin-1"), b"/%b?%b" % (rest, target.query))
+    return name.decode("latin-1"), b"/%b?%b" % (rest, target.query)
 
 
 def _label(host: bytes, suffix: bytes) -> str | None:

@@ -38,7 +38,7 @@ class Site:
         """Answers one request."""
         named = named_namespace(request, self._suffix)
         if named is not None:
-            return self._binding.answer(request, named.namespace, named.target)
+            return self._binding.answer(request, *named)
         path = split_target(request.target).path
         if self._rest is not None and path.startswith(_REST):
             return self._rest(request)

@@ -1,6 +1,7 @@
 """What is accepted, refused and passed on unchanged, seen from the socket."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -105,6 +106,9 @@ async def test_a_forged_response_header_is_a_bug_not_a_response(value: bytes) ->
         (HEAD + b"M: a\0b\r\n\r\n", 400),
         (HEAD + b"M: a\rb\r\n\r\n", 400),
         (HEAD + b"M: a\nb: c\r\n\r\n", 400),
+        (HEAD + b"M: a\n\r\n" + get(), 400),
+        (HEAD + b"M:\r\r\n" + get(), 400),
+        (HEAD + b"M: \r\r\nContent-Length: 3\r\n\r\nabc", 400),
         (HEAD + b"Expect: tea\r\nContent-Length: 1\r\n\r\na", 417),
         (HEAD + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc", 501),
         (b"CONNECT x:1 HTTP/1.1\r\n\r\n", 501),
@@ -134,7 +138,7 @@ def test_a_folded_line_is_seen_however_it_is_cut(fold: bytes) -> None:
     raw = b"GET / HTTP/1.1\r\nM: a" + fold + b"b\r\n\r\n"
     for first in range(len(raw)):
         for second in range(first, len(raw)):
-            inbound = Inbound(HttpLimits(), NOBODY_WAITS, "")
+            inbound = Inbound(HttpLimits(), NOBODY_WAITS)
             for piece in (raw[:first], raw[first:second], raw[second:]):
                 inbound.hold(piece)
                 while inbound.held and not inbound.broken:
@@ -153,18 +157,47 @@ def test_it_does_not_matter_where_requests_are_cut() -> None:
             assert parsed(raw[:first], raw[first:second], raw[second:]) == seen, (first, second)
 
 
+@pytest.mark.parametrize("before", [b"GET /1 HTTP/1.1", b"\r\nA: b", b"\r\nA:"])
+def test_the_parser_sees_the_end_of_a_head_where_it_is_seen_here(before: bytes) -> None:
+    """Or a second request would be parsed with the first, unchecked, and in its place."""
+    first = b"GET /1 HTTP/1.1".removesuffix(before) + before
+    for length in range(7):
+        for end in itertools.product((b"\r", b"\n", b" "), repeat=length):
+            raw = first + b"".join(end) + b"GET /2 HTTP/1.1\r\n\r\n"
+            assert parsed(raw) == parsed(*(bytes([byte]) for byte in raw)), end
+
+
+async def test_nothing_is_parsed_behind_trailers_that_end_in_a_strange_way() -> None:
+    seen: list[bytes] = []
+
+    async def app(request: Request) -> Response:
+        seen.append(request.target)
+        return Response(200, await request.body.read(100))
+
+    async with serving(app) as served:
+        wire = await served.connect()
+        chunks = b"1\r\na\r\n0\r\nM:\r\r\n"
+        await wire.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + get(b"/hidden"))
+        answer = await wire.answer()
+        assert (answer.body, answer.headers[b"connection"]) == (b"a", b"close")
+        assert await wire.rest() == b""
+        assert seen == [b"/k"]
+
+
 def parsed(*pieces: bytes) -> list[tuple[bytes, bytes | None]]:
-    """The targets and bodies of the requests in what comes in these pieces."""
-    inbound, requests = Inbound(HttpLimits(), NOBODY_WAITS, ""), []
+    """The targets and bodies of the requests in what comes in these pieces, up to a refused one."""
+    inbound, requests = Inbound(HttpLimits(), NOBODY_WAITS), []
     for piece in pieces:
+        if inbound.broken:
+            break
         inbound.hold(piece)
         while inbound.held:
             inbound.advance()
             if inbound.ready is not None:
                 requests.append(inbound.ready)
                 inbound.ready = None
-    assert inbound.refusal is None
-    return [(request.target, request.body.whole()) for request in requests]
+    seen = [(request.target, request.body.whole()) for request in requests]
+    return [*seen, (b"refused", None)] if inbound.refusal else seen
 
 
 class _NobodyWaits:

@@ -16,14 +16,14 @@ from kvgateway.access.body_room import BodyRoom
 from kvgateway.http.binding.answers import JSON, ReadAnswers, answer_to_listing, answer_to_write
 from kvgateway.http.binding.operations import Bulk, Reads, Upload, operation_of
 from kvgateway.http.binding.refusals import refusal, said
-from kvgateway.http.bodies import small_value_of, value_of
+from kvgateway.http.bodies import value_of
 from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read_in_bulk
 from kvgateway.http.credentials import credential_of
 from kvgateway.http.patience import Patience
 from kvgateway.http.session import doubts
 from kvgateway.outcome import settled
 from kvgateway.service import Caller, Entrance, KeyValues
-from tandem.core.request import Delete, Listing, Read, ReadResult, Write, Written
+from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Write, Written
 from tandem.errors import TandemError, Unavailable
 from tandem.runtime.clock import Clock
 from tandem.runtime.httpd import Answer, HttpError, Later, Request, Response
@@ -85,30 +85,22 @@ class BindingDoor:
                 case Read():
                     self._reads.remember(operation, namespace, target)
                     read = operation
-                case Delete():
+                case Put() | Delete():
                     return self._written(operation, keyvalues)
-                case Upload() if (value := small_value_of(request)) is not None:
-                    return self._written(operation.put(value, self._now_s), keyvalues)
                 case _:
                     return self._performed(operation, keyvalues, request, namespace)
         (outcome,) = keyvalues.read((read,))
         if isinstance(outcome, ReadResult):
             return self._read_answers.of(outcome)
-        return self._answer_to(outcome, self._read)
+        if isinstance(outcome, TandemError):
+            return self._refused(outcome)
+        return Later(outcome, self._read)
 
     def _written(self, write: Write, keyvalues: KeyValues) -> Answer:
         (outcome,) = keyvalues.write((write,))
-        return self._answer_to(outcome, self._wrote)
-
-    def _answer_to(
-        self,
-        outcome: TandemError | asyncio.Future[_Result],
-        made: Callable[[asyncio.Future[_Result]], Answer],
-    ) -> Answer:
-        """The answer to what the data path refuses, or will find."""
         if isinstance(outcome, TandemError):
             return self._refused(outcome)
-        return Later(outcome, made)
+        return Later(outcome, self._wrote)
 
     def _made(
         self, answer: Callable[[_Result], Response], outcome: asyncio.Future[_Result]
@@ -149,7 +141,7 @@ class BindingDoor:
     async def _put(self, upload: Upload, keyvalues: KeyValues, request: Request) -> Response:
         with keyvalues.admit_body(upload.key.namespace, request.content_length) as ahead:
             value = await value_of(request, self._room, ahead, upload.metadata)
-            (written,) = keyvalues.write((upload.put(value, self._now_s),))
+            (written,) = keyvalues.write((upload.put(value, self._now_s()),))
             del value  # a large one need not live beside its envelope until both homes have it
             return answer_to_write(await settled(written))
 

@@ -3,7 +3,7 @@
     GET, HEAD  /KEY?urlencoded=true[&cache_ttl=]                         Read
     GET, HEAD  /[?key_count_limit=][&prefix=][&cursor=]                  Listing
     POST       /bulk/get                                                 BULK_READ
-    PUT        /KEY?urlencoded=true[&expiration=][&expiration_ttl=]      Upload
+    PUT        /KEY?urlencoded=true[&expiration=][&expiration_ttl=]      Put, or Upload
     DELETE     /KEY?urlencoded=true                                      Delete
 
 The route goes by the raw path: a key named `bulk/get` arrives as `/bulk%2Fget`.
@@ -13,6 +13,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
+from kvgateway.http.bodies import small_value_of
 from kvgateway.http.session import MIN_VERSION, min_version_of
 from kvgateway.http.target import decoded, query_parameters, split_target, whole_number
 from tandem.core.envelope import Value
@@ -46,7 +47,7 @@ NowS: TypeAlias = Callable[[], int]
 
 
 class Upload(NamedTuple):
-    """A put whose value is still to come."""
+    """A put whose value is still to come, or large."""
 
     key: Key
     metadata: bytes
@@ -54,9 +55,9 @@ class Upload(NamedTuple):
     ttl_s: int | None
     above: Version
 
-    def put(self, value: Value, now_s: NowS) -> Put:
-        """The put with its value, which has just come in whole: a ttl counts from now."""
-        expires_at_s = _end_s(self.expires_at_s, self.ttl_s, now_s)
+    def put(self, value: Value, now_s: int) -> Put:
+        """The put with its value, which came in whole at `now_s`: a ttl counts from then."""
+        expires_at_s = check_expiration(self.expires_at_s, self.ttl_s, now_s)
         return Put(self.key, value, self.metadata, expires_at_s, self.above)
 
 
@@ -66,7 +67,7 @@ class Bulk(enum.Enum):
     READ = enum.auto()
 
 
-Operation = Read | Listing | Bulk | Upload | Delete
+Operation = Read | Listing | Bulk | Put | Upload | Delete
 
 
 class Reads:
@@ -102,7 +103,7 @@ def operation_of(request: Request, namespace: str, raw: bytes, now_s: NowS) -> O
                 return _listing(namespace, query)
             return _read(request, namespace, path, query)
         case b"PUT":
-            return _upload(request, namespace, path, query, now_s)
+            return _put(request, namespace, path, query, now_s)
         case b"DELETE":
             key = Key(namespace, _name(path, _parameters(query)))
             return Delete(key, min_version_of(request))
@@ -131,25 +132,22 @@ def _listing(namespace: str, query: bytes) -> Listing:
     return Listing(namespace, prefix, after, limit)
 
 
-def _upload(request: Request, namespace: str, path: bytes, query: bytes, now_s: NowS) -> Upload:
+def _put(request: Request, namespace: str, path: bytes, query: bytes, now_s: NowS) -> Put | Upload:
     parameters = _parameters(query)
     key = Key(namespace, _name(path, parameters))
     expires_at_s = ttl_s = None
+    end_s = 0
     if parameters is not _NOTHING:
         ttl_s = _number(parameters, "expiration_ttl", "expiration_ttl_s")
         if ttl_s is None:
             expires_at_s = _number(parameters, "expiration", "expires_at_s")
-        _end_s(expires_at_s, ttl_s, now_s)  # refused before the body comes
+        end_s = check_expiration(expires_at_s, ttl_s, now_s())
     metadata = request.get(_METADATA, b"").strip(b" \t")
     check_metadata(metadata)
-    return Upload(key, metadata, expires_at_s, ttl_s, min_version_of(request))
-
-
-def _end_s(expires_at_s: int | None, ttl_s: int | None, now_s: NowS) -> int:
-    """`check_expiration`, which need not know the time for what never expires."""
-    if expires_at_s is None and ttl_s is None:
-        return 0
-    return check_expiration(expires_at_s, ttl_s, now_s())
+    above, value = min_version_of(request), small_value_of(request)
+    if value is None:
+        return Upload(key, metadata, expires_at_s, ttl_s, above)
+    return Put(key, value, metadata, end_s, above)
 
 
 def _parameters(query: bytes) -> Mapping[str, str]:

@@ -24,7 +24,7 @@ from tandem.runtime.httpd.message import (
 from tandem.runtime.httpd.outbound import Outbound
 from tandem.runtime.httpd.site import Guest, Site
 
-_STEPS_MAX = 32  # parsed or started for one pipelining client before others get their turn
+_STEPS_MAX = 16  # requests of one pipelining client, or pieces, before others get their turn
 _NEVER = float("inf")
 
 
@@ -61,8 +61,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from it
-        peer = transport.get_extra_info("peername")
-        self._inbound = Inbound(self._limits, self, str(peer[0]) if peer else "")
+        self._inbound = Inbound(self._limits, self)
         self._outbound = Outbound(self._site, self._transport)
         self._answering = Answering(self._site, self._app, self._inbound, self._outbound, self)
         if self._handshake is not None:
@@ -236,7 +235,7 @@ class Connection(asyncio.Protocol):
         elif inbound.in_head:
             if self._phase is not Phase.HEAD:
                 self._wait(Phase.HEAD, self._limits.head_timeout_s)
-        elif inbound.ready or self._phase is Phase.BODY:
+        elif inbound.ready is not None or self._phase is Phase.BODY:
             self._phase = Phase.ANSWER
             self.deadline = _NEVER
 

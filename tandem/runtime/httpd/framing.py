@@ -3,7 +3,8 @@ read them in two ways.
 
 The parser is told to be lenient about header *values* only, because real metadata holds DEL and
 other raw bytes. Its leniency also lets through what could smuggle a request (`Content-Length : 3`,
-NUL, folded lines), so those rules are here once more. What is refused raises `HttpError`.
+NUL, folded lines, heads that end in CR CR LF or LF CR LF), so those rules are here once more. What
+is refused raises `HttpError`.
 """
 
 import re
@@ -12,33 +13,33 @@ from typing import Final
 
 from tandem.runtime.httpd.message import HttpError
 
-_FOLD: Final = re.compile(rb"\r\n[ \t]").search
+_LINES: Final = re.compile(rb"(?:[^\0\r\n]*\r\n(?![ \t]))*[^\0\r\n]*\r?").fullmatch
+"""Lines of which none begins with space: that would go on with the line before. The last may be cut
+anywhere."""
 _CONTINUE: Final = b"100-continue"
-_ONCE: Final = (b"host", b"content-length", b"transfer-encoding", b"expect")
+_ONCE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 
 
 def check_bytes(head: bytes) -> None:
-    """Refuses a piece of a head for bytes that no head may hold; a folded line is one that goes on
-    with the line before, which is obsolete."""
-    if b"\0" in head:
-        raise HttpError(400, b"Malformed header")
-    if _FOLD(head):
-        raise HttpError(400, b"Bad Request: folded header line")
+    """Refuses a piece of a head that is more than lines which end in CRLF."""
+    if not _LINES(head):
+        raise HttpError(400, b"Bad Request: folded line, NUL, or line end other than CRLF")
 
 
 def body_length(
-    lines: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], version: str
+    headers: Mapping[bytes, bytes], repeated: Sequence[bytes], version: str
 ) -> int | None:
     """How long the body behind a head is; None when it comes in chunks.
 
-    `headers` has the first of the head's `lines` of each name.
+    `headers` has the first of each name, `repeated` the names of the others.
     """
     if version not in ("1.1", "1.0"):
         raise HttpError(505, b"HTTP Version Not Supported")
     if b" " in b"".join(headers):
         raise HttpError(400, b"Malformed header")
-    if len(headers) != len(lines):
-        _check_once([name for name, _ in lines])
+    for name in repeated:
+        if name in _ONCE:
+            raise HttpError(400, b"More than one " + name.title())
     if headers.get(b"expect", _CONTINUE).lower() != _CONTINUE:
         raise HttpError(417, b"Expectation Failed")
     length = headers.get(b"content-length")
@@ -48,12 +49,6 @@ def body_length(
             raise HttpError(400, b"Conflicting message framing")
         return None
     return 0 if length is None else _number(length)
-
-
-def _check_once(names: Sequence[bytes]) -> None:
-    for name in _ONCE:
-        if names.count(name) > 1:
-            raise HttpError(400, b"More than one " + name.title())
 
 
 def _check_chunked(coding: bytes) -> None:

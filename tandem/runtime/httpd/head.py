@@ -53,7 +53,8 @@ def encode_head(response: Response, date: bytes, framing: bytes) -> bytes:
     """
     headers = response.headers
     lines = headers if isinstance(headers, bytes) else encode_headers(headers)
-    return b"%b%b%b%b\r\n" % (status_line(response.status, response.reason), date, framing, lines)
+    status = status_line(response.status, response.reason)
+    return b"".join((status, date, framing, lines, b"\r\n"))
 
 
 def encode_headers(headers: Headers) -> bytes:

@@ -24,11 +24,10 @@ _HEAD_END = b"\r\n\r\n"
 class Inbound:
     """`hold` bytes, `advance` while there is room for a request; read `ready` and `refusal`."""
 
-    def __init__(self, limits: HttpLimits, source: BodySource, peer: str) -> None:
+    def __init__(self, limits: HttpLimits, source: BodySource) -> None:
         self._limits = limits
         self._whole_bytes_max = min(limits.whole_body_bytes_max, limits.body_buffer_max)
         self._source = source
-        self._peer = peer
         self._parser = self._new_parser()
         self.held = b""  # what is not parsed yet begins at `_held_at`
         self._held_at = 0
@@ -37,13 +36,15 @@ class Inbound:
         self.refusal: HttpError | None = None  # to be answered after what is ready; then close
         self.broken = False  # nothing that still arrives is parsed
         self.in_head = False
+        self._may_begin = False  # what the parser has is the beginning of a head
         self.progressed = False  # the body under way has earned a new deadline
         self.continue_due = False  # the client waits for `100 Continue`
         self._quiet_bytes = 0  # fed since the parser last yielded body bytes or a whole message
         self._unpaid_bytes = 0  # body bytes since `progressed` was last set
         self._tail = b""  # the last three bytes of what the parser has, unless a head could end
         self._target = b""
-        self._lines: list[tuple[bytes, bytes]] = []  # of the head under way
+        self._headers: dict[bytes, bytes] = {}  # of the head under way; the first of each name
+        self._repeated: list[bytes] = []  # the names of the others
         self._left = 0  # bytes to come of a body of known length
 
     @property
@@ -107,8 +108,9 @@ class Inbound:
 
     def _advance_head(self) -> None:
         before, piece = self._tail, self._for_parser()
+        self._may_begin = not self.in_head
         try:
-            check_bytes(before + piece if before else piece)
+            check_bytes(before.lstrip(b"\n") + piece if before else piece)
         except HttpError as error:
             self._stop(error)
         else:
@@ -190,41 +192,49 @@ class Inbound:
         self.fail_body(error)
 
     def on_message_begin(self) -> None:
+        if not self._may_begin:
+            self.refusal = HttpError(400, b"Bad Request: a message that ends in a strange way")
+            raise self.refusal
+        self._may_begin = False
         self.in_head = True
         self.continue_due = False
         self._target = b""
-        self._lines = []
+        self._headers = {}
+        self._repeated = []
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._lines.append((name.lower(), value))
+        name = name.lower()
+        if name in self._headers:
+            self._repeated.append(name)
+        else:
+            self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         self.in_head = False
-        lines, self._lines = self._lines, []  # trailers go nowhere
+        headers, self._headers = self._headers, {}  # trailers go nowhere
         try:
-            self._begin(lines)
+            self._begin(headers)
         except HttpError as error:
             self.refusal = error
             raise
 
-    def _begin(self, lines: list[tuple[bytes, bytes]]) -> None:
+    def _begin(self, headers: dict[bytes, bytes]) -> None:
         """A request, whose head is there."""
-        if self._quiet_bytes > self._limits.head_bytes_max or len(lines) > self._limits.headers_max:
+        parser, limits = self._parser, self._limits
+        count = len(headers) + len(self._repeated)
+        if self._quiet_bytes > limits.head_bytes_max or count > limits.headers_max:
             raise HttpError(431, b"Request Header Fields Too Large")
-        parser, headers = self._parser, dict(reversed(lines))
         method, version = parser.get_method(), parser.get_http_version()
-        length = body_length(lines, headers, version)
+        length = body_length(headers, self._repeated, version)
         upgrade = parser.should_upgrade()
         if upgrade and (length != 0 or method == b"CONNECT"):
             raise HttpError(501, b"Upgrade is not supported")  # llhttp would lose the body
         keep_alive = parser.should_keep_alive() and not upgrade
         body = NO_BODY if length == 0 else self._body(length)
-        request = Request(
-            method, self._target, headers, body, length, keep_alive, version == "1.0", self._peer
-        )
+        request = Request(method, self._target, headers, body, length, keep_alive, version == "1.0")
         self.ready = request
         if not body.complete:
             self.receiving = request

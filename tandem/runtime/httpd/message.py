@@ -157,8 +157,11 @@ class Body:
         """All of a body that has come and was not read; None while it has not."""
         if not self.complete:
             return None
-        chunks, self._chunks, self.buffered = self._chunks, deque(), 0
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks = self._chunks
+        value = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self.buffered = 0
+        return value
 
     async def read(self, limit: int) -> bytes:
         """All that is left; `BodyTooLarge` as soon as it is known to pass `limit` bytes."""
@@ -199,7 +202,6 @@ class Request:
         "http10",
         "keep_alive",
         "method",
-        "peer",
         "target",
     )
 
@@ -212,7 +214,6 @@ class Request:
         content_length: int | None = None,
         keep_alive: bool = True,
         http10: bool = False,
-        peer: str = "",
     ) -> None:
         self.method = method
         self.target = target
@@ -221,7 +222,6 @@ class Request:
         self.content_length = content_length
         self.keep_alive = keep_alive
         self.http10 = http10
-        self.peer = peer
         self.get = headers.get
         """The first value of a header, whose name is given in lower case."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.http.naming import Named, named_namespace
+from kvgateway.http.naming import named_namespace
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.runtime.httpd import HttpLimits, Request, Response, Server
 from tests.kvgateway.http.doors import HEADER, Door, opened, request
@@ -47,7 +47,7 @@ def test_the_namespace_of_a_request(
 ) -> None:
     lines = {name.encode(): value.encode() for name, value in headers.items()}
     found = named_namespace(Request(b"GET", target.encode(), lines), SUFFIX)
-    assert found == (None if named is None else Named(named[0], named[1].encode()))
+    assert found == (None if named is None else (named[0], named[1].encode()))
 
 
 def test_without_a_suffix_no_host_is_a_namespace() -> None:

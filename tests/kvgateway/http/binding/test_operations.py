@@ -14,7 +14,7 @@ from tandem.core.key import RESERVED_NAMESPACES, Key
 from tandem.core.request import Delete, Listing, Put, Read
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument, NamespaceNotFound
-from tandem.runtime.httpd import HttpError, Request
+from tandem.runtime.httpd import Body, HttpError, Request
 from tandem.wire.cursor import encode_cursor
 
 NAMESPACE = "0f2ac74b498b48028cb68387c421e279"
@@ -120,7 +120,7 @@ def test_a_session_stamps_writes_and_bounds_reads() -> None:
     assert _operation("DELETE", target, SESSION) == Delete(_key("k"), VERSION)
     upload = _operation("PUT", target, SESSION)
     assert isinstance(upload, Upload)
-    assert upload.put(b"v", lambda: NOW_S) == Put(_key("k"), b"v", above=VERSION)
+    assert upload.put(b"v", NOW_S) == Put(_key("k"), b"v", above=VERSION)
     with pytest.raises(InvalidArgument, match="speaks of one key"):
         _operation("POST", "/bulk/get", SESSION)
 
@@ -128,14 +128,26 @@ def test_a_session_stamps_writes_and_bounds_reads() -> None:
 def test_a_ttl_counts_from_when_the_value_was_there() -> None:
     upload = _operation("PUT", "/k?urlencoded=true&expiration_ttl=60")
     assert isinstance(upload, Upload)
-    assert upload.put(b"v", lambda: NOW_S + 1000).expires_at_s == NOW_S + 1060
+    assert upload.put(b"v", NOW_S + 1000).expires_at_s == NOW_S + 1060
+
+
+@pytest.mark.parametrize(
+    ("query", "expires_at_s"),
+    [("", 0), ("&expiration_ttl=60", NOW_S + 60), (f"&expiration={NOW_S + 61}", NOW_S + 61)],
+)
+def test_a_put_whose_small_value_is_there_is_one(query: str, expires_at_s: int) -> None:
+    target = f"/k?urlencoded=true{query}".encode()
+    body = Body(None, complete=True, came=b"v")
+    request = Request(b"PUT", target, dict([SESSION]), body, 1)
+    put = operation_of(request, NAMESPACE, target, lambda: NOW_S)
+    assert put == Put(_key("k"), b"v", b"", expires_at_s, VERSION)
 
 
 def test_a_time_that_passed_while_the_value_came_is_refused() -> None:
     upload = _operation("PUT", f"/k?urlencoded=true&expiration={NOW_S + 60}")
     assert isinstance(upload, Upload)
     with pytest.raises(InvalidArgument, match="too near"):
-        upload.put(b"v", lambda: NOW_S + 1)
+        upload.put(b"v", NOW_S + 1)
 
 
 @pytest.mark.parametrize(
