@@ -62,6 +62,8 @@ class Rounds:
         self.go_on(crawls, pause_s, renewing, deleted)
         self._skipped = ""
         """Why the last round was not over all namespaces."""
+        self._equal: set[str] = set()
+        """Namespaces whose last crawl found no difference, which is no news in every round."""
 
     def go_on(
         self,
@@ -154,6 +156,7 @@ class Rounds:
         for namespace in found.kept_in(Homes.S3) if not why else ():
             await self._crawls.forget(namespace)
         known = _crawled(found) if not why else _only(found, Homes.KVSP)
+        self._equal &= known.keys()
         for namespace in trouble.order([*known]):
             kept = await self._kept_by_now(namespace, known[namespace])
             if obstacle := await self._objection(kept):
@@ -240,6 +243,8 @@ class Rounds:
         counters.compared += tally.records
         counters.s3_requests += tally.s3_requests
         counters.kvsp_requests += tally.kvsp_requests
+        was_equal = crawled.namespace in self._equal
+        self._equal.discard(crawled.namespace)
         if crawled.failure:
             counters.incomplete += 1
             _LOG.warning("crawl_incomplete", namespace=crawled.namespace, why=crawled.failure)
@@ -256,7 +261,9 @@ class Rounds:
                 unhealed=tally.unhealed[:UNHEALED_SHOWN],
             )
         else:
-            _LOG.info("crawl_equal", namespace=crawled.namespace, keys=tally.equal)
+            log = _LOG.debug if was_equal else _LOG.info
+            log("crawl_equal", namespace=crawled.namespace, keys=tally.equal)
+            self._equal.add(crawled.namespace)
 
 
 def _crawled(found: Registered) -> Mapping[str, Kept]:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 
+from kvctl import needing
 from kvctl.asking import Asked
 from kvctl.crawler_asking import shown_name, titles
 from kvctl.endings import Ended, Ending
@@ -81,6 +83,9 @@ def _switch(
     statuses = asked[0].complete(work)
     for gateway, status in statuses.items():
         _show(by_gateway[gateway], status, several=len(asked) > 1)
+    if statuses:
+        gateway, status = next(iter(statuses.items()))
+        _warn(by_gateway[gateway], next(home for home in status.homes if home.side is side))
     if silent:
         raise _not_everywhere(silent, len(asked))
 
@@ -145,6 +150,17 @@ def _show(asked: Asked, status: Status, *, several: bool) -> None:
         print_line(f"{asked.gateway}\n")
     print_line(columns(home_rows(status)))
     print_line("\n" + "\n".join(_effects(status)) + ("\n" if several else ""))
+
+
+def _warn(asked: Asked, home: HomeStatus) -> None:
+    """Tells which namespaces the other home cannot serve alone. The switch is set already, so it is
+    no failure when they cannot be listed."""
+    if home.reads_enabled and home.writes_enabled:
+        return
+    with suppress(Ended):
+        found = asked.ask(lambda client: client.namespaces.list(all_accounts=True))
+        if warning := needing.told(found, home):
+            print_line(f"\n{warning}", error=True)
 
 
 def _changed(home: HomeStatus, uses: tuple[bool, bool], enabled: bool) -> HomeStatus:

@@ -12,6 +12,7 @@ from typing import Protocol
 from kvgateway.homes import identity
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.news import HomeNews
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
 from kvgateway.state.ports import Intent, QueueStats, RepairQueue
@@ -85,6 +86,7 @@ class Keeper:
         self._store_id = store_id
         self._homes = {side: guard.unguarded for side, guard in guards.items()}
         self._guards = guards
+        self._news = HomeNews(guards)
         self._time = time
         self._machine = machine
         self._journal = journal
@@ -126,6 +128,7 @@ class Keeper:
         """One look at everything. What homes have missed is kept even if the queue fails."""
         self.look_at_switches()
         await self._identify()
+        self._news.of_breakers()
         try:
             if self._time.known():
                 self._note_out()
@@ -142,6 +145,7 @@ class Keeper:
 
     def apply_switches(self) -> None:
         """Puts the kill switches into force."""
+        self._news.of_switches(self._switches.current)
         for side, guard in self._guards.items():
             guard.switch = self._switches.current.of(side)
             if not guard.switch.writes:

@@ -101,10 +101,11 @@ class Breaker:
 
     def admits(self) -> bool:
         """Whether a call may be made; in half-open state this takes one of the trials."""
+        if self.state is BreakerState.CLOSED:
+            return True
         if self.room(1) == 0:
             return False
-        if self.state is BreakerState.HALF_OPEN:
-            self._trials += 1
+        self._trials += 1
         return True
 
     def room(self, most: int) -> int:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from tandem.backends.port import ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
@@ -89,6 +90,24 @@ async def test_drift_is_healed_counted_and_told_as_equal(world: World) -> None:
     assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B]
     for reply in (await world.pair.held(key)).values():
         assert isinstance(reply, Found)
+
+
+@in_a_world
+async def test_that_all_is_equal_still_is_not_told_in_every_round(world: World) -> None:
+    """With a thousand namespaces it would be a gigabyte a day."""
+
+    async def told() -> list[tuple[str, str]]:
+        with capture_logs() as logs:
+            await world.rounds.round()
+        await asyncio.sleep(5.0)
+        return [(log["event"], log["namespace"]) for log in logs if log["log_level"] != "debug"]
+
+    assert await told() == [("crawl_equal", n) for n in (SYSTEM_NAMESPACE, A, B)]
+    assert await told() == []
+    await world.hold(Key(A, "key"), seal(Version.at(EPOCH_US), b"value"), Side.KVSP)
+    assert await told() == [("drift_found", A)]
+    assert await told() == [("crawl_equal", A)]
+    assert await told() == []
 
 
 @in_a_world

@@ -86,3 +86,27 @@ def test_the_only_gateway_that_is_silent_is_told_as_ever() -> None:
     result = invoke("backend", "enable", "s3", "--gateway", silent)
     assert result.exit_code == 3
     assert result.stderr.startswith(f"kvctl: no gateway at {silent}")
+
+
+def test_namespaces_that_fail_without_the_home_are_named(gateway: Gateway) -> None:
+    gateway.kvctl("namespace", "create", "drafts", "--ack", "both")
+    gateway.kvctl("namespace", "create", "photos", "--alone", "s3")
+    off = gateway.kvctl("backend", "disable", "s3")
+    assert off.exit_code == 0
+    assert off.stderr == (
+        "\nWithout s3 fail:\n"
+        "  writes of 'drafts', as its --ack is both: `kvctl namespace configure` changes that\n"
+        "  reads and writes of 'photos', as its mode is single(s3)\n"
+    )
+    only_reads = gateway.kvctl("backend", "enable", "s3", "--writes")
+    assert only_reads.stderr == (
+        "\nWithout s3 fail:\n  reads of 'photos', as its mode is single(s3)\n"
+    )
+    assert gateway.kvctl("backend", "enable", "s3").stderr == ""
+    other = gateway.kvctl("backend", "disable", "kvsp", "--writes").stderr
+    assert "photos" not in other
+    assert "writes of 'drafts'" in other
+
+
+def test_nothing_is_told_of_namespaces_that_either_home_can_serve(gateway: Gateway) -> None:
+    assert gateway.kvctl("backend", "disable", "s3").stderr == ""

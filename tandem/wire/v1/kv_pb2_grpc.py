@@ -128,8 +128,8 @@ class KVServicer:
 
     def PutStream(self, request_iterator, context):
         """A value in pieces. Nothing is written unless the last piece says that it is the last. The same
-        initial metadata comes when the first piece, which has the head, is admitted. The next piece has
-        to come within 60 s.
+        initial metadata comes when the first piece, which has the head, is admitted; what is wrong with
+        the head is told instead. The next piece has to come within 60 s.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
