@@ -17,6 +17,7 @@ from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
+from tandem.runtime.passing import may_pass
 
 _SCHEMA: Final = """
 create table if not exists checkpoint (
@@ -56,7 +57,8 @@ class Book:
             self._db.executescript(_SCHEMA)
             self._widen()
         except (OSError, sqlite3.Error) as error:
-            raise ConfigurationError([f"{path}: not the crawler's file: {error}"]) from error
+            why = "cannot be used now" if may_pass(error) else "not the crawler's file"
+            raise ConfigurationError([f"{path}: {why}: {error}"], passes=may_pass(error)) from error
 
     def remember(self, history_days: float) -> None:
         """How long ended crawls are, from now on."""

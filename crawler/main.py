@@ -23,9 +23,10 @@ from tandem.backends.opening import open_homes
 from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.metrics_page import MetricsPage
+from tandem.runtime.passing import status_of
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.reload import Reloading, show_settings
-from tandem.runtime.settings import MISTAKEN_STATUS, Loaded, settings_or_exit
+from tandem.runtime.settings import Loaded, settings_or_exit
 from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls import ServerTls, show_certificate
 from tandem.runtime.tls.configured import client_files, server_files, warn_of_plain_text
@@ -66,7 +67,7 @@ async def _crawl(
             _LOG.info("stopped", rounds=board.counters.rounds)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
-        return MISTAKEN_STATUS
+        return status_of(error)
     return 0
 
 

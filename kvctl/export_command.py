@@ -27,21 +27,12 @@ def export_command(asked: Asked, directory: Path, namespace: str, prefix: str) -
     The same command goes on where an earlier one was interrupted. `kvctl import DIR` brings the
     keys back, with metadata and expirations.
     """
-    exported = asked.ask(
-        lambda client: _export(client, asked, directory, namespace, prefix), namespace
-    )
-    if exported.stale:
-        print_line(
-            f"kvctl: {counted(exported.stale, 'value')} may be old: a home does not answer",
-            error=True,
-        )
-    if exported.may_lack_keys:
-        print_line(MAY_LACK_KEYS, error=True)
+    asked.ask(lambda client: _export(client, asked, directory, namespace, prefix), namespace)
 
 
 async def _export(
     client: Client, asked: Asked, directory: Path, namespace: str, prefix: str
-) -> Exported:
+) -> None:
     found = await client.namespaces.get(namespace)
     manifest = _opened(directory, Scope(found.id, found.title, prefix))
     began_us = asked.clock.monotonic_us()
@@ -66,7 +57,7 @@ async def _export(
             display.close()
             seconds = (asked.clock.monotonic_us() - began_us) / 1e6
             _summary(asked, export.exported, seconds, resumed=resumed)
-    return export.exported
+            _warn(export.exported)
 
 
 def _opened(directory: Path, scope: Scope) -> Manifest:
@@ -101,3 +92,14 @@ def _summary(asked: Asked, exported: Exported, seconds: float, *, resumed: bool)
         f"{'' if exported.complete else 'interrupted after '}{counted(exported.keys, 'key')}"
         f"{' more' if resumed else ''} in {seconds:.1f} s ({size(exported.bytes)})"
     )
+
+
+def _warn(exported: Exported) -> None:
+    """An interrupted export too: who goes on with it later hears nothing of this any more."""
+    if exported.stale:
+        print_line(
+            f"kvctl: {counted(exported.stale, 'value')} may be old: a home does not answer",
+            error=True,
+        )
+    if exported.may_lack_keys:
+        print_line(MAY_LACK_KEYS, error=True)

@@ -43,10 +43,10 @@ from tandem.core.settings_in_force import SettingsInForce
 from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.listening import refusal
+from tandem.runtime.passing import status_of
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.reload import Reloading
 from tandem.runtime.settings import (
-    MISTAKEN_STATUS,
     Address,
     Loaded,
     environment_of,
@@ -79,7 +79,7 @@ async def _supervise(gateway: "_Gateway", process: serve.Process) -> int:
         await gateway.run(process)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
-        return MISTAKEN_STATUS
+        return status_of(error)
     return 0
 
 

@@ -18,9 +18,10 @@ from tandem.runtime.clock import SystemClock
 from tandem.runtime.disk_space import show_disk
 from tandem.runtime.large_memory import keep_large_blocks
 from tandem.runtime.metrics_page import MetricsPage
+from tandem.runtime.passing import status_of
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.reload import Reloading, show_settings
-from tandem.runtime.settings import MISTAKEN_STATUS, Loaded, settings_or_exit
+from tandem.runtime.settings import Loaded, settings_or_exit
 from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls import ServerTls, show_certificate
 from tandem.runtime.tls.configured import server_files, warn_of_plain_text
@@ -62,7 +63,7 @@ async def _serve(
                 await _serve_clusters(reloading, log_state, clusters, process, log)
     except errors.ConfigurationError as error:
         log.error("cannot_start", mistakes=list(error.mistakes))
-        return MISTAKEN_STATUS
+        return status_of(error)
     log.info("stopped")
     return 0
 

@@ -130,9 +130,11 @@ class TooManyNamespaces(Overloaded):
 class ConfigurationError(TandemError):
     """All mistakes of one configuration; nothing was started with it."""
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
+    def __init__(self, mistakes: Sequence[str], *, passes: bool = False) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = tuple(mistakes)
+        self.passes = passes
+        """Whether it is no mistake of anybody's, and may go by itself, as a full disk does."""
 
 
 def sayable(text: str, bytes_max: int = SAID_BYTES_MAX) -> str:

@@ -68,6 +68,7 @@ class Export:
         listing = self._client.list(prefix, after=self._manifest.after)
         async for listed in listing:
             names.append(listed.name)
+            self.exported.may_lack_keys = listing.stale
             if len(names) == KEYS_AT_ONCE:
                 yield names
                 names = []

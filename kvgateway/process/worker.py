@@ -47,8 +47,9 @@ from tandem.runtime.clock import SystemClock
 from tandem.runtime.disk_space import show_disk
 from tandem.runtime.httpd import HttpLimits, Server
 from tandem.runtime.large_memory import give_back_idle_memory, holds_more_than, keep_large_blocks
+from tandem.runtime.passing import status_of
 from tandem.runtime.reload import show_settings
-from tandem.runtime.settings import MISTAKEN_STATUS, Sources, load
+from tandem.runtime.settings import Sources, load
 from tandem.runtime.snapshots import SnapshotWriter
 from tandem.runtime.telemetry import Metrics
 from tandem.runtime.tls import ServerTls, show_certificate
@@ -93,7 +94,7 @@ async def _work(
             await path.aclose()
     except ConfigurationError as error:
         _LOG.error("cannot_start", slot=post.slot, mistakes=list(error.mistakes))
-        return MISTAKEN_STATUS
+        return status_of(error)
     finally:
         await asyncio.to_thread(metrics.close, 1.0)
     _LOG.info("stopped", slot=post.slot)

@@ -118,27 +118,6 @@ class SwitchFile:
             yield
 
 
-class MemorySwitches:
-    """The same for the simulator."""
-
-    def __init__(self) -> None:
-        self._switches = Switches()
-
-    def load(self) -> Switches:
-        """See `SwitchFile`."""
-        return self._switches
-
-    def store(self, switches: Switches) -> Switches:
-        """See `SwitchFile`."""
-        if switches.epoch > self._switches.epoch:
-            self._switches = switches
-        return self._switches
-
-    def adopt(self, switches: Switches) -> None:
-        """See `SwitchFile`."""
-        self._switches = max(self._switches, switches, key=lambda one: one.rank)
-
-
 def _switch(found: Mapping[str, object]) -> HomeSwitch:
     reads, writes = found["reads"], found["writes"]
     if not isinstance(reads, bool) or not isinstance(writes, bool):

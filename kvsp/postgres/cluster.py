@@ -42,6 +42,8 @@ from tandem.wire.storage_codec import Get, Put
 
 _WATCH_EVERY_S = 1.0
 _WATCHES_UNTIL_TOLD = 60
+_TELL_S = 1.0
+"""How long writes wait until all clusters know of a namespace that they have deleted."""
 _log = logs.get("kvsp.cluster")
 
 
@@ -161,7 +163,7 @@ class PostgresCluster:
             return [Failed(done.reason, f"nothing was written: {done.detail}")] * len(works)
         self._reach.acknowledged = max(acknowledged, done.commits)
         if done.deleted:
-            await self._deleted.tell(done.deleted)
+            await self._deleted.tell(done.deleted, _TELL_S)
         return done.outcomes
 
     async def _read_on(self) -> None:

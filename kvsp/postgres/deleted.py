@@ -5,7 +5,9 @@ namespace until it is told goes when the namespace is purged, which a cluster do
 refuses the namespace itself.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from tandem.core.reply import Failed
@@ -24,11 +26,13 @@ class DeletedNamespaces:
         self._clusters = clusters
         self._told: set[str] = set()
 
-    async def tell(self, namespaces: Sequence[str]) -> None:
+    async def tell(self, namespaces: Sequence[str], within_s: float | None = None) -> None:
         """Tells what it has not told yet; whoever cannot be told now is told with the next."""
         new = sorted(set(namespaces) - self._told)
         if not new or len(self._clusters) == 1:
             return
-        answers = [await cluster.refuse(new) for cluster in self._clusters]
-        if not any(answers):
-            self._told.update(new)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                answers = await asyncio.gather(*(one.refuse(new) for one in self._clusters))
+                if not any(answers):
+                    self._told.update(new)

@@ -17,6 +17,7 @@ from kvsp.identity import Meta, identities, ring_mistake
 from kvsp.sqlite.schema import create, read_meta
 from tandem.core.cluster_life import next_incarnation
 from tandem.errors import ConfigurationError
+from tandem.runtime.passing import may_pass
 from tandem.runtime.randomness import Entropy
 from tandem.runtime.stable_files import sync_directory
 
@@ -103,7 +104,10 @@ class DataDirectory:
         except ConfigurationError as error:
             mistakes += [f"{file} {mistake}" for mistake in error.mistakes]
         except sqlite3.Error as error:
-            mistakes.append(f"{file} cannot be read: {error}")
+            mistake = f"{file} cannot be read: {error}"
+            if may_pass(error):
+                raise ConfigurationError([mistake], passes=True) from error
+            mistakes.append(mistake)
         return None
 
     def _read_now(self, cluster: str) -> Meta:

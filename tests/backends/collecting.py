@@ -15,7 +15,6 @@ from tandem.backends.collect import (
     sweep,
 )
 from tandem.backends.heal import heal
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, CollectableObjects, CollectableRows
 from tandem.core.collect import Collection, CollectRule, CrawlSeen, DeadRecord, collection, remains
 from tandem.core.key import Key
@@ -26,6 +25,7 @@ from tandem.core.removal import Renewed, Span
 from tandem.core.reply import Failed, Found, Missing, Side
 from tandem.core.version import Version
 from tandem.runtime.randomness import SystemEntropy
+from tests.memory.home import MemoryHome
 
 NAMESPACE: Final = "ab" * 16
 DEADLINE_S: Final = 5.0

@@ -13,7 +13,6 @@ from tandem.backends.clusters import (
     mirror_floors,
     renew_behind,
 )
-from tandem.backends.memory import CLUSTER
 from tandem.backends.mirror import Mirror, mirror_key, read_mirror, write_mirror
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.envelope import seal, seal_tombstone
@@ -23,6 +22,7 @@ from tandem.core.reply import Failed, ReadReply, Reason
 from tandem.core.version import NO_VERSION, Version
 from tandem.runtime.randomness import SystemEntropy
 from tests.backends.collecting import DEADLINE_S, NAMESPACE, NOW_US, World
+from tests.memory.home import CLUSTER
 
 ENTROPY: Final = SystemEntropy()
 LOW, HIGH = Version.at(NOW_US - 200), Version.at(NOW_US - 100)

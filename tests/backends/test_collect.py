@@ -8,7 +8,6 @@ import pytest
 
 from tandem.backends.collect import Allowance, Collected, Stopped, collect, sweep
 from tandem.backends.heal import LeftToSweep, heal
-from tandem.backends.memory import MemoryHome
 from tandem.backends.mirror import mirror_key, read_mirror
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
@@ -26,6 +25,7 @@ from tests.backends.collecting import (
     World,
     settled,
 )
+from tests.memory.home import MemoryHome
 
 DAY_US = 24 * HOUR_US
 OLD = seal(Version.at(NOW_US - 3 * DAY_US), b"old")

@@ -2,8 +2,6 @@
 
 import pytest
 
-from tandem.backends.memory import MemoryHome
-from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import CollectableObjects, CollectableRows
 from tandem.core.reply import Side
 from tandem.runtime.clock import SystemClock
@@ -11,6 +9,8 @@ from tests.backends.contract import HomeContract
 from tests.backends.contract_objects import ObjectsContract
 from tests.backends.contract_rows import RowsContract
 from tests.backends.home_under_test import HomeUnderTest
+from tests.memory.home import MemoryHome
+from tests.memory.stripes import MemoryStripes
 
 
 class TestMemoryHome(HomeContract):

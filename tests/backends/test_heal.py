@@ -7,13 +7,13 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record, merge
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side, Stored, WriteReply
 from tandem.core.version import Version
+from tests.memory.home import MemoryHome
 
 KEY = Key("ab" * 16, "key")
 NOW_US = 1_800_000_000_000_000

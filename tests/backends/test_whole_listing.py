@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from tandem.backends import whole_listing
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import ScanPage
 from tandem.backends.whole_listing import list_all
 from tandem.core.envelope import seal
@@ -14,6 +13,7 @@ from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.reply import Failed, Reason, Side
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
+from tests.memory.home import MemoryHome
 
 NAMES = [f"x/{number}" for number in range(5)]
 

@@ -12,7 +12,6 @@ from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.registry import IN_BOTH, Kept
 from crawler.report import CrawlRule
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal, ScanPage
 from tandem.core.collect import Homes
 from tandem.core.envelope import seal
@@ -20,6 +19,7 @@ from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Missing, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
+from tests.memory.home import MemoryHome
 from tests.sim.loop import EPOCH_US, SeededEntropy, VirtualClock, current
 
 NAMESPACE = "ab" * 16

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from crawler.crawl import Crawl
 from crawler.report import CrawlReport, CrawlRule
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, ScanPage
 from tandem.core.drift import Drift
 from tandem.core.envelope import seal, seal_tombstone
@@ -17,6 +16,7 @@ from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side
 from tandem.core.version import Version
+from tests.memory.home import MemoryHome
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
 NAMESPACE = "ab" * 16

@@ -13,7 +13,6 @@ from crawler.plans import Plans
 from crawler.report import CrawlRule
 from crawler.rounds import Rounds
 from crawler.trouble import NO_TROUBLE, Trouble
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.client.crawler import CrawlerClient
@@ -30,6 +29,7 @@ from tandem.errors import ConfigurationError, InvalidArgument, Overloaded
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
 from tests.crawler.served import BEGAN_US, A, B, Served, crawled, drifted
+from tests.memory.home import MemoryHome
 
 STOP = Stop(A, BEGAN_US, 5000, "5,000 of 6,000 keys would change")
 

@@ -10,10 +10,6 @@ from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.memory_queue import MemoryQueue
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Gets, Got, Heal, Puts, Replied, ScanPage
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
@@ -23,6 +19,10 @@ from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
+from tests.memory.home import MemoryHome
+from tests.memory.journal import MemoryJournal
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
 from tests.runtime.clocks import StillClock
 
 NAMESPACE: Final = "ab" * 16

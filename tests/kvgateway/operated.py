@@ -4,10 +4,8 @@ from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
 from kvgateway.operations import GatewayOperations
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import QueuedTask, QueueStats, RepairTask
-from kvgateway.state.switches import HomeSwitch, MemorySwitches, Switches
+from kvgateway.state.switches import HomeSwitch, Switches
 from tandem.backends.opening import HomeLabel
 from tandem.core.key import Key
 from tandem.core.mode import Mode
@@ -18,6 +16,9 @@ from tandem.core.reply import Side
 from tandem.core.settings_in_force import SettingsInForce
 from tandem.core.version import Version
 from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
+from tests.memory.switches import MemorySwitches
 from tests.runtime.clocks import StillClock
 
 KEY = Key(NAMESPACE, "key")

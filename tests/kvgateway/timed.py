@@ -11,11 +11,7 @@ from kvgateway.data_path.reads import ReadBounds, Reader
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairTask
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Gets, Got, Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode
@@ -26,6 +22,10 @@ from tandem.core.request import Read, ReadResult
 from tandem.core.write_race import AckPolicy
 from tandem.errors import TandemError
 from tests.kvgateway.one_gateway import NAMESPACE, Counting, FixedTrust
+from tests.memory.home import MemoryHome
+from tests.memory.journal import MemoryJournal
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
 from tests.sim import loop as virtual
 from tests.sim.loop import VirtualClock, VirtualLoop
 

@@ -7,13 +7,13 @@ from typing import Final
 
 from kvgateway.homes.guard import BREAKER_RULE, LEG_BOUNDS, GuardedHome, LegBounds
 from kvgateway.homes.home_time import HomeTime
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, ScanPage
 from tandem.core.backoff import BreakerRule
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.runtime.clock import Clock
+from tests.memory.home import MemoryHome
 
 NAMESPACE: Final = "ab" * 16
 OTHER: Final = "cd" * 16

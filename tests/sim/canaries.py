@@ -19,10 +19,7 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.trust import Trust
 from kvgateway.state import minting
 from kvgateway.state.entry import Head
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.ports import Intent, Known, RepairTask
-from tandem.backends import memory_namespace
 from tandem.backends.port import Backend
 from tandem.backends.s3.bucket import Answer, Call
 from tandem.backends.s3.conditional_put import ConditionalPut
@@ -37,6 +34,9 @@ from tandem.core.reply import Found, Missing, ReadReply, Side, Stored, Supersede
 from tandem.core.request import Delete, Put
 from tandem.core.version import Version
 from tandem.core.write_race import WriteRace
+from tests.memory import home_namespace
+from tests.memory.journal import MemoryJournal
+from tests.memory.machine import MemoryMachine
 from tests.sim import host, s3_store
 from tests.sim.canaries_collect import COLLECT_CANARIES
 from tests.sim.plan import Sort
@@ -139,7 +139,7 @@ def _recents_after_ack() -> AbstractContextManager[object]:
 def _unversioned_miss() -> AbstractContextManager[object]:
     """A miss that both homes confirm is cached whatever version is known."""
     return patch(
-        "kvgateway.state.memory.missed",
+        "tests.memory.machine.missed",
         lambda old, began_us: Head(Version(bytes(16)), Version(bytes(16)), 0, began_us, b""),
     )
 
@@ -147,7 +147,7 @@ def _unversioned_miss() -> AbstractContextManager[object]:
 def _cache_goes_back() -> AbstractContextManager[object]:
     """What a read has found is cached though something newer is known."""
     return patch(
-        "kvgateway.state.memory.filled",
+        "tests.memory.machine.filled",
         lambda old, version, digest, began_us: Head(
             version, version, old.until_us if old else 0, began_us, digest
         ),
@@ -160,7 +160,7 @@ def _no_settling_of_trust() -> AbstractContextManager[object]:
 
 def _blind_sql() -> AbstractContextManager[object]:
     """A home that takes every write, whatever it holds."""
-    return patch.object(memory_namespace, "_replaces", lambda record, holds, heal: True)
+    return patch.object(home_namespace, "_replaces", lambda record, holds, heal: True)
 
 
 def _late_sample() -> AbstractContextManager[object]:

@@ -15,7 +15,6 @@ from crawler.second_look import SecondLook
 from kvgateway.data_path.remembered import Remembered
 from kvgateway.homes.trust import Trust
 from tandem.backends.clusters import Clusters
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal
 from tandem.core import collect
 from tandem.core.collect import CollectRule, CrawlSeen, DeadRecord, Homes
@@ -25,6 +24,7 @@ from tandem.core.key import Key
 from tandem.core.record import Record, Stamp
 from tandem.core.removal import FloorRaise, FloorReply, PurgeRow, Removal, Renewal
 from tandem.core.reply import Refusal, Refused, Side, WriteReply
+from tests.memory.home import MemoryHome
 from tests.sim.plan import Sort
 from tests.sim.sites import FaultyHome
 
@@ -144,7 +144,7 @@ def memory_outlives_deletion() -> Broken:
 def renewed_only_in_name() -> Broken:
     """A cluster that was restored keeps what was deleted since the copy was made."""
     return patch(
-        "tandem.backends.memory_namespace.MemoryNamespace.remove_below",
+        "tests.memory.home_namespace.MemoryNamespace.remove_below",
         lambda self, floors: 0,
     )
 

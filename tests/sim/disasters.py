@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from kvgateway.homes.keeper import LOOK_DEADLINE_S, LOOK_S
 from kvgateway.homes.trust import Trust
 from kvgateway.state.switches import HomeSwitch
-from tandem.backends.memory import MemoryHome
-from tandem.backends.memory_stripes import MemoryStripes
 from tandem.core.cluster_life import life_of
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.reply import Failed, Side
 from tandem.core.version import NO_VERSION
+from tests.memory.home import MemoryHome
+from tests.memory.stripes import MemoryStripes
 from tests.sim.ledger import version_of
 from tests.sim.plan_crawl import Disaster, Misfortune
 from tests.sim.sites import Site, at_once

@@ -23,7 +23,6 @@ from crawler.crawl import Crawl
 from crawler.deleted import DeletedNamespaces
 from crawler.pace import Pace
 from crawler.registry import registered
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal
 from tandem.core.collect import CollectRule
 from tandem.core.key import SYSTEM_NAMESPACE, Key
@@ -33,6 +32,7 @@ from tandem.core.reply import Found, Side, WriteReply
 from tandem.core.request import Delete, Put, Read
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import NamespaceNotFound, TandemError
+from tests.memory.home import MemoryHome
 from tests.sim import loop as virtual
 from tests.sim.crawlers import IN_MEMORY
 from tests.sim.loop import SeededEntropy, VirtualClock, VirtualLoop

@@ -11,11 +11,11 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.trust import Trust
 from kvgateway.process.preparation import agree_on_store, pin_queue, recover_intents
 from kvgateway.state.clock_bound import EXTEND_EACH_S
-from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.ports import Intent
 from kvgateway.state.switches import HomeSwitch, Switches
 from tandem.backends.port import Backend
 from tandem.core.reply import Side
+from tests.memory.machine import MemoryMachine
 from tests.sim.faults import Link
 from tests.sim.lives import Disk
 from tests.sim.loop import SeededEntropy, VirtualClock

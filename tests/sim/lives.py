@@ -13,15 +13,15 @@ from typing import Any
 from kvgateway.homes.trust import Trust
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.state.clock_bound import AHEAD_US, WAIT_MAX_US
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent
 from kvgateway.state.switches import Switches
 from tandem.core.key import Key
 from tandem.core.namespace import Namespace
 from tandem.core.version import Version
 from tests.kvgateway.registry.memory_copy import MemoryCopy
+from tests.memory.journal import MemoryJournal
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
 from tests.sim.history import Crashed
 
 _CHANGES = frozenset({"add", "take", "done", "later", "park", "clear_dirty"})

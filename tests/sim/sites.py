@@ -5,8 +5,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from kvgateway.homes.legs import one_by_one
-from tandem.backends.memory import MemoryHome
-from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import Heal, Puts, Replied, ScanPage
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.key import Key
@@ -22,6 +20,8 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, Found, ReadReply, Reason, Side, Stored, WriteReply
 from tandem.core.version import Version
+from tests.memory.home import MemoryHome
+from tests.memory.stripes import MemoryStripes
 from tests.sim.faults import REASONS, Link, Loss
 from tests.sim.ledger import Ledger, version_of
 

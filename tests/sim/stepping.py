@@ -33,10 +33,6 @@ from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.steps import Steps
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_journal import MemoryJournal
-from kvgateway.state.memory_queue import MemoryQueue
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Backend, Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode, Stage, steps_from
@@ -47,6 +43,10 @@ from tandem.core.request import Delete, Put, Read
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import TandemError
 from tests.kvgateway.registry.memory_copy import MemoryCopy
+from tests.memory.home import MemoryHome
+from tests.memory.journal import MemoryJournal
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
 from tests.sim import loop as virtual
 from tests.sim.loop import SeededEntropy, VirtualClock, VirtualLoop
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from tandem.backends.memory import MemoryHome
-from tandem.backends.memory_stripes import MemoryStripes
 from tandem.backends.port import Backend
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
@@ -20,6 +18,8 @@ from tandem.core.reply import Side
 from tandem.core.request import Read, Write
 from tandem.core.version import NO_VERSION, Version
 from tandem.core.write_race import AckPolicy
+from tests.memory.home import MemoryHome
+from tests.memory.stripes import MemoryStripes
 from tests.sim import loop as virtual
 from tests.sim.calm import Calm
 from tests.sim.clients import Client

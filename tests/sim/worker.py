@@ -17,7 +17,6 @@ from kvgateway.homes.keeper import Keeper, Spilling
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import Trust
 from kvgateway.state.journal import DiskJournal
-from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.ports import Machine, RepairQueue
 from tandem.backends.port import Backend
 from tandem.core.mode import Mode
@@ -26,6 +25,7 @@ from tandem.core.reply import Reason, Side
 from tandem.core.request import Listing, ListPage, Read, ReadResult, Write, Written
 from tandem.core.write_race import AckPolicy
 from tandem.errors import TandemError
+from tests.memory.journal import MemoryJournal
 from tests.sim.faults import Link
 from tests.sim.history import ConnectionLost, History
 from tests.sim.lives import Leftover, Life, LivingJournal, LivingMachine, LivingQueue

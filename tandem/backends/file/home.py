@@ -33,6 +33,7 @@ from tandem.core.removal import NamespacePurge, Removal
 from tandem.core.reply import Failed, ReadReply, Side, WriteReply
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
+from tandem.runtime.passing import may_pass
 
 _CHANGES: Final = LaneBounds(waiting_max=10_000, group_max=256)
 _WRITES: Final = LaneBounds(
@@ -84,7 +85,8 @@ class FileHome:
                 await home.aclose()
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise ConfigurationError([f"the object file {path} cannot be used: {error}"]) from error
+            mistake = f"the object file {path} cannot be used: {error}"
+            raise ConfigurationError([mistake], passes=may_pass(error)) from error
         return home
 
     @property

@@ -1,9 +1,8 @@
 """How a program declares its settings: one frozen dataclass, each field with its help and names."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from tandem.runtime.settings.kinds import Kind
 
@@ -91,12 +90,6 @@ class Relation:
 
     fields: tuple[str, ...]
     must: str
-
-
-class Checked(Protocol):
-    """A settings class may have a `check` that names the relations its values violate."""
-
-    def check(self) -> Sequence[Relation]: ...
 
 
 def setting(

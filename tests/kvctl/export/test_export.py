@@ -175,8 +175,10 @@ def test_an_export_leaves_out_no_key_that_a_silent_home_may_hold(tmp_path: Path)
     with Gateway(MissesOne(SystemClock())) as gateway:
         gateway.hold("k")
         gateway.store.one_home_answers = True
+        gateway.store.stale_lists = True
         silent = gateway.kvctl("export", str(tmp_path / "silent"), *ARTICLES)
         assert silent.exit_code == 3
+        assert "keys may be missing" in silent.stderr
         assert "'k' is listed, and the home that holds it does not answer" in silent.stderr
         gateway.store.one_home_answers = False
         gone = export(gateway, tmp_path / "gone")

@@ -16,11 +16,8 @@ from kvgateway.homes.legs import one_by_one
 from kvgateway.process.preparation import recover_intents
 from kvgateway.state.journal import DiskJournal, JournalBounds
 from kvgateway.state.journal_slots import claim, recover
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent, RepairTask
 from tandem.backends.heal import Healed, heal
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Puts, Replied
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -30,6 +27,9 @@ from tandem.core.version import NO_VERSION, Version
 from tandem.core.write_race import AckPolicy
 from tests.kvgateway.one_gateway import NAMESPACE, Counting
 from tests.kvgateway.state.failing_disk import FailingDisk, Fault, Thread
+from tests.memory.home import MemoryHome
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
 from tests.sim.loop import VirtualClock, current
 
 ROWS_MAX = 4

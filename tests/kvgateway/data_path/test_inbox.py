@@ -8,13 +8,13 @@ import pytest
 
 from kvgateway.data_path.inbox import GROUP_MAX, RETRY_S, SETTLE_US, RepairInbox
 from kvgateway.homes.home_time import HomeTime
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairTask
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.version import NO_VERSION, Version
 from tests.kvgateway.timed import in_virtual_time
 from tests.kvgateway.two_homes import NAMESPACE
+from tests.memory.queue import MemoryQueue
 from tests.sim.loop import EPOCH_US, VirtualClock, current
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from kvgateway.data_path.remembered import Remembered, result_of
-from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.ports import Known
 from tandem.core.envelope import seal
 from tandem.core.key import Key
@@ -14,6 +13,7 @@ from tandem.core.record import Record
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tests.kvgateway.one_gateway import NAMESPACE, Counting
+from tests.memory.machine import MemoryMachine
 
 KEY = Key(NAMESPACE, "key")
 NOW_US = 1_700_000_000_000_000

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 import pytest
 
 from kvgateway.data_path.repair import RepairRule, RepairWorker
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent, RepairTask, Taken
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed, LeftToSweep, NotHealed
@@ -17,6 +15,8 @@ from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reply import Failed, Found, Missing, Reason, Side
 from tandem.core.version import Version
 from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
 from tests.sim.loop import VirtualClock, current, run
 
 

@@ -7,10 +7,8 @@ from typing import Any
 from kvgateway.homes.keeper import Keeper
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import Trust
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent, QueueStats
-from kvgateway.state.switches import HomeSwitch, MemorySwitches
+from kvgateway.state.switches import HomeSwitch
 from tandem.backends.port import Heal
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.backoff import BreakerRule
@@ -19,6 +17,9 @@ from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.version import Version
 from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
+from tests.memory.switches import MemorySwitches
 from tests.sim.loop import VirtualClock, current, run
 
 STORE, OTHER_STORE = "5" * 32, "6" * 32

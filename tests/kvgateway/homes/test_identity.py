@@ -8,13 +8,13 @@ import pytest
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.identity import OwnFile, incarnation, judge, note_life, rebuilt_us
 from kvgateway.homes.trust import Trust
-from tandem.backends.memory import MemoryHome
 from tandem.core.envelope import seal
 from tandem.core.removal import Renewal
 from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import SystemClock
+from tests.memory.home import MemoryHome
 
 OURS, OTHER, FRESH = "1" * 32, "2" * 32, "f" * 32
 

@@ -3,10 +3,10 @@
 import pytest
 
 from kvgateway.state.switches import Switches
-from tandem.backends.memory import MemoryHome
 from tandem.backends.store_id import STORE_ID_KEY, shown
 from tandem.core.reply import Missing, Side
 from tests.kvgateway.homes.keeper_world import OFF, OTHER_STORE, STORE, Kept, kept
+from tests.memory.home import MemoryHome
 
 
 @kept

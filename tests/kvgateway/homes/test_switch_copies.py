@@ -7,11 +7,12 @@ import pytest
 from kvgateway.homes import switch_copies
 from kvgateway.homes.switch_copies import SWITCHES_KEY, SwitchCopies
 from kvgateway.homes.switchboard import SwitchBoard
-from kvgateway.state.switches import HomeSwitch, MemorySwitches, Switches
+from kvgateway.state.switches import HomeSwitch, Switches
 from tandem.core.envelope import seal
 from tandem.core.reply import Found, Missing, Side
 from tandem.core.version import Version
 from tests.kvgateway.two_homes import Numbers, Pair
+from tests.memory.switches import MemorySwitches
 from tests.runtime.clocks import StillClock
 
 OFF = HomeSwitch(reads=False, writes=False)

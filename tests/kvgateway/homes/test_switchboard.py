@@ -7,9 +7,10 @@ from threading import Event
 import pytest
 
 from kvgateway.homes.switchboard import SwitchBoard
-from kvgateway.state.switches import HomeSwitch, MemorySwitches, Switches, SwitchFile
+from kvgateway.state.switches import HomeSwitch, Switches, SwitchFile
 from tandem.core.reply import Side
 from tandem.errors import ConfigurationError
+from tests.memory.switches import MemorySwitches
 
 OFF = HomeSwitch(reads=False, writes=False)
 READ_ONLY = HomeSwitch(reads=True, writes=False)

@@ -10,7 +10,6 @@ from kvgateway.homes.home_time import SLOW_MAX_US, HomeTime
 from kvgateway.homes.identity import OwnFile
 from kvgateway.homes.trust import Trust
 from kvgateway.process.preparation import LOOK_PAUSE_S, agree_on_store
-from tandem.backends.memory import MemoryHome
 from tandem.backends.store_id import STORE_ID_KEY, shown
 from tandem.core.envelope import seal
 from tandem.core.key import Key
@@ -18,6 +17,7 @@ from tandem.core.reply import Failed, ReadReply, Side
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
 from tests.kvgateway.two_homes import DOWN, NAMESPACE, Numbers, Pair
+from tests.memory.home import MemoryHome
 from tests.sim.loop import VirtualClock, current, run
 
 

@@ -13,14 +13,14 @@ from kvgateway.process.preparation import (
     pin_queue,
     recover_intents,
 )
-from kvgateway.state.memory import MemoryMachine
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent, RepairTask
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.version import Version
 from tests.kvgateway.process.left_behind import INTENTS, LeftBehind
 from tests.kvgateway.two_homes import NAMESPACE, Numbers
+from tests.memory.machine import MemoryMachine
+from tests.memory.queue import MemoryQueue
 from tests.sim.loop import EPOCH_US, run
 
 STUCK = Intent(Key(NAMESPACE, "stuck"), Version.at(EPOCH_US + 9))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from kvgateway.state import shared
-from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.ports import Machine
 from kvgateway.state.shared import SharedMachine
+from tests.memory.machine import MemoryMachine
 
 GATEWAY = b"gw-1"
 NOW = 1_800_000_000_000_000

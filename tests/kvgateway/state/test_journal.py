@@ -8,10 +8,10 @@ import pytest
 
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.journal_slots import claim, recover
-from kvgateway.state.memory_journal import MemoryJournal
 from kvgateway.state.ports import Intent
 from tandem.core.key import Key
 from tandem.core.version import Version
+from tests.memory.journal import MemoryJournal
 
 NAMESPACE = "ab" * 16
 

@@ -7,7 +7,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from kvgateway.state.memory import MemoryMachine
 from kvgateway.state.ports import Intent
 from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal, seal_tombstone
@@ -16,6 +15,7 @@ from tandem.core.record import Record
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import Overloaded
 from tests.kvgateway.state.machines import NOW, memory_machine, shared_machine
+from tests.memory.machine import MemoryMachine
 
 NAMES = ["a", "ab", "b", "ü", "n" * 494, "n" * 495, "n" * 512]
 KEYS = [Key(namespace * 16, name) for namespace in ("ab", "ac") for name in NAMES]

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from kvgateway.process.preparation import recover_intents
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import Intent
 from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal
@@ -21,6 +20,7 @@ from tandem.core.key import Key
 from tandem.core.version import NO_VERSION, Version
 from tests.kvgateway.process.left_behind import INTENTS, LeftBehind
 from tests.kvgateway.state.machines import NOW, shared_directory
+from tests.memory.queue import MemoryQueue
 
 NAMESPACE = "ab" * 16
 MAP_BYTES = 32 * 1024 * 1024

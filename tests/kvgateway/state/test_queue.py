@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import (
     DirtyMark,
     QueuedTask,
@@ -19,6 +18,7 @@ from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.version import NO_VERSION, Version
+from tests.memory.queue import MemoryQueue
 
 ROWS_MAX = 160
 NAMESPACE, OTHER = "ab" * 16, "cd" * 16

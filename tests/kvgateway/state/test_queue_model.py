@@ -10,13 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from kvgateway.state.memory_queue import MemoryQueue
 from kvgateway.state.ports import RepairQueue, RepairTask, Taken
 from kvgateway.state.queue import SqliteQueue
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.version import Version
 from tests.kvgateway.state.machines import SHARED_MEMORY
+from tests.memory.queue import MemoryQueue
 
 ROWS_MAX = 5
 FAST_DISK = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None

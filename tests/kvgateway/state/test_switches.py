@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.state.switches import HomeSwitch, MemorySwitches, Switches, SwitchFile
+from kvgateway.state.switches import HomeSwitch, Switches, SwitchFile
 from tandem.core.reply import Side
 from tandem.errors import ConfigurationError
+from tests.memory.switches import MemorySwitches
 
 OFF = HomeSwitch(reads=False, writes=False)
 

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from kvsp.answers import Absent
+from kvsp.postgres import connecting
 from kvsp.postgres.cluster import PostgresCluster
 from kvsp.rules import UNUSED_BLOB_LIFE_US
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
@@ -101,6 +102,26 @@ async def test_evidence_from_one_is_good_for_the_other_until_a_new_life(serving:
     assert isinstance(await one.renew(Renewal(old.name, old.named, old)), Renewed)
     assert await other.purge(old.named, NAMESPACE, [rows["b"]]) == [Removal.OTHER_INCARNATION]
     assert (await other.life()).incarnation == (await one.life()).incarnation != old.incarnation
+
+
+async def test_a_cluster_that_cannot_be_told_of_a_deletion_holds_up_no_writes(
+    postgres: Postgres, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ANSWER_S", "LOCK_S"):
+        monkeypatch.setattr(connecting, name, 3600.0)
+    dsns = postgres.empty_databases(2)
+    store = await open_postgres_store(dsns, clock)
+    record = put(f"{NAMESPACE_RECORD}{NAMESPACE}", tombstone(), namespace=SYSTEM_NAMESPACE)
+    silent = await asyncpg.connect(dsns[1])
+    async with silent.transaction():
+        await silent.execute("lock table tandem.deleted_namespace in access exclusive mode")
+        async with asyncio.timeout(60):
+            assert await store.clusters[0].write([record]) == [STORED]
+            assert await store.clusters[0].write([put("key", value(), namespace="cd" * 16)]) == [
+                STORED
+            ]
+    await silent.close()
+    await store.aclose()
 
 
 async def test_a_deleted_namespace_is_refused_by_every_cluster_of_every_kvsp(

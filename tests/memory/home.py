@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Final, TypeVar, cast
 
-from tandem.backends.memory_namespace import MemoryNamespace
 from tandem.backends.port import Heal, ScanPage, basis_of
 from tandem.core.cluster_life import ClusterLife, next_incarnation, shown_lives
 from tandem.core.floors import RangeFloors
@@ -40,6 +39,7 @@ from tandem.core.scan_diff import Entry
 from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.runtime.clock import Clock
+from tests.memory.home_namespace import MemoryNamespace
 
 CLUSTER: Final = "memory"
 """What the one cluster of the SQL side is called, unless it is one of several."""

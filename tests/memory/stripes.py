@@ -6,7 +6,6 @@ Every cluster has its own incarnation, commit number and floors, and can be lost
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from tandem.backends.memory import MemoryHome
 from tandem.backends.port import Heal, ScanPage
 from tandem.core.cluster_life import ClusterLife, shown_lives
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
@@ -25,6 +24,7 @@ from tandem.core.reply import Failed, Found, ReadReply, Side, WriteReply
 from tandem.core.ring import Ring
 from tandem.core.scan_diff import Entry
 from tandem.runtime.clock import Clock
+from tests.memory.home import MemoryHome
 
 
 class MemoryStripes:
