@@ -13,6 +13,7 @@ every state: what A answers alone, what B would answer, and what both hold once 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from tandem.core.collect import Collection, CrawlSeen, DeadRecord, Homes, Remains, collection
@@ -22,6 +23,7 @@ from tests.core.collect_state import (
     APART_US,
     RULE,
     Held,
+    Label,
     Op,
     Rec,
     newer,
@@ -58,7 +60,7 @@ class Variant:
     upholds_rows: bool = True
     upholds_floors: bool = True
 
-    @property
+    @cached_property
     def keys(self) -> int:
         return 1 + max(op.key for op in self.ops)
 
@@ -99,7 +101,7 @@ class State(NamedTuple):
     restored: bool
 
 
-Step = tuple[str, State]
+Step = tuple[Label, State]
 
 
 class Model:
@@ -109,6 +111,7 @@ class Model:
         self.variant = variant
         self.versions = sorted({op.version for op in variant.ops})
         self.states = 0
+        self._known: dict[tuple[object, ...], str] = {}
 
     def first_violation(self, states_max: int) -> tuple[str, list[str]] | None:
         """What goes wrong first, and how; None when every state was seen and is sound."""
@@ -119,7 +122,7 @@ class Model:
             rule.mode, 0, held, held, stages, frozenset(), rule.acked, 0, None, rule.mirror,
             rule.mirror, False, None, False,
         )  # fmt: skip
-        came_by: dict[State, tuple[str, State] | None] = {start: None}
+        came_by: dict[State, Step | None] = {start: None}
         waiting = deque([start])
         while waiting:
             state = waiting.popleft()
@@ -147,11 +150,11 @@ class Model:
                 sides = "A" if state.mode == "alone" else "AB"
                 rec = (op.version, op.kind)
                 legs = {Leg(to, op.key, rec, number, state.mode) for to in sides}
-                yield f"write {op}", state._replace(stages=stages, legs=state.legs | legs)
+                yield ("write", op), state._replace(stages=stages, legs=state.legs | legs)
         if later := [v for v in self.versions if v > state.window]:
-            yield f"window of {later[0]} closes", state._replace(window=later[0])
+            yield ("window of", later[0], "closes"), state._replace(window=later[0])
         for leg in state.legs:
-            yield f"{leg} lands", self._landed(state._replace(legs=state.legs - {leg}), leg)
+            yield (leg, "lands"), self._landed(state._replace(legs=state.legs - {leg}), leg)
 
     def _landed(self, state: State, leg: Leg) -> State:
         if leg.to == "S":
@@ -179,7 +182,7 @@ class Model:
                 mirror = state.mirror
                 if leg.to == "S" and not self.variant.swept_before_mirrored:
                     mirror = max(mirror, state.floor)
-                yield f"repair {leg}", state._replace(legs=state.legs | {leg}, mirror=mirror)
+                yield ("repair", leg), state._replace(legs=state.legs | {leg}, mirror=mirror)
 
     def _repair(self, state: State, key: int) -> Leg | None:
         a, b = state.a[key], state.b[key]
@@ -301,6 +304,14 @@ class Model:
 
     def wrong(self, state: State) -> str:
         """What is wrong now, or will be once everything is repaired."""
+        judged = (
+            state.mode, state.a, state.b, state.floor, state.acked, state.stages, state.restored,
+        )  # fmt: skip
+        if judged not in self._known:
+            self._known[judged] = self._wrong(state)
+        return self._known[judged]
+
+    def _wrong(self, state: State) -> str:
         for key in range(self.variant.keys):
             a, b = state.a[key], state.b[key]
             comes = state.mode == "both" or (state.mode == "shadow" and state.restored)

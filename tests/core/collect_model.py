@@ -51,6 +51,7 @@ class Model:
         self.variant = variant
         self.versions = sorted({op.version for op in variant.ops})
         self._judged: dict[tuple[object, ...], str] = {}
+        self._decisions: dict[tuple[Crawl, int, int], Removing | None] = {}
 
     def initial(self) -> State:
         nothing: Held = self.variant.before or (None,) * self.variant.keys
@@ -204,10 +205,16 @@ class Model:
 
     def _decided(self, state: State, crawl: Crawl) -> Removing | None:
         """What `collection` says to what the crawl has seen."""
+        asked = (crawl, state.window, state.incarnation)
+        if asked not in self._decisions:
+            self._decisions[asked] = self._collection(*asked)
+        return self._decisions[asked]
+
+    def _collection(self, crawl: Crawl, window: int, incarnation: int) -> Removing | None:
         variant = self.variant
-        began = crawl.began if variant.crawl_begins_after_window else state.window
+        began = crawl.began if variant.crawl_begins_after_window else window
         through = crawl.unequal - 1 if variant.equality else UNEQUAL_NEVER
-        ended = state.incarnation if variant.names_incarnation else crawl.incarnation
+        ended = incarnation if variant.names_incarnation else crawl.incarnation
         seen = CrawlSeen(
             Span("n"), APART_US * began + RULE.unsettled_us + 1, ALWAYS_US, True,
             version(through), dirty=False, healthy=True,

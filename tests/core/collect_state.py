@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple, TypeVar
 
 from tandem.core.collect import CollectRule, Remains, remains
@@ -55,7 +55,7 @@ class Variant:
     mirror_outlives_lives: bool = True
     expired_count_as_tombstones: bool = True
 
-    @property
+    @cached_property
     def keys(self) -> int:
         return 1 + max(op.key for op in self.ops)
 

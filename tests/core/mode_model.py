@@ -12,8 +12,9 @@ every state, for one key:
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from tandem.core.key import Key
 from tandem.core.mode import Mode, Stage, step
@@ -30,6 +31,9 @@ MODES = tuple(
     if not (stage is Stage.ACTIVE and percent == 100 and home is Side.S3)
 )
 LONG_SINCE_US, LONG_AGO_US = 10**12, 1
+
+
+_step = cache(step)
 
 
 @cache
@@ -55,8 +59,7 @@ class Variant:
     lapsed_are_cautious: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(NamedTuple):
     """A write on its way."""
 
     gateway: int
@@ -70,16 +73,14 @@ class Flight:
     """Whether its gateway has seen another mode since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
+class Gateway(NamedTuple):
     mode: Mode
     epoch: int = 0
     lapsed: bool = False
     """Whether its registration has ended, so that nobody waits for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     mode: Mode
     gateways: tuple[Gateway, ...]
     held: tuple[int, int] = (0, 0)
@@ -96,11 +97,11 @@ class State:
     """Whether a good crawl has ended."""
 
     def has(self, side: Side) -> int:
-        return self.held[list(Side).index(side)]
+        return self.held[side is Side.S3]
 
     def with_held(self, side: Side, version: int) -> "State":
         held = [max(self.has(s), version) if s is side else self.has(s) for s in Side]
-        return replace(self, held=(held[0], held[1]))
+        return self._replace(held=(held[0], held[1]))
 
 
 class Model:
@@ -166,32 +167,32 @@ class Model:
             flight = Flight(number, state.written + 1, gateway.mode, cautious, legs)
             yield (
                 f"gateway {number} writes {flight.version} in {gateway.mode}",
-                replace(state, written=flight.version, flights=state.flights | {flight}),
+                state._replace(written=flight.version, flights=state.flights | {flight}),
             )
         mine = [flight for flight in state.flights if flight.gateway == number]
         if gateway.epoch != state.epoch or gateway.lapsed:
             seen = frozenset(
-                replace(f, old=True) if f.gateway == number else f for f in state.flights
+                f._replace(old=True) if f.gateway == number else f for f in state.flights
             )
             now = Gateway(state.mode, state.epoch)
-            after = replace(_set(state, number, now), flights=seen)
+            after = _set(state, number, now)._replace(flights=seen)
             yield f"gateway {number} sees {state.mode}", after if mine else _ended(after)
         if number == 1 and not gateway.lapsed and not mine:
-            lapsed = replace(gateway, lapsed=True)
+            lapsed = gateway._replace(lapsed=True)
             yield f"gateway {number} is gone", _set(state, number, lapsed)
 
     def _legs(self, state: State, flight: Flight) -> Iterator[tuple[str, State]]:
         rest = state.flights - {flight}
         for side in flight.left:
             left = tuple(s for s in flight.left if s is not side)
-            landed = replace(flight, left=left, held=(*flight.held, side))
+            landed = flight._replace(left=left, held=(*flight.held, side))
             yield (
                 f"write {flight.version} lands on {side.value}",
                 self._moved(state.with_held(side, flight.version), rest, landed),
             )
             yield (
                 f"write {flight.version} fails on {side.value}",
-                self._moved(state, rest, replace(flight, left=left)),
+                self._moved(state, rest, flight._replace(left=left)),
             )
 
     def _moved(self, state: State, rest: frozenset[Flight], flight: Flight) -> State:
@@ -200,19 +201,19 @@ class Model:
             acked = len(flight.held) == len(BOTH_SIDES)
         else:
             acked = any(side in flight.mode.answers(self.key) for side in flight.held)
-        after = replace(state, acked=max(state.acked, flight.version if acked else 0))
+        after = state._replace(acked=max(state.acked, flight.version if acked else 0))
         if flight.left:
-            return replace(after, flights=rest | {flight})
+            return after._replace(flights=rest | {flight})
         legs = BOTH_SIDES if flight.cautious else flight.mode.legs
         lacks = {(flight.gateway, flight.version, s) for s in legs if s not in flight.held}
-        after = replace(after, flights=rest, owed=after.owed | lacks)
+        after = after._replace(flights=rest, owed=after.owed | lacks)
         return _ended(after) if flight.old and self.variant.waits_for_writes else after
 
     def _repaired(self, state: State, task: tuple[int, int, Side]) -> State:
         gateway = state.gateways[task[0]]
-        after = replace(state, owed=state.owed - {task})
+        after = state._replace(owed=state.owed - {task})
         if gateway.mode.two:
-            return replace(after, held=(max(state.held),) * 2)
+            return after._replace(held=(max(state.held),) * 2)
         return after
 
     def _crawl(self, state: State) -> Iterator[tuple[str, State]]:
@@ -220,11 +221,11 @@ class Model:
             return
         if not state.crawling and not state.crawled:
             settled = all(self._is_settled(state, n) for n in range(len(state.gateways)))
-            yield "a crawl begins", replace(state, crawling="good" if settled else "early")
+            yield "a crawl begins", state._replace(crawling="good" if settled else "early")
         if state.crawling:
             held = (max(state.held),) * 2
             good = state.crawling == "good"
-            yield "it ends", replace(state, held=held, crawling="", crawled=good)
+            yield "it ends", state._replace(held=held, crawling="", crawled=good)
 
     def _is_settled(self, state: State, number: int) -> bool:
         """Whether a crawl that begins now sees all that a gateway began by the mode before."""
@@ -239,9 +240,9 @@ class Model:
         if state.epoch >= self.variant.steps:
             return
         for wanted in MODES:
-            if step(state.mode, wanted) is not None and self._may(state, wanted):
-                after = replace(state, mode=wanted, epoch=state.epoch + 1, crawled=False)
-                yield f"step to {wanted}", replace(after, crawling="")
+            if _step(state.mode, wanted) is not None and self._may(state, wanted):
+                after = state._replace(mode=wanted, epoch=state.epoch + 1, crawled=False)
+                yield f"step to {wanted}", after._replace(crawling="")
 
     def _may(self, state: State, wanted: Mode) -> bool:
         rule = self.variant
@@ -266,12 +267,12 @@ class Model:
 def _set(state: State, number: int, gateway: Gateway) -> State:
     others = list(state.gateways)
     others[number] = gateway
-    return replace(state, gateways=tuple(others))
+    return state._replace(gateways=tuple(others))
 
 
 def _ended(state: State) -> State:
     """A gateway has ended what it began by the mode before: a crawl under way began too early."""
-    return replace(state, crawling="early" if state.crawling else "", crawled=False)
+    return state._replace(crawling="early" if state.crawling else "", crawled=False)
 
 
 def _trace(came: dict[State, tuple[State, str] | None], state: State) -> Iterator[str]:

@@ -7,6 +7,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tandem import Client
 from tandem.core.access import Permission
@@ -17,16 +18,19 @@ from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.pages import metrics, total
 from tests.e2e.waiting import until_true
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 _WORKERS = 2
 
 
-@pytest.fixture
-async def tandem(tmp_path: Path) -> AsyncIterator[Deployment]:
-    async with deployed(tmp_path / "tandem", workers=_WORKERS) as deployment:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tandem(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployment]:
+    """It has a namespace without a quota; each test makes those that have one."""
+    directory: Path = tmp_path_factory.mktemp("quotas") / "tandem"
+    async with deployed(directory, workers=_WORKERS) as deployment:
         await deployment.start()
         async with deployment.client() as client:
             await client.namespaces.create("modest")
-            await client.namespaces.create("greedy", operations_per_s=50)
         yield deployment
 
 
@@ -50,6 +54,9 @@ def _refused(outcomes: Sequence[object]) -> list[QuotaExceeded]:
 async def test_a_greedy_client_is_told_when_to_come_again_and_another_is_served(
     tandem: Deployment,
 ) -> None:
+    async with tandem.client() as client:
+        greedy = await client.namespaces.create("greedy", operations_per_s=50)
+    refusals = {"namespace": greedy.id, "limit": "operations"}
     async with (
         tandem.client("greedy") as one,
         tandem.client("greedy") as two,
@@ -67,14 +74,15 @@ async def test_a_greedy_client_is_told_when_to_come_again_and_another_is_served(
 
         async def counted() -> bool:
             samples = await metrics(tandem.http)
-            shown = total(samples, "tandem_quota_refused_total", limit="operations")
-            return shown == len(refused)
+            return total(samples, "tandem_quota_refused_total", **refusals) == len(refused)
 
         await until_true(counted, "the metrics show the refusals")
 
 
 async def test_a_client_that_waits_as_it_is_told_loses_nothing(tandem: Deployment) -> None:
-    async with Client(tandem.grpc, "greedy", timeout_s=60) as kv:
+    async with tandem.client() as client:
+        await client.namespaces.create("patient", operations_per_s=50)
+    async with Client(tandem.grpc, "patient", timeout_s=60) as kv:
         await asyncio.gather(*(kv.put(f"k{n}", b"v") for n in range(150)))
         assert len([key async for key in kv.list()]) == 150
 

@@ -75,6 +75,8 @@ async def test_a_store_is_used_while_a_home_is_switched_off(tmp_path: Path) -> N
             await _read_all(client, expected)
             await _done(tandem, "backend", "enable", "s3")
             await _read_all(client, expected)
+            await tandem.settled()
+            await tandem.trusted()
             await until_true(lambda: _equal(tandem), "both homes are equal")
             held = await equal_records(tandem, await client.namespaces.id_of("files"))
             live = {n: r.value for n, r in held.items() if r.kind is Kind.VALUE}

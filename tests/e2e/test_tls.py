@@ -107,8 +107,8 @@ async def test_a_worker_reaches_its_namespace(
     npm_packages: None, lenient: Deployment, tmp_path: Path
 ) -> None:
     async with lenient.client() as client:
-        await client.namespaces.create("news")
-    served = Served(lenient, "news", admin="", write="", read="")
+        namespace = await client.namespaces.create("news")
+    served = Served(lenient, namespace, admin="", write="", read="")
     worker = await asyncio.to_thread(runtimes.workerd, tmp_path, served)
     try:
         await asyncio.to_thread(worker.start)

@@ -1,15 +1,17 @@
 """One whole Tandem for the tests of this directory, with both homes and with either one missing."""
 
 import asyncio
-import json
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from tandem import Client
+from tandem.core.access import Permission
+from tandem.core.reply import Side
 from tests.e2e.deployment import Deployment
 from tests.workers import runtimes
-from tests.workers.runtimes import Runtime, Served
+from tests.workers.runtimes import Runtime, Served, as_admin
 
 ADMIN_TOKEN = "admin-token-of-the-tests-of-workers"
 NAMESPACE = "of-the-worker"
@@ -35,27 +37,22 @@ def tandem(
 
 async def _served(deployment: Deployment, homes: str) -> Served:
     await deployment.start()
-    await _kvctl(deployment, "namespace", "create", NAMESPACE)
-    tokens = {
-        permission: json.loads(
-            await _kvctl(
-                deployment, "token", "create", "--json", "--name", permission,
-                "--permission", permission, "--namespace", NAMESPACE,
-            )
-        )["token"]
-        for permission in ("read", "write")
-    }  # fmt: skip
-    if homes != "both homes":
-        await _kvctl(deployment, "backend", "disable", homes.removeprefix("without "))
+
+    async def made(client: Client) -> Served:
+        namespace = await client.namespaces.create(NAMESPACE)
+        read, write = [
+            await client.tokens.create(one.name, one, namespaces=[namespace.id])
+            for one in (Permission.READ, Permission.WRITE)
+        ]
+        if homes != "both homes":
+            missing = Side(homes.removeprefix("without "))
+            await client.ops.switch(missing, reads_enabled=False, writes_enabled=False)
+        return Served(deployment, namespace, admin=ADMIN_TOKEN, write=write.text, read=read.text)
+
+    served = await as_admin(deployment, ADMIN_TOKEN, made)
     if homes == "without kvsp":
         deployment.kvsp.kill()
-    return Served(deployment, NAMESPACE, admin=ADMIN_TOKEN, **tokens)
-
-
-async def _kvctl(deployment: Deployment, *arguments: str) -> str:
-    status, output = await deployment.kvctl(*arguments)
-    assert status == 0, output
-    return output
+    return served
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,13 @@
 import asyncio
 import http.client
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tandem import Client
+from tandem.core.namespace import Namespace
 from tests.e2e.deployment import Deployment
 from tests.servers import npm
 from tests.servers.daemon import Daemon
@@ -15,6 +18,7 @@ from tests.servers.ports import free_port
 HERE = Path(__file__).parent
 WORKER = HERE / "worker.mjs"
 SCRIPT_TIMEOUT_S = 120.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,7 @@ class Served:
     """A running Tandem with one namespace, and the tokens that open it or more."""
 
     deployment: Deployment
-    namespace: str
-    """Its title."""
+    namespace: Namespace
     admin: str
     write: str
     read: str
@@ -38,6 +41,15 @@ class Served:
         status, output = asyncio.run(self.deployment.kvctl(*arguments))
         assert status == 0, output
         return output
+
+    def asked(self, ask: Callable[[Client], Awaitable[T]]) -> T:
+        """What the client library answers to the administrator."""
+        return asyncio.run(as_admin(self.deployment, self.admin, ask))
+
+
+async def as_admin(deployment: Deployment, token: str, ask: Callable[[Client], Awaitable[T]]) -> T:
+    async with Client(deployment.grpc, token=token) as client:
+        return await ask(client)
 
 
 class Runtime:
@@ -77,7 +89,7 @@ def workerd(directory: Path, tandem: Served) -> Runtime:
     """workerd as `kvctl workers` configures it, with a namespace of Tandem as KV."""
     port = free_port()
     configuration = tandem.kvctl(
-        "workers", f"{tandem.namespace}=KV", "--worker-token", tandem.write,
+        "workers", f"{tandem.namespace.title}=KV", "--worker-token", tandem.write,
         "--script", WORKER.name, "--listen", f"127.0.0.1:{port}",
     )  # fmt: skip
     (directory / WORKER.name).write_bytes(WORKER.read_bytes())
@@ -92,7 +104,7 @@ def workerd(directory: Path, tandem: Served) -> Runtime:
 def adapted(directory: Path, tandem: Served) -> Runtime:
     """Miniflare with the adapter of `kvctl workers` before a namespace of Tandem."""
     tandem.kvctl(
-        "workers", f"{tandem.namespace}=KV", "--worker-token", tandem.write,
+        "workers", f"{tandem.namespace.title}=KV", "--worker-token", tandem.write,
         "--adapter", str(directory),
     )  # fmt: skip
     port = free_port()

@@ -24,9 +24,9 @@ class Curl:
 
     def __init__(self, tandem: Served) -> None:
         self.tandem = tandem
-        found = json.loads(tandem.kvctl("namespace", "get", tandem.namespace, "--json"))
-        self.binding = f"/namespaces/{found['id']}"
-        self.rest = f"/client/v4/accounts/{found['account']}/storage/kv/namespaces/{found['id']}"
+        found = tandem.namespace
+        self.binding = f"/namespaces/{found.id}"
+        self.rest = f"/client/v4/accounts/{found.account}/storage/kv/namespaces/{found.id}"
 
     def __call__(self, path: str, *options: str, token: str | None = None) -> tuple[int, bytes]:
         """Status and body."""
@@ -85,9 +85,8 @@ def test_who_is_let_in(curl: Curl, token: str, reads: int, writes: int) -> None:
 
 
 def test_a_token_of_one_namespace_does_not_reach_others(curl: Curl) -> None:
-    made = json.loads(
-        curl.tandem.kvctl("namespace", "create", f"other-{curl.binding[-8:]}", "--json")
-    )
-    other = curl.binding.rpartition("/")[0] + f"/{made['id']}"
+    title = f"other-{curl.binding[-8:]}"
+    made = curl.tandem.asked(lambda client: client.namespaces.create(title))
+    other = curl.binding.rpartition("/")[0] + f"/{made.id}"
     assert curl(f"{other}/k")[0] == 403
-    curl.tandem.kvctl("namespace", "delete", made["id"], "--yes")
+    curl.tandem.asked(lambda client: client.namespaces.delete(made.id))

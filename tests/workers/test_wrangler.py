@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from tandem.core.access import Permission
 from tests.servers import npm
 from tests.workers.runtimes import Served
 
@@ -46,13 +47,20 @@ class Wrangler:
         return json.loads(self(*arguments))
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where node keeps what it has compiled of wrangler, for the next command."""
+    return tmp_path_factory.mktemp("compiled")
+
+
 @pytest.fixture
-def wrangler(npm_packages: None, tandem: Served, tmp_path: Path) -> Wrangler:
+def wrangler(npm_packages: None, tandem: Served, tmp_path: Path, compiled: Path) -> Wrangler:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path),
         "CI": "1",
+        "NODE_COMPILE_CACHE": str(compiled),
         "NO_COLOR": "1",
         "WRANGLER_HIDE_BANNER": "true",
         "WRANGLER_SEND_METRICS": "false",
@@ -67,9 +75,7 @@ def wrangler(npm_packages: None, tandem: Served, tmp_path: Path) -> Wrangler:
 def namespace(tandem: Served) -> str:
     """The id of a new namespace of the account."""
     title = f"wrangler-{uuid4().hex}"
-    made = tandem.kvctl("namespace", "create", title, "--account", ACCOUNT, "--json")
-    found: str = json.loads(made)["id"]
-    return found
+    return tandem.asked(lambda client: client.namespaces.create(title, account=ACCOUNT)).id
 
 
 def test_keys(wrangler: Wrangler, namespace: str) -> None:
@@ -120,8 +126,8 @@ def test_namespaces(wrangler: Wrangler) -> None:
 
 def test_the_account_is_found_by_the_token(tandem: Served, wrangler: Wrangler) -> None:
     del wrangler.environment["CLOUDFLARE_ACCOUNT_ID"]
-    made = tandem.kvctl("token", "create", "--name", "w", "--account", ACCOUNT, "--json")
-    wrangler.environment["CLOUDFLARE_API_TOKEN"] = json.loads(made)["token"]
+    made = tandem.asked(lambda client: client.tokens.create("w", Permission.WRITE, account=ACCOUNT))
+    wrangler.environment["CLOUDFLARE_API_TOKEN"] = made.text
     assert wrangler.json("namespace", "list") is not None
     wrangler.environment["CLOUDFLARE_ACCOUNT_ID"] = ACCOUNT
     assert "- write" in wrangler.run("whoami", "--account", ACCOUNT)
