@@ -29,6 +29,7 @@ class Machine:
             **{name: f"127.0.0.1:{free_port()}" for name in _ADDRESSES},
             "TANDEM_DATA": str(data),
             "TANDEM_SHARED_MEMORY": "16MiB",
+            "TANDEM_WORKERS": "1",  # and not one for each core
         }
 
     @contextmanager
