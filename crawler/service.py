@@ -14,7 +14,7 @@ from crawler.pace import Pace
 from tandem.core.crawl_status import CrawlerStatus
 from tandem.errors import TandemError, Unauthenticated
 from tandem.runtime import logs
-from tandem.runtime.rpc_health import RpcHealth, listen
+from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, PINGS, RpcHealth, listen
 from tandem.wire import crawler_codec as codec
 from tandem.wire.malformed import MalformedRequests
 from tandem.wire.status import call_status
@@ -23,7 +23,7 @@ from tandem.wire.v1 import crawler_pb2_grpc as rpc
 
 _LOG = logs.get("crawler")
 _CALLS_MAX: Final = 100
-_OPTIONS: Final = (("grpc.so_reuseport", 0),)
+_OPTIONS: Final = (("grpc.so_reuseport", 0), HANDSHAKE_LIMIT, *PINGS)
 _BEARER: Final = "Bearer "
 
 _Context = grpc.aio.ServicerContext[Any, Any]

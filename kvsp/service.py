@@ -17,6 +17,7 @@ from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.reply import Failed
 from tandem.errors import InvalidArgument
 from tandem.runtime.clock import Clock
+from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, PINGS
 from tandem.wire import collect_codec as collecting
 from tandem.wire import large_codec
 from tandem.wire import scan_codec as scanning
@@ -28,10 +29,9 @@ SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", codec.MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", codec.MESSAGE_BYTES_MAX),
     ("grpc.so_reuseport", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    HANDSHAKE_LIMIT,
+    *PINGS,
 )
 
 _LARGE_READS_MAX: Final = 32

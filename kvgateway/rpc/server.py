@@ -17,7 +17,7 @@ from kvgateway.rpc.turns import LargeTurns
 from kvgateway.service import Entrance
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.runtime.clock import Clock
-from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, RpcHealth, listen
+from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, PINGS, RpcHealth, listen
 from tandem.wire.v1 import (
     kv_pb2,
     kv_pb2_grpc,
@@ -38,10 +38,7 @@ _SERVER_OPTIONS: Final = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.so_reuseport", 1),
     HANDSHAKE_LIMIT,
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_ping_strikes", 0),
+    *PINGS,
 )
 _SERVICES: Final = (
     kv_pb2.DESCRIPTOR.services_by_name["KV"].full_name,

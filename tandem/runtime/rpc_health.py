@@ -11,6 +11,14 @@ from tandem.errors import ConfigurationError
 
 HANDSHAKE_LIMIT: Final = ("grpc.server_handshake_timeout_ms", 10_000)
 """An option of every server: whoever has not said enough by then is cut off."""
+PINGS: Final = (
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+"""Options of a server whose streams may be quiet: it asks whether the other side is still there,
+and is asked by it, where gRPC would end a connection that is quiet and asked again and again."""
 _STATUS = health_pb2.HealthCheckResponse
 
 

@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
 from crawler.board import RUNS_KEPT_MAX, RUNS_WAITING_MAX, Board
@@ -28,6 +30,8 @@ from tandem.core.version import Version
 from tandem.errors import ConfigurationError, InvalidArgument, Overloaded
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.wire.v1 import crawler_pb2 as pb
+from tandem.wire.v1 import crawler_pb2_grpc as rpc
 from tests.crawler.served import BEGAN_US, A, B, Served, crawled, drifted
 from tests.memory.home import MemoryHome
 
@@ -170,6 +174,19 @@ async def test_so_many_runs_are_kept_and_no_more(served: Served) -> None:
         board.ended(asked, "", ())
     assert len(board.runs) == RUNS_KEPT_MAX
     assert board.runs[-1].id == asked.id
+
+
+async def test_who_watches_may_ask_whether_anybody_is_there_as_often_as_it_likes(
+    served: Served,
+) -> None:
+    """gRPC by itself ends a connection that is quiet and asked again and again."""
+    often = (("grpc.keepalive_time_ms", 1_000), ("grpc.http2.max_pings_without_data", 0))
+    async with grpc.aio.insecure_channel(served.address, options=often) as channel:
+        stub: Any = rpc.CrawlerStub(channel)
+        watching = stub.WatchCrawler(pb.WatchCrawlerRequest(every_ms=3_600_000))
+        assert await watching.read()
+        with pytest.raises(TimeoutError):  # time to do what it must not
+            await asyncio.wait_for(watching.read(), 6)
 
 
 async def test_a_watch_goes_on_and_shows_changes(served: Served, crawler: CrawlerClient) -> None:
