@@ -13,6 +13,7 @@ from kvgateway.access.caller import GatewayCaller, Inside
 from kvgateway.access.policy import Policy
 from kvgateway.access.standing import Lasting, TokenStanding
 from kvgateway.homes.home_time import HomeTime
+from kvgateway.registry.lookup_bound import LookupBound
 from kvgateway.registry.records import SystemRecords
 from tandem.core.access import Grant, Permission
 from tandem.core.token import Credential, Token, hash_of, parse_credential
@@ -61,7 +62,6 @@ class GatewayEntrance:
         self._inside = inside
         self._tokens = tokens
         self._time = time
-        self._clock = clock
         self._anyone = None
         if policy.open:
             self._anyone = inside.caller(Grant("anyone", Permission.ADMIN), Lasting())
@@ -71,9 +71,7 @@ class GatewayEntrance:
         }
         self._callers = Latest[bytes, GatewayCaller](CALLERS_MAX)
         self._latest = Latest[str, GatewayCaller](LATEST_MAX)
-        self._lookups = 0
-        self._lookups_since_us = 0
-        self._lookups_in_second = 0
+        self._lookups = LookupBound(clock, LOOKUPS_MAX, LOOKUPS_PER_S_MAX)
         self.counters = EntranceCounters()
 
     def known(self, credential: str) -> GatewayCaller | None:
@@ -108,7 +106,7 @@ class GatewayEntrance:
         try:
             token = await self._tokens.find(parts.id)
         finally:
-            self._lookups -= 1
+            self._lookups.ended()
         if token is None:
             raise self._refused(parts.id)
         return self._checked(token, parts, hash_of(credential))
@@ -139,13 +137,7 @@ class GatewayEntrance:
         return error
 
     def _take_lookup(self) -> None:
-        """Guesses must not become load on the homes."""
-        now_us = self._clock.monotonic_us()
-        if now_us - self._lookups_since_us >= 1_000_000:
-            self._lookups_since_us, self._lookups_in_second = now_us, 0
-        if self._lookups >= LOOKUPS_MAX or self._lookups_in_second >= LOOKUPS_PER_S_MAX:
+        if not self._lookups.begins():
             self.counters.not_looked_for += 1
             raise Overloaded("too many unknown tokens are being looked for; try again in a second")
-        self._lookups += 1
-        self._lookups_in_second += 1
         self.counters.looked_for += 1

@@ -168,7 +168,7 @@ async def build_data_path(
         mode_of=view.mode_of,
     )
     keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
-    lookups = Lookups(registry)
+    lookups = Lookups(registry, clock)
     gateway = Gateway(
         registry=registry, reader=reader, writer=writer, lister=lister, lookups=lookups
     )

@@ -4,13 +4,19 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from kvgateway.outcome import fail
+from kvgateway.registry.lookup_bound import LookupBound
 from kvgateway.registry.namespaces import Registry
 from tandem.core.request import Read, ReadResult, Write, Written
 from tandem.errors import NamespaceNotFound, Overloaded, TandemError
+from tandem.runtime.clock import Clock
 
+LOOKUPS_MAX: Final = 1000
+LOOKUPS_PER_S_MAX: Final = 200
+"""A lookup costs 0.4 ms of the loop, and one message may name a thousand namespaces that there are
+not. What is not found so is listed by the homes within a second or two."""
 Request = TypeVar("Request", Read, Write)
 Result = TypeVar("Result", ReadResult, Written)
 Begun = TypeVar("Begun")
@@ -34,10 +40,10 @@ class _Late(Generic[Request, Result]):
 class Lookups:
     """The lookups under way, of all callers."""
 
-    def __init__(self, registry: Registry, at_once_max: int = 1000) -> None:
+    def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry = registry
         self._known = registry.book.known
-        self._at_once_max = at_once_max
+        self._bound = LookupBound(clock, LOOKUPS_MAX, LOOKUPS_PER_S_MAX)
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,8 +79,10 @@ class Lookups:
                 continue
             if self._registry.missing(namespace):
                 answers[position] = NamespaceNotFound(namespace)
-            elif namespace not in groups and self._full(len(groups)):
-                answers[position] = Overloaded(f"{len(self._tasks)} lookups are under way")
+            elif namespace not in groups and not self._bound.begins():
+                answers[position] = Overloaded(
+                    "too many unknown namespaces are being looked for; try again in a second"
+                )
             else:
                 answers[position] = groups.setdefault(namespace, _Late([], [])).enter(request)
         for namespace, group in groups.items():
@@ -83,9 +91,6 @@ class Lookups:
             self._idle.clear()
             lookup.add_done_callback(partial(self._ended, group.answers))
         return answers
-
-    def _full(self, more: int) -> bool:
-        return len(self._tasks) + more >= self._at_once_max
 
     async def _resolved(
         self,
@@ -105,6 +110,7 @@ class Lookups:
     def _ended(self, answers: Sequence[asyncio.Future[Result]], task: asyncio.Task[None]) -> None:
         """Whatever a lookup ends with, nobody goes on waiting for it."""
         del self._tasks[task]
+        self._bound.ended()
         if not self._tasks:
             self._idle.set()
         if task.cancelled():

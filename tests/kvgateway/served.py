@@ -20,9 +20,9 @@ _Result = TypeVar("_Result", ReadResult, Written)
 class Served(Administration):
     """A whole gateway over two homes."""
 
-    def __init__(self, homes: TwoHomes, number: int = 1, lookups_max: int = 1000) -> None:
+    def __init__(self, homes: TwoHomes, number: int = 1) -> None:
         super().__init__(homes, number)
-        self.lookups = Lookups(self.registry, lookups_max)
+        self.lookups = Lookups(self.registry, homes.clock)
         self.door = Gateway(
             registry=self.registry,
             reader=self.gateway.reader,

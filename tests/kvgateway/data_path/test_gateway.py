@@ -1,10 +1,13 @@
 """The data path: known namespaces go straight on, unknown ones are looked for first."""
 
 import asyncio
+from collections import Counter
 from typing import TypeVar
 
 import pytest
 
+from kvgateway.data_path import lookups
+from kvgateway.data_path.lookups import LOOKUPS_PER_S_MAX
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.reply import Side
 from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Written
@@ -126,11 +129,28 @@ async def test_a_deleted_namespace_is_refused_at_once(homes: TwoHomes) -> None:
 
 
 async def test_lookups_are_bounded(homes: TwoHomes) -> None:
-    one = Served(homes, lookups_max=2)
+    """Each costs the loop more than the read of a known key, and a message may name a thousand."""
+    one = Served(homes)
+    known = await one.created("known")
+    unknown = [Key(f"{number:032x}", "a") for number in range(1, 1001)]
+    outcomes = await one.read(*unknown, Key(known.id, "a"), unknown[0])
+    kinds = Counter(type(outcome) for outcome in outcomes)
+    assert kinds[NamespaceNotFound] == LOOKUPS_PER_S_MAX + 1
+    assert (kinds[Overloaded], kinds[ReadResult]) == (1000 - LOOKUPS_PER_S_MAX, 1)
+    homes.clock.advance(1.1)
+    assert [type(one) for one in await one.read(unknown[-1])] == [NamespaceNotFound]
+
+
+async def test_lookups_do_not_pile_up_while_the_homes_are_slow(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "LOOKUPS_MAX", 2)
+    one = Served(homes)
     keys = [Key(digit * 32, "a") for digit in "1213"]
     outcomes = await one.read(*keys)
     kinds = [NamespaceNotFound, NamespaceNotFound, NamespaceNotFound, Overloaded]
     assert [type(outcome) for outcome in outcomes] == kinds
+    assert [type(one) for one in await one.read(keys[-1])] == [NamespaceNotFound]
 
 
 async def test_a_caller_that_goes_away_costs_nobody_else_an_answer(homes: TwoHomes) -> None:
