@@ -31,6 +31,9 @@ _LONG = ("e2e", "workers", "sim")
 # Some images ask Python to leave no bytecode; then each of a thousand processes would compile anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Who is started in the background by a shell ignores Ctrl-C, and so would each process of a test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # By itself structlog would have rich draw each traceback, for a second of an event loop's time.
 structlog.configure(
     processors=[

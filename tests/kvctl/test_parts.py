@@ -190,9 +190,14 @@ def test_only_what_runs_is_left_running(tmp_path: Path) -> None:
 
 def test_a_program_that_has_the_number_of_one_that_ended_is_no_part(tmp_path: Path) -> None:
     (run := tmp_path / "run").mkdir()
-    command = (sys.executable, "-m", "timeit", "-n", "1", "import time; time.sleep(60)")
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as other:
-        (run / "gateway.pid").write_text(f"{other.pid}\n")
-        (run / "timeit.pid").write_text(f"{other.pid}\n")
-        assert left_running(tmp_path) == [("timeit", other.pid)]
-        other.kill()
+    told = ("-s", "print('here', flush=True)")  # a process has no command line for a moment
+    command = (sys.executable, "-m", "timeit", "-n", "1", *told, "import time; time.sleep(60)")
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        try:
+            assert other.stdout.readline() == b"here\n"
+            (run / "gateway.pid").write_text(f"{other.pid}\n")
+            (run / "timeit.pid").write_text(f"{other.pid}\n")
+            assert left_running(tmp_path) == [("timeit", other.pid)]
+        finally:
+            other.kill()
