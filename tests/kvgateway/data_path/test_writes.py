@@ -164,6 +164,25 @@ async def test_a_write_is_recent_before_its_ack_and_for_a_while_after_both_homes
     assert pinned_at_ack == [True]
 
 
+@pytest.mark.parametrize(
+    ("failed_s", "sync_s"),
+    [(1.0, 0.0003), (0.001, 0.0003), (0.001, 0.020)],
+    ids=["the failure", "the home", "the intent"],
+)
+@in_virtual_time
+async def test_a_write_that_one_home_has_stays_recent_whatever_came_last(
+    failed_s: float, sync_s: float
+) -> None:
+    gateway = TimedGateway(sync_s=sync_s)
+    gateway.kvsp.takes(failed_s, DOWN)
+    gateway.s3.takes(0.005)
+    await _written(gateway)
+    await asyncio.sleep(1.0 + 10.1)
+    known = gateway.machine.lookup([KEY], gateway.time.now_us())[0]
+    assert known is not None
+    assert known.pinned
+
+
 @in_virtual_time
 async def test_a_write_that_finds_a_newer_version_is_acknowledged_as_superseded() -> None:
     gateway = TimedGateway()
