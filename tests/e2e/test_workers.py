@@ -23,7 +23,8 @@ async def test_reads_see_what_any_worker_acknowledged_without_sessions(tmp_path:
         await until_true(all_up, "every worker runs")
         async with tandem.client() as client:
             await client.namespaces.create("n")
-        mix = Mix(keys=40, clients=16, tasks=6, sessions=False, large=0.0, pause_s=0.0)
+        # The kernel deals connections out by chance: of 16, in one run of 200 a worker has none.
+        mix = Mix(keys=40, clients=48, tasks=2, sessions=False, large=0.0, pause_s=0.0)
         async with under_load(tandem.grpc, "n", mix) as history:
             await more(history, _OPERATIONS)
         assert not history.errors()
