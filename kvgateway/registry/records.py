@@ -15,6 +15,7 @@ from typing import Final, Generic, Protocol
 from kvgateway.data_path.reads import Reader
 from kvgateway.registry.book import Kept, RecordBook, deleted
 from kvgateway.registry.form import RecordForm, T
+from kvgateway.registry.passing_ids import PassingIds
 from tandem.backends.port import Backend
 from tandem.backends.whole_listing import list_all
 from tandem.core.key import SYSTEM_NAMESPACE, Key
@@ -35,8 +36,6 @@ LOOK_DEADLINE_S: Final = 3.0
 LOOKUP_S: Final = 2.0
 """How long a request waits for a home that may know what it names."""
 READS_MAX: Final = 32
-MISS_US: Final = 1_000_000
-MISSES_MAX: Final = 10_000
 
 
 class CopyFile(Protocol[T]):
@@ -78,8 +77,8 @@ class SystemRecords(Generic[T]):
         self._clock = clock
         self._file = file
         self._form = form
-        self._misses: dict[str, int] = {}
-        self._unconfirmed: dict[str, int] = {}
+        self._misses = PassingIds(clock)
+        self._unconfirmed = PassingIds(clock)
         self._views: dict[Side, _View] = {}
         self._failed: dict[Side, Failed | None] = {}
         self._judged: dict[Side, dict[str, bytes]] = {side: {} for side in homes}
@@ -99,7 +98,7 @@ class SystemRecords(Generic[T]):
         kept = self.book.kept(record_id)
         if kept is not None:
             return kept.item is None
-        return self._is_remembered(self._misses, record_id)
+        return record_id in self._misses
 
     def equal(self) -> bool | None:
         """Whether both homes listed the same records lately; None when one did not answer."""
@@ -130,7 +129,7 @@ class SystemRecords(Generic[T]):
         found = self.book.get(record_id)
         if found is not None or self.missing(record_id):
             return found
-        if self._is_remembered(self._unconfirmed, record_id):
+        if record_id in self._unconfirmed:
             raise self._doubt(record_id)
         match await self._look_up(record_id):
             case ReadResult(record=Record() as record):
@@ -139,9 +138,9 @@ class SystemRecords(Generic[T]):
             case ReadResult(version=version) if version != NO_VERSION:
                 await self.learn([deleted(record_id, version)])
             case ReadResult(unconfirmed=False, stale=False):
-                self._remember(self._misses, record_id)
+                self._misses.add(record_id)
             case _:
-                self._remember(self._unconfirmed, record_id)
+                self._unconfirmed.add(record_id)
                 raise self._doubt(record_id)
         return None
 
@@ -169,16 +168,6 @@ class SystemRecords(Generic[T]):
         if found is None and not self.missing(record_id):
             raise Unavailable(f"the record of {self._form.noun} {record_id} is damaged")
         return found
-
-    def _is_remembered(self, where: Mapping[str, int], record_id: str) -> bool:
-        until_us = where.get(record_id)
-        return until_us is not None and self._clock.monotonic_us() < until_us
-
-    def _remember(self, where: dict[str, int], record_id: str) -> None:
-        where.pop(record_id, None)
-        if len(where) >= MISSES_MAX:
-            del where[next(iter(where))]
-        where[record_id] = self._clock.monotonic_us() + MISS_US
 
     async def run(self) -> None:
         """Looks at both homes once a second until cancelled; a look that raises is counted, and the
