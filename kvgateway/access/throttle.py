@@ -9,10 +9,9 @@ import asyncio
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from kvgateway.outcome import fail, pass_on
-from kvgateway.service import KeyValues
 from tandem.core.request import Read, ReadResult, Write, Written
 from tandem.errors import Overloaded, TandemError
 
@@ -25,6 +24,9 @@ BEGUN_AT_ONCE: Final = 128
 
 _Request = TypeVar("_Request")
 _Result = TypeVar("_Result")
+_Begin: TypeAlias = Callable[
+    [Sequence[_Request]], Sequence[_Result | TandemError | Future[_Result]]
+]
 
 
 class Throttle(Generic[_Request, _Result]):
@@ -38,7 +40,7 @@ class Throttle(Generic[_Request, _Result]):
 
     def __init__(
         self,
-        begin: "Callable[[Sequence[_Request]], Sequence[_Result | TandemError | Future[_Result]]]",
+        begin: _Begin[_Request, _Result],
         beat_us: int,
         monotonic_us: Callable[[], int],
     ) -> None:
@@ -85,8 +87,13 @@ class Throttle(Generic[_Request, _Result]):
 
 
 class Throttles:
-    """Those of one worker, in front of its data path."""
+    """Those of one worker; what begins them is its data path's."""
 
-    def __init__(self, inner: KeyValues, monotonic_us: Callable[[], int]) -> None:
-        self.reads = Throttle[Read, ReadResult](inner.read, READ_BEAT_US, monotonic_us)
-        self.writes = Throttle[Write, Written](inner.write, WRITE_BEAT_US, monotonic_us)
+    def __init__(
+        self,
+        begin_reads: _Begin[Read, ReadResult],
+        begin_writes: _Begin[Write, Written],
+        monotonic_us: Callable[[], int],
+    ) -> None:
+        self.reads = Throttle(begin_reads, READ_BEAT_US, monotonic_us)
+        self.writes = Throttle(begin_writes, WRITE_BEAT_US, monotonic_us)

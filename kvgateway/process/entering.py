@@ -35,7 +35,7 @@ def entrance_of(
     """See above; `counts` hears of what quotas refuse and hold back."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
     quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, counts)
-    throttles = Throttles(path.gateway, clock.monotonic_us)
+    throttles = Throttles(path.gateway.read, path.gateway.write_apart, clock.monotonic_us)
     inside = Inside(
         keyvalues_of=lambda grant: ChargedKeyValues(
             path.gateway, quotas, throttles, quotas.of_holder(grant.holder, grant.quota)

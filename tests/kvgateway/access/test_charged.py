@@ -30,7 +30,7 @@ class Desk:
         self.worker = of
         self.store = MemoryStore(_Clock())
         self.store.namespaces = {FREE, GREEDY}
-        self.throttles = Throttles(self.store, lambda: of.now_us)
+        self.throttles = Throttles(self.store.read, self.store.write, lambda: of.now_us)
         self.keyvalues = ChargedKeyValues(self.store, of.quotas, self.throttles)
 
     def limit(self, **limits: int) -> None:

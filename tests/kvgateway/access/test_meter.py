@@ -103,6 +103,25 @@ def test_who_comes_a_little_early_books_what_the_rate_gives_next(directory: Path
     memory.close()
 
 
+def test_callers_of_several_workers_that_ask_again_at_once_get_the_rate_one_by_one(
+    directory: Path,
+) -> None:
+    memory = QuotaMemory(directory, 0)
+    meters = [Meter(memory, b"n", operations_rate(500)) for _ in range(2)]
+    meters[0].take(501, START_US)
+    begins: list[int] = []
+    asks_us = dict.fromkeys(range(40), START_US)
+    for now_us in range(START_US, START_US + 2 * SECOND_US, 1000):
+        for caller in [one for one, at_us in asks_us.items() if at_us <= now_us]:
+            [moment_us] = meters[caller % 2].book(1, now_us)
+            begins.append(moment_us)
+            asks_us[caller] = moment_us + 1000
+    begins = sorted(moment_us for moment_us in begins if moment_us < START_US + 2 * SECOND_US)
+    assert len(begins) >= 990
+    assert {after - before for before, after in pairwise(begins)} == {2000}
+    memory.close()
+
+
 def test_what_is_booked_and_given_up_is_everybodys_again(directory: Path) -> None:
     memory = QuotaMemory(directory, 0)
     meter, other = (Meter(memory, b"n", operations_rate(500)) for _ in range(2))
