@@ -66,18 +66,29 @@ class HomeMetrics:
 
 
 class QuotaMetrics:
-    """Counts what quotas refuse; a `kvgateway.access.quotas.Refusals`."""
+    """Counts what quotas refuse and hold back; a `kvgateway.access.quotas.Counts`."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._shown: set[str] = set()
         self._refused: dict[tuple[str, Limit], Counter] = {}
+        self._waited: dict[str, Counter] = {}
 
     def refused(self, namespace: str, limit: Limit, count: int) -> None:
         """So many requests of a namespace were refused."""
         counter = self._refused.get((namespace, limit))
         if counter is None:
             counter = self._counter(self._label(namespace), limit)
+        counter.value += count
+
+    def waited(self, namespace: str, count: int) -> None:
+        """So many operations on a namespace wait for their turn."""
+        label = self._label(namespace)
+        counter = self._waited.get(label)
+        if counter is None:
+            counter = self._waited[label] = self._metrics.counter(
+                "tandem_quota_waited", "operations that waited for their turn", namespace=label
+            )
         counter.value += count
 
     def _label(self, namespace: str) -> str:

@@ -1,6 +1,7 @@
 """How what the data path has begun ends, and how a front door waits for it."""
 
 import asyncio
+from functools import partial
 from typing import TypeVar
 
 from tandem.errors import TandemError
@@ -23,3 +24,24 @@ def fail(answer: asyncio.Future[_Result], error: BaseException) -> None:
     if not answer.done():
         answer.set_exception(error)
         answer.exception()
+
+
+def pass_on(
+    outcome: _Result | TandemError | asyncio.Future[_Result], answer: asyncio.Future[_Result]
+) -> None:
+    """Ends an answer as the outcome is, or will be."""
+    if isinstance(outcome, asyncio.Future):
+        outcome.add_done_callback(partial(_copy, answer))
+    elif isinstance(outcome, TandemError):
+        fail(answer, outcome)
+    elif not answer.done():
+        answer.set_result(outcome)
+
+
+def _copy(answer: asyncio.Future[_Result], outcome: asyncio.Future[_Result]) -> None:
+    if outcome.cancelled():
+        answer.cancel()
+    elif (error := outcome.exception()) is not None:
+        fail(answer, error)
+    elif not answer.done():
+        answer.set_result(outcome.result())

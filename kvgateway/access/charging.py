@@ -1,11 +1,13 @@
 """Charges requests of one namespace to whoever pays for them: the namespace, the token, or both.
 
-What there is no room for comes back as refusals, by the request's place in its group. A request
-that one payer refuses costs the other nothing.
+What there is no room for now comes back by the request's place in its group: as a moment at which
+it may begin, where that is near, or else as a refusal. A request that one payer refuses costs the
+other nothing.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kvgateway.access.meter import Meter
@@ -15,6 +17,26 @@ from tandem.errors import QuotaExceeded
 
 Payers: TypeAlias = Sequence[Allowance]
 Refused: TypeAlias = dict[int, QuotaExceeded]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of a group, by places; those that are in neither may begin at once."""
+
+    refused: Refused = field(default_factory=dict)
+    booked: dict[int, int] = field(default_factory=dict)
+    """When each may begin, in microseconds of the machine's monotonic clock."""
+
+    def add(self, other: "Verdict") -> None:
+        """What became of other places."""
+        self.refused |= other.refused
+        self.booked |= other.booked
+
+    def refuse(self, refused: Refused) -> None:
+        """Places that had a way in, and have it no longer."""
+        for place, refusal in refused.items():
+            self.refused[place] = refusal
+            self.booked.pop(place, None)
 
 
 def metered(payers: Payers) -> bool:
@@ -28,16 +50,16 @@ class Charging:
     def __init__(self, quotas: Quotas) -> None:
         self._memory = quotas.memory
         self._now_us = quotas.monotonic_us
-        self._count = quotas.refusals.refused
+        self._counts = quotas.counts
 
-    def reads(self, namespace: str, payers: Payers, places: Sequence[int]) -> Refused:
+    def reads(self, namespace: str, payers: Payers, places: Sequence[int]) -> Verdict:
         """Charges operations; what they answer is charged by `answer`."""
         now_us = self._now_us()
         broke = _out_of_bytes(payers, now_us)
         if broke is None:
             return self._operations(namespace, payers, places, now_us)
-        self._count(namespace, Limit.BYTES, len(places))
-        return dict.fromkeys(places, broke.over_bytes(now_us))
+        self._counts.refused(namespace, Limit.BYTES, len(places))
+        return Verdict(dict.fromkeys(places, broke.over_bytes(now_us)))
 
     def writes(
         self,
@@ -47,18 +69,19 @@ class Charging:
         places: Sequence[int],
         *,
         key_write_interval: bool,
-    ) -> Refused:
+    ) -> Verdict:
         """Charges those of the writes that stand at `places`."""
         now_us = self._now_us()
-        refused = self._operations(namespace, payers, places, now_us)
+        verdict = self._operations(namespace, payers, places, now_us)
+        refused = verdict.refused
         if metered(payers):
-            refused |= self._bytes(namespace, payers, writes, _but(places, refused), now_us)
+            verdict.refuse(self._bytes(namespace, payers, writes, _but(places, refused), now_us))
         if key_write_interval:
             often = self._too_often(namespace, writes, _but(places, refused), now_us)
             for place in often:
-                _give_back(payers, _size_of(writes[place]))
-            refused |= often
-        return refused
+                _give_back(payers, _size_of(writes[place]), 1, now_us)
+            verdict.refuse(often)
+        return verdict
 
     def answer(self, payers: Payers, answer: ReadResult) -> None:
         """Charges what a read has found."""
@@ -76,12 +99,12 @@ class Charging:
         entered: list[bytes] = []
         try:
             if (broke := _out_of_bytes(payers, now_us)) is not None:
-                self._count(namespace, Limit.BYTES, 1)
+                self._counts.refused(namespace, Limit.BYTES, 1)
                 raise broke.over_bytes(now_us)
             for one in payers:
                 most = one.quota.large_bodies_max
                 if most and not self._memory.enter(one.bodies, most):
-                    self._count(namespace, Limit.BODIES, 1)
+                    self._counts.refused(namespace, Limit.BODIES, 1)
                     raise one.over_bodies()
                 if most:
                     entered.append(one.bodies)
@@ -92,12 +115,20 @@ class Charging:
 
     def _operations(
         self, namespace: str, payers: Payers, places: Sequence[int], now_us: int
-    ) -> Refused:
+    ) -> Verdict:
         begun = _granted(payers, len(places), now_us)
         if begun == len(places):
-            return {}
-        self._count(namespace, Limit.OPERATIONS, len(places) - begun)
-        return {place: _slowest(payers, now_us) for place in places[begun:]}
+            return Verdict()
+        moments = _booked(payers, len(places) - begun, now_us)
+        if moments:
+            self._counts.waited(namespace, len(moments))
+        over = places[begun + len(moments) :]
+        if over:
+            self._counts.refused(namespace, Limit.OPERATIONS, len(over))
+        return Verdict(
+            {place: _slowest(payers, now_us) for place in over},
+            dict(zip(places[begun:], moments, strict=False)),
+        )
 
     def _bytes(
         self,
@@ -110,8 +141,8 @@ class Charging:
         for at, place in enumerate(places):
             if (broke := _out_of_bytes(payers, now_us)) is not None:
                 over = places[at:]
-                self._count(namespace, Limit.BYTES, len(over))
-                _give_back(payers, 0, len(over))
+                self._counts.refused(namespace, Limit.BYTES, len(over))
+                _give_back(payers, 0, len(over), now_us)
                 return dict.fromkeys(over, broke.over_bytes(now_us))
             _charge(payers, _size_of(writes[place]), now_us)
         return {}
@@ -126,7 +157,7 @@ class Charging:
             if wait_us
         }
         if often:
-            self._count(namespace, Limit.KEY_WRITES, len(often))
+            self._counts.refused(namespace, Limit.KEY_WRITES, len(often))
         return often
 
 
@@ -147,6 +178,19 @@ def _granted(payers: Payers, wanted: int, now_us: int) -> int:
     return most
 
 
+def _booked(payers: Payers, wanted: int, now_us: int) -> Sequence[int]:
+    """Charges up to `wanted` operations to all of them: the moments from which each may begin."""
+    meters = [one.operations for one in payers if one.operations is not None]
+    moments: list[Sequence[int]] = []
+    most = wanted
+    for meter in meters:
+        moments.append(meter.book(most, now_us))
+        most = len(moments[-1])
+    for meter, theirs in zip(meters, moments, strict=True):
+        meter.cancel(len(theirs) - most, now_us)
+    return [max(each) for each in zip(*moments, strict=False)]
+
+
 def _out_of_bytes(payers: Payers, now_us: int) -> Allowance | None:
     for one in payers:
         if one.payload is not None and not one.payload.has_room(now_us):
@@ -160,10 +204,10 @@ def _charge(payers: Payers, size: int, now_us: int) -> None:
             one.payload.charge(size, now_us)
 
 
-def _give_back(payers: Payers, size: int, operations: int = 1) -> None:
+def _give_back(payers: Payers, size: int, operations: int, now_us: int) -> None:
     for one in payers:
         if one.operations is not None:
-            one.operations.give_back(operations)
+            one.operations.cancel(operations, now_us)
         if one.payload is not None:
             one.payload.give_back(size)
 

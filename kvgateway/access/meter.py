@@ -2,19 +2,24 @@
 those, so that nearly every charge touches a number of this process alone.
 
 A lease is what the rate gives in 50 ms, and at least one unit. The lease of a worker that dies is
-lost; one that is not used up stays: that is all by which a machine can exceed its rate.
+lost; one that is not used up stays: that is all by which a machine can exceed its rate (and a
+millisecond of it, see BOOKINGS_PER_S).
 
-Whoever there is nothing for is told a turn of its own. Callers that were all told the same moment
-would come back together, spend at once what has gathered meanwhile, and others would wait behind
-them.
+Whoever comes a little early may book what the rate gives next. Whoever there is nothing for is told
+a turn of its own: callers that were all told the same moment would come back together, spend at
+once what has gathered meanwhile, and others would wait behind them.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from kvgateway.state.quota_memory import QuotaMemory
 from tandem.core.quota import Rate
 
 LEASES_PER_S: Final = 20
+BOOKINGS_PER_S: Final = 1000
+"""A booking takes what the rate gives in so short a time, and at least one unit: so where many
+come a little early they do not ask the bucket one by one."""
 TURNS_US_MAX: Final = 1_000_000
 """Turns are told so far ahead; then they begin anew: those who wait may not come back."""
 
@@ -22,7 +27,16 @@ TURNS_US_MAX: Final = 1_000_000
 class Meter:
     """What is left of the lease of one bucket."""
 
-    __slots__ = ("_lease", "_left", "_memory", "_name", "_rate", "_ready_us", "_turn_us")
+    __slots__ = (
+        "_booked_out_us",
+        "_lease",
+        "_left",
+        "_memory",
+        "_name",
+        "_rate",
+        "_ready_us",
+        "_turn_us",
+    )
 
     def __init__(self, memory: QuotaMemory, name: bytes, rate: Rate) -> None:
         self._memory = memory
@@ -32,6 +46,8 @@ class Meter:
         self._left = 0
         self._ready_us = 0
         """The bucket has nothing before; it need not be asked."""
+        self._booked_out_us = 0
+        """Nothing can be booked before."""
         self._turn_us = 0.0
         """The next turn that has not been told to anybody."""
 
@@ -43,8 +59,31 @@ class Meter:
         self._left -= taken
         return taken
 
+    def book(self, wanted: int, now_us: int) -> Sequence[int]:
+        """Takes up to `wanted` units, as many as there are or soon will be: the moments, in order,
+        from which each may be used."""
+        there = self.take(wanted, now_us)
+        missing = wanted - there
+        moments = [now_us] * there
+        if missing and now_us >= self._booked_out_us:
+            most = max(missing, self._rate.per_s // BOOKINGS_PER_S)
+            granted, first_us = self._memory.book(self._name, self._rate, most, now_us)
+            unit_us = 1e6 / self._rate.per_s
+            self._ready_us = max(now_us + first_us + round(granted * unit_us), now_us)
+            if granted < most:
+                self._booked_out_us = now_us + round(unit_us)
+            used = min(granted, missing)
+            self._left += granted - used
+            moments += [now_us + max(first_us + round(at * unit_us), 0) for at in range(used)]
+        return moments
+
+    def cancel(self, units: int, now_us: int) -> None:
+        """Puts units back that were taken or booked, and are not used, for all workers."""
+        if units:
+            self._memory.owe(self._name, self._rate, -units, now_us)
+
     def give_back(self, units: int) -> None:
-        """Units that were taken, and not used."""
+        """Units that were there and are not used stay this worker's."""
         self._left += units
 
     def has_room(self, now_us: int) -> bool:

@@ -33,8 +33,12 @@ class Limit(enum.Enum):
     KEY_WRITES = "key_writes"
 
 
-class Refusals(Protocol):
-    """Counts what is refused."""
+class Counts(Protocol):
+    """Counts what there was no room for."""
+
+    def waited(self, namespace: str, count: int) -> None:
+        """So many operations on a namespace wait for their turn."""
+        ...
 
     def refused(self, namespace: str, limit: Limit, count: int) -> None:
         """So many requests of a namespace were refused."""
@@ -90,12 +94,12 @@ class Quotas:
         memory: QuotaMemory,
         settings_of: Callable[[str], Settings | None],
         monotonic_us: Callable[[], int],
-        refusals: Refusals,
+        counts: Counts,
     ) -> None:
         self.memory = memory
         self.settings_of = settings_of
         self.monotonic_us = monotonic_us
-        self.refusals = refusals
+        self.counts = counts
         self._allowances = Latest[str, Allowance](ALLOWANCES_MAX)
 
     def of_namespace(self, namespace: str, quota: Quota) -> Allowance | None:

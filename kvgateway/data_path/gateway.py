@@ -63,6 +63,12 @@ class Gateway:
         begin = self._waiting.write
         return self._lookups.begin(writes, begin, begin)
 
+    def write_apart(
+        self, writes: Sequence[Write]
+    ) -> Sequence[TandemError | asyncio.Future[Written]]:
+        """Begins writes as a group of their own, which the writes of others do not wait for."""
+        return self._lookups.begin(writes, self._writer.write, self._waiting.write)
+
     async def list(self, listing: Listing) -> ListPage:
         """See `kvgateway.service.KeyValues`."""
         if not self._known(listing.namespace):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, TypeAlias, TypeVar
 
-from kvgateway.outcome import fail
+from kvgateway.outcome import fail, pass_on
 from kvgateway.registry.lookup_bound import LookupBound
 from kvgateway.registry.namespaces import Registry
 from tandem.core.request import Read, ReadResult, Write, Written
@@ -100,12 +100,7 @@ class Lookups:
     ) -> None:
         await self._registry.resolve(namespace)
         for answer, started in zip(group.answers, start(group.requests), strict=True):
-            if isinstance(started, asyncio.Future):
-                started.add_done_callback(partial(_copy, answer))
-            elif isinstance(started, TandemError):
-                fail(answer, started)
-            elif not answer.done():
-                answer.set_result(started)
+            pass_on(started, answer)
 
     def _ended(self, answers: Sequence[asyncio.Future[Result]], task: asyncio.Task[None]) -> None:
         """Whatever a lookup ends with, nobody goes on waiting for it."""
@@ -125,14 +120,3 @@ class Lookups:
     async def drained(self) -> None:
         """Returns when no request waits for its namespace to be found."""
         await self._idle.wait()
-
-
-def _copy(answer: asyncio.Future[Result], started: asyncio.Future[Result]) -> None:
-    if started.cancelled():
-        answer.cancel()
-        return
-    error = started.exception()
-    if error is not None:
-        fail(answer, error)
-    elif not answer.done():
-        answer.set_result(started.result())

@@ -6,7 +6,8 @@ from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
 from kvgateway.access.entrance import GatewayEntrance
-from kvgateway.access.quotas import Quotas, Refusals
+from kvgateway.access.quotas import Counts, Quotas
+from kvgateway.access.throttle import Throttles
 from kvgateway.data_path.build import DataPath
 from kvgateway.operations import GatewayOperations
 from kvgateway.process.lives import LivesSeen
@@ -26,17 +27,18 @@ def entrance_of(
     settings: GatewaySettings,
     path: DataPath,
     clock: SystemClock,
-    refusals: Refusals,
+    counts: Counts,
     lives: LivesSeen,
     told: SettingsSeen,
     tls: ServerTls | None,
 ) -> GatewayEntrance:
-    """See above; `refusals` hears of every refusal for a quota."""
+    """See above; `counts` hears of what quotas refuse and hold back."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
-    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, refusals)
+    quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, counts)
+    throttles = Throttles(path.gateway.read, path.gateway.write_apart, clock.monotonic_us)
     inside = Inside(
         keyvalues_of=lambda grant: ChargedKeyValues(
-            path.gateway, quotas, quotas.of_holder(grant.holder, grant.quota)
+            path.gateway, quotas, throttles, quotas.of_holder(grant.holder, grant.quota)
         ),
         namespaces=Namespaces(
             registry=path.registry,

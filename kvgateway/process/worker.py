@@ -131,8 +131,8 @@ async def _serve(
     if tls is not None:
         show_certificate(metrics, tls)
         tasks.start("certificate", tls.keep_looking())
-    refusals = QuotaMetrics(metrics)
-    entrance = entrance_of(post, settings, path, clock, refusals, lives, told, tls)
+    quotas = QuotaMetrics(metrics)
+    entrance = entrance_of(post, settings, path, clock, quotas, lives, told, tls)
     show_entrance(metrics, entrance.counters)
     room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
     call_memory = _call_memory(settings)

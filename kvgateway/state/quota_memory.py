@@ -20,11 +20,11 @@ import lmdb
 from kvgateway.state.unsynced import open_reserved, reserve
 from tandem.core.key import Key
 from tandem.core.limits import KEY_WRITE_INTERVAL_US
-from tandem.core.quota import Bucket, Drawn, Rate, drawn, full, owing
+from tandem.core.quota import Booked, Bucket, Drawn, Rate, booked, drawn, full, owing
 
 _T = TypeVar("_T")
 _Transaction: TypeAlias = "lmdb.Transaction[bytes]"
-_Rule: TypeAlias = Callable[[Bucket, Rate, int, int], tuple[Bucket, Drawn]]
+_Rule: TypeAlias = Callable[[Bucket, Rate, int, int], tuple[Bucket, _T]]
 _BUCKET: Final = struct.Struct("=qq")
 _WORKER: Final = struct.Struct(">H")
 _COUNT: Final = struct.Struct("=I")
@@ -59,6 +59,10 @@ class QuotaMemory:
     def draw(self, name: bytes, rate: Rate, most: int, now_us: int) -> Drawn:
         """Takes up to `most` units out of a bucket."""
         return self._take(drawn, name, rate, most, now_us)
+
+    def book(self, name: bytes, rate: Rate, most: int, now_us: int) -> Booked:
+        """Takes up to `most` units that are in a bucket, or soon will be."""
+        return self._take(booked, name, rate, most, now_us)
 
     def owe(self, name: bytes, rate: Rate, amount: int, now_us: int) -> Drawn:
         """Takes `amount` units out of a bucket, there or not."""
@@ -118,8 +122,8 @@ class QuotaMemory:
             txn.put(_GENERATION, _MOMENT.pack(generation), db=self._buckets)
         return now_us, generation
 
-    def _take(self, rule: _Rule, name: bytes, rate: Rate, units: int, now_us: int) -> Drawn:
-        def change(txn: _Transaction) -> Drawn:
+    def _take(self, rule: _Rule[_T], name: bytes, rate: Rate, units: int, now_us: int) -> _T:
+        def change(txn: _Transaction) -> _T:
             raw = txn.get(name, db=self._buckets)
             bucket = full(rate, now_us) if raw is None else Bucket(*_BUCKET.unpack(raw))
             left, taken = rule(bucket, rate, units, now_us)

@@ -13,6 +13,7 @@ from tandem.core.quota import (
     Bucket,
     Quota,
     Rate,
+    booked,
     bytes_rate,
     check_quota,
     drawn,
@@ -106,6 +107,42 @@ def test_a_changed_rate_holds_from_then_on(before: Rate, after: Rate, now_us: in
     assert bucket.level_micro <= after.burst * SECOND_US
 
 
+@given(rates, steps)
+def test_what_is_booked_begins_no_sooner_than_the_rate_has_paid_for_it(
+    rate: Rate, bookings: list[tuple[int, int]]
+) -> None:
+    now_us, bucket = 0, full(rate, 0)
+    begins: list[float] = []
+    for pause_us, most in bookings:
+        now_us += pause_us
+        room = rate.debt_max * SECOND_US + refilled(bucket, rate, now_us).level_micro
+        bucket, got = booked(bucket, rate, most, now_us)
+        assert got.granted == min(most, room // SECOND_US)
+        first_us = now_us + got.first_us
+        begins += [max(now_us, first_us + at * SECOND_US / rate.per_s) for at in range(got.granted)]
+        ahead_us = rate.debt_max * SECOND_US / rate.per_s
+        assert begins[-1:] <= [now_us + ahead_us + 1], "none waits for longer than the largest debt"
+    for first in range(0, len(begins), 1 + len(begins) // 20):
+        for last in range(first, len(begins), 1 + len(begins) // 20):
+            elapsed_us = begins[last] - begins[first]
+            assert (last - first) * SECOND_US <= rate.burst * SECOND_US + rate.per_s * elapsed_us
+
+
+@given(rates, st.integers(0, 3 * SECOND_US))
+def test_a_booking_waits_for_those_before_it(rate: Rate, now_us: int) -> None:
+    bucket, _ = drawn(full(rate, 0), rate, rate.burst, 0)
+    for turn in range(1, min(rate.debt_max, 5) + 1):
+        bucket, got = booked(bucket, rate, 1, 0)
+        assert got == (1, -(-turn * SECOND_US // rate.per_s))
+    assert drawn(bucket, rate, 1, 0)[1].granted == 0, "nobody goes before those that have booked"
+
+
+@given(rates, rates)
+def test_a_new_rate_forgets_what_was_booked_beyond_it(before: Rate, after: Rate) -> None:
+    bucket, _ = booked(full(before, 0), before, before.burst + before.debt_max, 0)
+    assert refilled(bucket, after, 0).level_micro >= -after.debt_max * SECOND_US
+
+
 def test_a_second_in_exact_steps() -> None:
     rate = operations_rate(4)
     bucket, got = drawn(full(rate, 0), rate, 10, 0)
@@ -127,7 +164,8 @@ def test_a_bucket_that_nobody_uses_holds_one_second() -> None:
 @pytest.mark.parametrize(
     ("rate", "debt_max"),
     [
-        (operations_rate(1000), 0),
+        (operations_rate(1000), 100),
+        (operations_rate(9), 0),
         (bytes_rate(1), VALUE_BYTES_MAX),
         (bytes_rate(VALUE_BYTES_MAX), 60 * VALUE_BYTES_MAX),
     ],

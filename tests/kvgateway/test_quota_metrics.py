@@ -1,4 +1,4 @@
-"""What is shown of refusals: by namespace and limit, and never more than so many namespaces."""
+"""What is shown of refusals and waits: by namespace and limit, for so many namespaces at most."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -8,12 +8,14 @@ from tandem.runtime.clock import SystemClock
 from tandem.runtime.telemetry import Metrics
 
 
-def _shown(metrics: Metrics) -> dict[tuple[str, str], float]:
+def _shown(
+    metrics: Metrics, name: str = "tandem_quota_refused_total"
+) -> dict[tuple[str, str], float]:
     return {
-        (sample.labels["namespace"], sample.labels["limit"]): sample.value
+        (sample.labels["namespace"], sample.labels.get("limit", "")): sample.value
         for family in text_string_to_metric_families(metrics.prometheus().decode())
         for sample in family.samples
-        if sample.name == "tandem_quota_refused_total"
+        if sample.name == name
     }
 
 
@@ -29,6 +31,18 @@ def test_refusals_are_counted_by_namespace_and_limit() -> None:
         for namespace in ("a", "b")
         for number, limit in enumerate(Limit, 1)
     }
+    metrics.close(1.0)
+
+
+def test_what_waits_for_its_turn_is_counted_by_namespace() -> None:
+    metrics = Metrics("test", SystemClock())
+    quota_metrics = QuotaMetrics(metrics)
+    for number in range(NAMESPACES_SHOWN_MAX + 2):
+        quota_metrics.waited(f"n{number}", 2)
+        quota_metrics.waited(f"n{number}", 3)
+    shown = _shown(metrics, "tandem_quota_waited_total")
+    assert shown["n0", ""] == 5
+    assert shown["other", ""] == 10
     metrics.close(1.0)
 
 

@@ -26,9 +26,13 @@ def quota_directory(map_bytes: int = MAP_BYTES) -> Iterator[Path]:
 
 @dataclass
 class Counted:
-    """Counts refusals by namespace and limit."""
+    """Counts refusals by namespace and limit, and what waits by namespace."""
 
     counts: Counter[tuple[str, Limit]] = field(default_factory=Counter)
+    waiting: Counter[str] = field(default_factory=Counter)
+
+    def waited(self, namespace: str, count: int) -> None:
+        self.waiting[namespace] += count
 
     def refused(self, namespace: str, limit: Limit, count: int) -> None:
         self.counts[namespace, limit] += count

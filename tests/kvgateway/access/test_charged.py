@@ -9,11 +9,12 @@ import pytest
 
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.quotas import Allowance, Limit
+from kvgateway.access.throttle import Throttles
 from tandem.core.key import Key
 from tandem.core.limits import LARGE_BODY_BYTES, VALUE_BYTES_MAX
 from tandem.core.namespace import Settings
 from tandem.core.quota import Quota
-from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Write
+from tandem.core.request import Delete, Listing, ListPage, Put, Read, ReadResult, Write
 from tandem.errors import QuotaExceeded, TandemError
 from tandem.runtime.latest import Latest
 from tests.kvgateway.access.quota_setup import SECOND_US, Worker, worker
@@ -29,14 +30,15 @@ class Desk:
         self.worker = of
         self.store = MemoryStore(_Clock())
         self.store.namespaces = {FREE, GREEDY}
-        self.keyvalues = ChargedKeyValues(self.store, of.quotas)
+        self.throttles = Throttles(self.store.read, self.store.write, lambda: of.now_us)
+        self.keyvalues = ChargedKeyValues(self.store, of.quotas, self.throttles)
 
     def limit(self, **limits: int) -> None:
         self.worker.settings[GREEDY] = Settings(quota=Quota(**limits))
 
     def with_token(self, **limits: int) -> ChargedKeyValues:
         token = self.worker.quotas.of_holder("token t1", Quota(**limits))
-        return ChargedKeyValues(self.store, self.worker.quotas, token)
+        return ChargedKeyValues(self.store, self.worker.quotas, self.throttles, token)
 
     def advance(self, seconds: float) -> None:
         self.worker.now_us += round(seconds * SECOND_US)
@@ -93,21 +95,60 @@ async def test_without_a_quota_a_group_passes_as_it_is(desk: Desk) -> None:
 
 
 async def test_operations_over_the_quota_are_refused_one_by_one(desk: Desk) -> None:
-    desk.limit(operations_per_s=10)
-    told = waits(desk.keyvalues.write(puts(13)))
-    assert told == [None] * 10 + [pytest.approx(wait_s) for wait_s in (0.1, 0.2, 0.3)]
-    assert desk.store.writes == 10
+    desk.limit(operations_per_s=5)
+    told = waits(desk.keyvalues.write(puts(8)))
+    assert told == [None] * 5 + [pytest.approx(wait_s) for wait_s in (0.2, 0.4, 0.6)]
+    assert desk.store.writes == 5
     assert desk.refused(Limit.OPERATIONS) == 3
-    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.4)], "after those"
-    desk.advance(0.099)
-    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.401)]
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.8)], "after those"
+    desk.advance(0.199)
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.801)]
     desk.advance(0.001)
-    assert waits(desk.keyvalues.read(reads(2))) == [None, pytest.approx(0.5)]
+    assert waits(desk.keyvalues.read(reads(2))) == [None, pytest.approx(1.0)]
     desk.advance(3600)
-    assert waits(desk.keyvalues.write([Delete(Key(GREEDY, "k"))] * 11))[9:] == [
+    assert waits(desk.keyvalues.write([Delete(Key(GREEDY, "k"))] * 6))[4:] == [
         None,
-        pytest.approx(0.1),
+        pytest.approx(0.2),
     ]
+    assert not desk.worker.refusals.waiting
+
+
+async def test_what_comes_a_little_early_waits_and_is_done(desk: Desk) -> None:
+    desk.limit(operations_per_s=100)
+    outcomes = desk.keyvalues.write(puts(112))
+    assert waits(outcomes) == [None] * 110 + [pytest.approx(0.11), pytest.approx(0.12)]
+    assert desk.store.writes == 100
+    assert desk.worker.refusals.waiting == {GREEDY: 10}
+    desk.advance(0.05)
+    early = desk.keyvalues.read(reads(7))
+    assert waits(early) == [None] * 5 + [pytest.approx(0.11), pytest.approx(0.12)]
+    await settled(outcomes[:110])
+    await settled(early[:5])
+    assert desk.store.writes == 110
+    assert {key.name for key in desk.store.records} == {f"k{n}" for n in range(110)}
+    desk.advance(0.05)
+    assert isinstance(await desk.keyvalues.list(Listing(GREEDY)), ListPage), "this one waits, too"
+    assert desk.worker.refusals.waiting == {GREEDY: 16}
+
+
+async def test_the_bytes_of_what_waits_are_charged_once(desk: Desk) -> None:
+    await settled(desk.keyvalues.write(puts(1, size=100)))
+    desk.limit(operations_per_s=10, bytes_per_s=1000)
+    read = desk.keyvalues.read(reads(1) * 11)
+    assert waits(read) == [None] * 11
+    await settled(read)
+    desk.advance(0.1)
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.001)], "11 of 100 bytes"
+
+
+async def test_what_could_wait_and_is_refused_for_its_bytes_gives_its_turn_away(desk: Desk) -> None:
+    desk.limit(operations_per_s=100, bytes_per_s=50)
+    deletes: list[Write] = [Delete(Key(GREEDY, "k"))] * 100
+    told = waits(desk.keyvalues.write([*deletes, *puts(3, size=50)]))
+    assert told == [None] * 101 + [pytest.approx(0.02)] * 2
+    assert desk.worker.refusals.waiting == {GREEDY: 3}
+    desk.advance(0.02)
+    assert waits(desk.keyvalues.write(deletes))[10:12] == [None, pytest.approx(0.11)]
 
 
 async def test_a_refused_group_does_not_reach_the_store(desk: Desk) -> None:
@@ -302,7 +343,7 @@ async def test_more_holders_than_are_remembered_are_still_held_to_their_quotas(
     for expected in (None, pytest.approx(1.0)):
         for holder in ("t1", "t2", "t3"):
             token = desk.worker.quotas.of_holder(holder, one)
-            asked = ChargedKeyValues(desk.store, desk.worker.quotas, token)
+            asked = ChargedKeyValues(desk.store, desk.worker.quotas, desk.throttles, token)
             assert waits(asked.read(reads(1, FREE))) == [expected]
             assert len(desk.worker.quotas._allowances) <= 2
 
@@ -310,8 +351,8 @@ async def test_more_holders_than_are_remembered_are_still_held_to_their_quotas(
 async def test_a_quota_that_changes_holds_at_once(desk: Desk) -> None:
     desk.limit(operations_per_s=100)
     assert waits(desk.keyvalues.read(reads(100))) == [None] * 100
-    desk.limit(operations_per_s=10)
-    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.1)]
+    desk.limit(operations_per_s=5)
+    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.2)]
     desk.worker.settings[GREEDY] = replace(desk.worker.settings[GREEDY], quota=Quota())
     assert waits(desk.keyvalues.read(reads(50))) == [None] * 50
 

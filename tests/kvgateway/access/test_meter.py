@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kvgateway.access.meter import LEASES_PER_S, TURNS_US_MAX, Meter
 from kvgateway.state.quota_memory import QuotaMemory
-from tandem.core.quota import Drawn, Rate, bytes_rate, operations_rate
+from tandem.core.quota import Booked, Drawn, Rate, bytes_rate, operations_rate
 from tests.kvgateway.access.quota_setup import SECOND_US, quota_directory
 
 START_US = 500 * SECOND_US
@@ -23,6 +23,10 @@ class CountedMemory(QuotaMemory):
     def draw(self, name: bytes, rate: Rate, most: int, now_us: int) -> Drawn:
         self.asked += 1
         return super().draw(name, rate, most, now_us)
+
+    def book(self, name: bytes, rate: Rate, most: int, now_us: int) -> Booked:
+        self.asked += 1
+        return super().book(name, rate, most, now_us)
 
     def owe(self, name: bytes, rate: Rate, amount: int, now_us: int) -> Drawn:
         self.asked += 1
@@ -83,6 +87,72 @@ def test_a_group_is_one_charge_and_gets_what_there_is(directory: Path) -> None:
     assert meter.wait_s(START_US) == pytest.approx(0.002)
     meter.give_back(30)
     assert meter.take(400, START_US) == 30
+    memory.close()
+
+
+def test_who_comes_a_little_early_books_what_the_rate_gives_next(directory: Path) -> None:
+    memory = QuotaMemory(directory, 0)
+    meter, other = (Meter(memory, b"n", operations_rate(500)) for _ in range(2))
+    assert meter.book(501, START_US) == [START_US] * 500 + [START_US + 2000]
+    assert other.book(3, START_US) == [START_US + 2000 * turn for turn in (2, 3, 4)]
+    assert len(meter.book(1000, START_US)) == 50 - 4, "no more than comes within 100 ms"
+    assert meter.book(1, START_US + 1999) == []
+    assert meter.take(1, START_US + 99_000) == 0, "nobody goes before those that have booked"
+    assert meter.book(2, START_US + 2000) == [START_US + 102_000]
+    assert meter.turn_s(START_US + 2000) == pytest.approx(0.102)
+    memory.close()
+
+
+def test_callers_of_several_workers_that_ask_again_at_once_get_the_rate_one_by_one(
+    directory: Path,
+) -> None:
+    memory = QuotaMemory(directory, 0)
+    meters = [Meter(memory, b"n", operations_rate(500)) for _ in range(2)]
+    meters[0].take(501, START_US)
+    begins: list[int] = []
+    asks_us = dict.fromkeys(range(40), START_US)
+    for now_us in range(START_US, START_US + 2 * SECOND_US, 1000):
+        for caller in [one for one, at_us in asks_us.items() if at_us <= now_us]:
+            [moment_us] = meters[caller % 2].book(1, now_us)
+            begins.append(moment_us)
+            asks_us[caller] = moment_us + 1000
+    begins = sorted(moment_us for moment_us in begins if moment_us < START_US + 2 * SECOND_US)
+    assert len(begins) >= 990
+    assert {after - before for before, after in pairwise(begins)} == {2000}
+    memory.close()
+
+
+def test_what_is_booked_and_given_up_is_everybodys_again(directory: Path) -> None:
+    memory = QuotaMemory(directory, 0)
+    meter, other = (Meter(memory, b"n", operations_rate(500)) for _ in range(2))
+    assert len(meter.book(520, START_US)) == 520
+    meter.cancel(20, START_US)
+    assert other.book(1, START_US) == [START_US + 2000]
+    memory.close()
+
+
+def test_where_many_book_they_do_not_ask_one_by_one(directory: Path) -> None:
+    memory = CountedMemory(directory, 0)
+    meter = Meter(memory, b"n", operations_rate(20_000))
+    assert meter.take(20_000, START_US) == 20_000
+    memory.asked = 0
+    moments = [moment for _ in range(2000) for moment in meter.book(1, START_US)]
+    assert len(moments) == 2000
+    assert min(moments) >= START_US
+    assert max(moments) <= START_US + 100_000
+    assert memory.asked <= 1 + 2000 // 20
+    asked = memory.asked
+    assert [meter.book(1, START_US) for _ in range(100)] == [[]] * 100
+    assert memory.asked <= asked + 1, "that nothing can be booked is remembered"
+    memory.close()
+
+
+@pytest.mark.parametrize("per_s", [1, 9])
+def test_of_a_slow_rate_nothing_can_be_booked(directory: Path, per_s: int) -> None:
+    memory = QuotaMemory(directory, 0)
+    meter = Meter(memory, b"n", operations_rate(per_s))
+    assert meter.book(per_s + 5, START_US) == [START_US] * per_s
+    assert meter.turn_s(START_US) == pytest.approx(1 / per_s, abs=1e-6)
     memory.close()
 
 

@@ -78,6 +78,24 @@ async def test_writes_to_one_unknown_namespace_stay_one_group(homes: TwoHomes) -
     assert len(two.lookups) == 0
 
 
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_group_apart_is_not_waited_for(homes: TwoHomes, apart: bool) -> None:
+    one = Served(homes)
+    namespace = (await one.created("a")).id
+    await one.gateway.writer.drained()
+    homes.kvsp.puts_held = homes.s3.puts_held = held = asyncio.Event()
+    begin = one.door.write_apart if apart else one.door.write
+    outcomes = [*begin([Put(Key(namespace, "first"), b"v")])]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    outcomes += one.door.write([Put(Key(namespace, "second"), b"v")])
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert one.gateway.writer.under_way == (2 if apart else 1)
+    held.set()
+    assert all(isinstance(outcome, Written) for outcome in await heard(outcomes))
+
+
 async def test_a_list_of_an_unknown_namespace_looks_for_it(homes: TwoHomes) -> None:
     one, two = Served(homes, 1), Served(homes, 2)
     new = (await one.created("new")).id

@@ -24,7 +24,7 @@ def test_buckets_are_told_apart() -> None:
         assert memory.draw(b"a", rate, 8, NOW_US) == Drawn(2, 100_000)
         assert memory.draw(b"b", rate, 8, NOW_US) == Drawn(8)
         memory.owe(b"b", bytes_rate(10), 12, NOW_US)
-        assert memory.draw(b"b", rate, 1, NOW_US + SECOND_US) == Drawn(0, 100_000)
+        assert memory.draw(b"b", bytes_rate(10), 1, NOW_US + SECOND_US) == Drawn(0, 100_000)
         memory.close()
 
 
