@@ -9,7 +9,7 @@ from kvgateway.data_path.lifetime import fresh
 from kvgateway.state.ports import Known, Machine
 from tandem.core.key import Key
 from tandem.core.read_race import Answer
-from tandem.core.record import Record
+from tandem.core.record import Record, is_live
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 
@@ -80,10 +80,9 @@ class Remembered:
 def hit_of(known: Known, now_us: int) -> ReadResult:
     """What a reader is told of what is known, where that answers by itself."""
     record = known.record
-    if record is None:
-        return ReadResult(None, known.version, True)
-    live = record if record.live_at(now_us / 1_000_000) else None
-    return ReadResult(live, record.version, True)
+    if record is not None and not is_live(record.kind, record.expires_at_s, now_us / 1_000_000):
+        record = None
+    return ReadResult(record, known.version, True)
 
 
 def result_of(
