@@ -13,6 +13,7 @@ from tandem.runtime.latest import Latest
 
 _HEADS_MAX: Final = 8192
 _BYTES_MAX: Final = 8 << 20
+"""Of heads; what is made of them takes as much again, and a kilobyte for each."""
 _HEAD_BYTES_MAX: Final = 4096
 
 
