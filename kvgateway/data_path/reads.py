@@ -133,10 +133,12 @@ class Reader:
         now_us = self._time.reckoned_us()
         if len(reads) == 1:
             read = reads[0]
-            answers = [self._one(read, self._machine.recall(read.key, now_us), now_us)]
-        else:
-            knowns = self._machine.lookup([read.key for read in reads], now_us)
-            answers = list(map(self._one, reads, knowns, repeat(now_us)))
+            answer = self._one(read, self._machine.recall(read.key, now_us), now_us)
+            if not isinstance(answer, ReadResult):
+                self._asks.send()
+            return (answer,)
+        knowns = self._machine.lookup([read.key for read in reads], now_us)
+        answers = list(map(self._one, reads, knowns, repeat(now_us)))
         self._asks.send()
         return answers
 
@@ -153,12 +155,13 @@ class Reader:
             wanted = known.version
         if known is None and self._machine.spilled():
             return asyncio.ensure_future(self._after_spill(read))
-        return self._joined(self._flight(read.key, wanted))
+        return self._joined(self._flight(read.key, wanted, now_us))
 
     async def _after_spill(self, read: Read) -> ReadResult:
         """Recent writes were dropped for space: the durable queue knows which versions count."""
         queued = await self._queue.wanted(read.key)
-        answer = self._joined(self._flight(read.key, max(read.min_version, queued)))
+        wanted = max(read.min_version, queued)
+        answer = self._joined(self._flight(read.key, wanted, self._time.reckoned_us()))
         self._asks.send()
         return await answer
 
@@ -168,12 +171,12 @@ class Reader:
         flight.waiting.append(answer)
         return answer
 
-    def _flight(self, key: Key, wanted: Version) -> ReadFlight:
+    def _flight(self, key: Key, wanted: Version, now_us: int) -> ReadFlight:
         flight = self._flights.get(key)
         if flight is not None and flight.wanted >= wanted:
             return flight
         mode = self._namespace_mode_of(key.namespace)
-        flight = ReadFlight(self, key, wanted, self._time.reckoned_us(), mode)
+        flight = ReadFlight(self, key, wanted, now_us, mode)
         self._flights[key] = flight
         read_mode = self._mode_of(key.namespace)
         whole = mode.whole and read_mode is ReadMode.RACE

@@ -9,7 +9,7 @@ from kvgateway.data_path.lifetime import fresh
 from kvgateway.state.ports import Known, Machine
 from tandem.core.key import Key
 from tandem.core.read_race import Answer
-from tandem.core.record import Record
+from tandem.core.record import Record, is_live
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 
@@ -67,9 +67,9 @@ class Remembered:
 
     def _overrules(self, known: Known, record: Record | None, now_us: int) -> bool:
         """Whether what the machine remembers is told instead of what the homes show."""
-        if known.record is None or self._is_past(known, now_us):
+        if known.record is None or (record is not None and known.version <= record.version):
             return False
-        return record is None or known.version > record.version
+        return not self._is_past(known, now_us)
 
     def _is_past(self, known: Known, now_us: int) -> bool:
         """Whether nothing can be said by it any more: it may have been deleted for good since."""
@@ -80,10 +80,9 @@ class Remembered:
 def hit_of(known: Known, now_us: int) -> ReadResult:
     """What a reader is told of what is known, where that answers by itself."""
     record = known.record
-    if record is None:
-        return ReadResult(None, known.version, True)
-    live = record if record.live_at(now_us / 1_000_000) else None
-    return ReadResult(live, record.version, True)
+    if record is not None and not is_live(record.kind, record.expires_at_s, now_us / 1_000_000):
+        record = None
+    return ReadResult(record, known.version, True)
 
 
 def result_of(
@@ -98,5 +97,5 @@ def result_of(
     """What a reader is told of a record, which may be dead by now."""
     if record is None:
         return ReadResult(None, version, cached, unconfirmed, stale)
-    live = record if record.live_at(now_us / 1_000_000) else None
-    return ReadResult(live, record.version, cached, unconfirmed, stale)
+    live = is_live(record.kind, record.expires_at_s, now_us / 1_000_000)
+    return ReadResult(record if live else None, record.version, cached, unconfirmed, stale)

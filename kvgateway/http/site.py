@@ -7,6 +7,7 @@ A request that names a namespace is the binding's, whatever its path: a key may 
 from functools import partial
 
 from kvgateway.http.binding.door import BindingDoor
+from kvgateway.http.binding.operations import Asked
 from kvgateway.http.naming import named_namespace
 from kvgateway.http.pages import Pages
 from kvgateway.http.target import split_target
@@ -36,6 +37,8 @@ class Site:
 
     def __call__(self, request: Request) -> Answer:
         """Answers one request."""
+        if isinstance(request.note, Asked):
+            return self._binding.again(request.note)
         named = named_namespace(request, self._suffix)
         if named is not None:
             return self._binding.answer(request, *named)
@@ -49,4 +52,6 @@ class Site:
         return partial(self._within, namespace)
 
     def _within(self, namespace: str, request: Request) -> Answer:
+        if isinstance(request.note, Asked):
+            return self._binding.again(request.note)
         return self._binding.answer(request, namespace, request.target)

@@ -100,10 +100,12 @@ class ReadRace:
         self._filled = filled
         self._sides = sides
         self._behind = behind
-        self._trusted = tuple(side for side in sides if side not in behind) if behind else sides
-        if not self._trusted and len(sides) == 1:
-            self._trusted = sides
-        self._last_resort = next((side for side in sides if side not in self._trusted), None)
+        self._trusted = sides
+        self._last_resort: Side | None = None
+        if behind:
+            trusted = tuple(side for side in sides if side not in behind)
+            self._trusted = trusted if trusted or len(sides) > 1 else sides
+            self._last_resort = next((side for side in sides if side not in self._trusted), None)
         self._replies: dict[Side, ReadReply] = {}
         self._said = self._replies if filled is None else {}
         """The replies of those who have a say."""
@@ -202,8 +204,9 @@ class ReadRace:
     def needs_repair(self) -> bool:
         """Whether the replies so far prove that the homes differ, or lack what is wanted."""
         kvsp, s3 = self._replies.get(Side.KVSP), self._replies.get(Side.S3)
-        if self._wanted == NO_VERSION and isinstance(kvsp, _READ) and isinstance(s3, _READ):
-            return not in_sync(kvsp, s3)  # as nearly every read
+        if self._wanted == NO_VERSION and isinstance(kvsp, Found) and isinstance(s3, Found):
+            one, other = kvsp.record, s3.record  # as nearly every read
+            return one.version != other.version or one.digest != other.digest
         replies = self._replies.values()
         if any(isinstance(r, Failed) and r.reason is Reason.CORRUPT for r in replies):
             return True

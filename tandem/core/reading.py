@@ -61,7 +61,7 @@ class ReadPlan:
     @property
     def at_once(self) -> tuple[Side, ...]:
         """The homes that are asked first."""
-        return tuple(side for side in self.sides if side is not self.later)
+        return self.sides if self.later is None else (self.later.other,)
 
 
 RACE: Final = ReadPlan(BOTH_SIDES)

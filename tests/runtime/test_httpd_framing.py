@@ -16,6 +16,7 @@ from tandem.runtime.httpd import (
     Server,
     encode_headers,
 )
+from tandem.runtime.httpd.heads import Heads
 from tandem.runtime.httpd.inbound import Inbound
 from tests.runtime.wire import Recorded, Wire, echo, echo_body, get, put, serving
 
@@ -138,7 +139,7 @@ def test_a_folded_line_is_seen_however_it_is_cut(fold: bytes) -> None:
     raw = b"GET / HTTP/1.1\r\nM: a" + fold + b"b\r\n\r\n"
     for first in range(len(raw)):
         for second in range(first, len(raw)):
-            inbound = Inbound(HttpLimits(), NOBODY_WAITS)
+            inbound = Inbound(HttpLimits(), NOBODY_WAITS, HEADS, _no_app)
             for piece in (raw[:first], raw[first:second], raw[second:]):
                 inbound.hold(piece)
                 while inbound.held and not inbound.broken:
@@ -186,7 +187,7 @@ async def test_nothing_is_parsed_behind_trailers_that_end_in_a_strange_way() -> 
 
 def parsed(*pieces: bytes) -> list[tuple[bytes, bytes | None]]:
     """The targets and bodies of the requests in what comes in these pieces, up to a refused one."""
-    inbound, requests = Inbound(HttpLimits(), NOBODY_WAITS), []
+    inbound, requests = Inbound(HttpLimits(), NOBODY_WAITS, HEADS, _no_app), []
     for piece in pieces:
         if inbound.broken:
             break
@@ -206,6 +207,14 @@ class _NobodyWaits:
 
 
 NOBODY_WAITS = _NobodyWaits()
+
+
+def _no_app(_: Request) -> Response:
+    raise AssertionError("nothing is answered")
+
+
+HEADS = Heads()
+"""Of all tests: which heads have come before makes no difference."""
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from kvgateway.http.session import STALE, UNCONFIRMED, version_header, version_line
+from kvgateway.http.session import STALE, UNCONFIRMED, version_line
 from tandem.core.record import Record
 from tandem.core.request import ListedName, Listing, ListPage, ReadResult, Written
 from tandem.core.version import NO_VERSION, Version
@@ -21,10 +21,12 @@ JSON: Final[_Header] = (b"Content-Type", b"application/json")
 _COPIED_BYTES_MAX: Final = 16 << 10
 _HITS_MAX: Final = 8192
 _HITS_BYTES_MAX: Final = 32 << 20
-_BYTES: Final[_Header] = (b"Content-Type", b"application/octet-stream")
-_HIT: Final[_Header] = (b"CF-Cache-Status", b"HIT")
-_MISS: Final[_Header] = (b"CF-Cache-Status", b"MISS")
-_STALE_HIT: Final[_Header] = (b"CF-Cache-Status", b"STALE")
+_BYTES: Final = b"Content-Type: application/octet-stream\r\n"
+_HIT: Final = b"CF-Cache-Status: HIT\r\n"
+_MISS: Final = b"CF-Cache-Status: MISS\r\n"
+_STALE: Final[tuple[_Header, _Header]] = ((b"CF-Cache-Status", b"STALE"), STALE)
+_STALE_HIT: Final = encode_headers(_STALE)
+_UNCONFIRMED: Final = encode_headers([UNCONFIRMED])
 _LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -41,33 +43,31 @@ class ReadAnswers:
         """The value with its metadata, or 404."""
         record = result.record
         if record is None:
-            return Response(404, b"", _headers(result, result.version))
+            return Response(404, b"", _lines(result, result.version))
         if result.cached and not result.stale and not result.unconfirmed:
             return self._hits.get(record.digest) or self._remembered(record, result)
-        return Response(200, _value_of(record), _value_headers(record, result))
+        return _value_answer(record, result)
 
     def _remembered(self, record: Record, result: ReadResult) -> Response:
-        hit = Response(200, _value_of(record), encode_headers(_value_headers(record, result)))
+        hit = _value_answer(record, result)
         self._hits.keep(record.digest, hit, len(record.envelope))
         return hit
 
 
-def _value_headers(record: Record, result: ReadResult) -> list[_Header]:
-    headers = [_BYTES, *_headers(result, record.version)]
+def _value_answer(record: Record, result: ReadResult) -> Response:
+    lines = _BYTES + _lines(result, record.version)
     if record.metadata:
-        headers.append((b"CF-KV-Metadata", _on_one_line(record.metadata)))
+        lines += encode_headers([(b"CF-KV-Metadata", _on_one_line(record.metadata))])
     if record.expires_at_s:
-        headers.append((b"CF-Expiration", b"%d" % record.expires_at_s))
-    return headers
+        lines += b"CF-Expiration: %d\r\n" % record.expires_at_s
+    return Response(200, _value_of(record), lines)
 
 
-def _headers(result: ReadResult, version: Version) -> list[_Header]:
-    headers = [_STALE_HIT, STALE] if result.stale else [_HIT if result.cached else _MISS]
+def _lines(result: ReadResult, version: Version) -> bytes:
+    lines = _STALE_HIT if result.stale else _HIT if result.cached else _MISS
     if result.unconfirmed:
-        headers.append(UNCONFIRMED)
-    if version != NO_VERSION:
-        headers.append(version_header(version))
-    return headers
+        lines += _UNCONFIRMED
+    return lines if version == NO_VERSION else lines + version_line(version)
 
 
 def answer_to_write(written: Written) -> Response:
@@ -87,7 +87,7 @@ def answer_to_listing(listing: Listing, page: ListPage) -> Response:
     if page.next_after is not None:
         body["cursor"] = encode_cursor(listing.namespace, listing.prefix, page.next_after)
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    headers = [JSON, _STALE_HIT, STALE] if page.stale else [JSON]
+    headers = [JSON, *_STALE] if page.stale else [JSON]
     return Response(200, text.encode(), headers)
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from kvgateway.access.body_room import BodyRoom
 from kvgateway.http.binding.answers import JSON, ReadAnswers, answer_to_listing, answer_to_write
-from kvgateway.http.binding.operations import Bulk, Reads, Upload, operation_of
+from kvgateway.http.binding.operations import Asked, Bulk, Upload, operation_of
 from kvgateway.http.binding.refusals import refusal, said
 from kvgateway.http.bodies import value_of
 from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read_in_bulk
@@ -44,7 +44,6 @@ class BindingDoor:
         self._entrance = entrance
         self._clock = clock
         self._room = room
-        self._reads = Reads()
         self._read_answers = ReadAnswers()
         self._patience = patience
         self._read = partial(self._made, self._read_answers.of)
@@ -54,42 +53,49 @@ class BindingDoor:
         """Answers a request for a namespace; `target` is raw, and within the namespace."""
         try:
             credential = credential_of(request)
+            let_in = partial(self._let_in, credential, request, namespace, target)
             caller = self._entrance.known(credential)
-            if caller is None:
-                return self._stranger(credential, request, namespace, target)
-            return self._let_in(caller, request, namespace, target)
+            return self._stranger(credential, let_in) if caller is None else let_in(caller)
         except TandemError as error:
             return self._refused(error)
         except HttpError as error:
             return said(error)
 
-    async def _stranger(
-        self, credential: str, request: Request, namespace: str, target: bytes
-    ) -> Response:
+    def again(self, asked: Asked) -> Answer:
+        """Answers a request for what has been asked in the same words before."""
+        try:
+            caller = self._entrance.known(asked.credential)
+            if caller is None:
+                return self._stranger(asked.credential, partial(self._found, asked.reads))
+            return self._found(asked.reads, caller)
+        except TandemError as error:
+            return self._refused(error)
+
+    async def _stranger(self, credential: str, let_in: Callable[[Caller], Answer]) -> Response:
         """A caller whose credential has to be looked for first."""
         try:
-            caller = await self._entrance.find(credential)
-            answer = self._let_in(caller, request, namespace, target)
+            answer = let_in(await self._entrance.find(credential))
         except TandemError as error:
             answer = self._refused(error)
         except HttpError as error:
             return said(error)
         return await _awaited(answer)
 
-    def _let_in(self, caller: Caller, request: Request, namespace: str, target: bytes) -> Answer:
-        keyvalues = caller.keyvalues
-        read = self._reads.known(request, namespace, target)
-        if read is None:
-            operation = operation_of(request, namespace, target, self._now_s)
-            match operation:
-                case Read():
-                    self._reads.remember(operation, namespace, target)
-                    read = operation
-                case Put() | Delete():
-                    return self._written(operation, keyvalues)
-                case _:
-                    return self._performed(operation, keyvalues, request, namespace)
-        (outcome,) = keyvalues.read((read,))
+    def _let_in(
+        self, credential: str, request: Request, namespace: str, target: bytes, caller: Caller
+    ) -> Answer:
+        operation = operation_of(request, namespace, target, self._now_s)
+        match operation:
+            case Read():
+                request.note = asked = Asked(credential, (operation,))
+                return self._found(asked.reads, caller)
+            case Put() | Delete():
+                return self._written(operation, caller.keyvalues)
+            case _:
+                return self._performed(operation, caller.keyvalues, request, namespace)
+
+    def _found(self, reads: tuple[Read], caller: Caller) -> Answer:
+        (outcome,) = caller.keyvalues.read(reads)
         if isinstance(outcome, ReadResult):
             return self._read_answers.of(outcome)
         if isinstance(outcome, TandemError):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from kvgateway.http.bodies import small_value_of
-from kvgateway.http.session import MIN_VERSION, min_version_of
+from kvgateway.http.session import min_version_of
 from kvgateway.http.target import decoded, query_parameters, split_target, whole_number
 from tandem.core.envelope import Value
 from tandem.core.key import Key, check_name, check_name_length
@@ -32,14 +32,11 @@ from tandem.core.request import (
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.httpd import HttpError, Request
-from tandem.runtime.latest import Latest
 from tandem.wire.cursor import decode_cursor
 
 _METADATA: Final = b"cf-kv-metadata"
 _BULK: Final = b"/bulk/get"
 _ALWAYS_SENT: Final = b"urlencoded=true"
-_READS_MAX: Final = 8192
-_TARGET_BYTES_MAX: Final = 2048
 _NOTHING: Final[Mapping[str, str]] = {}
 
 NowS: TypeAlias = Callable[[], int]
@@ -70,24 +67,11 @@ class Bulk(enum.Enum):
 Operation = Read | Listing | Bulk | Put | Upload | Delete
 
 
-class Reads:
-    """The reads that were asked for lately, by namespace and raw target, so that they are parsed
-    once."""
+class Asked(NamedTuple):
+    """Who asks for what, as a head says it: noted on a request that may come again."""
 
-    def __init__(self) -> None:
-        self._known = Latest[tuple[str, bytes], Read](_READS_MAX)
-
-    def known(self, request: Request, namespace: str, target: bytes) -> Read | None:
-        """The read that a request asks for, if it is one and the same as one before."""
-        if request.method != b"GET" or request.get(MIN_VERSION) is not None:
-            return None
-        return self._known.get((namespace, target))
-
-    def remember(self, read: Read, namespace: str, target: bytes) -> None:
-        """Keeps a read for the next request of its kind, unless it speaks of one version."""
-        if read.min_version != NO_VERSION or len(target) > _TARGET_BYTES_MAX:
-            return
-        self._known.keep((namespace, target), read)
+    credential: str
+    reads: tuple[Read]
 
 
 def operation_of(request: Request, namespace: str, raw: bytes, now_s: NowS) -> Operation:

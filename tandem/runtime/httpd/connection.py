@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from it
-        self._inbound = Inbound(self._limits, self)
+        self._inbound = Inbound(self._limits, self, self._site.heads, self._app)
         self._outbound = Outbound(self._site, self._transport)
         self._answering = Answering(self._site, self._app, self._inbound, self._outbound, self)
         if self._handshake is not None:

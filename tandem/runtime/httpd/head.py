@@ -27,15 +27,14 @@ def date_line(now_us: int) -> bytes:
     return b"Date: %s\r\n" % formatdate(now_us / 1e6, usegmt=True).encode("ascii")
 
 
-def status_line(status: int, reason: bytes | None) -> bytes:
-    if reason is None:
-        return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+def _status_line(status: int, reason: bytes) -> bytes:
     return b"HTTP/1.1 %d %s\r\n" % (status, reason[:REASON_BYTES_MAX].translate(_PRINTABLE))
 
 
-def framing(status: int, length: int | None, http10: bool, keep: bool) -> bytes:
-    """The header lines that say where the body ends; `length` None: it is streamed."""
-    if bodiless(status):
+def framing(length: int | None, http10: bool, keep: bool, *, bare: bool = False) -> bytes:
+    """The header lines that say where the body ends; `length` None: it is streamed. A `bare` answer
+    can have none."""
+    if bare:
         lines = b""
     elif length is not None:
         lines = b"Content-Length: %d\r\n" % length
@@ -53,7 +52,8 @@ def encode_head(response: Response, date: bytes, framing: bytes) -> bytes:
     """
     headers = response.headers
     lines = headers if isinstance(headers, bytes) else encode_headers(headers)
-    status = status_line(response.status, response.reason)
+    standard = _STATUS_LINES.get(response.status) if response.reason is None else None
+    status = standard or _status_line(response.status, response.reason or b"")
     return b"".join((status, date, framing, lines, b"\r\n"))
 
 

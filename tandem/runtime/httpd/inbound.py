@@ -8,9 +8,11 @@ to parse, and it would copy each piece. What heads may say is in `framing`.
 import httptools
 
 from tandem.runtime.httpd.framing import body_length, check_bytes
+from tandem.runtime.httpd.heads import Heads
 from tandem.runtime.httpd.limits import HttpLimits
 from tandem.runtime.httpd.message import (
     NO_BODY,
+    App,
     Body,
     BodyMalformed,
     BodySource,
@@ -24,8 +26,11 @@ _HEAD_END = b"\r\n\r\n"
 class Inbound:
     """`hold` bytes, `advance` while there is room for a request; read `ready` and `refusal`."""
 
-    def __init__(self, limits: HttpLimits, source: BodySource) -> None:
+    def __init__(self, limits: HttpLimits, source: BodySource, heads: Heads, app: App) -> None:
+        """`heads` are those that came lately, for this `app` and for others."""
         self._limits = limits
+        self._heads = heads
+        self._app = app
         self._whole_bytes_max = min(limits.whole_body_bytes_max, limits.body_buffer_max)
         self._source = source
         self._parser = self._new_parser()
@@ -108,9 +113,22 @@ class Inbound:
 
     def _advance_head(self) -> None:
         before, piece = self._tail, self._for_parser()
+        if before:
+            self._parse_head(before.lstrip(b"\n") + piece, piece)
+            return
+        known = self._heads.get((self._app, piece))
+        if known is not None:
+            self.ready = known
+            return
+        self._parse_head(piece, piece)
+        if self.ready is not None:
+            self._heads.keep(self._app, piece, self.ready)
+
+    def _parse_head(self, seen: bytes, piece: bytes) -> None:
+        """Feeds a piece of a head; `seen` is the piece behind the last bytes before it."""
         self._may_begin = not self.in_head
         try:
-            check_bytes(before.lstrip(b"\n") + piece if before else piece)
+            check_bytes(seen)
         except HttpError as error:
             self._stop(error)
         else:

@@ -202,6 +202,7 @@ class Request:
         "http10",
         "keep_alive",
         "method",
+        "note",
         "target",
     )
 
@@ -224,6 +225,9 @@ class Request:
         self.http10 = http10
         self.get = headers.get
         """The first value of a header, whose name is given in lower case."""
+        self.note: object = None
+        """What the application has made of it. Who sends the same head again may bring the same
+        request with its note: only what follows from the head belongs there."""
 
 
 class Response(NamedTuple):

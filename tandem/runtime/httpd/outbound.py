@@ -96,14 +96,14 @@ class Outbound:
             raise ClientGone
         if length == -1:
             length = len(body)
-        headless = request.method == b"HEAD"
-        if headless and response.length is not None:
+        bare = bodiless(response.status)
+        head_only = bare or request.method == b"HEAD"
+        if head_only and response.length is not None:
             length = response.length
-        head = encode_head(
-            response, self._site.date, framing(response.status, length, request.http10, keep)
-        )
+        lines = framing(length, request.http10, keep, bare=bare)
+        head = encode_head(response, self._site.date, lines)
         self.head_written = True
-        if headless or bodiless(response.status):
+        if head_only:
             self._transport.write(head)
         elif len(body) <= _JOIN_BYTES_MAX:
             self._transport.write(head + body)

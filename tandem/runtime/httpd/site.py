@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
+from tandem.runtime.httpd.heads import Heads
 from tandem.runtime.httpd.limits import HttpLimits
 from tandem.runtime.httpd.message import Request, Response
 from tandem.runtime.logs import Logger
@@ -46,6 +47,7 @@ class Site:
     def __init__(self, limits: HttpLimits, log: Logger) -> None:
         self.limits = limits
         self.stats = HttpStats()
+        self.heads = Heads()
         self.date = b""
         self.draining = False
         self.connections: set[Guest] = set()

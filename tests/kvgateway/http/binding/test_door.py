@@ -287,6 +287,32 @@ async def test_who_is_not_let_in(door: Door) -> None:
     assert door.record("k").value == b"v"
 
 
+@pytest.mark.parametrize("header", [b"Authorization: Bearer t", b"X-Auth-Key: t"])
+async def test_the_same_words_are_judged_and_answered_anew_each_time(
+    door: Door, header: bytes
+) -> None:
+    for value in (b"1", b"2"):
+        await door.put("k", value)
+        for deferred in (False, True):
+            door.store.deferred = deferred
+            assert (await door.get("k", header)).body == value
+    door.entrance.unknown = {"t"}
+    assert (await door.get("k", header)).body == b"2"
+    door.entrance.refused = {"t"}
+    assert (await door.get("k", header)).status == 401
+    door.entrance.unknown = set()
+    assert (await door.get("k", header)).status == 401
+    assert (await door.get("k")).status == 200
+
+
+async def test_the_same_words_demand_the_same_version_each_time(door: Door) -> None:
+    version = (await door.put("k", b"1")).headers[b"tandem-version"]
+    later = b"Tandem-Min-Version: " + b"f" * 32
+    for demanded, status in ((b"Tandem-Min-Version: " + version, 200), (later, 503)):
+        for _ in range(2):
+            assert (await door.get("k", demanded)).status == status
+
+
 async def test_a_caller_who_is_looked_for_may_do_everything_too(door: Door) -> None:
     door.entrance.unknown = {"late"}
     late = b"Authorization: Bearer late"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvgateway.http.binding.operations import Bulk, Operation, Reads, Upload, operation_of
+from kvgateway.http.binding.operations import Bulk, Operation, Upload, operation_of
 from kvgateway.http.target import Target, decoded, query_parameters, split_target
 from tandem.core.key import RESERVED_NAMESPACES, Key
 from tandem.core.request import Delete, Listing, Put, Read
@@ -200,29 +200,3 @@ def test_queries_are_read_as_forms_are_written(parameters: dict[str, str]) -> No
 def test_whatever_comes_is_an_operation_or_refused(tail: bytes, method: str) -> None:
     with suppress(InvalidArgument, HttpError):
         _operation(method, b"/" + tail)
-
-
-def test_a_read_is_remembered_by_all_that_it_depends_on() -> None:
-    reads = Reads()
-    request = Request(b"GET", b"/k", {})
-    assert reads.known(request, NAMESPACE, b"/k") is None
-    reads.remember(Read(_key("k")), NAMESPACE, b"/k")
-    assert reads.known(request, NAMESPACE, b"/k") == Read(_key("k"))
-    assert reads.known(request, "0" * 32, b"/k") is None
-    assert reads.known(request, NAMESPACE, b"/k?cache_ttl=30") is None
-    assert reads.known(Request(b"PUT", b"/k", {}), NAMESPACE, b"/k") is None
-    assert reads.known(Request(b"HEAD", b"/k", {}), NAMESPACE, b"/k") is None
-    assert reads.known(Request(b"GET", b"/k", dict([SESSION])), NAMESPACE, b"/k") is None
-    reads.remember(Read(_key("s"), VERSION), NAMESPACE, b"/s")
-    assert reads.known(Request(b"GET", b"/s", {}), NAMESPACE, b"/s") is None
-
-
-def test_what_is_remembered_is_bounded() -> None:
-    reads = Reads()
-    for number in range(20_000):
-        reads.remember(Read(_key("k")), NAMESPACE, b"/%d" % number)
-    known = [
-        n for n in range(20_000) if reads.known(Request(b"GET", b"", {}), NAMESPACE, b"/%d" % n)
-    ]
-    assert 0 < len(known) <= 8192
-    assert known[-1] == 19_999
