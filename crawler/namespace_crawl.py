@@ -185,6 +185,8 @@ class NamespaceCrawls:
                 task.elsewhere.append(within)
                 return
         report = await self._crawl_and_collect(task, within)
+        report.dead.clear()  # there may be thousands of ranges
+        report.remains.clear()
         task.reports[number] = report
         if report.failure:
             task.failures.append(report.failure)
@@ -202,7 +204,7 @@ class NamespaceCrawls:
         report = await self._crawl(task, within)
         if report.equal:
             await collector.mirror(report, within, before, task.kept)
-        if before is not None and report.equal and not report.resumed:
+        if report.equal:
             await collector.collect(report, within, before, task.kept, task.accepted)
         return report
 
