@@ -63,7 +63,7 @@ class Board:
         return not self._going.is_set()
 
     def pause(self) -> None:
-        """Nothing goes on behind the page that is on its way."""
+        """Nothing goes on behind the page, or the keys, that are on their way."""
         self._book.keep(_PAUSED, "yes")
         self._going.clear()
 

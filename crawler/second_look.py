@@ -1,8 +1,8 @@
 """The second look at keys that the listings show differently: read both homes, count, heal."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from crawler.pace import Pace
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
@@ -16,6 +16,7 @@ from tandem.core.reply import Found, Side
 from tandem.runtime import logs
 
 _LOG = logs.get("crawler")
+_T = TypeVar("_T")
 _MICRO: Final = 1_000_000
 _SETTLED: Final = Sighting(Drift.IN_FLIGHT)
 """A difference that has gone by itself."""
@@ -31,27 +32,27 @@ class SecondLook:
         mode: CrawlMode,
         pace: Pace,
         report: CrawlReport,
+        hold: Callable[[], Awaitable[str]],
     ) -> None:
         self._homes = homes
         self._rule = rule
         self._mode = mode
         self._pace = pace
         self._report = report
-        self._gate = asyncio.Semaphore(rule.heals_at_once)
+        self._hold = hold
         self._changes = 0
 
     async def again(self, names: Sequence[str]) -> None:
         """Gives writes in flight their time, then counts and heals what still differs."""
         await asyncio.sleep(self._rule.settle_s)
-        sightings = await asyncio.gather(*(self._see(name) for name in names))
         to_heal: list[tuple[str, Sighting]] = []
-        for name, seen in zip(names, sightings, strict=True):
+        for name, seen in await self._sightings(names):
             if seen.drift in HEALABLE:
                 to_heal.append((name, seen))
             else:
                 self._count(name, seen)
         if self._may_heal([seen for _, seen in to_heal]):
-            await asyncio.gather(*(self._heal(name, seen) for name, seen in to_heal))
+            await self._each(to_heal, lambda one: self._heal(*one))
         else:
             for name, seen in to_heal:
                 self._report.tally.saw(seen)
@@ -59,18 +60,42 @@ class SecondLook:
 
     async def deep(self, names: Sequence[str]) -> list[str]:
         """Reads keys that are listed alike; those whose bytes are not what the digests say."""
-        sightings = await asyncio.gather(*(self._see(name) for name in names))
-        self._report.tally.deep += len(names)
+        sightings = await self._sightings(names)
+        self._report.tally.deep += len(sightings)
         return [
             name
-            for name, seen in zip(names, sightings, strict=True)
+            for name, seen in sightings
             if seen is not _SETTLED and seen.drift is not Drift.IN_FLIGHT
         ]
 
+    async def _each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+        """Works on each, so many at a time. `hold` is asked before every one, and may wait: what it
+        says ends the crawl, as it does before a page."""
+        waiting, report = iter(items), self._report
+
+        async def worker() -> None:
+            for item in waiting:
+                if objection := await self._hold():
+                    report.failure = objection
+                if report.failure:
+                    return
+                await work(item)
+
+        await asyncio.gather(*(worker() for _ in range(self._rule.heals_at_once)))
+
+    async def _sightings(self, names: Sequence[str]) -> list[tuple[str, Sighting]]:
+        """What all of these keys show, in order; nothing when the crawl has ended meanwhile."""
+        seen: dict[str, Sighting] = {}
+
+        async def see(name: str) -> None:
+            seen[name] = await self._see(name)
+
+        await self._each(names, see)
+        return [] if self._report.failure else [(name, seen[name]) for name in names]
+
     async def _see(self, name: str) -> Sighting:
         key, deadline_s = Key(self._report.namespace, name), self._rule.deadline_s
-        async with self._gate:
-            await self._pace.request()
+        async with self._pace.turn():
             replies = await asyncio.gather(
                 *(home.get(key, deadline_s) for home in self._homes.values())
             )
@@ -120,9 +145,8 @@ class SecondLook:
             tally.saw(seen)
             tally.not_healed(f"{name}: the only copy is damaged")
             return
-        async with self._gate:
-            await self._pace.request()
-            key = Key(self._report.namespace, name)
+        key = Key(self._report.namespace, name)
+        async with self._pace.turn():
             outcome = await heal(self._homes, key, self._rule.deadline_s)
         if seen.drift is Drift.OTHER_BYTES:
             _LOG.error("corruption", namespace=key.namespace, key=name, outcome=_told(outcome))

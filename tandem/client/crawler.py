@@ -60,7 +60,7 @@ class CrawlerClient:
             raise error_of_call(error, "") from None
 
     async def pause(self) -> CrawlerStatus:
-        """Nothing goes on behind the page that is on its way."""
+        """Nothing goes on behind the page, or the keys, that are on their way."""
         reply = await self._ask(
             self._stub.PauseCrawler, pb.PauseCrawlerRequest(), "", repeatable=True
         )
