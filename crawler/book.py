@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
+from tandem.core.mass_change import NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
@@ -79,7 +80,8 @@ class Book:
         content = {
             "began_at_us": at.began_at_us, "saved_at_us": at.saved_at_us, "after": at.after,
             "suspects": at.suspects, "splits": at.splits, "since_split": at.since_split,
-            "tally": at.tally,
+            "tally": at.tally, "changes": at.changes,
+            "stopped": at.stopped.document() if at.stopped else None,
         }  # fmt: skip
         self._db.execute(
             "insert or replace into checkpoint values (?, ?, ?)", (plan, number, _json(content))
@@ -93,8 +95,10 @@ class Book:
         if row is None:
             return None
         content = json.loads(row[0])
+        stopped = content.pop("stopped", None)
         return Checkpoint(**{**content, "suspects": tuple(content["suspects"]),
-                             "splits": tuple(content["splits"])})  # fmt: skip
+                             "splits": tuple(content["splits"]),
+                             "stopped": stopped and NeedsPerson.of(stopped)})  # fmt: skip
 
     def drop(self, plan: str, number: int) -> None:
         """The range is done."""

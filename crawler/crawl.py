@@ -128,6 +128,8 @@ class Crawl:
         self.report.tally.add(Tally.of(resume.tally))
         self.report.splits = [*resume.splits]
         self.report.resumed = True
+        self.report.stopped = resume.stopped
+        self._look.changes = resume.changes
         self._begun_after = resume.after
         self._after = dict.fromkeys(Side, resume.after)
         self._suspects = [*resume.suspects]
@@ -241,6 +243,7 @@ class Crawl:
             Checkpoint(
                 report.began_at_us, self._now_us, self._resumable(), tuple(self._suspects),
                 tuple(report.splits), self._since_split, report.tally.document(),
+                self._look.changes, report.stopped,
             )
         )  # fmt: skip
 

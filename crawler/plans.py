@@ -20,7 +20,7 @@ from tandem.core.crawl_range import Range, ranges
 from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
-from tandem.core.mass_change import MassWork, NeedsPerson
+from tandem.core.mass_change import NeedsPerson
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side, Stored, Superseded
 from tandem.core.tally import Tally
@@ -261,13 +261,12 @@ def _lease_in(read: _Read, plan: Plan) -> Lease | None:
 
 
 def _fields(report: CrawlReport) -> dict[str, object]:
-    stopped = report.stopped
     return {
         "began_at_us": report.began_at_us,
         "ended_at_us": report.ended_at_us,
         "splits": report.splits,
         "withheld": report.withheld,
-        "stopped": [stopped.work.name, stopped.changes, stopped.records] if stopped else [],
+        "stopped": report.stopped.document() if report.stopped else [],
         "tally": report.tally.document(),
     }
 
@@ -279,15 +278,6 @@ def _report_of(namespace: str, fields: Mapping[str, object]) -> CrawlReport:
         int(str(fields["ended_at_us"])),
         Tally.of(fields["tally"]),
         [*_names(fields["splits"])],
-        stopped=_stopped(fields["stopped"]),
+        stopped=NeedsPerson.of(fields["stopped"]) if fields["stopped"] != [] else None,
         withheld=str(fields["withheld"]),
     )
-
-
-def _stopped(fields: object) -> NeedsPerson | None:
-    if not isinstance(fields, list):
-        raise TypeError(f"{fields!r} instead of a stop")
-    if not fields:
-        return None
-    work, changes, records = fields
-    return NeedsPerson(MassWork[work], int(str(changes)), int(str(records)))

@@ -40,7 +40,8 @@ class SecondLook:
         self._pace = pace
         self._report = report
         self._hold = hold
-        self._changes = 0
+        self.changes = 0
+        """How many repairs count for the breaker so far."""
 
     async def again(self, names: Sequence[str]) -> None:
         """Gives writes in flight their time, then counts and heals what still differs."""
@@ -128,9 +129,9 @@ class SecondLook:
         if not found or self._mode.dry_run or self._report.stopped is not None:
             return False
         records = self._report.tally.records + len(found)
-        self._changes += sum(not self._is_rebuilt(seen) for seen in found)
+        self.changes += sum(not self._is_rebuilt(seen) for seen in found)
         self._report.stopped = mass_change(
-            MassWork.REPAIR, self._changes, records, self._rule.limit, self._mode.accepted
+            MassWork.REPAIR, self.changes, records, self._rule.limit, self._mode.accepted
         )
         return self._report.stopped is None
 

@@ -13,6 +13,7 @@ from crawler.book import CRAWLS_OF_NAMESPACE_MAX, Book
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.drift import Drift, Sighting
+from tandem.core.mass_change import MassWork, NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
@@ -24,7 +25,8 @@ A, B = "a" * 32, "b" * 32
 def checkpoint(after: str) -> Checkpoint:
     tally = Tally(equal=3)
     tally.saw(Sighting(Drift.ZOMBIE, 1, 2))
-    return Checkpoint(1, 2, after, ("x", "é\x00"), ("s",), 7, tally.document())
+    stopped = NeedsPerson(MassWork.REPAIR, 8, 9)
+    return Checkpoint(1, 2, after, ("x", "é\x00"), ("s",), 7, tally.document(), 8, stopped)
 
 
 def crawled(namespace: str, began_us: int, *, plan: str = "p", failure: str = "") -> Crawled:

@@ -98,6 +98,33 @@ def test_a_breaker_that_has_opened_stays_open_for_the_whole_crawl() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("differing", "always", "copied"), [(PAGE, PAGE - 1, 0), (2 * PAGE, PAGE, PAGE)]
+)
+def test_a_breaker_counts_on_and_stays_open_after_a_restart(
+    differing: int, always: int, copied: int
+) -> None:
+    """Else a crawler that is killed again and again repairs as much as the limit each time."""
+
+    async def main() -> None:
+        world = await ground(*range(differing))
+        rule = CrawlRule(
+            page_names=PAGE, deadline_s=1.0, differences_max=PAGE, limit=MassLimit(0.1, always)
+        )
+        saved: list[Checkpoint] = []
+
+        async def hold() -> str:
+            return "enough" if saved and saved[-1].changes else ""
+
+        first = await Crawl(world.homes, NAMESPACE, rule, save=saved.append, hold=hold).run()
+        assert (first.failure, first.tally.copied[Side.S3]) == ("enough", copied)
+        again = await Crawl(world.homes, NAMESPACE, rule, resume=saved[-1]).run()
+        assert again.stopped is not None
+        assert again.tally.copied[Side.S3] == copied
+
+    run(main())
+
+
 def test_what_is_listed_differently_is_read_once_by_a_deep_crawl_too() -> None:
     async def main() -> None:
         world = await ground(3)
