@@ -42,6 +42,7 @@ create table if not exists word (name text primary key, value text not null) wit
 CRAWLS_OF_NAMESPACE_MAX: Final = 2_000
 _NEVER_US: Final = 2**63 - 1
 DAY_US: Final = 86_400 * 1_000_000
+QUIET_US: Final = 3_600 * 1_000_000
 
 
 class Book:
@@ -108,6 +109,7 @@ class Book:
         """A crawl has ended: in one transaction it enters the history, what belonged to it goes,
         and so do crawls and checkpoints that are too old. Entering it again changes nothing."""
         with self._transaction():
+            self._thin_out(crawled)
             self._db.execute(
                 "insert or replace into crawl values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -130,6 +132,23 @@ class Book:
                 " offset ?3))",
                 (crawled.namespace, crawled.began_us - self._history_us, CRAWLS_OF_NAMESPACE_MAX),
             )
+
+    def _thin_out(self, following: Crawled) -> None:
+        """Of quiet crawls one an hour is kept, and the last one: a round comes every few seconds,
+        and those of a month are many more than what is worth a look."""
+        page = HistoryPage(following.namespace, limit=2)
+        match self.history(page):
+            case [last, before] if (
+                last.quiet
+                and before.quiet
+                and last.deep_parts == before.deep_parts
+                and last.began_us < following.began_us
+                and last.began_us - before.began_us < QUIET_US
+            ):
+                self._db.execute(
+                    "delete from crawl where (namespace, began_us, plan) = (?, ?, ?)",
+                    (last.namespace, last.began_us, last.plan),
+                )
 
     def history(self, page: HistoryPage) -> list[Crawled]:
         """The last crawls, the newest first."""
