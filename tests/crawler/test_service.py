@@ -74,6 +74,20 @@ async def test_a_pause_is_shown_and_outlives_the_crawler(
     assert not (await crawler.status()).paused
 
 
+async def test_on_a_full_disk_it_is_paused_and_told_that_a_restart_would_end_it(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    served.book._db.execute("pragma query_only = on")  # whatever is written fails
+    only = "; only until a restart: its file cannot be written: "
+    paused = await crawler.pause()
+    assert (paused.paused, served.board.paused) == (True, True)
+    assert paused.doing.startswith(f"paused{only}")
+    assert (await crawler.resume()).doing.startswith(f"starting{only}")
+    assert not served.board.paused
+    served.book._db.execute("pragma query_only = off")
+    assert (await crawler.pause()).doing == "paused"
+
+
 async def test_resume_alone_leaves_the_breakers_open(
     served: Served, crawler: CrawlerClient
 ) -> None:
