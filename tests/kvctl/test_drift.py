@@ -216,6 +216,7 @@ def test_no_spreadsheet_takes_a_title_for_a_formula(crawled: CrawledGateway, tit
     [
         (("--csv", "--json"), "--csv and --json exclude each other"),
         (("--csv", "--html", "page.html"), "--csv and --html exclude each other"),
+        (("--html", "page.html", "--json"), "--html and --json exclude each other"),
     ],
 )
 def test_a_report_has_one_form(crawled: CrawledGateway, flags: tuple[str, ...], told: str) -> None:
