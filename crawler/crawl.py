@@ -18,7 +18,7 @@ from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint, CrawlMode, CrawlRe
 from crawler.second_look import SecondLook
 from tandem.backends.port import Backend, ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
-from tandem.core.crawl_range import RANGES_MAX, WHOLE, Range, is_sampled
+from tandem.core.crawl_range import RANGES_MAX, WHOLE, Range, is_sampled, may_end
 from tandem.core.drift import Drift, Sighting
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Side
@@ -188,10 +188,11 @@ class Crawl:
     def _note_split(self, judged: int) -> None:
         """Counts what was compared, so that what is listed again after a restart counts once."""
         self._since_split += judged
-        if self._since_split >= self._rule.range_names and len(self.report.splits) < RANGES_MAX:
+        end, splits = self._diff.judged, self.report.splits
+        is_full = self._since_split >= self._rule.range_names and len(splits) < RANGES_MAX
+        if is_full and end != self._within.through and may_end(end):
             self._since_split = 0
-            if self._diff.judged != self._within.through:
-                self.report.splits.append(self._diff.judged)
+            splits.append(end)
 
     def _note_dead(self) -> None:
         """Counts what the homes hold and nobody can read."""
