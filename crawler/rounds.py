@@ -7,6 +7,7 @@ from typing import Protocol
 
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
+from crawler.kill_switches import ALL_OFF
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.registry import IN_BOTH, Kept, Registered, kept_now, registered
 from crawler.renewing import Renewing
@@ -129,10 +130,13 @@ class Rounds:
         for namespace in [request.namespace] if request.namespace else known:
             if namespace not in known:
                 return why or _unknown(namespace, found)
-            if why := await self._objection(known[namespace]):
+            kept = await self._kept_by_now(namespace, known[namespace])
+            if kept.homes is Homes.S3:
+                continue
+            if why := await self._objection(kept):
                 return why
             asked = replace(request, namespace=namespace)
-            crawls.append(await self._crawl(namespace, known[namespace], asked, NO_TROUBLE))
+            crawls.append(await self._crawl(namespace, kept, asked, NO_TROUBLE))
             self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
@@ -213,7 +217,7 @@ class Rounds:
         homes = self._homes_of(kept)
         enabled = await self._enabled()
         if not enabled:
-            return "no gateway answers the crawler (its log says why), or both homes are off"
+            return ALL_OFF
         if off := sorted(side.value for side in homes.keys() - enabled):
             return f"{off[0]} is switched off"
         return await objection(homes)
