@@ -12,6 +12,7 @@ from crawler.pace import Pace
 from crawler.plans import LEASE_US, NoPlan, Plan, Plans
 from crawler.registry import IN_BOTH, Kept
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
+from crawler.workers import at_once
 from tandem.backends.port import Backend
 from tandem.core.crawl_range import Range, next_splits
 from tandem.core.crawl_status import Crawled, RunRequest, Stop
@@ -89,11 +90,11 @@ class NamespaceCrawls:
             failed = Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
             return replace(failed, alone=alone)
         task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
-        await self._work_at_once(task)
+        await at_once(self._ranges_at_once, lambda: self._work(task))
         while task.elsewhere and not task.failures:
             await asyncio.sleep(_POLL_S)
             task.waiting, task.elsewhere = task.elsewhere, []
-            await self._work_at_once(task)
+            await at_once(self._ranges_at_once, lambda: self._work(task))
         return self._enter(task)
 
     async def has_begun(self, namespace: str) -> bool:
@@ -154,16 +155,6 @@ class NamespaceCrawls:
     async def _done(self, plan: Plan) -> list[CrawlReport]:
         leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
         return [lease.report for lease in leases if lease is not None and lease.report is not None]
-
-    async def _work_at_once(self, task: _Task) -> None:
-        """A fault in one range ends the work on all: none of it goes on beside the next crawl."""
-        workers = [asyncio.create_task(self._work(task)) for _ in range(self._ranges_at_once)]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:  # in order: a TaskGroup cancels a set, which no seed repeats
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(self, task: _Task) -> None:
         """Takes ranges until none is left."""

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 from crawler.pace import Pace
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
+from crawler.workers import at_once
 from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
 from tandem.backends.port import Backend
 from tandem.core.drift import HEALABLE, LACKED, Drift, Sighting, sighting
@@ -82,7 +83,7 @@ class SecondLook:
                     return
                 await work(item)
 
-        await asyncio.gather(*(worker() for _ in range(self._rule.heals_at_once)))
+        await at_once(self._rule.heals_at_once, worker)
 
     async def _sightings(self, names: Sequence[str]) -> list[tuple[str, Sighting]]:
         """What all of these keys show, in order; nothing when the crawl has ended meanwhile."""
@@ -95,21 +96,25 @@ class SecondLook:
         return [] if self._report.failure else [(name, seen[name]) for name in names]
 
     async def _see(self, name: str) -> Sighting:
-        key, deadline_s = Key(self._report.namespace, name), self._rule.deadline_s
         async with self._pace.turn():
-            replies = await asyncio.gather(
-                *(home.get(key, deadline_s) for home in self._homes.values())
-            )
-        size = sum(len(one.record.envelope) for one in replies if isinstance(one, Found))
+            seen, size = await self._read(Key(self._report.namespace, name))
         tally = self._report.tally
         tally.kvsp_requests += Side.KVSP in self._homes
         tally.s3_requests += Side.S3 in self._homes
         tally.bytes_read += size
         await self._pace.carried(size)
+        return seen
+
+    async def _read(self, key: Key) -> tuple[Sighting, int]:
+        """What both copies show, and how long they are: nobody who waits holds them."""
+        replies = await asyncio.gather(
+            *(home.get(key, self._rule.deadline_s) for home in self._homes.values())
+        )
         settle_us = int(self._rule.settle_s * _MICRO)
         began_us = self._report.began_at_us + WHOLE_SECOND_CLOCK_SKEW_MAX_US
         kvsp, s3 = replies[0], replies[-1]  # one and the same where there is one home
-        return sighting(kvsp, s3, settle_us=settle_us, began_us=began_us) or _SETTLED
+        seen = sighting(kvsp, s3, settle_us=settle_us, began_us=began_us) or _SETTLED
+        return seen, sum(len(one.record.envelope) for one in replies if isinstance(one, Found))
 
     def _count(self, name: str, seen: Sighting) -> None:
         """Counts what no heal can change."""

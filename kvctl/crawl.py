@@ -68,11 +68,10 @@ def run_command(asked: Asked, namespace: str | None, deep: bool, dry_run: bool) 
 
 
 def _show(asked: Asked, status: CrawlerStatus) -> None:
-    names = titles(asked)
     if asked.as_json:
         print_json(status_document(status))
     else:
-        print_line(status_text(status, names))
+        print_line(status_text(status, titles(asked)))
     if any(not stop.accepted for stop in status.stops):
         raise click.exceptions.Exit(int(Ending.BREAKER))
 

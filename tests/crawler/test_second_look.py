@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from crawler.board import Board
 from crawler.book import Book
 from crawler.crawl import Crawl
@@ -120,6 +122,24 @@ def test_waiting_for_the_rate_is_no_work_to_rest_from() -> None:
         assert requests / 4 - 2 < current().time() - began_s < requests / 4 + 2
 
     run(main())
+
+
+def test_a_fault_in_one_heal_ends_the_others() -> None:
+    async def main() -> None:
+        world = await lacking(40)
+        world.s3.fails = lambda: _raise() if copied(world) else False
+        with pytest.raises(LookupError, match="a bug"):
+            await Crawl(world.homes, NAMESPACE, RULE).run()
+        world.s3.fails = None
+        calls = world.kvsp.calls
+        await asyncio.sleep(60.0)
+        assert world.kvsp.calls == calls
+
+    run(main())
+
+
+def _raise() -> bool:
+    raise LookupError("a bug")
 
 
 def copied(world: Ground) -> int:
