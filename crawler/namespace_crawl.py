@@ -9,7 +9,8 @@ from crawler.book import Book
 from crawler.collecting import Collector
 from crawler.crawl import Crawl
 from crawler.pace import Pace
-from crawler.plans import LEASE_US, NoPlan, Plan, Plans
+from crawler.plan import Plan
+from crawler.plans import LEASE_US, NoPlan, Plans
 from crawler.registry import IN_BOTH, Kept
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
 from crawler.workers import at_once
