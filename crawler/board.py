@@ -1,6 +1,7 @@
 """What the crawler shows and is told: progress, pause, runs that somebody asked for."""
 
 import asyncio
+import sqlite3
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
@@ -51,6 +52,7 @@ class Board:
         self._waiting: deque[str] = deque()
         self._runs: dict[str, Run] = {}
         self._under_way: dict[tuple[str, int], tuple[Crawl, int]] = {}
+        self._unkept = ""
         self.doing = "starting"
         self.counters = Counters()
         self._latest: dict[str, Crawled] = {crawled.namespace: crawled for crawled in book.latest()}
@@ -63,14 +65,27 @@ class Board:
         return not self._going.is_set()
 
     def pause(self) -> None:
-        """Nothing goes on behind the page that is on its way."""
-        self._book.keep(_PAUSED, "yes")
+        """Nothing goes on behind the page, or the keys, that are on their way."""
         self._going.clear()
+        self._keep("yes")
 
     def go_on(self) -> None:
         """The end of a pause."""
-        self._book.keep(_PAUSED, "")
         self._going.set()
+        self._keep("")
+
+    def _keep(self, paused: str) -> None:
+        """Behind the deed: on a full disk, too, a person can stop it."""
+        try:
+            self._book.keep(_PAUSED, paused)
+            self._unkept = ""
+        except sqlite3.Error as error:
+            self._unkept = f"; only until a restart: its file cannot be written: {error}"
+
+    @property
+    def shown(self) -> str:
+        """In words: what it does, or why it does nothing."""
+        return f"{_PAUSED if self.paused else self.doing}{self._unkept}"
 
     def unready(self) -> str:
         """What keeps the crawler from its first round over all that can be crawled; empty once

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
+from tandem.core.mass_change import NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
@@ -41,6 +42,7 @@ create table if not exists word (name text primary key, value text not null) wit
 CRAWLS_OF_NAMESPACE_MAX: Final = 2_000
 _NEVER_US: Final = 2**63 - 1
 DAY_US: Final = 86_400 * 1_000_000
+QUIET_US: Final = 3_600 * 1_000_000
 
 
 class Book:
@@ -79,7 +81,8 @@ class Book:
         content = {
             "began_at_us": at.began_at_us, "saved_at_us": at.saved_at_us, "after": at.after,
             "suspects": at.suspects, "splits": at.splits, "since_split": at.since_split,
-            "tally": at.tally,
+            "tally": at.tally, "changes": at.changes,
+            "stopped": at.stopped.document() if at.stopped else None,
         }  # fmt: skip
         self._db.execute(
             "insert or replace into checkpoint values (?, ?, ?)", (plan, number, _json(content))
@@ -93,8 +96,10 @@ class Book:
         if row is None:
             return None
         content = json.loads(row[0])
+        stopped = content.pop("stopped", None)
         return Checkpoint(**{**content, "suspects": tuple(content["suspects"]),
-                             "splits": tuple(content["splits"])})  # fmt: skip
+                             "splits": tuple(content["splits"]),
+                             "stopped": stopped and NeedsPerson.of(stopped)})  # fmt: skip
 
     def drop(self, plan: str, number: int) -> None:
         """The range is done."""
@@ -104,6 +109,7 @@ class Book:
         """A crawl has ended: in one transaction it enters the history, what belonged to it goes,
         and so do crawls and checkpoints that are too old. Entering it again changes nothing."""
         with self._transaction():
+            self._thin_out(crawled)
             self._db.execute(
                 "insert or replace into crawl values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -126,6 +132,23 @@ class Book:
                 " offset ?3))",
                 (crawled.namespace, crawled.began_us - self._history_us, CRAWLS_OF_NAMESPACE_MAX),
             )
+
+    def _thin_out(self, following: Crawled) -> None:
+        """Of quiet crawls one an hour is kept, and the last one: a round comes every few seconds,
+        and those of a month are many more than what is worth a look."""
+        page = HistoryPage(following.namespace, limit=2)
+        match self.history(page):
+            case [last, before] if (
+                last.quiet
+                and before.quiet
+                and last.deep_parts == before.deep_parts
+                and last.began_us < following.began_us
+                and last.began_us - before.began_us < QUIET_US
+            ):
+                self._db.execute(
+                    "delete from crawl where (namespace, began_us, plan) = (?, ?, ?)",
+                    (last.namespace, last.began_us, last.plan),
+                )
 
     def history(self, page: HistoryPage) -> list[Crawled]:
         """The last crawls, the newest first."""

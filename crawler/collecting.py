@@ -47,6 +47,10 @@ _LOG = logs.get("collector")
 _EVERYTHING: Final = Version(b"\xff" * VERSION_BYTES)
 _NEXT: Final = "\x00"
 """Behind a name: the first name that comes after it."""
+_RESUMED: Final = "the crawler was started anew during the crawl: the next one may collect"
+_UNSURE: Final = (
+    "the clusters of KVSP could not be compared with their mirrors, or one was wiped or restored"
+)
 
 
 class Evidence(Protocol):
@@ -93,19 +97,23 @@ class Collector:
         return replace(self._homes, objects=None) if homes is Homes.KVSP else self._homes
 
     async def collect(
-        self, report: CrawlReport, within: Range, before: Clusters, kept: Kept, accepted: int
+        self, report: CrawlReport, within: Range, before: Clusters | None, kept: Kept, accepted: int
     ) -> None:
         """Removes what may go, and enters in the report what went or why not.
 
         Args:
-            before: the clusters before the crawl.
+            before: the clusters before the crawl; None when they said too little.
             kept: how the namespace was kept before the crawl.
             accepted: how many removals a person has allowed.
         """
-        if not (report.dead or report.remains):
+        if not (report.dead or report.remains or (report.resumed and report.tally.dead)):
             return
-        after = await self.look(kept.homes)
-        if after is None or not report.equal:
+        if report.resumed:
+            report.withheld = _RESUMED
+            return
+        after = before and await self.look(kept.homes)
+        if before is None or after is None:
+            report.withheld = _UNSURE
             return
         span = _span(report.namespace, within)
         whole = span or Span(report.namespace)

@@ -10,7 +10,6 @@ What has been done is kept in a checkpoint at the ends of pages: names up to `af
 those in `suspects` were not looked at again yet. A crawl that goes on from it counts no key twice.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -19,7 +18,7 @@ from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint, CrawlMode, CrawlRe
 from crawler.second_look import SecondLook
 from tandem.backends.port import Backend, ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
-from tandem.core.crawl_range import RANGES_MAX, WHOLE, Range, is_sampled
+from tandem.core.crawl_range import RANGES_MAX, WHOLE, Range, is_sampled, may_end
 from tandem.core.drift import Drift, Sighting
 from tandem.core.record import Kind
 from tandem.core.reply import Failed, Side
@@ -27,6 +26,10 @@ from tandem.core.scan_diff import Entry, OneListing, ScanDiff
 from tandem.core.tally import Tally
 
 _MICRO: Final = 1_000_000
+
+
+async def _nothing_objects() -> str:
+    return ""
 
 
 class Crawl:
@@ -43,8 +46,10 @@ class Crawl:
         pace: Pace | None = None,
         resume: Checkpoint | None = None,
         save: Callable[[Checkpoint], None] | None = None,
-        hold: Callable[[], Awaitable[str]] | None = None,
+        hold: Callable[[], Awaitable[str]] = _nothing_objects,
     ) -> None:
+        """`hold` is asked before every page and every key that is read, and may wait: what it says
+        ends the crawl, unless it is nothing."""
         self._homes = homes
         self._rule = rule
         self._within = within
@@ -62,7 +67,7 @@ class Crawl:
         self._foreign: list[tuple[str, int]] = []
         self._suspects: list[str] = []
         self.report = CrawlReport(namespace)
-        self._look = SecondLook(homes, rule, self._mode, self._pace, self.report)
+        self._look = SecondLook(homes, rule, self._mode, self._pace, self.report, hold)
 
     @property
     def position(self) -> str:
@@ -70,11 +75,7 @@ class Crawl:
         return self._resumable()
 
     async def run(self) -> CrawlReport:
-        """Sees all pages, or says in the report why it could not.
-
-        `hold` is asked before every page, and may wait: what it says ends the crawl, unless it is
-        nothing.
-        """
+        """Sees all pages, or says in the report why it could not."""
         if not await self._begin():
             return self.report
         while (side := self._diff.wants()) is not None:
@@ -86,21 +87,23 @@ class Crawl:
         return self.report
 
     async def _turn(self, side: Side) -> bool:
-        """One page of one home; False when it cannot be had."""
-        if self._hold is not None and (objection := await self._hold()):
+        """One page of one home; False when the crawl cannot go on."""
+        if objection := await self._hold():
             self.report.failure = objection
             return False
-        began_s = asyncio.get_running_loop().time()
-        page = await self._page(side)
-        if page is None:
-            return False
-        self._compare(side, page)
+        async with self._pace.turn():
+            page = await self._page(side)
+            if page is None:
+                return False
+            self._compare(side, page)
+        await self._pace.carried(len(page.entries) * LISTED_BYTES)
         if self._mode.deep_parts:
             await self._read_bytes()
         if len(self._suspects) >= self._rule.differences_max:
             await self._look_again()
+        if self.report.failure:
+            return False
         self._checkpoint()
-        await self._pace.breathe(asyncio.get_running_loop().time() - began_s)
         return True
 
     async def _begin(self) -> bool:
@@ -125,13 +128,14 @@ class Crawl:
         self.report.tally.add(Tally.of(resume.tally))
         self.report.splits = [*resume.splits]
         self.report.resumed = True
+        self.report.stopped = resume.stopped
+        self._look.changes = resume.changes
         self._begun_after = resume.after
         self._after = dict.fromkeys(Side, resume.after)
         self._suspects = [*resume.suspects]
         self._since_split = resume.since_split
 
     async def _page(self, side: Side) -> ScanPage | None:
-        await self._pace.request()
         page = await self._homes[side].scan(
             self.report.namespace,
             after=self._after[side],
@@ -149,8 +153,7 @@ class Crawl:
             case ScanPage(next_after=str(after)) if after <= self._after[side]:
                 self.report.failure = f"{side.value}: the listing goes in circles"
                 return None
-            case ScanPage(entries=entries):
-                await self._pace.carried(len(entries) * LISTED_BYTES)
+            case ScanPage():
                 return page
 
     def _compare(self, side: Side, page: ScanPage) -> None:
@@ -185,10 +188,11 @@ class Crawl:
     def _note_split(self, judged: int) -> None:
         """Counts what was compared, so that what is listed again after a restart counts once."""
         self._since_split += judged
-        if self._since_split >= self._rule.range_names and len(self.report.splits) < RANGES_MAX:
+        end, splits = self._diff.judged, self.report.splits
+        is_full = self._since_split >= self._rule.range_names and len(splits) < RANGES_MAX
+        if is_full and end != self._within.through and may_end(end):
             self._since_split = 0
-            if self._diff.judged != self._within.through:
-                self.report.splits.append(self._diff.judged)
+            splits.append(end)
 
     def _note_dead(self) -> None:
         """Counts what the homes hold and nobody can read."""
@@ -229,7 +233,8 @@ class Crawl:
         if self._suspects:
             suspects, self._suspects = self._suspects, []
             await self._look.again(suspects)
-            self._checkpoint()
+            if not self.report.failure:
+                self._checkpoint()
 
     def _checkpoint(self) -> None:
         if self._save is None:
@@ -239,6 +244,7 @@ class Crawl:
             Checkpoint(
                 report.began_at_us, self._now_us, self._resumable(), tuple(self._suspects),
                 tuple(report.splits), self._since_split, report.tally.document(),
+                self._look.changes, report.stopped,
             )
         )  # fmt: skip
 

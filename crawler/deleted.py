@@ -5,6 +5,7 @@ against a crawl, never more at once than a person has to be asked for, and again
 a heal that was under way, or a home restored from an old copy, may bring some of it back.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -27,6 +28,8 @@ AGAIN_US: Final = 86_400 * 1_000_000
 RETRY_US: Final = 600 * 1_000_000
 """So long one that could not be ended rests."""
 STEP_S: Final = 60.0
+ROUND_S: Final = 60.0
+"""So long one round is at it: the rest comes in the next ones, with crawls in between."""
 LOOKED_AT_MAX: Final = 100
 """So many are seen to in one round; the others come in the next ones."""
 ALWAYS: Final = 10
@@ -61,6 +64,7 @@ class DeletedNamespaces:
             deleted: with the time of the deletion.
             alive: how many namespaces there are beside them.
         """
+        until_s = asyncio.get_running_loop().time() + ROUND_S
         now_us, ended = self._clock.now_us(), self._book.ended()
         grace_us = self._rule.tombstone_grace_s * 1_000_000
         old = [one for one, at_us in deleted.items() if now_us - at_us > grace_us]
@@ -71,7 +75,7 @@ class DeletedNamespaces:
         due = [one for one in old if now_us >= self._due_us(one, ended)]
         for namespace in sorted(due, key=lambda one: self._tried_us.get(one, 0))[:LOOKED_AT_MAX]:
             self._tried_us[namespace] = now_us
-            if not await self._end(namespace, objection):
+            if not await self._end(namespace, objection, until_s):
                 return
 
     def _due_us(self, namespace: str, ended: Mapping[str, int]) -> int:
@@ -93,15 +97,20 @@ class DeletedNamespaces:
             _LOG.error("namespaces_stay", why=str(needs))
         return True
 
-    async def _end(self, namespace: str, objection: Callable[[], Awaitable[str]]) -> bool:
-        """Removes one step by step; False when nothing may be removed any more."""
+    async def _end(
+        self, namespace: str, objection: Callable[[], Awaitable[str]], until_s: float
+    ) -> bool:
+        """Removes one step by step; False when nothing may be removed any more in this round."""
         rows = objects = 0
         while True:
+            if asyncio.get_running_loop().time() >= until_s:
+                del self._tried_us[namespace]  # it is due in the next round
+                return False
             if why := await objection():
                 _LOG.warning("namespace_not_ended", namespace=namespace, why=why)
                 return False
-            await self._pace.request()
-            step = await end_namespace(self._rows, self._objects, namespace, self._rule, STEP_S)
+            async with self._pace.turn():
+                step = await end_namespace(self._rows, self._objects, namespace, self._rule, STEP_S)
             match step:
                 case None:
                     return True

@@ -14,6 +14,7 @@ from tandem.runtime import logs
 
 _LOG = logs.get("kill_switches")
 LOOK_S: Final = 1.0
+ALL_OFF: Final = "no gateway answers the crawler (its log says why), or both homes are off"
 
 
 class Enabling(Protocol):
@@ -32,6 +33,11 @@ class KillSwitches:
         self._counters = counters
         self.on: frozenset[Side] = frozenset()
         """The homes that may be used."""
+
+    @property
+    def refusal(self) -> Failed:
+        """What a home that is off answers; nobody need have switched it off."""
+        return Failed(Reason.SWITCHED_OFF, "" if self.on else ALL_OFF)
 
     async def look(self) -> frozenset[Side]:
         """Asks the gateways now, and says what they say."""
@@ -73,7 +79,7 @@ class SwitchedHome:
     ) -> Awaitable[ReadReply]:
         """Reads, unless a gateway has the home switched off."""
         if self.side not in self._switches.on:
-            return _refused()
+            return _answered(self._switches.refusal)
         return self._home.get(key, deadline_s, needed)
 
     def put_if_newer(
@@ -81,7 +87,7 @@ class SwitchedHome:
     ) -> Awaitable[WriteReply]:
         """Writes, unless a gateway has the home switched off."""
         if self.side not in self._switches.on:
-            return _refused()
+            return _answered(self._switches.refusal)
         return self._home.put_if_newer(key, record, deadline_s, heal)
 
     async def scan(
@@ -89,7 +95,7 @@ class SwitchedHome:
     ) -> ScanPage | Failed:
         """Lists, unless a gateway has the home switched off."""
         if self.side not in self._switches.on:
-            return Failed(Reason.SWITCHED_OFF)
+            return self._switches.refusal
         return await self._home.scan(
             namespace, after=after, prefix=prefix, limit=limit, deadline_s=deadline_s
         )
@@ -97,7 +103,7 @@ class SwitchedHome:
     async def incarnation(self, deadline_s: float) -> str | Failed:
         """As the home's own, unless a gateway has the home switched off."""
         if self.side not in self._switches.on:
-            return Failed(Reason.SWITCHED_OFF)
+            return self._switches.refusal
         return await self._home.incarnation(deadline_s)
 
     async def aclose(self) -> None:
@@ -110,7 +116,7 @@ def switched(homes: Mapping[Side, Backend], switches: KillSwitches) -> Mapping[S
     return {side: SwitchedHome(home, switches) for side, home in homes.items()}
 
 
-def _refused() -> "asyncio.Future[Failed]":
+def _answered(refusal: Failed) -> "asyncio.Future[Failed]":
     future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
-    future.set_result(Failed(Reason.SWITCHED_OFF))
+    future.set_result(refusal)
     return future

@@ -9,9 +9,11 @@ from crawler.book import Book
 from crawler.collecting import Collector
 from crawler.crawl import Crawl
 from crawler.pace import Pace
-from crawler.plans import LEASE_US, NoPlan, Plan, Plans
+from crawler.plan import Plan
+from crawler.plans import LEASE_US, NoPlan, Plans
 from crawler.registry import IN_BOTH, Kept
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
+from crawler.workers import at_once
 from tandem.backends.port import Backend
 from tandem.core.crawl_range import Range, next_splits
 from tandem.core.crawl_status import Crawled, RunRequest, Stop
@@ -89,11 +91,11 @@ class NamespaceCrawls:
             failed = Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
             return replace(failed, alone=alone)
         task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
-        await self._work_at_once(task)
+        await at_once(self._ranges_at_once, lambda: self._work(task))
         while task.elsewhere and not task.failures:
             await asyncio.sleep(_POLL_S)
             task.waiting, task.elsewhere = task.elsewhere, []
-            await self._work_at_once(task)
+            await at_once(self._ranges_at_once, lambda: self._work(task))
         return self._enter(task)
 
     async def has_begun(self, namespace: str) -> bool:
@@ -155,16 +157,6 @@ class NamespaceCrawls:
         leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
         return [lease.report for lease in leases if lease is not None and lease.report is not None]
 
-    async def _work_at_once(self, task: _Task) -> None:
-        """A fault in one range ends the work on all: none of it goes on beside the next crawl."""
-        workers = [asyncio.create_task(self._work(task)) for _ in range(self._ranges_at_once)]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:  # in order: a TaskGroup cancels a set, which no seed repeats
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-
     async def _work(self, task: _Task) -> None:
         """Takes ranges until none is left."""
         while task.waiting:
@@ -185,6 +177,8 @@ class NamespaceCrawls:
                 task.elsewhere.append(within)
                 return
         report = await self._crawl_and_collect(task, within)
+        report.dead.clear()  # there may be thousands of ranges
+        report.remains.clear()
         task.reports[number] = report
         if report.failure:
             task.failures.append(report.failure)
@@ -202,7 +196,7 @@ class NamespaceCrawls:
         report = await self._crawl(task, within)
         if report.equal:
             await collector.mirror(report, within, before, task.kept)
-        if before is not None and report.equal and not report.resumed:
+        if report.equal:
             await collector.collect(report, within, before, task.kept, task.accepted)
         return report
 

@@ -2,6 +2,8 @@
 after each piece of work in proportion to how long it took (Garage's tranquilizer)."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Self
 
 from tandem.core.quota import Bucket, Drawn, Rate, bytes_rate, drawn, full, operations_rate, owing
@@ -40,6 +42,14 @@ class Pace:
             await self._wait(wait_us / _MICRO)
         if self._within is not None:
             await self._within.request()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One request: waits until it may be sent, and rests in proportion to how long it took."""
+        await self.request()
+        began_s = asyncio.get_running_loop().time()
+        yield
+        await self.breathe(asyncio.get_running_loop().time() - began_s)
 
     async def carried(self, size: int) -> None:
         """Accounts for bytes that have come; waits until the rate has caught up with them."""

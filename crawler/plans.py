@@ -14,16 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from crawler.plan import Lease, Plan, plan_of, report_document, report_of
 from crawler.report import CrawlReport
 from tandem.backends.port import Backend
-from tandem.core.crawl_range import Range, ranges
 from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
-from tandem.core.mass_change import MassWork, NeedsPerson
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side, Stored, Superseded
-from tandem.core.tally import Tally
 from tandem.core.version import Version
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
@@ -44,37 +42,6 @@ _ID_BYTES: Final = 8
 
 class NoPlan(Exception):
     """KVSP did not answer; the text says what it said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One crawl of one namespace, by whoever takes part."""
-
-    id: str
-    namespace: str
-    number: int
-    splits: tuple[str, ...] = ()
-    deep_parts: int = 0
-    rebuild: Side | None = None
-    requests_per_s: int = 0
-    alone: Side | None = None
-    """The only home of the namespace, where nothing is compared."""
-    mode_epoch: int = 0
-    """Of the mode in which it is the only one."""
-
-    @property
-    def ranges(self) -> tuple[Range, ...]:
-        """Its parts."""
-        return ranges(self.splits)
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Who is at a range, and once it is done, what was found."""
-
-    holder: str
-    until_us: int
-    report: CrawlReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +75,7 @@ class Plans:
         """The plan that was made last."""
         key = _plan_key(namespace)
         content = (await self._read(key)).content
-        return self._parsed(key, lambda: _plan_in(namespace, content)) if content else None
+        return self._parsed(key, lambda: plan_of(namespace, content)) if content else None
 
     async def begin(
         self, namespace: str, number: int, splits: Sequence[str], asked: RunRequest,
@@ -119,13 +86,8 @@ class Plans:
             self._entropy.token(_ID_BYTES).hex(), namespace, number, tuple(splits),
             asked.deep_parts, asked.rebuild, asked.requests_per_s, alone, mode_epoch,
         )  # fmt: skip
-        content = {
-            "id": mine.id, "number": number, "splits": splits, "deep_parts": mine.deep_parts,
-            "rebuild": mine.rebuild.value if mine.rebuild else "",
-            "requests_per_s": mine.requests_per_s, "alone": alone.value if alone else "",
-            "mode_epoch": mode_epoch,
-        }  # fmt: skip
-        await self._write(_plan_key(namespace), content, await self._read(_plan_key(namespace)))
+        key = _plan_key(namespace)
+        await self._write(key, mine.document(), await self._read(key))
         return await self.current(namespace) or mine
 
     async def forget(self, namespace: str) -> None:
@@ -161,7 +123,8 @@ class Plans:
     async def finish(self, plan: Plan, number: int, report: CrawlReport) -> None:
         """Enters what was found of a range: at once and as a whole."""
         key = _lease_key(plan, number)
-        content = {"plan": plan.id, "holder": self._me, "until_us": 0, "report": _fields(report)}
+        done = report_document(report)
+        content = {"plan": plan.id, "holder": self._me, "until_us": 0, "report": done}
         await self._write(key, content, await self._read(key))
 
     async def release(self, plan: Plan, number: int) -> None:
@@ -214,10 +177,6 @@ class Plans:
         return seal(Version.at(time_us, self._entropy.token(_NONCE_BYTES)), value)
 
 
-def _side(home: object) -> Side | None:
-    return Side(str(home)) if home else None
-
-
 def _plan_key(namespace: str) -> Key:
     return Key(IDENTITY_NAMESPACE, f"crawl/{namespace}")
 
@@ -233,21 +192,6 @@ def _content_of(value: bytes) -> Mapping[str, object]:
     return content
 
 
-def _plan_in(namespace: str, content: Mapping[str, object]) -> Plan:
-    return Plan(
-        str(content["id"]), namespace, int(str(content["number"])), _names(content["splits"]),
-        int(str(content["deep_parts"])), _side(content["rebuild"]),
-        int(str(content["requests_per_s"])), _side(content.get("alone", "")),
-        int(str(content.get("mode_epoch", 0))),
-    )  # fmt: skip
-
-
-def _names(splits: object) -> tuple[str, ...]:
-    if not isinstance(splits, list):
-        raise TypeError(f"{splits!r} instead of names")
-    return tuple(map(str, splits))
-
-
 def _lease_in(read: _Read, plan: Plan) -> Lease | None:
     """The lease, unless it belongs to an earlier plan or has run out by KVSP's clock."""
     content = read.content
@@ -255,39 +199,6 @@ def _lease_in(read: _Read, plan: Plan) -> Lease | None:
         return None
     report = content.get("report")
     if isinstance(report, dict):
-        return Lease(str(content["holder"]), 0, _report_of(plan.namespace, report))
+        return Lease(str(content["holder"]), 0, report_of(plan.namespace, report))
     until_us = int(str(content["until_us"]))
     return Lease(str(content["holder"]), until_us) if until_us > read.time_us else None
-
-
-def _fields(report: CrawlReport) -> dict[str, object]:
-    stopped = report.stopped
-    return {
-        "began_at_us": report.began_at_us,
-        "ended_at_us": report.ended_at_us,
-        "splits": report.splits,
-        "withheld": report.withheld,
-        "stopped": [stopped.work.name, stopped.changes, stopped.records] if stopped else [],
-        "tally": report.tally.document(),
-    }
-
-
-def _report_of(namespace: str, fields: Mapping[str, object]) -> CrawlReport:
-    return CrawlReport(
-        namespace,
-        int(str(fields["began_at_us"])),
-        int(str(fields["ended_at_us"])),
-        Tally.of(fields["tally"]),
-        [*_names(fields["splits"])],
-        stopped=_stopped(fields["stopped"]),
-        withheld=str(fields["withheld"]),
-    )
-
-
-def _stopped(fields: object) -> NeedsPerson | None:
-    if not isinstance(fields, list):
-        raise TypeError(f"{fields!r} instead of a stop")
-    if not fields:
-        return None
-    work, changes, records = fields
-    return NeedsPerson(MassWork[work], int(str(changes)), int(str(records)))

@@ -60,6 +60,10 @@ class Checkpoint:
     since_split: int
     tally: Mapping[str, object]
     """See `Tally.document`: a copy, while the crawl counts on."""
+    changes: int = 0
+    """How many repairs its breaker has counted."""
+    stopped: NeedsPerson | None = None
+    """Why the breaker has opened, where it has."""
 
 
 @dataclass(slots=True)

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
+from crawler.kill_switches import ALL_OFF
 from crawler.namespace_crawl import NamespaceCrawls
+from crawler.outcomes import Outcomes
 from crawler.registry import IN_BOTH, Kept, Registered, kept_now, registered
 from crawler.renewing import Renewing
 from crawler.same_store import objection
@@ -22,7 +24,6 @@ from tandem.core.reply import Side
 from tandem.runtime import logs
 
 _LOG = logs.get("crawler")
-UNHEALED_SHOWN = 5
 PAUSE_LOOK_S = 10.0
 """How often a rest looks whether it should be another one by now."""
 
@@ -59,11 +60,10 @@ class Rounds:
         self._enabled = enabled
         self._gateways = gateways
         self._board = board
+        self._outcomes = Outcomes(board)
         self.go_on(crawls, pause_s, renewing, deleted)
         self._skipped = ""
         """Why the last round was not over all namespaces."""
-        self._equal: set[str] = set()
-        """Namespaces whose last crawl found no difference, which is no news in every round."""
 
     def go_on(
         self,
@@ -129,10 +129,13 @@ class Rounds:
         for namespace in [request.namespace] if request.namespace else known:
             if namespace not in known:
                 return why or _unknown(namespace, found)
-            if why := await self._objection(known[namespace]):
+            kept = await self._kept_by_now(namespace, known[namespace])
+            if kept.homes is Homes.S3:
+                continue
+            if why := await self._objection(kept):
                 return why
             asked = replace(request, namespace=namespace)
-            crawls.append(await self._crawl(namespace, known[namespace], asked, NO_TROUBLE))
+            crawls.append(await self._crawl(namespace, kept, asked, NO_TROUBLE))
             self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
@@ -156,7 +159,7 @@ class Rounds:
         for namespace in found.kept_in(Homes.S3) if not why else ():
             await self._crawls.forget(namespace)
         known = _crawled(found) if not why else _only(found, Homes.KVSP)
-        self._equal &= known.keys()
+        self._outcomes.keep(known.keys())
         for namespace in trouble.order([*known]):
             kept = await self._kept_by_now(namespace, known[namespace])
             if obstacle := await self._objection(kept):
@@ -213,7 +216,7 @@ class Rounds:
         homes = self._homes_of(kept)
         enabled = await self._enabled()
         if not enabled:
-            return "no gateway answers the crawler (its log says why), or both homes are off"
+            return ALL_OFF
         if off := sorted(side.value for side in homes.keys() - enabled):
             return f"{off[0]} is switched off"
         return await objection(homes)
@@ -228,42 +231,10 @@ class Rounds:
         self._board.doing = f"crawling {namespace}"
         urgent = trouble.names(namespace)
         crawled = await self._crawls.crawl(namespace, request, urgent, kept)
-        self._note(crawled)
+        self._outcomes.note(crawled)
         if crawled.began_us and not crawled.dry_run and crawled.alone is None:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))
         return crawled
-
-    def _note(self, crawled: Crawled) -> None:
-        self._board.note(crawled)
-        tally, counters = crawled.tally, self.counters
-        copied = sum(tally.copied.values())
-        counters.crawls += 1
-        counters.copied += copied
-        counters.unhealed += tally.unhealed_keys
-        counters.compared += tally.records
-        counters.s3_requests += tally.s3_requests
-        counters.kvsp_requests += tally.kvsp_requests
-        was_equal = crawled.namespace in self._equal
-        self._equal.discard(crawled.namespace)
-        if crawled.failure:
-            counters.incomplete += 1
-            _LOG.warning("crawl_incomplete", namespace=crawled.namespace, why=crawled.failure)
-        elif crawled.stopped:
-            _LOG.error("crawl_stopped", namespace=crawled.namespace, why=crawled.stopped)
-        elif copied or tally.unhealed_keys or tally.drifted:
-            _LOG.warning(
-                "drift_found",
-                namespace=crawled.namespace,
-                equal=tally.equal,
-                copied_to_kvsp=tally.copied[Side.KVSP],
-                copied_to_s3=tally.copied[Side.S3],
-                drift={drift.value: count for drift, count in tally.keys.items() if count},
-                unhealed=tally.unhealed[:UNHEALED_SHOWN],
-            )
-        else:
-            log = _LOG.debug if was_equal else _LOG.info
-            log("crawl_equal", namespace=crawled.namespace, keys=tally.equal)
-            self._equal.add(crawled.namespace)
 
 
 def _crawled(found: Registered) -> Mapping[str, Kept]:

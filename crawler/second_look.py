@@ -1,11 +1,12 @@
 """The second look at keys that the listings show differently: read both homes, count, heal."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from crawler.pace import Pace
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
+from crawler.workers import at_once
 from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
 from tandem.backends.port import Backend
 from tandem.core.drift import HEALABLE, LACKED, Drift, Sighting, sighting
@@ -16,6 +17,7 @@ from tandem.core.reply import Found, Side
 from tandem.runtime import logs
 
 _LOG = logs.get("crawler")
+_T = TypeVar("_T")
 _MICRO: Final = 1_000_000
 _SETTLED: Final = Sighting(Drift.IN_FLIGHT)
 """A difference that has gone by itself."""
@@ -31,27 +33,28 @@ class SecondLook:
         mode: CrawlMode,
         pace: Pace,
         report: CrawlReport,
+        hold: Callable[[], Awaitable[str]],
     ) -> None:
         self._homes = homes
         self._rule = rule
         self._mode = mode
         self._pace = pace
         self._report = report
-        self._gate = asyncio.Semaphore(rule.heals_at_once)
-        self._changes = 0
+        self._hold = hold
+        self.changes = 0
+        """How many repairs count for the breaker so far."""
 
     async def again(self, names: Sequence[str]) -> None:
         """Gives writes in flight their time, then counts and heals what still differs."""
         await asyncio.sleep(self._rule.settle_s)
-        sightings = await asyncio.gather(*(self._see(name) for name in names))
         to_heal: list[tuple[str, Sighting]] = []
-        for name, seen in zip(names, sightings, strict=True):
+        for name, seen in await self._sightings(names):
             if seen.drift in HEALABLE:
                 to_heal.append((name, seen))
             else:
                 self._count(name, seen)
         if self._may_heal([seen for _, seen in to_heal]):
-            await asyncio.gather(*(self._heal(name, seen) for name, seen in to_heal))
+            await self._each(to_heal, lambda one: self._heal(*one))
         else:
             for name, seen in to_heal:
                 self._report.tally.saw(seen)
@@ -59,31 +62,59 @@ class SecondLook:
 
     async def deep(self, names: Sequence[str]) -> list[str]:
         """Reads keys that are listed alike; those whose bytes are not what the digests say."""
-        sightings = await asyncio.gather(*(self._see(name) for name in names))
-        self._report.tally.deep += len(names)
+        sightings = await self._sightings(names)
+        self._report.tally.deep += len(sightings)
         return [
             name
-            for name, seen in zip(names, sightings, strict=True)
+            for name, seen in sightings
             if seen is not _SETTLED and seen.drift is not Drift.IN_FLIGHT
         ]
 
+    async def _each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+        """Works on each, so many at a time. `hold` is asked before every one, and may wait: what it
+        says ends the crawl, as it does before a page."""
+        waiting, report = iter(items), self._report
+
+        async def worker() -> None:
+            for item in waiting:
+                if objection := await self._hold():
+                    report.failure = objection
+                if report.failure:
+                    return
+                await work(item)
+
+        await at_once(self._rule.heals_at_once, worker)
+
+    async def _sightings(self, names: Sequence[str]) -> list[tuple[str, Sighting]]:
+        """What all of these keys show, in order; nothing when the crawl has ended meanwhile."""
+        seen: dict[str, Sighting] = {}
+
+        async def see(name: str) -> None:
+            seen[name] = await self._see(name)
+
+        await self._each(names, see)
+        return [] if self._report.failure else [(name, seen[name]) for name in names]
+
     async def _see(self, name: str) -> Sighting:
-        key, deadline_s = Key(self._report.namespace, name), self._rule.deadline_s
-        async with self._gate:
-            await self._pace.request()
-            replies = await asyncio.gather(
-                *(home.get(key, deadline_s) for home in self._homes.values())
-            )
-        size = sum(len(one.record.envelope) for one in replies if isinstance(one, Found))
+        async with self._pace.turn():
+            seen, size = await self._read(Key(self._report.namespace, name))
         tally = self._report.tally
         tally.kvsp_requests += Side.KVSP in self._homes
         tally.s3_requests += Side.S3 in self._homes
         tally.bytes_read += size
         await self._pace.carried(size)
+        return seen
+
+    async def _read(self, key: Key) -> tuple[Sighting, int]:
+        """What both copies show, and how long they are: nobody who waits holds them."""
+        replies = await asyncio.gather(
+            *(home.get(key, self._rule.deadline_s) for home in self._homes.values())
+        )
         settle_us = int(self._rule.settle_s * _MICRO)
         began_us = self._report.began_at_us + WHOLE_SECOND_CLOCK_SKEW_MAX_US
         kvsp, s3 = replies[0], replies[-1]  # one and the same where there is one home
-        return sighting(kvsp, s3, settle_us=settle_us, began_us=began_us) or _SETTLED
+        seen = sighting(kvsp, s3, settle_us=settle_us, began_us=began_us) or _SETTLED
+        return seen, sum(len(one.record.envelope) for one in replies if isinstance(one, Found))
 
     def _count(self, name: str, seen: Sighting) -> None:
         """Counts what no heal can change."""
@@ -103,9 +134,9 @@ class SecondLook:
         if not found or self._mode.dry_run or self._report.stopped is not None:
             return False
         records = self._report.tally.records + len(found)
-        self._changes += sum(not self._is_rebuilt(seen) for seen in found)
+        self.changes += sum(not self._is_rebuilt(seen) for seen in found)
         self._report.stopped = mass_change(
-            MassWork.REPAIR, self._changes, records, self._rule.limit, self._mode.accepted
+            MassWork.REPAIR, self.changes, records, self._rule.limit, self._mode.accepted
         )
         return self._report.stopped is None
 
@@ -120,9 +151,8 @@ class SecondLook:
             tally.saw(seen)
             tally.not_healed(f"{name}: the only copy is damaged")
             return
-        async with self._gate:
-            await self._pace.request()
-            key = Key(self._report.namespace, name)
+        key = Key(self._report.namespace, name)
+        async with self._pace.turn():
             outcome = await heal(self._homes, key, self._rule.deadline_s)
         if seen.drift is Drift.OTHER_BYTES:
             _LOG.error("corruption", namespace=key.namespace, key=name, outcome=_told(outcome))

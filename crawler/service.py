@@ -85,7 +85,7 @@ class CrawlerService(rpc.CrawlerServicer):
         """The crawler at this moment."""
         board, counters = self._board, self._board.counters
         return CrawlerStatus(
-            self._crawler_id, board.paused, "paused" if board.paused else board.doing,
+            self._crawler_id, board.paused, board.shown,
             counters.rounds, counters.crawls, counters.errors, self._pace.waited_s, board.ranges,
             tuple(self._book.stops().values()), board.latest, board.runs,
         )  # fmt: skip

@@ -125,7 +125,12 @@ class CrawlerSettings:
         reload=True,
     )  # fmt: skip
     heals_at_once: int = setting(
-        WHOLE, 16, "keys that are healed at the same time", low=1, high=256, reload=True
+        WHOLE,
+        16,
+        "keys of a range that are read or healed at the same time",
+        low=1,
+        high=256,
+        reload=True,
     )
 
     def check(self) -> Sequence[Relation]:

@@ -34,7 +34,7 @@ def backend_group() -> None:
 @click.argument("home", type=_HOMES)
 @click.option("--reads", is_flag=True, help="Only reads.")
 @click.option("--writes", is_flag=True, help="Only writes.")
-@click.option("--force", is_flag=True, help="Even when no home is left for that use.")
+@click.option("--force", is_flag=True, help="Even when no home is left that serves so.")
 @asks_each
 def disable(asked: Sequence[Asked], home: str, reads: bool, writes: bool, force: bool) -> None:
     """Take HOME out of reads and writes, or one of them. Repair and crawl stop for it too.
@@ -175,20 +175,27 @@ def _changed(home: HomeStatus, uses: tuple[bool, bool], enabled: bool) -> HomeSt
 def _check_one_is_left(
     home: HomeStatus, wanted: HomeStatus, other: HomeStatus, named: Address | None
 ) -> None:
-    """Refuses to take the last home out of a use; names the gateway where it is one of several."""
+    """Refuses to take the last home out of a use, or leave the use to one that does not answer;
+    names the gateway where it is one of several."""
+    name = other.side.value
     where = "" if named is None else f"{named}: "
     for use, was_on, stays_on, other_on in (
         ("reads", home.reads_enabled, wanted.reads_enabled, other.reads_enabled),
         ("writes", home.writes_enabled, wanted.writes_enabled, other.writes_enabled),
     ):
-        if was_on and not stays_on and not other_on:
-            raise Ended(
-                Ending.USAGE,
-                f"{where}{other.side.value} is out of {use} already: without {home.side.value}"
-                f" all {use} would fail. Nothing was changed.\n"
-                f"Bring the other one back with `kvctl backend enable {other.side.value}`,"
-                " or insist with --force.",
-            )
+        if not was_on or stays_on or (other_on and other.breaker == "closed"):
+            continue
+        if other_on:
+            why = f"{name} does not answer (breaker {other.breaker})"
+            way = "Wait until `kvctl status` shows its breaker closed"
+        else:
+            why = f"{name} is out of {use} already"
+            way = f"Bring the other one back with `kvctl backend enable {name}`"
+        raise Ended(
+            Ending.USAGE,
+            f"{where}{why}: without {home.side.value} all {use} would fail. Nothing was changed.\n"
+            f"{way}, or insist with --force.",
+        )
 
 
 def _effects(status: Status) -> list[str]:

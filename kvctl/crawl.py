@@ -37,7 +37,7 @@ def status_command(asked: Asked) -> None:
 @crawl_group.command("pause")
 @asks_crawler
 def pause_command(asked: Asked) -> None:
-    """Let nothing go on behind the page on its way. Kept over restarts."""
+    """Let nothing go on behind the page, or the keys, on their way. Kept over restarts."""
     _show(asked, ask_crawler(asked, lambda crawler: crawler.pause()))
 
 
@@ -68,11 +68,10 @@ def run_command(asked: Asked, namespace: str | None, deep: bool, dry_run: bool) 
 
 
 def _show(asked: Asked, status: CrawlerStatus) -> None:
-    names = titles(asked)
     if asked.as_json:
         print_json(status_document(status))
     else:
-        print_line(status_text(status, names))
+        print_line(status_text(status, titles(asked)))
     if any(not stop.accepted for stop in status.stops):
         raise click.exceptions.Exit(int(Ending.BREAKER))
 
@@ -180,8 +179,10 @@ def _tombstones_row(crawled: Crawled, names: dict[str, str]) -> tuple[str, ...]:
 
 def why_not_yet(crawled: Crawled) -> str:
     """What keeps the dead records of a namespace."""
-    if not crawled.tally.tombstones and not crawled.tally.keys[Drift.EXPIRED]:
+    if not crawled.tally.dead:
         return "there are none"
+    if crawled.dry_run:
+        return "the last crawl was a dry run, which removes nothing"
     if crawled.failure:
         return f"the last crawl did not see everything: {crawled.failure}"
     if crawled.stopped:

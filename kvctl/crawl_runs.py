@@ -28,7 +28,11 @@ def ended_run(asked: Asked, request: RunRequest, doing: str, expected: int | Non
         with Display(doing, shown=shown) as display:
             if expected is not None:
                 display.expect(expected)
+            told = False
             async for status in crawler.watch(_LOOK_S):
+                if status.paused and not told:
+                    display.say("kvctl: the crawler is paused; `kvctl crawl resume` lets it go on")
+                told = status.paused
                 for run in status.runs:
                     if run.id == run_id and run.ended:
                         return run

@@ -78,10 +78,10 @@ def report_command(
     Exits 4 when the last crawl of a namespace found drift, 5 when a breaker stopped it, 3 when it
     did not see everything, 1 when no crawl has ended yet.
     """
-    if as_csv_ and html is not None:
-        raise click.UsageError("--csv and --html exclude each other")
-    if as_csv_ and asked.as_json:
-        raise click.UsageError("--csv and --json exclude each other")
+    forms = {"--csv": as_csv_, "--html": html is not None, "--json": asked.as_json}
+    given = [form for form, is_given in forms.items() if is_given]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} exclude each other")
     since_us = max(0, asked.clock.now_us() - int(days * _DAY_US))
     wanted = namespace_id(asked, namespace)
     crawls = ask_crawler(asked, lambda c: c.report(wanted, since_us=since_us, limit=_SHOWN_MAX))

@@ -59,6 +59,8 @@ def findings(crawled: Crawled) -> list[str]:
     if tally.deep:
         lines.append(f"read the bytes of {counted(tally.deep, 'key')}")
     lines += [f"not repaired: {text}" for text in tally.unhealed]
+    if more := tally.unhealed_keys - len(tally.unhealed):
+        lines.append(f"not repaired: {more} more")
     if crawled.alone is not None:
         lines.append(f"kept in {crawled.alone.value} alone: there was nothing to compare")
     if crawled.failure:

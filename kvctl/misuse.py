@@ -1,6 +1,7 @@
 """One style for all that is given wrongly: what is wrong, in which argument, and what is right.
 
-click has another one, with the usage of the command above every mistake.
+click has another one, with the usage of the command above every mistake; and Ctrl-C, where no loop
+runs, is to it a failure like others.
 """
 
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ def _in_our_style() -> Iterator[None]:
         context = error.ctx if isinstance(error, click.UsageError) else None
         advice = f"\nSee `{context.command_path} --help`." if context else ""
         raise Ended(Ending(error.exit_code), _words(error) + advice) from None
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)
+        raise click.exceptions.Exit(int(Ending.INTERRUPTED)) from None
 
 
 def _words(error: click.ClickException) -> str:

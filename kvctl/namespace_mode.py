@@ -1,13 +1,13 @@
 """`kvctl namespace mode`: brings a home in or takes one out, step by step, under load."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import click
 
 from kvctl.asking import Asked
+from kvctl.confirming import YES, check_may_ask, confirm
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, form
 from kvctl.output import columns, counted, print_json, print_line, when
@@ -31,9 +31,7 @@ _POLL_S = 0.5
 @click.option(
     "--percent",
     type=click.IntRange(1, WHOLE_SHARE),
-    default=WHOLE_SHARE,
-    show_default=True,
-    help="With active: of so many of 100 keys either home acknowledges and answers.",
+    help="With active: of so many of 100 keys either home acknowledges and answers. [default: all]",
 )
 @click.option(
     "--wait",
@@ -43,12 +41,12 @@ _POLL_S = 0.5
     show_default=True,
     help="How long to wait for gateways that have not seen the mode before.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@YES
 @click.option("--force", is_flag=True, help="Do not wait; what objects may lose writes.")
 @asks
 def mode_command(
     asked: Asked, namespace: str, stage: str | None, home: str | None, to: str | None,
-    percent: int, wait_s: float, yes: bool, force: bool,
+    percent: int | None, wait_s: float, yes: bool, force: bool,
 ) -> None:  # fmt: skip
     """Show which homes keep a namespace, or step to another mode.
 
@@ -59,14 +57,13 @@ def mode_command(
     and can be undone by the step back.
     """
     if stage is None:
-        if home or to or force:
+        if home or to or force or yes or percent is not None:
             raise click.UsageError("which mode? give single, shadow or active")
         show(asked, asked.ask(lambda client: client.namespaces.mode(namespace)))
         return
     if home and to:
         raise click.UsageError("--home and --to say the same of two homes: give one of them")
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError("not asking without a terminal; confirm with --yes")
+    check_may_ask(yes)
     given = Side(home) if home else Side(to).other if to else None
     report = asked.ask(lambda client: client.namespaces.mode(namespace))
     now = report.namespace.settings.mode
@@ -77,16 +74,15 @@ def mode_command(
     report = asked.ask(lambda client: _ready(client, report, wanted, 0.0 if force else wait_s))
     _check(report, wanted, force=force)
     _tell(report, wanted)
-    if not yes:
-        click.confirm("Take this step?", abort=True, err=True)
+    confirm("Take this step?", yes)
     show(asked, asked.ask(lambda client: _stepped(client, report, wanted, force, wait_s)))
 
 
-def wanted_mode(now: Mode, stage: Stage, home: Side | None, percent: int) -> Mode:
+def wanted_mode(now: Mode, stage: Stage, home: Side | None, percent: int | None) -> Mode:
     """The mode that is meant; the present one's home where none is given and one answers alone."""
-    if percent != WHOLE_SHARE and stage is not Stage.ACTIVE:
+    if percent is not None and stage is not Stage.ACTIVE:
         raise click.UsageError(f"--percent is a share of keys in active, not in {stage.value}")
-    mode = Mode(stage, home or now.home, percent)
+    mode = Mode(stage, home or now.home, percent or WHOLE_SHARE)
     if home is None and now.whole and not mode.whole:
         raise click.UsageError("both homes answer now: which is to answer alone? give --home")
     return mode

@@ -1,7 +1,6 @@
 """`kvctl namespace`: create, find, change and delete namespaces."""
 
 import enum
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TypeVar, Unpack
@@ -9,6 +8,7 @@ from typing import Any, Final, TypeVar, Unpack
 import click
 
 from kvctl.asking import Asked
+from kvctl.confirming import YES, check_may_ask, confirm
 from kvctl.namespace_mode import mode_command, mode_fields
 from kvctl.options import asks
 from kvctl.output import columns, print_json, print_line, when
@@ -122,16 +122,14 @@ def configure(asked: Asked, namespace: str, **settings: Unpack[Changes]) -> None
 
 @namespace_group.command("delete")
 @click.argument("namespace", metavar="TITLE|ID")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@YES
 @asks
 def delete(asked: Asked, namespace: str, yes: bool) -> None:
     """Delete a namespace with all its keys, for good."""
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError("not asking without a terminal; confirm with --yes")
+    check_may_ask(yes)
     found = asked.ask(lambda client: client.namespaces.get(namespace))
-    if not yes:
-        question = f'Delete the namespace "{found.title}" ({found.id}) with all its keys, for good?'
-        click.confirm(question, abort=True, err=True)
+    question = f'Delete the namespace "{found.title}" ({found.id}) with all its keys, for good?'
+    confirm(question, yes)
 
     async def work(client: Client) -> None:
         await client.namespaces.delete(found.id)

@@ -80,7 +80,7 @@ class _Repairs:
 async def _repaired(
     client: Client, namespace: str, name: str | None, prefix: str, shown: bool
 ) -> _Repairs:
-    namespace_id = await client.namespaces.id_of(namespace)
+    namespace_id = (await client.namespaces.get(namespace)).id  # `id_of` takes any id for one
     gate, repairs = asyncio.Semaphore(_AT_ONCE), _Repairs()
 
     async def heal(one: str) -> None:

@@ -8,6 +8,7 @@
 interrupted, and goes on after the name of the last whole line.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -81,18 +82,29 @@ class Manifest:
     """Appends to the manifest of one export, and says where an earlier try ended."""
 
     def __init__(self, directory: Path, scope: Scope) -> None:
-        """Begins an export, or goes on with it; Unfit where that cannot be."""
+        """Begins an export, or goes on with it; Unfit where that cannot be. It is locked until it
+        is closed: two exports at once would mix up their files."""
         path = directory / MANIFEST
-        self.after = ""
-        """The last name that is exported already."""
-        if path.exists():
-            self.after = _last_name(path, scope)
-            _check_values(directory)
-        elif any(directory.iterdir()):
+        if not path.exists() and any(directory.iterdir()):
             raise Unfit(f"{directory} is not empty, and no export was begun there")
         self._stream = path.open("ab")
-        if not self._stream.tell():
+        try:
+            self.after = self._begun(path, scope)
+            """The last name that is exported already."""
+        except BaseException:
+            self.close()
+            raise
+
+    def _begun(self, path: Path, scope: Scope) -> str:
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unfit(f"{path.parent}: another export is at work there") from None
+        after = _last_name(path, scope)
+        _check_values(path.parent)
+        if not path.stat().st_size:
             self._append(scope.document())
+        return after
 
     def add(self, lines: list[Line]) -> None:
         """Enters keys whose files are written."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from kvctl.export.manifest import MANIFEST, VALUES, Line, Unfit, lines_of
 from kvctl.tree import Refused, TreeFile, why_no_key
@@ -19,9 +19,9 @@ def exported(directory: Path, prefix: str) -> Iterator[TreeFile | Refused]:
 
 def _file(values: Path, line: Line, prefix: str) -> TreeFile | Refused:
     path = str(values / line.file)
-    if not _lies_within(line.file):
-        return Refused(path, "does not lie in the export")
     try:
+        if not _lies_within(values, path):
+            return Refused(path, "does not lie in the export")
         size = os.lstat(path).st_size
     except (OSError, ValueError) as error:
         return Refused(path, f"cannot be read: {error}")
@@ -33,7 +33,7 @@ def _file(values: Path, line: Line, prefix: str) -> TreeFile | Refused:
     return TreeFile(prefix + line.name, path, size, line.metadata, line.expires_at_s, line.sha256)
 
 
-def _lies_within(path: str) -> bool:
-    """A manifest may come from anywhere, and must not make the import read other files."""
-    parts = PurePosixPath(path).parts
-    return bool(parts) and parts[0] != "/" and ".." not in parts
+def _lies_within(values: Path, path: str) -> bool:
+    """An export may come from anywhere, and must not make the import read other files: neither its
+    manifest, nor a symbolic link, of which an export writes none."""
+    return os.path.realpath(path).startswith(f"{os.path.realpath(values)}{os.sep}")

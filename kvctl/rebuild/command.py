@@ -1,7 +1,6 @@
 """`kvctl backend rebuild`: guides through the refilling of a home that has lost its records."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +8,7 @@ from typing import Final
 import click
 
 from kvctl.asking import Asked
+from kvctl.confirming import YES, check_may_ask, confirm
 from kvctl.crawl_runs import ended_run
 from kvctl.crawler_asking import asks_crawler_and_each, shown_name
 from kvctl.endings import Ended, Ending
@@ -50,7 +50,7 @@ class Rebuilt:
 
 @click.command("rebuild")
 @click.argument("home", type=click.Choice([side.value for side in Side]))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@YES
 @click.option("--force", is_flag=True, help="Even when the other home may lack writes itself.")
 @asks_crawler_and_each
 def rebuild_command(asked: Sequence[Asked], home: str, yes: bool, force: bool) -> None:
@@ -63,8 +63,7 @@ def rebuild_command(asked: Sequence[Asked], home: str, yes: bool, force: bool) -
     still differ in the end, 5 when a breaker is open.
     """
     side = Side(home)
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError("not asking without a terminal; confirm with --yes")
+    check_may_ask(yes)
     statuses = _statuses(asked)
     for one, status in zip(asked, statuses, strict=True):
         check_homes(status, side, str(one.gateway), force=force)
@@ -77,8 +76,7 @@ def rebuild_command(asked: Sequence[Asked], home: str, yes: bool, force: bool) -
         return
     if not asked[0].as_json:
         print_line(_plan(side, look.crawls, _namespaces(asked[0])))
-    if not yes:
-        click.confirm(f"Fill {home} from {side.other.value}?", abort=True, err=True)
+    confirm(f"Fill {home} from {side.other.value}?", yes)
     for one, status in zip(asked, statuses, strict=True):
         if not is_marked(status, side):
             one.ask(lambda client: client.ops.mark_behind(side))

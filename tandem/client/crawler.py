@@ -1,5 +1,6 @@
 """What an operator asks of one crawler."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Self
 
@@ -9,6 +10,7 @@ from tandem.client.arguments import check_address
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
+from tandem.errors import Unavailable
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.tls import TlsFiles
 from tandem.wire import crawler_codec as codec
@@ -35,6 +37,7 @@ class CrawlerClient:
         is no host:port."""
         self._channel = GatewayChannel(check_address(address), token, tls)
         self._stub = rpc.CrawlerStub(self._channel)
+        self._timeout_s = timeout_s
         self._ask = Asking(Retries(SystemEntropy()), timeout_s)
 
     async def __aenter__(self) -> Self:
@@ -51,16 +54,24 @@ class CrawlerClient:
         return codec.status_of(reply)
 
     async def watch(self, every_s: float = 1.0) -> AsyncIterator[CrawlerStatus]:
-        """The same again and again."""
+        """The same again and again; Unavailable, too, when a crawler that hangs says no more."""
+        call = self._stub.WatchCrawler(pb.WatchCrawlerRequest(every_ms=int(every_s * 1000)))
         try:
-            request = pb.WatchCrawlerRequest(every_ms=int(every_s * 1000))
-            async for reply in self._stub.WatchCrawler(request):
+            while True:
+                async with asyncio.timeout(every_s + self._timeout_s):
+                    reply = await call.read()
+                if reply is grpc.aio.EOF:
+                    return
                 yield codec.status_of(reply)
+        except TimeoutError:
+            raise Unavailable("it answers no more") from None
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, "") from None
+        finally:
+            call.cancel()
 
     async def pause(self) -> CrawlerStatus:
-        """Nothing goes on behind the page that is on its way."""
+        """Nothing goes on behind the page, or the keys, that are on their way."""
         reply = await self._ask(
             self._stub.PauseCrawler, pb.PauseCrawlerRequest(), "", repeatable=True
         )

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from tandem.core.limits import KEY_NAME_BYTES_MAX
+
 RANGES_MAX: Final = 4096
 """Of one namespace; above, ranges grow instead."""
 
@@ -41,6 +43,12 @@ def next_splits(splits: Sequence[str], found: Sequence[Sequence[str]]) -> tuple[
     is room for all of them."""
     grown = sorted({*splits, *(name for names in found for name in names)})
     return tuple(grown) if len(grown) < RANGES_MAX else tuple(splits)
+
+
+def may_end(name: str) -> bool:
+    """Whether a range may end with this name: nothing is collected of one behind whose end no other
+    name can stand."""
+    return len(name.encode()) < KEY_NAME_BYTES_MAX
 
 
 def is_sampled(name: str, parts: int, crawl: int) -> bool:

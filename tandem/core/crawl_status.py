@@ -48,6 +48,13 @@ class Crawled:
         zombies = self.tally.keys[Drift.ZOMBIE]
         return not (self.failure or self.stopped or self.tally.unhealed_keys or zombies)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether it tells no more than that both homes were equal, and nothing was done."""
+        tally = self.tally
+        done = tally.drifted or tally.repaired or tally.rows_removed or tally.objects_removed
+        return self.equal and not (done or self.dry_run)
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:

@@ -7,7 +7,7 @@ grown beyond it since is not accepted.
 
 import enum
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 
 class MassWork(enum.Enum):
@@ -56,6 +56,18 @@ class NeedsPerson:
     def __str__(self) -> str:
         touched = f"{self.changes} of {self.records} {self.work.touches}"
         return f"{self.work.value} would touch {touched}"
+
+    def document(self) -> list[object]:
+        """As JSON has it."""
+        return [self.work.name, self.changes, self.records]
+
+    @classmethod
+    def of(cls, document: object) -> Self:
+        """What `document` made; ValueError, KeyError or TypeError for anything else."""
+        if not isinstance(document, list):
+            raise TypeError(f"{document!r} instead of a stop")
+        work, changes, records = document
+        return cls(MassWork[work], int(str(changes)), int(str(records)))
 
 
 def mass_change(

@@ -53,6 +53,11 @@ class Tally:
         return self.equal + sum(n for drift, n in self.keys.items() if drift not in others)
 
     @property
+    def dead(self) -> int:
+        """How many keys both homes hold and nobody can read."""
+        return self.tombstones + self.keys[Drift.EXPIRED]
+
+    @property
     def drifted(self) -> int:
         """How many keys differed, in flight and retired ones left out."""
         return sum(self.keys[drift] for drift in REAL)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from crawler.book import CRAWLS_OF_NAMESPACE_MAX, Book
+from crawler.book import CRAWLS_OF_NAMESPACE_MAX, QUIET_US, Book
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.drift import Drift, Sighting
+from tandem.core.mass_change import MassWork, NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
@@ -24,7 +25,8 @@ A, B = "a" * 32, "b" * 32
 def checkpoint(after: str) -> Checkpoint:
     tally = Tally(equal=3)
     tally.saw(Sighting(Drift.ZOMBIE, 1, 2))
-    return Checkpoint(1, 2, after, ("x", "é\x00"), ("s",), 7, tally.document())
+    stopped = NeedsPerson(MassWork.REPAIR, 8, 9)
+    return Checkpoint(1, 2, after, ("x", "é\x00"), ("s",), 7, tally.document(), 8, stopped)
 
 
 def crawled(namespace: str, began_us: int, *, plan: str = "p", failure: str = "") -> Crawled:
@@ -98,6 +100,24 @@ def test_history_is_bounded_by_time_and_by_number(opening: Opening) -> None:
         book.enter(crawled(B, 2 * DAY_US + number))
     assert len(book.history(HistoryPage(B, limit=10_000))) == CRAWLS_OF_NAMESPACE_MAX
     assert [one.namespace for one in book.latest()] == [A, B]
+
+
+def test_of_quiet_crawls_one_an_hour_is_kept_and_the_last_one(opening: Opening) -> None:
+    """A round every ten seconds would leave no more than the last hours of the history."""
+    book = opening()
+    quiet = replace(crawled(A, 0), dry_run=False)
+    drift = Tally(equal=3)
+    drift.saw(Sighting(Drift.MISSING_IN_S3))
+    minute_us, at_us = QUIET_US // 60, 2 * DAY_US
+    for minute in range(200):
+        found = drift if minute in {75, 78} else quiet.tally
+        book.enter(replace(quiet, began_us=at_us + minute * minute_us, tally=found))
+        if minute == 90:
+            book.enter(replace(quiet, began_us=at_us + minute * minute_us + 1, deep_parts=1))
+        book.enter(replace(quiet, namespace=B, began_us=at_us))
+    minutes = [(one.began_us - at_us) // minute_us for one in book.history(HistoryPage(A))]
+    assert minutes == [199, 151, 91, 90, 79, 78, 76, 75, 60, 0]
+    assert len(book.history(HistoryPage(B))) == 1
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])

@@ -11,17 +11,19 @@ import pytest
 from crawler.board import Board
 from crawler.book import Book
 from crawler.collecting import Collector
-from crawler.namespace_crawl import NamespaceCrawls
+from crawler.namespace_crawl import NamespaceCrawls, _Task
 from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.report import Checkpoint, CrawlRule
 from tandem.backends.collect import CollectedHomes
 from tandem.core.collect import CollectRule, Withheld
+from tandem.core.crawl_status import Crawled
 from tandem.core.drift import Drift
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
+from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
 from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, record
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
@@ -100,6 +102,7 @@ def test_after_a_crawl_in_two_runs_nothing_goes_before_the_next_one(
         crawls = collecting(world, tmp_path / "book")
         resumed = await crawls.crawl(NAMESPACE)
         assert (resumed.number, resumed.equal, resumed.tally.rows_removed) == (1, True, 0)
+        assert "the crawler was started anew" in resumed.withheld
         assert (await crawls.crawl(NAMESPACE)).tally.rows_removed == 2
 
     run(main())
@@ -142,6 +145,46 @@ def _failing(world: Ground, path: Path) -> NamespaceCrawls:
 
     world.s3.put_if_newer = refused  # type: ignore[method-assign, assignment]
     return collecting(world, path)
+
+
+def test_where_clusters_say_too_little_dead_records_stay_and_it_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await graveyard()
+
+        async def silent(*_: object, **__: object) -> Failed:
+            return Failed(Reason.TIMEOUT)
+
+        world.kvsp.clusters = silent  # type: ignore[method-assign]
+        crawled = await collecting(world, tmp_path / "book").crawl(NAMESPACE)
+        assert (crawled.equal, crawled.tally.rows_removed) == (True, 0)
+        assert "could not be compared with their mirrors" in crawled.withheld
+
+    run(main())
+
+
+def test_dead_records_are_forgotten_once_their_range_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A namespace may have thousands of ranges, each with thousands of them."""
+    enter, kept = NamespaceCrawls._enter, [(-1, -1)]
+
+    def entering(self: NamespaceCrawls, task: _Task) -> Crawled:
+        kept[:] = [(len(one.dead), len(one.remains)) for one in task.reports.values()]
+        return enter(self, task)
+
+    monkeypatch.setattr(NamespaceCrawls, "_enter", entering)
+
+    async def main() -> None:
+        world = await graveyard()
+        for n in range(200):
+            await world.hold(f"x{n:04}", FRESH)
+        crawls = collecting(world, tmp_path / "book")
+        for _ in range(2):
+            crawled = await crawls.crawl(NAMESPACE)
+        assert (crawled.ranges > 2, crawled.tally.tombstones) == (True, 201)
+        assert kept == [(0, 0)] * crawled.ranges
+
+    run(main())
 
 
 @pytest.mark.parametrize("obstacle", [_dirty, _off, _failing])

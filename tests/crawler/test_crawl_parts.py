@@ -7,6 +7,7 @@ import pytest
 from crawler.crawl import Crawl
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint, CrawlMode, CrawlReport, CrawlRule
 from tandem.core.drift import Drift
+from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
@@ -94,6 +95,48 @@ def test_a_breaker_that_has_opened_stays_open_for_the_whole_crawl() -> None:
         assert report.stopped is not None
         assert report.tally.copied == dict.fromkeys(Side, 0)
         assert world.copies(f"{last:04}") == (record(last), None)
+
+    run(main())
+
+
+def test_no_range_ends_with_a_name_behind_which_no_other_can_stand() -> None:
+    """Of such a range the dead records would stay for ever."""
+
+    async def main() -> None:
+        world = Ground()
+        for n in range(KEYS):
+            name = f"{n:04}".ljust(KEY_NAME_BYTES_MAX if n < 40 else 4, "x")
+            await world.hold(name, record(n))
+        rule = CrawlRule(page_names=PAGE, deadline_s=1.0, range_names=2 * PAGE)
+        report = await Crawl(world.homes, NAMESPACE, rule).run()
+        assert report.splits == ["0049"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("differing", "always", "copied"), [(PAGE, PAGE - 1, 0), (2 * PAGE, PAGE, PAGE)]
+)
+def test_a_breaker_counts_on_and_stays_open_after_a_restart(
+    differing: int, always: int, copied: int
+) -> None:
+    """Else a crawler that is killed again and again repairs as much as the limit each time."""
+
+    async def main() -> None:
+        world = await ground(*range(differing))
+        rule = CrawlRule(
+            page_names=PAGE, deadline_s=1.0, differences_max=PAGE, limit=MassLimit(0.1, always)
+        )
+        saved: list[Checkpoint] = []
+
+        async def hold() -> str:
+            return "enough" if saved and saved[-1].changes else ""
+
+        first = await Crawl(world.homes, NAMESPACE, rule, save=saved.append, hold=hold).run()
+        assert (first.failure, first.tally.copied[Side.S3]) == ("enough", copied)
+        again = await Crawl(world.homes, NAMESPACE, rule, resume=saved[-1]).run()
+        assert again.stopped is not None
+        assert again.tally.copied[Side.S3] == copied
 
     run(main())
 

@@ -167,6 +167,20 @@ async def test_a_switch_stops_it_between_two_steps(world: World) -> None:
 
 
 @in_a_world
+async def test_a_large_one_goes_over_several_rounds(world: World) -> None:
+    """Nothing is crawled meanwhile, and who asks for a run waits."""
+    world.register(GONE, OLD)
+    world.fill(GONE, 4_500)
+    world.ground.s3.delay_s = deleted.ROUND_S / 3
+    left = [4_500]
+    while GONE not in world.book.ended():
+        await world.rounds.round()
+        left.append(world.held(GONE)[1])
+    assert len(left) > 3
+    assert left == sorted({*left}, reverse=True)
+
+
+@in_a_world
 async def test_a_run_that_somebody_asks_for_removes_nothing(world: World) -> None:
     world.register(GONE, OLD)
     run = world.board.ask(RunRequest(dry_run=True))

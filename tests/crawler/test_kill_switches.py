@@ -6,7 +6,7 @@ import pytest
 
 from crawler.board import Counters
 from crawler.crawl import Crawl
-from crawler.kill_switches import LOOK_S, KillSwitches, SwitchedHome, switched
+from crawler.kill_switches import ALL_OFF, LOOK_S, KillSwitches, SwitchedHome, switched
 from crawler.report import CrawlReport, CrawlRule
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.envelope import seal
@@ -18,7 +18,7 @@ from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
 KEY = Key(NAMESPACE, "key")
 RECORD = seal(Version.at(EPOCH_US), b"value")
-OFF = Failed(Reason.SWITCHED_OFF)
+OFF = Failed(Reason.SWITCHED_OFF, ALL_OFF)
 
 
 class Thrown:
@@ -56,6 +56,17 @@ def test_a_home_refuses_every_call_while_the_switches_are_off() -> None:
         await switches.look()
         for side in Side:
             assert await _calls(homes[side]) == [OFF] * 4
+
+    run(main())
+
+
+def test_where_no_gateway_answers_nobody_is_said_to_have_switched_a_home_off() -> None:
+    async def main() -> None:
+        switches = KillSwitches(Thrown(), Counters())
+        home = SwitchedHome(Pair(VirtualClock(current())).homes[Side.S3], switches)
+        assert str(await home.get(KEY, 1.0)) == f"switched off: {ALL_OFF}"
+        switches.on = frozenset({Side.KVSP})
+        assert str(await home.get(KEY, 1.0)) == "switched off"
 
     run(main())
 

@@ -53,6 +53,29 @@ async def test_a_home_that_is_brought_in_is_filled_when_asked_for_and_then_kept_
 
 
 @in_a_world
+async def test_a_run_goes_by_the_mode_that_a_namespace_has_when_its_turn_comes(
+    world: World,
+) -> None:
+    """A run over all of them may last for hours."""
+    tell = world.gateways.tell
+
+    async def telling(report: Told) -> None:
+        await tell(report)
+        if world.gateways.equal() == [SYSTEM_NAMESPACE] * 2:  # the round's, then the run's
+            await world.namespace(A, mode=ONLY)
+            await world.namespace(B, mode=Mode(Stage.SINGLE, Side.S3))
+
+    world.gateways.tell = telling  # type: ignore[method-assign]
+    world.board.ask(RunRequest())
+    await world.rounds.round()
+    [run] = world.board.runs
+    assert [(one.namespace, one.alone) for one in run.crawls] == [
+        (SYSTEM_NAMESPACE, None), (A, Side.KVSP),
+    ]  # fmt: skip
+    assert (run.ended, run.failure) == (True, "")
+
+
+@in_a_world
 async def test_what_was_kept_in_one_home_meanwhile_is_filled_when_asked_for_again(
     world: World,
 ) -> None:

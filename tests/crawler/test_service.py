@@ -27,9 +27,10 @@ from tandem.core.operations import CrawlReport
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.version import Version
-from tandem.errors import ConfigurationError, InvalidArgument, Overloaded
+from tandem.errors import ConfigurationError, InvalidArgument, Overloaded, Unavailable
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.randomness import SystemEntropy
+from tandem.wire import crawler_codec as codec
 from tandem.wire.v1 import crawler_pb2 as pb
 from tandem.wire.v1 import crawler_pb2_grpc as rpc
 from tests.crawler.served import BEGAN_US, A, B, Served, crawled, drifted
@@ -72,6 +73,20 @@ async def test_a_pause_is_shown_and_outlives_the_crawler(
     await served.stop()
     await served.start()
     assert not (await crawler.status()).paused
+
+
+async def test_on_a_full_disk_it_is_paused_and_told_that_a_restart_would_end_it(
+    served: Served, crawler: CrawlerClient
+) -> None:
+    served.book._db.execute("pragma query_only = on")  # whatever is written fails
+    only = "; only until a restart: its file cannot be written: "
+    paused = await crawler.pause()
+    assert (paused.paused, served.board.paused) == (True, True)
+    assert paused.doing.startswith(f"paused{only}")
+    assert (await crawler.resume()).doing.startswith(f"starting{only}")
+    assert not served.board.paused
+    served.book._db.execute("pragma query_only = off")
+    assert (await crawler.pause()).doing == "paused"
 
 
 async def test_resume_alone_leaves_the_breakers_open(
@@ -187,6 +202,17 @@ async def test_who_watches_may_ask_whether_anybody_is_there_as_often_as_it_likes
         assert await watching.read()
         with pytest.raises(TimeoutError):  # time to do what it must not
             await asyncio.wait_for(watching.read(), 6)
+
+
+async def test_who_watches_a_crawler_that_hangs_hears_of_it(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codec, "every_s_of", lambda _: 3600.0)
+    async with CrawlerClient(served.address, timeout_s=0.5) as client:
+        watching = client.watch(0.1)
+        assert (await anext(watching)).doing == "starting"
+        with pytest.raises(Unavailable, match="it answers no more"):
+            await anext(watching)
 
 
 async def test_a_watch_goes_on_and_shows_changes(served: Served, crawler: CrawlerClient) -> None:

@@ -32,7 +32,7 @@ async def test_a_report_holds_the_newest_first_within_its_limits(
 
 
 async def test_a_long_report_comes_page_by_page(served: Served, crawler: CrawlerClient) -> None:
-    crawls = [crawled(A, at) for at in range(2 * REPORT_PAGE_MAX + 3)]
+    crawls = [crawled(A, at, tally=drifted()) for at in range(2 * REPORT_PAGE_MAX + 3)]
     served.found(*crawls)
     assert await crawler.report(limit=10_000) == crawls[::-1]
     for limit in (1, REPORT_PAGE_MAX, REPORT_PAGE_MAX + 1):

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tandem.core.reply import Side
 from tests.kvctl.serving import Gateway, invoke
 from tests.servers.ports import free_port
 
@@ -110,3 +112,17 @@ def test_namespaces_that_fail_without_the_home_are_named(gateway: Gateway) -> No
 
 def test_nothing_is_told_of_namespaces_that_either_home_can_serve(gateway: Gateway) -> None:
     assert gateway.kvctl("backend", "disable", "s3").stderr == ""
+
+
+@pytest.mark.parametrize("breaker", ["open", "half-open"])
+def test_the_home_that_still_answers_is_not_taken_out_by_mistake(
+    gateway: Gateway, breaker: str
+) -> None:
+    homes = gateway.operations.homes
+    homes[Side.S3] = replace(homes[Side.S3], breaker=breaker)
+    refused = gateway.kvctl("backend", "disable", "kvsp", "--reads")
+    assert refused.exit_code == 2
+    assert f"s3 does not answer (breaker {breaker}): without kvsp all reads" in refused.stderr
+    assert _switches(gateway)["kvsp"] == (True, True)
+    assert gateway.kvctl("backend", "disable", "s3").exit_code == 0
+    assert gateway.kvctl("backend", "disable", "kvsp", "--reads", "--force").exit_code == 0

@@ -243,6 +243,10 @@ def _unhealed(tally: Tally) -> Tally:
             "the last crawl did not find both homes equal",
         ),
         (one(NAMESPACE, tally=_dead(1), stopped="too much"), "too much"),
+        (
+            replace(one(NAMESPACE, tally=_dead(1)), dry_run=True),
+            "the last crawl was a dry run, which removes nothing",
+        ),
         (one(NAMESPACE, tally=_dead(0, 1), withheld="a gateway is silent"), "a gateway is silent"),
         (
             one(NAMESPACE, tally=_dead(1, 1)),

@@ -1,5 +1,6 @@
 """`kvctl drift report` and `scan`: every form of the report, and how the commands end."""
 
+import asyncio
 import csv
 import io
 import json
@@ -13,7 +14,7 @@ import pytest
 from tandem.core.crawl_status import Crawled, Run, RunRequest
 from tandem.core.drift import Drift, Sighting
 from tandem.core.reply import Side
-from tandem.core.tally import Tally
+from tandem.core.tally import UNHEALED_MAX, Tally
 from tests.crawler.served import BEGAN_US, Served, drifted
 from tests.crawler.served import crawled as one
 from tests.kvctl.crawled import CrawledGateway
@@ -216,6 +217,7 @@ def test_no_spreadsheet_takes_a_title_for_a_formula(crawled: CrawledGateway, tit
     [
         (("--csv", "--json"), "--csv and --json exclude each other"),
         (("--csv", "--html", "page.html"), "--csv and --html exclude each other"),
+        (("--html", "page.html", "--json"), "--html and --json exclude each other"),
     ],
 )
 def test_a_report_has_one_form(crawled: CrawledGateway, flags: tuple[str, ...], told: str) -> None:
@@ -330,6 +332,26 @@ def test_a_scan_shows_its_crawls_and_ends_with_what_they_found(
     assert (asked.namespace, asked.deep_parts, asked.dry_run) == (NAMESPACE, 3, True)
 
 
+def test_who_waits_for_a_crawler_that_is_paused_hears_of_it(crawled: CrawledGateway) -> None:
+    def pausing(crawler: Served) -> None:
+        ask = crawler.board.ask
+
+        def asking(request: RunRequest) -> Run:
+            run, loop = ask(request), asyncio.get_running_loop()
+            crawler.board.pause()
+            loop.call_later(1.0, crawler.board.go_on)
+            loop.call_later(1.0, crawler.board.ended, run, "", (one(NAMESPACE),))
+            return run
+
+        crawler.board.ask = asking  # type: ignore[method-assign]
+
+    crawled.tell(pausing)
+    result = crawled.kvctl("drift", "scan", "-n", "articles")
+    assert result.exit_code == 0
+    paused = "kvctl: the crawler is paused; `kvctl crawl resume` lets it go on\n"
+    assert result.stderr == paused
+
+
 def _answer_runs(crawler: Served, failure: str, crawls: tuple[Crawled, ...]) -> None:
     """Has whatever run is asked for end so at once."""
     ask = crawler.board.ask
@@ -349,3 +371,13 @@ def test_a_report_needs_a_crawler_that_answers(command: tuple[str, ...]) -> None
     assert result.exit_code == 3
     assert result.stderr.startswith("kvctl: no crawler at 127.0.0.1:1: ")
     assert "Start one with `kvctl up` or `crawler`" in result.stderr
+
+
+def test_how_many_more_stayed_unequal_is_told(crawled: CrawledGateway) -> None:
+    tally = Tally(equal=1)
+    for at in range(UNHEALED_MAX + 3):
+        tally.not_healed(f"key {at}: s3: timeout")
+    crawled.found(one(NAMESPACE, tally=tally))
+    *_, last, more = crawled.kvctl("drift", "report", *ALL).stdout.splitlines()
+    assert last == f"articles: not repaired: key {UNHEALED_MAX - 1}: s3: timeout"
+    assert more == "articles: not repaired: 3 more"

@@ -1,10 +1,15 @@
 """Whatever is given wrongly is told in one style: what is wrong, where, and what is right."""
 
+from collections.abc import Callable
+
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from kvctl.asking import Surroundings
+from kvctl.confirming import confirm
 from kvctl.main import cli
+from kvctl.misuse import Commands
 from tandem.runtime.clock import SystemClock
 
 
@@ -49,3 +54,27 @@ def test_a_mistake_is_one_sentence_and_where_to_look(command: str, says: str, se
 def test_a_group_without_a_command_shows_its_help() -> None:
     assert "Commands:" in _result("key").output
     assert _result("--version").output.startswith("kvctl, version")
+
+
+def _interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("work", "typed", "status", "says"),
+    [
+        (lambda: confirm("Go on?", yes=False), "y\n", 0, "Go on? [y/N]: "),
+        (lambda: confirm("Go on?", yes=True), "", 0, ""),
+        (lambda: confirm("Go on?", yes=False), "n\n", 2, "not confirmed, and nothing was changed"),
+        (lambda: confirm("Go on?", yes=False), "", 130, "Go on? [y/N]: "),  # as Ctrl-C there
+        (_interrupted, "", 130, "\n"),
+    ],
+)
+def test_a_no_and_ctrl_c_have_statuses_of_their_own(
+    work: Callable[[], None], typed: str, status: int, says: str
+) -> None:
+    group = Commands("kvctl", commands={"work": click.Command("work", callback=work)})
+    result = CliRunner().invoke(group, ["work"], input=typed)
+    assert result.exit_code == status
+    assert says in result.stderr
+    assert result.stdout == ""

@@ -103,6 +103,7 @@ def test_what_lasts_is_not_forced(gateway: Gateway) -> None:
     ("arguments", "text"),
     [
         (("--home", "s3"), "which mode?"),
+        (("--percent", "100"), "which mode?"),
         (("single", "--yes"), "give --home"),
         (("active", "--percent", "5", "--yes"), "give --home"),
         (("shadow", "--home", "s3", "--to", "s3", "--yes"), "give one of them"),

@@ -146,3 +146,10 @@ def test_an_unknown_namespace_and_a_silent_gateway_are_told(gateway: Gateway) ->
     assert (unknown.exit_code, silent.exit_code) == (1, 3)
     assert "no namespace has the title 'nowhere'" in unknown.stderr
     assert "no gateway at 127.0.0.1:1" in silent.stderr
+
+
+def test_of_a_namespace_that_is_not_there_no_key_is_called_equal(gateway: Gateway) -> None:
+    with gateway:
+        result = gateway.kvctl("repair", "--all", "-n", "0" * 31 + "7")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no namespace has the id 00000000000000000000000000000007" in result.stderr

@@ -83,7 +83,7 @@ class CrawlerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseCrawler(self, request, context):
-        """Nothing goes on behind the page that is on its way; kept over restarts.
+        """Nothing goes on behind the page, or the keys, that are on their way; kept over restarts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kvctl.export.exporting import KEYS_AT_ONCE
-from kvctl.export.manifest import MANIFEST
+from kvctl.export.manifest import MANIFEST, Manifest, Scope
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -244,6 +244,37 @@ def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, tmp_path: Path)
     failed = gateway.kvctl("export", str(tmp_path / "out"), *ARTICLES)
     assert failed.exit_code == 1
     assert "k: Is a directory\nRepeat the command when that is mended" in failed.stderr
+
+
+def test_two_exports_into_one_directory_do_not_mix(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.hold("a", b"value")
+    first = Manifest(tmp_path, Scope(NAMESPACE, "articles", ""))
+    refused = gateway.kvctl("export", str(tmp_path), *ARTICLES)
+    assert refused.exit_code == 2
+    assert "another export is at work there" in refused.stderr
+    first.close()
+    export(gateway, tmp_path)
+    assert [line.get("name") for line in manifest(tmp_path)] == [None, "a", None]
+
+
+@pytest.mark.parametrize("link", ["a", "d"])
+def test_an_import_of_an_export_follows_no_links(
+    gateway: Gateway, tmp_path: Path, link: str
+) -> None:
+    outside, backup = tmp_path / "outside", tmp_path / "backup"
+    for name in ("a", "d/b"):
+        gateway.hold(name, b"value")
+    export(gateway, backup)
+    gateway.store.records.clear()
+    (backup / "values" / link).rename(outside)
+    (backup / "values" / link).symlink_to(outside)
+    lines = [{**line, **({"bytes": len(str(outside))} if line.get("name") == link else {})}
+             for line in manifest(backup)]  # fmt: skip
+    (backup / MANIFEST).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    result = gateway.kvctl("import", str(backup), *ARTICLES)
+    assert result.exit_code == 1
+    assert "does not lie in the export" in result.stderr
+    assert len(gateway.store.records) == 1
 
 
 def test_an_import_refuses_what_is_not_as_exported(gateway: Gateway, tmp_path: Path) -> None:

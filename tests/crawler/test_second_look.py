@@ -1,0 +1,147 @@
+"""What happens while keys are looked at again: pauses, leases, breath, and how many at a time."""
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from crawler.board import Board
+from crawler.book import Book
+from crawler.crawl import Crawl
+from crawler.pace import Pace
+from crawler.plans import LEASE_US
+from crawler.report import CrawlMode, CrawlRule
+from tandem.core.crawl_status import RunRequest
+from tandem.core.reply import Side
+from tests.crawler.crawling import NAMESPACE, Ground, record
+from tests.crawler.ranges_world import lost
+from tests.sim.loop import SeededEntropy, current, run
+
+RULE = CrawlRule(page_names=10, deadline_s=1.0, heals_at_once=2)
+
+
+async def lacking(count: int) -> Ground:
+    """So many keys that S3 lacks."""
+    world = Ground()
+    for n in range(count):
+        await world.hold(f"{n:04}", record(n), None)
+    return world
+
+
+def test_a_pause_holds_in_the_middle_of_repair(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await lacking(40)
+        world.s3.delay_s = 0.1
+        board = Board(Book(tmp_path / "book"), SeededEntropy(Random("board")))
+
+        async def hold() -> str:
+            await board.going()
+            return ""
+
+        crawl = asyncio.create_task(Crawl(world.homes, NAMESPACE, RULE, hold=hold).run())
+        while not copied(world):
+            await asyncio.sleep(0.01)
+        board.pause()
+        before = copied(world)
+        await asyncio.sleep(600.0)
+        assert copied(world) <= before + RULE.heals_at_once
+        board.go_on()
+        assert (await crawl).equal
+        assert copied(world) == 40
+
+    run(main())
+
+
+def test_what_objects_in_the_middle_of_repair_ends_the_crawl() -> None:
+    async def main() -> None:
+        world = await lacking(40)
+
+        async def hold() -> str:
+            return "enough" if copied(world) else ""
+
+        report = await Crawl(world.homes, NAMESPACE, RULE, hold=hold).run()
+        assert (report.failure, report.equal) == ("enough", False)
+        assert copied(world) <= RULE.heals_at_once
+
+    run(main())
+
+
+def test_a_long_second_look_keeps_its_lease(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await lost(Side.S3)
+        began_s = current().time()
+        request = RunRequest(NAMESPACE, rebuild=Side.S3, requests_per_s=1)
+        slow = asyncio.create_task(
+            world.crawler(tmp_path / "slow", "slow").crawl(NAMESPACE, request)
+        )
+        await asyncio.sleep(1.0)
+        other = await world.crawler(tmp_path / "other", "other").crawl(NAMESPACE)
+        assert current().time() - began_s > LEASE_US / 1e6
+        assert ((await slow).failure, other.failure) == ("", "")
+        assert other.tally.copied[Side.S3] == 40
+
+    run(main())
+
+
+def test_no_more_keys_are_under_way_than_may_be_healed_at_once() -> None:
+    async def main() -> None:
+        world = await lacking(40)
+        under_way = most = 0
+        real = world.s3._outcome
+
+        async def counted() -> object:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            try:
+                return await real()
+            finally:
+                under_way -= 1
+
+        world.s3._outcome = counted  # type: ignore[method-assign, assignment]
+        await Crawl(world.homes, NAMESPACE, RULE, mode=CrawlMode(deep_parts=1)).run()
+        assert most == RULE.heals_at_once
+
+    run(main())
+
+
+def test_waiting_for_the_rate_is_no_work_to_rest_from() -> None:
+    """Else a crawler with a limit of ten requests a second would send five."""
+
+    async def main() -> None:
+        world = Ground()
+        for n in range(400):
+            await world.hold(f"{n:04}", record(n))
+        pace = Pace(requests_per_s=4, breathe_ratio=1.0)
+        began_s = current().time()
+        mode = CrawlMode(deep_parts=1)
+        report = await Crawl(world.homes, NAMESPACE, RULE, mode=mode, pace=pace).run()
+        assert report.tally.deep == 400
+        requests = 400 + 2 * 40
+        assert requests / 4 - 2 < current().time() - began_s < requests / 4 + 2
+
+    run(main())
+
+
+def test_a_fault_in_one_heal_ends_the_others() -> None:
+    async def main() -> None:
+        world = await lacking(40)
+        world.s3.fails = lambda: _raise() if copied(world) else False
+        with pytest.raises(LookupError, match="a bug"):
+            await Crawl(world.homes, NAMESPACE, RULE).run()
+        world.s3.fails = None
+        calls = world.kvsp.calls
+        await asyncio.sleep(60.0)
+        assert world.kvsp.calls == calls
+
+    run(main())
+
+
+def _raise() -> bool:
+    raise LookupError("a bug")
+
+
+def copied(world: Ground) -> int:
+    """How many keys S3 holds by now."""
+    return len(world.s3._namespace(NAMESPACE).records)
