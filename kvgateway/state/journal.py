@@ -6,7 +6,7 @@ When the disk refuses, every append answers False until a trial write succeeds.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -78,9 +78,9 @@ class DiskJournal:
         self.full = 0
         """How many appends found the journal at its bound."""
 
-    def append(self, intents: Sequence[Intent]) -> Awaitable[bool]:
+    def append(self, intents: Sequence[Intent]) -> asyncio.Future[bool]:
         """See `ports.Journal`."""
-        future = self._loop.create_future()
+        future: asyncio.Future[bool] = self._loop.create_future()
         if not self.writable or self._closing:
             future.set_result(False)
         elif self._is_full():
