@@ -7,11 +7,11 @@ repair task, and only then is its intent dropped.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Final
 
 from kvgateway.data_path.inbox import RepairInbox
@@ -128,7 +128,7 @@ class Writer:
         self._bytes += sum([len(flight.record.envelope) for flight in flights])
         self._idle.clear()
         # The journal first: its thread is at the disk while the legs are still being started.
-        journaled = asyncio.ensure_future(self._journal.append([f.intent for f in flights]))
+        journaled = self._journal.append([flight.intent for flight in flights])
         journaled.add_done_callback(partial(self._journaled, flights))
         for side, home in self._homes.items():
             mine = [flight for flight in flights if side in flight.sides]
@@ -214,8 +214,8 @@ class Writer:
                 fail(flight.answer, error)
             return
         now_s = self._loop.time()
-        for began_s, count in Counter([flight.began_s for flight, _ in acks]).items():
-            self.waited.observe(now_s - began_s, count)
+        for began_s, together in groupby([flight.began_s for flight, _ in acks]):
+            self.waited.observe(now_s - began_s, len(list(together)))
         for flight, written in acks:
             if not flight.answer.done():
                 flight.answer.set_result(written)

@@ -6,8 +6,7 @@ When the disk refuses, every append answers False until a trial write succeeds.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -17,6 +16,7 @@ from kvgateway.state.journal_segments import Segments, Written
 from kvgateway.state.journal_slots import Slot
 from kvgateway.state.ports import Intent
 from tandem.core.version import Version
+from tandem.runtime.own_thread import OwnThread
 
 _RETRY_S: Final = 1.0
 _NOT_YET: Final = 0
@@ -61,7 +61,7 @@ class DiskJournal:
         self._retry_s = retry_s
         self._loop = asyncio.get_running_loop()
         self._files = Segments(slot.directory, bounds.segment_bytes_max)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._thread = OwnThread("journal")
         self._waiting: list[tuple[Sequence[Intent], asyncio.Future[bool]]] = []
         self._done_frames: list[bytes] = []
         self._doomed: list[int] = []
@@ -78,9 +78,9 @@ class DiskJournal:
         self.full = 0
         """How many appends found the journal at its bound."""
 
-    def append(self, intents: Sequence[Intent]) -> Awaitable[bool]:
+    def append(self, intents: Sequence[Intent]) -> asyncio.Future[bool]:
         """See `ports.Journal`."""
-        future = self._loop.create_future()
+        future: asyncio.Future[bool] = self._loop.create_future()
         if not self.writable or self._closing:
             future.set_result(False)
         elif self._is_full():
@@ -120,8 +120,8 @@ class DiskJournal:
                 await asyncio.gather(self._writing, return_exceptions=True)
         if self._scheduled is not None:
             self._scheduled.cancel()
-        await self._loop.run_in_executor(self._thread, self._files.close)
-        self._thread.shutdown()
+        await self._thread.do(self._files.close)
+        self._thread.end()
         self._slot.release()
 
     def _is_full(self) -> bool:
@@ -144,9 +144,8 @@ class DiskJournal:
         data += [frame(wanted, intent) for intent in group.carried]
         data += self._done_frames
         self._done_frames = []
-        self._writing = self._loop.run_in_executor(
-            self._thread, self._files.write, b"".join(data), group.doomed
-        )
+        write = partial(self._files.write, b"".join(data), group.doomed)
+        self._writing = self._thread.do(write)
         self._writing.add_done_callback(partial(self._written, group))
 
     def _written(self, group: _Group, writing: asyncio.Future[Written]) -> None:

@@ -7,7 +7,8 @@ Three kinds of memory, by what they survive:
     RepairQueue  one durable queue for the machine
 """
 
-from collections.abc import Awaitable, Sequence
+from asyncio import Future
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -104,7 +105,7 @@ class Machine(Protocol):
 class Journal(Protocol):
     """The intents of one worker, on stable storage."""
 
-    def append(self, intents: Sequence[Intent]) -> Awaitable[bool]:
+    def append(self, intents: Sequence[Intent]) -> Future[bool]:
         """Makes the intents durable (group commit); False when the disk refused."""
         ...
 

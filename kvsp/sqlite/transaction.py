@@ -119,7 +119,7 @@ class Transactions:
         about one of them. If not, one by one tells what has become of each: a row that is stored
         already is found to be so."""
         puts = [work for work in works if isinstance(work, Put) and self._is_plain(work)]
-        if len(puts) < max(2, len(works)):
+        if len(puts) < len(works):
             return False
         values = [value for put in puts for value in row_of(put, None)]
         try:

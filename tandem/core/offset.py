@@ -29,8 +29,11 @@ class Offset:
 
     __slots__ = (
         "_agreed", "_agreed_since_us", "_began_us", "_best", "_first", "_leap", "_leap_began_us",
-        "_leaps", "_previous", "seen_us", "sure",
+        "_leaps", "_previous", "seen_us", "sure", "value_us",
     )  # fmt: skip
+
+    value_us: int
+    """The offset."""
 
     def __init__(self, sample_us: int, now_us: int) -> None:
         self.seen_us = now_us
@@ -41,18 +44,14 @@ class Offset:
         self._first.append(sample_us)
 
     @property
-    def value_us(self) -> int:
-        """The offset."""
-        return max(self._best, self._previous)
-
-    @property
     def leap_us(self) -> int | None:
         """The offset that the home may have leapt to; None when there is no doubt."""
         return self._leap if self._leaps else None
 
     def step_to(self, sample_us: int, now_us: int) -> None:
         """Forgets what was learned before this sample, which counts."""
-        self._best = self._previous = self._leap = sample_us
+        self._hold(sample_us, sample_us)
+        self._leap = sample_us
         self._began_us = self._leap_began_us = self._agreed_since_us = now_us
         self._leaps, self._agreed = 0, 1
         self._first = []
@@ -78,8 +77,8 @@ class Offset:
     def _begin(self, sample_us: int, now_us: int) -> None:
         self._first.append(sample_us)
         middle = sorted(self._first)[(len(self._first) - 1) // 2]
-        self._best = max(sample for sample in self._first if sample - middle <= LEAP_US)
-        self._previous = self._best
+        best = max(sample for sample in self._first if sample - middle <= LEAP_US)
+        self._hold(best, best)
         if max(self._first) - min(self._first) > LEAP_US:
             self._agreed = 0
         self._agree(now_us)
@@ -91,10 +90,15 @@ class Offset:
         self._agree(now_us)
         age_us = now_us - self._began_us
         if age_us >= WINDOW_US:
-            self._previous = self._best if age_us < 2 * WINDOW_US else sample_us
-            self._best, self._began_us = sample_us, now_us
-        else:
-            self._best = max(self._best, sample_us)
+            self._began_us = now_us
+            self._hold(sample_us, self._best if age_us < 2 * WINDOW_US else sample_us)
+        elif sample_us > self._best:
+            self._hold(sample_us, self._previous)
+
+    def _hold(self, best_us: int, previous_us: int) -> None:
+        """These are the greatest samples of this window and of the one before."""
+        self._best, self._previous = best_us, previous_us
+        self.value_us = max(best_us, previous_us)
 
     def _agree(self, now_us: int) -> None:
         if not self._agreed:

@@ -4,7 +4,7 @@ A sync takes time on the event loop's clock, and one sync is for all that came b
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from kvgateway.state.ports import Intent
 from tandem.core.version import Version
@@ -23,9 +23,9 @@ class MemoryJournal:
         self._timer: asyncio.TimerHandle | None = None
         self.writable = True
 
-    def append(self, intents: Sequence[Intent]) -> Awaitable[bool]:
+    def append(self, intents: Sequence[Intent]) -> asyncio.Future[bool]:
         """See `ports.Journal`."""
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if not self.writable:
             future.set_result(False)
             return future

@@ -92,7 +92,7 @@ class BodyFiles:
         ).fetchall()
         for (name,) in retired:
             (self._directory / name).unlink(missing_ok=True)
-        with turn.taken():
+        with turn:
             connection.execute("begin immediate")
             try:
                 connection.executemany("delete from retired_file where file = ?", retired)

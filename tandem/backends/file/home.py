@@ -194,7 +194,7 @@ class FileHome:
         self, connection: sqlite3.Connection, asks: Sequence[Sequence[Put]]
     ) -> list[Sequence[WriteReply]]:
         puts = [put for ask in asks for put in ask]
-        with self._turn.taken():
+        with self._turn:
             replies = iter(write(connection, puts, self._log, self._files, self._clock))
         return [list(islice(replies, len(ask))) for ask in asks]
 
@@ -205,7 +205,7 @@ class FileHome:
         write_file = self._files.write
         filed = [put._replace(file=write_file(put.record.envelope, file)) for put, file in asks]
         try:
-            with self._turn.taken():
+            with self._turn:
                 return write(connection, filed, self._log, self._files, self._clock)
         except BaseException:
             self._files.doubt(put.file for put in filed if put.file is not None)
@@ -214,11 +214,11 @@ class FileHome:
     def _change(
         self, connection: sqlite3.Connection, asked: Sequence[Change | Purge]
     ) -> list[Outcome]:
-        with self._turn.taken():
+        with self._turn:
             return change(connection, asked, self._files, self._clock)
 
     def _prepare_writer(self, connection: sqlite3.Connection) -> None:
-        with self._turn.taken():
+        with self._turn:
             prepare_writer(connection)
 
 

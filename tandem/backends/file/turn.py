@@ -12,8 +12,6 @@ their `TIMEOUT` by the deadlines of the lane.
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,14 +23,13 @@ class Turn:
         place = path.with_name(f"{path.name}-turn")
         self._lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Waits for the turn and holds it; blocks its thread."""
+    def __enter__(self) -> None:
+        """Waits for the turn; blocks its thread."""
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def __exit__(self, *_: object) -> None:
+        """Lets the next one have it."""
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Frees the lock; no thread may wait for it any more."""

@@ -4,6 +4,7 @@ It stands in the place of `os` in the journal's modules and works on real files,
 file which bytes are on stable storage and whether its name is.
 """
 
+import asyncio
 import enum
 import errno
 import os
@@ -127,7 +128,8 @@ class FailingDisk:
 
 
 class Thread(ThreadPoolExecutor):
-    """Runs what it is given a moment later, in virtual time; nothing once its process is dead."""
+    """Threads of both kinds: what they are given is done a moment later, in virtual time; nothing
+    once its process is dead."""
 
     def __init__(self, *_: object, **__: object) -> None:
         super().__init__(1)
@@ -147,6 +149,12 @@ class Thread(ThreadPoolExecutor):
         current().call_later(CALL_S, run)
         return future
 
+    def do(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """As a thread of its own does it."""
+        return asyncio.wrap_future(self.submit(work))
+
+    end = ThreadPoolExecutor.shutdown
+
 
 @contextmanager
 def failing(directory: Path) -> Iterator[FailingDisk]:
@@ -156,7 +164,7 @@ def failing(directory: Path) -> Iterator[FailingDisk]:
         patch.object(journal_segments, "os", disk),
         patch.object(journal_slots, "os", disk),
         patch.object(stable_files, "os", disk),
-        patch.object(journal, "ThreadPoolExecutor", Thread),
+        patch.object(journal, "OwnThread", Thread),
     ):
         try:
             yield disk
