@@ -9,34 +9,40 @@ const encoder = new TextEncoder();
 
 class Namespace extends WorkerEntrypoint {
   async get(key, options) {
+    demand("get", arguments, "string or Array");
     const read = Array.isArray(key) ? await this.#bulk(key, options, false) : await this.#read(key, options);
     return read instanceof Map ? read : read.value;
   }
 
   async getWithMetadata(key, options) {
+    demand("getWithMetadata", arguments, "Array or string");
     return Array.isArray(key) ? this.#bulk(key, options, true) : this.#read(key, options);
   }
 
-  async put(key, value, options = {}) {
+  async put(key, value, options) {
+    demand("put", arguments, "string", "string or Object");
+    const { expiration, expirationTtl, metadata } = dictionary("put", 3, "PutOptions", options);
     const query = new URLSearchParams({ urlencoded: "true" });
-    if (options.expiration !== undefined) query.set("expiration", integer(options.expiration));
-    if (options.expirationTtl !== undefined) query.set("expiration_ttl", integer(options.expirationTtl));
+    if (expiration !== undefined) query.set("expiration", integer(expiration));
+    if (expirationTtl !== undefined) query.set("expiration_ttl", integer(expirationTtl));
     const headers = {};
-    if (options.metadata !== undefined && options.metadata !== null) {
-      headers["CF-KV-Metadata"] = metadataHeader(options.metadata);
+    if (metadata !== undefined && metadata !== null) {
+      headers["CF-KV-Metadata"] = metadataHeader(metadata);
     }
     await this.#ask("PUT", `/${named("PUT", key)}?${query}`, { headers, body: body(value) });
   }
 
   async delete(key) {
+    demand("delete", arguments, "string");
     await this.#ask("DELETE", `/${named("DELETE", key)}?urlencoded=true`);
   }
 
-  async list(options = {}) {
+  async list(options) {
+    const { limit, prefix, cursor } = dictionary("list", 1, "ListOptions", options);
     const query = new URLSearchParams();
-    if (options.limit > 0) query.set("key_count_limit", Math.trunc(options.limit));
-    if (options.prefix !== undefined && options.prefix !== null) query.set("prefix", options.prefix);
-    if (options.cursor !== undefined && options.cursor !== null) query.set("cursor", options.cursor);
+    if (limit >= 1) query.set("key_count_limit", Math.trunc(limit));
+    if (prefix !== undefined && prefix !== null) query.set("prefix", prefix);
+    if (cursor !== undefined && cursor !== null) query.set("cursor", cursor);
     const response = await this.#ask("GET", `/?${query}`);
     const page = await response.json();
     for (const key of page.keys) {
@@ -46,7 +52,7 @@ class Namespace extends WorkerEntrypoint {
   }
 
   async #read(key, options) {
-    const { type = "text", cacheTtl } = typeof options === "string" ? { type: options } : (options ?? {});
+    const { type = "text", cacheTtl } = readOptions(options);
     const query = new URLSearchParams({ urlencoded: "true" });
     if (cacheTtl !== undefined) query.set("cache_ttl", integer(cacheTtl));
     const response = await this.#ask("GET", `/${named("GET", key)}?${query}`, {}, [404, 410]);
@@ -63,8 +69,9 @@ class Namespace extends WorkerEntrypoint {
   }
 
   async #bulk(keys, options, withMetadata) {
-    const { type, cacheTtl } = typeof options === "string" ? { type: options } : (options ?? {});
-    const question = { keys: keys.map(String), type };
+    const { type, cacheTtl } = readOptions(options);
+    const question = { keys: keys.map(String) };
+    if (type !== undefined) question.type = String(type);
     if (withMetadata) question.withMetadata = true;
     if (cacheTtl !== undefined) question.cacheTtl = integer(cacheTtl);
     const headers = { "Content-Type": "application/json" };
@@ -86,6 +93,25 @@ class Namespace extends WorkerEntrypoint {
     const operation = path === "/bulk/get" ? "GET_BULK" : method;
     throw new Error(`KV ${operation} failed: ${response.status} ${response.statusText}`);
   }
+}
+
+// An argument that was forgotten is no `undefined`, which is a key or a value like any other.
+function demand(method, given, ...kinds) {
+  if (given.length < kinds.length) throw mistyped(method, given.length + 1, kinds[given.length]);
+}
+
+function dictionary(method, position, kind, options) {
+  if (typeof (options ?? {}) !== "object") throw mistyped(method, position, kind);
+  return options ?? {};
+}
+
+function readOptions(options) {
+  return typeof (options ?? {}) === "object" ? (options ?? {}) : { type: String(options) };
+}
+
+function mistyped(method, position, kind) {
+  const parameter = `parameter ${position} is not of type '${kind}'`;
+  return new TypeError(`Failed to execute '${method}' on 'KvNamespace': ${parameter}.`);
 }
 
 function named(operation, key) {
@@ -111,7 +137,7 @@ function body(value) {
   if (value instanceof ReadableStream || value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
     return value;
   }
-  if (typeof value === "object" && value !== null) {
+  if (typeof value === "function" || (typeof value === "object" && value !== null)) {
     throw new TypeError(
       "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.",
     );

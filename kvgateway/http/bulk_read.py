@@ -64,10 +64,12 @@ def bulk_read_of(body: bytes, namespace: str) -> BulkRead:
         raise HttpError(400, b"You can request a maximum of %d keys" % KEYS_MAX)
     kind = fields.get("type", "text")
     if kind not in ("text", "json"):
-        shown = str(kind).encode("ascii", "backslashreplace")
+        shown = _as_sent(kind).encode("ascii", "backslashreplace")
         raise HttpError(400, b'"%b" is not a valid type. Use "json" or "text"' % shown)
     ttl = fields.get("cacheTtl")
-    cache_ttl_s = check_cache_ttl(None if ttl is None else whole_number(str(ttl), "cache_ttl_s"))
+    cache_ttl_s = check_cache_ttl(
+        None if ttl is None else whole_number(_as_sent(ttl), "cache_ttl_s")
+    )
     for name in names:
         check_name(name)
     reads = [Read(Key(namespace, name), cache_ttl_s=cache_ttl_s) for name in dict.fromkeys(names)]
@@ -119,6 +121,11 @@ def _object(body: bytes) -> Mapping[str, Any]:
     if not isinstance(fields, dict):
         raise HttpError(400, b"The body of a bulk get must be a JSON object")
     return fields
+
+
+def _as_sent(field: Any) -> str:  # noqa: ANN401 - that is what JSON holds
+    """What an error quotes: a string itself, all else as JSON has it."""
+    return field if isinstance(field, str) else json.dumps(field)
 
 
 def _check_json(entries: Sequence[_Entry]) -> None:

@@ -82,9 +82,10 @@ LISTS = (
         5,
     ),
     Case(
-        "a negative limit is none",
-        f"{_FIVE} return names(await kv.list({{limit: -1}})).length",
-        5,
+        "a negative limit is none, and so is a half",
+        f"{_FIVE} return [names(await kv.list({{limit: -1}})).length,"
+        " names(await kv.list({limit: 0.5})).length]",
+        [5, 5],
     ),
     Case(
         "a limit over 1000",
@@ -167,6 +168,8 @@ BULK_READS = (
                   "400 You can request a maximum of 100 keys"),
     _refused_bulk("as bytes", '["a"], "arrayBuffer"',
                   '400 "arrayBuffer" is not a valid type. Use "json" or "text"'),
+    _refused_bulk("as null", '["a"], {type: null}',
+                  '400 "null" is not a valid type. Use "json" or "text"'),
     _refused_bulk("of an empty name", '["a", ""]', "400 Key names must not be empty"),
     _refused_bulk("of a dot", '["."]',
                   '400 Illegal key name ".". Please use a different name.'),

@@ -169,3 +169,36 @@ KEYS = (
         get_refused("400 Could not URL-decode key name"),
     ),
 )  # fmt: skip
+
+
+def _mistyped(method: str, position: int, kind: str) -> str:
+    return (
+        f"TypeError: Failed to execute '{method}' on 'KvNamespace':"
+        f" parameter {position} is not of type '{kind}'."
+    )
+
+
+ARGUMENTS = (
+    Case(
+        "null stands for no options",
+        'await kv.put("k", "v", null); return [await kv.get("k", null),'
+        ' await kv.getWithMetadata("k", null), names(await kv.list(null)),'
+        ' await kv.get(["k"], null)]',
+        ["v", {"value": "v", "metadata": None}, ["k"], {"map": [["k", "v"]]}],
+    ),
+    *(
+        Case(f"{call} is refused by the runtime",
+             f"return await failure((async () => kv.{call})())", _mistyped(*why))
+        for call, why in (
+            ("get()", ("get", 1, "string or Array")),
+            ("getWithMetadata()", ("getWithMetadata", 1, "Array or string")),
+            ("put()", ("put", 1, "string")),
+            ('put("k")', ("put", 2, "string or Object")),
+            ("delete()", ("delete", 1, "string")),
+            ('put("k", "v", "text")', ("put", 3, "PutOptions")),
+            ('put("k", "v", 60)', ("put", 3, "PutOptions")),
+            ("list(5)", ("list", 1, "ListOptions")),
+            ('list("prefix")', ("list", 1, "ListOptions")),
+        )
+    ),
+)  # fmt: skip

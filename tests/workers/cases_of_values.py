@@ -54,7 +54,9 @@ VALUES = (
             f'return await failure(kv.put("k", {javascript}))',
             _NOT_STREAMABLE,
         )
-        for name, javascript in (("object", "{}"), ("array", "[1]"), ("date", "new Date()"))
+        for name, javascript in (
+            ("object", "{}"), ("array", "[1]"), ("date", "new Date()"), ("function", "() => 1"),
+        )
     ),
     Case(
         "json",
@@ -83,10 +85,13 @@ VALUES = (
         'return (await kv.get("copy")).length',
         300000,
     ),
-    Case(
-        "unknown type",
-        'await kv.put("k", "v"); return (await failure(kv.get("k", "xml"))).slice(0, 32)',
-        "TypeError: Unknown response type",
+    *(
+        Case(
+            f"the type {kind} is unknown",
+            f'await kv.put("k", "v"); return (await failure(kv.get("k", {kind}))).slice(0, 32)',
+            "TypeError: Unknown response type",
+        )
+        for kind in ('"xml"', "5", '{type: "xml"}')
     ),
     *(
         Case(f"missing as {kind}", f'return await kv.get("missing", "{kind}")', None)

@@ -11,6 +11,7 @@ TABLES: Mapping[str, Sequence[Case]] = {
     "metadata": cases_of_options.METADATA,
     "expirations": cases_of_options.EXPIRATIONS,
     "keys": cases_of_options.KEYS,
+    "arguments": cases_of_options.ARGUMENTS,
     "lists": cases_of_many_keys.LISTS,
     "bulk": cases_of_many_keys.BULK_READS,
 }

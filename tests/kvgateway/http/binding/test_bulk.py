@@ -70,7 +70,7 @@ async def test_one_value_that_is_no_json_refuses_all(door: Door, value: bytes) -
             400,
             '"stream" is not a valid type. Use "json" or "text"',
         ),
-        ('{"keys":["k"],"type":null}', 400, '"None" is not a valid type. Use "json" or "text"'),
+        ('{"keys":["k"],"type":null}', 400, '"null" is not a valid type. Use "json" or "text"'),
         ('{"keys":["k"],"type":"é"}', 400, '"\\xe9" is not a valid type. Use "json" or "text"'),
         ('{"keys":["k",""]}', 400, "Key names must not be empty"),
         ('{"keys":["."]}', 400, 'Illegal key name ".". Please use a different name.'),
