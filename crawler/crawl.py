@@ -186,11 +186,13 @@ class Crawl:
         return tuple(entry for entry in entries if entry.name <= through), True
 
     def _note_split(self, judged: int) -> None:
-        """Counts what was compared, so that what is listed again after a restart counts once."""
+        """Counts what was compared, so that what is listed again after a restart counts once. A
+        range may end only behind what was judged since it began, or was gone on with."""
         self._since_split += judged
         end, splits = self._diff.judged, self.report.splits
-        is_full = self._since_split >= self._rule.range_names and len(splits) < RANGES_MAX
-        if is_full and end != self._within.through and may_end(end):
+        if self._since_split < self._rule.range_names or len(splits) >= RANGES_MAX:
+            return
+        if self._begun_after < end != self._within.through and may_end(end):
             self._since_split = 0
             splits.append(end)
 

@@ -6,6 +6,7 @@ import pytest
 
 from crawler.crawl import Crawl
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint, CrawlMode, CrawlReport, CrawlRule
+from tandem.core.crawl_range import Range
 from tandem.core.drift import Drift
 from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
@@ -57,6 +58,23 @@ def test_what_a_checkpoint_says_holds_for_a_while(age_us: int, goes_on: bool) ->
         assert report.resumed is goes_on
         assert report.tally.equal == (KEYS - PAGE if goes_on else KEYS)
         assert (report.began_at_us == at_us) is goes_on
+
+    run(main())
+
+
+@pytest.mark.parametrize("after", ["", f"{PAGE - 1:04}"])
+def test_a_range_that_is_full_when_it_is_gone_on_with_ends_behind_what_is_new(after: str) -> None:
+    """A range that ended where nothing was judged would begin before all names, and count twice."""
+
+    async def main() -> None:
+        world = await ground()
+        now_us = world.clock.now_us()
+        rule = CrawlRule(page_names=PAGE, deadline_s=1.0, range_names=KEYS)
+        full = Checkpoint(now_us, now_us, after, (), (), KEYS, Tally().document())
+        within = Range(0, "", "9")
+        report = await Crawl(world.homes, NAMESPACE, rule, within=within, resume=full).run()
+        assert len(report.splits) == 1
+        assert all(split > after for split in report.splits)
 
     run(main())
 
