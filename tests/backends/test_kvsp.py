@@ -272,7 +272,9 @@ async def test_a_fault_of_the_sender_ends_its_stream_alone(
         async with asyncio.timeout(60):
             while not isinstance(await backend.get(KEY, 10), Missing):
                 await asyncio.sleep(0.01)
-        assert [str(context["exception"]) for context in told] == ["no such field"]
+        faults = [context["exception"] for context in told]
+        # gRPC's poller may tell this loop, too, that one of an earlier test is closed.
+        assert [str(one) for one in faults if isinstance(one, LookupError)] == ["no such field"]
 
 
 async def test_operations_and_bytes_under_way_are_bounded() -> None:
