@@ -196,7 +196,6 @@ class NamespaceCrawls:
         report = await self._crawl(task, within)
         if report.equal:
             await collector.mirror(report, within, before, task.kept)
-        if report.equal:
             await collector.collect(report, within, before, task.kept, task.accepted)
         return report
 
