@@ -7,11 +7,12 @@ read any further, so that the gateway feels it.
 import asyncio
 from asyncio import Future
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
 from kvsp.answers import Absent, InBlob, ReadAnswer
+from kvsp.pieces import one_piece
 from kvsp.store import Store
 from tandem.core.limits import MIB, WHOLE_BYTES_MAX
 from tandem.core.reply import Failed, Reason, WriteReply
@@ -167,7 +168,7 @@ class Exchange:
         task.add_done_callback(lambda _: self._large.release())
 
     async def _put_large(self, put: Put) -> None:
-        whole = _pieces_of(put.record.envelope)
+        whole = one_piece(put.record.envelope)
         outcome = await self._store.write_large(put.without_envelope(), whole)
         self._answer_put(put.id, outcome)
 
@@ -211,10 +212,6 @@ class _Outgoing:
             codec.add_large(self.reply, number, answer)
         else:
             codec.add_failed_read(self.reply, number, answer)
-
-
-async def _pieces_of(envelope: bytes) -> AsyncIterator[bytes | memoryview]:
-    yield envelope
 
 
 def _invalid(error: InvalidArgument) -> Failed:

@@ -109,7 +109,7 @@ class Meter:
         ready_us = max(self._ready_us, now_us)
         turn_us = max(self._turn_us, ready_us)
         if turn_us - ready_us > TURNS_US_MAX:
-            turn_us = ready_us
+            turn_us = float(ready_us)
         self._turn_us = turn_us + 1e6 / self._rate.per_s
         return (turn_us - now_us) / 1e6
 

@@ -61,7 +61,7 @@ class DiskJournal:
         self._retry_s = retry_s
         self._loop = asyncio.get_running_loop()
         self._files = Segments(slot.directory, bounds.segment_bytes_max)
-        self._thread = OwnThread("journal")
+        self._disk = OwnThread("journal")
         self._waiting: list[tuple[Sequence[Intent], asyncio.Future[bool]]] = []
         self._done_frames: list[bytes] = []
         self._doomed: list[int] = []
@@ -120,8 +120,8 @@ class DiskJournal:
                 await asyncio.gather(self._writing, return_exceptions=True)
         if self._scheduled is not None:
             self._scheduled.cancel()
-        await self._thread.do(self._files.close)
-        self._thread.end()
+        await self._disk.do(self._files.close)
+        self._disk.end()
         self._slot.release()
 
     def _is_full(self) -> bool:
@@ -145,7 +145,7 @@ class DiskJournal:
         data += self._done_frames
         self._done_frames = []
         write = partial(self._files.write, b"".join(data), group.doomed)
-        self._writing = self._thread.do(write)
+        self._writing = self._disk.do(write)
         self._writing.add_done_callback(partial(self._written, group))
 
     def _written(self, group: _Group, writing: asyncio.Future[Written]) -> None:

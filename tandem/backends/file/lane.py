@@ -40,15 +40,19 @@ class LaneBounds:
     group_bytes_max: int = 1
 
 
-@dataclass(slots=True, eq=False)
 class Call(Generic[Ask, Answer]):
     """One question under way."""
 
-    ask: Ask
-    future: asyncio.Future[Answer | Failed]
-    ends_at_s: float
-    """When it is answered `Failed` at the latest, by the loop's time."""
-    size: int = 0
+    __slots__ = ("ask", "ends_at_s", "future", "size")
+
+    def __init__(
+        self, ask: Ask, future: asyncio.Future[Answer | Failed], ends_at_s: float, size: int = 0
+    ) -> None:
+        self.ask = ask
+        self.future = future
+        self.ends_at_s = ends_at_s
+        """When it is answered `Failed` at the latest, by the loop's time."""
+        self.size = size
 
     def answer(self, answer: Answer | Failed) -> None:
         """Gives the answer, unless there is one or nobody waits any more."""

@@ -6,6 +6,7 @@ the S3 home (create only, replace only what is older) are one upsert here.
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -221,21 +222,27 @@ def read_large(
 ) -> ReadReply:
     """One object of any size. Raises OSError when its file cannot be read."""
     for _ in range(_READS_OF_A_FILE_MAX):
-        connection.execute("begin")
-        try:
-            row = connection.execute(
-                "select version, etag, rowid, file from objects where name = ?", (name,)
-            ).fetchone()
-            if row is None:
-                return Missing(clock.now_us())
-            version, etag, row_id, file = row
-            body = body_at(connection, row_id) if file is None else files.read(file)
-        except FileNotFoundError:
-            continue
-        finally:
-            connection.execute("commit")
-        return _checked(version, etag, body, clock.now_us())
+        with suppress(FileNotFoundError):
+            return _read_large_now(connection, name, files, clock)
     return Failed(Reason.CORRUPT, "the file of the body is gone", clock.now_us())
+
+
+def _read_large_now(
+    connection: sqlite3.Connection, name: bytes, files: BodyFiles, clock: Clock
+) -> ReadReply:
+    """The same; FileNotFoundError when its file has gone since its row was read."""
+    connection.execute("begin")
+    try:
+        row = connection.execute(
+            "select version, etag, rowid, file from objects where name = ?", (name,)
+        ).fetchone()
+        if row is None:
+            return Missing(clock.now_us())
+        version, etag, row_id, file = row
+        body = body_at(connection, row_id) if file is None else files.read(file)
+    finally:
+        connection.execute("commit")
+    return _checked(version, etag, body, clock.now_us())
 
 
 def _checked(version: bytes, etag: bytes, body: bytes, now_us: int) -> Found | Failed:

@@ -125,7 +125,7 @@ class Worker:
         """As SIGKILL does it: what is in memory is gone, and no thread goes on."""
         self._disk.end_process(self.slot.directory)
         self._moving.cancel()
-        thread = self.journal._thread
+        thread = self.journal._disk
         assert isinstance(thread, Thread)
         thread.dead = True
 
