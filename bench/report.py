@@ -12,7 +12,11 @@ from typing import Self
 
 import grpc
 
+from tests.e2e.program import PROGRAMS
+
 RESULTS = Path(__file__).with_name("results")
+_COMPILED = ".venv-compiled/bin/python"
+"""What the programs are started with that `make compiled` has made."""
 
 
 class Report:
@@ -23,10 +27,11 @@ class Report:
 
     def __init__(self, name: str, *arguments: str) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        self._path = RESULTS / f"{name}.txt"
+        compiled = "-compiled" if _COMPILED in PROGRAMS[0] else ""
+        self._path = RESULTS / f"{name}{compiled}.txt"
         self._lines: list[str] = []
         command = shlex.join(["python", "-m", f"bench.{name}", *arguments])
-        self.line(f"$ {command}")
+        self.line(f"$ PROGRAMS_PYTHON={_COMPILED} {command}" if compiled else f"$ {command}")
         self.line(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, load {os.getloadavg()[0]:.1f}")
         self.line(f"Python {platform.python_version()}, grpcio {grpc.__version__}")
         self.line()

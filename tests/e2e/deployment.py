@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -26,7 +25,15 @@ from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.settings import load, read_sources
 from tandem.runtime.tls import TlsFiles
 from tests.e2e.pages import metrics
-from tests.e2e.program import NotReady, Program, all_pids, command_of, environment_of, kill_process
+from tests.e2e.program import (
+    PROGRAMS,
+    NotReady,
+    Program,
+    all_pids,
+    command_of,
+    environment_of,
+    kill_process,
+)
 from tests.e2e.waiting import POLL_S, WITHIN_S, rest, until, until_true
 from tests.servers.ports import free_port
 
@@ -208,7 +215,7 @@ class Deployment:
     async def kvctl(self, *arguments: str) -> tuple[int, str]:
         """Exit status and output of one command."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "kvctl", *arguments, env=self.environment,
+            *PROGRAMS, "kvctl", *arguments, env=self.environment,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from tests.e2e.waiting import WITHIN_S, until
 
+PROGRAMS = (os.environ.get("PROGRAMS_PYTHON", sys.executable), "-P", "-m")
+"""What a program is started with: our own Python and sources, or those of `make compiled`."""
+
 
 class NotReady(AssertionError):
     """A process that does not come up, or ends too early; the text has its last words."""
@@ -41,7 +44,7 @@ class Program:
     def start(self, *arguments: str, **environment: str) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                (sys.executable, "-m", self._module, *arguments),
+                (*PROGRAMS, self._module, *arguments),
                 env={**self._environment, **environment},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True,

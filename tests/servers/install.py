@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.deploy import promtool, systemd
 from tests.powercut import system_calls
-from tests.servers import faketime, ministack, npm, pgbouncer, postgres, python_sdks
+from tests.servers import compiler, faketime, ministack, npm, pgbouncer, postgres, python_sdks
 from tests.servers.rgw import Rgw
 
 
@@ -26,6 +26,7 @@ class _Program:
 
 
 _PROGRAMS = (
+    _Program("a C compiler", compiler.PACKAGES, compiler.why_missing),
     _Program("Ceph RGW", ("ceph-mon", "ceph-osd", "radosgw"), Rgw.why_missing),
     _Program("strace", ("strace",), system_calls.why_missing),
     _Program("PostgreSQL", (postgres.PACKAGE,), postgres.why_missing),
