@@ -7,7 +7,7 @@ before: as many as it takes to miss it by chance once in a thousand times, at th
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -84,8 +84,7 @@ class Rate:
 
 def calibrated(name: str) -> tuple[str, Rate]:
     """Runs universes until a canary was seen often enough, or its universes are used up."""
-    canary = next(one for one in CANARIES if one.name == name)
-    shown: list[str] = []
+    canary, shown = _canary(name), list[str]()
     universes = 0
     while not _is_enough(len(shown), universes):
         violation = first_violation(canary, universes)
@@ -96,7 +95,17 @@ def calibrated(name: str) -> tuple[str, Rate]:
     return name, replace(rate, shown=_sighting(canary, rate.held_out))
 
 
-def _sighting(canary: Canary, seeds: Sequence[int]) -> int | None:
+def sighted(measured: Mapping[str, Rate], name: str) -> tuple[str, Rate]:
+    """Its rate as it was measured, with a universe that shows the canary today."""
+    rate = measured[name]
+    return name, replace(rate, shown=_sighting(_canary(name), rate.tried))
+
+
+def _canary(name: str) -> Canary:
+    return next(one for one in CANARIES if one.name == name)
+
+
+def _sighting(canary: Canary, seeds: Iterable[int]) -> int | None:
     return next((seed for seed in seeds if first_violation(canary, seed)), None)
 
 
@@ -118,10 +127,12 @@ def _unbroken(seed: int, sort: Sort) -> str | None:
     return swarm.first_violation(seed, plan_of(seed, sort))
 
 
-def calibrate(names: Sequence[str], processes: int) -> Iterator[tuple[str, Rate]]:
+def on_all(
+    measure: Callable[[str], tuple[str, Rate]], names: Sequence[str], processes: int
+) -> Iterator[tuple[str, Rate]]:
     """Measures these canaries on so many processes; each comes when it is done."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(calibrated, name) for name in names]):
+        for done in as_completed([pool.submit(measure, name) for name in names]):
             yield done.result()
 
 
