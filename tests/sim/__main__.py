@@ -7,6 +7,7 @@ python -m tests.sim --seed 4711 --shrink           what of it is needed to fail
 python -m tests.sim --seed 4711 --canary "blind PUT on S3"
 python -m tests.sim --calibrate                    how often each broken rule is seen
 python -m tests.sim --calibrate "blind PUT on S3"
+python -m tests.sim --sight                        the universes that show them, after a change
 """
 
 import argparse
@@ -14,9 +15,10 @@ import contextlib
 import os
 import sys
 import time
+from functools import partial
 from typing import Final
 
-from tests.sim.calibration import calibrate, keep, rates
+from tests.sim.calibration import calibrated, keep, on_all, rates, sighted
 from tests.sim.canaries import CANARIES
 from tests.sim.plan import Plan, Sort
 from tests.sim.shrink import cut, shrunk
@@ -40,9 +42,10 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="on so many cores")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed")
     parser.add_argument("--calibrate", nargs="*", metavar="CANARY", help="measure these, or all")
+    parser.add_argument("--sight", action="store_true", help="find what shows each canary today")
     asked = parser.parse_args()
-    if asked.calibrate is not None:
-        return _calibrate(asked.calibrate, asked.jobs)
+    if asked.calibrate is not None or asked.sight:
+        return _calibrate(asked.calibrate or [], asked.jobs, only_sight=asked.sight)
     if asked.seed is None:
         return _many(asked.first, asked.seeds, asked.sort, asked.jobs)
     broken = {c.name: c.broken for c in CANARIES}
@@ -53,15 +56,16 @@ def main() -> int:
         return _one(asked.seed, plan, tracing=asked.trace)
 
 
-def _calibrate(names: list[str], jobs: int) -> int:
-    """Returns 1 when one of them was never seen."""
+def _calibrate(names: list[str], jobs: int, *, only_sight: bool) -> int:
+    """Returns 1 when one of them was not seen."""
     measured = rates()
+    measure = partial(sighted, dict(measured)) if only_sight else calibrated
     wanted = names or [one.name for one in CANARIES]
-    for name, rate in calibrate(wanted, jobs):
+    for name, rate in on_all(measure, wanted, jobs):
         measured[name] = rate
         keep(measured)
-        print(f"{name}: {rate.seen} of {rate.universes}, {rate.manner}", flush=True)
-    return int(not all(rate.seen for rate in measured.values()))
+        print(f"{name}: {rate.seen} of {rate.universes}, {rate.manner}; {rate.shown}", flush=True)
+    return int(not all(rate.seen and rate.shown is not None for rate in measured.values()))
 
 
 def _one(seed: int, plan: Plan, *, tracing: bool) -> int:

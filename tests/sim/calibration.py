@@ -7,15 +7,17 @@ before: as many as it takes to miss it by chance once in a thousand times, at th
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 from tests.sim import swarm
 from tests.sim.canaries import CANARIES, Canary
+from tests.sim.plan import Sort
 from tests.sim.shrink import manner
 from tests.sim.universe import plan_of
 
@@ -82,8 +84,7 @@ class Rate:
 
 def calibrated(name: str) -> tuple[str, Rate]:
     """Runs universes until a canary was seen often enough, or its universes are used up."""
-    canary = next(one for one in CANARIES if one.name == name)
-    shown: list[str] = []
+    canary, shown = _canary(name), list[str]()
     universes = 0
     while not _is_enough(len(shown), universes):
         violation = first_violation(canary, universes)
@@ -94,7 +95,17 @@ def calibrated(name: str) -> tuple[str, Rate]:
     return name, replace(rate, shown=_sighting(canary, rate.held_out))
 
 
-def _sighting(canary: Canary, seeds: Sequence[int]) -> int | None:
+def sighted(measured: Mapping[str, Rate], name: str) -> tuple[str, Rate]:
+    """Its rate as it was measured, with a universe that shows the canary today."""
+    rate = measured[name]
+    return name, replace(rate, shown=_sighting(_canary(name), rate.tried))
+
+
+def _canary(name: str) -> Canary:
+    return next(one for one in CANARIES if one.name == name)
+
+
+def _sighting(canary: Canary, seeds: Iterable[int]) -> int | None:
     return next((seed for seed in seeds if first_violation(canary, seed)), None)
 
 
@@ -108,15 +119,20 @@ def first_violation(canary: Canary, seed: int) -> str | None:
     product shows there too is not its doing."""
     with canary.broken():
         violation = swarm.first_violation(seed, plan_of(seed, canary.sort))
-    if violation and swarm.first_violation(seed, plan_of(seed, canary.sort)):
-        return None
-    return violation
+    return None if violation and _unbroken(seed, canary.sort) else violation
 
 
-def calibrate(names: Sequence[str], processes: int) -> Iterator[tuple[str, Rate]]:
+@cache
+def _unbroken(seed: int, sort: Sort) -> str | None:
+    return swarm.first_violation(seed, plan_of(seed, sort))
+
+
+def on_all(
+    measure: Callable[[str], tuple[str, Rate]], names: Sequence[str], processes: int
+) -> Iterator[tuple[str, Rate]]:
     """Measures these canaries on so many processes; each comes when it is done."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(calibrated, name) for name in names]):
+        for done in as_completed([pool.submit(measure, name) for name in names]):
             yield done.result()
 
 

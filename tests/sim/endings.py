@@ -37,7 +37,7 @@ from tests.sim import loop as virtual
 from tests.sim.crawlers import IN_MEMORY
 from tests.sim.loop import SeededEntropy, VirtualClock, VirtualLoop
 from tests.sim.plan_crawl import LIFE_IN_MEMORY_S
-from tests.sim.stepping import BROKEN, CRAWL, Process, ShakyHome
+from tests.sim.stepping import BROKEN, CRAWL, Process, ShakyHome, Wrongs
 
 TITLES: Final = ("one", "two", "three")
 NAMES: Final = 12
@@ -78,7 +78,7 @@ class Endings:
         self._clock = VirtualClock(self.loop)
         self.memories = {side: MemoryHome(side, self._clock) for side in Side}
         self.processes = [Process(n, self.memories, self.random, way=LateHome) for n in range(3)]
-        self.wrong: list[str] = []
+        self.wrong = Wrongs()
         self.acked: dict[Key, Version] = {}
         self.made: set[str] = set()
         self.deleted_s: dict[str, float] = {}
@@ -232,12 +232,12 @@ async def _nothing_against_it() -> str:
     return ""
 
 
-def ended(seed: int) -> Endings:
-    """What came of a seed."""
+def ended(seed: int, *, until_broken: bool = False) -> Endings:
+    """What came of a seed; up to the first wrong, if that is enough."""
 
     async def main() -> Endings:
         endings = Endings(seed)
-        await endings.run()
+        await endings.wrong.judging(endings.run(), until_broken=until_broken)
         return endings
 
     with patch.multiple(deleted, AGAIN_US=int(AGAIN_S * 1e6), RETRY_US=int(AGAIN_S * 1e6)):

@@ -10,10 +10,11 @@ have all that was acknowledged.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from crawler.crawl import Crawl
 from crawler.report import CrawlRule
@@ -215,6 +216,25 @@ class Process:
             await asyncio.sleep(1.0)
 
 
+class Wrongs(list[str]):
+    """What was seen to be wrong."""
+
+    ends: "asyncio.Task[None] | None" = None
+    """What the first wrong brings to its end, if that one is enough."""
+
+    def append(self, wrong: str) -> None:
+        super().append(wrong)
+        if self.ends is not None:
+            self.ends.cancel()
+
+    async def judging(self, run: Coroutine[Any, Any, None], *, until_broken: bool) -> None:
+        """Runs it to its end, or to the first wrong."""
+        running = asyncio.ensure_future(run)
+        self.ends = running if until_broken else None
+        with suppress(asyncio.CancelledError):
+            await running
+
+
 class Stepping:
     """The whole, from a seed."""
 
@@ -224,7 +244,7 @@ class Stepping:
         clock = VirtualClock(self.loop)
         self.memories = {side: MemoryHome(side, clock) for side in Side}
         self.processes = [Process(n, self.memories, self.random) for n in range(PROCESSES)]
-        self.wrong: list[str] = []
+        self.wrong = Wrongs()
         self.steps: list[str] = []
         self.acked: dict[Key, list[tuple[float, Version]]] = {}
         """When which version was acknowledged."""
@@ -375,12 +395,12 @@ def _up(now: Mode, wanted: Mode) -> bool:
     )
 
 
-def stepped(seed: int) -> Stepping:
-    """What came of a seed."""
+def stepped(seed: int, *, until_broken: bool = False) -> Stepping:
+    """What came of a seed; up to the first wrong, if that is enough."""
 
     async def main() -> Stepping:
         stepping = Stepping(seed)
-        await stepping.run()
+        await stepping.wrong.judging(stepping.run(), until_broken=until_broken)
         return stepping
 
     return virtual.run(main())

@@ -77,7 +77,7 @@ def test_a_real_failure_shrinks_and_fails_again_when_it_is_run_again() -> None:
     plan = plan_of(seed, sort)
     with BLIND.broken():
         assert fails(plan) == swarm.judged(seed, sort).violations[0]
-    small, names = shrunk(plan, fails, tries_max=40)
+    small, names = shrunk(plan, fails, tries_max=15)
     assert names
     assert fails(cut(plan, names)) == fails(small) is not None
     assert not swarm.judged(seed, plan=small).violations

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from unittest.mock import patch
 
 import pytest
@@ -9,15 +10,21 @@ import pytest
 from kvgateway.registry.presence import Presence
 from tandem.core import mode_step
 from tandem.core.mode_step import Objection, WorkerView
-from tests.sim.stepping import stepped
+from tests.sim.stepping import Stepping, stepped
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-SEEDS = range(4)
+SEEDS = (100, 101, 102, 105)
+"""Nobody had looked at them when they were chosen; two of them show the broken rules below."""
+
+
+@cache
+def _unbroken(seed: int) -> Stepping:
+    return stepped(seed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_lost_and_nobody_goes_back(seed: int) -> None:
-    stepping = stepped(seed)
+    stepping = _unbroken(seed)
     assert not stepping.wrong, "\n".join([*stepping.wrong[:3], *stepping.steps])
     assert len(stepping.steps) > 5
     assert len(stepping.acked) > 50
@@ -57,8 +64,8 @@ def test_a_broken_rule_is_seen(name: str) -> None:
     broken, seeds = CANARIES[name]
     for seed in seeds:
         with broken():
-            seen = stepped(seed).wrong
+            seen = stepped(seed, until_broken=True).wrong
         if seen:
-            assert not stepped(seed).wrong, "the unbroken product fails this seed too"
+            assert not _unbroken(seed).wrong, "the unbroken product fails this seed too"
             return
     pytest.fail(f"nothing was seen in {seeds}")
