@@ -90,6 +90,23 @@ def test_other_bytes_and_zombies_are_never_in_flight() -> None:
         assert found.drift is drift
 
 
+@pytest.mark.parametrize(
+    ("kvsp", "s3", "why"),
+    [
+        ("down", "new", "kvsp: timeout"),
+        ("new", "down", "s3: timeout"),
+        ("down", "foreign", "kvsp: timeout; s3: foreign"),
+        ("new", "glimpsed", "not read to its end"),
+        ("new", "nothing", ""),
+        ("new", "corrupt", ""),
+    ],
+)
+def test_what_proves_nothing_says_why(kvsp: str, s3: str, why: str) -> None:
+    found = sighting(REPLIES[kvsp], REPLIES[s3], settle_us=SETTLE_US, began_us=NOW_US)
+    assert found is not None
+    assert found.why == why
+
+
 def test_what_a_heal_mends_is_drift_and_what_proves_nothing_is_none() -> None:
     assert HEALABLE < REAL
     assert not REAL & {Drift.IN_FLIGHT, Drift.RETIRED, Drift.EXPIRED, Drift.FOREIGN, Drift.UNKNOWN}
