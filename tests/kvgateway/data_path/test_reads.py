@@ -279,6 +279,18 @@ async def test_a_slower_reply_that_is_newer_moves_the_cache_on_and_is_repaired()
     assert await gateway.queued() == [RepairTask(KEY, newer.version, (Side.KVSP,))]
 
 
+@in_virtual_time
+async def test_other_bytes_under_one_version_are_counted_and_repaired_in_both_homes() -> None:
+    gateway = TimedGateway()
+    version = _value(gateway).version
+    for side in Side:
+        await gateway.hold(seal(version, side.value.encode()), side)
+    await gateway.read(READ)
+    await asyncio.sleep(0.1)
+    assert gateway.reader.counters.corrupt == 1
+    assert await gateway.queued() == [RepairTask(KEY, version, (Side.KVSP, Side.S3))]
+
+
 @pytest.mark.parametrize("side_with_it", Side)
 @in_virtual_time
 async def test_a_fault_with_one_key_leaves_the_others_of_its_group_their_answers(
