@@ -241,6 +241,18 @@ async def test_an_own_write_that_one_home_lacks_is_waited_for_even_without_its_p
 
 
 @in_virtual_time
+async def test_what_a_session_has_seen_is_demanded_though_an_own_write_is_older() -> None:
+    gateway = TimedGateway()
+    (written,) = gateway.writer.write([Put(KEY, bytes(100_000))])
+    assert isinstance(written, asyncio.Future)
+    await written
+    newer = seal(Version.at(gateway.clock.now_us() + 1_000), b"newer, by another gateway")
+    await gateway.hold(newer, Side.S3)
+    gateway.s3.takes(0.1)
+    assert await gateway.read(Read(KEY, newer.version)) == (0.1, ReadResult(newer, newer.version))
+
+
+@in_virtual_time
 async def test_an_own_write_is_read_from_memory_at_once() -> None:
     gateway = TimedGateway()
     (written,) = gateway.writer.write([Put(KEY, b"mine")])
