@@ -137,10 +137,20 @@ def test_tallies_add_up_in_any_order_and_survive_as_documents() -> None:
     assert one.oldest_tombstone_us == 1
 
 
+def test_what_was_repaired_is_counted_by_home_and_by_how_long_it_lasted() -> None:
+    made = Tally()
+    made.healed((Side.S3,), 30)
+    made.healed((Side.KVSP, Side.S3), 12)
+    made.healed((), -5)  # as a clock that is behind shows it
+    assert (made.repaired, made.repair_sum_us, made.repair_max_us) == (3, 42, 30)
+    assert made.copied == {Side.KVSP: 1, Side.S3: 2}
+
+
 def test_a_tally_keeps_a_bounded_number_of_names() -> None:
     made = Tally()
     for number in range(UNHEALED_MAX + 5):
         made.not_healed(str(number))
+    assert len(made.unhealed) == UNHEALED_MAX
     made.add(made)
     assert made.unhealed_keys == 2 * (UNHEALED_MAX + 5)
     assert len(made.unhealed) == UNHEALED_MAX
