@@ -21,7 +21,8 @@ from kvgateway.state.ports import Intent
 from tandem.core.key import Key
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
-from tests.kvgateway.state.failing_disk import Fault, failing
+from tests.kvgateway.state.failing_disk import CALL_S, Fault, failing
+from tests.kvgateway.timed import in_virtual_time
 from tests.servers.damage import flip_byte
 from tests.servers.small_disk import fill
 
@@ -280,6 +281,22 @@ async def test_appends_that_wait_behind_a_refused_write_are_refused(tmp_path: Pa
     assert journal.live() == 0
     (tmp_path / "elsewhere").rename(slot.directory)
     await journal.aclose()
+
+
+@in_virtual_time
+async def test_a_journal_that_was_closed_while_its_disk_refused_touches_it_no_more(
+    tmp_path: Path,
+) -> None:
+    """The slot may be another's by then."""
+    with failing(tmp_path) as disk:
+        journal = DiskJournal(claim(tmp_path), retry_s=CALL_S / 2)
+        assert await journal.append([intent(1)])
+        disk.fault = Fault.FULL
+        assert not await journal.append([intent(2)])
+        await journal.aclose()
+        calls = disk.calls
+        await asyncio.sleep(1.0)
+        assert disk.calls == calls
 
 
 WRITER = """
