@@ -11,7 +11,9 @@ import pytest
 
 from kvsp.answers import Absent
 from kvsp.sqlite.cluster import SqliteCluster
+from tandem.core.cluster_life import life_of
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
+from tandem.core.removal import Renewal
 from tandem.core.reply import Failed, Stored
 from tandem.core.version import NO_VERSION
 from tandem.errors import ConfigurationError
@@ -66,9 +68,12 @@ COUNT_COMMIT = "update meta set commits = ?"
 class Fails:
     """A connection on which one statement, mostly COMMIT, ends in one of SQLite's errors."""
 
-    def __init__(self, inner: sqlite3.Connection, code: int, statement: str) -> None:
+    def __init__(
+        self, inner: sqlite3.Connection, code: int, statement: str, *, obeyed: bool
+    ) -> None:
         self._inner = inner
         self._statement = statement
+        self._obeyed = obeyed
         self._error = sqlite3.DatabaseError(f"error {code}")
         self._error.sqlite_errorcode = code
 
@@ -77,18 +82,20 @@ class Fails:
 
     def execute(self, sql: str, *values: Sequence[bytes | int]) -> sqlite3.Cursor:
         if sql == self._statement:
+            if self._obeyed:
+                self._inner.execute(sql, *values)
             raise self._error
         return self._inner.execute(sql, *values)
 
 
 def fail_commits(
-    cluster: SqliteCluster, code: int, statement: str = "commit"
+    cluster: SqliteCluster, code: int, statement: str = "commit", *, obeyed: bool = False
 ) -> Callable[[], None]:
-    """Returns what mends it."""
+    """Returns what mends it. `obeyed` says that the statement is carried out all the same."""
     assert cluster._file.opened is not None
     transactions = cluster._file.opened.transactions
     sound = transactions._connection
-    failing = Fails(sound, code, statement)
+    failing = Fails(sound, code, statement, obeyed=obeyed)
     transactions._connection = failing  # type: ignore[assignment]  # stands in for a broken disk
     return lambda: setattr(transactions, "_connection", sound)
 
@@ -123,6 +130,16 @@ async def test_a_commit_that_finds_damage_closes_the_file_for_good(opening: Open
     for answer in (*await cluster.write([put("key", value())]), *await cluster.read([get("key")])):
         assert "cluster-0.sqlite is damaged" in str(answer)
     assert "cluster-0.sqlite is damaged" in (await cluster.life()).failure
+
+
+async def test_a_new_life_whose_commit_had_no_answer_is_gone_on_with(opening: Opening) -> None:
+    cluster = (await opening()).clusters[0]
+    old = await cluster.life()
+    fail_commits(cluster, sqlite3.SQLITE_IOERR, obeyed=True)
+    assert isinstance(await cluster.renew(Renewal(old.name, old.named, old)), Failed)
+    await until_it_stores(cluster, "key")
+    new = await cluster.life()
+    assert (new.failure, life_of(new.incarnation)) == ("", life_of(old.incarnation) + 1)
 
 
 async def test_a_listing_while_the_file_is_opened_again_fails_by_value(opening: Opening) -> None:
