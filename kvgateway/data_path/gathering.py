@@ -117,8 +117,6 @@ class Gatherer:
             return
         self._circulating, self._begun = self._begun + len(self._writes), 0
         self._answered_at_s = self._loop.time()
-        if self._writes:
-            self._wait()
 
     def _stop(self) -> None:
         if self._next is not None:

@@ -132,8 +132,7 @@ class Transactions:
 
     def _is_plain(self, put: Put) -> bool:
         return (
-            not put.over_corrupt
-            and put.key.namespace != SYSTEM_NAMESPACE
+            put.key.namespace != SYSTEM_NAMESPACE
             and put.record.version > self.floors.of(put.key.namespace, put.raw_name)
             and self._refusal(put) is None
         )

@@ -136,7 +136,8 @@ class RowsContract:
     async def test_a_floor_is_shown_and_outlives_the_process(
         self, under: HomeUnderTest, rows: CollectableRows
     ) -> None:
-        low, high = under.versions(2)
+        lowest, low, high = under.versions(3)
+        await raised(rows, lowest, "b", "y")
         await raised(rows, low, "b", "y")
         await raised(rows, high, "m", namespace=OTHER)
         for life in (await lives(rows)).values():

@@ -139,7 +139,9 @@ async def test_a_full_disk_fails_the_write_and_nothing_else(home: FileHome) -> N
     large = await home.put_if_newer(Key(NAMESPACE, "large"), record(b"x" * (MIB // 2)), 20.0)
     assert isinstance(large, Failed)
     assert "full" in large.detail
-    assert await home.get(KEY, 20.0) != large
+    found = await home.get(KEY, 20.0)
+    assert isinstance(found, Found)
+    assert found.record == small
     assert isinstance(await home.put_if_newer(Key(NAMESPACE, "large"), record(), 20.0), Stored)
 
 

@@ -294,3 +294,26 @@ async def test_a_heal_on_an_old_read_does_not_write() -> None:
     outcome = await heal(backends(homes), KEY, DEADLINE_S)
     assert outcome == NotHealed(("s3: older than the home accepts",))
     assert await held(homes[Side.S3]) is None
+
+
+@pytest.mark.parametrize("rotten", [False, True])
+async def test_a_copy_that_a_newer_write_has_overtaken_is_healed_unless_it_was_damaged(
+    rotten: bool,
+) -> None:
+    """A newer record in the place of a damaged one may be that damaged one."""
+    overtaking = seal(Version.at(NOW_US), b"written meanwhile")
+    homes = homes_with(NEW, OLD)
+
+    class Overtaken(DamageableHome):
+        async def put_if_newer(
+            self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+        ) -> WriteReply:
+            await super().put_if_newer(key, overtaking, deadline_s)
+            return await super().put_if_newer(key, record, deadline_s, heal)
+
+    homes[Side.S3] = overtaken = Overtaken(Side.S3, FixedClock())
+    await overtaken._home.put_if_newer(KEY, OLD, DEADLINE_S, Heal(NOW_US))
+    overtaken.rotten = OLD.digest if rotten else None
+    outcome = await heal(backends(homes), KEY, DEADLINE_S)
+    assert isinstance(outcome, NotHealed) if rotten else outcome == Healed((Side.S3,))
+    assert await held(overtaken) == overtaking

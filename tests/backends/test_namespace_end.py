@@ -6,9 +6,17 @@ from tandem.backends.namespace_end import NamespaceEnd, end_namespace
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.record import Record
-from tandem.core.reply import Failed
+from tandem.core.reply import Failed, Side
 from tandem.core.version import Version
-from tests.backends.collecting import DEADLINE_S, HOUR_US, NAMESPACE, NOW_US, RULE, World
+from tests.backends.collecting import (
+    DEADLINE_S,
+    HOUR_US,
+    NAMESPACE,
+    NOW_US,
+    RULE,
+    SetClock,
+    World,
+)
 
 RECORD = Key(SYSTEM_NAMESPACE, f"{NAMESPACE_RECORD}{NAMESPACE}")
 OLD = seal_tombstone(Version.at(NOW_US - 25 * HOUR_US))
@@ -58,13 +66,32 @@ async def test_nothing_goes_before_both_homes_have_long_known(
     assert len(world.s3._namespace(NAMESPACE).records) == 30
 
 
-async def test_a_step_that_was_cut_short_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tandem.backends.namespace_end.ROWS_AT_ONCE", 20)
-    monkeypatch.setattr("tandem.backends.namespace_end.OBJECTS_AT_ONCE", 7)
+@pytest.mark.parametrize(
+    ("rows_at_once", "objects_at_once", "steps"),
+    [
+        (20, 7, [(20, 7, True), (10, 7, True), (0, 7, True), (0, 7, True), (0, 2, False)]),
+        (20, 40, [(20, 30, True), (10, 0, False)]),
+    ],
+)
+async def test_a_step_that_was_cut_short_is_gone_on_with(
+    rows_at_once: int,
+    objects_at_once: int,
+    steps: list[tuple[int, int, bool]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tandem.backends.namespace_end.ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr("tandem.backends.namespace_end.OBJECTS_AT_ONCE", objects_at_once)
     world = filled(OLD, OLD)
-    assert await end(world) == NamespaceEnd(20, 7, more=True)
-    steps = [await end(world) for _ in range(4)]
-    assert steps[-1] == NamespaceEnd(0, 2, more=False)
+    for step in steps:
+        assert await end(world) == NamespaceEnd(*step)
+
+
+@pytest.mark.parametrize("ahead", Side)
+async def test_a_home_whose_clock_is_ahead_does_not_hasten_it(ahead: Side) -> None:
+    world = filled(YOUNG, YOUNG)
+    home = world.sql if ahead is Side.KVSP else world.s3
+    home._clock = SetClock(NOW_US + 2 * HOUR_US)
+    assert await end(world) is None
 
 
 async def test_a_home_that_fails_leaves_it_for_later() -> None:

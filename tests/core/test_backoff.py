@@ -64,6 +64,17 @@ def test_an_empty_budget_allows_a_retry_per_four_successes() -> None:
     assert budget.spend()
 
 
+def test_a_budget_that_earns_by_the_second_lets_a_retry_through_without_any_success() -> None:
+    budget = RetryBudget(tokens_max=2, earned_per_success=0, earned_per_s=0.25)
+    assert [budget.spend() for _ in range(3)] == [True, True, False]
+    budget.elapsed(3)
+    assert not budget.spend()
+    budget.elapsed(1)
+    assert budget.spend()
+    budget.elapsed(1_000)
+    assert budget.tokens == 2, "time alone fills it no further than its bound"
+
+
 RULE = BreakerRule(
     failures_to_open=3, waits_to_open=2, wait_us=5, failing_us_to_open=1, open_us=2,
     successes_to_close=2,

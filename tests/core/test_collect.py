@@ -30,9 +30,11 @@ from tandem.core.version import NO_VERSION, Version
 from tests.core.examples import Said, Saying, sayings
 
 RULE = CollectRule()
-GRACE_US = RULE.tombstone_grace_s * 1_000_000
+GRACE_US = 24 * 3600 * 1_000_000
+UNSETTLED_US = 10_000_000 + 2 * 1_500_000 + 2_000_000
+"""The window of acknowledgements, the skew of `Date` at both ends, and the time to settle."""
 MINTED_US = 1_800_000_000_000_000
-BEGAN_US = MINTED_US + RULE.unsettled_us + 1
+BEGAN_US = MINTED_US + UNSETTLED_US + 1
 ENDED_US = MINTED_US + GRACE_US + 1
 ABOVE_ALL = Version(b"\xff" * 16)
 NAMED = {"cluster-0": "0-a/1", "cluster-1": "0-b/1"}

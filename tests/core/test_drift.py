@@ -90,6 +90,23 @@ def test_other_bytes_and_zombies_are_never_in_flight() -> None:
         assert found.drift is drift
 
 
+@pytest.mark.parametrize(
+    ("kvsp", "s3", "why"),
+    [
+        ("down", "new", "kvsp: timeout"),
+        ("new", "down", "s3: timeout"),
+        ("down", "foreign", "kvsp: timeout; s3: foreign"),
+        ("new", "glimpsed", "not read to its end"),
+        ("new", "nothing", ""),
+        ("new", "corrupt", ""),
+    ],
+)
+def test_what_proves_nothing_says_why(kvsp: str, s3: str, why: str) -> None:
+    found = sighting(REPLIES[kvsp], REPLIES[s3], settle_us=SETTLE_US, began_us=NOW_US)
+    assert found is not None
+    assert found.why == why
+
+
 def test_what_a_heal_mends_is_drift_and_what_proves_nothing_is_none() -> None:
     assert HEALABLE < REAL
     assert not REAL & {Drift.IN_FLIGHT, Drift.RETIRED, Drift.EXPIRED, Drift.FOREIGN, Drift.UNKNOWN}
@@ -120,10 +137,20 @@ def test_tallies_add_up_in_any_order_and_survive_as_documents() -> None:
     assert one.oldest_tombstone_us == 1
 
 
+def test_what_was_repaired_is_counted_by_home_and_by_how_long_it_lasted() -> None:
+    made = Tally()
+    made.healed((Side.S3,), 30)
+    made.healed((Side.KVSP, Side.S3), 12)
+    made.healed((), -5)  # as a clock that is behind shows it
+    assert (made.repaired, made.repair_sum_us, made.repair_max_us) == (3, 42, 30)
+    assert made.copied == {Side.KVSP: 1, Side.S3: 2}
+
+
 def test_a_tally_keeps_a_bounded_number_of_names() -> None:
     made = Tally()
     for number in range(UNHEALED_MAX + 5):
         made.not_healed(str(number))
+    assert len(made.unhealed) == UNHEALED_MAX
     made.add(made)
     assert made.unhealed_keys == 2 * (UNHEALED_MAX + 5)
     assert len(made.unhealed) == UNHEALED_MAX

@@ -189,6 +189,7 @@ def test_titles_within_the_limits(title: str) -> None:
         ("ab\n", "control character at position 2"),
         ("\x7f", "control character at position 0"),
         ("\ud800", "control character at position 0"),
+        ("a\udfff", "control character at position 1"),
     ],
     ids=lambda text: ascii(text[:8]),
 )

@@ -43,7 +43,7 @@ def test_at_the_limit_it_is_no_leap() -> None:
     assert offset_of([0, 0, 0, LEAP_US + 1]).value_us == 0
 
 
-@pytest.mark.parametrize("wrong_us", [HOUR_US, 3 * SECOND_US])
+@pytest.mark.parametrize("wrong_us", [HOUR_US, 3 * SECOND_US, -3 * SECOND_US, -HOUR_US])
 @pytest.mark.parametrize("order", set(permutations([True, False, False])))
 def test_a_wrong_time_among_the_first_three_is_forgotten(
     wrong_us: int, order: tuple[bool, ...]
@@ -85,6 +85,32 @@ def test_a_leap_is_believed_once_it_has_lasted(
         offset.add(HOUR_US, SECOND_US + lasting_us * number // (samples - 1))
     assert offset.value_us == (HOUR_US if believed else 0)
     assert offset.leap_us == (None if believed else HOUR_US)
+
+
+@pytest.mark.parametrize(
+    ("samples", "every_us", "sure"),
+    [
+        ([0, 0, 0], LASTS_US // 2, True),
+        ([0, 0, 0], LASTS_US // 2 - 1, False),
+        ([0, 0], LASTS_US, False),
+        ([0, HOUR_US, 0, 0], LASTS_US // 2, False),
+        ([0, HOUR_US, 0, 0, 0], LASTS_US // 2, True),
+    ],
+    ids=["long enough", "too short", "too few", "not agreed for long", "agreed in the end"],
+)
+def test_what_it_says_is_sure_once_all_have_agreed_for_as_long_as_a_leap_must_last(
+    samples: list[int], every_us: int, sure: bool
+) -> None:
+    assert offset_of(samples, every_us).sure is sure
+
+
+@pytest.mark.parametrize(("sure", "value_us"), [(False, -HOUR_US), (True, 0)])
+def test_a_time_far_below_begins_anew_while_nothing_is_sure(sure: bool, value_us: int) -> None:
+    offset = offset_of([0, 0, 0])
+    if sure:
+        offset.believe()
+    offset.add(-HOUR_US, SECOND_US)
+    assert offset.value_us == value_us
 
 
 def test_a_right_time_ends_the_doubt() -> None:

@@ -21,6 +21,7 @@ from kvgateway.registry.file import DiskCopy, to_json
 from kvgateway.registry.form import NAMESPACES, TOKENS, RecordForm, T
 from kvgateway.state.clock_bound import ClockBound
 from kvgateway.state.journal_frames import Mark, UnknownFrame, frame, frames, left_over
+from kvgateway.state.minting import GATEWAY_ID_BYTES
 from kvgateway.state.ports import Intent
 from kvgateway.state.switches import SwitchFile
 from tandem.backends.s3.verdict import Verdict, VerdictFile
@@ -213,5 +214,6 @@ def _bound() -> bytes:
 @given(malformed([_bound()]))
 def test_a_clock_bound_that_cannot_be_read_gets_a_new_id(raw: bytes) -> None:
     bound = _loaded(lambda path: ClockBound.open(path, lambda size: b"n" * size), raw)
+    assert bound.gateway_id in (bytes(GATEWAY_ID_BYTES), b"n" * GATEWAY_ID_BYTES), "the old, or new"
     bound.wait_us(10)
     bound.close()

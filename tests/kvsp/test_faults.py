@@ -3,18 +3,23 @@
 import asyncio
 import resource
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from kvsp.answers import Absent
 from kvsp.sqlite.cluster import SqliteCluster
+from tandem.core.cluster_life import life_of
+from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
+from tandem.core.removal import Renewal
 from tandem.core.reply import Failed, Stored
+from tandem.core.version import NO_VERSION
 from tandem.errors import ConfigurationError
 from tandem.wire.scan_codec import Scan
 from tests.kvsp.conftest import Opening
-from tests.kvsp.records import NAMESPACE, START_US, get, put, value, write_large
+from tests.kvsp.records import NAMESPACE, START_US, get, put, tombstone, value, write_large
 from tests.kvsp.serving import open_store
 from tests.servers.damage import damage_pages
 
@@ -56,11 +61,19 @@ async def test_a_failed_commit_fails_all_and_the_file_is_checked(
     assert found == [value().envelope] * 2
 
 
-class FailsToCommit:
-    """A connection whose COMMIT ends in one of SQLite's errors."""
+COUNT_COMMIT = "update meta set commits = ?"
+"""The last statement before a COMMIT."""
 
-    def __init__(self, inner: sqlite3.Connection, code: int) -> None:
+
+class Fails:
+    """A connection on which one statement, mostly COMMIT, ends in one of SQLite's errors."""
+
+    def __init__(
+        self, inner: sqlite3.Connection, code: int, statement: str, *, obeyed: bool
+    ) -> None:
         self._inner = inner
+        self._statement = statement
+        self._obeyed = obeyed
         self._error = sqlite3.DatabaseError(f"error {code}")
         self._error.sqlite_errorcode = code
 
@@ -68,16 +81,40 @@ class FailsToCommit:
         return getattr(self._inner, name)
 
     def execute(self, sql: str, *values: Sequence[bytes | int]) -> sqlite3.Cursor:
-        if sql == "commit":
+        if sql == self._statement:
+            if self._obeyed:
+                self._inner.execute(sql, *values)
             raise self._error
         return self._inner.execute(sql, *values)
 
 
-def fail_commits(cluster: SqliteCluster, code: int) -> None:
+def fail_commits(
+    cluster: SqliteCluster, code: int, statement: str = "commit", *, obeyed: bool = False
+) -> Callable[[], None]:
+    """Returns what mends it. `obeyed` says that the statement is carried out all the same."""
     assert cluster._file.opened is not None
     transactions = cluster._file.opened.transactions
-    failing = FailsToCommit(transactions._connection, code)
+    sound = transactions._connection
+    failing = Fails(sound, code, statement, obeyed=obeyed)
     transactions._connection = failing  # type: ignore[assignment]  # stands in for a broken disk
+    return lambda: setattr(transactions, "_connection", sound)
+
+
+async def test_what_a_transaction_would_have_deleted_is_not_deleted_when_it_was_undone(
+    opening: Opening,
+) -> None:
+    cluster = (await opening()).clusters[0]
+    deletion = put(f"{NAMESPACE_RECORD}{NAMESPACE}", tombstone(), namespace=SYSTEM_NAMESPACE)
+    mend = fail_commits(cluster, sqlite3.SQLITE_FULL, COUNT_COMMIT)
+    for answer in await cluster.write([deletion, put("key", value())]):
+        assert "nothing was written" in str(answer)
+    mend()
+    for name in ("before the next commit", "after it"):
+        assert await cluster.write([put(name, value())]) == [STORED]
+    assert await cluster.read([get("key"), get("after it")]) == [
+        Absent(NO_VERSION),
+        value().envelope,
+    ]
 
 
 async def test_a_commit_that_finds_damage_closes_the_file_for_good(opening: Opening) -> None:
@@ -93,6 +130,16 @@ async def test_a_commit_that_finds_damage_closes_the_file_for_good(opening: Open
     for answer in (*await cluster.write([put("key", value())]), *await cluster.read([get("key")])):
         assert "cluster-0.sqlite is damaged" in str(answer)
     assert "cluster-0.sqlite is damaged" in (await cluster.life()).failure
+
+
+async def test_a_new_life_whose_commit_had_no_answer_is_gone_on_with(opening: Opening) -> None:
+    cluster = (await opening()).clusters[0]
+    old = await cluster.life()
+    fail_commits(cluster, sqlite3.SQLITE_IOERR, obeyed=True)
+    assert isinstance(await cluster.renew(Renewal(old.name, old.named, old)), Failed)
+    await until_it_stores(cluster, "key")
+    new = await cluster.life()
+    assert (new.failure, life_of(new.incarnation)) == ("", life_of(old.incarnation) + 1)
 
 
 async def test_a_listing_while_the_file_is_opened_again_fails_by_value(opening: Opening) -> None:

@@ -1,11 +1,12 @@
 """Large values: outside their rows, never lost while in use, never kept without use."""
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 
 import pytest
 
 from kvsp.answers import Absent, InBlob, ReadAnswer
+from kvsp.limits import ClusterLimits
 from kvsp.rules import UNUSED_BLOB_LIFE_US
 from tandem.core.limits import MIB
 from tandem.core.record import Record
@@ -14,7 +15,16 @@ from tandem.core.version import NO_VERSION
 from tandem.wire.scan_codec import Scan
 from tandem.wire.storage_codec import Put
 from tests.kvsp.engines import AnyCluster, Engine
-from tests.kvsp.records import NAMESPACE, START_US, SetClock, get, put, value, write_large
+from tests.kvsp.records import (
+    NAMESPACE,
+    START_US,
+    SetClock,
+    get,
+    pieces_of,
+    put,
+    value,
+    write_large,
+)
 
 STORED = Stored(0)
 LARGE = MIB
@@ -47,6 +57,29 @@ async def test_a_large_value_lies_outside_its_row(cluster: AnyCluster, engine: E
     assert await engine.blobs() == [record.envelope]
     assert await engine.pending() == 0
     assert await listed(cluster) == ["key"]
+
+
+async def test_more_large_values_than_may_wait_are_refused_and_the_room_comes_back(
+    engine: Engine,
+) -> None:
+    cluster = await engine.only(ClusterLimits(large_at_once_max=1, large_waiting_max=2))
+    come, record = asyncio.Event(), large()
+
+    async def late() -> AsyncIterator[bytes]:
+        await come.wait()
+        async for piece in pieces_of(record):
+            yield piece
+
+    for _ in range(2):
+        come.clear()
+        puts = [put(f"key-{number}", record).without_envelope() for number in range(2)]
+        under_way = [asyncio.ensure_future(cluster.large.write(one, late())) for one in puts]
+        await asyncio.sleep(0)
+        refused = await write_large(cluster, put("one more", record))
+        assert refused == Failed(Reason.OVERLOADED, "too many large values wait")
+        come.set()
+        assert await asyncio.gather(*under_way) == [STORED, STORED]
+    assert await listed(cluster) == ["key-0", "key-1"]
 
 
 async def test_the_newest_wins_whatever_the_sizes(cluster: AnyCluster, engine: Engine) -> None:

@@ -142,6 +142,16 @@ async def test_a_client_that_reads_nothing_is_cut_off() -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_a_client_that_was_refused_and_does_not_leave_is_cut_off() -> None:
+    async with serving(lambda _: Response(413), HttpLimits(linger_s=0.1)) as served:
+        wire = await served.connect()
+        await wire.send(b"PUT / HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n")
+        assert (await wire.answer()).status == 413
+        async with asyncio.timeout(DEADLINE_S):
+            while served.server.open_connections:
+                await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("synchronous", [True, False])
 async def test_a_bug_is_500_logged_once_and_the_connection_lives(synchronous: bool) -> None:
     async def late(request: Request) -> Response:

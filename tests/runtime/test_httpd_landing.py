@@ -7,6 +7,7 @@ import pytest
 from tandem.runtime.httpd import (
     Body,
     BodyMalformed,
+    BodyTooLarge,
     ClientGone,
     HttpError,
     HttpLimits,
@@ -177,3 +178,25 @@ async def test_a_landing_is_nothing_to_log() -> None:
     async with serving(echo_landed) as served:
         assert (await served.say(put(VALUE * 2))).body == VALUE * 2
         assert served.log.events == []
+
+
+def test_how_a_body_has_ended_is_not_changed_by_what_comes_later() -> None:
+    whole, broken, first = Body(None), Body(None), ClientGone()
+    whole.push(b"a")
+    whole.finish()
+    broken.fail(first)
+    for body in (whole, broken):
+        body.fail(BodyMalformed(400, b"too late"))
+    assert (whole.failure, whole.whole()) == (None, b"a")
+    assert broken.failure is first
+
+
+async def test_a_body_of_exactly_as_many_bytes_as_may_be_is_read_and_thrown_away() -> None:
+    def came() -> Body:
+        return Body(None, complete=True, came=b"abc")
+
+    assert await came().read(3) == b"abc"
+    assert await came().discard(3)
+    assert not await came().discard(2)
+    with pytest.raises(BodyTooLarge):
+        await came().read(2)

@@ -217,7 +217,9 @@ async def test_answered_bytes_are_charged_after_the_fact(desk: Desk, deferred: b
     assert waits(desk.keyvalues.read([Read(Key(GREEDY, "missing"))] * 50)) == [None] * 50
 
 
-async def test_a_read_that_fails_costs_no_bytes(desk: Desk) -> None:
+async def test_a_read_that_fails_costs_no_bytes_and_is_no_fault_of_the_loop(desk: Desk) -> None:
+    met: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: met.append(context))
     desk.limit(bytes_per_s=1)
     desk.store.deferred = True
     desk.store.failure = RuntimeError("home is down")
@@ -227,6 +229,7 @@ async def test_a_read_that_fails_costs_no_bytes(desk: Desk) -> None:
             await outcome
     desk.store.failure = None
     assert waits(desk.keyvalues.read(reads(1))) == [None]
+    assert met == []
 
 
 async def test_a_page_of_names_is_one_operation_and_its_bytes(desk: Desk) -> None:

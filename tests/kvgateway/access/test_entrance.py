@@ -11,6 +11,7 @@ from kvgateway.access.policy import Policy
 from kvgateway.registry import records
 from tandem.core.access import Permission
 from tandem.core.key import Key
+from tandem.core.mode import Mode, Stage
 from tandem.core.namespace import SettingsChange
 from tandem.core.operations import CrawlReport
 from tandem.core.reply import Side
@@ -19,9 +20,11 @@ from tandem.core.token import TokenWish, token_text
 from tandem.errors import Overloaded, TandemError, Unauthenticated, Unavailable
 from tests.kvgateway.access.entered import ADMIN_TOKEN, Entered
 from tests.kvgateway.one_gateway import TwoHomes
+from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.kvgateway.served import heard
 
 NOTHING = SettingsChange()
+SHADOW = Mode(Stage.SHADOW, Side.KVSP)
 FOREIGN = token_text("cd" * 8, "ab" * 32)
 
 
@@ -175,6 +178,8 @@ EVERYTHING: dict[str, Callable[[GatewayCaller, str], Awaitable[object]]] = {
     "switch": lambda c, n: c.operations.switch(Side.S3, reads_enabled=True, writes_enabled=True),
     "mark_behind": lambda c, n: c.operations.mark_behind(Side.S3),
     "queue": lambda c, n: c.operations.queue(1),
+    "mode": lambda c, n: c.operations.mode(NAMESPACE, None),
+    "step": lambda c, n: c.operations.step(NAMESPACE, SHADOW, 0, force=True),
     "crawled": lambda c, n: c.operations.crawled(CrawlReport(n, 1, equal=True)),
     "create": lambda c, n: c.namespaces.create("b", NOTHING),
     "delete": lambda c, n: c.namespaces.delete(n),

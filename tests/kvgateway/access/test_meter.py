@@ -67,6 +67,17 @@ def test_workers_together_exceed_the_rate_by_their_leases_at_most(
         assert total <= rate.burst + 3 * lease + per_s * elapsed_us / SECOND_US
 
 
+def test_a_worker_takes_for_itself_no_more_than_it_lacks_or_a_lease(directory: Path) -> None:
+    memory = QuotaMemory(directory, 0)
+    rate = operations_rate(1000)
+    lease = rate.per_s // LEASES_PER_S
+    one, other = Meter(memory, b"n", rate), Meter(memory, b"n", rate)
+    assert [one.take(units, START_US) for units in (1, lease + 10)] == [1, lease + 10]
+    assert other.take(1000, START_US) == 1000 - 2 * lease
+    assert one.take(lease, START_US) == lease - 11, "the rest of its own"
+    memory.close()
+
+
 def test_a_lease_serves_many_charges_and_a_refusal_is_remembered(directory: Path) -> None:
     memory = CountedMemory(directory, 0)
     meter = Meter(memory, b"n", operations_rate(20_000))

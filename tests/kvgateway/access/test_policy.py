@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.access.configured import check_enterable, prepared_policy
+from kvgateway.access.configured import check_enterable, named_tokens, prepared_policy
 from kvgateway.access.policy import AuthMode, policy_of
 from kvgateway.registry.form import TOKENS
 from kvgateway.settings import GatewaySettings
@@ -24,11 +24,11 @@ EXPOSED = (Address("0.0.0.0", 4), Address("::", 5), Address("10.0.0.5", 6), Addr
 
 
 def test_every_mode_on_every_pair_of_doors() -> None:
-    for mode, doors, admin, crawler in product(
-        AuthMode, product((*LOOPBACK, *EXPOSED), repeat=2), ("", "a" * 16), ("", "c" * 16)
-    ):
+    pairs = product((*LOOPBACK, *EXPOSED), repeat=2)
+    given = product(("", "a" * 16), ("", "d" * 16), ("", "c" * 16))
+    for mode, doors, (admin, development, crawler) in product(AuthMode, pairs, given):
         policy = policy_of(
-            mode, doors, admin_token=admin, development_token="d" * 16, crawler_token=crawler
+            mode, doors, admin_token=admin, development_token=development, crawler_token=crawler
         )
         exposed = [str(door) for door in doors if door in EXPOSED]
         match mode:
@@ -40,7 +40,7 @@ def test_every_mode_on_every_pair_of_doors() -> None:
                 expected = not exposed
         assert policy.open is expected
         assert list(policy.closed_doors) == ([] if expected or admin else exposed)
-        own = {admin, crawler, *([] if exposed else ["d" * 16])} - {""}
+        own = {admin, crawler, *([] if exposed else [development])} - {""}
         assert set(policy.own_tokens) == own
         assert all(g.permission is Permission.ADMIN for g in policy.own_tokens.values())
         assert all(text not in repr(policy) for text in own)
@@ -146,6 +146,8 @@ def test_an_admin_token_in_a_file(tmp_path: Path) -> None:
         admin_token_file=str(tmp_path / "token"),
     )
     assert set(prepared_policy(settings, SystemEntropy()).own_tokens) == {"from-a-file-of-secrets"}
+    assert named_tokens(settings) == {"admin_token_file": "from-a-file-of-secrets"}
+    assert named_tokens(GatewaySettings(data=tmp_path, admin_token="a" * 16)) == {}
     absent = GatewaySettings(data=tmp_path, admin_token_file=str(tmp_path / "absent"))
     with pytest.raises(ConfigurationError, match="cannot be read"):
         prepared_policy(absent, SystemEntropy())

@@ -2,21 +2,45 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import pytest
 
 from kvgateway.data_path import lookups
 from kvgateway.data_path.lookups import LOOKUPS_PER_S_MAX
+from tandem.backends.port import Ahead
 from tandem.core.key import SYSTEM_NAMESPACE, Key
+from tandem.core.limits import LARGE_BODY_BYTES
 from tandem.core.reply import Side
 from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Written
 from tandem.core.version import NO_VERSION
 from tandem.errors import NamespaceNotFound, Overloaded, Unavailable, Unconfirmed
-from tests.kvgateway.one_gateway import TwoHomes
+from tests.kvgateway.one_gateway import FaultyHome, TwoHomes
 from tests.kvgateway.served import Served, heard
 
 UNKNOWN = "cd" * 16
+
+
+class TakesBodies(FaultyHome):
+    """A home that takes bodies ahead of their legs."""
+
+    @contextmanager
+    def ahead(self) -> Iterator[Ahead | None]:
+        yield _Nowhere()
+
+
+class _Nowhere:
+    """A place for a body that nobody sends."""
+
+    def add(self, piece: bytes | memoryview) -> None: ...
+
+    def let_go(self) -> None: ...
+
+    def end(self, digest: bytes) -> None: ...
+
+
 _Result = TypeVar("_Result", ReadResult, Written)
 
 
@@ -185,3 +209,18 @@ async def test_a_caller_that_goes_away_costs_nobody_else_an_answer(homes: TwoHom
     assert isinstance(read, ReadResult)
     assert read.record is not None
     assert not broken
+
+
+@pytest.mark.parametrize(
+    ("size", "given"), [(None, True), (LARGE_BODY_BYTES + 1, True), (LARGE_BODY_BYTES, False)]
+)
+async def test_only_a_large_body_of_a_known_namespace_has_a_place_ahead(
+    homes: TwoHomes, size: int | None, given: bool
+) -> None:
+    homes.by_side = {Side.KVSP: homes.kvsp, Side.S3: TakesBodies(Side.S3, homes.clock)}
+    one = Served(homes)
+    namespace = (await one.created("a")).id
+    with one.door.admit_body(namespace, size) as ahead:
+        assert (ahead is not None) is given
+    with one.door.admit_body(UNKNOWN, size) as ahead:
+        assert ahead is None

@@ -1,7 +1,10 @@
 """Which homes a listing asks, and when it knows everything."""
 
+from itertools import chain, repeat
+
 import pytest
 
+from kvgateway.data_path.list_draft import ListBounds
 from kvgateway.state.ports import RepairTask
 from tandem.core.key import Key
 from tandem.core.mode import Mode, Stage
@@ -179,3 +182,54 @@ async def test_when_recent_writes_were_dropped_both_homes_are_merged() -> None:
     assert ([name.name for name in page.names], page.stale) == (["b"], False)
     homes.kvsp.down = True
     assert (await homes.lister.list(listing())).stale
+
+
+async def test_what_a_home_lists_that_may_lack_writes_counts_while_some_were_dropped() -> None:
+    """Of what was dropped, it may be the only one that has it."""
+    homes = Listings()
+    homes.gateway.trust.late = (Side.S3,)
+    dropped = homes.value()
+    await homes.hold("dropped", dropped, Side.S3)
+    task = RepairTask(Key(NAMESPACE, "dropped"), dropped.version, (Side.KVSP,))
+    await homes.gateway.queue.add([task], 0)
+    assert await homes.names() == []
+    homes.gateway.machine.note_spill()
+    page = await homes.lister.list(listing())
+    assert ([name.name for name in page.names], page.stale) == (["dropped"], False)
+
+
+async def test_names_that_a_home_leaves_out_are_passed() -> None:
+    homes = Listings()
+    homes.s3.down = True
+    left_out = [f"left out {number:04}" for number in range(2500)]
+    for name in (*left_out, "told"):
+        await homes.hold(name, homes.value(), Side.KVSP)
+    homes.kvsp.unlisted = frozenset(left_out)
+    page = await homes.lister.list(listing())
+    assert ([name.name for name in page.names], page.next_after) == (["told"], None)
+    assert page.stale
+
+
+async def test_a_page_ends_after_so_many_scans_and_the_next_one_goes_on() -> None:
+    homes = Listings(ListBounds(scans_max=4))
+    homes.s3.down = True
+    left_out = [f"left out {number:04}" for number in range(2500)]
+    for name in (*left_out, "told"):
+        await homes.hold(name, homes.value(), Side.KVSP)
+    homes.kvsp.unlisted = frozenset(left_out)
+    page = await homes.lister.list(listing(limit=100))
+    assert homes.kvsp.calls + homes.s3.calls == 4
+    assert (page.names, page.next_after) == ((), left_out[1099])
+    assert [name.name for name in (await homes.all_pages())[0]] == ["told"]
+
+
+async def test_a_name_that_was_told_from_an_old_copy_makes_its_page_stale() -> None:
+    homes = Listings()
+    now_us = homes.clock.now_us()
+    homes.gateway.machine.fill(Key(NAMESPACE, "a"), homes.value(), now_us, now_us)
+    homes.clock.advance(1)
+    await homes.hold("a", homes.value(ms=10), Side.S3)
+    homes.kvsp.down = True
+    homes.s3.failing = chain([False], repeat(True))  # it lists, and answers no read
+    page = await homes.lister.list(listing())
+    assert ([name.name for name in page.names], page.stale) == (["a"], True)

@@ -241,6 +241,18 @@ async def test_an_own_write_that_one_home_lacks_is_waited_for_even_without_its_p
 
 
 @in_virtual_time
+async def test_what_a_session_has_seen_is_demanded_though_an_own_write_is_older() -> None:
+    gateway = TimedGateway()
+    (written,) = gateway.writer.write([Put(KEY, bytes(100_000))])
+    assert isinstance(written, asyncio.Future)
+    await written
+    newer = seal(Version.at(gateway.clock.now_us() + 1_000), b"newer, by another gateway")
+    await gateway.hold(newer, Side.S3)
+    gateway.s3.takes(0.1)
+    assert await gateway.read(Read(KEY, newer.version)) == (0.1, ReadResult(newer, newer.version))
+
+
+@in_virtual_time
 async def test_an_own_write_is_read_from_memory_at_once() -> None:
     gateway = TimedGateway()
     (written,) = gateway.writer.write([Put(KEY, b"mine")])
@@ -277,6 +289,18 @@ async def test_a_slower_reply_that_is_newer_moves_the_cache_on_and_is_repaired()
     await asyncio.sleep(0.3)
     assert (await gateway.read(READ))[1].record == newer
     assert await gateway.queued() == [RepairTask(KEY, newer.version, (Side.KVSP,))]
+
+
+@in_virtual_time
+async def test_other_bytes_under_one_version_are_counted_and_repaired_in_both_homes() -> None:
+    gateway = TimedGateway()
+    version = _value(gateway).version
+    for side in Side:
+        await gateway.hold(seal(version, side.value.encode()), side)
+    await gateway.read(READ)
+    await asyncio.sleep(0.1)
+    assert gateway.reader.counters.corrupt == 1
+    assert await gateway.queued() == [RepairTask(KEY, version, (Side.KVSP, Side.S3))]
 
 
 @pytest.mark.parametrize("side_with_it", Side)

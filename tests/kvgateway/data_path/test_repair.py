@@ -68,9 +68,56 @@ def test_a_round_heals_what_is_due() -> None:
         for name in "ab":
             held = await repairing.pair.held(Key(NAMESPACE, name))
             assert isinstance(held[Side.S3], Found)
-        assert repairing.worker.counters.copied == 2
+        counters = repairing.worker.counters
+        assert (counters.healed, counters.copied, counters.failed) == (2, 2, 0)
 
     run(heal())
+
+
+def test_a_heal_that_an_operator_asked_for_in_vain_leaves_its_task() -> None:
+    async def heal() -> None:
+        repairing = Repairing()
+        await repairing.lack("a")
+        repairing.pair.s3.down()
+        assert isinstance(await repairing.worker.heal_key(Key(NAMESPACE, "a")), NotHealed)
+        assert await repairing.depth() == 1
+
+    run(heal())
+
+
+@pytest.mark.parametrize("recent", [True, False])
+def test_only_a_recent_write_is_copied_from_memory(recent: bool) -> None:
+    """What a cache holds may have been deleted for good since, and would come back."""
+
+    async def heal() -> None:
+        repairing = Repairing()
+        key, now_us = Key(NAMESPACE, "a"), repairing.pair.clock.now_us()
+        record = seal(Version.at(now_us), b"value")
+        repairing.machine.fill(key, record, now_us, now_us)
+        if recent:
+            repairing.machine.install([(key, record)], now_us)
+        await repairing.queue.add([RepairTask(key, record.version, tuple(Side))], now_us)
+        assert await repairing.worker.round()
+        found = [isinstance(one, Found) for one in (await repairing.pair.held(key)).values()]
+        assert found == [recent, recent]
+
+    run(heal())
+
+
+def test_rounds_that_break_are_counted_and_do_not_follow_at_once() -> None:
+    async def broken() -> None:
+        repairing = Repairing()
+
+        async def take(*_: int) -> list[Taken]:
+            raise LookupError("a bug")
+
+        repairing.queue.take = take  # type: ignore[method-assign, assignment]
+        working = asyncio.create_task(repairing.worker.run())
+        await asyncio.sleep(10 * RepairRule().idle_s + 0.1)
+        working.cancel()
+        assert repairing.worker.counters.errors == 11
+
+    run(broken())
 
 
 @pytest.mark.parametrize("by_operator", [False, True])
@@ -183,6 +230,7 @@ def test_what_needs_a_person_is_left_to_one() -> None:
         assert await repairing.worker.round()
         stats = await repairing.queue.stats()
         assert (stats.needs_person, stats.depth_s3) == (1, 0)
+        assert repairing.worker.counters.parked == 1
         assert not await repairing.worker.round()
         repairing.pair.s3.up()
         assert isinstance(await repairing.worker.heal_key(Key(NAMESPACE, "a")), Healed)

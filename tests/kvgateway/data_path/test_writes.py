@@ -56,6 +56,8 @@ async def test_the_ack_comes_with_the_last_thing_that_its_policy_waits_for(
     gateway.kvsp.takes(kvsp_s)
     gateway.s3.takes(s3_s)
     assert (await _written(gateway))[0] == acked_s
+    first = Side.KVSP if kvsp_s < s3_s else Side.S3
+    assert gateway.writer.counters.acked_first == {first: 1, first.other: 0}
     await gateway.writer.drained()
     assert round(gateway.loop.time(), 6) == max(kvsp_s, s3_s, sync_s)
     assert gateway.journal.live() == 0

@@ -6,9 +6,11 @@ import pytest
 
 from kvgateway.registry import presence
 from tandem.core.key import Key
-from tandem.core.registration import GONE_US
-from tandem.core.reply import Side
+from tandem.core.read_race import ReadRace
+from tandem.core.registration import GONE_US, SeenMode
+from tandem.core.reply import Missing, Side
 from tandem.core.request import Put
+from tandem.core.version import NO_VERSION
 from tandem.errors import Unchanged
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.registered import said
@@ -181,6 +183,38 @@ async def test_writes_of_the_mode_before_are_waited_for(homes: TwoHomes) -> None
     await two.looks()
     one.crawled(namespace)
     assert (await one.step(namespace, SINGLE)).stepped
+
+
+async def test_each_mode_is_settled_and_compared_anew(homes: TwoHomes) -> None:
+    one, two = await two_gateways(homes)
+    namespace = await one.create(BOTH)
+    for epoch, wanted in enumerate((SHADOW, BOTH), start=1):
+        await two.looks()
+        one.crawled(namespace)
+        await one.looks()
+        assert (await one.step(namespace, wanted)).stepped
+        homes.s3.puts_held = held = asyncio.Event()
+        [answer] = two.gateway.writer.write([Put(Key(namespace.id, "a"), b"v")])
+        homes.s3.puts_held = None
+        two.gateway.reader.comparisons.note(namespace.id, NO_VERSION, _both_miss())
+        await two.registry.refresh()
+        now_us = two.gateway.time.now_us()
+        assert two.modes.seen(now_us)[namespace.id] == SeenMode(epoch)
+        held.set()
+        await two.gateway.writer.drained()
+        assert isinstance(answer, asyncio.Future)
+        await answer
+        homes.clock.advance(1.0)
+        for later_us in (now_us + 1_000_000, now_us + 2_000_000):
+            seen = two.modes.seen(later_us)[namespace.id]
+            assert seen == SeenMode(epoch, now_us + 1_000_000)
+
+
+def _both_miss() -> ReadRace:
+    race = ReadRace()
+    for side in Side:
+        race.on_reply(side, Missing(0))
+    return race
 
 
 async def test_a_home_that_does_not_show_who_is_there_objects(homes: TwoHomes) -> None:

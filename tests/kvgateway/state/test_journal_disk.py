@@ -21,7 +21,8 @@ from kvgateway.state.ports import Intent
 from tandem.core.key import Key
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
-from tests.kvgateway.state.failing_disk import Fault, failing
+from tests.kvgateway.state.failing_disk import CALL_S, Fault, failing
+from tests.kvgateway.timed import in_virtual_time
 from tests.servers.damage import flip_byte
 from tests.servers.small_disk import fill
 
@@ -200,6 +201,36 @@ async def test_a_full_journal_says_so_and_goes_on_when_there_is_room(journal: Di
     assert await journal.append([intent(n)])
 
 
+async def test_a_full_journal_makes_room_where_few_intents_are_live(journal: DiskJournal) -> None:
+    n = 0
+    while await journal.append([intent(n)]):
+        n += 1
+    kept = range(0, n, 20)
+    for old in set(range(n)) - set(kept):
+        journal.done(intent(old))
+    async with asyncio.timeout(60):
+        while not await journal.append([intent(n)]):
+            await asyncio.sleep(0.001)
+    assert journal.live() == len(kept) + 1
+
+
+@in_virtual_time
+async def test_segments_that_a_failed_write_was_to_remove_are_removed_later(tmp_path: Path) -> None:
+    with failing(tmp_path) as disk:
+        journal = DiskJournal(claim(tmp_path), SMALL, retry_s=0.01)
+        for n in range(300):
+            assert await journal.append([intent(n)])
+        for n in range(300):
+            journal.done(intent(n))
+        disk.fault = Fault.FULL
+        assert not await journal.append([intent(300)])
+        disk.fault = Fault.NONE
+        await asyncio.sleep(1.0)
+        assert await journal.append([intent(301)])
+        assert len(segments(tmp_path / "0")) <= 3
+        await journal.aclose()
+
+
 async def test_a_disk_that_refuses_is_said_loudly_and_tried_again(tmp_path: Path) -> None:
     said: list[str] = []
     slot = claim(tmp_path)
@@ -280,6 +311,22 @@ async def test_appends_that_wait_behind_a_refused_write_are_refused(tmp_path: Pa
     assert journal.live() == 0
     (tmp_path / "elsewhere").rename(slot.directory)
     await journal.aclose()
+
+
+@in_virtual_time
+async def test_a_journal_that_was_closed_while_its_disk_refused_touches_it_no_more(
+    tmp_path: Path,
+) -> None:
+    """The slot may be another's by then."""
+    with failing(tmp_path) as disk:
+        journal = DiskJournal(claim(tmp_path), retry_s=CALL_S / 2)
+        assert await journal.append([intent(1)])
+        disk.fault = Fault.FULL
+        assert not await journal.append([intent(2)])
+        await journal.aclose()
+        calls = disk.calls
+        await asyncio.sleep(1.0)
+        assert disk.calls == calls
 
 
 WRITER = """

@@ -233,8 +233,8 @@ def test_a_large_record_is_remembered_by_version_only(machine: AnyMachine) -> No
 def test_records_come_back_whole(machine: AnyMachine) -> None:
     record = seal(Version.at(NOW), b"red", metadata=b'{"a":1}', expires_at_s=7)
     machine.fill(KEY, record, NOW, NOW)
-    assert known(machine).record == record
-    assert machine.lookup([KEY], NOW) == machine.lookup([KEY], NOW)
+    for _ in range(2):  # what was decoded is kept, and must be the same
+        assert known(machine).record == record
 
 
 LONG = "n" * 480
