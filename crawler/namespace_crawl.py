@@ -17,6 +17,7 @@ from crawler.workers import at_once
 from tandem.backends.port import Backend
 from tandem.core.crawl_range import Range, next_splits
 from tandem.core.crawl_status import Crawled, RunRequest, Stop
+from tandem.core.mass_change import NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.runtime import logs
@@ -248,7 +249,7 @@ class NamespaceCrawls:
             self._book.enter(crawled)
         if stops:
             changes = sum(stop.changes for stop in stops)
-            allowed = self._allowed_meanwhile(task)
+            allowed = self._still_allowed(task, stops)
             self._book.stop(
                 Stop(plan.namespace, crawled.ended_us, changes, crawled.stopped, allowed)
             )
@@ -256,10 +257,14 @@ class NamespaceCrawls:
             self._book.passed(plan.namespace)
         return crawled
 
-    def _allowed_meanwhile(self, task: _Task) -> int:
-        """What a person has accepted since the crawl began: it is for the next one."""
+    def _still_allowed(self, task: _Task, stops: Sequence[NeedsPerson]) -> int:
+        """What a person has accepted, where no range was stopped in spite of it: since the crawl
+        began, or between two runs of the crawler, of which the first one had stopped them. It is
+        for the next crawl."""
         stop = self._book.stops().get(task.plan.namespace)
-        return stop.accepted if stop is not None and stop.accepted > task.accepted else 0
+        accepted = stop.accepted if stop is not None else 0
+        new = accepted > task.accepted
+        return accepted if new or all(one.changes <= accepted for one in stops) else 0
 
 
 def _goes_on(plan: Plan, kept: Kept) -> bool:
