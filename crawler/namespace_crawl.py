@@ -70,6 +70,7 @@ class NamespaceCrawls:
         self._ranges_at_once = ranges_at_once
         self._deep_parts = deep_parts
         self._collector = collector
+        self._slots = asyncio.Semaphore(rule.heals_at_once)
         self.rule = rule
 
     async def crawl(
@@ -221,7 +222,7 @@ class NamespaceCrawls:
             homes, plan.namespace, self.rule, within=within, mode=mode, pace=task.pace,
             resume=book.checkpoint(plan.id, within.number) if task.shared else None,
             save=(lambda at: book.save(plan.id, within.number, at)) if task.shared else None,
-            hold=hold,
+            hold=hold, slots=self._slots,
         )  # fmt: skip
         self._board.began(crawl, within, len(plan.ranges))
         try:
