@@ -10,6 +10,7 @@ What has been done is kept in a checkpoint at the ends of pages: names up to `af
 those in `suspects` were not looked at again yet. A crawl that goes on from it counts no key twice.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -47,9 +48,11 @@ class Crawl:
         resume: Checkpoint | None = None,
         save: Callable[[Checkpoint], None] | None = None,
         hold: Callable[[], Awaitable[str]] = _nothing_objects,
+        slots: asyncio.Semaphore | None = None,
     ) -> None:
         """`hold` is asked before every page and every key that is read, and may wait: what it says
-        ends the crawl, unless it is nothing."""
+        ends the crawl, unless it is nothing. `slots` bound the keys that are read or healed at
+        once, where other ranges share them."""
         self._homes = homes
         self._rule = rule
         self._within = within
@@ -67,7 +70,8 @@ class Crawl:
         self._foreign: list[tuple[str, int]] = []
         self._suspects: list[str] = []
         self.report = CrawlReport(namespace)
-        self._look = SecondLook(homes, rule, self._mode, self._pace, self.report, hold)
+        slots = slots or asyncio.Semaphore(rule.heals_at_once)
+        self._look = SecondLook(homes, rule, self._mode, self._pace, self.report, hold, slots)
 
     @property
     def position(self) -> str:

@@ -17,6 +17,7 @@ from crawler.workers import at_once
 from tandem.backends.port import Backend
 from tandem.core.crawl_range import Range, next_splits
 from tandem.core.crawl_status import Crawled, RunRequest, Stop
+from tandem.core.mass_change import NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.runtime import logs
@@ -69,6 +70,7 @@ class NamespaceCrawls:
         self._ranges_at_once = ranges_at_once
         self._deep_parts = deep_parts
         self._collector = collector
+        self._slots = asyncio.Semaphore(rule.heals_at_once)
         self.rule = rule
 
     async def crawl(
@@ -220,7 +222,7 @@ class NamespaceCrawls:
             homes, plan.namespace, self.rule, within=within, mode=mode, pace=task.pace,
             resume=book.checkpoint(plan.id, within.number) if task.shared else None,
             save=(lambda at: book.save(plan.id, within.number, at)) if task.shared else None,
-            hold=hold,
+            hold=hold, slots=self._slots,
         )  # fmt: skip
         self._board.began(crawl, within, len(plan.ranges))
         try:
@@ -248,7 +250,7 @@ class NamespaceCrawls:
             self._book.enter(crawled)
         if stops:
             changes = sum(stop.changes for stop in stops)
-            allowed = self._allowed_meanwhile(task)
+            allowed = self._still_allowed(task, stops)
             self._book.stop(
                 Stop(plan.namespace, crawled.ended_us, changes, crawled.stopped, allowed)
             )
@@ -256,10 +258,14 @@ class NamespaceCrawls:
             self._book.passed(plan.namespace)
         return crawled
 
-    def _allowed_meanwhile(self, task: _Task) -> int:
-        """What a person has accepted since the crawl began: it is for the next one."""
+    def _still_allowed(self, task: _Task, stops: Sequence[NeedsPerson]) -> int:
+        """What a person has accepted, where no range was stopped in spite of it: since the crawl
+        began, or between two runs of the crawler, of which the first one had stopped them. It is
+        for the next crawl."""
         stop = self._book.stops().get(task.plan.namespace)
-        return stop.accepted if stop is not None and stop.accepted > task.accepted else 0
+        accepted = stop.accepted if stop is not None else 0
+        new = accepted > task.accepted
+        return accepted if new or all(one.changes <= accepted for one in stops) else 0
 
 
 def _goes_on(plan: Plan, kept: Kept) -> bool:

@@ -16,7 +16,8 @@ class CrawlRule:
 
     page_names: int = 1000
     settle_s: float = 2.0
-    heals_at_once: int = 16
+    heals_at_once: int = 32
+    """Over all ranges of a namespace together."""
     deadline_s: float = 10.0
     differences_max: int = 10_000
     """Differences that wait for their second look at once; above, the crawl pauses for them."""

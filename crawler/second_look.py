@@ -34,13 +34,16 @@ class SecondLook:
         pace: Pace,
         report: CrawlReport,
         hold: Callable[[], Awaitable[str]],
+        slots: asyncio.Semaphore,
     ) -> None:
+        """`slots` are for the keys that all ranges have under way."""
         self._homes = homes
         self._rule = rule
         self._mode = mode
         self._pace = pace
         self._report = report
         self._hold = hold
+        self._slots = slots
         self.changes = 0
         """How many repairs count for the breaker so far."""
 
@@ -77,11 +80,12 @@ class SecondLook:
 
         async def worker() -> None:
             for item in waiting:
-                if objection := await self._hold():
-                    report.failure = objection
-                if report.failure:
-                    return
-                await work(item)
+                async with self._slots:
+                    if objection := await self._hold():
+                        report.failure = objection
+                    if report.failure:
+                        return
+                    await work(item)
 
         await at_once(self._rule.heals_at_once, worker)
 

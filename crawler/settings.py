@@ -126,8 +126,8 @@ class CrawlerSettings:
     )  # fmt: skip
     heals_at_once: int = setting(
         WHOLE,
-        16,
-        "keys of a range that are read or healed at the same time",
+        32,
+        "keys that are read or healed at the same time, over all ranges",
         low=1,
         high=256,
         reload=True,

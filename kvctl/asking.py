@@ -108,16 +108,8 @@ class Asked:
 
     async def _reach(self) -> None:
         """Tells at once that nobody listens, which gRPC would try again until the timeout."""
-        try:
-            async with asyncio.timeout(min(CONNECT_S, self.timeout_s)):
-                _, writer = await asyncio.open_connection(*self.gateway)
-        except TimeoutError:
-            raise unreachable(self.gateway, "no connection in time") from None
-        except OSError as error:
-            refused = isinstance(error, ConnectionRefusedError)
-            why = "connection refused" if refused else in_words(str(error))
-            raise unreachable(self.gateway, why) from None
-        writer.close()
+        if why := await no_way_to(self.gateway, self.timeout_s):
+            raise unreachable(self.gateway, why)
 
     async def _unknown(self, namespace: str, *, writes: bool) -> Ended:
         """Whoever would write to a namespace may want to create it; who would read or change what
@@ -143,6 +135,20 @@ class Asked:
         else:
             advice = f"`kvctl namespace list{whose}` shows all."
         return Ended(Ending.NEGATIVE, f"{said}\n{advice}")
+
+
+async def no_way_to(address: Address, within_s: float) -> str:
+    """Why no connection can be made to an address; "" where somebody listens."""
+    try:
+        async with asyncio.timeout(min(CONNECT_S, within_s)):
+            _, writer = await asyncio.open_connection(*address)
+    except TimeoutError:
+        return "no connection in time"
+    except OSError as error:
+        refused = isinstance(error, ConnectionRefusedError)
+        return "connection refused" if refused else in_words(str(error))
+    writer.close()
+    return ""
 
 
 def _runner() -> asyncio.Runner:

@@ -138,6 +138,11 @@ def shown_name(namespace: str, known: dict[str, str]) -> str:
     return known.get(namespace, namespace)
 
 
+def names_ids(text: str) -> bool:
+    """Whether there are ids in a text for which titles could stand."""
+    return _AN_ID.search(text) is not None
+
+
 def with_titles(text: str, known: dict[str, str]) -> str:
     """A text in which ids stand for namespaces, with titles instead, fit for a terminal."""
     return _AN_ID.sub(lambda found: printable(shown_name(found[0], known)), text)

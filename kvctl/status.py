@@ -5,14 +5,20 @@ import asyncio
 import click
 
 from kvctl.asking import Asked
-from kvctl.crawler_asking import with_titles
-from kvctl.options import asks, looks_every
+from kvctl.crawler_asking import asks_crawler, names_ids, with_titles
+from kvctl.crawls_seen import (
+    CrawlsSeen,
+    crawl_rows,
+    crawls_document,
+    crawls_seen,
+    differences_seen,
+)
+from kvctl.options import looks_every
 from kvctl.output import columns, counted, duration, on_terminal, print_json, print_line
 from kvctl.redrawing import redrawn
 from kvctl.verdict import differences
 from tandem.client import Client
 from tandem.core.certificate import CertificateInUse
-from tandem.core.key import is_namespace_id
 from tandem.core.operations import HomeStatus, Status
 from tandem.errors import TandemError
 
@@ -20,15 +26,15 @@ from tandem.errors import TandemError
 @click.command("status")
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
 @looks_every("How often --watch asks.")
-@asks
+@asks_crawler
 def status_command(asked: Asked, watch: bool, every_s: float) -> None:
     """Show the homes, what waits for repair, and what differs."""
     if watch:
         asked.ask(lambda client: _watch(client, asked, every_s))
     elif asked.as_json:
-        print_json(status_document(asked.ask(lambda client: client.ops.status())))
+        print_json(asked.ask(lambda client: _documented(client, asked)))
     else:
-        print_line(asked.ask(_titled))
+        print_line(asked.ask(lambda client: _titled(client, asked)))
 
 
 async def _watch(client: Client, asked: Asked, every_s: float) -> None:
@@ -36,27 +42,41 @@ async def _watch(client: Client, asked: Asked, every_s: float) -> None:
         while True:
             try:
                 if asked.as_json:
-                    print_json(status_document(await client.ops.status()))
+                    print_json(await _documented(client, asked))
                 else:
-                    print_line(await _titled(client))
+                    print_line(await _titled(client, asked))
             except TandemError as error:
                 print_line(f"kvctl: no answer: {error}", error=True)
             await asyncio.sleep(every_s)
     with redrawn() as draw:
         while True:
             try:
-                shown = await _titled(client)
+                shown = await _titled(client, asked)
             except TandemError as error:
                 shown = f"no answer from {asked.gateway}: {error}"
             draw(shown)
             await asyncio.sleep(every_s)
 
 
-async def _titled(client: Client) -> str:
-    """The status for people: by their titles, namespaces that a home may lack writes of."""
-    status = await client.ops.status()
-    text = status_text(status)
-    if not any(is_namespace_id(one) for home in status.homes for one in home.behind):
+async def _documented(client: Client, asked: Asked) -> dict[str, object]:
+    status, crawls = await _both(client, asked)
+    found = [*differences(status), *differences_seen(crawls)]
+    return {
+        **status_document(status),
+        "equal": not found,
+        "differences": found,
+        "crawler": crawls_document(crawls),
+    }
+
+
+async def _both(client: Client, asked: Asked) -> tuple[Status, CrawlsSeen]:
+    return await asyncio.gather(client.ops.status(), crawls_seen(asked))
+
+
+async def _titled(client: Client, asked: Asked) -> str:
+    """The status for people, in which namespaces have their titles."""
+    text = status_text(*await _both(client, asked))
+    if not names_ids(text):
         return text
     try:
         found = await client.namespaces.list(all_accounts=True)
@@ -65,9 +85,9 @@ async def _titled(client: Client) -> str:
     return with_titles(text, {one.id: one.title for one in found})
 
 
-def status_text(status: Status) -> str:
+def status_text(status: Status, crawls: CrawlsSeen) -> str:
     """A status for people."""
-    queue, found = status.queue, differences(status)
+    queue, found = status.queue, [*differences(status), *differences_seen(crawls)]
     oldest = f", the oldest for {duration(queue.oldest_age_us)}" if queue.oldest_age_us else ""
     repairs = (
         f"{counted(queue.depth, 'repair')}{oldest}; {queue.healed} healed,"
@@ -91,10 +111,16 @@ def status_text(status: Status) -> str:
         ("queue", repairs),
         ("journal", f"{counted(status.journal_pending, 'open write')}{unwritable}"),
         ("clock", f"{duration(status.clock_offset_us)} from the homes' clocks{alarm}"),
-        ("equal", "not yet" if found else "both homes are equal, as far as this gateway knows"),
+        *crawl_rows(crawls, status.now_us),
+        ("equal", "not yet" if found else _equal_as_far_as(crawls)),
         *(("", f"- {difference}") for difference in found),
     ]
     return f"{columns(home_rows(status))}\n\n{columns(rows)}"
+
+
+def _equal_as_far_as(crawls: CrawlsSeen) -> str:
+    who = "this gateway and the crawler know" if crawls.latest else "this gateway knows"
+    return f"both homes are equal, as far as {who}"
 
 
 def _certificate_rows(status: Status) -> list[tuple[str, str]]:
@@ -138,7 +164,7 @@ def _home_row(home: HomeStatus) -> tuple[str, ...]:
 
 
 def status_document(status: Status) -> dict[str, object]:
-    """A status for programs."""
+    """A gateway's status for programs."""
     found = differences(status)
     return {
         "gateway_id": status.gateway_id,

@@ -40,10 +40,11 @@ class Namespace extends WorkerEntrypoint {
   async list(options) {
     const { limit, prefix, cursor } = dictionary("list", 1, "ListOptions", options);
     const query = new URLSearchParams();
-    if (limit >= 1) query.set("key_count_limit", Math.trunc(limit));
-    if (prefix !== undefined && prefix !== null) query.set("prefix", prefix);
-    if (cursor !== undefined && cursor !== null) query.set("cursor", cursor);
-    const response = await this.#ask("GET", `/?${query}`);
+    const count = limit === undefined ? 0 : integer(limit);
+    if (count >= 1) query.set("key_count_limit", count);
+    const texts = Object.entries({ prefix, cursor }).filter(([, text]) => (text ?? null) !== null);
+    const rest = texts.map(([name, text]) => `&${name}=${percentEncoded(String(text))}`).join("");
+    const response = await this.#ask("GET", `/?${query}${rest}`);
     const page = await response.json();
     for (const key of page.keys) {
       if (typeof key.metadata === "string") key.metadata = JSON.parse(key.metadata);
@@ -70,8 +71,8 @@ class Namespace extends WorkerEntrypoint {
 
   async #bulk(keys, options, withMetadata) {
     const { type, cacheTtl } = readOptions(options);
-    const question = { keys: keys.map(String) };
-    if (type !== undefined) question.type = String(type);
+    const question = { keys: keys.map(wellFormed) };
+    if (type !== undefined && String(type) !== "") question.type = wellFormed(type);
     if (withMetadata) question.withMetadata = true;
     if (cacheTtl !== undefined) question.cacheTtl = integer(cacheTtl);
     const headers = { "Content-Type": "application/json" };
@@ -119,10 +120,22 @@ function named(operation, key) {
   if (name === "") throw new TypeError("Key name cannot be empty.");
   if (name === "." || name === "..") throw new TypeError(`"${name}" is not allowed as a key name.`);
   const length = encoder.encode(name).length;
-  if (!name.isWellFormed()) throw new Error(`KV ${operation} failed: 400 Could not URL-decode key name`);
-  if (length <= KEY_BYTES_MAX) return encodeURIComponent(name);
+  if (length <= KEY_BYTES_MAX) return percentEncoded(name);
   const limit = `exceeds key length limit of ${KEY_BYTES_MAX}.`;
   throw new Error(`KV ${operation} failed: 414 UTF-8 encoded length of ${length} ${limit}`);
+}
+
+// As the runtime has it: a half of a surrogate pair is three bytes that are no UTF-8, for the gateway
+// to refuse. In JSON each of these bytes has become a character of its own.
+function percentEncoded(text) {
+  const unit = (half) => half.charCodeAt(0);
+  const bytes = (half) => [0xed, 0x80 | ((unit(half) >> 6) & 0x3f), 0x80 | (unit(half) & 0x3f)];
+  const escaped = (half) => bytes(half).map((byte) => `%${byte.toString(16).toUpperCase()}`).join("");
+  return text.split(/(\p{Surrogate})/u).map((part, at) => at % 2 ? escaped(part) : encodeURIComponent(part)).join("");
+}
+
+function wellFormed(text) {
+  return String(text).replace(/\p{Surrogate}/gu, "\ufffd\ufffd\ufffd");
 }
 
 // In ASCII where that fits: the runtime warns of every other header.
@@ -163,7 +176,7 @@ function cacheStatus(response) {
 }
 
 function integer(number) {
-  const whole = Math.trunc(Number(number)) || 0;
+  const whole = Math.trunc(+number) || 0; // of a BigInt there is no `+`
   if (Number.isFinite(whole) && Math.abs(whole) > INT32_MAX) {
     const range = `Must be between ${-INT32_MAX - 1} and ${INT32_MAX} (inclusive).`;
     throw new TypeError(`Value out of range. ${range}`);

@@ -118,7 +118,7 @@ class KvService(kv_pb2_grpc.KVServicer):
         the answer.
         """
         try:
-            keyvalues = await self._keyvalues_for(context)
+            caller = await self._callers.of(context)
         except TandemError:
             with self._memory.call(context), suppress(TandemError):
                 await piece(context, PROMPT_S)
@@ -128,8 +128,9 @@ class KvService(kv_pb2_grpc.KVServicer):
         if chunk is grpc.aio.EOF:
             raise InvalidArgument("head", "the stream ended before its first piece")
         codec.put_of(chunk.head, int(self._now_s()))  # what is wrong with it is told here
-        admitted = keyvalues.admit_body(chunk.head.namespace, None)
-        with admitted as ahead, Share(self._room) as share:
+        keyvalues, namespace = caller.keyvalues, chunk.head.namespace
+        await caller.namespaces.get(namespace)
+        with keyvalues.admit_body(namespace, None) as ahead, Share(self._room) as share:
             share.count(len(chunk.head.value) + len(chunk.data))
             await admit(context)
             operation_id = chunk.head.id

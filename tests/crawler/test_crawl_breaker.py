@@ -1,6 +1,7 @@
 """Repairs in mass: they wait for a person, once, but for a home that is filled on purpose."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -141,6 +142,31 @@ def test_what_is_accepted_while_a_crawl_is_under_way_is_for_the_next_one(tmp_pat
         assert (await second).stopped
         assert book.stops()[NAMESPACE].accepted == 40
         assert (await crawls.crawl(NAMESPACE)).tally.repaired == 40
+        assert book.stops() == {}
+
+    run(main())
+
+
+@pytest.mark.parametrize("turns", range(0, 240, 20))
+def test_what_is_accepted_after_a_kill_is_not_voided_by_the_crawl_that_goes_on(
+    turns: int, tmp_path: Path
+) -> None:
+    """Ranges that were stopped before the kill are not crawled again, and nobody has judged them by
+    what was accepted."""
+
+    async def main() -> None:
+        world, path = await lost(Side.S3), tmp_path / "book"
+        rule = replace(FEW, range_names=15)
+        assert (await world.crawler(path, rule=rule).crawl(NAMESPACE)).stopped
+        killed = asyncio.create_task(world.crawler(path, rule=rule).crawl(NAMESPACE))
+        current().after_turns(turns, partial(cancel, killed))
+        await asyncio.gather(killed, return_exceptions=True)
+        book = Book(path)
+        book.accept()
+        crawls = world.crawler(book, rule=rule)
+        await crawls.crawl(NAMESPACE)
+        await crawls.crawl(NAMESPACE)
+        assert world.equal()
         assert book.stops() == {}
 
     run(main())

@@ -1,6 +1,8 @@
 """What happens while keys are looked at again: pauses, leases, breath, and how many at a time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -13,8 +15,9 @@ from crawler.pace import Pace
 from crawler.plans import LEASE_US
 from crawler.report import CrawlMode, CrawlRule
 from tandem.core.crawl_status import RunRequest
+from tandem.core.key import Key
 from tandem.core.reply import Side
-from tests.crawler.crawling import NAMESPACE, Ground, record
+from tests.crawler.crawling import NAMESPACE, FickleHome, Ground, record
 from tests.crawler.ranges_world import lost
 from tests.sim.loop import SeededEntropy, current, run
 
@@ -84,24 +87,52 @@ def test_a_long_second_look_keeps_its_lease(tmp_path: Path) -> None:
     run(main())
 
 
+class UnderWay:
+    """How many keys of the namespace were read or written in one home at once."""
+
+    def __init__(self, home: FickleHome) -> None:
+        self.most = self._now = 0
+        for call in ("get", "put_if_newer"):
+            setattr(home, call, self._counted(getattr(home, call)))
+
+    def _counted(self, call: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        async def counted(key: Key, *arguments: object) -> object:
+            counts = key.namespace == NAMESPACE
+            self._now += counts
+            self.most = max(self.most, self._now)
+            try:
+                return await call(key, *arguments)
+            finally:
+                self._now -= counts
+
+        return counted
+
+
 def test_no_more_keys_are_under_way_than_may_be_healed_at_once() -> None:
     async def main() -> None:
         world = await lacking(40)
-        under_way = most = 0
-        real = world.s3._outcome
-
-        async def counted() -> object:
-            nonlocal under_way, most
-            under_way += 1
-            most = max(most, under_way)
-            try:
-                return await real()
-            finally:
-                under_way -= 1
-
-        world.s3._outcome = counted  # type: ignore[method-assign, assignment]
+        under_way = UnderWay(world.s3)
         await Crawl(world.homes, NAMESPACE, RULE, mode=CrawlMode(deep_parts=1)).run()
-        assert most == RULE.heals_at_once
+        assert under_way.most == RULE.heals_at_once
+
+    run(main())
+
+
+def test_that_bound_is_for_all_ranges_together(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = Ground()
+        for n in range(80):
+            await world.hold(f"{n:04}", record(n), record(n + 500))
+        rule = replace(RULE, range_names=10, heals_at_once=6)
+        crawls = world.crawler(tmp_path / "book", rule=rule)
+        assert (await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, rebuild=Side.KVSP))).ranges == 1
+        for n in range(80):
+            await world.hold(f"{n:04}", record(n + 1000), record(n + 500))
+        world.s3.delay_s = 1.0
+        under_way = UnderWay(world.s3)
+        healed = await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, rebuild=Side.S3))
+        assert (healed.ranges, healed.tally.copied[Side.S3]) == (9, 80)
+        assert under_way.most == rule.heals_at_once
 
     run(main())
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from kvctl.crawls_seen import CrawlsSeen
 from kvctl.status import status_text
 from kvctl.verdict import differences
 from tandem.core.operations import HomeStatus, QueueStatus, Status
@@ -14,6 +15,8 @@ from tests.kvgateway.rpc.memory_store import NAMESPACE
 
 KVSP = HomeStatus(Side.KVSP, "kvsp", "127.0.0.1:8782", "closed", True, True)
 S3 = HomeStatus(Side.S3, "file", "data/objects", "closed", True, True)
+NO_CRAWLER = CrawlsSeen("127.0.0.1:8783", trouble="connection refused")
+NOBODY = "127.0.0.1:1"
 HEALTHY = Status((KVSP, S3), QueueStatus(), "gateway-1", 10)
 
 
@@ -57,7 +60,7 @@ def test_each_known_difference_is_named(status: Status, expected: str) -> None:
 
 
 def test_status_as_json(gateway: Gateway) -> None:
-    status = gateway.json("status")
+    status = gateway.json("status", "--crawler", NOBODY)
     assert len(status.pop("differences")) == 7
     home = {
         "home": "kvsp", "kind": "kvsp", "location": "127.0.0.1:8782", "detail": "ok",
@@ -79,6 +82,10 @@ def test_status_as_json(gateway: Gateway) -> None:
         "journal": {"pending": 3, "writable": False},
         "clock": {"offset_us": -5, "alarm": True},
         "namespaces_equal": False,
+        "crawler": {
+            "address": NOBODY, "trouble": "connection refused", "doing": None, "breakers": [],
+            "namespaces": 0, "oldest_ended_us": None, "not_equal": [], "not_seen_whole": [],
+        },
         "certificate": {
             "subject": "CN=node", "serial": "4D2", "not_before_us": -10,
             "not_after_us": 15 * 86_400_000_000, "trouble": "tls_key node.key: cannot be read",
@@ -91,7 +98,7 @@ def test_status_as_json(gateway: Gateway) -> None:
 
 
 def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
-    shown = gateway.kvctl("status").stdout
+    shown = gateway.kvctl("status", "--crawler", NOBODY).stdout
     lines = [line.split(maxsplit=1) for line in shown.splitlines() if line]
     assert ["queue", "1 repair, the oldest for 2 us; 4 healed, 5 failed tries; 3 dirty ranges"] in (
         lines
@@ -99,6 +106,7 @@ def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
     assert ["gateway", "gateway-1, 2 workers, restarted 3 times"] in lines
     assert ["journal", "3 open writes; NOT WRITABLE: writes wait for both homes"] in lines
     assert ["clock", "-5 us from the homes' clocks; ALARM: too far off"] in lines
+    assert ["crawler", f"{NOBODY}: no answer: connection refused"] in lines
     assert ["equal", "not yet"] in lines
     assert ["certificate", "CN=node, serial 4D2; 15 days left"] in lines
     assert ["-", "TROUBLE: tls_key node.key: cannot be read"] in lines
@@ -108,7 +116,7 @@ def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
 
 
 def test_a_repair_that_is_not_due_yet_has_no_age() -> None:
-    shown = status_text(replace(HEALTHY, queue=QueueStatus(depth=2)))
+    shown = status_text(replace(HEALTHY, queue=QueueStatus(depth=2)), NO_CRAWLER)
     assert "2 repairs; 0 healed" in shown
 
 

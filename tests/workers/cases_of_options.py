@@ -201,4 +201,47 @@ ARGUMENTS = (
             ('list("prefix")', ("list", 1, "ListOptions")),
         )
     ),
+    *(
+        Case(f"a BigInt is no number: {call}",
+             f"return await failure((async () => kv.{call})())",
+             "TypeError: Cannot convert a BigInt value to a number")
+        for call in (
+            'put("k", "v", {expirationTtl: 120n})', 'put("k", "v", {expiration: 2n ** 33n})',
+            'get("k", {cacheTtl: 60n})', 'get(["k"], {cacheTtl: 60n})', "list({limit: 5n})",
+            "list({limit: 0n})",
+        )
+    ),
+    Case(
+        "an endless limit is none",
+        'await kv.put("k", "v"); return names(await kv.list({limit: Infinity}))',
+        ["k"],
+    ),
+    Case(
+        "a limit beyond 31 bits",
+        "return await failure(kv.list({limit: 2 ** 31}))",
+        "TypeError: Value out of range. Must be between -2147483648 and 2147483647 (inclusive).",
+    ),
+    Case(
+        "half a surrogate pair in a prefix, and in a cursor",
+        'return [await failure(kv.list({prefix: "a\\udfff"})),'
+        ' await failure(kv.list({cursor: "\\ud800"}))]',
+        [get_refused("400 prefix: is not valid UTF-8 at byte 1"),
+         get_refused("400 cursor: is not valid UTF-8 at byte 0")],
+        miniflare=["fine", "fine"],
+    ),
+    Case(
+        "a whole surrogate pair in a prefix",
+        'await kv.put("🤓a", "v"); return names(await kv.list({prefix: "🤓"}))',
+        ["🤓a"],
+    ),
+    Case(
+        "half a surrogate pair among many keys",
+        'return await kv.get(["\\ud800x"])',
+        {"map": [["\ufffd\ufffd\ufffdx", None]]},
+    ),
+    Case(
+        "an empty type of many keys is none",
+        'await kv.put("k", "v"); return [await kv.get(["k"], ""), await kv.get(["k"], {type: ""})]',
+        [{"map": [["k", "v"]]}, {"map": [["k", "v"]]}],
+    ),
 )  # fmt: skip

@@ -92,7 +92,7 @@ class BindingDoor:
             case Put() | Delete():
                 return self._written(operation, caller.keyvalues)
             case _:
-                return self._performed(operation, caller.keyvalues, request, namespace)
+                return self._performed(operation, caller, request, namespace)
 
     def _found(self, reads: tuple[Read], caller: Caller) -> Answer:
         (outcome,) = caller.keyvalues.read(reads)
@@ -125,14 +125,15 @@ class BindingDoor:
     async def _performed(
         self,
         operation: Listing | Bulk | Upload,
-        keyvalues: KeyValues,
+        caller: Caller,
         request: Request,
         namespace: str,
     ) -> Response:
+        keyvalues = caller.keyvalues
         try:
             match operation:
                 case Upload():
-                    return await self._put(operation, keyvalues, request)
+                    return await self._put(operation, caller, request)
                 case Listing():
                     return answer_to_listing(operation, await keyvalues.list(operation))
                 case Bulk.READ:
@@ -144,8 +145,10 @@ class BindingDoor:
         except HttpError as error:
             return said(error)
 
-    async def _put(self, upload: Upload, keyvalues: KeyValues, request: Request) -> Response:
-        with keyvalues.admit_body(upload.key.namespace, request.content_length) as ahead:
+    async def _put(self, upload: Upload, caller: Caller, request: Request) -> Response:
+        keyvalues, namespace = caller.keyvalues, upload.key.namespace
+        await caller.namespaces.get(namespace)
+        with keyvalues.admit_body(namespace, request.content_length) as ahead:
             value = await value_of(request, self._room, ahead, upload.metadata)
             (written,) = keyvalues.write((upload.put(value, self._now_s()),))
             del value  # a large one need not live beside its envelope until both homes have it

@@ -154,6 +154,7 @@ def _wrong(**fields: Any) -> kv_pb2.PutRequest:  # noqa: ANN401
         (_wrong(expiration_ttl_s=1), "expiration_ttl_s: "),
         (_wrong(expires_at_s=1), "expires_at_s: "),
         (_wrong(above=b"short"), "above: "),
+        (_wrong(namespace="cd" * 16), "namespace not found: "),
     ],
 )
 async def test_a_mistake_in_the_head_is_told_before_the_value_is_sent(

@@ -4,7 +4,7 @@ import pytest
 
 from tandem.core.limits import MIB
 from tandem.errors import PermissionDenied, QuotaExceeded, TandemError
-from tests.kvgateway.http.doors import HEADER, Door
+from tests.kvgateway.http.doors import HEADER, Door, request
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 
 PUT = "/k?urlencoded=true"
@@ -27,6 +27,13 @@ async def test_a_refused_body_writes_nothing_and_the_connection_goes_on(
     assert door.stored() == {}
     door.store.body_refusal = None
     await door.put("k")
+
+
+async def test_no_body_is_admitted_for_a_namespace_that_there_is_not(door: Door) -> None:
+    head = b"CF-KV-Namespace-ID: " + b"cd" * 16
+    answer = await door.raw(request("PUT", PUT, head, body=bytes(2 * MIB)))
+    assert (answer.status, answer.reason) == (400, b"Namespace not found: " + b"cd" * 16)
+    assert door.store.admitted == []
 
 
 async def test_the_announced_length_is_what_is_admitted(door: Door) -> None:
