@@ -13,12 +13,14 @@ RUN python -m venv /opt/tandem \
     /opt/tandem/bin/pip install --no-cache-dir --quiet '.[postgres]'
 
 FROM python:3.13-slim
+RUN useradd --system --uid 10001 --home-dir /data --no-create-home tandem \
+ && install --directory --owner=tandem --group=tandem --mode=0700 /data
 COPY --from=build /opt/tandem /opt/tandem
-RUN useradd --system --uid 10001 --home-dir /data --create-home tandem
-ENV PATH="/opt/tandem/bin:$PATH" PYTHONUNBUFFERED=1
+ENV PATH="/opt/tandem/bin:$PATH" PYTHONUNBUFFERED=1 TANDEM_DATA=/data
 USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8780 8781
-HEALTHCHECK --interval=5s --timeout=3s --start-period=20s CMD ["kvctl", "health"]
+# Each check is a process of its own, hence so seldom.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["kvctl", "health"]
 CMD ["kvctl", "up"]

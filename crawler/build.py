@@ -18,6 +18,7 @@ from crawler.report import CrawlRule
 from crawler.rounds import Rounds
 from crawler.service import Door
 from crawler.settings import CrawlerSettings
+from crawler.tokens import tokens_of
 from tandem.backends.collect import CollectedHomes
 from tandem.backends.opening import Homes
 from tandem.backends.port import Backend
@@ -102,12 +103,10 @@ def taken(
     """Goes over to other settings; ConfigurationError, and nothing has changed, when a token cannot
     be one or nobody could come in."""
     settings = loaded.settings
-    is_open = settings.door_is_open()
-    for gateway in settings.gateway_addresses():
-        settings.token_for(gateway)
+    tokens = tokens_of(settings)
     log.shape(settings.log_level, settings.log_format)
-    door.fit(settings.door_tokens, is_open=is_open)
-    ground.gateways.turn_to(settings.gateway_addresses(), settings.token_for)
+    door.fit(tokens.that_open, is_open=tokens.door_is_open)
+    ground.gateways.turn_to(settings.gateway_addresses(), tokens.to_show)
     ground.book.remember(settings.history_days)
     ground.pace.go(
         requests_per_s=settings.requests_per_second,

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from crawler.metrics import expose
 from crawler.pace import Pace
 from crawler.service import CrawlerServer, CrawlerService, Door
 from crawler.settings import CrawlerSettings
+from crawler.tokens import named_tokens, tokens_of
 from tandem import errors
 from tandem.backends.opening import open_homes
 from tandem.runtime import data_directory, logs, serve
@@ -48,19 +49,20 @@ def main() -> int:
     )
     settings = loaded.settings
     log_state = logs.configure(clock, level=settings.log_level, form=settings.log_format)
-    reloading = Reloading(
-        CrawlerSettings, "crawler", arguments, environment, loaded, clock=clock, log=_LOG
-    )
-    return serve.run(partial(_crawl, reloading, log_state), _LOG)
+    begin = partial(
+        Reloading, CrawlerSettings, "crawler", arguments, environment, loaded, clock=clock,
+        log=_LOG, named=named_tokens,
+    )  # fmt: skip
+    return serve.run(partial(_crawl, begin, log_state), _LOG)
 
 
 async def _crawl(
-    reloading: Reloading[CrawlerSettings], log_state: logs.Logs, process: serve.Process
+    begin: Callable[[], Reloading[CrawlerSettings]], log_state: logs.Logs, process: serve.Process
 ) -> int:
-    settings = reloading.settings
     try:
-        data_directory.prepare(settings.data)
-        with closing(_book(settings)) as book:
+        reloading = begin()
+        data_directory.prepare(reloading.settings.data)
+        with closing(_book(reloading.settings)) as book:
             board = Board(book, SystemEntropy())
             async with AsyncExitStack() as held:
                 await _crawl_with(reloading, log_state, process, book, board, held)
@@ -86,7 +88,8 @@ async def _crawl_with(
         bytes_per_s=settings.bytes_per_second,
         breathe_ratio=settings.breathe_ratio,
     )
-    door = Door(settings.door_tokens, is_open=settings.door_is_open())
+    tokens = tokens_of(settings)
+    door = Door(tokens.that_open, is_open=tokens.door_is_open)
     server = CrawlerServer(CrawlerService(board, book, pace, door, _identity(book)))
     held.push_async_callback(server.stop, 0.0)
     files = server_files(settings)
@@ -103,7 +106,7 @@ async def _crawl_with(
     spare = held.enter_context(_empty(settings.data / "crawler" / "tls"))  # a client each time
     gateways = RemoteGateways(
         settings.gateway_addresses(),
-        settings.token_for,
+        tokens.to_show,
         tls=client_files(settings, spare),
     )
     switches = KillSwitches(gateways, board.counters)

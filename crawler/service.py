@@ -54,7 +54,7 @@ class Door:
                 shown = str(value)
         right = [f"{_BEARER}{token}".encode() for token in self._tokens() if token]
         if not any(hmac.compare_digest(shown.encode(), one) for one in right):
-            raise Unauthenticated("the crawler opens to its admin token")
+            raise Unauthenticated("it wants its admin token")
 
 
 def _answering(

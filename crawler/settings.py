@@ -7,9 +7,7 @@ from pathlib import Path
 from tandem.backends.opening import HomeChoice
 from tandem.client.arguments import check_address
 from tandem.core.quota import QUOTA_MAX
-from tandem.errors import ConfigurationError, InvalidArgument
-from tandem.runtime.listening import is_loopback
-from tandem.runtime.local_tokens import admin_token, crawler_token, development_token
+from tandem.errors import InvalidArgument
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings import (
     DURATION_S,
@@ -152,37 +150,6 @@ class CrawlerSettings:
             self.data,
             client_files(self),
         )
-
-    def token_for(self, gateway: str) -> str:
-        """What to show to a gateway; the crawler token is for the gateway beside it, and for those
-        on this machine.
-
-        Raises ConfigurationError for an admin token that cannot be one.
-        """
-        own = self.token or admin_token(self.admin_token, self.admin_token_file)
-        host = gateway.rpartition(":")[0].strip("[]")
-        near = is_loopback(host) or gateway == str(self.grpc_address)
-        return own or (crawler_token(self.data) if near else "")
-
-    def door_tokens(self) -> tuple[str, ...]:
-        """What opens the crawler: the admin token and its own, and on loopback the gateway's
-        development token; read anew for every call, since tokens change."""
-        own = admin_token(self.admin_token, self.admin_token_file)
-        loopback = is_loopback(self.crawler_address.host)
-        return (own, self.token, development_token(self.data) if loopback else "")
-
-    def door_is_open(self) -> bool:
-        """Whether everybody may come in, as at a gateway: on loopback, without an admin token.
-
-        Raises ConfigurationError when nobody could come in.
-        """
-        own = admin_token(self.admin_token, self.admin_token_file)
-        if is_loopback(self.crawler_address.host):
-            return not own
-        if not own and not self.token:
-            where = f"crawler_address {self.crawler_address}"
-            raise ConfigurationError([f"{where}: others reach it; set admin_token or token"])
-        return False
 
     def gateway_addresses(self) -> tuple[str, ...]:
         """Whom to ask and to tell."""

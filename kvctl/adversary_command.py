@@ -37,17 +37,28 @@ VALUE_BYTES_MIN: Final = 30
 @click.option("--sessions", is_flag=True, help="Carry session tokens from gateway to gateway.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="How long. [default: 30]")
 @click.option("--operations", type=click.IntRange(1), help="How many operations at most.")
-@click.option("--keys", type=click.IntRange(1, 10_000), default=16, show_default=True)
+@click.option(
+    "--keys", type=click.IntRange(1, 10_000), default=16, show_default=True,
+    help="How many keys; the fewer, the hotter.",
+)  # fmt: skip
 @click.option(
     "--connections", type=click.IntRange(1, 256), default=8, show_default=True,
     help="To each gateway; the more, the more of its worker processes are met.",
 )  # fmt: skip
-@click.option("--callers", type=click.IntRange(1, 4096), default=64, show_default=True)
-@click.option("--puts", type=click.FloatRange(0, 1), default=0.35, show_default=True)
-@click.option("--deletes", type=click.FloatRange(0, 1), default=0.1, show_default=True)
+@click.option(
+    "--callers", type=click.IntRange(1, 4096), default=64, show_default=True,
+    help="Operations under way at once.",
+)  # fmt: skip
+@click.option(
+    "--puts", type=click.FloatRange(0, 1), default=0.35, show_default=True,
+    help="Their share; what is neither put nor delete is a read.",
+)  # fmt: skip
+@click.option(
+    "--deletes", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Their share.",
+)  # fmt: skip
 @click.option(
     "--value-bytes", type=click.IntRange(VALUE_BYTES_MIN, 1_000_000), default=300,
-    show_default=True,
+    show_default=True, help="Size of each value.",
 )  # fmt: skip
 @click.option("--seed", help="Decides who asks what of whom. [default: another one each time]")
 @click.option(

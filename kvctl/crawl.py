@@ -37,7 +37,7 @@ def status_command(asked: Asked) -> None:
 @crawl_group.command("pause")
 @asks_crawler
 def pause_command(asked: Asked) -> None:
-    """Let nothing go on behind the page, or the keys, on their way. Kept over restarts."""
+    """Stop the crawler once what is under way has ended. Kept over restarts."""
     _show(asked, ask_crawler(asked, lambda crawler: crawler.pause()))
 
 

@@ -82,7 +82,7 @@ def ask_crawler(asked: Asked, work: Callable[[CrawlerClient], Awaitable[_T]]) ->
         except Unauthenticated as error:
             raise Ended(
                 Ending.NEGATIVE,
-                f"the crawler at {address} lets nobody in so: {error}\n"
+                f"the crawler at {address} did not let you in: {error}\n"
                 "Give its admin token with --token or TANDEM_TOKEN.",
             ) from None
         except Unavailable as error:

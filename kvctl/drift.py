@@ -63,7 +63,10 @@ def scan_command(
 
 @drift_group.command("report")
 @click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
-@click.option("--days", type=click.FloatRange(0, 36_500), default=30.0, show_default=True)
+@click.option(
+    "--days", type=click.FloatRange(0, 36_500), default=30.0, show_default=True,
+    help="Crawls that began so lately.",
+)  # fmt: skip
 @click.option("--csv", "as_csv_", is_flag=True, help="Print every crawl as a line of CSV.")
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",

@@ -104,7 +104,7 @@ def ending_of(error: TandemError, gateway: Address) -> Ended:
         case Unauthenticated():
             return Ended(
                 Ending.NEGATIVE,
-                f"the gateway at {gateway} lets nobody in so: {error}\n"
+                f"the gateway at {gateway} did not let you in: {error}\n"
                 "Give a token with --token or TANDEM_TOKEN; an admin makes one with"
                 " `kvctl token create`.",
             )

@@ -42,7 +42,7 @@ _POLL_S = 0.5
     help="How long to wait for gateways that have not seen the mode before.",
 )
 @YES
-@click.option("--force", is_flag=True, help="Do not wait; what objects may lose writes.")
+@click.option("--force", is_flag=True, help="Neither wait nor heed objections: writes may be lost.")
 @asks
 def mode_command(
     asked: Asked, namespace: str, stage: str | None, home: str | None, to: str | None,

@@ -37,9 +37,13 @@ def _one_of(kind: type[_Chosen]) -> Mapping[str, Any]:
 _SETTINGS: Final = (
     click.option(
         "--ack", "ack_policy", **_one_of(AckPolicy),
-        help="What a write waits for before it is acknowledged.",
+        help="What a write waits for: one home, one and a durable note for the other (a new"
+        " namespace's way), or both.",
     ),
-    click.option("--read-mode", **_one_of(ReadMode), help="Which homes a read asks."),
+    click.option(
+        "--read-mode", **_one_of(ReadMode),
+        help="Whom a read asks: both homes (a new namespace's way), the quicker one, or this one.",
+    ),
     *QUOTA_OPTIONS,
     click.option(
         "--key-write-interval/--no-key-write-interval", default=None,
@@ -89,7 +93,8 @@ def list_namespaces(asked: Asked, all_accounts: bool) -> None:
         header = (*_HEADER, *(("ACCOUNT",) if foreign else ()))
         print_line(columns([header, *(_row(namespace, foreign) for namespace in found)]))
     else:
-        print_line("no namespaces yet; create one with: kvctl namespace create TITLE", error=True)
+        where = "" if all_accounts else " in this account"
+        print_line(f"no namespaces{where}; create one: kvctl namespace create TITLE", error=True)
 
 
 @namespace_group.command("get")

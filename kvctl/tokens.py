@@ -43,7 +43,12 @@ def token_group() -> None:
     "--permission", type=click.Choice([p.name.lower() for p in Permission]), default="write",
     show_default=True, help="What may be done; each includes those before it.",
 )  # fmt: skip
-@click.option("--expires", "ttl_s", type=form(DURATION_S), help="How long it lasts, such as 30d.")
+@click.option(
+    "--expires",
+    "ttl_s",
+    type=form(DURATION_S),
+    help="How long it lasts, such as 30d. [default: for ever]",
+)
 @click.option("--all-accounts", is_flag=True, help=_ALL_HELP)
 @_quota
 @asks
@@ -87,7 +92,7 @@ def create(
 @click.option("--all-accounts", is_flag=True, help=_ALL_HELP)
 @asks
 def list_tokens(asked: Asked, all_accounts: bool) -> None:
-    """Print the tokens, without what opens."""
+    """Print the tokens of the account, without their secrets."""
     _check_one_of(asked.account, all_accounts)
     found = asked.ask(lambda client: client.tokens.list(all_accounts=all_accounts))
     if asked.as_json:
@@ -100,7 +105,8 @@ def list_tokens(asked: Asked, all_accounts: bool) -> None:
         header = (*_HEADER, *(("QUOTA",) if limited else ()))
         print_line(columns([header, *(_row(one, now_us, limited, names) for one in found)]))
     else:
-        print_line("no tokens yet; create one with: kvctl token create --name NAME", error=True)
+        where = "" if all_accounts else " in this account"
+        print_line(f"no tokens{where}; create one: kvctl token create --name NAME", error=True)
 
 
 @token_group.command("revoke")

@@ -22,6 +22,7 @@ from tandem.runtime.local_tokens import (
     last_characters,
     make_crawler_token,
     make_development_token,
+    named_admin_token,
 )
 from tandem.runtime.randomness import Entropy
 
@@ -41,9 +42,7 @@ def configured_policy(settings: GatewaySettings) -> Policy:
 
 def named_tokens(settings: GatewaySettings) -> Mapping[str, str]:
     """The admin token where the settings name a file; ConfigurationError when it has none."""
-    if not settings.admin_token_file:
-        return {}
-    return {"admin_token_file": admin_token(settings.admin_token, settings.admin_token_file)}
+    return named_admin_token(settings.admin_token, settings.admin_token_file)
 
 
 def prepared_policy(settings: GatewaySettings, entropy: Entropy) -> Policy:

@@ -2,6 +2,7 @@
 gateway makes in its data directory, for people who develop on its machine and for its crawler."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -37,14 +38,22 @@ def admin_token(text: str, file: str) -> str:
         source = f"admin_token_file {file}"
         try:
             text = Path(file).read_text().strip()
-        except (OSError, ValueError) as error:
-            raise ConfigurationError([f"{source}: cannot be read: {error}"]) from None
+        except OSError as error:
+            raise ConfigurationError([f"{source}: cannot be read: {error.strerror}"]) from None
+        except ValueError:
+            raise ConfigurationError([f"{source}: cannot be read: it is no text"]) from None
         if not text:
             raise ConfigurationError([f"{source}: is empty"])
     if text and (len(text) < ADMIN_TOKEN_CHARS_MIN or not _can_travel(text)):
         must = f"must have {ADMIN_TOKEN_CHARS_MIN} printable ASCII characters or more, no spaces"
         raise ConfigurationError([f"{source} {last_characters(text)}: {must}"])
     return text
+
+
+def named_admin_token(text: str, file: str) -> Mapping[str, str]:
+    """The same by the setting that names its file, to notice when the file holds another one; empty
+    where no setting names one."""
+    return {"admin_token_file": admin_token(text, file)} if file else {}
 
 
 def last_characters(token: str) -> str:

@@ -18,6 +18,7 @@ from crawler.pace import Pace
 from crawler.rounds import Rounds
 from crawler.service import Door
 from crawler.settings import CrawlerSettings
+from crawler.tokens import tokens_of
 from tandem.core.reply import Side
 from tandem.errors import ConfigurationError
 from tandem.runtime import logs
@@ -36,8 +37,9 @@ class Running:
         self.settings = CrawlerSettings(data=directory)
         self.book = Book(directory / "crawler.sqlite")
         self.pace = Pace()
-        self.door = Door(self.settings.door_tokens, is_open=True)
-        self.gateways = RemoteGateways(self.settings.gateway_addresses(), self.settings.token_for)
+        tokens = tokens_of(self.settings)
+        self.door = Door(tokens.that_open, is_open=True)
+        self.gateways = RemoteGateways(self.settings.gateway_addresses(), tokens.to_show)
         self.log = logs.configure(StillClock())
         backends = {side: ScriptedHome(side, StillClock()) for side in Side}
         homes = cast(Any, SimpleNamespace(backends=backends, rows=None, objects=None))
@@ -104,6 +106,17 @@ def test_a_token_file_is_taken(running: Running, tmp_path: Path) -> None:
     running.take(admin_token_file=str(tmp_path / "token"))
     assert running.door._tokens()[0] == TOKEN
     assert not running.door._is_open
+
+
+def test_a_token_file_that_is_gone_afterwards_changes_nothing(
+    running: Running, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    running.take(admin_token_file=str(file))
+    file.unlink()
+    assert running.door._tokens()[0] == TOKEN
+    assert running.gateways._token_for("10.0.0.1:1") == TOKEN
 
 
 def test_the_log_changes_at_once(running: Running, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from crawler.gateways import RemoteGateways
 from crawler.settings import CrawlerSettings
+from crawler.tokens import tokens_of
 from tandem.core.operations import CrawlReport
 from tandem.errors import ConfigurationError
 from tandem.runtime.local_tokens import make_crawler_token
@@ -24,23 +25,23 @@ def test_its_own_token_wins_over_the_admin_token(tmp_path: Path) -> None:
     one = CrawlerSettings(data=tmp_path, admin_token="an-admin-token-1")
     file = CrawlerSettings(data=tmp_path, admin_token_file=str(tmp_path / "token"))
     for gateway in (*LOOPBACK, OTHER_MACHINE):
-        assert both.token_for(gateway) == "own"
-        assert one.token_for(gateway) == "an-admin-token-1"
-        assert file.token_for(gateway) == "an-admin-token-3"
+        assert tokens_of(both).to_show(gateway) == "own"
+        assert tokens_of(one).to_show(gateway) == "an-admin-token-1"
+        assert tokens_of(file).to_show(gateway) == "an-admin-token-3"
     with pytest.raises(ConfigurationError, match="admin_token"):
-        CrawlerSettings(data=tmp_path, admin_token="short").token_for(OTHER_MACHINE)
+        tokens_of(CrawlerSettings(data=tmp_path, admin_token="short"))
 
 
 def test_what_the_gateway_beside_it_has_made_is_shown_to_no_other_machine(tmp_path: Path) -> None:
     settings = CrawlerSettings(data=tmp_path)
-    assert settings.token_for(LOOPBACK[0]) == ""
+    assert tokens_of(settings).to_show(LOOPBACK[0]) == ""
     made = make_crawler_token(tmp_path, SystemEntropy())
-    assert {settings.token_for(gateway) for gateway in LOOPBACK} == {made}
-    assert settings.token_for(OTHER_MACHINE) == ""
+    assert {tokens_of(settings).to_show(gateway) for gateway in LOOPBACK} == {made}
+    assert tokens_of(settings).to_show(OTHER_MACHINE) == ""
     exposed = CrawlerSettings(data=tmp_path, grpc_address=Address("0.0.0.0", 8781))
     assert exposed.gateway_addresses() == ("0.0.0.0:8781",)
-    assert exposed.token_for("0.0.0.0:8781") == made
-    assert exposed.token_for(OTHER_MACHINE) == ""
+    assert tokens_of(exposed).to_show("0.0.0.0:8781") == made
+    assert tokens_of(exposed).to_show(OTHER_MACHINE) == ""
 
 
 @pytest.mark.parametrize("gateways", ["nowhere", "a:1,b", ",", "grpc,a:1", "a:99999"])

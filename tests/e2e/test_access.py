@@ -1,11 +1,13 @@
 """Tokens through real processes: who comes in, for how long, and when nobody could."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
 from tandem import Client
+from tandem.client.crawler import CrawlerClient
 from tandem.errors import PermissionDenied, Unauthenticated
 from tandem.runtime.local_tokens import crawler_token, development_token
 from tests.e2e.deployment import deployed
@@ -106,3 +108,24 @@ async def test_a_gateway_that_nobody_could_enter_refuses_to_start(tmp_path: Path
         tandem.gateway.start(TANDEM_ADMIN_TOKEN="short")
         assert await tandem.gateway.ended() == 2
         assert "must have 16 printable ASCII characters or more" in tandem.gateway.words()
+
+
+async def test_a_crawler_keeps_the_admin_token_whose_file_is_gone(tmp_path: Path) -> None:
+    file, admin = tmp_path / "admin-token", "the-admin-token-of-this-test"
+    file.write_text(admin)
+    async with deployed(
+        tmp_path / "tandem", TANDEM_AUTH="required", TANDEM_ADMIN_TOKEN_FILE=str(file)
+    ) as tandem:
+        await tandem.start()
+        tandem.crawler.start()
+        await tandem.crawler.says('"ready"')
+        file.unlink()
+        tandem.crawler.signal(signal.SIGHUP)
+        await tandem.crawler.says("settings_refused")
+        async with CrawlerClient(tandem.crawler_address, token=admin) as crawler:
+            before = (await crawler.status()).rounds
+
+            async def went_on() -> bool:
+                return (await crawler.status()).rounds > before + 1
+
+            await until_true(went_on, "the crawler comes in at its gateway")

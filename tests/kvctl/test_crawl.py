@@ -211,7 +211,7 @@ def test_a_closed_crawler_opens_to_its_token(tmp_path: Path, command: tuple[str,
         for wrong in ((), ("--token", "wrong")):
             result = crawled.kvctl(*command, *wrong)
             assert (result.exit_code, result.stdout) == (1, "")
-            assert f"the crawler at {crawled.crawler.address} lets nobody in so" in result.stderr
+            assert f"the crawler at {crawled.crawler.address} did not let you in" in result.stderr
             assert "Give its admin token with --token or TANDEM_TOKEN." in result.stderr
         assert crawled.kvctl(*command, "--token", "right").exit_code == 0
 

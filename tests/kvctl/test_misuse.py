@@ -1,6 +1,6 @@
 """Whatever is given wrongly is told in one style: what is wrong, where, and what is right."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 import pytest
@@ -78,3 +78,19 @@ def test_a_no_and_ctrl_c_have_statuses_of_their_own(
     assert result.exit_code == status
     assert says in result.stderr
     assert result.stdout == ""
+
+
+def _all_commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, one in command.commands.items():
+            yield from _all_commands(one, f"{path} {name}")
+
+
+def test_every_command_and_option_says_what_it_is_for() -> None:
+    silent = []
+    for path, command in _all_commands(cli, "kvctl"):
+        options = [one for one in command.params if isinstance(one, click.Option)]
+        silent += [path] * (not command.help)
+        silent += [f"{path} --{one.name}" for one in options if not one.help]
+    assert silent == []

@@ -88,7 +88,7 @@ def test_what_is_wrong_is_named(gateway: Gateway, arguments: tuple[str, ...], me
 def test_no_tokens_yet(gateway: Gateway) -> None:
     result = gateway.kvctl("token", "list")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "create one with: kvctl token create" in result.stderr
+    assert "no tokens in this account; create one: kvctl token create" in result.stderr
 
 
 def test_which_token_is_shown(gateway: Gateway, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """How a program begins: with its settings, or not at all."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import pytest
 
@@ -36,6 +37,15 @@ def test_whoever_asks_for_help_hears_of_no_mistake(
     assert out.startswith("usage: some-program ")
     assert "Does nothing." in out
     assert err == ""
+
+
+def test_whoever_asks_for_the_version_gets_that_of_the_package(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        begun("--version")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"some-program, version {version('tandem-kv')}\n"
 
 
 def test_mistakes_are_told_together_and_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,10 @@ async def test_somebody_listens_who_speaks_http() -> None:
         ("[Errno -2] Name or service not known", "no such host"),
         ("[Errno 113] No route to host", "no route to it"),
         ("[Errno 101] Network is unreachable", "its network cannot be reached"),
+        (
+            "UNAUTHENTICATED: Hostname Verification Check failed.",
+            "its certificate is for other names",
+        ),
         ("the stream was reset", "the stream was reset"),
         ("", ""),
     ],

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import TypeVar
 
 from tandem.runtime.settings.load import Loaded, SettingsError, load, read_sources
@@ -26,10 +27,13 @@ def settings_or_exit(
     program: str,
     about: str,
 ) -> Loaded[_Settings]:
-    """The settings of a program. Raises SystemExit once it has printed its help, which was asked
-    for, or what is wrong with the configuration."""
+    """The settings of a program. Raises SystemExit once it has printed its help or its version,
+    which were asked for, or what is wrong with the configuration."""
     if asks_for_help(arguments):
         sys.stdout.write(help_text(settings, program, about))
+        raise SystemExit(0)
+    if "--version" in arguments:
+        sys.stdout.write(f"{program}, version {version('tandem-kv')}\n")
         raise SystemExit(0)
     try:
         return load(settings, section, read_sources(arguments, environment, section))

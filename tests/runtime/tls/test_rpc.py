@@ -15,6 +15,7 @@ from tandem.errors import ConfigurationError
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.rpc_channel import TlsChannel, open_channel
 from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, RpcHealth, listen
+from tandem.runtime.rpc_words import in_words
 from tandem.runtime.tls import ServerTls, TlsFiles
 from tests.servers.certificates import Authority, Pair
 
@@ -66,6 +67,13 @@ async def refused(door: Door, files: TlsFiles | None) -> bool:
     return False
 
 
+async def told(door: Door, files: TlsFiles) -> str:
+    """Why who asks so is not answered, as a person is told it."""
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await asked(door, files)
+    return in_words(failed.value.details() or "")
+
+
 def _ours(channel: object) -> TlsChannel:
     assert isinstance(channel, TlsChannel)
     return channel
@@ -81,6 +89,17 @@ async def test_only_who_trusts_the_authority_is_answered(authority: Authority) -
         assert await asked(door, TlsFiles(str(authority.file))) == SERVING
         assert await refused(door, TlsFiles(str(stranger.file)))
         assert await refused(door, None)
+
+
+async def test_what_is_wrong_with_a_certificate_is_told_in_words(authority: Authority) -> None:
+    stranger = Authority(authority.directory, "stranger")
+    trusting = TlsFiles(str(authority.file))
+    async with open_door(asks_nobody(authority.files())) as door:
+        words = await told(door, TlsFiles(str(stranger.file)))
+        assert words == "its certificate is of no authority that is trusted here"
+    certificate, key = authority.pair(to_days=-0.5).write(authority.directory)
+    async with open_door(TlsFiles("", str(certificate), str(key))) as door:
+        assert await told(door, trusting) == "its certificate has expired"
 
 
 async def test_with_authorities_of_clients_only_those_come_in(authority: Authority) -> None:
