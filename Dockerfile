@@ -9,7 +9,7 @@ COPY crawler crawler
 COPY kvctl kvctl
 # The hot paths are compiled: pyproject.toml says which.
 RUN python -m venv /opt/tandem \
- && HATCH_BUILD_HOOK_ENABLE_MYPYC=true PIP_CONSTRAINT=/src/constraints.txt \
+ && CFLAGS=-Wno-misleading-indentation HATCH_BUILD_HOOK_ENABLE_MYPYC=true PIP_CONSTRAINT=/src/constraints.txt \
     /opt/tandem/bin/pip install --no-cache-dir --quiet '.[postgres]'
 
 FROM python:3.13-slim
