@@ -93,4 +93,4 @@ def test_a_crawler_that_lets_nobody_in_is_no_failure(tmp_path: Path) -> None:
     with CrawledGateway(tmp_path / "book.sqlite", "right") as closed:
         result = closed.kvctl("status")
     assert result.exit_code == 0
-    assert "no answer: the crawler opens to its admin token" in result.stdout
+    assert "no answer: it wants its admin token" in result.stdout
