@@ -24,7 +24,7 @@ compiled: $(COMPILED)/.installed  ## Make .venv-compiled: the same, its hot path
 run: setup  ## Run the whole store on this machine.
 	$(BIN)/kvctl up
 
-run-compiled: compiled  ## The same with compiled programs, which take two thirds of the CPU.
+run-compiled: compiled  ## The same with compiled programs, which are quicker.
 	$(COMPILED)/bin/kvctl up
 
 example: setup  ## Run a small site on workerd with Tandem behind it (needs npm).
