@@ -90,7 +90,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 # The hook of the build writes beside the sources, so it has a copy of them: what is compiled never hides a change.
 # One warning of gcc's would take two thirds of the time, looking through 350,000 lines.
-$(COMPILED)/.installed: pyproject.toml constraints.txt README.md $(shell find $(PACKAGES) -name '*.py') | $(BIN)/python
+$(COMPILED)/.installed: pyproject.toml constraints.txt $(shell find $(PACKAGES) -name '*.py') | $(BIN)/python
 	@echo "Compiling into $(COMPILED)"
 	@rm -rf build/compiled $(COMPILED) && mkdir -p build/compiled && touch build/compiled/.begun && cp -R pyproject.toml README.md $(PACKAGES) build/compiled
 	@$(BIN)/python -m venv $(COMPILED)
