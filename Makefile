@@ -10,7 +10,7 @@ SEEDS ?= 1000
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev compiled run run-compiled example test check lint types format sim soak bench proto docs servers constraints clean
+.PHONY: help setup dev compiled run run-compiled example test tests check lint types format sim soak bench proto docs servers constraints clean
 
 help:  ## Show this list.
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,9 +33,13 @@ example: setup  ## Run a small site on workerd with Tandem behind it (needs npm)
 # Three processes keep two cores busy: many tests wait, for a server or until a silence is noticed.
 test:  ## Everything that must hold: the checks, then every test.
 	$(MAKE) --no-print-directory --jobs servers check $(if $(CAN_COMPILE),compiled)
-	$(MAKE) --no-print-directory compiled
+	$(MAKE) --no-print-directory tests
+
+# Asked anew whether C can be compiled, as `servers` may have brought what that takes.
+tests: $(if $(CAN_COMPILE),compiled)
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(ON_COMPILED))
-	PROGRAMS_PYTHON=$(CURDIR)/$(COMPILED)/bin/python $(BIN)/pytest --numprocesses 3 --dist loadfile $(ON_COMPILED)
+	$(if $(CAN_COMPILE),PROGRAMS_PYTHON=$(CURDIR)/$(COMPILED)/bin/python) \
+	  $(BIN)/pytest --numprocesses 3 --dist loadfile $(ON_COMPILED)
 
 check: lint types  ## Format, lint, types, import contracts, Dockerfile.
 
@@ -91,6 +95,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 # The hook of the build writes beside the sources, so it has a copy of them: what is compiled never hides a change.
 # One warning of gcc's would take two thirds of the time, looking through 350,000 lines.
 $(COMPILED)/.installed: pyproject.toml constraints.txt $(shell find $(PACKAGES) -name '*.py') | $(BIN)/python
+	@test -n "$(CAN_COMPILE)" || { echo "A C compiler and Python's headers are needed;" \
+	  "on Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev" >&2; exit 1; }
 	@echo "Compiling into $(COMPILED)"
 	@rm -rf build/compiled $(COMPILED) && mkdir -p build/compiled && touch build/compiled/.begun && cp -R pyproject.toml README.md $(PACKAGES) build/compiled
 	@$(BIN)/python -m venv $(COMPILED)
