@@ -12,10 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv-compiled" / "bin" / "python"
-PACKAGES = ("tandem", "kvgateway", "kvsp", "crawler", "kvctl")
-FILES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
     "wheel"
-]["hooks"]["mypyc"]["include"]
+]
+FILES = WHEEL["hooks"]["mypyc"]["include"]
 
 _WHERE = """
 import importlib, json, sys
@@ -33,7 +33,7 @@ def _where(*modules: str) -> dict[str, Path]:
 def _changed() -> Iterator[str]:
     """The sources that are not those that were compiled."""
     there = _where("tandem")["tandem"].parents[1]
-    for package in PACKAGES:
+    for package in WHEEL["packages"]:
         for path in (ROOT / package).rglob("*.py"):
             name = path.relative_to(ROOT)
             twin = there / name
