@@ -3,12 +3,24 @@
 A thread that runs SQLite gives Python's lock away with each step of a statement and has to win it
 back from the loop's thread, which under load keeps it for up to 5 ms. Measured beside a busy loop:
 1,900 us a row in a statement each, 13 us in statements of 32 rows.
+
+Values are bound as they are. What is exactly an int or a str sqlite3 takes at sight. For bytes it
+looks whether there is an adapter, and then for two methods that nobody has, each of which makes an
+error: 0.8 us, for ten values of each write. An adapter that gives the value back ends the search.
 """
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
+from tandem.core.record import Kind
+from tandem.core.version import Version
+
 T = TypeVar("T")
+
+sqlite3.register_adapter(bytes, bytes.__bytes__)
+sqlite3.register_adapter(Version, bytes.__bytes__)
+sqlite3.register_adapter(Kind, int.__int__)
 
 _TOGETHER_MAX: Final = 64
 _EXACT_MAX: Final = 32

@@ -11,10 +11,10 @@ from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
 _T = TypeVar("_T")
-_Work = tuple[Callable[[], Any], Future[Any]]
+_Ended = Callable[[], object]
 
 
 class OwnThread:
@@ -22,7 +22,7 @@ class OwnThread:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
+        self._queue: SimpleQueue[Callable[[], _Ended] | None] = SimpleQueue()
         self._thread = Thread(target=_work_on, args=(self._queue, self._loop), name=name)
         self._thread.daemon = True
         self._thread.start()
@@ -33,8 +33,12 @@ class OwnThread:
         Work is done also when nobody waits for it any more.
         """
         future: Future[_T] = self._loop.create_future()
-        self._queue.put((work, future))
+        self._queue.put(partial(_into, future, work))
         return future
+
+    def do_then(self, work: Callable[[], _Ended]) -> None:
+        """The same where the loop is to call what `work` returns; it must not raise."""
+        self._queue.put(work)
 
     def end(self) -> None:
         """Returns when all work has ended; there must not be more of it. Blocking."""
@@ -42,16 +46,19 @@ class OwnThread:
         self._thread.join()
 
 
-def _work_on(queue: SimpleQueue[_Work | None], loop: AbstractEventLoop) -> None:
-    while (asked := queue.get()) is not None:
-        work, future = asked
-        try:
-            ended = partial(_return, future, work())
-        except BaseException as error:
-            ended = partial(_raise, future, error)
+def _work_on(queue: SimpleQueue[Callable[[], _Ended] | None], loop: AbstractEventLoop) -> None:
+    while (work := queue.get()) is not None:
+        ended = work()
         with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
             loop.call_soon_threadsafe(ended)
-        del asked, work, future, ended  # what they hold may be large, and the next work far off
+        del work, ended  # what they hold may be large, and the next work far off
+
+
+def _into(future: Future[_T], work: Callable[[], _T]) -> _Ended:
+    try:
+        return partial(_return, future, work())
+    except BaseException as error:
+        return partial(_raise, future, error)
 
 
 def _return(future: Future[_T], result: _T) -> None:
@@ -59,6 +66,6 @@ def _return(future: Future[_T], result: _T) -> None:
         future.set_result(result)
 
 
-def _raise(future: Future[object], error: BaseException) -> None:
+def _raise(future: Future[_T], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)

@@ -199,8 +199,7 @@ async def _replaced(home: FileHome, path: Path, record: Record) -> None:
 
 async def test_a_file_whose_row_could_not_be_written_goes(home: FileHome, path: Path) -> None:
     await write_some(home)
-    connection = await home._filed.connect()
-    await connection.execute("pragma query_only = on")
+    await home._filed.do(lambda connection: connection.execute("pragma query_only = on").close())
     assert isinstance(await home.put_if_newer(KEY, large(), 20.0), Failed)
     assert len(files(path)) == 1
     await write_some(home)

@@ -134,8 +134,9 @@ async def test_old_and_new_rows_in_one_statement_each_have_their_answer(home: Fi
 async def test_a_full_disk_fails_the_write_and_nothing_else(home: FileHome) -> None:
     small = record()
     await home.put_if_newer(KEY, small, 20.0)
-    connection = await home._writes.connect()
-    await connection.execute("pragma max_page_count = 10")
+    await home._writes.do(
+        lambda connection: connection.execute("pragma max_page_count = 10").close()
+    )
     large = await home.put_if_newer(Key(NAMESPACE, "large"), record(b"x" * (MIB // 2)), 20.0)
     assert isinstance(large, Failed)
     assert "full" in large.detail

@@ -1,11 +1,11 @@
 """What a home binds to its statements is taken as it is, without a search for how to adapt it."""
 
 import sqlite3
+from contextlib import closing
 
-import aiosqlite
 import pytest
 
-from tandem.backends.sqlite_thread import on_thread
+import tandem.backends.sqlite_rows  # noqa: F401 - has the adapters
 from tandem.core.record import Kind
 from tandem.core.version import NO_VERSION
 
@@ -22,9 +22,7 @@ def test_a_value_of_a_row_has_an_adapter(value: object, bound: object) -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"a\0b", NO_VERSION])
-async def test_bytes_are_bound_as_a_blob(value: bytes) -> None:
-    def bind(connection: sqlite3.Connection) -> object:
-        return connection.execute("select typeof(?1), ?1", (value,)).fetchone()
-
-    async with aiosqlite.connect(":memory:") as connection:
-        assert await on_thread(connection, bind) == ("blob", value)
+def test_bytes_are_bound_as_a_blob(value: bytes) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        row = connection.execute("select typeof(?1), ?1", (value,)).fetchone()
+    assert row == ("blob", value)

@@ -25,7 +25,6 @@ from tandem.backends.file.schema import check_place, prepare_writer
 from tandem.backends.file.turn import Turn
 from tandem.backends.group_replies import reply_alone, reply_for, reply_into
 from tandem.backends.port import Gets, Got, Heal, Needed, Puts, Replied, ScanPage
-from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Record, Stamp
@@ -80,7 +79,7 @@ class FileHome:
             check_place(path)
             home = cls(path, Turn(path), clock)
             try:
-                await on_thread(await home._writes.connect(), home._files.remove_unnamed)
+                await home._writes.do(home._files.remove_unnamed)
             except BaseException:
                 await home.aclose()
                 raise

@@ -1,5 +1,8 @@
 """One way into a SQLite file: whatever waits in a turn of the loop goes to one thread as one group.
 
+The thread is the lane's own, as each hand-over counts: two for each read that nothing in memory
+answers. aiosqlite takes two futures and two turns of the loop more.
+
 The caller gets a future that always has an answer by its deadline, for which all calls share one
 timer. A group that raises fails as a whole; its connection is closed, and the next group opens
 another one.
@@ -8,20 +11,20 @@ another one.
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Final, Generic, TypeVar
 
-import aiosqlite
-
-from tandem.backends.sqlite_thread import on_thread
 from tandem.core.reply import Failed, Reason
+from tandem.runtime.own_thread import OwnThread
 
 Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
 Reply = TypeVar("Reply")
+_T = TypeVar("_T")
 
 _DETAIL_CHARS_MAX: Final = 200
 """SQLite quotes whole values in some errors."""
@@ -61,14 +64,15 @@ class Call(Generic[Ask, Answer]):
 
 
 class Lane(Generic[Ask, Answer, Reply]):
-    """Owns one connection and the task that feeds it.
+    """Owns one connection and its thread, both from the first call on.
 
-    `run` answers a group on the connection's thread, `settle` passes each reply on in the loop.
+    `connect` opens the connection and `run` answers a group, both on the thread; `settle` passes
+    each reply on in the loop.
     """
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[aiosqlite.Connection]],
+        connect: Callable[[], sqlite3.Connection],
         run: Callable[[sqlite3.Connection, Sequence[Ask]], Sequence[Reply]],
         settle: Callable[[Call[Ask, Answer], Reply], None],
         bounds: LaneBounds,
@@ -78,15 +82,17 @@ class Lane(Generic[Ask, Answer, Reply]):
         self._settle = settle
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()
-        self._connection: aiosqlite.Connection | None = None
+        self._own_thread: OwnThread | None = None
+        self._connection: sqlite3.Connection | None = None
+        """The thread's affair alone."""
         self._waiting: deque[Call[Ask, Answer]] = deque()
         self._waiting_bytes = 0
         self._under_way: Sequence[Call[Ask, Answer]] = ()
-        self._wake = asyncio.Event()
+        self._busy = False
+        """Whether a group is under way, or about to be."""
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at_s = inf
         self._closed = False
-        self._task = asyncio.create_task(self._serve())
 
     def ask(self, ask: Ask, deadline_s: float, size: int = 0) -> asyncio.Future[Answer | Failed]:
         """The answer to come; `size` is how many bytes the question weighs."""
@@ -107,7 +113,14 @@ class Lane(Generic[Ask, Answer, Reply]):
         self._waiting_bytes += call.size
         if call.ends_at_s < self._alarm_at_s:
             self._set_alarm(call.ends_at_s)
-        self._wake.set()
+        if not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._go_on)
+
+    async def do(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What `work` returns or raises on the thread; sqlite3.Error or OSError when there is no
+        connection to be had."""
+        return await self._running().do(lambda: work(self._connected()))
 
     async def aclose(self) -> None:
         """Answers what is under way `Failed`; returns when the thread has ended."""
@@ -118,51 +131,60 @@ class Lane(Generic[Ask, Answer, Reply]):
         for call in (*self._under_way, *self._waiting):
             call.answer(_CLOSED)
         self._waiting.clear()
-        self._wake.set()
-        await self._task  # not cancelled: a connection that is just being opened would be left
-        await self._disconnect()
+        if self._own_thread is not None:
+            await self._own_thread.do(self._disconnect)
+            self._own_thread.end()
 
-    async def connect(self) -> aiosqlite.Connection:
-        """The connection, opened if there is none; raises sqlite3.Error or OSError."""
-        if self._connection is None:
-            self._connection = await self._connect()
-        return self._connection
+    def _running(self) -> OwnThread:
+        """The thread, begun if there is none."""
+        if self._own_thread is None:
+            self._own_thread = OwnThread("object file")
+        return self._own_thread
 
-    async def _serve(self) -> None:
-        while not self._closed:
-            await self._wake.wait()
-            self._under_way = self._take_group()
-            if self._under_way:
-                await self._run_group(self._under_way)
-                self._under_way = ()
-            else:
-                self._wake.clear()
+    def _go_on(self) -> None:
+        """Hands the thread what waits."""
+        group = self._under_way = self._take_group()
+        if group:
+            self._running().do_then(partial(self._work_on, group))
+        else:
+            self._busy = False
 
-    async def _run_group(self, group: Sequence[Call[Ask, Answer]]) -> None:
+    def _work_on(self, group: Sequence[Call[Ask, Answer]]) -> Callable[[], None]:
+        """On the thread: answers a group, and says how the loop goes on."""
         try:
-            replies = await on_thread(await self.connect(), self._work_on(group))
+            replies = self._run(self._connected(), [call.ask for call in group])
+        except Exception as error:
+            self._disconnect()
+            return partial(self._broke, group, error)
+        return partial(self._answered, group, replies)
+
+    def _answered(self, group: Sequence[Call[Ask, Answer]], replies: Sequence[Reply]) -> None:
+        try:
             for call, reply in zip(group, replies, strict=True):
                 self._settle(call, reply)
         except Exception as error:
-            if not isinstance(error, sqlite3.Error | OSError):
-                told = {"message": "a group of the object file broke", "exception": error}
-                self._loop.call_exception_handler(told)
-            for call in group:
-                call.answer(_failure(error))
-            await self._disconnect()
+            self._broke(group, error)
+        else:
+            self._go_on()
 
-    def _work_on(
-        self, group: Sequence[Call[Ask, Answer]]
-    ) -> Callable[[sqlite3.Connection], Sequence[Reply]]:
-        asks = [call.ask for call in group]
+    def _broke(self, group: Sequence[Call[Ask, Answer]], error: Exception) -> None:
+        if not isinstance(error, sqlite3.Error | OSError):
+            told = {"message": "a group of the object file broke", "exception": error}
+            self._loop.call_exception_handler(told)
+        for call in group:
+            call.answer(_failure(error))
+        self._go_on()
 
-        def work(connection: sqlite3.Connection) -> Sequence[Reply]:
-            try:
-                return self._run(connection, asks)
-            finally:
-                asks.clear()  # the thread holds its last work until there is another one
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
-        return work
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
 
     def _take_group(self) -> list[Call[Ask, Answer]]:
         group: list[Call[Ask, Answer]] = []
@@ -174,12 +196,6 @@ class Lane(Generic[Ask, Answer, Reply]):
                 group.append(call)
                 room -= call.size
         return group
-
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                await connection.close()
 
     def _set_alarm(self, at_s: float) -> None:
         if self._alarm is not None:

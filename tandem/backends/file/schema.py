@@ -41,8 +41,7 @@ class ForeignFile(sqlite3.DatabaseError):
 
 
 def check_place(path: Path) -> None:
-    """Raises OSError where SQLite could not open the file; aiosqlite then leaves a thread behind
-    that outlives the loop."""
+    """Raises OSError where SQLite could not open the file: it would not say why."""
     if path.is_dir():
         raise IsADirectoryError("it is a directory")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
