@@ -11,7 +11,8 @@ from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.list_draft import ListBounds
 from kvgateway.data_path.lists import Lister
 from kvgateway.data_path.lookups import Lookups
-from kvgateway.data_path.reads import ReadBounds, Reader
+from kvgateway.data_path.read_bounds import ReadBounds
+from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.stores import Stores, open_stores

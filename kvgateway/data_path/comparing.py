@@ -1,12 +1,11 @@
-"""What both homes say of one key: which record is newer, who lacks it, how often they differ."""
+"""What both homes say of one key: which version is newer, who lacks it, how often they differ."""
 
 from dataclasses import dataclass
 
 from kvgateway.data_path.inbox import SETTLE_US
 from kvgateway.homes.home_time import HomeTime
 from tandem.core.read_race import ReadRace
-from tandem.core.record import Record
-from tandem.core.reply import Failed, Found, Glimpsed, Missing, Side
+from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
 from tandem.core.version import NO_VERSION, Version
 
 
@@ -40,29 +39,25 @@ class Comparisons:
         if any(reply is None or isinstance(reply, Failed) for reply in replies):
             return
         newest, _ = difference(wanted, race)
-        version = newest.version if isinstance(newest, Record) else newest
-        settled = self._time.reckoned_us() - version.time_us > SETTLE_US
+        settled = self._time.reckoned_us() - newest.time_us > SETTLE_US
         for tally in (self._tallies.setdefault(namespace, Tally()), self.total):
             tally.compared += 1
             tally.different += settled and race.needs_repair()
 
 
-def difference(wanted: Version, race: ReadRace) -> tuple[Record | Version, tuple[Side, ...]]:
-    """The newest record (or its version alone) that the replies show, and who lacks it."""
-    newest: Record | Version = wanted
-    version = wanted
-    held: dict[Side, Version] = {}
-    for side in Side:
-        match race.reply_of(side):
-            case Found(record):
-                held[side] = record.version
-                if record.version >= version:
-                    newest, version = record, record.version
-            case Glimpsed(seen):
-                held[side] = seen
-                if seen > version:
-                    newest, version = seen, seen
-            case Missing() | Failed() | None:
-                pass
-    behind = tuple(side for side in Side if held.get(side, NO_VERSION) < version)
+def difference(wanted: Version, race: ReadRace) -> tuple[Version, tuple[Side, ...]]:
+    """The newest version that is wanted or that the replies show, and who lacks it."""
+    held = {side: _held(race.reply_of(side)) for side in Side}
+    newest = max(wanted, *held.values())
+    behind = tuple(side for side in Side if held[side] < newest)
     return newest, behind or tuple(Side)
+
+
+def _held(reply: ReadReply | None) -> Version:
+    match reply:
+        case Found(record):
+            return record.version
+        case Glimpsed(version):
+            return version
+        case Missing() | Failed() | None:
+            return NO_VERSION

@@ -29,6 +29,7 @@ class ReadAsks:
         deadline_s: of every call.
         latency_known_from: so many answers say how long a home takes.
         broke: is told of a fault of ours with one flight's reply; others are not held up by it.
+        taken: is called when flights have taken all replies that came together.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class ReadAsks:
         deadline_s: float,
         latency_known_from: int,
         broke: Callable[[ReadFlight, Exception], None],
+        taken: Callable[[], None],
     ) -> None:
         self._homes = homes
         self._deadline_s = deadline_s
         self._broke = broke
+        self._taken = taken
         self._loop = asyncio.get_running_loop()
         self._latency = {side: RecentLatency(latency_known_from) for side in homes}
         self._asks: Final[dict[Side, _Asks]] = {side: [] for side in homes}
@@ -89,5 +92,6 @@ class ReadAsks:
                 flight.replied(race, side, reply)
             except Exception as error:
                 self._broke(flight, error)
+        self._taken()
         self.p95_s[side] = latency.p95_s
         self.send()

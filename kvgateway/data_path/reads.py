@@ -6,24 +6,23 @@ is compared, and drift becomes a repair task.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import repeat
 from typing import Protocol
 
 from kvgateway.data_path.comparing import Comparisons, difference
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.read_asks import ReadAsks, ReadHome
+from kvgateway.data_path.read_bounds import READ_BOUNDS, ReadBounds, ReadCounters
 from kvgateway.data_path.read_flight import ReadFlight
-from kvgateway.data_path.remembered import Remembered, hit_of
+from kvgateway.data_path.remembered import Answered, Remembered, hit_of
 from kvgateway.homes.home_time import HomeTime
-from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask
+from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask, Seen
 from tandem.core.key import Key
-from tandem.core.latency import KNOWN_FROM
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.read_race import Answer, ReadRace
-from tandem.core.reading import COMPANY_FROM, RACE, ReadMode, ReadPlan, race_plan, read_plan
-from tandem.core.record import Record
+from tandem.core.reading import RACE, ReadMode, ReadPlan, race_plan, read_plan
 from tandem.core.reply import BOTH_SIDES, GiveUp, Missing, Side
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
@@ -32,40 +31,6 @@ from tandem.runtime.randomness import Entropy
 from tandem.runtime.telemetry import Latency
 
 ReadAnswer = ReadResult | TandemError | asyncio.Future[ReadResult]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadBounds:
-    """Deadlines, lifetimes and how much may be under way."""
-
-    deadline_s: float = 5.0
-    cache_ttl_s: int = 60
-    miss_ttl_us: int = 1_000_000
-    flights_max: int = 20_000
-    sample_share: float = 0.01
-    """Of the reads that would not ask both homes, so many do all the same."""
-    latency_known_from: int = KNOWN_FROM
-    company_from: int = COMPANY_FROM
-    remembered_s: int = 3600
-    """So long after a home last showed a record, memory answers instead of homes that show less or
-    nothing; below the shortest grace, or a key that was deleted for good could come back."""
-
-
-@dataclass(slots=True)
-class ReadCounters:
-    """Where answers came from and what reading noticed."""
-
-    hits: int = 0
-    misses: int = 0
-    stale: int = 0
-    unavailable: int = 0
-    overloaded: int = 0
-    drift: int = 0
-    corrupt: int = 0
-    hedged: int = 0
-    """Reads that had to ask the second home after the first."""
-    sampled: int = 0
-    """Reads that asked both homes only because they were drawn by lot."""
 
 
 class Trust(Protocol):
@@ -91,7 +56,7 @@ class Reader:
         mode_of: Callable[[str], ReadMode],
         entropy: Entropy,
         namespace_mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
-        bounds: ReadBounds = ReadBounds(),
+        bounds: ReadBounds = READ_BOUNDS,
     ) -> None:
         self._machine = machine
         self._queue = queue
@@ -107,6 +72,7 @@ class Reader:
             deadline_s=bounds.deadline_s,
             latency_known_from=bounds.latency_known_from,
             broke=self._broke,
+            taken=self._taken,
         )
         self._remembered = Remembered(
             machine,
@@ -116,6 +82,9 @@ class Reader:
         )
         self._loop = asyncio.get_running_loop()
         self._flights: dict[Key, ReadFlight] = {}
+        self._decided: list[tuple[ReadFlight, Answer | GiveUp]] = []
+        self._complete: list[tuple[ReadFlight, ReadRace]] = []
+        """What the replies that are being taken have decided, and what they have completed."""
         self._racing = 0
         self.counters = ReadCounters()
         self.waited = Latency()
@@ -236,39 +205,68 @@ class Reader:
         self._asks.add(side, flight)
 
     def decided(self, flight: ReadFlight, outcome: Answer | GiveUp) -> None:
-        """The race is decided, and its readers hear. A single home that cannot answer is no reason
-        to give up where there is another: both are raced then."""
+        """The race is decided. A single home that cannot answer is no reason to give up where there
+        is another: both are raced then."""
         alone = flight.race.over_both() or flight.mode.may_answer != BOTH_SIDES
         if isinstance(outcome, GiveUp) and not alone:
             self._start(flight, RACE)
             return
-        self._landed(flight)
-        flight.ended(self._result(flight, outcome))
+        self._decided.append((flight, outcome))
+
+    def compared(self, flight: ReadFlight, race: ReadRace) -> None:
+        """Both homes have replied."""
+        self._complete.append((flight, race))
+
+    def _taken(self) -> None:
+        decided, self._decided = self._decided, []
+        complete, self._complete = self._complete, []
+        if decided:
+            self._tell(decided)
+        for flight, race in complete:
+            try:
+                self._compare(flight, race)
+            except Exception as error:
+                self._broke(flight, error)
+
+    def _tell(self, decided: Sequence[tuple[ReadFlight, Answer | GiveUp]]) -> None:
+        """Readers hear. What came together is entered into the machine's memory together first, or
+        if that fails, one by one."""
+        now_us = self._time.reckoned_us()
+        try:
+            told = iter(self._remembered.told(list(_answers(decided)), now_us))
+        except Exception as error:
+            if len(decided) == 1:
+                self._broke(decided[0][0], error)
+            else:
+                for one in decided:
+                    self._tell([one])
+            return
+        for flight, outcome in decided:
+            self._landed(flight)
+            waited_us = max(0, now_us - flight.began_us)
+            self.waited.observe(waited_us / 1_000_000, len(flight.waiting))
+            if isinstance(outcome, GiveUp):
+                flight.ended(self._instead(flight, outcome, now_us))
+            else:
+                flight.ended(next(told))
 
     def _landed(self, flight: ReadFlight) -> None:
         """Nobody joins it any more."""
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
 
-    def _result(self, flight: ReadFlight, outcome: Answer | GiveUp) -> ReadResult | TandemError:
-        now_us = self._time.reckoned_us()
-        waited_us = max(0, now_us - flight.began_us)
-        self.waited.observe(waited_us / 1_000_000, len(flight.waiting))
-        match outcome:
-            case Answer():
-                if outcome.unconfirmed and _misses_all(flight):
-                    outcome = replace(outcome, unconfirmed=False)
-                return self._remembered.told(flight.key, outcome, flight.began_us, now_us)
-            case GiveUp(reasons):
-                result = self._remembered.instead(flight.key, flight.wanted, now_us)
-                if result is None:
-                    self.counters.unavailable += 1
-                    return Unavailable("; ".join(reasons))
-                self.counters.stale += result.stale
-                return result
+    def _instead(
+        self, flight: ReadFlight, outcome: GiveUp, now_us: int
+    ) -> ReadResult | Unavailable:
+        result = self._remembered.instead(flight.key, flight.wanted, now_us)
+        if result is None:
+            self.counters.unavailable += 1
+            return Unavailable("; ".join(outcome.reasons))
+        self.counters.stale += result.stale
+        return result
 
-    def compared(self, flight: ReadFlight, race: ReadRace) -> None:
-        """Both homes have replied: a newer loser moves the cache on, a difference is queued."""
+    def _compare(self, flight: ReadFlight, race: ReadRace) -> None:
+        """A newer loser moves the cache on, a difference is queued."""
         self._racing -= 1
         if not flight.mode.whole:
             self.comparisons.note(flight.key.namespace, flight.wanted, race)
@@ -276,11 +274,20 @@ class Reader:
             return
         self.counters.drift += 1
         self.counters.corrupt += race.corrupt()
-        newest, missing = difference(flight.wanted, race)
-        if isinstance(newest, Record):
-            self._machine.fill(flight.key, newest, flight.began_us, self._time.reckoned_us())
-        version = newest.version if isinstance(newest, Record) else newest
-        self._inbox.add(RepairTask(flight.key, version, missing))
+        alone = None if flight.mode.whole else flight.alone()
+        record = race.newest_told(BOTH_SIDES if alone is None else (alone,))
+        if record is not None:
+            now_us = self._time.reckoned_us()
+            self._machine.fill([Seen(flight.key, record, flight.began_us)], now_us)
+        self._inbox.add(RepairTask(flight.key, *difference(flight.wanted, race)))
+
+
+def _answers(decided: Iterable[tuple[ReadFlight, Answer | GiveUp]]) -> Iterator[Answered]:
+    for flight, outcome in decided:
+        if isinstance(outcome, Answer):
+            if outcome.unconfirmed and _misses_all(flight):
+                outcome = replace(outcome, unconfirmed=False)
+            yield Answered(flight.key, outcome, flight.began_us)
 
 
 def _misses_all(flight: ReadFlight) -> bool:

@@ -5,13 +5,30 @@ for a while, though. A record that was deleted for good is missing in both homes
 outlived the shortest grace would bring it back.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from kvgateway.data_path.lifetime import fresh
-from kvgateway.state.ports import Known, Machine
+from kvgateway.state.ports import Known, Machine, Seen
 from tandem.core.key import Key
 from tandem.core.read_race import Answer
 from tandem.core.record import Record, is_live
 from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
+
+
+class Answered(NamedTuple):
+    """What the homes, asked at `asked_us`, have answered of a key."""
+
+    key: Key
+    answer: Answer
+    asked_us: int
+
+    @property
+    def is_news(self) -> bool:
+        """A miss in doubt is none."""
+        answer = self.answer
+        return answer.record is not None or not (answer.unconfirmed or answer.stale)
 
 
 class Remembered:
@@ -37,14 +54,17 @@ class Remembered:
             ttl_us = min(ttl_us, self._miss_ttl_us)
         return fresh(read.key, known.version, now_us - known.seen_at_us, ttl_us)
 
-    def told(self, key: Key, answer: Answer, asked_us: int, now_us: int) -> ReadResult:
-        """What a reader is told when the homes, asked at `asked_us`, have answered so."""
-        known = self._entered(key, answer, asked_us, now_us)
-        if known is not None and self._overrules(known, answer.record, now_us):
-            assert known.record is not None
-            doubtful = (answer.unconfirmed or answer.stale) and not known.pinned
-            return result_of(known.record, now_us, version=known.version, stale=doubtful)
-        return result_of(answer.record, now_us, unconfirmed=answer.unconfirmed, stale=answer.stale)
+    def told(self, answered: Sequence[Answered], now_us: int) -> list[ReadResult]:
+        """What readers are told when the homes have answered so. All of it is entered first."""
+        known = iter(self._machine.fill([_seen(one) for one in answered if one.is_news], now_us))
+        return [
+            self._result(
+                next(known) if one.is_news else self._machine.recall(one.key, now_us),
+                one.answer,
+                now_us,
+            )
+            for one in answered
+        ]
 
     def instead(self, key: Key, wanted: Version, now_us: int) -> ReadResult | None:
         """What is told when no home can answer; None when nothing can. This machine's own recent
@@ -58,12 +78,12 @@ class Remembered:
             known.record, now_us, version=known.version, cached=True, stale=not known.pinned
         )
 
-    def _entered(self, key: Key, answer: Answer, asked_us: int, now_us: int) -> Known | None:
-        """What this machine knows of the key now. A stale record is remembered as if read long ago:
-        nobody here may go back behind it, and no cache serves it. A miss in doubt is no news."""
-        if answer.record is None and (answer.unconfirmed or answer.stale):
-            return self._machine.recall(key, now_us)
-        return self._machine.fill(key, answer.record, 0 if answer.stale else asked_us, now_us)
+    def _result(self, known: Known | None, answer: Answer, now_us: int) -> ReadResult:
+        if known is not None and self._overrules(known, answer.record, now_us):
+            assert known.record is not None
+            doubtful = (answer.unconfirmed or answer.stale) and not known.pinned
+            return result_of(known.record, now_us, version=known.version, stale=doubtful)
+        return result_of(answer.record, now_us, unconfirmed=answer.unconfirmed, stale=answer.stale)
 
     def _overrules(self, known: Known, record: Record | None, now_us: int) -> bool:
         """Whether what the machine remembers is told instead of what the homes show."""
@@ -75,6 +95,13 @@ class Remembered:
         """Whether nothing can be said by it any more: it may have been deleted for good since."""
         heard_us = max(known.seen_at_us, known.version.time_us)
         return not known.pinned and now_us - heard_us > self._remembered_us
+
+
+def _seen(answered: Answered) -> Seen:
+    """A stale record is remembered as if read long ago: nobody here may go back behind it, and no
+    cache serves it."""
+    key, answer, asked_us = answered
+    return Seen(key, answer.record, 0 if answer.stale else asked_us)
 
 
 def hit_of(known: Known, now_us: int) -> ReadResult:

@@ -44,6 +44,16 @@ class Intent(NamedTuple):
     version: Version
 
 
+class Seen(NamedTuple):
+    """What a read found in the homes."""
+
+    key: Key
+    record: Record | None
+    """None for a miss that both have confirmed."""
+    began_us: int
+    """When the read began, by the homes' time."""
+
+
 class Machine(Protocol):
     """Shared memory: the one clock, recent writes, and the cache of this machine.
 
@@ -78,11 +88,11 @@ class Machine(Protocol):
         newer write is pinned), and are ordinary cache entries afterwards."""
         ...
 
-    def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
-        """Caches what a read that began at `began_us` found (None: a miss confirmed by both).
+    def fill(self, seen: Sequence[Seen], now_us: int) -> Sequence[Known | None]:
+        """Caches what reads found; returns what is known of each key now.
 
-        Never back in version; a miss is void when a version minted or installed after `began_us`
-        is known. Returns what is known now.
+        Never back in version; a miss is void when a version is known that was minted or installed
+        after the read began.
         """
         ...
 

@@ -5,7 +5,7 @@ process dies inside a transaction, the next one goes on without what it had not 
 is synced: the memory is made afresh at each start of the gateway.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from kvgateway.state import layout
 from kvgateway.state.decoded import Decoded, decode, known_of
 from kvgateway.state.entry import PAYLOAD_BYTES_MAX, Head, filled, installed, missed, pin_end
 from kvgateway.state.minting import GATEWAY_ID_BYTES, RANDOM_BYTES, minted
-from kvgateway.state.ports import Intent, Known
+from kvgateway.state.ports import Intent, Known, Seen
 from kvgateway.state.space import Space, Transaction
 from kvgateway.state.unsynced import open_reserved, reserve
 from kvgateway.state.words import Word, Words
@@ -112,15 +112,13 @@ class SharedMachine:
         txn: Transaction,
         payloads: bool,
     ) -> None:
-        room = self._space.payload_bytes_max if payloads else 0
-        for key, record in writes:
-            size = len(record.envelope)
-            kept = size <= room and size <= self._payload_bytes_max
-            room -= size if kept else 0
-            digest = record.digest if kept else b""
+        for (key, record), kept in zip(
+            writes, self._kept([record for _, record in writes], payloads), strict=True
+        ):
             where, entry, old = self._find(txn, key)
+            digest = b"" if kept is None else kept.digest
             head = installed(old, record.version, digest, now_us)
-            self._enter(txn, key, where, entry, old, head, record if kept else None)
+            self._enter(txn, key, where, entry, old, head, kept)
 
     def pin(self, intents: Sequence[Intent]) -> None:
         """See `ports.Machine`."""
@@ -155,32 +153,46 @@ class SharedMachine:
                 ending.append(where)
         self._space.end_pins_at(txn, ending, until_us)
 
-    def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
+    def fill(self, seen: Sequence[Seen], now_us: int) -> Sequence[Known | None]:
         """See `ports.Machine`."""
         self._now_us = max(now_us, self._now_us)
-        size = 0 if record is None else len(record.envelope)
-        fill = partial(self._fill, key, record, began_us, now_us)
-        return self._writing.run(fill, 1, size, self._now_us)
+        size = sum([len(record.envelope) for _, record, _ in seen if record is not None])
+        fill = partial(self._fill, seen, now_us)
+        filled = self._writing.run(fill, len(seen), size, self._now_us)
+        return [None] * len(seen) if filled is None else filled
 
     def _fill(
-        self,
-        key: Key,
-        record: Record | None,
-        began_us: int,
-        now_us: int,
-        txn: Transaction,
-        payloads: bool,
-    ) -> Known | None:
+        self, seen: Sequence[Seen], now_us: int, txn: Transaction, payloads: bool
+    ) -> list[Known | None]:
+        return [
+            self._fill_one(txn, one, kept, now_us)
+            for one, kept in zip(
+                seen, self._kept([one.record for one in seen], payloads), strict=True
+            )
+        ]
+
+    def _fill_one(self, txn: Transaction, seen: Seen, kept: Record | None, now_us: int) -> Known:
+        key, record, began_us = seen
         where, entry, old = self._find(txn, key)
         if record is None:
-            head, kept = missed(old, began_us), None
+            head = missed(old, began_us)
         else:
-            fits = payloads and len(record.envelope) <= self._payload_bytes_max
-            kept = record if fits else None
-            head = filled(old, record.version, record.digest if fits else b"", began_us)
+            head = filled(old, record.version, b"" if kept is None else kept.digest, began_us)
         entry = self._enter(txn, key, where, entry, old, head, kept)
         mine = kept is not None and kept.digest == head.digest
         return known_of(head, kept if mine else layout.record_of(entry, head), now_us)
+
+    def _kept(self, records: Iterable[Record | None], payloads: bool) -> list[Record | None]:
+        """Each record whose payload one transaction has room for, in its place."""
+        room = self._space.payload_bytes_max if payloads else 0
+        kept: list[Record | None] = []
+        for record in records:
+            if record is None or len(record.envelope) > min(room, self._payload_bytes_max):
+                kept.append(None)
+            else:
+                room -= len(record.envelope)
+                kept.append(record)
+        return kept
 
     def recent(
         self, namespace: str, after: str, prefix: str, limit: int, now_us: int

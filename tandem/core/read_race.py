@@ -31,6 +31,7 @@ A home that is being *filled* has no say at all, not even in the place of one th
 hold what was deleted for good while it was left. It is asked for the sake of the comparison alone.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tandem.core.envelope import is_tombstone
@@ -200,6 +201,16 @@ class ReadRace:
                 return record.version <= floor
             case _:
                 return False
+
+    def newest_told(self, sides: Iterable[Side]) -> Record | None:
+        """The newest record in the replies of these homes that a reader may be told."""
+        replies = [(side, self._replies[side]) for side in sides if side in self._replies]
+        fit = [
+            reply.record
+            for side, reply in replies
+            if isinstance(reply, Found) and self._satisfies(side, reply)
+        ]
+        return max(fit, key=lambda record: (record.version, record.digest), default=None)
 
     def needs_repair(self) -> bool:
         """Whether the replies so far prove that the homes differ, or lack what is wanted."""

@@ -7,7 +7,8 @@ from functools import wraps
 from typing import Any, Final, ParamSpec
 
 from kvgateway.data_path.inbox import RepairInbox
-from kvgateway.data_path.reads import ReadBounds, Reader
+from kvgateway.data_path.read_bounds import READ_BOUNDS, ReadBounds
+from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
@@ -34,7 +35,6 @@ P = ParamSpec("P")
 KEY: Final = Key(NAMESPACE, "key")
 QUICK_S: Final = 0.005
 WRITE_BOUNDS: Final = WriteBounds()
-READ_BOUNDS: Final = ReadBounds()
 
 
 def in_virtual_time(

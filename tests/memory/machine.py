@@ -22,7 +22,7 @@ from kvgateway.state.entry import (
     visits_max,
 )
 from kvgateway.state.minting import GATEWAY_ID_BYTES, RANDOM_BYTES, minted
-from kvgateway.state.ports import Intent, Known
+from kvgateway.state.ports import Intent, Known, Seen
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.version import NO_VERSION, Version
@@ -116,16 +116,19 @@ class MemoryMachine:
                 ends_us = pin_end(old.pinned, old.until_us, version, until_us)
                 self._enter(key, old._replace(until_us=ends_us), None)
 
-    def fill(self, key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
+    def fill(self, seen: Sequence[Seen], now_us: int) -> Sequence[Known | None]:
         """See `ports.Machine`."""
         self._now_us = max(now_us, self._now_us)
-        if record is None:
-            self._enter(key, missed(self._head(key), began_us), None)
-        else:
-            kept = record if len(record.envelope) <= self._payload_bytes_max else None
-            digest = b"" if kept is None else kept.digest
-            self._enter(key, filled(self._head(key), record.version, digest, began_us), kept)
-        return self.recall(key, now_us)
+        known = []
+        for key, record, began_us in seen:
+            if record is None:
+                self._enter(key, missed(self._head(key), began_us), None)
+            else:
+                kept = record if len(record.envelope) <= self._payload_bytes_max else None
+                digest = b"" if kept is None else kept.digest
+                self._enter(key, filled(self._head(key), record.version, digest, began_us), kept)
+            known.append(self.recall(key, now_us))
+        return known
 
     def recent(
         self, namespace: str, after: str, prefix: str, limit: int, now_us: int

@@ -12,14 +12,14 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from kvgateway.data_path.inbox import RepairInbox
-from kvgateway.data_path.remembered import Remembered
+from kvgateway.data_path.remembered import Answered, Remembered, result_of
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.trust import Trust
 from kvgateway.state import minting
 from kvgateway.state.entry import Head
-from kvgateway.state.ports import Intent, Known, RepairTask
+from kvgateway.state.ports import Intent, Known, RepairTask, Seen
 from tandem.backends.port import Backend
 from tandem.backends.s3.bucket import Answer, Call
 from tandem.backends.s3.conditional_put import ConditionalPut
@@ -28,10 +28,9 @@ from tandem.backends.s3.replies import VERSION_HEADER, Held
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US
-from tandem.core.read_race import Answer as Answered
 from tandem.core.record import Record
 from tandem.core.reply import Found, Missing, ReadReply, Side, Stored, Superseded
-from tandem.core.request import Delete, Put
+from tandem.core.request import Delete, Put, ReadResult
 from tandem.core.version import Version
 from tandem.core.write_race import WriteRace
 from tests.memory import home_namespace
@@ -95,19 +94,19 @@ def _restamping() -> AbstractContextManager[object]:
 def _cache_kept() -> Iterator[None]:
     """What reads have cached survives a crash of the machine; its recent writes do not."""
     fill, boot = MemoryMachine.fill, MemoryMachine.__init__
-    kept: dict[bytes, dict[Key, tuple[Record, int]]] = {}
+    kept: dict[bytes, dict[Key, Seen]] = {}
 
     def remembering(
-        self: MemoryMachine, key: Key, record: Record | None, began_us: int, now_us: int
-    ) -> Known | None:
-        if record is not None:
-            kept.setdefault(self._gateway_id, {})[key] = record, began_us
-        return fill(self, key, record, began_us, now_us)
+        self: MemoryMachine, seen: Sequence[Seen], now_us: int
+    ) -> Sequence[Known | None]:
+        of_gateway = kept.setdefault(self._gateway_id, {})
+        of_gateway.update({one.key: one for one in seen if one.record is not None})
+        return fill(self, seen, now_us)
 
     def booting(self: MemoryMachine, **arguments: Any) -> None:
         boot(self, **arguments)
-        for key, (record, began_us) in kept.get(self._gateway_id, {}).items():
-            fill(self, key, record, began_us, began_us)
+        for seen in kept.get(self._gateway_id, {}).values():
+            fill(self, [seen], seen.began_us)
 
     with (
         patch.object(MemoryMachine, "fill", remembering),
@@ -186,15 +185,18 @@ def _begins_ignorant() -> AbstractContextManager[object]:
 
 def _doubt_forgets() -> AbstractContextManager[object]:
     """What is stale or in doubt is told, but neither remembered nor compared with memory."""
-    entered = Remembered._entered
+    told = Remembered.told
 
-    def forgetful(
-        self: Remembered, key: Key, answer: Answered, asked_us: int, now_us: int
-    ) -> Known | None:
-        doubtful = answer.stale or answer.unconfirmed
-        return None if doubtful else entered(self, key, answer, asked_us, now_us)
+    def forgetful(self: Remembered, answered: Sequence[Answered], now_us: int) -> list[ReadResult]:
+        return [
+            result_of(answer.record, now_us, unconfirmed=answer.unconfirmed, stale=answer.stale)
+            if answer.stale or answer.unconfirmed
+            else told(self, [one], now_us)[0]
+            for one in answered
+            for answer in [one.answer]
+        ]
 
-    return patch.object(Remembered, "_entered", forgetful)
+    return patch.object(Remembered, "told", forgetful)
 
 
 def _observes_too_little() -> AbstractContextManager[object]:

@@ -19,7 +19,8 @@ from typing import Any, Final
 from crawler.crawl import Crawl
 from crawler.report import CrawlRule
 from kvgateway.data_path.inbox import RepairInbox
-from kvgateway.data_path.reads import ReadBounds, Reader
+from kvgateway.data_path.read_bounds import ReadBounds
+from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.view import View

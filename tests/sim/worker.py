@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.lists import Lister
-from kvgateway.data_path.reads import ReadBounds, Reader
+from kvgateway.data_path.read_bounds import ReadBounds
+from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.guard import GuardedHome

@@ -22,8 +22,8 @@ async def collected() -> Listings:
     return homes
 
 
-async def read(homes: Listings, name: str) -> ReadResult:
-    [answer] = homes.gateway.reader.read([Read(Key(NAMESPACE, name), cache_ttl_s=0)])
+async def read(homes: Listings, name: str, cache_ttl_s: int | None = 0) -> ReadResult:
+    [answer] = homes.gateway.reader.read([Read(Key(NAMESPACE, name), cache_ttl_s=cache_ttl_s)])
     assert not isinstance(answer, TandemError), answer
     return answer if isinstance(answer, ReadResult) else await answer
 
@@ -63,6 +63,15 @@ async def test_a_read_finds_nothing_of_what_went_for_good(name: str, pinned: boo
     result = await read(homes, name)
     assert result.record is None
     assert not result.stale
+
+
+@pytest.mark.parametrize("name", ["zombie", "retired"])
+async def test_no_cache_keeps_what_went_for_good(name: str) -> None:
+    """Both homes were compared, and the one that shows it is to be mended."""
+    homes = await collected()
+    for _ in range(2):
+        assert (await read(homes, name, cache_ttl_s=None)).record is None
+    assert homes.gateway.reader.counters.drift == (name == "zombie")
 
 
 async def test_a_list_drops_a_write_of_this_machine_that_went_for_good() -> None:

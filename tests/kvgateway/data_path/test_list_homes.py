@@ -5,7 +5,7 @@ from itertools import chain, repeat
 import pytest
 
 from kvgateway.data_path.list_draft import ListBounds
-from kvgateway.state.ports import RepairTask
+from kvgateway.state.ports import RepairTask, Seen
 from tandem.core.key import Key
 from tandem.core.mode import Mode, Stage
 from tandem.core.reading import ReadMode
@@ -226,7 +226,7 @@ async def test_a_page_ends_after_so_many_scans_and_the_next_one_goes_on() -> Non
 async def test_a_name_that_was_told_from_an_old_copy_makes_its_page_stale() -> None:
     homes = Listings()
     now_us = homes.clock.now_us()
-    homes.gateway.machine.fill(Key(NAMESPACE, "a"), homes.value(), now_us, now_us)
+    homes.gateway.machine.fill([Seen(Key(NAMESPACE, "a"), homes.value(), now_us)], now_us)
     homes.clock.advance(1)
     await homes.hold("a", homes.value(ms=10), Side.S3)
     homes.kvsp.down = True

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from kvgateway.data_path.list_draft import ListBounds
+from kvgateway.state.ports import Seen
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.request import Delete, ListedName, Put
@@ -44,7 +45,7 @@ async def test_a_record_in_memory_that_s3_lists_costs_no_read() -> None:
     record = homes.value(metadata=b"1")
     await homes.hold("a", record)
     now_us = homes.clock.now_us()
-    homes.gateway.machine.fill(Key(NAMESPACE, "a"), record, now_us, now_us)
+    homes.gateway.machine.fill([Seen(Key(NAMESPACE, "a"), record, now_us)], now_us)
     assert (await homes.lister.list(listing())).names == (ListedName("a", 0, b"1"),)
     assert homes.reads == 0
 
@@ -53,7 +54,7 @@ async def test_a_cached_tombstone_does_not_hide_what_s3_lists_alive() -> None:
     homes = Listings()
     homes.kvsp.down = True
     now_us = homes.clock.now_us()
-    homes.gateway.machine.fill(Key(NAMESPACE, "a"), homes.tombstone(), now_us, now_us)
+    homes.gateway.machine.fill([Seen(Key(NAMESPACE, "a"), homes.tombstone(), now_us)], now_us)
     homes.clock.advance(1)
     await homes.hold("a", homes.value(ms=2000))
     assert await homes.names() == ["a"]

@@ -125,6 +125,8 @@ async def test_in_shadow_the_sample_is_answered_by_the_home_and_compared() -> No
     await gateway.inbox.drained()
     assert gateway.reader.counters.drift == 1
     assert await gateway.queued() == [RepairTask(KEY, stranger.version, (Side.S3,))]
+    told_of_memory = ReadResult(record, record.version, cached=True)
+    assert (await gateway.read(Read(KEY)))[1] == told_of_memory, "the stranger is not cached"
 
 
 @in_virtual_time

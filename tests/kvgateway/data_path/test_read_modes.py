@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from kvgateway.data_path.reads import ReadBounds
+from kvgateway.data_path.read_bounds import ReadBounds
 from kvgateway.state.ports import RepairTask
 from tandem.core.envelope import seal
 from tandem.core.latency import KNOWN_FROM

@@ -1,12 +1,12 @@
 """Reads in virtual time: who answers when, who joins whom, and what is noticed afterwards."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from kvgateway.data_path.reads import ReadBounds
-from kvgateway.state.ports import Known, RepairTask
+from kvgateway.data_path.read_bounds import ReadBounds
+from kvgateway.state.ports import Known, RepairTask, Seen
 from tandem.backends.port import Gets, Got
 from tandem.core.envelope import seal
 from tandem.core.key import Key
@@ -158,7 +158,7 @@ async def test_both_homes_down_answers_from_memory_what_is_stale_or_own() -> Non
         gateway.s3.takes(0.2, DOWN)
     with pytest.raises(Unavailable, match="kvsp: unreachable: it is down; s3: unreachable"):
         await gateway.read(READ)
-    gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
+    gateway.machine.fill([Seen(KEY, record, gateway.time.now_us())], gateway.time.now_us())
     await asyncio.sleep(0.1)
     assert await gateway.read(PAST_CACHE) == (
         0.2,
@@ -174,7 +174,7 @@ async def test_memory_overrules_the_homes_only_for_a_while(mode: ReadMode, long_
     bounds = ReadBounds(remembered_s=90)
     gateway = TimedGateway(mode=mode, reads=bounds)
     record = _value(gateway)
-    gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
+    gateway.machine.fill([Seen(KEY, record, gateway.time.now_us())], gateway.time.now_us())
     if long_ago:
         await asyncio.sleep(bounds.remembered_s + 1)
     _, result = await gateway.read(PAST_CACHE)
@@ -185,7 +185,7 @@ async def test_memory_overrules_the_homes_only_for_a_while(mode: ReadMode, long_
 async def test_with_both_homes_down_memory_answers_only_for_a_while() -> None:
     gateway = TimedGateway(reads=ReadBounds(remembered_s=90))
     record = _value(gateway)
-    gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
+    gateway.machine.fill([Seen(KEY, record, gateway.time.now_us())], gateway.time.now_us())
     await asyncio.sleep(91)
     for home in (gateway.kvsp, gateway.s3):
         home.takes(0.1, DOWN)
@@ -314,10 +314,10 @@ async def test_a_fault_with_one_key_leaves_the_others_of_its_group_their_answers
     await gateway.hold(record)
     fill = gateway.machine.fill
 
-    def failing(key: Key, record: Record | None, began_us: int, now_us: int) -> Known | None:
-        if key == BROKEN:
+    def failing(seen: Sequence[Seen], now_us: int) -> Sequence[Known | None]:
+        if any(one.key == BROKEN for one in seen):
             raise RuntimeError("the map is damaged")
-        return fill(key, record, began_us, now_us)
+        return fill(seen, now_us)
 
     monkeypatch.setattr(gateway.machine, "fill", failing)
     for home in gateway.homes.values():
@@ -378,7 +378,7 @@ async def test_entries_of_one_moment_expire_one_after_the_other() -> None:
     for read in reads:
         record = seal(version, b"value")
         now_us = gateway.time.now_us()
-        gateway.machine.fill(read.key, record, now_us, now_us)
+        gateway.machine.fill([Seen(read.key, record, now_us)], now_us)
 
     def served() -> int:
         return sum(isinstance(answer, ReadResult) for answer in gateway.reader.read(reads))
@@ -396,7 +396,7 @@ async def test_entries_of_one_moment_expire_one_after_the_other() -> None:
 async def test_at_the_bound_a_read_is_refused_and_memory_still_answers() -> None:
     gateway = TimedGateway(reads=ReadBounds(flights_max=1))
     record = _value(gateway)
-    gateway.machine.fill(KEY, record, gateway.time.now_us(), gateway.time.now_us())
+    gateway.machine.fill([Seen(KEY, record, gateway.time.now_us())], gateway.time.now_us())
     gateway.kvsp.takes(1.0)
     running = _asked(gateway, Read(KEY._replace(name="other")))
     refused = gateway.reader.read([Read(KEY._replace(name="third"))])[0]

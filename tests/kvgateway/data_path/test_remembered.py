@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from kvgateway.data_path.remembered import Remembered, result_of
-from kvgateway.state.ports import Known
+from kvgateway.data_path.remembered import Answered, Remembered, result_of
+from kvgateway.state.ports import Known, Seen
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.read_race import Answer
@@ -59,12 +59,13 @@ def test_what_serves_a_read(remembered: Remembered, read: Read, what: Known, ser
 def test_homes_that_show_less_are_overruled_for_a_while(
     machine: MemoryMachine, remembered: Remembered, shown: Record | None
 ) -> None:
-    machine.fill(KEY, NEW, NOW_US, NOW_US)
+    machine.fill([Seen(KEY, NEW, NOW_US)], NOW_US)
     doubtful = Answer(shown, unconfirmed=True, stale=False)
-    told = remembered.told(KEY, doubtful, NOW_US, NOW_US)
+    (told,) = remembered.told([Answered(KEY, doubtful, NOW_US)], NOW_US)
     assert told == result_of(NEW, NOW_US, version=NEW.version, stale=True)
     later_us = NOW_US + 91 * SECOND_US
-    told = remembered.told(KEY, replace(doubtful, unconfirmed=False), later_us, later_us)
+    surely = Answered(KEY, replace(doubtful, unconfirmed=False), later_us)
+    (told,) = remembered.told([surely], later_us)
     assert told == result_of(shown, later_us)
 
 
@@ -72,12 +73,36 @@ def test_a_stale_record_is_never_served_again_but_nobody_goes_back_behind_it(
     machine: MemoryMachine, remembered: Remembered
 ) -> None:
     stale = Answer(NEW, unconfirmed=False, stale=True)
-    assert remembered.told(KEY, stale, NOW_US, NOW_US).stale
+    (told,) = remembered.told([Answered(KEY, stale, NOW_US)], NOW_US)
+    assert told.stale
     kept = machine.lookup([KEY], NOW_US)[0]
     assert kept is not None
     assert not remembered.serves(Read(KEY), kept, NOW_US)
     older = Answer(OLD, unconfirmed=False, stale=False)
-    assert remembered.told(KEY, older, NOW_US, NOW_US).record == NEW
+    (told,) = remembered.told([Answered(KEY, older, NOW_US)], NOW_US)
+    assert told.record == NEW
+
+
+def test_what_came_together_is_told_each_with_its_own(
+    machine: MemoryMachine, remembered: Remembered
+) -> None:
+    """A miss in doubt among them is no news, and nothing is put in its place."""
+    known_before, missed, in_doubt = (Key(NAMESPACE, name) for name in ("known", "missed", "doubt"))
+    machine.fill([Seen(known_before, NEW, NOW_US)], NOW_US)
+    answers = [
+        Answered(in_doubt, Answer(None, unconfirmed=True), NOW_US),
+        Answered(KEY, Answer(OLD), NOW_US),
+        Answered(missed, Answer(None), NOW_US),
+        Answered(known_before, Answer(OLD), NOW_US),
+    ]
+    told = remembered.told(answers, NOW_US)
+    assert [(one.record, one.unconfirmed) for one in told] == [
+        (None, True), (OLD, False), (None, False), (NEW, False),
+    ]  # fmt: skip
+    in_memory = machine.lookup([in_doubt, KEY, missed, known_before], NOW_US)
+    assert [known and known.record for known in in_memory] == [None, OLD, None, NEW]
+    assert in_memory[0] is None
+    assert in_memory[2] is not None
 
 
 @pytest.mark.parametrize(
@@ -98,7 +123,7 @@ def test_what_is_told_when_no_home_answers(
     if pinned:
         machine.install([(KEY, NEW)], NOW_US)
     else:
-        machine.fill(KEY, NEW, NOW_US, NOW_US)
+        machine.fill([Seen(KEY, NEW, NOW_US)], NOW_US)
     assert remembered.instead(KEY, wanted, NOW_US + age_s * SECOND_US) == instead
 
 
@@ -106,5 +131,5 @@ def test_nothing_is_told_of_a_miss_when_no_home_answers(
     machine: MemoryMachine, remembered: Remembered
 ) -> None:
     assert remembered.instead(KEY, NO_VERSION, NOW_US) is None
-    machine.fill(KEY, None, NOW_US, NOW_US)
+    machine.fill([Seen(KEY, None, NOW_US)], NOW_US)
     assert remembered.instead(KEY, NO_VERSION, NOW_US) is None

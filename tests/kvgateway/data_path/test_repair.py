@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from kvgateway.data_path.repair import RepairRule, RepairWorker
-from kvgateway.state.ports import Intent, RepairTask, Taken
+from kvgateway.state.ports import Intent, RepairTask, Seen, Taken
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed, LeftToSweep, NotHealed
 from tandem.core.envelope import seal
@@ -93,7 +93,7 @@ def test_only_a_recent_write_is_copied_from_memory(recent: bool) -> None:
         repairing = Repairing()
         key, now_us = Key(NAMESPACE, "a"), repairing.pair.clock.now_us()
         record = seal(Version.at(now_us), b"value")
-        repairing.machine.fill(key, record, now_us, now_us)
+        repairing.machine.fill([Seen(key, record, now_us)], now_us)
         if recent:
             repairing.machine.install([(key, record)], now_us)
         await repairing.queue.add([RepairTask(key, record.version, tuple(Side))], now_us)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from kvgateway.state.minting import OBSERVED_AHEAD_MAX_US
-from kvgateway.state.ports import Intent, Known
+from kvgateway.state.ports import Intent, Known, Seen
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -64,7 +64,7 @@ def test_versions_follow_the_homes_time_and_each_other(machine: AnyMachine) -> N
 
 def test_a_version_is_above_what_is_known_and_what_is_given(machine: AnyMachine) -> None:
     ahead = Version.at(NOW + OBSERVED_AHEAD_MAX_US, b"\xff" * 8)
-    machine.fill(KEY, seal(ahead, b""), NOW, NOW)
+    machine.fill([Seen(KEY, seal(ahead, b""), NOW)], NOW)
     (version,) = machine.mint([(KEY, NO_VERSION)], NOW)
     assert version > ahead
     given = Version.at(NOW + OBSERVED_AHEAD_MAX_US - 1, b"\xff" * 8)
@@ -75,7 +75,7 @@ def test_a_version_is_above_what_is_known_and_what_is_given(machine: AnyMachine)
 def test_a_version_too_far_ahead_is_served_but_never_observed(machine: AnyMachine) -> None:
     far = Version.at(NOW + OBSERVED_AHEAD_MAX_US + 1)
     near = Version.at(NOW + 5)
-    machine.fill(KEY, seal(far, b"far"), NOW, NOW)
+    machine.fill([Seen(KEY, seal(far, b"far"), NOW)], NOW)
     assert known(machine).version == far
     (version,) = machine.mint([(KEY, near)], NOW)
     assert near < version < far
@@ -125,7 +125,7 @@ def test_a_write_below_another_gateways_version_pins_until_its_own_confirmation(
     machine: AnyMachine,
 ) -> None:
     mine, theirs = at(NOW), at(NOW + 1, b"theirs")
-    machine.fill(KEY, theirs, NOW, NOW)
+    machine.fill([Seen(KEY, theirs, NOW)], NOW)
     machine.install([(KEY, mine)], NOW)
     assert known(machine) == Known(theirs.version, True, theirs, NOW)
     machine.unpin([(KEY, mine.version)], NOW)
@@ -154,9 +154,14 @@ def test_unpinning_again_never_shortens(machine: AnyMachine) -> None:
 
 def test_an_unpinned_key_is_not_pinned_by_a_late_confirmation(machine: AnyMachine) -> None:
     record = at(NOW)
-    machine.fill(KEY, record, NOW, NOW)
+    machine.fill([Seen(KEY, record, NOW)], NOW)
     machine.unpin([(KEY, record.version)], NOW + SECOND)
     assert not known(machine).pinned
+
+
+def fill(machine: AnyMachine, seen: Seen, now_us: int) -> Known | None:
+    (known,) = machine.fill([seen], now_us)
+    return known
 
 
 def test_an_entry_never_goes_back(machine: AnyMachine) -> None:
@@ -164,8 +169,8 @@ def test_an_entry_never_goes_back(machine: AnyMachine) -> None:
     machine.install([(KEY, new)], NOW)
     machine.install([(KEY, old)], NOW)
     assert known(machine).record == new
-    assert machine.fill(KEY, old, NOW, NOW) == known(machine)
-    assert machine.fill(KEY, None, NOW, NOW) == known(machine)
+    assert fill(machine, Seen(KEY, old, NOW), NOW) == known(machine)
+    assert fill(machine, Seen(KEY, None, NOW), NOW) == known(machine)
     machine.pin([Intent(KEY, old.version)])
     assert known(machine).record == new
 
@@ -174,7 +179,7 @@ def test_intents_are_wanted_versions_without_a_payload(machine: AnyMachine) -> N
     record = at(NOW)
     machine.pin([Intent(KEY, record.version)])
     assert known(machine) == Known(record.version, True, None, NOW)
-    assert machine.fill(KEY, record, NOW + 1, NOW + 1) == Known(
+    assert fill(machine, Seen(KEY, record, NOW + 1), NOW + 1) == Known(
         record.version, True, record, NOW + 1
     )
 
@@ -190,7 +195,7 @@ def test_an_equal_version_may_gain_a_payload_and_never_loses_it(machine: AnyMach
 def test_a_newer_read_takes_the_place_and_keeps_the_pin(machine: AnyMachine) -> None:
     mine, theirs = at(NOW), at(NOW + 1, b"theirs")
     machine.install([(KEY, mine)], NOW)
-    assert machine.fill(KEY, theirs, NOW + 2, NOW + 3) == Known(
+    assert fill(machine, Seen(KEY, theirs, NOW + 2), NOW + 3) == Known(
         theirs.version, True, theirs, NOW + 2
     )
 
@@ -200,16 +205,18 @@ def test_bodies_that_share_a_version_get_one_winner(machine: AnyMachine) -> None
     winner = max(a, b, key=lambda record: record.digest)
     for first, second in ((a, b), (b, a)):
         key = Key(NAMESPACE, first.digest.hex())
-        machine.fill(key, first, NOW, NOW)
-        machine.fill(key, second, NOW, NOW)
+        machine.fill([Seen(key, first, NOW)], NOW)
+        machine.fill([Seen(key, second, NOW)], NOW)
         assert known(machine, key).record == winner
 
 
 def test_a_confirmed_miss_is_remembered(machine: AnyMachine) -> None:
     miss = Known(NO_VERSION, False, None, NOW)
-    assert machine.fill(KEY, None, NOW, NOW + 7) == miss == known(machine)
-    assert machine.fill(KEY, None, NOW + 5, NOW + 7) == Known(NO_VERSION, False, None, NOW + 5)
-    assert machine.fill(KEY, None, NOW, NOW + 7) == Known(NO_VERSION, False, None, NOW + 5)
+    assert fill(machine, Seen(KEY, None, NOW), NOW + 7) == miss == known(machine)
+    assert fill(machine, Seen(KEY, None, NOW + 5), NOW + 7) == Known(
+        NO_VERSION, False, None, NOW + 5
+    )
+    assert fill(machine, Seen(KEY, None, NOW), NOW + 7) == Known(NO_VERSION, False, None, NOW + 5)
     record = at(NOW)
     machine.install([(KEY, record)], NOW)
     assert known(machine).record == record
@@ -219,7 +226,9 @@ def test_a_miss_is_void_once_a_version_is_known(machine: AnyMachine) -> None:
     record = at(NOW)
     machine.install([(KEY, record)], NOW)
     machine.unpin([(KEY, record.version)], NOW)
-    assert machine.fill(KEY, None, NOW - 1, NOW + 1) == Known(record.version, False, record, NOW)
+    assert fill(machine, Seen(KEY, None, NOW - 1), NOW + 1) == Known(
+        record.version, False, record, NOW
+    )
 
 
 def test_a_large_record_is_remembered_by_version_only(machine: AnyMachine) -> None:
@@ -227,12 +236,12 @@ def test_a_large_record_is_remembered_by_version_only(machine: AnyMachine) -> No
     machine.install([(KEY, large)], NOW)
     assert known(machine) == Known(large.version, True, None, NOW)
     larger = at(NOW + 1, bytes(70_000))
-    assert machine.fill(KEY, larger, NOW, NOW) == Known(larger.version, True, None, NOW)
+    assert fill(machine, Seen(KEY, larger, NOW), NOW) == Known(larger.version, True, None, NOW)
 
 
 def test_records_come_back_whole(machine: AnyMachine) -> None:
     record = seal(Version.at(NOW), b"red", metadata=b'{"a":1}', expires_at_s=7)
-    machine.fill(KEY, record, NOW, NOW)
+    machine.fill([Seen(KEY, record, NOW)], NOW)
     for _ in range(2):  # what was decoded is kept, and must be the same
         assert known(machine).record == record
 
@@ -260,7 +269,7 @@ def test_recent_lists_pinned_names_of_a_namespace_in_order(machine: AnyMachine) 
         machine.install([(Key(NAMESPACE, name), at(NOW))], NOW)
     machine.install([(Key("cd" * 16, "elsewhere"), at(NOW))], NOW)
     machine.install([(Key("aa" * 16, "before"), at(NOW))], NOW)
-    machine.fill(Key(NAMESPACE, "cached"), at(NOW), NOW, NOW)
+    machine.fill([Seen(Key(NAMESPACE, "cached"), at(NOW), NOW)], NOW)
 
     def listed(after: str = "", prefix: str = "", limit: int = 100) -> list[str]:
         return [n for n, _ in machine.recent(NAMESPACE, after, prefix, limit, NOW)]

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 
-from kvgateway.state.ports import Intent
+from kvgateway.state.ports import Intent, Seen
 from kvgateway.state.words import Word
 from tandem.core.envelope import seal
 from tandem.core.key import Key
@@ -54,7 +54,7 @@ def kept(machine: AnyMachine, numbers: range) -> list[int]:
 def test_the_oldest_unpinned_entries_leave_first(machine: AnyMachine, size: int) -> None:
     count = 8 * BOUND // (size + 100)
     for n in range(count):
-        machine.fill(key(n), record(n, size), NOW, NOW)
+        machine.fill([Seen(key(n), record(n, size), NOW)], NOW)
     left = kept(machine, range(count))
     assert 5 <= len(left) < count // 2
     assert left == list(range(left[0], count))
@@ -67,7 +67,7 @@ def test_a_large_memory_forgets_a_few_at_a_time() -> None:
     most, before = 0, 0
     with shared_machine(map_bytes=64 * BOUND) as machine:
         for n in range(25_000):
-            machine.fill(key(n), record(n, 2_000), NOW, NOW)
+            machine.fill([Seen(key(n), record(n, 2_000), NOW)], NOW)
             evicted = machine._words[Word.EVICTED]
             most, before = max(most, evicted - before), evicted
     assert before > 4_000
@@ -75,11 +75,11 @@ def test_a_large_memory_forgets_a_few_at_a_time() -> None:
 
 
 def test_an_entry_seen_again_gets_a_second_chance(machine: AnyMachine) -> None:
-    machine.fill(key(0), record(0, 900), NOW, NOW)
+    machine.fill([Seen(key(0), record(0, 900), NOW)], NOW)
     for n in range(1, 4000):
         if n % 100 == 0:
-            machine.fill(key(0), record(0, 900), NOW + n, NOW + n)
-        machine.fill(key(n), record(n, 900), NOW, NOW)
+            machine.fill([Seen(key(0), record(0, 900), NOW + n)], NOW + n)
+        machine.fill([Seen(key(n), record(n, 900), NOW)], NOW)
     left = kept(machine, range(4000))
     assert left[0] == 0
     assert left[1] > 1000
@@ -89,7 +89,7 @@ def test_pinned_entries_stay_while_others_can_leave(machine: AnyMachine) -> None
     for n in range(100):
         machine.install([(key(n), record(n, 900))], NOW)
     for n in range(100, 6000):
-        machine.fill(key(n), record(n, 900), NOW, NOW)
+        machine.fill([Seen(key(n), record(n, 900), NOW)], NOW)
     assert kept(machine, range(100)) == list(range(100))
     assert not machine.spilled()
 
@@ -151,11 +151,11 @@ def test_pins_of_one_moment_leave_the_overlay_when_it_has_come(count: int) -> No
         machine.install([(name, record(n, 10)) for n, name in enumerate(names)], NOW)
         unpinned = [(name, Version.at(NOW + n)) for n, name in enumerate(names)]
         machine.unpin(unpinned[:-1], NOW + SECOND)
-        machine.fill(Key(NAMESPACE, "other"), None, NOW, NOW + SECOND - 1)
+        machine.fill([Seen(Key(NAMESPACE, "other"), None, NOW)], NOW + SECOND - 1)
         assert in_overlay() == count
         for _ in range(count // 10 + 1):
-            machine.fill(Key(NAMESPACE, "other"), None, NOW, NOW + SECOND)
+            machine.fill([Seen(Key(NAMESPACE, "other"), None, NOW)], NOW + SECOND)
         assert in_overlay() == 1
         machine.unpin(unpinned[-1:], NOW + SECOND)
-        machine.fill(Key(NAMESPACE, "other"), None, NOW, NOW + SECOND)
+        machine.fill([Seen(Key(NAMESPACE, "other"), None, NOW)], NOW + SECOND)
         assert in_overlay() == 0

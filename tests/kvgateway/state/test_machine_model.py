@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from kvgateway.state.ports import Intent
+from kvgateway.state.ports import Intent, Seen
 from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
@@ -85,10 +85,10 @@ class SameAnswers(RuleBasedStateMachine):
         if known is not None:
             self.unpin(key, known.version, 3)
 
-    @rule(key=keys, record=records | st.none(), ago=ticks)
-    def fill(self, key: Key, record: Record | None, ago: int) -> None:
-        ours = self.shared.fill(key, record, self.now_us - ago, self.now_us)
-        assert ours == self.memory.fill(key, record, self.now_us - ago, self.now_us)
+    @rule(found=st.lists(st.tuples(keys, records | st.none(), ticks), max_size=4))
+    def fill(self, found: list[tuple[Key, Record | None, int]]) -> None:
+        seen = [Seen(key, record, self.now_us - ago) for key, record, ago in found]
+        assert self.shared.fill(seen, self.now_us) == self.memory.fill(seen, self.now_us)
 
     @rule(
         namespace=st.sampled_from(["ab" * 16, "ac" * 16, "ad" * 16]),

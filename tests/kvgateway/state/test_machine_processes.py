@@ -29,6 +29,7 @@ KEYS = [Key(NAMESPACE, f"k{n}") for n in range(40)]
 _OPEN = """
 import os, signal, sys
 from pathlib import Path
+from kvgateway.state.ports import Seen
 from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal
 from tandem.core.version import NO_VERSION
@@ -62,7 +63,7 @@ for turn in range(int(sys.argv[3])):
         seen[key] = max(seen[key], version)
         if rng.random() < 0.5:
             machine.unpin([(key, version)], now + rng.randrange(50))
-    machine.fill(rng.choice(KEYS), seal(versions[0], b"x"), now, now)
+    machine.fill([Seen(rng.choice(KEYS), seal(versions[0], b"x"), now)], now)
     machine.recent(KEYS[0].namespace, "", "", 10, now)
     out.extend(v.hex() for v in versions)
 print("\\n".join(out))
