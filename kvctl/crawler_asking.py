@@ -10,7 +10,7 @@ import grpc
 
 from kvctl.asking import Asked, no_way_to
 from kvctl.endings import Ended, Ending, ending_of
-from kvctl.options import asks, asks_each, configured, form
+from kvctl.options import asks, asks_each, configured, form, loaded
 from kvctl.output import printable
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled
@@ -22,6 +22,7 @@ from tandem.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tandem.runtime.listening import is_here
 from tandem.runtime.settings import ADDRESS, Address
 from tandem.wire.status import NO_ANSWER
 
@@ -53,7 +54,8 @@ def _with_crawler(
     @functools.wraps(command)
     def asking(asked: _T, /, *args: _P.args, **given: _P.kwargs) -> None:
         crawler = given.pop("crawler", None)
-        click.get_current_context().meta[_AT] = crawler
+        if crawler is not None:
+            click.get_current_context().meta[_AT] = crawler
         command(asked, *args, **given)
 
     return asking
@@ -67,6 +69,14 @@ def crawler_of(asked: Asked) -> Address:
     """Where the crawler is."""
     given: Address | None = click.get_current_context().meta.get(_AT)
     return given or configured(asked.surroundings.environment).crawler_address
+
+
+def gateways_crawler(asked: Asked) -> Address | None:
+    """Where the crawler is that finds what the gateway does not know; None where that is not told
+    and the gateway is another machine's: one that is here may be of another store."""
+    given = loaded(asked.surroundings.environment).is_given("crawler_address")
+    told = given or _AT in click.get_current_context().meta
+    return crawler_of(asked) if told or is_here(asked.gateway.host) else None
 
 
 def ask_crawler(asked: Asked, work: Callable[[CrawlerClient], Awaitable[_T]]) -> _T:

@@ -51,6 +51,10 @@ class Loaded(Generic[T]):
     origins: Mapping[str, str]  # field -> where its value came from
     texts: Mapping[str, str]  # field -> its value as it was written, unless it is the default
 
+    def is_given(self, field: str) -> bool:
+        """Whether somebody has said what this is, be it the default."""
+        return self.origins[field] != _DEFAULT
+
 
 def read_sources(argv: Sequence[str], environ: Mapping[str, str], program: str) -> Sources:
     """The sources with the file that `--config` or TANDEM_CONFIG names; the only IO here."""
