@@ -8,9 +8,9 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import click
 import grpc
 
-from kvctl.asking import Asked
+from kvctl.asking import Asked, no_way_to
 from kvctl.endings import Ended, Ending, ending_of
-from kvctl.options import asks, asks_each, configured, form
+from kvctl.options import asks, asks_each, configured, form, loaded
 from kvctl.output import printable
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled
@@ -22,7 +22,9 @@ from tandem.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tandem.runtime.listening import is_here
 from tandem.runtime.settings import ADDRESS, Address
+from tandem.wire.status import NO_ANSWER
 
 CRAWLER_HELP: Final = "Where the crawler is. [default: TANDEM_CRAWLER, or 127.0.0.1:8783]"
 
@@ -52,7 +54,8 @@ def _with_crawler(
     @functools.wraps(command)
     def asking(asked: _T, /, *args: _P.args, **given: _P.kwargs) -> None:
         crawler = given.pop("crawler", None)
-        click.get_current_context().meta[_AT] = crawler
+        if crawler is not None:
+            click.get_current_context().meta[_AT] = crawler
         command(asked, *args, **given)
 
     return asking
@@ -68,49 +71,76 @@ def crawler_of(asked: Asked) -> Address:
     return given or configured(asked.surroundings.environment).crawler_address
 
 
+def gateways_crawler(asked: Asked) -> Address | None:
+    """Where the crawler is that finds what the gateway does not know; None where that is not told
+    and the gateway is another machine's: one that is here may be of another store."""
+    given = loaded(asked.surroundings.environment).is_given("crawler_address")
+    told = given or _AT in click.get_current_context().meta
+    return crawler_of(asked) if told or is_here(asked.gateway.host) else None
+
+
 def ask_crawler(asked: Asked, work: Callable[[CrawlerClient], Awaitable[_T]]) -> _T:
     """Sees `work` through with a client of the crawler; every failure becomes an `Ended`."""
     address = crawler_of(asked)
 
     async def asking() -> _T:
+        if why := await no_way_to(address, asked.timeout_s):
+            raise _absent(address, why)
         try:
             client = CrawlerClient(
                 str(address), token=asked.token, tls=asked.tls, timeout_s=asked.timeout_s
             )
             async with client as crawler:
                 return await work(crawler)
-        except Unauthenticated as error:
-            raise Ended(
+        except TandemError as error:
+            raise _ending_of(error, address) from None
+
+    return asked.complete(asking)
+
+
+def _absent(address: Address, why: str) -> Ended:
+    return Ended(
+        Ending.UNAVAILABLE,
+        f"no crawler at {address}: {why}\n"
+        "Start one with `kvctl up` or `crawler`, or name another one with --crawler"
+        " HOST:PORT or TANDEM_CRAWLER.",
+    )
+
+
+def _ending_of(error: TandemError, address: Address) -> Ended:
+    """What a failed call of the crawler means for the command."""
+    match error:
+        case InvalidArgument():
+            return ending_of(error, address)
+        case Unauthenticated():
+            return Ended(
                 Ending.NEGATIVE,
                 f"the crawler at {address} did not let you in: {error}\n"
                 "Give its admin token with --token or TANDEM_TOKEN.",
-            ) from None
-        except Unavailable as error:
-            raise Ended(
+            )
+        case Unavailable() if str(error).startswith(NO_ANSWER):
+            return Ended(
                 Ending.UNAVAILABLE,
-                f"no crawler at {address}: {error}\n"
-                "Start one with `kvctl up` or `crawler`, or name another one with --crawler"
-                " HOST:PORT or TANDEM_CRAWLER.",
-            ) from None
-        except InvalidArgument as error:
-            raise ending_of(error, address) from None
-        except Overloaded as error:
-            raise Ended(
+                f"the crawler at {address} did not answer in time\n"
+                "Wait longer with --timeout; its log says what it does.",
+            )
+        case Unavailable():
+            return _absent(address, str(error))
+        case Overloaded():
+            return Ended(
                 Ending.UNAVAILABLE, f"the crawler at {address} has too much to do: {error}"
-            ) from None
-        except TandemError as error:
-            if grpc.StatusCode.UNIMPLEMENTED.name in str(error):
-                raise Ended(
-                    Ending.UNAVAILABLE,
-                    f"at {address} is no crawler, or one of another version: {error}\n"
-                    "Name the crawler's port (8783 by default) with --crawler or TANDEM_CRAWLER.",
-                ) from None
-            raise Ended(
+            )
+        case TandemError() if grpc.StatusCode.UNIMPLEMENTED.name in str(error):
+            return Ended(
+                Ending.UNAVAILABLE,
+                f"at {address} is no crawler, or one of another version: {error}\n"
+                "Name the crawler's port (8783 by default) with --crawler or TANDEM_CRAWLER.",
+            )
+        case _:
+            return Ended(
                 Ending.UNAVAILABLE,
                 f"the crawler at {address} could not answer: {error}\nIts log says why.",
-            ) from None
-
-    return asked.complete(asking)
+            )
 
 
 def namespace_id(asked: Asked, namespace: str | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvctl.asking import Asked, no_way_to
-from kvctl.crawler_asking import crawler_of
+from kvctl.crawler_asking import gateways_crawler
 from kvctl.output import counted, duration
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled, CrawlerStatus, Stop
@@ -15,6 +15,9 @@ from tandem.errors import TandemError
 
 ANSWER_S: Final = 2.0
 """So long a status waits for the crawler: it is worth something without it."""
+NOT_ASKED: Final = (
+    "not asked: the gateway is another machine's; --crawler or TANDEM_CRAWLER names its crawler"
+)
 _SHOWN_MAX: Final = 3
 
 
@@ -22,7 +25,8 @@ _SHOWN_MAX: Final = 3
 class CrawlsSeen:
     """What the crawler at an address says."""
 
-    address: str
+    address: str = ""
+    """Empty where none was asked."""
     status: CrawlerStatus | None = None
     """None where it does not answer."""
     trouble: str = ""
@@ -45,8 +49,10 @@ class CrawlsSeen:
 
 
 async def crawls_seen(asked: Asked) -> CrawlsSeen:
-    """Asks the crawler; one that does not answer is no failure."""
-    address, within_s = crawler_of(asked), min(asked.timeout_s, ANSWER_S)
+    """Asks the gateway's crawler; one that does not answer, or is not known, is no failure."""
+    address, within_s = gateways_crawler(asked), min(asked.timeout_s, ANSWER_S)
+    if address is None:
+        return CrawlsSeen(trouble=NOT_ASKED)
     trouble = await no_way_to(address, within_s)
     if trouble:
         return CrawlsSeen(str(address), trouble=trouble)
@@ -79,6 +85,8 @@ def _left(crawled: Crawled) -> str:
 
 def crawl_rows(seen: CrawlsSeen, now_us: int) -> Sequence[tuple[str, str]]:
     """For people: what the crawler does, which breakers are open, what the last crawls found."""
+    if not seen.address:
+        return [("crawler", seen.trouble)]
     if seen.status is None:
         return [("crawler", f"{seen.address}: no answer: {seen.trouble}")]
     way_out = "`kvctl crawl status` says more"
@@ -105,7 +113,7 @@ def crawls_document(seen: CrawlsSeen) -> dict[str, object]:
     """For programs."""
     ends = [crawled.ended_us for crawled in seen.latest]
     return {
-        "address": seen.address,
+        "address": seen.address or None,
         "trouble": seen.trouble or None,
         "doing": seen.status.doing if seen.status else None,
         "breakers": [{"namespace": one.namespace, "why": one.why} for one in seen.breakers],

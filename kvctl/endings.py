@@ -20,6 +20,7 @@ from tandem.errors import (
 )
 from tandem.runtime.rpc_words import in_words
 from tandem.runtime.settings import Address
+from tandem.wire.status import NO_ANSWER
 
 STATUSES_TEXT = """\
 \b
@@ -130,7 +131,7 @@ def ending_of(error: TandemError, gateway: Address) -> Ended:
                 "Is that its gRPC port (8781 by default)? If it speaks TLS, TANDEM_TLS_CA names its"
                 " authority, and TANDEM_TLS_CERTIFICATE and _KEY are what it may ask for.",
             )
-        case Unavailable() if "no answer from the gateway" in str(error):
+        case Unavailable() if str(error).startswith(NO_ANSWER):
             return Ended(
                 Ending.UNAVAILABLE,
                 f"the gateway at {gateway} did not answer in time; what was to be changed may still"

@@ -17,6 +17,7 @@ from tandem.runtime.settings import (
     ADDRESS,
     DURATION_S,
     Kind,
+    Loaded,
     SettingsError,
     load,
     read_sources,
@@ -200,7 +201,12 @@ def _checked_account(text: str) -> str:
 
 def configured(environment: Mapping[str, str]) -> UpSettings:
     """What `kvctl up` would be told in the same environment."""
+    return loaded(environment).settings
+
+
+def loaded(environment: Mapping[str, str]) -> Loaded[UpSettings]:
+    """The same, with where each comes from."""
     try:
-        return load(UpSettings, "kvctl", read_sources((), environment, "kvctl")).settings
+        return load(UpSettings, "kvctl", read_sources((), environment, "kvctl"))
     except SettingsError as error:
         raise Ended(Ending.USAGE, "; ".join(error.mistakes)) from None

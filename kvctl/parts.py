@@ -22,6 +22,11 @@ LOG_LOOK_S = 10.0
 class PartFailed(Exception):
     """A part could not be started; the text says where to look."""
 
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
+        """Whether it refuses its configuration: another try would change nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
@@ -69,7 +74,8 @@ class Part:
         while not await self._plan.ready():
             if process.returncode is not None:
                 raise PartFailed(
-                    f"{self.name} stopped with status {process.returncode}:\n{self._last_words()}"
+                    f"{self.name} stopped with status {process.returncode}:\n{self._last_words()}",
+                    refused=process.returncode == MISTAKEN_STATUS,
                 )
             if self._clock.monotonic_us() > deadline_us:
                 raise PartFailed(
@@ -90,7 +96,7 @@ class Part:
                 return
             lived_us = self._clock.monotonic_us() - began_us
             if status == MISTAKEN_STATUS and not deaths and lived_us < STABLE_US:
-                raise PartFailed(f"{self.name} cannot start:\n{self._last_words()}")
+                raise PartFailed(f"{self.name} cannot start:\n{self._last_words()}", refused=True)
             deaths = 1 if lived_us >= STABLE_US else deaths + 1
             self._say(f"{self.name} died with status {status}; starting it again")
             await asyncio.sleep(_pause_s(deaths - 1))
@@ -160,7 +166,9 @@ class Part:
         return self._process
 
     def _last_words(self) -> str:
-        return "\n".join(f"  {line}" for line in last_words(self.log_file, self._log_began))
+        said = last_words(self.log_file, self._log_began)
+        words = said or [f"nothing of this run is in {self.log_file}: is its disk full?"]
+        return "\n".join(f"  {line}" for line in words)
 
 
 def _pause_s(failures: int) -> float:

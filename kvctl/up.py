@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kvctl.health import serves
@@ -17,7 +17,8 @@ from tandem.runtime import data_directory, serve
 from tandem.runtime.clock import Clock
 from tandem.runtime.listening import is_loopback, refusal
 from tandem.runtime.local_tokens import development_token
-from tandem.runtime.settings import Address
+from tandem.runtime.passing import PASSING_STATUS, status_of
+from tandem.runtime.settings import MISTAKEN_STATUS, Address
 from tandem.runtime.tls.configured import client_files
 from tandem.runtime.tls.files import read
 
@@ -49,6 +50,10 @@ _STDIN = 0
 class CannotStart(Exception):
     """Nothing runs; the text says what to do."""
 
+    def __init__(self, text: str, status: int = PASSING_STATUS) -> None:
+        super().__init__(text)
+        self.status = status
+
 
 async def up(
     settings: UpSettings,
@@ -66,7 +71,7 @@ async def up(
             read(tls)
         data_directory.prepare(settings.data)
     except ConfigurationError as error:
-        raise CannotStart("; ".join(error.mistakes)) from None
+        raise CannotStart("; ".join(error.mistakes), status_of(error)) from None
     with _only_one(settings.data):
         _check_orphans(settings.data)
         _check_doors(settings)
@@ -109,7 +114,7 @@ async def _run(
         return 0
     except PartFailed as error:
         say(str(error))
-        return 1
+        return MISTAKEN_STATUS if error.refused else PASSING_STATUS
     finally:
         await _stop(started, settings.stop_s)
 
@@ -143,7 +148,13 @@ async def _keep(
             for task in tending:
                 task.cancel()
     except* PartFailed as failures:
-        raise PartFailed("\n".join(map(str, failures.exceptions))) from None
+        raise _all_of(failures.exceptions) from None
+
+
+def _all_of(failures: Sequence[PartFailed | ExceptionGroup[PartFailed]]) -> PartFailed:
+    """Several parts that failed at once, as one."""
+    refused = any(isinstance(one, PartFailed) and one.refused for one in failures)
+    return PartFailed("\n".join(map(str, failures)), refused=refused)
 
 
 async def _reload(parts: list[Part], asked: asyncio.Event, say: Callable[[str], None]) -> None:

@@ -47,7 +47,7 @@ def up_command(surroundings: Surroundings, flags: tuple[str, ...]) -> None:
     try:
         status = asyncio.run(up(loaded.settings, environment, surroundings.clock, say))
     except CannotStart as error:
-        raise Ended(Ending.NEGATIVE, str(error)) from None
+        raise Ended(Ending(error.status), str(error)) from None
     raise click.exceptions.Exit(status)
 
 

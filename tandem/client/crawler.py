@@ -14,7 +14,7 @@ from tandem.errors import Unavailable
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.tls import TlsFiles
 from tandem.wire import crawler_codec as codec
-from tandem.wire.status import error_of_call
+from tandem.wire.status import NO_ANSWER, error_of_call
 from tandem.wire.v1 import crawler_pb2 as pb
 from tandem.wire.v1 import crawler_pb2_grpc as rpc
 
@@ -64,7 +64,7 @@ class CrawlerClient:
                     return
                 yield codec.status_of(reply)
         except TimeoutError:
-            raise Unavailable("it answers no more") from None
+            raise Unavailable(f"{NO_ANSWER}: it says no more") from None
         except grpc.aio.AioRpcError as error:
             raise error_of_call(error, "") from None
         finally:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tandem.errors import ConfigurationError
+from tandem.runtime.passing import may_pass
 
 _OWN: Final = 0o700
 
@@ -15,11 +16,14 @@ def prepare(data: Path) -> None:
     try:
         data.mkdir(_OWN, parents=True, exist_ok=True)
     except OSError as error:
-        raise _refused(data, str(error.strerror)) from None
+        raise _refused(data, str(error.strerror), passes=may_pass(error)) from None
     if not os.access(data, os.W_OK | os.X_OK):
-        raise _refused(data, "this user may not write there")
+        read_only = os.statvfs(data).f_flag & os.ST_RDONLY
+        raise _refused(
+            data, "its disk is read-only" if read_only else "this user may not write there"
+        )
 
 
-def _refused(data: Path, why: str) -> ConfigurationError:
+def _refused(data: Path, why: str, *, passes: bool = False) -> ConfigurationError:
     advice = "choose another one with --data or TANDEM_DATA"
-    return ConfigurationError([f"{data}: no directory for data: {why}; {advice}"])
+    return ConfigurationError([f"{data}: no directory for data: {why}; {advice}"], passes=passes)

@@ -15,6 +15,11 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def is_here(host: str) -> bool:
+    """Whether it is an address, or a name, of this machine: nobody can listen at another's."""
+    return refusal(Address(host, 0)) is None
+
+
 def refusal(address: Address) -> OSError | None:
     """Why nobody can listen there now; None when somebody can.
 

@@ -47,7 +47,9 @@ _UNCONFIRMED_FIELD: Final = "unconfirmed"
 _UNCHANGED_FIELD: Final = "unchanged"
 """With UNAVAILABLE: a change needs both homes, and nothing was written."""
 
-_INTERNAL_TEXT: Final = "unexpected failure inside the gateway; its log has the details"
+NO_ANSWER: Final = "no answer came"
+"""How the text begins of a call that ended before whoever was asked had answered."""
+_INTERNAL_TEXT: Final = "unexpected failure inside; the log has the details"
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:
@@ -122,9 +124,9 @@ def error_of(message: kv_pb2.Error, subject: str) -> TandemError:
         case grpc.StatusCode.UNAVAILABLE:
             return Unavailable(message.message)
         case grpc.StatusCode.DEADLINE_EXCEEDED | grpc.StatusCode.CANCELLED:
-            return Unavailable(f"no answer from the gateway: {message.message}")
+            return Unavailable(f"{NO_ANSWER}: {message.message}")
         case _:
-            return TandemError(f"the gateway answered {code.name}: {message.message}")
+            return TandemError(f"{code.name}: {message.message}")
 
 
 def error_of_call(error: grpc.aio.AioRpcError, subject: str) -> TandemError:

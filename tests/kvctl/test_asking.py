@@ -125,7 +125,7 @@ def test_somebody_who_never_answers_is_given_up_after_the_timeout() -> None:
     [
         (Unavailable("kvsp: timeout; s3: timeout"), "could not answer: kvsp: timeout; s3: timeout"),
         (Overloaded("20000 writes wait"), "has too much to do: 20000 writes wait"),
-        (TandemError("odd"), "could not answer: the gateway answered INTERNAL"),
+        (TandemError("odd"), "could not answer: INTERNAL: unexpected failure inside; the log"),
     ],
 )
 def test_a_gateway_that_cannot_answer_is_status_3(

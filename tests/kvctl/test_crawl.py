@@ -1,6 +1,7 @@
 """`kvctl crawl` and `tombstones`: the crawler shown, paused, let go on and sent."""
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def test_run_of_an_unknown_title_is_refused(crawled: CrawledGateway) -> None:
     ("failure", "told"),
     [
         (Overloaded("16 runs are waiting"), "has too much to do: 16 runs are waiting"),
-        (TandemError("odd"), "could not answer: the gateway answered INTERNAL"),
+        (TandemError("odd"), "could not answer: INTERNAL: unexpected failure inside; the log"),
     ],
 )
 def test_what_the_crawler_cannot_do_is_not_blamed_on_a_gateway(
@@ -183,6 +184,16 @@ def test_a_crawler_that_is_not_there_is_told(gateway: Gateway, command: tuple[st
         "Start one with `kvctl up` or `crawler`, or name another one with --crawler HOST:PORT or"
         " TANDEM_CRAWLER.\n"
     )
+
+
+def test_a_crawler_that_never_answers_is_given_up_after_the_timeout(gateway: Gateway) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        result = gateway.kvctl("crawl", "status", "--crawler", address, "--timeout", "200ms")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr.startswith(f"kvctl: the crawler at {address} did not answer in time\n")
 
 
 def test_what_is_no_crawler_is_told_so(gateway: Gateway) -> None:

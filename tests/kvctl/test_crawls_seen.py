@@ -1,17 +1,20 @@
 """What `kvctl status` shows of the crawler, of whose finds a gateway hears the good ones alone."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kvctl.crawls_seen import CrawlsSeen, crawl_rows, differences_seen
+from kvctl import crawler_asking
+from kvctl.crawls_seen import NOT_ASKED, CrawlsSeen, crawl_rows, differences_seen
 from tandem.core.crawl_status import Crawled, CrawlerStatus, Stop
 from tandem.core.drift import Drift, Sighting
 from tandem.core.tally import Tally
 from tests.crawler.served import BEGAN_US, A, B, Served, drifted
 from tests.crawler.served import crawled as one
 from tests.kvctl.crawled import CrawledGateway
+from tests.kvctl.serving import invoke
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 
 WHY = "repairing would touch 2000 of 6000 records"
@@ -87,6 +90,30 @@ def test_with_an_open_breaker_the_homes_are_not_called_equal(crawled: CrawledGat
     assert crawler["breakers"] == [{"namespace": NAMESPACE, "why": WHY}]
     assert crawler["not_equal"] == [NAMESPACE]
     assert crawler["oldest_ended_us"] == one().ended_us
+
+
+@pytest.mark.parametrize("told", ["nobody", "flag", "variable", "file"])
+def test_a_gateway_of_another_machine_has_its_own_crawler(
+    crawled: CrawledGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    """The one at the default address may be of another store, and is not shown that token."""
+    crawler = crawled.crawler.address
+    monkeypatch.setattr(crawler_asking, "is_here", lambda host: False)
+    config = tmp_path / "tandem.toml"
+    config.write_text(f'crawler_address = "{crawler}"\n' if told == "file" else "")
+    flags = ("--crawler", crawler) if told == "flag" else ()
+    environment = {"TANDEM_CONFIG": str(config)}
+    if told == "variable":
+        environment["TANDEM_CRAWLER"] = crawler
+    asked = ("status", "--gateway", crawled.address, *flags)
+    document = json.loads(invoke(*asked, "--json", environment=environment).stdout)["crawler"]
+    shown = " ".join(invoke(*asked, environment=environment).stdout.split())
+    if told == "nobody":
+        assert (document["address"], document["trouble"]) == (None, NOT_ASKED)
+        assert f" crawler {NOT_ASKED} " in shown
+    else:
+        assert (document["address"], document["trouble"]) == (crawler, None)
+        assert f" crawler {crawler}, " in shown
 
 
 def test_a_crawler_that_lets_nobody_in_is_no_failure(tmp_path: Path) -> None:

@@ -97,6 +97,16 @@ sys.exit(2)
         with pytest.raises(PartFailed) as failed:
             await kept.part.start(STOP_S)
         assert str(failed.value) == "sleeper stopped with status 2:\n  one\n  two"
+        assert failed.value.refused
+
+
+async def test_a_part_that_may_start_another_time_is_not_refused(kept: Kept) -> None:
+    kept.main.write_text("raise SystemExit(1)\n")
+    kept.ready = False
+    with pytest.raises(PartFailed) as failed:
+        await kept.part.start(STOP_S)
+    assert not failed.value.refused
+    assert f"nothing of this run is in {kept.part.log_file}: is its disk full?" in str(failed.value)
 
 
 @pytest.mark.parametrize("turns", range(12))
@@ -139,8 +149,9 @@ async def test_a_part_that_is_ready_and_then_refuses_its_configuration_is_not_ke
     """As a crawler does that listens already when it finds its store unfit."""
     kept.main.write_text(f"print('no such store')\nraise SystemExit({MISTAKEN_STATUS})\n")
     await kept.part.start(STOP_S)
-    with pytest.raises(PartFailed, match=r"(?s)sleeper cannot start:.*no such store"):
+    with pytest.raises(PartFailed, match=r"(?s)sleeper cannot start:.*no such store") as failed:
         await kept.part.keep()
+    assert failed.value.refused
     assert not kept.said
 
 

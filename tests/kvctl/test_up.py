@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kvctl.parts import left_running
+from tandem.runtime.settings import MISTAKEN_STATUS
 from tests.kvctl.serving import invoke
 from tests.servers.ports import free_port
 
@@ -162,7 +163,7 @@ def test_a_part_that_refuses_its_configuration_stops_them_all(
     config.write_text("[crawler]\nrange_names = 1\n")
     with machine.up("--config", str(config)) as up:
         out, _ = up.communicate()
-    assert up.returncode == 1
+    assert up.returncode == MISTAKEN_STATUS
     assert "crawler stopped with status 2:" in out
     assert "[crawler] range_names" in out
     assert "Tandem KV is up." not in out
@@ -182,7 +183,7 @@ def test_two_parts_at_one_address_are_refused(tmp_path: Path) -> None:
 def test_a_data_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = invoke("up", "--data", str(tmp_path / "file/data"))
-    assert result.exit_code == 1
+    assert result.exit_code == MISTAKEN_STATUS
     assert "no directory for data: Not a directory; choose another one with --data" in result.stderr
 
 

@@ -1,8 +1,10 @@
 """A data directory that cannot be used is a mistake in the configuration, and no fault."""
 
+import errno
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +17,7 @@ ADVICE = "choose another one with --data or TANDEM_DATA"
 def refusal(data: Path) -> str:
     with pytest.raises(ConfigurationError) as refused:
         data_directory.prepare(data)
+    assert not refused.value.passes
     return str(refused.value)
 
 
@@ -48,3 +51,23 @@ def test_one_that_may_not_be_written_is_told(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: mode & os.W_OK == 0)  # root may all
     assert "this user may not write there" in refusal(tmp_path)
+
+
+def test_a_disk_without_room_for_it_is_no_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(ConfigurationError, match="No space left on device") as refused:
+        data_directory.prepare(tmp_path / "data")
+    assert refused.value.passes
+
+
+def test_a_disk_that_has_become_read_only_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: mode & os.W_OK == 0)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert "its disk is read-only" in refusal(tmp_path)

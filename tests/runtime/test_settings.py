@@ -110,10 +110,10 @@ def test_every_mistake_is_told_at_once_with_its_source() -> None:
     )  # fmt: skip
     form = "a duration such as 250ms, 30s or 2h"
     assert mistakes == (
-        "t.toml: [gateway] settel: unknown setting; did you mean settle?",
-        f't.toml: [gateway] answer "2min": expected {form}, at most 1min',
-        "t.toml: colour: unknown setting",
-        "t.toml: kvsp_address: expected host:port, such as 127.0.0.1:8781",
+        "t.toml:4: [gateway] settel: unknown setting; did you mean settle?",
+        f't.toml:5: [gateway] answer "2min": expected {form}, at most 1min',
+        "t.toml:1: colour: unknown setting",
+        "t.toml:2: kvsp_address [1]: expected host:port, such as 127.0.0.1:8781",
         'TANDEM_WORKERS "many": expected a whole number from 1 to 64',
         'TANDEM_CACHE "1": expected a size such as 65536, 64KiB or 1GiB, at least 4KiB',
         "--wokers: unknown flag; did you mean --workers?",
@@ -134,7 +134,7 @@ def test_tables_and_shared_keys_of_other_programs_are_not_mistakes() -> None:
     file = "s3_bucket = 'b'\n[kvsp]\nanything = 1\n[crawler]\nx = 2\n"
     assert _load(file=file) == Example()
     assert _mistakes(file="[gatway]\nworkers = 2\n") == (
-        "t.toml: gatway: unknown setting; did you mean gateway?",
+        "t.toml:1: gatway: unknown setting; did you mean gateway?",
     )
 
 
@@ -142,10 +142,52 @@ def test_a_setting_in_the_wrong_table_or_called_by_its_flag_is_told_its_place() 
     file = "workers = 2\nkvsp = 5\n[gateway]\nkvsp_address = 'h:1'\n"
     above = "unknown setting; did you mean kvsp_address, above the tables?"
     assert _mistakes(file=file) == (
-        f"t.toml: [gateway] kvsp_address: {above}",
-        "t.toml: workers: unknown setting; did you mean workers in [gateway]?",
-        f"t.toml: kvsp: {above}",
+        f"t.toml:4: [gateway] kvsp_address: {above}",
+        "t.toml:1: workers: unknown setting; did you mean workers in [gateway]?",
+        f"t.toml:2: kvsp: {above}",
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("workers = '2'", '"2": expected a whole number from 1 to 64, without quotes'),
+        ("workers = 2.0", "2.0: expected a whole number from 1 to 64"),
+        ("workers = true", "true: expected a whole number from 1 to 64"),
+        ("mirror = 'true'", '"true": expected true or false, without quotes'),
+        ("mirror = 1", "1: expected true or false"),
+        ("cache = true", "true: expected a size such as 65536, 64KiB or 1GiB, at least 4KiB"),
+        ("answer = false", "false: expected a duration such as 250ms, 30s or 2h, at most 1min"),
+        ("admin_token = 5", "(hidden): expected text, in quotes"),
+        ("workers = 2026-11-27", "2026-11-27: expected a whole number from 1 to 64"),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused_in_the_file(line: str, told: str) -> None:
+    """There a number is no text, and a text no number, whatever could be made of it."""
+    key = line.split()[0]
+    assert _mistakes(file=f"[gateway]\n\n{line}\n") == (f"t.toml:3: [gateway] {key} {told}",)
+
+
+def test_numbers_without_a_unit_and_texts_with_one_are_both_fit_for_sizes_and_durations() -> None:
+    bare = _load(file="[gateway]\ncache = 4096\nanswer = 3\nsettle = 0.5\n")
+    assert (bare.cache_bytes, bare.answer_s, bare.settle_s) == (4096, 3.0, 0.5)
+    assert _load(file="[gateway]\ncache = '4KiB'\nanswer = '3s'\nsettle = '500ms'\n") == bare
+
+
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("# data = 1\n  data = 5", "t.toml:2"),
+        ("[kvsp]\ndata = 1\n[gateway]\nworkers = 2", ""),
+        ('"data" = 5', "t.toml"),
+        ("s3_bucket = '''\ndata = 1\n'''\ndata = 5", "t.toml"),
+    ],
+)
+def test_a_line_is_told_only_where_it_is_sure(file: str, place: str) -> None:
+    if place:
+        assert _mistakes(file=file) == (f"{place}: data 5: expected a path, in quotes",)
+    else:
+        assert _load(file=file).workers == 2
 
 
 def test_a_file_that_is_not_toml_or_not_there(tmp_path: Path) -> None:

@@ -24,12 +24,14 @@ _NUMBER_AND_UNIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """`parse` raises `ValueError`; `expected` completes the sentence "expected ..."."""
+    """`parse` raises `ValueError`; `expected` completes the sentence "expected ..."; `types` are
+    those that a value may have in the file."""
 
     expected: str
     parse: Callable[[str], T]
     show: Callable[[T], str] = str
     metavar: str = "VALUE"
+    types: tuple[type, ...] = (str,)
 
 
 class Address(NamedTuple):
@@ -122,10 +124,16 @@ def choice(options: type[E]) -> Kind[E]:
 
 TEXT: Kind[str] = Kind("text that is not empty", _not_empty)
 OPTIONAL_TEXT: Kind[str] = Kind("text", str)
-WHOLE: Kind[int] = Kind("a whole number", _whole, metavar="N")
-NUMBER: Kind[float] = Kind("a number", _number, lambda number: f"{number:g}", "N")
-BOOLEAN: Kind[bool] = Kind("true or false", _boolean, lambda yes: str(yes).lower(), "BOOL")
-SIZE: Kind[int] = Kind("a size such as 65536, 64KiB or 1GiB", _size, _show_size, "SIZE")
+WHOLE: Kind[int] = Kind("a whole number", _whole, metavar="N", types=(int,))
+NUMBER: Kind[float] = Kind(
+    "a number", _number, lambda number: f"{number:g}", "N", types=(int, float)
+)
+BOOLEAN: Kind[bool] = Kind(
+    "true or false", _boolean, lambda yes: str(yes).lower(), "BOOL", types=(bool,)
+)
+SIZE: Kind[int] = Kind(
+    "a size such as 65536, 64KiB or 1GiB", _size, _show_size, "SIZE", types=(str, int)
+)
 PATH: Kind[Path] = Kind("a path", lambda text: Path(_not_empty(text)), metavar="PATH")
 ADDRESS: Kind[Address] = Kind("host:port, such as 127.0.0.1:8781", _address, metavar="HOST:PORT")
 OPTIONAL_ADDRESS: Kind[Address | None] = Kind(
@@ -134,5 +142,5 @@ OPTIONAL_ADDRESS: Kind[Address | None] = Kind(
 )  # fmt: skip
 DURATION_S: Kind[float] = Kind(
     "a duration such as 250ms, 30s or 2h", lambda text: _microseconds(text) / 1e6,
-    lambda value: _show_duration(value * 1e6), "DURATION",
+    lambda value: _show_duration(value * 1e6), "DURATION", types=(str, int, float),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from tandem.errors import ConfigurationError
 from tandem.runtime.settings.fields import PROGRAMS, SHARED_KEYS, Setting, settings_of
+from tandem.runtime.settings.toml_file import lines_of, other_form, text_of
 
 T = TypeVar("T")
 
@@ -49,6 +50,10 @@ class Loaded(Generic[T]):
     settings: T
     origins: Mapping[str, str]  # field -> where its value came from
     texts: Mapping[str, str]  # field -> its value as it was written, unless it is the default
+
+    def is_given(self, field: str) -> bool:
+        """Whether somebody has said what this is, be it the default."""
+        return self.origins[field] != _DEFAULT
 
 
 def read_sources(argv: Sequence[str], environ: Mapping[str, str], program: str) -> Sources:
@@ -92,6 +97,7 @@ class _Loading(Generic[T]):
         self._values: dict[str, Any] = {}
         self._origins: dict[str, str] = {setting.field: _DEFAULT for setting in self._settings}
         self._texts: dict[str, str] = {}
+        self._lines: Mapping[tuple[str, str], int] = {}
 
     def result(self) -> Loaded[T]:
         # Lowest first: what comes later replaces what came before. All are parsed, so that a
@@ -111,9 +117,12 @@ class _Loading(Generic[T]):
             self._texts[setting.field] = text
             self._origins[setting.field] = source
         except (ValueError, OverflowError):
-            shown = "(hidden)" if setting.secret else f'"{text}"'
-            self._mistakes.append(f"{source} {shown}: expected {setting.expected}")
-            self._failed.add(setting.field)
+            self._refuse(setting, f'"{text}"', source)
+
+    def _refuse(self, setting: Setting, given: str, source: str, form: str = "") -> None:
+        shown = "(hidden)" if setting.secret else given
+        self._mistakes.append(f"{source} {shown}: expected {setting.expected}{form}")
+        self._failed.add(setting.field)
 
     def _from_environment(self) -> None:
         for setting in self._settings:
@@ -152,38 +161,43 @@ class _Loading(Generic[T]):
         if self._sources.file is None:
             return
         try:
-            document = tomllib.loads(self._sources.file.decode("utf-8"))
+            text = self._sources.file.decode("utf-8")
+            document = tomllib.loads(text)
         except ValueError as error:
             self._mistakes.append(f"{self._sources.file_name}: not TOML: {error}")
             return
+        self._lines = lines_of(text)
         own = document.pop(self._program, {})
         if not isinstance(own, dict):
-            self._mistakes.append(f"{self._sources.file_name}: {self._program} must be a table")
+            self._mistakes.append(f"{self._at('', self._program)} must be a table")
             own = {}
-        self._take_table(own, shared=False, where=f"[{self._program}] ")
+        self._take_table(own, self._program)
         foreign = {
             name for name, value in document.items() if name in PROGRAMS and isinstance(value, dict)
         }
-        shared = {name: value for name, value in document.items() if name not in foreign}
-        self._take_table(shared, shared=True, where="")
+        self._take_table({name: document[name] for name in document if name not in foreign}, "")
 
-    def _take_table(self, table: Mapping[str, object], *, shared: bool, where: str) -> None:
+    def _at(self, table: str, name: str) -> str:
+        line = self._lines.get((table, name))
+        at = f"{self._sources.file_name}:{line}" if line else self._sources.file_name
+        return f"{at}: [{table}] {name}" if table else f"{at}: {name}"
+
+    def _take_table(self, content: Mapping[str, object], table: str) -> None:
+        shared = not table
         known = {setting.key: setting for setting in self._settings if setting.shared is shared}
-        for name, value in table.items():
-            source = f"{self._sources.file_name}: {where}{name}"
+        for name, value in content.items():
+            source = self._at(table, name)
             setting = known.get(name)
             if setting is None:
                 if not (shared and name in SHARED_KEYS):
                     others = [*known, *(PROGRAMS if shared else ())]
                     hint = self._place_of(name) or _suggestion(name, others)
                     self._mistakes.append(f"{source}: unknown setting{hint}")
-            elif isinstance(value, bool):
-                self._take(setting, str(value).lower(), source)
-            elif isinstance(value, (str, int, float)):
-                self._take(setting, str(value), source)
+            elif type(value) in setting.kind.types:
+                self._take(setting, text_of(value), source)
             else:
-                self._mistakes.append(f"{source}: expected {setting.expected}")
-                self._failed.add(setting.field)
+                given = f'"{value}"' if isinstance(value, str) else text_of(value)
+                self._refuse(setting, given, source, other_form(setting.kind, value))
 
     def _place_of(self, name: str) -> str:
         """Where a setting stands that is called so by its flag, or belongs to the other table."""
