@@ -234,10 +234,6 @@ class SharedMachine:
         """The time of the last version minted on this machine; 0 for none."""
         return Version.of(self._words[Word.LAST_HLC], bytes(8)).time_us
 
-    def counts(self) -> dict[Word, int]:
-        """The shared numbers, for metrics."""
-        return {word: self._words[word] for word in Word}
-
     def forget_dead_readers(self) -> int:
         """Frees what processes held that died while reading; to be called now and then."""
         return self._environment.reader_check()
