@@ -10,6 +10,7 @@ from kvgateway.access.quotas import Counts, Quotas
 from kvgateway.access.throttle import Throttles
 from kvgateway.data_path.build import DataPath
 from kvgateway.operations import GatewayOperations
+from kvgateway.overview import Overview, ThisWorker
 from kvgateway.process.lives import LivesSeen
 from kvgateway.process.post import Post
 from kvgateway.process.settings_told import SettingsSeen
@@ -71,33 +72,45 @@ def _operations(
     told: SettingsSeen,
     tls: ServerTls | None,
 ) -> GatewayOperations:
-    return GatewayOperations(
+    worker = ThisWorker(
+        gateway_id=post.gateway_id.hex(),
+        process=os.getpid(),
+        workers=post.workers,
+        restarts=lives.restarts,
+        settings=lambda: told.in_force,
+        certificate=tls.in_use if tls else None,
+    )
+    overview = Overview(
         guards=path.guards,
         labels=path.homes.labels,
         time=path.time,
         trust=path.trust,
+        switches=path.switches,
+        journal=path.journal,
+        inbox=path.inbox,
         queue=path.queue,
-        unqueued=lambda: path.inbox.waiting,
+        repair=path.repair,
+        namespaces_equal=path.registry.equal,
+        worker=worker,
+    )
+    steps = Steps(
+        registry=path.registry,
+        writer=path.writer,
+        time=path.time,
+        presence=path.presence,
+        claims=claims,
+        crawled_us=path.trust.crawled_us,
+        look_at_switches=path.keeper.look_at_switches,
+    )
+    return GatewayOperations(
+        overview=overview,
+        guards=path.guards,
+        time=path.time,
+        trust=path.trust,
+        queue=path.queue,
         repair=path.repair,
         switches=path.switches,
-        apply_switches=path.keeper.apply_switches,
-        mark_behind=path.keeper.mark_behind,
-        journal=path.journal,
-        namespaces_equal=path.registry.equal,
-        steps=Steps(
-            registry=path.registry,
-            writer=path.writer,
-            time=path.time,
-            presence=path.presence,
-            claims=claims,
-            crawled_us=path.trust.crawled_us,
-            look_at_switches=path.keeper.look_at_switches,
-        ),
-        gateway_id=post.gateway_id.hex(),
-        workers=post.workers,
-        restarts=lives.restarts,
-        process=os.getpid(),
+        keeper=path.keeper,
+        steps=steps,
         prefix=settings.s3_prefix,
-        certificate=tls.in_use if tls else None,
-        settings=lambda: told.in_force,
     )
