@@ -219,8 +219,8 @@ def _lister(
         reader=reader,
         time=time,
         trust=view,
-        mode_of=view.read_mode_of,
-        namespace_mode_of=view.mode_of,
+        read_mode_of=view.read_mode_of,
+        mode_of=view.mode_of,
         # A listing that began before both homes had a write must end while it is still pinned.
         bounds=ListBounds(scan_s=settings.read_deadline_s),
     )

@@ -35,11 +35,11 @@ class View:
 
     def read_mode_of(self, namespace: str) -> ReadMode:
         """Which homes are asked first."""
-        return self._registry().mode_of(namespace) if self._stands() else ReadMode.RACE
+        return self._registry().read_mode_of(namespace) if self._stands() else ReadMode.RACE
 
     def mode_of(self, namespace: str) -> Mode:
         """Which homes a namespace is written to, and which of them answer."""
-        return self._registry().namespace_mode_of(namespace) if self._stands() else ACTIVE
+        return self._registry().mode_of(namespace) if self._stands() else ACTIVE
 
     def behind(self, namespace: str) -> tuple[Side, ...]:
         """The homes that must give no first answer."""

@@ -346,7 +346,7 @@ class Stepping:
     async def _crawl(self) -> None:
         """As the crawler: nothing where there is one home alone; every process is told."""
         teller = self.processes[0]
-        if not teller.registry.namespace_mode_of(self.namespace.id).two:
+        if not teller.registry.mode_of(self.namespace.id).two:
             return
         homes: dict[Side, Backend] = dict(self.memories)
         report = await Crawl(homes, self.namespace.id, CRAWL).run()
@@ -367,7 +367,7 @@ class Stepping:
         """Both homes again, by steps that nothing objects to."""
         process = self.processes[0]
         for _ in range(60):
-            now = process.registry.namespace_mode_of(self.namespace.id)
+            now = process.registry.mode_of(self.namespace.id)
             if now.whole:
                 return
             await self._crawl()

@@ -141,7 +141,7 @@ class Worker:
         )  # fmt: skip
         self.lister = Lister(
             homes=self.guards, machine=machine, reader=self.reader, time=self.time,
-            trust=modes, mode_of=modes.read_mode_of, namespace_mode_of=modes.mode_of,
+            trust=modes, read_mode_of=modes.read_mode_of, mode_of=modes.mode_of,
         )  # fmt: skip
         self.keeper = Keeper(
             store_id=STORE_ID, guards=self.guards, time=self.time,

@@ -53,7 +53,7 @@ class Administration:
             home_is_out=lambda: self.a_home_is_out,
         )
         self._policy_of: Callable[[str], AckPolicy] = self.registry.policy_of
-        self._mode_of: Callable[[str], Mode] = self.registry.namespace_mode_of
+        self._mode_of: Callable[[str], Mode] = self.registry.mode_of
         self.token_file = token_file or MemoryCopy(TOKENS)
         self.token_records: SystemRecords[Token] = SystemRecords(
             homes=homes.by_side,
