@@ -1,7 +1,5 @@
 """What every front door of a worker lets its callers in through, made of the worker's objects."""
 
-import os
-
 from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
@@ -11,27 +9,20 @@ from kvgateway.access.throttle import Throttles
 from kvgateway.data_path.build import DataPath
 from kvgateway.operations import GatewayOperations
 from kvgateway.overview import Overview, ThisWorker
-from kvgateway.process.lives import LivesSeen
-from kvgateway.process.post import Post
-from kvgateway.process.settings_told import SettingsSeen
 from kvgateway.registry.claims import Claims
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.steps import Steps
 from kvgateway.registry.tokens import Tokens
 from kvgateway.settings import GatewaySettings
 from tandem.runtime.clock import SystemClock
-from tandem.runtime.tls import ServerTls
 
 
 def entrance_of(
-    post: Post,
     settings: GatewaySettings,
     path: DataPath,
     clock: SystemClock,
     counts: Counts,
-    lives: LivesSeen,
-    told: SettingsSeen,
-    tls: ServerTls | None,
+    worker: ThisWorker,
 ) -> GatewayEntrance:
     """See above; `counts` hears of what quotas refuse and hold back."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
@@ -56,7 +47,7 @@ def entrance_of(
             entropy=path.entropy,
             look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path, claims, lives, told, tls),
+        operations=_operations(settings, path, claims, worker),
         registry=path.registry,
         lookups=path.lookups,
     )
@@ -64,22 +55,8 @@ def entrance_of(
 
 
 def _operations(
-    post: Post,
-    settings: GatewaySettings,
-    path: DataPath,
-    claims: Claims,
-    lives: LivesSeen,
-    told: SettingsSeen,
-    tls: ServerTls | None,
+    settings: GatewaySettings, path: DataPath, claims: Claims, worker: ThisWorker
 ) -> GatewayOperations:
-    worker = ThisWorker(
-        gateway_id=post.gateway_id.hex(),
-        process=os.getpid(),
-        workers=post.workers,
-        restarts=lives.restarts,
-        settings=lambda: told.in_force,
-        certificate=tls.in_use if tls else None,
-    )
     overview = Overview(
         guards=path.guards,
         labels=path.homes.labels,
