@@ -201,7 +201,7 @@ def _presence(
         modes=SettledModes(registry.book, writer, reader.comparisons),
         inbox=inbox,
         queue=stores.queue,
-        marks=trust,
+        trust=trust,
     )
 
 

@@ -15,7 +15,7 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.news import HomeNews
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
-from kvgateway.state.ports import Intent, QueueStats, RepairQueue
+from kvgateway.state.ports import Intent, Machine, QueueStats, RepairQueue
 from tandem.core.backoff import BreakerState
 from tandem.core.reply import Failed, Found, Side
 from tandem.runtime import logs
@@ -26,22 +26,6 @@ _LOG = logs.get("keeper")
 LOOK_S = 1.0
 LOOK_DEADLINE_S = 2.0
 SWITCHES_S = 0.5
-
-
-class Spilling(Protocol):
-    """Shared memory that may have had to drop pinned entries for space."""
-
-    def pin(self, intents: Sequence[Intent]) -> None:
-        """Enters wanted versions without a payload."""
-        ...
-
-    def spills(self) -> int:
-        """How many pinned entries were dropped so far."""
-        ...
-
-    def settle_spills(self, spills: int) -> None:
-        """The repair queue was empty after `spills` was read: nobody need ask it for those."""
-        ...
 
 
 class LiveIntents(Protocol):
@@ -74,7 +58,7 @@ class Keeper:
         store_id: str,
         guards: Mapping[Side, GuardedHome],
         time: HomeTime,
-        machine: Spilling,
+        machine: Machine,
         journal: LiveIntents,
         switches: SwitchBoard,
         queue: RepairQueue,

@@ -215,15 +215,15 @@ class SharedMachine:
         return self._words[Word.SPILLS] > self._words[Word.SPILLS_SETTLED]
 
     def spills(self) -> int:
-        """How many pinned entries were dropped so far: what `settle_spills` is given later."""
+        """See `ports.Machine`."""
         return self._words[Word.SPILLS]
 
     def note_spill(self) -> None:
-        """Some wanted versions are only in the repair queue, as after a restart with many."""
+        """See `ports.Machine`."""
         self._words.add(Word.SPILLS)
 
     def settle_spills(self, spills: int) -> None:
-        """The repair queue was empty after `spills` was read: those need not be asked for."""
+        """See `ports.Machine`."""
         self._words[Word.SPILLS_SETTLED] = max(spills, self._words[Word.SPILLS_SETTLED])
 
     def extend_clock(self, bound_us: int) -> None:

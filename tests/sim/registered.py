@@ -60,7 +60,7 @@ class Registered:
             process=f"{disk.gateway_id.hex()}.{slot}", homes=guards, machine=machine,
             time=worker.time, clock=clock, registry=self.registry,
             modes=SettledModes(self.registry.book, worker.writer, worker.reader.comparisons),
-            inbox=worker.inbox, queue=queue, marks=worker.trust,
+            inbox=worker.inbox, queue=queue, trust=worker.trust,
         )  # fmt: skip
         self.steps = Steps(
             registry=self.registry, writer=worker.writer, time=worker.time,

@@ -186,7 +186,7 @@ class Process:
             process=f"g{number}.0", homes=self.guards, machine=machine, time=self.time,
             clock=self.clock, registry=self.registry,
             modes=SettledModes(self.registry.book, self.writer, self.reader.comparisons),
-            inbox=self.inbox, queue=self.queue, marks=self.trust,
+            inbox=self.inbox, queue=self.queue, trust=self.trust,
         )  # fmt: skip
         claims = Claims(self.presence, self.guards, self.time, entropy)
         self.steps = Steps(

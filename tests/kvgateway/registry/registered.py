@@ -48,7 +48,7 @@ class Registered(Administration):
         self.presence = Presence(
             process=f"g{number}.0", homes=self.guards, machine=gateway.machine, time=gateway.time,
             clock=homes.clock, registry=self.registry, modes=self.modes, inbox=gateway.inbox,
-            queue=gateway.queue, marks=self.trust,
+            queue=gateway.queue, trust=self.trust,
         )  # fmt: skip
         self.view = View(lambda: self.registry, self.trust, self.presence.stands)
         self._policy_of, self._mode_of = self.view.policy_of, self.view.mode_of
