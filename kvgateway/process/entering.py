@@ -9,11 +9,14 @@ from kvgateway.access.throttle import Throttles
 from kvgateway.data_path.build import DataPath
 from kvgateway.operations import GatewayOperations
 from kvgateway.overview import Overview, ThisWorker
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
+from kvgateway.registry.form import NAMESPACES, TOKENS
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.steps import Steps
 from kvgateway.registry.tokens import Tokens
 from kvgateway.settings import GatewaySettings
+from tandem.core.namespace import Namespace
 from tandem.runtime.clock import SystemClock
 
 
@@ -26,6 +29,8 @@ def entrance_of(
 ) -> GatewayEntrance:
     """See above; `counts` hears of what quotas refuse and hold back."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
+    look_at_switches = path.keeper.look_at_switches
+    changes = RecordChanges(path.registry, NAMESPACES, path.writer, look_at_switches)
     quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, counts)
     throttles = Throttles(path.gateway.read, path.gateway.write_apart, clock.monotonic_us)
     inside = Inside(
@@ -34,20 +39,18 @@ def entrance_of(
         ),
         namespaces=Namespaces(
             registry=path.registry,
-            writer=path.writer,
+            changes=changes,
             time=path.time,
             entropy=path.entropy,
             claims=claims,
-            look_at_switches=path.keeper.look_at_switches,
         ),
         tokens=Tokens(
             records=path.tokens,
-            writer=path.writer,
+            changes=RecordChanges(path.tokens, TOKENS, path.writer, look_at_switches),
             time=path.time,
             entropy=path.entropy,
-            look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(settings, path, claims, worker),
+        operations=_operations(settings, path, claims, changes, worker),
         registry=path.registry,
         lookups=path.lookups,
     )
@@ -55,7 +58,11 @@ def entrance_of(
 
 
 def _operations(
-    settings: GatewaySettings, path: DataPath, claims: Claims, worker: ThisWorker
+    settings: GatewaySettings,
+    path: DataPath,
+    claims: Claims,
+    changes: RecordChanges[Namespace],
+    worker: ThisWorker,
 ) -> GatewayOperations:
     overview = Overview(
         guards=path.guards,
@@ -72,12 +79,11 @@ def _operations(
     )
     steps = Steps(
         registry=path.registry,
-        writer=path.writer,
+        changes=changes,
         time=path.time,
         presence=path.presence,
         claims=claims,
         crawled_us=path.trust.crawled_us,
-        look_at_switches=path.keeper.look_at_switches,
     )
     return GatewayOperations(
         overview=overview,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.view import View
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
+from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.steps import Steps
@@ -62,11 +64,12 @@ class Registered:
             modes=SettledModes(self.registry.book, worker.writer, worker.reader.comparisons),
             inbox=worker.inbox, queue=queue, trust=worker.trust,
         )  # fmt: skip
+        look_at_switches = worker.keeper.look_at_switches
         self.steps = Steps(
-            registry=self.registry, writer=worker.writer, time=worker.time,
+            registry=self.registry, time=worker.time,
+            changes=RecordChanges(self.registry, NAMESPACES, worker.writer, look_at_switches),
             presence=self.presence, claims=Claims(self.presence, guards, worker.time, entropy),
             crawled_us=worker.trust.crawled_us,
-            look_at_switches=worker.keeper.look_at_switches,
         )  # fmt: skip
 
     def namespaces(self) -> frozenset[str]:

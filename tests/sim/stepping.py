@@ -28,6 +28,7 @@ from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespace_changes import Namespaces
@@ -189,14 +190,14 @@ class Process:
             inbox=self.inbox, queue=self.queue, trust=self.trust,
         )  # fmt: skip
         claims = Claims(self.presence, self.guards, self.time, entropy)
+        changes = RecordChanges(self.registry, NAMESPACES, self.writer, _no_switches)
         self.steps = Steps(
-            registry=self.registry, writer=self.writer, time=self.time,
+            registry=self.registry, changes=changes, time=self.time,
             presence=self.presence, claims=claims, crawled_us=self.trust.crawled_us,
-            look_at_switches=_no_switches,
         )  # fmt: skip
         self.namespaces = Namespaces(
-            registry=self.registry, writer=self.writer, time=self.time, entropy=entropy,
-            claims=claims, look_at_switches=_no_switches,
+            registry=self.registry, changes=changes, time=self.time, entropy=entropy,
+            claims=claims,
         )  # fmt: skip
         repair = RepairWorker(
             homes=self.guards, queue=self.queue, machine=machine, time=self.time, entropy=entropy,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from kvgateway.registry.book import RecordBook
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.form import NAMESPACES, TOKENS
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.namespaces import Registry
@@ -65,18 +66,20 @@ class Administration:
         )
         self.tokens = Tokens(
             records=self.token_records,
-            writer=self.gateway.writer,
+            changes=RecordChanges(
+                self.token_records, TOKENS, self.gateway.writer, self.look_at_switches
+            ),
             time=self.gateway.time,
             entropy=self.gateway.entropy,
-            look_at_switches=self.look_at_switches,
         )
         self.namespaces = Namespaces(
             registry=self.registry,
-            writer=self.gateway.writer,
+            changes=RecordChanges(
+                self.registry, NAMESPACES, self.gateway.writer, self.look_at_switches
+            ),
             time=self.gateway.time,
             entropy=self.gateway.entropy,
             claims=Unclaimed(),
-            look_at_switches=self.look_at_switches,
         )
 
     def look_at_switches(self) -> None:

@@ -4,7 +4,9 @@ from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.view import View
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
+from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.steps import Steps
@@ -53,14 +55,14 @@ class Registered(Administration):
         self.view = View(lambda: self.registry, self.trust, self.presence.stands)
         self._policy_of, self._mode_of = self.view.policy_of, self.view.mode_of
         self.claims = Claims(self.presence, self.guards, gateway.time, SeededEntropy(str(number)))
+        changes = RecordChanges(self.registry, NAMESPACES, gateway.writer, self.look_at_switches)
         self.namespaces = Namespaces(
-            registry=self.registry, writer=gateway.writer, time=gateway.time,
-            entropy=gateway.entropy, claims=self.claims, look_at_switches=self.look_at_switches,
+            registry=self.registry, changes=changes, time=gateway.time,
+            entropy=gateway.entropy, claims=self.claims,
         )  # fmt: skip
         self.steps = Steps(
-            registry=self.registry, writer=gateway.writer, time=gateway.time,
+            registry=self.registry, changes=changes, time=gateway.time,
             presence=self.presence, claims=self.claims, crawled_us=self.trust.crawled_us,
-            look_at_switches=self.look_at_switches,
         )  # fmt: skip
 
     async def looks(self) -> None:
