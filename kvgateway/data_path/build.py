@@ -122,7 +122,7 @@ async def build_data_path(
     stores = await open_stores(post, settings, places, entropy)
     machine, queue = stores.machine, stores.queue
     trust = Trust()
-    view = View(lambda: registry, trust, lambda: presence.stands())
+    view = View(trust)
     inbox = RepairInbox(queue, time)
     pin_us = 2 * int(settings.read_deadline_s * 1e6)
     reader = Reader(
@@ -156,6 +156,7 @@ async def build_data_path(
         bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
     )
     presence = _presence(post, guards, stores, time, clock, registry, writer, reader, inbox, trust)
+    view.go_by(registry, presence.stands)
     lister = _lister(guards, machine, reader, time, view, settings)
     repair = RepairWorker(
         homes=guards,

@@ -46,7 +46,7 @@ class Registered:
 
     def __init__(self, worker: "Worker") -> None:
         self._worker = worker
-        self.view = View(lambda: self.registry, worker.trust, lambda: self.presence.stands())
+        self.view = View(worker.trust)
 
     def build(
         self, slot: int, machine: Machine, queue: RepairQueue, entropy: SeededEntropy
@@ -64,6 +64,7 @@ class Registered:
             modes=SettledModes(self.registry.book, worker.writer, worker.reader.comparisons),
             inbox=worker.inbox, queue=queue, trust=worker.trust,
         )  # fmt: skip
+        self.view.go_by(self.registry, self.presence.stands)
         look_at_switches = worker.keeper.look_at_switches
         self.steps = Steps(
             registry=self.registry, time=worker.time,

@@ -168,7 +168,7 @@ class Process:
             gateway_id=bytes([number + 1] * 4), random=entropy.token, clock_bound_us=2**51
         )
         self.inbox = RepairInbox(self.queue, self.time)
-        self.view = View(lambda: self.registry, self.trust, lambda: self.presence.stands())
+        self.view = View(self.trust)
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=self.queue, inbox=self.inbox, time=self.time,
             trust=self.view, mode_of=self.view.read_mode_of, namespace_mode_of=self.view.mode_of,
@@ -189,6 +189,7 @@ class Process:
             modes=SettledModes(self.registry.book, self.writer, self.reader.comparisons),
             inbox=self.inbox, queue=self.queue, trust=self.trust,
         )  # fmt: skip
+        self.view.go_by(self.registry, self.presence.stands)
         claims = Claims(self.presence, self.guards, self.time, entropy)
         changes = RecordChanges(self.registry, NAMESPACES, self.writer, _no_switches)
         self.steps = Steps(

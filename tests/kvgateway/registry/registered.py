@@ -52,7 +52,8 @@ class Registered(Administration):
             clock=homes.clock, registry=self.registry, modes=self.modes, inbox=gateway.inbox,
             queue=gateway.queue, trust=self.trust,
         )  # fmt: skip
-        self.view = View(lambda: self.registry, self.trust, self.presence.stands)
+        self.view = View(self.trust)
+        self.view.go_by(self.registry, self.presence.stands)
         self._policy_of, self._mode_of = self.view.policy_of, self.view.mode_of
         self.claims = Claims(self.presence, self.guards, gateway.time, SeededEntropy(str(number)))
         changes = RecordChanges(self.registry, NAMESPACES, gateway.writer, self.look_at_switches)
