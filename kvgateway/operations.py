@@ -1,7 +1,7 @@
 """What an operator may see and do: the `Operations` behind the Ops service."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -10,12 +10,11 @@ from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import Trust
+from kvgateway.overview import Overview
 from kvgateway.state.ports import RepairQueue
 from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed as HealDone
 from tandem.backends.heal import LeftToSweep, NotHealed
-from tandem.backends.opening import HomeLabel
-from tandem.core.certificate import CertificateInUse
 from tandem.core.key import Key, object_name
 from tandem.core.limits import LIST_PAGE_MAX, WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.mode import Mode
@@ -25,10 +24,8 @@ from tandem.core.operations import (
     Copy,
     CrawlReport,
     Healed,
-    HomeStatus,
     Inspection,
     QueuedRepair,
-    QueueStatus,
     Status,
 )
 from tandem.core.read_race import in_sync
@@ -36,20 +33,22 @@ from tandem.core.record import Kind
 from tandem.core.repair import repair_plan
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, ReadReply, Side
 from tandem.core.scan_diff import ScanDiff
-from tandem.core.settings_in_force import SettingsInForce
 from tandem.errors import ConfigurationError, InvalidArgument, Unavailable
 
 INSPECT_DEADLINE_S = 5.0
 COMPARE_DEADLINE_S = 5.0
 
 
-class JournalState(Protocol):
-    """What a status says of the journal."""
+class Keeper(Protocol):
+    """Puts into force what an operator says of homes."""
 
-    writable: bool
+    def apply_switches(self) -> None:
+        """Puts the kill switches into force in this worker."""
+        ...
 
-    def live(self) -> int:
-        """Intents that are not done."""
+    async def mark_behind(self, side: Side) -> None:
+        """A home lost records; durable on return. Raises Unavailable while the time of the homes is
+        not known, OSError when the disk refuses."""
         ...
 
 
@@ -73,97 +72,33 @@ class GatewayOperations:
     def __init__(
         self,
         *,
+        overview: Overview,
         guards: Mapping[Side, GuardedHome],
-        labels: Mapping[Side, HomeLabel],
         time: HomeTime,
         trust: Trust,
         queue: RepairQueue,
-        unqueued: Callable[[], int],
         repair: RepairWorker,
         switches: SwitchBoard,
-        apply_switches: Callable[[], None],
-        mark_behind: Callable[[Side], Awaitable[None]],
-        journal: JournalState,
-        namespaces_equal: Callable[[], bool | None],
+        keeper: Keeper,
         steps: Steps,
-        gateway_id: str,
-        workers: int,
-        restarts: Callable[[], int],
-        process: int,
         prefix: str,
-        certificate: Callable[[], CertificateInUse] | None = None,
-        settings: Callable[[], SettingsInForce] = SettingsInForce,
     ) -> None:
+        """`prefix` is that of all objects on S3."""
+        self._overview = overview
         self._guards = guards
-        self._labels = labels
         self._time = time
         self._trust = trust
         self._queue = queue
-        self._unqueued = unqueued
         self._repair = repair
         self._switches = switches
-        self._apply_switches = apply_switches
-        self._mark_behind = mark_behind
-        self._journal = journal
-        self._namespaces_equal = namespaces_equal
+        self._keeper = keeper
         self._steps = steps
-        self._gateway_id = gateway_id
-        self._workers = workers
-        self._restarts = restarts
-        self._process = process
         self._prefix = prefix
-        self._certificate = certificate
-        self._settings = settings
 
     async def status(self) -> Status:
-        """The homes, the queue and the journal at this moment.
-
-        A repair goes from the journal through memory to the queue, and they are looked at in this
-        order: one that moves meanwhile is counted twice, and never not at all.
-        """
-        pending, unqueued = self._journal.live(), self._unqueued()
+        """The homes, the queue and the journal at this moment."""
         with _disk_told():
-            stats = await self._queue.stats()
-        now_us = self._time.reckoned_us()
-        counters = self._repair.counters
-        return Status(
-            homes=tuple(self._home(side) for side in self._guards),
-            queue=QueueStatus(
-                depth=stats.depth + unqueued,
-                oldest_age_us=max(0, now_us - stats.oldest_us) if stats.oldest_us else 0,
-                dirty_ranges=stats.dirty_marks,
-                healed=counters.healed,
-                failed_tries=counters.failed,
-                needs_person=stats.needs_person,
-            ),
-            gateway_id=self._gateway_id,
-            now_us=now_us,
-            clock_offset_us=self._time.offset_us(),
-            clock_alarm=self._time.alarm(),
-            workers=self._workers,
-            worker_restarts=self._restarts(),
-            journal_pending=pending,
-            journal_writable=self._journal.writable,
-            namespaces_equal=bool(self._namespaces_equal()),
-            process=self._process,
-            certificate=self._certificate() if self._certificate else None,
-            settings=self._settings(),
-        )
-
-    def _home(self, side: Side) -> HomeStatus:
-        guard, label = self._guards[side], self._labels[side]
-        return HomeStatus(
-            side=side,
-            kind=label.kind,
-            location=label.location,
-            breaker=guard.breaker.state.value,
-            reads_enabled=guard.switch.reads,
-            writes_enabled=guard.switch.writes,
-            behind=tuple(self._trust.open_marks(side)),
-            last_failure=guard.barred or guard.last_failure,
-            detail=label.detail(),
-            switch_epoch=self._switches.current.epoch,
-        )
+            return await self._overview.status()
 
     async def inspect(self, key: Key) -> Inspection:
         """What each home holds under a key; a home that is switched off is looked at too."""
@@ -216,14 +151,14 @@ class GatewayOperations:
         """Takes a home out or back in: in this worker at once, in the others within a second."""
         with _disk_told():
             await self._switches.change(home, HomeSwitch(reads_enabled, writes_enabled))
-        self._apply_switches()
+        self._keeper.apply_switches()
         return await self.status()
 
     async def mark_behind(self, home: Side) -> Status:
         """Takes an operator's word that a home lost records: in this worker at once, in the others
         within a second."""
         with _disk_told():
-            await self._mark_behind(home)
+            await self._keeper.mark_behind(home)
         return await self.status()
 
     async def queue(self, limit: int) -> Sequence[QueuedRepair]:

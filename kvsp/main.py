@@ -27,7 +27,7 @@ from tandem.runtime.tls import ServerTls, show_certificate
 from tandem.runtime.tls.configured import server_files, warn_of_plain_text
 
 _ABOUT = "Stores records in SQLite or PostgreSQL and serves them to gateways over gRPC."
-
+_LOG = logs.get("kvsp")
 _TASKS_MAX = 2
 
 
@@ -40,19 +40,18 @@ def main() -> int:
     loaded = settings_or_exit(
         KvspSettings, "kvsp", arguments, environment, program="kvsp", about=_ABOUT
     )
-    settings, log = loaded.settings, logs.get("kvsp")
+    settings = loaded.settings
     log_state = logs.configure(clock, level=settings.log_level, form=settings.log_format)
     reloading = Reloading(
-        KvspSettings, "kvsp", arguments, environment, loaded, clock=clock, log=log
+        KvspSettings, "kvsp", arguments, environment, loaded, clock=clock, log=_LOG
     )
-    return serve.run(lambda process: _serve(reloading, log_state, process, log), log)
+    return serve.run(lambda process: _serve(reloading, log_state, process), _LOG)
 
 
 async def _serve(
     reloading: Reloading[KvspSettings],
     log_state: logs.Logs,
     process: serve.Process,
-    log: logs.Logger,
 ) -> int:
     settings = reloading.settings
     try:
@@ -60,11 +59,11 @@ async def _serve(
             opening = stack.enter_async_context(opened(settings, SystemClock(), SystemEntropy()))
             clusters = await serve.unless(process.stop, opening)
             if clusters is not None:
-                await _serve_clusters(reloading, log_state, clusters, process, log)
+                await _serve_clusters(reloading, log_state, clusters, process)
     except errors.ConfigurationError as error:
-        log.error("cannot_start", mistakes=list(error.mistakes))
+        _LOG.error("cannot_start", mistakes=list(error.mistakes))
         return status_of(error)
-    log.info("stopped")
+    _LOG.info("stopped")
     return 0
 
 
@@ -73,7 +72,6 @@ async def _serve_clusters(
     log_state: logs.Logs,
     clusters: Sequence[Cluster],
     process: serve.Process,
-    log: logs.Logger,
 ) -> None:
     settings, clock = reloading.settings, SystemClock()
 
@@ -81,17 +79,17 @@ async def _serve_clusters(
         log_state.shape(loaded.settings.log_level, loaded.settings.log_format)
 
     store = Store(clusters, settings.large_value_bytes)
-    tasks = serve.Tasks(_TASKS_MAX, log)
+    tasks = serve.Tasks(_TASKS_MAX, _LOG)
     try:
         files = server_files(settings)
         tls = await asyncio.to_thread(ServerTls, files, clock) if files else None
-        warn_of_plain_text(settings, log, settings.kvsp_address)
+        warn_of_plain_text(settings, _LOG, settings.kvsp_address)
         server = StorageServer(store, clock)
         port = await server.start(str(settings.kvsp_address), tls.rpc() if tls else None)
         address = str(settings.kvsp_address._replace(port=port))
-        page = await _page(reloading, server, store, log, tls)
+        page = await _page(reloading, server, store, tls)
         data = "postgresql" if settings.kvsp_postgres else str(settings.data)
-        log.info("ready", address=address, data=data, clusters=len(clusters))
+        _LOG.info("ready", address=address, data=data, clusters=len(clusters))
         if tls is not None:
             tasks.start("certificate", tls.keep_looking())
         tasks.start("settings", reloading.run(process.reload, take))
@@ -108,7 +106,6 @@ async def _page(
     reloading: Reloading[KvspSettings],
     server: StorageServer,
     store: Store,
-    log: logs.Logger,
     tls: ServerTls | None,
 ) -> MetricsPage | None:
     settings, clock = reloading.settings, SystemClock()
@@ -121,7 +118,7 @@ async def _page(
         show_disk(metrics, settings.data)
     if tls is not None:
         show_certificate(metrics, tls)
-    page = MetricsPage(metrics, store.failure, clock, log)
+    page = MetricsPage(metrics, store.failure, clock, _LOG)
     await page.start(settings.kvsp_metrics, tls)
     return page
 

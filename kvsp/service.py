@@ -129,10 +129,7 @@ class StorageService(rpc.StorageServicer):
         context: grpc.aio.ServicerContext[pb.ScanRequest, pb.ScanReply],
     ) -> pb.ScanReply:
         """See storage.proto."""
-        try:
-            scan = scanning.parse_scan(request)
-        except InvalidArgument as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        scan = await _parsed(scanning.parse_scan, request, context)
         listing = await self._store.scan(scan)
         self.counters.scans += 1
         if isinstance(listing, Failed):

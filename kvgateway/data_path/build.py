@@ -123,7 +123,7 @@ async def build_data_path(
     stores = await open_stores(post, settings, places, entropy)
     machine, queue = stores.machine, stores.queue
     trust = Trust()
-    view = View(lambda: registry, trust, lambda: presence.stands())
+    view = View(trust)
     inbox = RepairInbox(queue, time)
     pin_us = 2 * int(settings.read_deadline_s * 1e6)
     reader = Reader(
@@ -157,6 +157,7 @@ async def build_data_path(
         bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
     )
     presence = _presence(post, guards, stores, time, clock, registry, writer, reader, inbox, trust)
+    view.go_by(registry, presence.stands)
     lister = _lister(guards, machine, reader, time, view, settings)
     repair = RepairWorker(
         homes=guards,
@@ -202,7 +203,7 @@ def _presence(
         modes=SettledModes(registry.book, writer, reader.comparisons),
         inbox=inbox,
         queue=stores.queue,
-        marks=trust,
+        trust=trust,
     )
 
 
@@ -220,8 +221,8 @@ def _lister(
         reader=reader,
         time=time,
         trust=view,
-        mode_of=view.read_mode_of,
-        namespace_mode_of=view.mode_of,
+        read_mode_of=view.read_mode_of,
+        mode_of=view.mode_of,
         # A listing that began before both homes had a write must end while it is still pinned.
         bounds=ListBounds(scan_s=settings.read_deadline_s),
     )

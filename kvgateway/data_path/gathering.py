@@ -21,14 +21,11 @@ from tandem.core.request import Write, Written
 
 Answers: TypeAlias = Sequence[asyncio.Future[Written]]
 WAIT_S: Final = 0.004
-"""So long a write waits at most, and its callers are waited for after their answers: little more
-than a group costs in CPU, 2.3 ms with KVSP's part on slow cores, and all that waiting can save is
-that. Of 32 callers behind workerd most are back then. Where writes that were told to wait for a
-group of any length (8 ms, and then for its callers), beside a busy neighbour 1 in 20 waited for
-9 ms, and for its homes 3."""
+"""So long a write waits at most, and callers are waited for after their answers: a little more
+than a group costs in CPU, which is all that waiting can save."""
 GATHERED_MAX: Final = 256
-"""So many waiting writes begin at once, which keeps the loop for 4 ms. Of 320 that circulate (ten
-in each request to a Worker) 64 begun at once made 5,600 writes a second, 256 make 6,400."""
+"""So many waiting writes begin at once, which keeps the loop for some milliseconds; fewer at once
+would be fewer a second."""
 SMALL: Final = 8
 """Larger groups are groups already, and go straight on."""
 

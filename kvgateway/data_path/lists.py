@@ -46,16 +46,16 @@ class Lister:
         reader: Reader,
         time: HomeTime,
         trust: Trust,
-        mode_of: Callable[[str], ReadMode],
-        namespace_mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
+        read_mode_of: Callable[[str], ReadMode],
+        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: ListBounds = LIST_BOUNDS,
     ) -> None:
         self._machine = machine
         self._reader = reader
         self._time = time
         self._trust = trust
+        self._read_mode_of = read_mode_of
         self._mode_of = mode_of
-        self._namespace_mode_of = namespace_mode_of
         self._bounds = bounds
         self._scans = Scans(homes=homes, machine=machine, time=time, bounds=bounds)
 
@@ -67,8 +67,8 @@ class Lister:
         first one.
         """
         namespace = listing.namespace
-        mode = self._namespace_mode_of(namespace)
-        sides = SIDES[self._mode_of(namespace)] if mode.whole else mode.listed
+        mode = self._mode_of(namespace)
+        sides = SIDES[self._read_mode_of(namespace)] if mode.whole else mode.listed
         behind = self._behind(namespace, mode)
         draft = Draft(listing, listing.after, sides, mode.may_answer, behind)
         try:

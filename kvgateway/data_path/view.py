@@ -18,28 +18,29 @@ from tandem.core.write_race import AckPolicy
 
 
 class View:
-    """What readers, writers and repair go by."""
+    """What readers, writers and repair go by; `go_by` comes before the first of their requests."""
 
-    def __init__(
-        self, registry: Callable[[], Registry], trust: Trust, stands: Callable[[], bool]
-    ) -> None:
-        self._registry = registry
+    def __init__(self, trust: Trust) -> None:
         self._trust = trust
+
+    def go_by(self, registry: Registry, stands: Callable[[], bool]) -> None:
+        """The registry, which reads by this view itself, and whether the registration stands."""
+        self._registry = registry
         self._stands = stands
 
     def policy_of(self, namespace: str) -> AckPolicy:
         """How writes are acknowledged."""
         if self._stands() or namespace in RESERVED_NAMESPACES:
-            return self._registry().policy_of(namespace)
+            return self._registry.policy_of(namespace)
         return AckPolicy.BOTH
 
     def read_mode_of(self, namespace: str) -> ReadMode:
         """Which homes are asked first."""
-        return self._registry().mode_of(namespace) if self._stands() else ReadMode.RACE
+        return self._registry.read_mode_of(namespace) if self._stands() else ReadMode.RACE
 
     def mode_of(self, namespace: str) -> Mode:
         """Which homes a namespace is written to, and which of them answer."""
-        return self._registry().namespace_mode_of(namespace) if self._stands() else ACTIVE
+        return self._registry.mode_of(namespace) if self._stands() else ACTIVE
 
     def behind(self, namespace: str) -> tuple[Side, ...]:
         """The homes that must give no first answer."""

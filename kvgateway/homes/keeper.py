@@ -15,7 +15,7 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.news import HomeNews
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
-from kvgateway.state.ports import Intent, QueueStats, RepairQueue
+from kvgateway.state.ports import Intent, Machine, QueueStats, RepairQueue
 from tandem.core.backoff import BreakerState
 from tandem.core.reply import Failed, Found, Side
 from tandem.runtime import logs
@@ -26,22 +26,6 @@ _LOG = logs.get("keeper")
 LOOK_S = 1.0
 LOOK_DEADLINE_S = 2.0
 SWITCHES_S = 0.5
-
-
-class Spilling(Protocol):
-    """Shared memory that may have had to drop pinned entries for space."""
-
-    def pin(self, intents: Sequence[Intent]) -> None:
-        """Enters wanted versions without a payload."""
-        ...
-
-    def spills(self) -> int:
-        """How many pinned entries were dropped so far."""
-        ...
-
-    def settle_spills(self, spills: int) -> None:
-        """The repair queue was empty after `spills` was read: nobody need ask it for those."""
-        ...
 
 
 class LiveIntents(Protocol):
@@ -74,7 +58,7 @@ class Keeper:
         store_id: str,
         guards: Mapping[Side, GuardedHome],
         time: HomeTime,
-        machine: Spilling,
+        machine: Machine,
         journal: LiveIntents,
         switches: SwitchBoard,
         queue: RepairQueue,
@@ -99,9 +83,9 @@ class Keeper:
         self._namespaces = namespaces
         self._entropy = entropy
         self._were_out: frozenset[Side] = frozenset()
-        self._were_off: set[Side] = set()
-        """Homes whose writes were switched off since the last round, for however short a time."""
-        self._openings = dict.fromkeys(guards, 0)
+        self._out_meanwhile: set[Side] = set()
+        """Homes whose writes were switched off, or whose breaker has opened, since the last round,
+        for however short a time."""
         self._behind: frozenset[Side] = frozenset()
         self._clock_alarm = False
         self.errors = 0
@@ -128,7 +112,7 @@ class Keeper:
         """One look at everything. What homes have missed is kept even if the queue fails."""
         self.look_at_switches()
         await self._identify()
-        self._news.of_breakers()
+        self._out_meanwhile |= self._news.of_breakers()
         try:
             if self._time.known():
                 self._note_out()
@@ -149,7 +133,7 @@ class Keeper:
         for side, guard in self._guards.items():
             guard.switch = self._switches.current.of(side)
             if not guard.switch.writes:
-                self._were_off.add(side)
+                self._out_meanwhile.add(side)
 
     async def mark_behind(self, side: Side) -> None:
         """An operator says that a home lost records; durable on return. Raises Unavailable while
@@ -191,12 +175,10 @@ class Keeper:
         """Homes that miss writes now, or did at any time since the last round, even if they are
         back."""
         out = frozenset(side for side, guard in self._guards.items() if _misses_writes(guard))
-        openings = {side: guard.breaker.openings for side, guard in self._guards.items()}
-        broke = {side for side, count in openings.items() if count != self._openings[side]}
-        for side in out | self._were_out | self._were_off | broke:
+        for side in out | self._were_out | self._out_meanwhile:
             self._trust.missed(side, ALL, self._time.now_us())
-        self._were_out, self._openings = out, openings
-        self._were_off.clear()
+        self._were_out = out
+        self._out_meanwhile.clear()
 
     async def _note_queued(self) -> None:
         now_us = self._time.now_us()

@@ -19,17 +19,20 @@ class HomeNews:
         self._openings = dict.fromkeys(guards, 0)
         self._given_up: set[Side] = set()
 
-    def of_breakers(self) -> None:
-        """Tells what has become of the breakers, also of one that has opened and closed since."""
+    def of_breakers(self) -> set[Side]:
+        """Tells what has become of the breakers; those that have opened since, even if they have
+        closed again."""
+        openings = {side: guard.breaker.openings for side, guard in self._guards.items()}
+        opened = {side for side, count in openings.items() if count != self._openings[side]}
+        self._openings = openings
         for side, guard in self._guards.items():
-            openings = guard.breaker.openings
-            if openings != self._openings[side] and side not in self._given_up:
+            if side in opened and side not in self._given_up:
                 _LOG.warning("home_given_up", home=side.value, why=guard.last_failure)
                 self._given_up.add(side)
-            self._openings[side] = openings
             if side in self._given_up and guard.breaker.state is BreakerState.CLOSED:
                 _LOG.info("home_in_use_again", home=side.value)
                 self._given_up.remove(side)
+        return opened
 
     def of_switches(self, coming: Switches) -> None:
         """Tells which kill switches are about to be put into force."""

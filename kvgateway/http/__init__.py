@@ -1,1 +1,1 @@
-"""The HTTP front door: health, readiness and metrics."""
+"""The HTTP front door: the binding of Workers, the REST API, and the pages for probes."""

@@ -10,10 +10,11 @@ from kvgateway.http.binding.door import BindingDoor
 from kvgateway.http.binding.operations import Asked
 from kvgateway.http.naming import named_namespace
 from kvgateway.http.pages import Pages
+from kvgateway.http.rest import PREFIX
 from kvgateway.http.target import split_target
 from tandem.runtime.httpd import Answer, App, Request
 
-_REST = b"/client/v4/"
+_BELOW_REST = PREFIX + b"/"
 
 
 class Site:
@@ -43,7 +44,7 @@ class Site:
         if named is not None:
             return self._binding.answer(request, *named)
         path = split_target(request.target).path
-        if self._rest is not None and path.startswith(_REST):
+        if self._rest is not None and path.startswith(_BELOW_REST):
             return self._rest(request)
         return self._pages.answer(request, path)
 

@@ -1,7 +1,5 @@
 """What every front door of a worker lets its callers in through, made of the worker's objects."""
 
-import os
-
 from kvgateway.access.caller import Inside
 from kvgateway.access.charged import ChargedKeyValues
 from kvgateway.access.configured import configured_policy
@@ -10,30 +8,29 @@ from kvgateway.access.quotas import Counts, Quotas
 from kvgateway.access.throttle import Throttles
 from kvgateway.data_path.build import DataPath
 from kvgateway.operations import GatewayOperations
-from kvgateway.process.lives import LivesSeen
-from kvgateway.process.post import Post
-from kvgateway.process.settings_told import SettingsSeen
+from kvgateway.overview import Overview, ThisWorker
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
+from kvgateway.registry.form import NAMESPACES, TOKENS
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.steps import Steps
 from kvgateway.registry.tokens import Tokens
 from kvgateway.settings import GatewaySettings
+from tandem.core.namespace import Namespace
 from tandem.runtime.clock import SystemClock
-from tandem.runtime.tls import ServerTls
 
 
 def entrance_of(
-    post: Post,
     settings: GatewaySettings,
     path: DataPath,
     clock: SystemClock,
     counts: Counts,
-    lives: LivesSeen,
-    told: SettingsSeen,
-    tls: ServerTls | None,
+    worker: ThisWorker,
 ) -> GatewayEntrance:
     """See above; `counts` hears of what quotas refuse and hold back."""
     claims = Claims(path.presence, path.guards, path.time, path.entropy)
+    look_at_switches = path.keeper.look_at_switches
+    changes = RecordChanges(path.registry, NAMESPACES, path.writer, look_at_switches)
     quotas = Quotas(path.quota_memory, path.registry.book.limited.get, clock.monotonic_us, counts)
     throttles = Throttles(path.gateway.read, path.gateway.write_apart, clock.monotonic_us)
     inside = Inside(
@@ -42,20 +39,18 @@ def entrance_of(
         ),
         namespaces=Namespaces(
             registry=path.registry,
-            writer=path.writer,
+            changes=changes,
             time=path.time,
             entropy=path.entropy,
             claims=claims,
-            look_at_switches=path.keeper.look_at_switches,
         ),
         tokens=Tokens(
             records=path.tokens,
-            writer=path.writer,
+            changes=RecordChanges(path.tokens, TOKENS, path.writer, look_at_switches),
             time=path.time,
             entropy=path.entropy,
-            look_at_switches=path.keeper.look_at_switches,
         ),
-        operations=_operations(post, settings, path, claims, lives, told, tls),
+        operations=_operations(settings, path, claims, changes, worker),
         registry=path.registry,
         lookups=path.lookups,
     )
@@ -63,41 +58,42 @@ def entrance_of(
 
 
 def _operations(
-    post: Post,
     settings: GatewaySettings,
     path: DataPath,
     claims: Claims,
-    lives: LivesSeen,
-    told: SettingsSeen,
-    tls: ServerTls | None,
+    changes: RecordChanges[Namespace],
+    worker: ThisWorker,
 ) -> GatewayOperations:
-    return GatewayOperations(
+    overview = Overview(
         guards=path.guards,
         labels=path.homes.labels,
         time=path.time,
         trust=path.trust,
+        switches=path.switches,
+        journal=path.journal,
+        inbox=path.inbox,
         queue=path.queue,
-        unqueued=lambda: path.inbox.waiting,
+        repair=path.repair,
+        namespaces_equal=path.registry.equal,
+        worker=worker,
+    )
+    steps = Steps(
+        registry=path.registry,
+        changes=changes,
+        time=path.time,
+        presence=path.presence,
+        claims=claims,
+        crawled_us=path.trust.crawled_us,
+    )
+    return GatewayOperations(
+        overview=overview,
+        guards=path.guards,
+        time=path.time,
+        trust=path.trust,
+        queue=path.queue,
         repair=path.repair,
         switches=path.switches,
-        apply_switches=path.keeper.apply_switches,
-        mark_behind=path.keeper.mark_behind,
-        journal=path.journal,
-        namespaces_equal=path.registry.equal,
-        steps=Steps(
-            registry=path.registry,
-            writer=path.writer,
-            time=path.time,
-            presence=path.presence,
-            claims=claims,
-            crawled_us=path.trust.crawled_us,
-            look_at_switches=path.keeper.look_at_switches,
-        ),
-        gateway_id=post.gateway_id.hex(),
-        workers=post.workers,
-        restarts=lives.restarts,
-        process=os.getpid(),
+        keeper=path.keeper,
+        steps=steps,
         prefix=settings.s3_prefix,
-        certificate=tls.in_use if tls else None,
-        settings=lambda: told.in_force,
     )

@@ -22,15 +22,6 @@ class Lives:
     replaced: int = 0
     """Those that gave way to one with other settings."""
 
-    def __add__(self, other: "Lives") -> "Lives":
-        return Lives(
-            self.started + other.started,
-            self.silent + other.silent,
-            self.died + other.died,
-            self.not_started + other.not_started,
-            self.replaced + other.replaced,
-        )
-
 
 def write(path: Path, lives: Sequence[Lives]) -> None:
     """Replaces what is told of all slots; OSError when it cannot be written."""

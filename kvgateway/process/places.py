@@ -16,11 +16,6 @@ class Places:
         return self.data / "gateway"
 
     @property
-    def lock(self) -> Path:
-        """Held by the supervisor, so that no second gateway uses the directory."""
-        return self.gateway / "lock"
-
-    @property
     def journal(self) -> Path:
         """Intents, a directory for each worker."""
         return self.gateway / "journal"

@@ -6,7 +6,7 @@ has died.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
@@ -27,17 +27,17 @@ Pin: TypeAlias = Callable[[Sequence[Intent]], Awaitable[None]]
 """`Machine.pin`, for whoever must not stand still while another process is inside a transaction."""
 
 
-_KVSP_LAST: Final = tuple(reversed(Side)).index
-"""The order in which homes are given the id: a gateway that is killed in between must not find that
-KVSP is older than its own file."""
-
-
 class Leftover(Protocol):
     """What a dead worker left in its journal."""
 
     @property
     def intents(self) -> Sequence[Intent]:
         """Its intents that were not done."""
+        ...
+
+    @property
+    def damaged(self) -> bool:
+        """Whether it had more, which cannot be read any more."""
         ...
 
     async def drop(self) -> None:
@@ -47,19 +47,6 @@ class Leftover(Protocol):
 
     def release(self) -> None:
         """Leaves them for a later try."""
-        ...
-
-
-class DamagedOrNot(Protocol):
-    """A journal that may have been damaged before anyone could read it."""
-
-    @property
-    def damaged(self) -> bool:
-        """Whether it had more than can be read."""
-        ...
-
-    def release(self) -> None:
-        """See `Leftover`."""
         ...
 
 
@@ -85,7 +72,8 @@ async def agree_on_store(
         replies = await identity.look(homes, LOOK_DEADLINE_S, time)
         verdict = identity.judge(kept, fresh, replies, own)
         given = verdict.empty if verdict.store_id and time.known() else ()
-        for side in sorted(given, key=_KVSP_LAST):
+        # KVSP last: whoever is killed in between must not find that it is older than the file.
+        for side in sorted(given, key=lambda side: side is Side.KVSP):
             if verdict.store_id != fresh:
                 trust.missed(side, ALL, time.now_us())
             await identity.give(
@@ -106,7 +94,7 @@ async def agree_on_store(
 
 
 async def note_damage(
-    leftovers: Sequence[DamagedOrNot], enter: Callable[[Trust], Awaitable[None]], now_us: int
+    leftovers: Sequence[Leftover], enter: Callable[[Trust], Awaitable[None]], now_us: int
 ) -> None:
     """Where a journal was damaged, both homes may lack what it held, until a crawl has passed:
     `enter` makes that durable. If that fails (OSError), all are left for a later try."""

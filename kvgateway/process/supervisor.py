@@ -89,11 +89,6 @@ class Supervisor:
                 raise
             self.orders = orders
 
-    @property
-    def counters(self) -> Lives:
-        """What happened to all workers."""
-        return sum((worker.lives for worker in self._workers), Lives())
-
     def _told(self) -> None:
         self.tell([worker.lives for worker in self._workers])
 

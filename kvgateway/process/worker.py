@@ -22,20 +22,19 @@ from kvgateway.http.rest import RestApp
 from kvgateway.http.site import Site
 from kvgateway.metrics import (
     QuotaMetrics,
-    show_data_path,
     show_entrance,
     show_faults,
-    show_homes,
     show_http,
     show_lives,
-    show_repair,
 )
+from kvgateway.overview import ThisWorker
 from kvgateway.process.entering import entrance_of
 from kvgateway.process.heartbeat import beat
 from kvgateway.process.lives import LivesSeen
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
 from kvgateway.process.settings_told import SettingsSeen
+from kvgateway.process.showing import rounds_failed, show_path
 from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
@@ -81,14 +80,14 @@ async def _work(
 ) -> int:
     """Whatever ends it, the threads of the journal and others must end too: else it hangs."""
     clock, ready = SystemClock(), asyncio.Event()
-    places = Places(settings.data)
     metrics = _metrics(clock, otlp)
     tasks = serve.Tasks(TASKS_MAX, _LOG)
     tasks.start("heartbeat", beat(post.pipe, process.stop, ready))
     try:
-        path = await build_data_path(post, settings, places, clock, metrics)
+        path = await build_data_path(post, settings, Places(settings.data), clock, metrics)
+        worker = _Worker(post, settings, process, log_state, clock, metrics, tasks, path, ready)
         try:
-            await _serve(post, settings, process, log_state, path, metrics, tasks, ready)
+            await worker.serve()
         finally:
             await tasks.drain(0.0)
             await path.aclose()
@@ -101,72 +100,167 @@ async def _work(
     return 0
 
 
-async def _serve(
-    post: Post,
-    settings: GatewaySettings,
-    process: serve.Process,
-    log_state: logs.Logs,
-    path: DataPath,
-    metrics: Metrics,
-    tasks: serve.Tasks,
-    ready: asyncio.Event,
-) -> None:
-    """Until told to stop; then it finishes what was begun."""
-    clock = SystemClock()
-    failures = Failures(_LOG)
-    _show(metrics, path, log_state, settings.data)
-    lives = LivesSeen(path.place.lives, post.slot)
-    show_lives(metrics, lives.own)
-    told = SettingsSeen(path.place.settings)
-    show_settings(metrics, lambda: told.in_force)
-    await path.keeper.round()
-    await path.switch_copies.look()
-    path.keeper.look_at_switches()
-    await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
-    await path.presence.renew()
-    for name, work in path.loops().items():
-        tasks.start(name, work)
-    tasks.start("memory", give_back_idle_memory())
-    tls = await asyncio.to_thread(_tls, post, settings, clock)
-    if tls is not None:
-        show_certificate(metrics, tls)
-        tasks.start("certificate", tls.keep_looking())
-    quotas = QuotaMetrics(metrics)
-    entrance = entrance_of(post, settings, path, clock, quotas, lives, told, tls)
-    show_entrance(metrics, entrance.counters)
-    room, reckoned = BodyRoom(), ReckonedClock(path.time, clock)
-    call_memory = _call_memory(settings)
-    tasks.start("call memory", call_memory.watch())
-    rpc = RpcServer(entrance, reckoned, failures, room, call_memory)
-    patience = Patience()
-    site = Site(
-        Pages(lambda: _unready(path, process, ready), path.place.metrics, clock),
-        BindingDoor(entrance, reckoned, room, patience),
-        settings.kv_host_suffix,
-        patience.of(RestApp(entrance, reckoned, room)),
-    )
-    limits = _http_limits()
-    http = Server(site, limits, clock, _LOG)
-    show_http(metrics, http)
-    bugs = {
-        "rpc": lambda: failures.count,
-        "http": lambda: http.stats.failures,
-        "process": lambda: tasks.failures + process.loop_errors,
-    }
-    show_faults(metrics, bugs, _rounds_failed(path))
-    for namespace, socket in _sockets(post, settings).items():
-        await http.listen_unix(socket, site.of(namespace))
-    await _open_ports(settings, rpc, http, tls)
-    await rpc.set_ready(True)
-    ready.set()
-    # Not before: they hide those of the worker that serves until then.
-    snapshots = SnapshotWriter(path.place.metrics, post.slot, clock.monotonic_us())
-    tasks.start("snapshots", _snapshots(metrics, snapshots, clock, log_state, lives, told))
-    _LOG.info("ready", slot=post.slot, grpc=str(settings.grpc_address))
-    await process.stop.wait()
-    await rpc.stop(settings.drain_s / 2)
-    await http.drain(settings.drain_s / 4)
-    await path.drain(settings.drain_s / 4)
+class _Worker:
+    """What one worker holds for as long as it runs."""
+
+    def __init__(
+        self,
+        post: Post,
+        settings: GatewaySettings,
+        process: serve.Process,
+        log_state: logs.Logs,
+        clock: SystemClock,
+        metrics: Metrics,
+        tasks: serve.Tasks,
+        path: DataPath,
+        ready: asyncio.Event,
+    ) -> None:
+        self._post = post
+        self._settings = settings
+        self._process = process
+        self._log_state = log_state
+        self._clock = clock
+        self._metrics = metrics
+        self._tasks = tasks
+        self._path = path
+        self._ready = ready
+        self._lives = LivesSeen(path.place.lives, post.slot)
+        self._told = SettingsSeen(path.place.settings)
+        self._failures = Failures(_LOG)
+
+    async def serve(self) -> None:
+        """Until told to stop; then it finishes what was begun."""
+        path, drain_s = self._path, self._settings.drain_s
+        self._show()
+        await self._learn()
+        for name, work in path.loops().items():
+            self._tasks.start(name, work)
+        self._tasks.start("memory", give_back_idle_memory())
+        tls = await asyncio.to_thread(self._tls)
+        rpc, http = await self._open_doors(tls)
+        await rpc.set_ready(True)
+        self._ready.set()
+        # Not before: they hide those of the worker that serves until then.
+        self._tasks.start("snapshots", self._leave_snapshots())
+        _LOG.info("ready", slot=self._post.slot, grpc=str(self._settings.grpc_address))
+        await self._process.stop.wait()
+        await rpc.stop(drain_s / 2)
+        await http.drain(drain_s / 4)
+        await path.drain(drain_s / 4)
+
+    async def _learn(self) -> None:
+        """What must be known before the first request: the homes, the switches, the records."""
+        path = self._path
+        await path.keeper.round()
+        await path.switch_copies.look()
+        path.keeper.look_at_switches()
+        await asyncio.gather(path.registry.refresh(), path.tokens.refresh())
+        await path.presence.renew()
+
+    def _tls(self) -> ServerTls | None:
+        files = server_files(self._settings, self._post.machine)
+        return ServerTls(files, self._clock) if files else None
+
+    async def _open_doors(self, tls: ServerTls | None) -> tuple[RpcServer, Server]:
+        """gRPC and HTTP, which let the same callers in."""
+        settings, path, metrics = self._settings, self._path, self._metrics
+        if tls is not None:
+            show_certificate(metrics, tls)
+            self._tasks.start("certificate", tls.keep_looking())
+        entrance = entrance_of(
+            settings, path, self._clock, QuotaMetrics(metrics), self._this_worker(tls)
+        )
+        show_entrance(metrics, entrance.counters)
+        room, reckoned = BodyRoom(), ReckonedClock(path.time, self._clock)
+        call_memory = _call_memory(settings)
+        self._tasks.start("call memory", call_memory.watch())
+        rpc = RpcServer(entrance, reckoned, self._failures, room, call_memory)
+        patience = Patience()
+        site = Site(
+            Pages(self._unready, path.place.metrics, self._clock),
+            BindingDoor(entrance, reckoned, room, patience),
+            settings.kv_host_suffix,
+            patience.of(RestApp(entrance, reckoned, room)),
+        )
+        http = Server(site, _http_limits(), self._clock, _LOG)
+        show_http(metrics, http)
+        show_faults(metrics, self._bugs(http), rounds_failed(path))
+        for namespace, socket in self._sockets().items():
+            await http.listen_unix(socket, site.of(namespace))
+        await self._open_ports(rpc, http, tls)
+        return rpc, http
+
+    def _this_worker(self, tls: ServerTls | None) -> ThisWorker:
+        return ThisWorker(
+            gateway_id=self._post.gateway_id.hex(),
+            process=os.getpid(),
+            workers=self._post.workers,
+            restarts=self._lives.restarts,
+            settings=lambda: self._told.in_force,
+            certificate=tls.in_use if tls else None,
+        )
+
+    async def _open_ports(self, rpc: RpcServer, http: Server, tls: ServerTls | None) -> None:
+        credentials = context = None
+        if tls is not None:
+            doors = self._settings.tls_clients
+            credentials = tls.rpc(demand=doors is not DemandingDoors.NONE)
+            context = tls.http(demand=doors is DemandingDoors.ALL)
+        await http.listen(*self._settings.http_address, shared=True, tls=context)
+        # The last that can fail: a process with a server of gRPC that nobody stops does not end.
+        await rpc.start(str(self._settings.grpc_address), credentials)
+
+    def _sockets(self) -> Mapping[str, Path]:
+        """Namespaces and their Unix sockets. One listener has such a socket, unlike a port: the
+        first worker serves them all. ConfigurationError without a directory for them."""
+        settings = self._settings
+        if self._post.slot != 0 or not settings.kv_sockets:
+            return {}
+        directory = Path(settings.kv_sockets)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError([f"kv_sockets {directory}: {error.strerror}"]) from error
+        return {name: directory / f"{name}.sock" for name in settings.socket_namespaces()}
+
+    def _unready(self) -> str:
+        """Why this worker cannot serve now; empty when it can."""
+        if self._process.stop.is_set():
+            return "stopping"
+        if not self._ready.is_set():
+            return "starting"
+        if not self._path.registry.ready:
+            return "the namespaces are not known yet"
+        if not self._path.time.known():
+            return "neither home was heard lately"
+        return ""
+
+    def _show(self) -> None:
+        metrics = self._metrics
+        show_path(metrics, self._path)
+        show_disk(metrics, self._settings.data)
+        show_lives(metrics, self._lives.own)
+        show_settings(metrics, lambda: self._told.in_force)
+        metrics.counted("tandem_log_lines_lost", "lines not written", lambda: self._log_state.lost)
+
+    def _bugs(self, http: Server) -> Mapping[str, Callable[[], int]]:
+        return {
+            "rpc": lambda: self._failures.count,
+            "http": lambda: http.stats.failures,
+            "process": lambda: self._tasks.failures + self._process.loop_errors,
+        }
+
+    async def _leave_snapshots(self) -> None:
+        """Leaves this worker's metrics where every worker's HTTP page finds them, all of it on a
+        thread: a rename over a file waits for the disk, which held up the loop for up to 8 ms."""
+        clock, metrics = self._clock, self._metrics
+        writer = SnapshotWriter(self._path.place.metrics, self._post.slot, clock.monotonic_us())
+        while True:
+            await asyncio.to_thread(self._lives.look)
+            await asyncio.to_thread(self._told.look)
+            await asyncio.to_thread(lambda: writer.write(metrics.prometheus(), clock.now_us()))
+            self._log_state.tick()
+            await asyncio.sleep(SNAPSHOT_S)
 
 
 def _call_memory(settings: GatewaySettings) -> CallMemory:
@@ -175,45 +269,11 @@ def _call_memory(settings: GatewaySettings) -> CallMemory:
     return CallMemory(lambda: holds_more_than(counted + UNCOUNTED_BYTES_MAX))
 
 
-def _tls(post: Post, settings: GatewaySettings, clock: SystemClock) -> ServerTls | None:
-    files = server_files(settings, post.machine)
-    return ServerTls(files, clock) if files else None
-
-
-async def _open_ports(
-    settings: GatewaySettings,
-    rpc: RpcServer,
-    http: Server,
-    tls: ServerTls | None,
-) -> None:
-    credentials = context = None
-    if tls is not None:
-        doors = settings.tls_clients
-        credentials = tls.rpc(demand=doors is not DemandingDoors.NONE)
-        context = tls.http(demand=doors is DemandingDoors.ALL)
-    await http.listen(*settings.http_address, shared=True, tls=context)
-    # The last that can fail: a process with a server of gRPC that nobody stops does not end.
-    await rpc.start(str(settings.grpc_address), credentials)
-
-
 def _http_limits() -> HttpLimits:
     """Connections may take half of the files, so that the homes and the journal always find one."""
     limits = HttpLimits()
     files = open_files.raise_limit()
     return replace(limits, connections_max=min(limits.connections_max, files // 2))
-
-
-def _sockets(post: Post, settings: GatewaySettings) -> Mapping[str, Path]:
-    """Namespaces and their Unix sockets. One listener has such a socket, unlike a port: the first
-    worker serves them all. ConfigurationError without a directory for them."""
-    if post.slot != 0 or not settings.kv_sockets:
-        return {}
-    directory = Path(settings.kv_sockets)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError([f"kv_sockets {directory}: {error.strerror}"]) from error
-    return {name: directory / f"{name}.sock" for name in settings.socket_namespaces()}
 
 
 def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
@@ -226,70 +286,6 @@ def _metrics(clock: SystemClock, otlp: str | None) -> Metrics:
             effect="metrics are on the HTTP port only; pip install 'tandem-kv[otlp]' exports them",
         )
         return Metrics("kvgateway", clock)
-
-
-def _unready(path: DataPath, process: serve.Process, ready: asyncio.Event) -> str:
-    if process.stop.is_set():
-        return "stopping"
-    if not ready.is_set():
-        return "starting"
-    if not path.registry.ready:
-        return "the namespaces are not known yet"
-    if not path.time.known():
-        return "neither home was heard lately"
-    return ""
-
-
-def _rounds_failed(path: DataPath) -> Mapping[str, Callable[[], int]]:
-    return {
-        "keeper": lambda: path.keeper.errors,
-        "switch copies": lambda: path.switch_copies.errors,
-        "namespaces": lambda: path.registry.errors,
-        "tokens": lambda: path.tokens.errors,
-        "presence": lambda: path.presence.errors,
-        "repair": lambda: path.repair.counters.errors + path.repair.counters.queue_errors,
-        "inbox": lambda: path.inbox.queue_errors,
-    }
-
-
-def _show(metrics: Metrics, path: DataPath, log_state: logs.Logs, data: Path) -> None:
-    show_homes(metrics, path.guards)
-    show_data_path(metrics, path.writer, path.reader, path.inbox)
-    show_repair(metrics, path.repair)
-    metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)
-    metrics.gauge(
-        "tandem_journal_writable", "0 while the disk refuses intents",
-        lambda: float(path.journal.writable),
-    )  # fmt: skip
-    metrics.counted("tandem_log_lines_lost", "lines not written", lambda: log_state.lost)
-    metrics.counted(
-        "tandem_quota_memory_emptied", "times that the memory of quotas was full",
-        lambda: path.quota_memory.emptied,
-    )  # fmt: skip
-    metrics.gauge(
-        "tandem_registered", "1 while this process may go by the modes that it has seen",
-        lambda: float(path.presence.stands()),
-    )  # fmt: skip
-    path.keeper.show(metrics)
-    show_disk(metrics, data)
-
-
-async def _snapshots(
-    metrics: Metrics,
-    writer: SnapshotWriter,
-    clock: SystemClock,
-    log_state: logs.Logs,
-    lives: LivesSeen,
-    told: SettingsSeen,
-) -> None:
-    """Leaves this worker's metrics where every worker's HTTP page finds them, all of it on a
-    thread: a rename over a file waits for the disk, which held up the loop for up to 8 ms."""
-    while True:
-        await asyncio.to_thread(lives.look)
-        await asyncio.to_thread(told.look)
-        await asyncio.to_thread(lambda: writer.write(metrics.prometheus(), clock.now_us()))
-        log_state.tick()
-        await asyncio.sleep(SNAPSHOT_S)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,13 @@ A title is taken twice only by two gateways at the same moment, since each chang
 fresh look; the younger namespace is then shown as a conflict until someone renames it.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Final, Protocol
 
-from kvgateway.data_path.writes import Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.registry.changes import RecordChanges
-from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.records import RECORDS_MAX
 from tandem.core.access import DEFAULT_ACCOUNT
@@ -48,15 +46,14 @@ class Namespaces:
         self,
         *,
         registry: Registry,
-        writer: Writer,
+        changes: RecordChanges[Namespace],
         time: HomeTime,
         entropy: Entropy,
         claims: Claims,
-        look_at_switches: Callable[[], None],
     ) -> None:
         self._registry = registry
         self._book = registry.book
-        self._changes = RecordChanges(registry, NAMESPACES, writer, look_at_switches)
+        self._changes = changes
         self._time = time
         self._entropy = entropy
         self._claims = claims

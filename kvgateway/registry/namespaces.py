@@ -53,12 +53,12 @@ class Registry(SystemRecords[Namespace]):
             return AckPolicy.BOTH
         return AckPolicy.FIRST_INTENT
 
-    def mode_of(self, namespace_id: str) -> ReadMode:
+    def read_mode_of(self, namespace_id: str) -> ReadMode:
         """Which homes answer reads of a namespace; both for reserved and unknown ones."""
         namespace = self.book.get(namespace_id)
         return ReadMode.RACE if namespace is None else namespace.settings.read_mode
 
-    def namespace_mode_of(self, namespace_id: str) -> Mode:
+    def mode_of(self, namespace_id: str) -> Mode:
         """Which homes a namespace is written to, and which of them answer; both for reserved and
         unknown ones."""
         namespace = self.book.get(namespace_id)

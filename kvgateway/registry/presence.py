@@ -10,11 +10,12 @@ before it is renewed, the process treats the mode of every namespace as unknown
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.homes.home_time import HomeTime
+from kvgateway.homes.trust import Trust
 from kvgateway.registry.namespaces import Registry
 from kvgateway.state.ports import Machine, RepairQueue
 from tandem.backends.port import Backend
@@ -44,14 +45,6 @@ STEP_US: Final = 45_000_000
 30 s after their version."""
 
 
-class Marks(Protocol):
-    """Which homes may lack writes."""
-
-    def open_marks(self, side: Side) -> Sequence[str]:
-        """The namespaces (or ALL) for which it may."""
-        ...
-
-
 class Presence:
     """Keeps the registration of this process up to date; `run` is its one task."""
 
@@ -67,7 +60,7 @@ class Presence:
         modes: SettledModes,
         inbox: RepairInbox,
         queue: RepairQueue,
-        marks: Marks,
+        trust: Trust,
     ) -> None:
         """`process` is the id of its gateway and the number of its seat."""
         self.id = process
@@ -80,7 +73,7 @@ class Presence:
         self._modes = modes
         self._inbox = inbox
         self._queue = queue
-        self._marks = marks
+        self._trust = trust
         self._steps: dict[str, int] = {}
         self._stands_until_us = 0
         self._renewed_us = -RENEW_US
@@ -173,7 +166,7 @@ class Presence:
         )
 
     def _behind(self, side: Side) -> frozenset[str]:
-        marks = self._marks.open_marks(side)
+        marks = self._trust.open_marks(side)
         return frozenset(marks if len(marks) <= MODES_MAX else [ALL])
 
     async def _put(self, registration: Registration) -> Sequence[Side]:

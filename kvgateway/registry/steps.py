@@ -6,12 +6,10 @@ One step of a namespace is taken at a time, everywhere (`kvgateway.registry.clai
 from collections.abc import Callable
 from dataclasses import replace
 
-from kvgateway.data_path.writes import Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.registry.attendance import Attendance
 from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claim, Claims
-from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from tandem.core.mode import Mode, check_step, steps_from
@@ -27,15 +25,14 @@ class Steps:
         self,
         *,
         registry: Registry,
-        writer: Writer,
+        changes: RecordChanges[Namespace],
         time: HomeTime,
         presence: Presence,
         claims: Claims,
         crawled_us: Callable[[str], int],
-        look_at_switches: Callable[[], None],
     ) -> None:
         self._registry = registry
-        self._changes = RecordChanges(registry, NAMESPACES, writer, look_at_switches)
+        self._changes = changes
         self._time = time
         self._presence = presence
         self._claims = claims

@@ -1,12 +1,10 @@
 """Which tokens there are; creating and revoking them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from kvgateway.data_path.writes import Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.registry.changes import RecordChanges
-from kvgateway.registry.form import TOKENS
 from kvgateway.registry.records import RECORDS_MAX, SystemRecords
 from tandem.core.token import (
     ID_BYTES,
@@ -31,13 +29,12 @@ class Tokens:
         self,
         *,
         records: SystemRecords[Token],
-        writer: Writer,
+        changes: RecordChanges[Token],
         time: HomeTime,
         entropy: Entropy,
-        look_at_switches: Callable[[], None],
     ) -> None:
         self._records = records
-        self._changes = RecordChanges(records, TOKENS, writer, look_at_switches)
+        self._changes = changes
         self._time = time
         self._entropy = entropy
 

@@ -8,12 +8,12 @@ a client with full batches delays the rest by one group, not by one batch.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from kvgateway.rpc.failures import Failures
 from kvgateway.service import KeyValues
 from tandem.core.envelope import Value
-from tandem.core.request import Read, ReadResult, Write, Written
+from tandem.core.request import ReadResult, Write, Written
 from tandem.errors import TandemError, Unavailable
 from tandem.wire import codec
 from tandem.wire.status import is_expected
@@ -25,8 +25,10 @@ WRITES_AT_ONCE: Final = 128
 come back together, so a smaller group would also cut the next messages in two, for good."""
 
 _Request = TypeVar("_Request")
-_Message = TypeVar("_Message")
-_Outcome = TypeVar("_Outcome")
+_Change: TypeAlias = kv_pb2.PutRequest | kv_pb2.DeleteRequest
+_Message = TypeVar("_Message", kv_pb2.GetRequest, _Change)
+_Outcome = TypeVar("_Outcome", ReadResult, Written)
+_Begun: TypeAlias = _Outcome | TandemError | asyncio.Future[_Outcome]
 _Answer: TypeAlias = Callable[[int, _Outcome | BaseException], None]
 
 
@@ -59,58 +61,41 @@ class Dispatch:
         for turn, reads in enumerate(_groups(batch.gets, READS_AT_ONCE)):
             if turn:
                 await asyncio.sleep(0)
-            self._start_reads(reads, sink)
-        changes: list[kv_pb2.PutRequest | kv_pb2.DeleteRequest] = [*batch.puts, *batch.deletes]
+            self._start(reads, codec.read_of, self._keyvalues.read, sink.answer_read)
+        changes: list[_Change] = [*batch.puts, *batch.deletes]
         for turn, writes in enumerate(_groups(changes, WRITES_AT_ONCE)):
             if turn:
                 await asyncio.sleep(0)
-            self._start_writes(writes, now_s, sink, value)
+            parse = partial(_write_of, now_s, value)
+            self._start(writes, parse, self._keyvalues.write, sink.answer_write)
 
-    def _start_reads(self, messages: Sequence[kv_pb2.GetRequest], sink: Sink) -> None:
-        ids: list[int] = []
-        reads: list[Read] = []
-        for message in messages:
-            try:
-                reads.append(codec.read_of(message))
-            except TandemError as error:
-                sink.answer_read(message.id, error)
-            else:
-                ids.append(message.id)
-        answer = sink.answer_read
-        outcomes = self._begun(self._keyvalues.read, reads)
-        for operation_id, outcome in zip(ids, outcomes, strict=True):
-            if isinstance(outcome, asyncio.Future):
-                outcome.add_done_callback(partial(self._over, answer, operation_id))
-            else:
-                self._answer(answer, operation_id, outcome)
-
-    def _start_writes(
+    def _start(
         self,
-        messages: Sequence[kv_pb2.PutRequest | kv_pb2.DeleteRequest],
-        now_s: int,
-        sink: Sink,
-        value: Value | None,
+        messages: Sequence[_Message],
+        parse: Callable[[_Message], _Request],
+        begin: Callable[[Sequence[_Request]], Sequence[_Begun[_Outcome]]],
+        answer: _Answer[_Outcome],
     ) -> None:
         ids: list[int] = []
-        writes: list[Write] = []
+        requests: list[_Request] = []
         for message in messages:
             try:
-                writes.append(_write_of(message, now_s, value))
+                requests.append(parse(message))
             except TandemError as error:
-                sink.answer_write(message.id, error)
+                answer(message.id, error)
             else:
                 ids.append(message.id)
-        answer = sink.answer_write
-        outcomes = self._begun(self._keyvalues.write, writes)
-        for operation_id, outcome in zip(ids, outcomes, strict=True):
+        for operation_id, outcome in zip(ids, self._begun(begin, requests), strict=True):
             if isinstance(outcome, asyncio.Future):
                 outcome.add_done_callback(partial(self._over, answer, operation_id))
             else:
                 self._answer(answer, operation_id, outcome)
 
     def _begun(
-        self, begin: Callable[[Sequence[_Request]], Sequence[_Outcome]], requests: list[_Request]
-    ) -> Sequence[_Outcome | Exception]:
+        self,
+        begin: Callable[[Sequence[_Request]], Sequence[_Begun[_Outcome]]],
+        requests: list[_Request],
+    ) -> Sequence[_Begun[_Outcome] | Exception]:
         if not requests:
             return ()
         try:
@@ -119,9 +104,7 @@ class Dispatch:
             self._failures.unexpected("batch", error)
             return [error] * len(requests)
 
-    def _over(
-        self, answer: _Answer[_Outcome], operation_id: int, future: asyncio.Future[_Outcome]
-    ) -> None:
+    def _over(self, answer: _Answer[Any], operation_id: int, future: asyncio.Future[Any]) -> None:
         error = self._error_of(future)
         self._answer(answer, operation_id, error or future.result())
 
@@ -149,9 +132,7 @@ def _groups(messages: Sequence[_Message], size: int) -> Iterator[Sequence[_Messa
         yield messages[start : start + size]
 
 
-def _write_of(
-    message: kv_pb2.PutRequest | kv_pb2.DeleteRequest, now_s: int, value: Value | None
-) -> Write:
+def _write_of(now_s: int, value: Value | None, message: _Change) -> Write:
     if isinstance(message, kv_pb2.PutRequest):
         return codec.put_of(message, now_s, value)
     return codec.delete_of(message)

@@ -111,6 +111,14 @@ class Machine(Protocol):
         them all, must be asked for wanted versions."""
         ...
 
+    def spills(self) -> int:
+        """How many pinned entries were dropped so far: what `settle_spills` is given later."""
+        ...
+
+    def settle_spills(self, spills: int) -> None:
+        """The repair queue was empty after `spills` was read: it need not be asked for those."""
+        ...
+
 
 class Journal(Protocol):
     """The intents of one worker, on stable storage."""

@@ -227,15 +227,15 @@ class SharedMachine:
         return self._words[Word.SPILLS] > self._words[Word.SPILLS_SETTLED]
 
     def spills(self) -> int:
-        """How many pinned entries were dropped so far: what `settle_spills` is given later."""
+        """See `ports.Machine`."""
         return self._words[Word.SPILLS]
 
     def note_spill(self) -> None:
-        """Some wanted versions are only in the repair queue, as after a restart with many."""
+        """See `ports.Machine`."""
         self._words.add(Word.SPILLS)
 
     def settle_spills(self, spills: int) -> None:
-        """The repair queue was empty after `spills` was read: those need not be asked for."""
+        """See `ports.Machine`."""
         self._words[Word.SPILLS_SETTLED] = max(spills, self._words[Word.SPILLS_SETTLED])
 
     def extend_clock(self, bound_us: int) -> None:
@@ -245,10 +245,6 @@ class SharedMachine:
     def last_minted_us(self) -> int:
         """The time of the last version minted on this machine; 0 for none."""
         return Version.of(self._words[Word.LAST_HLC], bytes(8)).time_us
-
-    def counts(self) -> dict[Word, int]:
-        """The shared numbers, for metrics."""
-        return {word: self._words[word] for word in Word}
 
     def forget_dead_readers(self) -> int:
         """Frees what processes held that died while reading; to be called now and then."""

@@ -123,7 +123,6 @@ class Space:
         for table in (self.entries, self._queue, self.pinned, self._ending):
             txn.drop(table, delete=False)
         self._words.add(Word.SPILLS)
-        self._words.add(Word.WIPED)
 
     def _used_bytes(self, txn: Transaction) -> int:
         pages = 0
@@ -172,13 +171,13 @@ class Space:
                 bare = layout.stripped(entry)
                 txn.put(where, bare)
                 self._enqueue(txn, where, head.seen_at_us, visits + 1)
-                self._words.add(Word.STRIPPED)
                 return _stored_bytes(where, entry) - _stored_bytes(where, bare)
             case Verdict.EVICT | Verdict.DROP:
                 txn.delete(where)
                 if head.until_us:
                     txn.delete(where, db=self.pinned)
-                self._words.add(Word.SPILLS if decided is Verdict.DROP else Word.EVICTED)
+                if decided is Verdict.DROP:
+                    self._words.add(Word.SPILLS)
                 return _stored_bytes(where, entry)
 
 

@@ -22,11 +22,6 @@ class Word(enum.IntEnum):
     """How many pinned entries had to be dropped."""
     SPILLS_SETTLED = 4
     """How many of them need not be asked for any more."""
-    EVICTED = 5
-    STRIPPED = 6
-    UNKEPT = 7
-    """Payloads that found no space."""
-    WIPED = 8
 
 
 class Words:

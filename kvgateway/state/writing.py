@@ -2,6 +2,7 @@
 
 import select
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
@@ -44,12 +45,12 @@ class Writing:
         except lmdb.MapFullError:
             self._environment.reader_check()
         for retreat in self._retreats(now_us):
-            try:
-                with self._environment.begin(self._space.entries, write=True) as txn:
-                    retreat(txn)
-                    return work(txn, False)
-            except lmdb.MapFullError:
-                self._words.add(Word.UNKEPT, writes)
+            with (
+                suppress(lmdb.MapFullError),
+                self._environment.begin(self._space.entries, write=True) as txn,
+            ):
+                retreat(txn)
+                return work(txn, False)
         self._words.add(Word.SPILLS, writes)
         return None
 

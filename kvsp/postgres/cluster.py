@@ -5,7 +5,6 @@ there is anybody to ask, and what it must show, is decided in `reach`.
 """
 
 import asyncio
-from asyncio import Future
 from collections.abc import Sequence
 from functools import partial
 from typing import cast
@@ -32,13 +31,13 @@ from tandem.core.removal import (
     Renewed,
     Span,
 )
-from tandem.core.reply import Failed, Reason, WriteReply
+from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 from tandem.runtime.randomness import Entropy
 from tandem.wire.scan_codec import Scan
-from tandem.wire.storage_codec import Get, Put
+from tandem.wire.storage_codec import Get
 
 _WATCH_EVERY_S = 1.0
 _WATCHES_UNTIL_TOLD = 60
@@ -62,6 +61,7 @@ class PostgresCluster:
         self._readers = readers
         self._desk: Desk[Work] = Desk(name, limits)
         self._reach = Reach(database, readers, self._desk)
+        self.read, self.write = self._desk.read, self._desk.write
         blobs = PieceBlobs(self._reach, self._desk.one, clock)
         self.large = LargeValues(blobs, self._desk.one, entropy, limits)
 
@@ -82,14 +82,6 @@ class PostgresCluster:
         """Finishes the writes that wait, then lets go of the database."""
         await self._desk.aclose(_nothing)
         await self._reach.aclose()
-
-    def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
-        """See `Cluster`."""
-        return self._desk.read(gets)
-
-    def write(self, puts: Sequence[Put]) -> Future[list[WriteReply]]:
-        """See `Cluster`."""
-        return self._desk.write(puts)
 
     async def scan(self, scan: Scan) -> ScanPart | Failed:
         """At most `scan.limit` names of this cluster."""

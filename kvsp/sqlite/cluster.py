@@ -5,7 +5,6 @@ thread hop. When the file is closed, and opened again, is decided in `served_fil
 """
 
 import sqlite3
-from asyncio import Future
 from collections.abc import Sequence
 from functools import partial
 
@@ -24,24 +23,15 @@ from kvsp.sqlite.served_file import ServedFile
 from kvsp.sqlite.transaction import Transactions, Work
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.cluster_life import ClusterLife
-from tandem.core.removal import (
-    FloorReply,
-    NamespacePurge,
-    PurgeRow,
-    Removal,
-    Renewal,
-    Renewed,
-    Span,
-)
-from tandem.core.reply import Failed, Reason, WriteReply
-from tandem.core.version import Version
+from tandem.core.reply import Failed, Reason
 from tandem.runtime.randomness import Entropy
 from tandem.wire.scan_codec import Scan
-from tandem.wire.storage_codec import Get, Put
+from tandem.wire.storage_codec import Get
 
 
 class SqliteCluster:
-    """Serves one file; `start` before anything else."""
+    """Serves one file; `start` before anything else. What is asked of it goes straight to the desk,
+    and to its lives."""
 
     def __init__(
         self, opener: Opener, meta: Meta, blobs: BlobDirectory, entropy: Entropy,
@@ -62,6 +52,9 @@ class SqliteCluster:
             entropy=entropy,
         )
         self._file = ServedFile(opener, meta, self._lives, entropy, self._desk)
+        self.read, self.write = self._desk.read, self._desk.write
+        self.raise_floor, self.purge = self._lives.raise_floor, self._lives.purge
+        self.renew, self.purge_namespace = self._lives.renew, self._lives.purge_namespace
 
     @property
     def failure(self) -> Failed | None:
@@ -81,14 +74,6 @@ class SqliteCluster:
         await self._desk.aclose(lambda _: None)
         await self._file.aclose()
         self._blobs.close()
-
-    def read(self, gets: Sequence[Get]) -> Future[list[ReadAnswer]]:
-        """See `Cluster`."""
-        return self._desk.read(gets)
-
-    def write(self, puts: Sequence[Put]) -> Future[list[WriteReply]]:
-        """See `Cluster`."""
-        return self._desk.write(puts)
 
     async def scan(self, scan: Scan) -> ScanPart | Failed:
         """At most `scan.limit` names of this cluster."""
@@ -110,28 +95,6 @@ class SqliteCluster:
         text = failure.detail if failure else ""
         lives, commits = self._lives, self._file.commits
         return ClusterLife(self.name, lives.incarnation, commits, held, text, lives.opening)
-
-    async def raise_floor(
-        self, incarnation: str, span: Span, floor: Version
-    ) -> FloorReply | Failed:
-        """See `Cluster`."""
-        return await self._lives.raise_floor(incarnation, span, floor)
-
-    async def purge(
-        self, incarnation: str, namespace: str, rows: Sequence[PurgeRow]
-    ) -> Sequence[Removal | Failed]:
-        """See `Cluster`."""
-        return await self._lives.purge(incarnation, namespace, rows)
-
-    async def renew(self, renewal: Renewal) -> Renewed | Removal | Failed:
-        """See `Cluster`."""
-        return await self._lives.renew(renewal)
-
-    async def purge_namespace(
-        self, namespace: str, limit: int
-    ) -> NamespacePurge | Removal | Failed:
-        """See `Cluster`."""
-        return await self._lives.purge_namespace(namespace, limit)
 
     async def _write_on(self) -> None:
         while True:

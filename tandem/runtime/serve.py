@@ -1,7 +1,6 @@
 """What every long-running program does the same: event loop, signals, last-resort logging, tasks.
 
-grpc.aio was tried under uvloop (unary calls, streams, 3 MiB messages): it works, no faster than on
-asyncio, while the HTTP server gains; so uvloop is used where it is installed.
+uvloop is used where it is installed: the HTTP server gains by it, gRPC does not.
 """
 
 import asyncio
@@ -21,14 +20,12 @@ LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 _EXIT_ON_SECOND_SIGNAL = 130
 COLLECT_EACH = 50_000
 """Objects that may pile up before Python looks for cycles among them. A group of 128 writes makes
-2,000 that live for milliseconds and are in no cycle: with Python's 700, a worker spent an eighth of
-its time on looking for them (165 us of CPU a put became 146)."""
+2,000 that live for milliseconds and are in no cycle: with Python's 700, an eighth of a worker's
+time goes into looking for them."""
 
 SWITCH_S = 0.001
 """How long a thread that computes, as the one that makes the text of the metrics, keeps the loop
-waiting for Python's lock. Of timers beside such a thread 9 in 10 were up to 5.2 ms late with
-Python's 5 ms, and up to 1.2 ms with this."""
-
+waiting for Python's lock; Python's own 5 ms show in the tail of every latency."""
 
 UNWIND_S = 1.0
 """For tasks that were cancelled."""

@@ -99,3 +99,12 @@ def test_every_field_of_the_status_is_documented() -> None:
         if isinstance(part, dict):
             fields |= part.keys()
     assert fields <= _first_cells(table)
+
+
+def test_the_session_of_the_readme_needs_nothing_but_the_repository() -> None:
+    """It read files of Python's own tests once, which Debian and Docker's images leave out."""
+    session = (ROOT / "README.md").read_text()
+    [directory] = re.findall(r"^\$ kvctl import (\S+) ", session, re.MULTILINE)
+    keys = re.findall(r"^\$ kvctl key (?!list)\w+ (\S+)", session, re.MULTILINE)
+    assert len(keys) > 4
+    assert [key for key in keys if not (ROOT / directory / key).is_file()] == []

@@ -1,9 +1,11 @@
 """The operations of one gateway over two homes, its queue and its disk, that a test decides on."""
 
+from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import ALL, Trust
 from kvgateway.operations import GatewayOperations
+from kvgateway.overview import Overview, ThisWorker
 from kvgateway.state.ports import QueuedTask, QueueStats, RepairTask
 from kvgateway.state.switches import HomeSwitch, Switches
 from tandem.backends.opening import HomeLabel
@@ -80,7 +82,7 @@ class SwitchDisk(MemorySwitches):
 
 
 class Journal:
-    """See `kvgateway.operations.JournalState`."""
+    """See `kvgateway.overview.JournalState`."""
 
     writable = True
     intents = 3
@@ -100,7 +102,7 @@ class Operated:
         self.disk, self.steps = SwitchDisk(), Steps()
         self.switches = SwitchBoard(self.disk)
         self.namespaces_equal: bool | None = True
-        self.unqueued = 0
+        self.inbox = RepairInbox(self.queue, self.pair.time)
         repair = RepairWorker(
             homes=self.pair.guards, queue=self.queue, time=self.pair.time, entropy=Numbers(),
             machine=MemoryMachine(
@@ -108,33 +110,43 @@ class Operated:
             ),
             rule=RepairRule(), monotonic_us=self.clock.monotonic_us,
         )  # fmt: skip
-        self.operations = GatewayOperations(
+        worker = ThisWorker(
+            "67617465", process=4711, workers=2, restarts=lambda: 3,
+            settings=lambda: SettingsInForce(5, ("a mistake",), ("data",)),
+        )  # fmt: skip
+        overview = Overview(
             guards=self.pair.guards,
             labels={side: HomeLabel(side.value, f"at {side.value}", lambda: "") for side in Side},
             time=self.pair.time,
             trust=self.trust,
+            switches=self.switches,
+            journal=self.journal,
+            inbox=self.inbox,
             queue=self.queue,
-            unqueued=lambda: self.unqueued,
+            repair=repair,
+            namespaces_equal=lambda: self.namespaces_equal,
+            worker=worker,
+        )
+        self.operations = GatewayOperations(
+            overview=overview,
+            guards=self.pair.guards,
+            time=self.pair.time,
+            trust=self.trust,
+            queue=self.queue,
             repair=repair,
             switches=self.switches,
-            apply_switches=self._applied,
-            mark_behind=self._marked,
-            journal=self.journal,
-            namespaces_equal=lambda: self.namespaces_equal,
+            keeper=self,
             steps=self.steps,
-            gateway_id="67617465",
-            workers=2,
-            restarts=lambda: 3,
-            settings=lambda: SettingsInForce(5, ("a mistake",), ("data",)),
-            process=4711,
             prefix=PREFIX,
         )
 
-    def _applied(self) -> None:
+    def apply_switches(self) -> None:
+        """See `kvgateway.operations.Keeper`."""
         for side, guard in self.pair.guards.items():
             guard.switch = self.switches.current.of(side)
 
-    async def _marked(self, side: Side) -> None:
+    async def mark_behind(self, side: Side) -> None:
+        """See `kvgateway.operations.Keeper`."""
         if self.disk.failure is not None:
             raise self.disk.failure
         self.trust.missed(side, ALL, self.now_us())
@@ -151,8 +163,15 @@ class Operated:
         return record
 
     async def queued(self, name: str, ago_us: int) -> None:
-        task = RepairTask(Key(NAMESPACE, name), self.version(ago_us), (Side.S3,))
-        await self.queue.add([task], self.now_us() + 2_000_000)
+        await self.queue.add([self._task(name, ago_us)], self.now_us() + 2_000_000)
+
+    def unqueued(self, count: int) -> None:
+        """So many repairs that the queue's disk has not taken yet."""
+        for number in range(count):
+            self.inbox.add(self._task(f"u{number}", 0))
+
+    def _task(self, name: str, ago_us: int) -> RepairTask:
+        return RepairTask(Key(NAMESPACE, name), self.version(ago_us), (Side.S3,))
 
     async def dirty(self) -> None:
         """More repairs than the queue holds: they collapse into a mark."""

@@ -33,7 +33,7 @@ class Served(Administration):
                 reader=self.gateway.reader,
                 time=self.gateway.time,
                 trust=self.gateway.trust,
-                mode_of=self.registry.mode_of,
+                read_mode_of=self.registry.read_mode_of,
             ),
             lookups=self.lookups,
         )

@@ -6,11 +6,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Final
 
 from kvgateway.process.life import Orders
-from kvgateway.process.lives import write
+from kvgateway.process.lives import Lives, write
 from kvgateway.process.supervisor import Supervisor
 from tandem.runtime.clock import SystemClock
 
@@ -83,6 +84,7 @@ class Supervised:
         """When the command of each life was asked for."""
         self.recover: Callable[[int], Awaitable[None]] = self._recovered
         self.stop = asyncio.Event()
+        self.told: Sequence[Lives] = [Lives()]
         self._lives = lives
         self.lives = directory / "lives.json"
         """What the supervisor tells of its workers."""
@@ -90,7 +92,7 @@ class Supervised:
             slots=len(lives),
             orders=Orders(self._command, os.environ),
             recover=lambda seat: self.recover(seat),
-            tell=lambda all_lives: write(self.lives, all_lives),
+            tell=self._tell,
             clock=self.clock,
             silence_max_us=int(silence_max_s * 1e6),
             drain_s=drain_s,
@@ -109,6 +111,10 @@ class Supervised:
             sys.executable, "-I", "-S", "-c", script, str(slot), str(pipe), str(self.directory)
         )  # fmt: skip
 
+    def _tell(self, told: Sequence[Lives]) -> None:
+        self.told = [replace(lives) for lives in told]
+        write(self.lives, told)
+
     async def _recovered(self, seat: int) -> None:
         self.events.append(("recover", seat))
 
@@ -124,6 +130,11 @@ class Supervised:
         """Slot and process id of the workers that run."""
         workers = enumerate(self.supervisor._workers)
         return {slot: worker.life.pid for slot, worker in workers if worker.life is not None}
+
+    @property
+    def counters(self) -> Lives:
+        """What the supervisor has told last, of all its workers."""
+        return Lives(*map(sum, zip(*map(astuple, self.told), strict=True)))
 
     def signal(self, slot: int, number: signal.Signals) -> None:
         """Sends a signal to a worker."""

@@ -25,7 +25,7 @@ async def test_a_status_shows_homes_queue_and_journal(here: Operated) -> None:
     here.trust.missed(Side.S3, ALL, here.now_us())
     here.switches.current = Switches(7, s3=HomeSwitch(reads=True, writes=False))
     here.pair.guards[Side.KVSP].barred = "it belongs to another store"
-    here._applied()
+    here.apply_switches()
     status = await here.operations.status()
     kvsp, s3 = status.homes
     assert (kvsp.side, kvsp.last_failure) == (Side.KVSP, "it belongs to another store")
@@ -41,7 +41,7 @@ async def test_a_repair_that_the_disk_has_not_taken_is_shown_as_one_that_waits(
     here: Operated,
 ) -> None:
     await here.queued("a", 5_000_000)
-    here.unqueued = 4
+    here.unqueued(4)
     assert (await here.operations.status()).queue.depth == 5
 
 
@@ -51,10 +51,11 @@ async def test_a_repair_that_enters_the_queue_during_a_look_is_seen(here: Operat
 
     async def stats() -> QueueStats:
         counted = await look()
-        here.journal.intents = here.unqueued = 0
+        here.journal.intents = 0
+        here.inbox._waiting.clear()
         return counted
 
-    here.unqueued = 3
+    here.unqueued(3)
     here.queue.stats = stats  # type: ignore[method-assign]
     status = await here.operations.status()
     assert (status.queue.depth, status.journal_pending) == (3, 3)

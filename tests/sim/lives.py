@@ -111,6 +111,7 @@ class Leftover:
 
     disk: Disk
     intents: Sequence[Intent]
+    damaged: bool = False
 
     def release(self) -> None:
         """It stays where it is."""

@@ -21,6 +21,7 @@ from kvctl.rebuild.evidence import (
     lacks,
 )
 from kvgateway.operations import GatewayOperations
+from kvgateway.overview import Overview, ThisWorker
 from tandem.backends.opening import HomeLabel
 from tandem.core.crawl_status import Run, RunRequest
 from tandem.core.key import Key
@@ -188,11 +189,14 @@ def operations_of(worker: Worker) -> GatewayOperations:
     """What an operator may ask of a worker; nothing here asks for the parts that are missing."""
     label = HomeLabel("simulated", "", str)
     nothing = cast(Any, None)
-    return GatewayOperations(
+    overview = Overview(
         guards=worker.guards, labels=dict.fromkeys(Side, label), time=worker.time,
-        trust=worker.trust, queue=worker.queue, unqueued=lambda: worker.inbox.waiting,
-        repair=worker.repair, switches=worker.switches,
-        apply_switches=worker.keeper.apply_switches, mark_behind=worker.keeper.mark_behind,
-        journal=worker.journal, namespaces_equal=lambda: None, steps=nothing,
-        gateway_id=worker.host.name, workers=1, restarts=int, process=0, prefix="",
+        trust=worker.trust, switches=worker.switches, journal=worker.journal, inbox=worker.inbox,
+        queue=worker.queue, repair=worker.repair, namespaces_equal=lambda: None,
+        worker=ThisWorker(worker.host.name, process=0, workers=1, restarts=int),
+    )  # fmt: skip
+    return GatewayOperations(
+        overview=overview, guards=worker.guards, time=worker.time, trust=worker.trust,
+        queue=worker.queue, repair=worker.repair, switches=worker.switches, keeper=worker.keeper,
+        steps=nothing, prefix="",
     )  # fmt: skip

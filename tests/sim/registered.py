@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.view import View
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
+from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.steps import Steps
@@ -44,7 +46,7 @@ class Registered:
 
     def __init__(self, worker: "Worker") -> None:
         self._worker = worker
-        self.view = View(lambda: self.registry, worker.trust, lambda: self.presence.stands())
+        self.view = View(worker.trust)
 
     def build(
         self, slot: int, machine: Machine, queue: RepairQueue, entropy: SeededEntropy
@@ -60,13 +62,15 @@ class Registered:
             process=f"{disk.gateway_id.hex()}.{slot}", homes=guards, machine=machine,
             time=worker.time, clock=clock, registry=self.registry,
             modes=SettledModes(self.registry.book, worker.writer, worker.reader.comparisons),
-            inbox=worker.inbox, queue=queue, marks=worker.trust,
+            inbox=worker.inbox, queue=queue, trust=worker.trust,
         )  # fmt: skip
+        self.view.go_by(self.registry, self.presence.stands)
+        look_at_switches = worker.keeper.look_at_switches
         self.steps = Steps(
-            registry=self.registry, writer=worker.writer, time=worker.time,
+            registry=self.registry, time=worker.time,
+            changes=RecordChanges(self.registry, NAMESPACES, worker.writer, look_at_switches),
             presence=self.presence, claims=Claims(self.presence, guards, worker.time, entropy),
             crawled_us=worker.trust.crawled_us,
-            look_at_switches=worker.keeper.look_at_switches,
         )  # fmt: skip
 
     def namespaces(self) -> frozenset[str]:

@@ -29,6 +29,7 @@ from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespace_changes import Namespaces
@@ -168,7 +169,7 @@ class Process:
             gateway_id=bytes([number + 1] * 4), random=entropy.token, clock_bound_us=2**51
         )
         self.inbox = RepairInbox(self.queue, self.time)
-        self.view = View(lambda: self.registry, self.trust, lambda: self.presence.stands())
+        self.view = View(self.trust)
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=self.queue, inbox=self.inbox, time=self.time,
             trust=self.view, mode_of=self.view.read_mode_of, namespace_mode_of=self.view.mode_of,
@@ -187,17 +188,18 @@ class Process:
             process=f"g{number}.0", homes=self.guards, machine=machine, time=self.time,
             clock=self.clock, registry=self.registry,
             modes=SettledModes(self.registry.book, self.writer, self.reader.comparisons),
-            inbox=self.inbox, queue=self.queue, marks=self.trust,
+            inbox=self.inbox, queue=self.queue, trust=self.trust,
         )  # fmt: skip
+        self.view.go_by(self.registry, self.presence.stands)
         claims = Claims(self.presence, self.guards, self.time, entropy)
+        changes = RecordChanges(self.registry, NAMESPACES, self.writer, _no_switches)
         self.steps = Steps(
-            registry=self.registry, writer=self.writer, time=self.time,
+            registry=self.registry, changes=changes, time=self.time,
             presence=self.presence, claims=claims, crawled_us=self.trust.crawled_us,
-            look_at_switches=_no_switches,
         )  # fmt: skip
         self.namespaces = Namespaces(
-            registry=self.registry, writer=self.writer, time=self.time, entropy=entropy,
-            claims=claims, look_at_switches=_no_switches,
+            registry=self.registry, changes=changes, time=self.time, entropy=entropy,
+            claims=claims,
         )  # fmt: skip
         repair = RepairWorker(
             homes=self.guards, queue=self.queue, machine=machine, time=self.time, entropy=entropy,
@@ -347,7 +349,7 @@ class Stepping:
     async def _crawl(self) -> None:
         """As the crawler: nothing where there is one home alone; every process is told."""
         teller = self.processes[0]
-        if not teller.registry.namespace_mode_of(self.namespace.id).two:
+        if not teller.registry.mode_of(self.namespace.id).two:
             return
         homes: dict[Side, Backend] = dict(self.memories)
         report = await Crawl(homes, self.namespace.id, CRAWL).run()
@@ -368,7 +370,7 @@ class Stepping:
         """Both homes again, by steps that nothing objects to."""
         process = self.processes[0]
         for _ in range(60):
-            now = process.registry.namespace_mode_of(self.namespace.id)
+            now = process.registry.mode_of(self.namespace.id)
             if now.whole:
                 return
             await self._crawl()

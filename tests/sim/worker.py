@@ -14,7 +14,7 @@ from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
-from kvgateway.homes.keeper import Keeper, Spilling
+from kvgateway.homes.keeper import Keeper
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.homes.trust import Trust
 from kvgateway.state.journal import DiskJournal
@@ -142,11 +142,11 @@ class Worker:
         )  # fmt: skip
         self.lister = Lister(
             homes=self.guards, machine=machine, reader=self.reader, time=self.time,
-            trust=modes, mode_of=modes.read_mode_of, namespace_mode_of=modes.mode_of,
+            trust=modes, read_mode_of=modes.read_mode_of, mode_of=modes.mode_of,
         )  # fmt: skip
         self.keeper = Keeper(
             store_id=STORE_ID, guards=self.guards, time=self.time,
-            machine=cast(Spilling, self.machine), journal=journal,
+            machine=machine, journal=journal,
             switches=self.switches, queue=queue, trust=self.trust,
             trust_file=host.disk, namespaces=self._namespaces, entropy=entropy,
         )  # fmt: skip

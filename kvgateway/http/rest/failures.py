@@ -27,10 +27,12 @@ from tandem.runtime.httpd.message import Headers
 AUTHENTICATION: Final = 10000
 UNAVAILABLE: Final = 10001
 NO_ROUTE: Final = 7003
+NO_KEY: Final = 10009
 MALFORMED: Final = 10012
 TOO_MANY_REQUESTS: Final = 10022
 TOO_LARGE: Final = 10024
 NO_ENDPOINT: Final = 10025
+NO_VALUE: Final = 10047
 
 _TITLE_TAKEN: Final = "A namespace with this account ID and title already exists."
 _CODES: Final = {

@@ -12,7 +12,7 @@ from multipart import (
 from kvgateway.access.body_room import Share
 from kvgateway.http.bodies import ArrivingValue
 from kvgateway.http.rest.envelope import RestError
-from kvgateway.http.rest.failures import MALFORMED, TOO_LARGE
+from kvgateway.http.rest.failures import MALFORMED, NO_VALUE, TOO_LARGE
 from tandem.core.envelope import Value
 from tandem.core.limits import KIB
 from tandem.core.request import check_value_size
@@ -82,7 +82,7 @@ class _Form:
 
     async def content(self) -> Content:
         if "value" not in self._names:
-            raise RestError(400, 10047, "the form has no part named value")
+            raise RestError(400, NO_VALUE, "the form has no part named value")
         metadata = self._sides.get("metadata", b"")
         return Content(await self._value.value(), b"" if metadata in NO_METADATA else metadata)
 

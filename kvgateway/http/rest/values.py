@@ -8,6 +8,7 @@ from kvgateway.access.body_room import BodyRoom, Share
 from kvgateway.http.bodies import ArrivingValue, value_of
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import RestError, success
+from kvgateway.http.rest.failures import NO_KEY
 from kvgateway.http.rest.form import Content, boundary_of, read_form
 from kvgateway.http.session import doubts, min_version_of, version_header
 from kvgateway.outcome import settled
@@ -81,7 +82,7 @@ class Values:
         result = await settled(outcome)
         record, headers = result.record, doubts(result)
         if record is None:
-            raise RestError(404, 10009, "key not found", headers)
+            raise RestError(404, NO_KEY, "key not found", headers)
         return _Found(record, [version_header(record.version), *headers])
 
     async def _content(self, request: Request, ahead: Ahead | None) -> Content:

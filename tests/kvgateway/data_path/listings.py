@@ -27,8 +27,8 @@ class Listings(TwoHomes):
             reader=self.gateway.reader,
             time=self.gateway.time,
             trust=self.gateway.trust,
-            mode_of=lambda _: self.mode,
-            namespace_mode_of=lambda _: self.namespace_mode,
+            read_mode_of=lambda _: self.mode,
+            mode_of=lambda _: self.namespace_mode,
             bounds=bounds,
         )
 

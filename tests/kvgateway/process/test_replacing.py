@@ -78,7 +78,7 @@ async def test_one_after_the_other_and_each_drains_once_its_successor_serves(
         assert all(_gone(pid) for pid in old.values())
         assert crew.has("drained", 0)
         assert crew.has("drained", 1)
-        counters = crew.supervisor.counters
+        counters = crew.counters
         assert (counters.started, counters.replaced, counters.died) == (4, 2, 0)
 
 
@@ -124,7 +124,7 @@ async def test_one_that_does_not_come_to_serve_replaces_nobody(
         assert (await _refusal(crew)).startswith(why)
         assert crew.pids() == old
         assert not crew.has("drained")
-        counters = crew.supervisor.counters
+        counters = crew.counters
         assert (counters.replaced, counters.not_started, counters.died) == (0, 1, 0)
 
 
@@ -194,7 +194,7 @@ async def test_after_a_stop_nobody_is_started(tmp_path: Path) -> None:
     async with supervising(crew):
         await _all_up(crew)
     assert await _refusal(crew) == "the gateway is being stopped"
-    assert crew.supervisor.counters.started == 1
+    assert crew.counters.started == 1
 
 
 async def test_no_seat_is_taken_again_before_its_intents_are_safe(tmp_path: Path) -> None:
@@ -222,5 +222,5 @@ async def test_two_replacements_take_turns(tmp_path: Path) -> None:
     async with supervising(crew):
         await _all_up(crew)
         await asyncio.gather(_replace(crew), _replace(crew))
-        assert crew.supervisor.counters.replaced == 2
+        assert crew.counters.replaced == 2
         assert len(crew.pids()) == 1

@@ -45,10 +45,10 @@ async def test_a_silent_worker_is_killed_and_replaced_and_no_other(
     async with supervising(crew):
         await crew.until(lambda: len(crew.pids()) == 2)
         victim, other = crew.pids()[0], crew.pids()[1]
-        await crew.until(lambda: crew.supervisor.counters.started == 3)
+        await crew.until(lambda: crew.counters.started == 3)
         assert _gone(victim)
         assert crew.pids()[1] == other
-        counters = crew.supervisor.counters
+        counters = crew.counters
         assert (counters.silent, counters.died, counters.not_started) == (1, 1, 0)
 
 
@@ -56,7 +56,7 @@ async def test_what_became_of_each_worker_is_told(tmp_path: Path) -> None:
     lives = {0: [FALLS_SILENT, BEATS], 1: [BEATS], 2: [DIES, DIES, BEATS]}
     crew = Supervised(tmp_path, lives, silence_max_s=8.0)
     async with supervising(crew):
-        await crew.until(lambda: crew.supervisor.counters.started == 6)
+        await crew.until(lambda: crew.counters.started == 6)
         seen = [LivesSeen(crew.lives, slot) for slot in range(4)]
         for each in seen:
             each.look()
@@ -74,15 +74,15 @@ async def test_a_worker_that_was_stopped_is_killed(tmp_path: Path) -> None:
     async with supervising(crew):
         await crew.until(lambda: crew.has("up"))
         crew.signal(0, signal.SIGSTOP)
-        await crew.until(lambda: crew.supervisor.counters.started == 2)
-        assert crew.supervisor.counters.silent == 1
+        await crew.until(lambda: crew.counters.started == 2)
+        assert crew.counters.silent == 1
 
 
 async def test_a_worker_may_take_its_time_to_start(tmp_path: Path) -> None:
     crew = Supervised(tmp_path, {0: [STARTS_SLOWLY]}, silence_max_s=0.5)
     async with supervising(crew):
         await crew.until(lambda: crew.has("up"))
-        assert crew.supervisor.counters.silent == 0
+        assert crew.counters.silent == 0
 
 
 async def test_a_worker_that_never_comes_up_is_killed(
@@ -91,8 +91,8 @@ async def test_a_worker_that_never_comes_up_is_killed(
     monkeypatch.setattr("kvgateway.process.life.STARTING_S", 0.5)
     crew = Supervised(tmp_path, {0: [NEVER_BEATS, BEATS]}, silence_max_s=1.0)
     async with supervising(crew):
-        await crew.until(lambda: crew.supervisor.counters.started == 2)
-        assert crew.supervisor.counters.silent == 1
+        await crew.until(lambda: crew.counters.started == 2)
+        assert crew.counters.silent == 1
 
 
 async def test_nobody_is_silent_while_the_machine_stood_still(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ async def test_nobody_is_silent_while_the_machine_stood_still(tmp_path: Path) ->
             await asyncio.sleep(0)  # what was written before the word is heard first
             crew.clock.ahead_us += 3_600_000_000
         await crew.until(lambda: crew.has("beat"))
-        counters = crew.supervisor.counters
+        counters = crew.counters
         assert (counters.started, counters.silent) == (1, 0)
 
 
@@ -125,7 +125,7 @@ async def test_one_that_dies_again_and_again_is_replaced_ever_more_slowly(tmp_pa
 async def test_intents_are_recovered_before_each_replacement(tmp_path: Path) -> None:
     crew = Supervised(tmp_path, {0: [DIES, DIES, BEATS]})
     async with supervising(crew):
-        await crew.until(lambda: crew.supervisor.counters.started == 3)
+        await crew.until(lambda: crew.counters.started == 3)
     start, recover = ("start", 0), ("recover", 0)
     assert crew.events == [start, recover, start, recover, start]
 
@@ -146,8 +146,8 @@ async def test_no_worker_starts_before_the_intents_of_the_last_one_are_safe(
 
     crew.recover = recover
     async with supervising(crew):
-        await crew.until(lambda: crew.supervisor.counters.started == 3)
-        assert crew.supervisor.counters.not_started == 3
+        await crew.until(lambda: crew.counters.started == 3)
+        assert crew.counters.not_started == 3
     assert [what for what, slot in crew.events if slot == 0] == ["start", "recover", "start"]
 
 
@@ -155,7 +155,7 @@ async def test_a_command_that_cannot_be_run_is_counted_and_ends_nothing(tmp_path
     crew = Supervised(tmp_path, {0: ["/no/such/program"] * 3 + [BEATS], 1: [BEATS]})
     async with supervising(crew):
         await crew.until(lambda: len(crew.pids()) == 2)
-        counters = crew.supervisor.counters
+        counters = crew.counters
         assert (counters.started, counters.died, counters.not_started) == (2, 0, 3)
 
 
@@ -164,7 +164,7 @@ async def test_no_pipe_is_left_open_whatever_the_workers_do(tmp_path: Path) -> N
     crew = Supervised(tmp_path, {0: lives})
     before = _open_files()
     async with supervising(crew):
-        await crew.until(lambda: crew.supervisor.counters.started == 3)
+        await crew.until(lambda: crew.counters.started == 3)
     assert _open_files() <= before + 1  # of the loop's watch over children
 
 
@@ -174,7 +174,7 @@ async def test_a_stop_lets_every_worker_drain(tmp_path: Path) -> None:
         await crew.until(lambda: crew.has("up", 0) and crew.has("up", 1))
     assert crew.has("drained", 0)
     assert crew.has("drained", 1)
-    assert crew.supervisor.counters.died == 0
+    assert crew.counters.died == 0
 
 
 async def test_a_worker_that_does_not_drain_in_time_is_killed(tmp_path: Path) -> None:
@@ -188,5 +188,5 @@ async def test_a_worker_that_does_not_drain_in_time_is_killed(tmp_path: Path) ->
 async def test_a_stop_ends_a_pause_between_two_lives(tmp_path: Path) -> None:
     crew = Supervised(tmp_path, {0: [DIES]})
     async with supervising(crew):
-        await crew.until(lambda: crew.supervisor.counters.died == 6)
+        await crew.until(lambda: crew.counters.died == 6)
     assert crew.events.count(("start", 0)) == 6

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from kvgateway.registry.book import RecordBook
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.form import NAMESPACES, TOKENS
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.namespaces import Registry
@@ -53,7 +54,7 @@ class Administration:
             home_is_out=lambda: self.a_home_is_out,
         )
         self._policy_of: Callable[[str], AckPolicy] = self.registry.policy_of
-        self._mode_of: Callable[[str], Mode] = self.registry.namespace_mode_of
+        self._mode_of: Callable[[str], Mode] = self.registry.mode_of
         self.token_file = token_file or MemoryCopy(TOKENS)
         self.token_records: SystemRecords[Token] = SystemRecords(
             homes=homes.by_side,
@@ -65,18 +66,20 @@ class Administration:
         )
         self.tokens = Tokens(
             records=self.token_records,
-            writer=self.gateway.writer,
+            changes=RecordChanges(
+                self.token_records, TOKENS, self.gateway.writer, self.look_at_switches
+            ),
             time=self.gateway.time,
             entropy=self.gateway.entropy,
-            look_at_switches=self.look_at_switches,
         )
         self.namespaces = Namespaces(
             registry=self.registry,
-            writer=self.gateway.writer,
+            changes=RecordChanges(
+                self.registry, NAMESPACES, self.gateway.writer, self.look_at_switches
+            ),
             time=self.gateway.time,
             entropy=self.gateway.entropy,
             claims=Unclaimed(),
-            look_at_switches=self.look_at_switches,
         )
 
     def look_at_switches(self) -> None:

@@ -4,7 +4,9 @@ from kvgateway.data_path.settled_modes import SettledModes
 from kvgateway.data_path.view import View
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.trust import Trust
+from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
+from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.steps import Steps
@@ -48,19 +50,20 @@ class Registered(Administration):
         self.presence = Presence(
             process=f"g{number}.0", homes=self.guards, machine=gateway.machine, time=gateway.time,
             clock=homes.clock, registry=self.registry, modes=self.modes, inbox=gateway.inbox,
-            queue=gateway.queue, marks=self.trust,
+            queue=gateway.queue, trust=self.trust,
         )  # fmt: skip
-        self.view = View(lambda: self.registry, self.trust, self.presence.stands)
+        self.view = View(self.trust)
+        self.view.go_by(self.registry, self.presence.stands)
         self._policy_of, self._mode_of = self.view.policy_of, self.view.mode_of
         self.claims = Claims(self.presence, self.guards, gateway.time, SeededEntropy(str(number)))
+        changes = RecordChanges(self.registry, NAMESPACES, gateway.writer, self.look_at_switches)
         self.namespaces = Namespaces(
-            registry=self.registry, writer=gateway.writer, time=gateway.time,
-            entropy=gateway.entropy, claims=self.claims, look_at_switches=self.look_at_switches,
+            registry=self.registry, changes=changes, time=gateway.time,
+            entropy=gateway.entropy, claims=self.claims,
         )  # fmt: skip
         self.steps = Steps(
-            registry=self.registry, writer=gateway.writer, time=gateway.time,
+            registry=self.registry, changes=changes, time=gateway.time,
             presence=self.presence, claims=self.claims, crawled_us=self.trust.crawled_us,
-            look_at_switches=self.look_at_switches,
         )  # fmt: skip
 
     async def looks(self) -> None:

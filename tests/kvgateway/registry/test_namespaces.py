@@ -48,7 +48,7 @@ async def test_a_namespace_is_created_in_both_homes_and_found(homes: TwoHomes) -
     assert await one.namespaces.find("photos") == made
     assert await one.namespaces.list() == [made]
     assert one.registry.policy_of(made.id) is AckPolicy.FIRST
-    assert one.registry.mode_of(made.id) is ReadMode.S3
+    assert one.registry.read_mode_of(made.id) is ReadMode.S3
 
 
 async def test_namespaces_are_listed_by_title(homes: TwoHomes) -> None:
@@ -230,7 +230,7 @@ async def test_the_reserved_namespaces_need_both_homes_unless_one_is_out(homes: 
         assert one.registry.policy_of(reserved) is AckPolicy.BOTH
         one.a_home_is_out = True
         assert one.registry.policy_of(reserved) is AckPolicy.FIRST_INTENT
-        assert one.registry.mode_of(reserved) is ReadMode.RACE
+        assert one.registry.read_mode_of(reserved) is ReadMode.RACE
         assert not one.registry.book.known(reserved)
         with pytest.raises(NamespaceNotFound):
             await one.registry.resolve(reserved)

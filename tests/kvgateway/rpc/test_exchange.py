@@ -180,7 +180,7 @@ async def test_a_fault_while_a_batch_is_begun_ends_its_stream_and_no_other(
     await second.write(_gets("before"))
     assert len((await second.read()).gets) == 1
     with monkeypatch.context() as broken_for_now:
-        broken_for_now.setattr(Dispatch, "_start_reads", broken)
+        broken_for_now.setattr(Dispatch, "_start", broken)
         await first.write(_gets("a"))
         assert await first.code() is grpc.StatusCode.INTERNAL
     assert gateway.failures.count == 1

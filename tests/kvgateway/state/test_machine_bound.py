@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import pytest
 
 from kvgateway.state.ports import Intent, Seen
-from kvgateway.state.words import Word
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -68,7 +67,8 @@ def test_a_large_memory_forgets_a_few_at_a_time() -> None:
     with shared_machine(map_bytes=64 * BOUND) as machine:
         for n in range(25_000):
             machine.fill([Seen(key(n), record(n, 2_000), NOW)], NOW)
-            evicted = machine._words[Word.EVICTED]
+            with machine._environment.begin(machine._entries) as txn:
+                evicted = n + 1 - txn.stat(machine._entries)["entries"]
             most, before = max(most, evicted - before), evicted
     assert before > 4_000
     assert most < 60
