@@ -35,6 +35,14 @@ class Copy(Protocol):
         ...
 
 
+class _Room(io.BytesIO):
+    """BytesIO lends out the bytes that nobody else holds, and gives them away uncopied."""
+
+    def close(self) -> None:
+        """Nothing to do: its memory goes with it. A value that is given up is found by the garbage
+        collector together with what is lent of it, which Python 3.13 would report as an error."""
+
+
 class Intake:
     """Takes in one value (a `tandem.core.envelope.Draft` once it is `whole`).
 
@@ -103,8 +111,7 @@ class Intake:
         return envelope, digest
 
     def _reserve(self, room: int) -> None:
-        # BytesIO lends out the bytes that nobody else holds, and gives them away uncopied.
-        self._buffer = io.BytesIO(bytes(room))
+        self._buffer = _Room(bytes(room))
         self._view = self._buffer.getbuffer()
         self._room = room
 

@@ -178,13 +178,17 @@ async def test_a_small_body_is_whole_before_the_application_is_asked(cut: int) -
 
 
 async def test_a_larger_body_is_not_waited_for() -> None:
+    asked = asyncio.Event()
+
     async def app(request: Request) -> Response:
         assert request.body.whole() is None
+        asked.set()
         return Response(200, await request.body.read(1 << 20))
 
     async with serving(app) as served:
         wire = await served.connect()
         await wire.send(put(b"x" * (WHOLE + 1))[:-1])
+        await asked.wait()
         await wire.send(b"x")
         assert len((await wire.answer()).body) == WHOLE + 1
 
