@@ -95,6 +95,7 @@ class Rgw:
                 monitor_port=self._monitor_port,
                 port=self._port,
                 store=store.value,
+                classes=_classes(),
             )
         )
 
@@ -129,3 +130,8 @@ class Rgw:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "CEPH_CONF": str(self._configuration)}
+
+
+def _classes() -> Path:
+    """Where the OSD's own code for RGW lies."""
+    return next(Path("/usr/lib").glob("*/rados-classes"), Path("/usr/lib/rados-classes"))
