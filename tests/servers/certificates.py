@@ -22,16 +22,10 @@ _LOCAL = x509.SubjectAlternativeName(
     [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
 )
 _SIGNS = x509.KeyUsage(
-    key_cert_sign=True,
-    crl_sign=True,
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+    key_cert_sign=True, crl_sign=True, digital_signature=False, content_commitment=False,
+    key_encipherment=False, data_encipherment=False, key_agreement=False,
+    encipher_only=False, decipher_only=False,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,15 +94,24 @@ class Authority:
             .not_valid_before(now + timedelta(days=from_days))
             .not_valid_after(now + timedelta(days=to_days))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(_identifier_of(self._key), critical=False)
-            .add_extension(_SIGNS if ca else _LOCAL, critical=ca)
         )
+        for extension in _key_identifiers(key, self._key):
+            unsigned = unsigned.add_extension(extension, critical=False)
+        if ca:
+            unsigned = unsigned.add_extension(_SIGNS, critical=True)
+        else:
+            unsigned = unsigned.add_extension(_LOCAL, critical=False)
         return unsigned.sign(self._key, hashes.SHA256())
 
 
-def _identifier_of(issuer: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
-    """Since Python 3.13 a certificate is not valid without it."""
-    return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+def _key_identifiers(
+    key: ec.EllipticCurvePrivateKey, issuer: ec.EllipticCurvePrivateKey
+) -> tuple[x509.ExtensionType, ...]:
+    """Whose keys they are: from Python 3.13 on, a certificate without these is refused."""
+    return (
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()),
+    )
 
 
 def _named(name: str) -> x509.Name:
