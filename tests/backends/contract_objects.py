@@ -36,8 +36,9 @@ class ObjectsContract:
     async def replace(
         self, under: HomeUnderTest, objects: CollectableObjects, seen: Record | None, new: Record
     ) -> Removal | Failed:
+        """Rests on a read of some seconds ago."""
         stamp = None if seen is None else Stamp(seen.version, seen.digest)
-        return await objects.replace(KEY, stamp, new, under.now_us(), DEADLINE_S)
+        return await objects.replace(KEY, stamp, new, under.now_us() - 5_000_000, DEADLINE_S)
 
     async def test_exactly_the_object_that_was_seen_goes(
         self, under: HomeUnderTest, objects: CollectableObjects

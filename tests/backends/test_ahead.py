@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from threading import Event
 
 import pytest
@@ -12,12 +13,13 @@ import pytest
 from tandem.backends.file import FileHome
 from tandem.backends.file.ahead import AheadFiles
 from tandem.backends.file.ahead_file import BEHIND_BYTES_MAX, SUFFIX, AheadFile
+from tandem.backends.file.lane import LaneBounds
 from tandem.backends.port import Ahead, TakesAhead
 from tandem.core.envelope import TRAILER_BYTES_MAX, seal
 from tandem.core.key import Key
 from tandem.core.limits import KIB, MIB
 from tandem.core.record import Record
-from tandem.core.reply import Found, Stored, Superseded
+from tandem.core.reply import Failed, Found, Stored, Superseded
 from tandem.core.version import Version
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.intake import Intake
@@ -107,6 +109,7 @@ async def test_without_a_leg_nothing_is_left(home: FileHome, bodies: Path, ended
             ahead.end(DIGEST)
     await left(bodies)
     ahead.end(DIGEST)  # its record came after the client had gone
+    assert home._files.ahead.taken(DIGEST) is None
     record = await taken_in(None, 8)
     assert isinstance(await home.put_if_newer(KEY, record, 20.0), Stored)
     await left(bodies, record.envelope)
@@ -122,12 +125,27 @@ async def test_a_leg_that_finds_a_newer_record_leaves_nothing(home: FileHome, bo
     assert await held(home) == newer
 
 
-async def test_a_leg_that_outlives_its_client_has_its_file(home: FileHome, bodies: Path) -> None:
+async def test_a_leg_that_outlives_its_client_has_its_file(
+    home: FileHome, bodies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tandem.backends.file.body_files._write_all", _never)
     with home.ahead() as ahead:
         record = await taken_in(ahead, 8)
         leg = home.put_if_newer(KEY, record, 20.0)
     assert isinstance(await leg, Stored)
     await left(bodies, record.envelope)
+
+
+async def test_a_leg_that_is_refused_leaves_nothing(
+    tmp_path: Path, bodies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tandem.backends.file.home._FILED", LaneBounds(0, group_max=1))
+    home = await FileHome.open(tmp_path / "objects.db", CLOCK)
+    with home.ahead() as ahead:
+        record = await taken_in(ahead, 8)
+        assert isinstance(await home.put_if_newer(KEY, record, 20.0), Failed)
+    await left(bodies)
+    await home.aclose()
 
 
 async def test_each_of_a_group_has_its_own(home: FileHome, bodies: Path) -> None:
@@ -189,11 +207,22 @@ class TestOneFile:
 
     @pytest.fixture
     def file(self, tmp_path: Path, works: list[Callable[[], None]]) -> Iterator[AheadFile]:
+        before = len(list(Path("/dev/fd").iterdir()))
         made = AheadFile(tmp_path / "body", works.append, lambda: None, {})
         yield made
         made.drop()
         for work in works:
             work()
+        assert len(list(Path("/dev/fd").iterdir())) == before, "it is still open"
+
+    def test_a_disk_that_keeps_up_has_it_all_before_the_leg_comes(
+        self, file: AheadFile, works: list[Callable[[], None]], tmp_path: Path
+    ) -> None:
+        for _ in range(100):
+            file.add(PIECE)
+            while works:
+                works.pop()()
+        assert [one.stat().st_size for one in tmp_path.iterdir()] == [100 * len(PIECE)]
 
     def test_a_disk_that_never_writes_holds_little_and_the_leg_writes_the_rest(
         self, file: AheadFile, works: list[Callable[[], None]], tmp_path: Path
@@ -204,6 +233,19 @@ class TestOneFile:
             assert sum(map(len, file._pieces)) <= BEHIND_BYTES_MAX
         assert len(works) == BEHIND_BYTES_MAX // MIB
         works[0]()
+        assert file.finished(envelope) == tmp_path / "body"
+        assert (tmp_path / "body").read_bytes() == envelope
+
+    def test_nothing_is_written_behind_a_gap(
+        self, file: AheadFile, works: list[Callable[[], None]], tmp_path: Path
+    ) -> None:
+        envelope = Random(1).randbytes(24 * MIB)
+        for start in range(0, len(envelope), MIB):
+            if start == 2 * BEHIND_BYTES_MAX:
+                works[0]()  # the disk was slow, and is quick again
+            file.add(envelope[start : start + MIB])
+        for work in works:
+            work()
         assert file.finished(envelope) == tmp_path / "body"
         assert (tmp_path / "body").read_bytes() == envelope
 
@@ -228,9 +270,9 @@ class TestOneFile:
                 works[0]()
         file.let_go()
         envelope.extend(b"nobody has a part of it")
+        file.add(b"too late" * MIB)
         for work in works[1:]:
             work()
-        file.add(b"too late")
         assert file.finished(bytes(envelope)) == tmp_path / "body"
         assert (tmp_path / "body").read_bytes() == envelope
 
@@ -255,7 +297,8 @@ class TestOneFile:
         file.drop()
         assert file.finished(PIECE * 4) is None
         file.add(PIECE)
-        for work in works:
+        assert not file._pieces
+        for work in [*works, *works]:  # one of another thread may come last
             work()
         assert list(tmp_path.iterdir()) == []
 

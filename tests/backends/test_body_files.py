@@ -172,6 +172,20 @@ async def test_a_file_that_is_gone_is_a_corrupt_copy(home: FileHome, path: Path)
     assert await held(home) == record
 
 
+@pytest.mark.parametrize("size", [MIB // 2, 2 * MIB])
+async def test_a_body_that_is_removed_before_it_is_read_is_missing(
+    home: FileHome, path: Path, size: int
+) -> None:
+    await home.put_if_newer(KEY, large(size=size), 20.0)
+
+    def removed() -> bool:
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("delete from objects")
+        return True
+
+    assert isinstance(await home.get(KEY, 20.0, removed), Missing)
+
+
 async def test_a_body_that_is_replaced_while_it_is_read_is_read_anew(
     home: FileHome, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,11 +275,15 @@ class TestBodyFiles:
         assert len(set(names)) == 3
         assert [body_files.read(name) for name in names] == [b"0", b"1", b"2"]
 
-    def test_a_file_that_cannot_be_written_whole_is_removed(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("synced", [0, 1], ids=["file", "directory"])
+    def test_a_file_that_cannot_be_made_stable_is_removed(
+        self, path: Path, synced: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        syncs = iter(range(2))
+
         def full(_: int) -> None:
-            raise OSError("No space left on device")
+            if next(syncs) == synced:
+                raise OSError("No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
         path.with_name("objects.db-bodies").mkdir()
@@ -285,6 +303,7 @@ class TestBodyFiles:
         async with asyncio.timeout(50):
             while _retired(path):
                 await asyncio.sleep(0.01)
+        assert not home._files.untidy
         assert len(files(path)) == 1
 
 

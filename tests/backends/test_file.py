@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import closing
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ def record(value: bytes = b"v") -> Record:
     return seal(Version.at(CLOCK.now_us()), value)
 
 
+def in_use() -> tuple[int, int]:
+    """How many files are open, and how many threads there are."""
+    return len(list(Path("/dev/fd").iterdir())), threading.active_count()
+
+
 async def racer(path: Path, writer: int, keys: int, rounds: int) -> list[list[str]]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, RACER, path, str(writer), str(keys), str(rounds),
@@ -75,12 +81,13 @@ async def test_four_processes_race_for_fifty_keys(path: Path) -> None:
         assert outcome == "stored" or version < outcome <= newest[name], outcome
 
 
+@pytest.mark.parametrize("size", [1, 2 * MIB])
 async def test_a_writer_that_another_process_holds_up_answers_in_time(
-    home: FileHome, path: Path
+    home: FileHome, path: Path, size: int
 ) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin immediate")
-        held_up = await home.put_if_newer(KEY, record(), 0.1)
+        held_up = await home.put_if_newer(KEY, record(bytes(size)), 0.1)
         assert held_up == Failed(Reason.TIMEOUT)
         assert not isinstance(await home.get(KEY, 20.0), Failed)
         other.execute("commit")
@@ -98,6 +105,17 @@ async def test_a_writer_that_is_held_up_too_long_says_so(
         assert reply == Failed(Reason.TIMEOUT, "another process holds the file")
     assert isinstance(await impatient.put_if_newer(KEY, record(), 20.0), Stored)
     await impatient.aclose()
+
+
+async def test_a_start_that_is_held_up_too_long_may_be_tried_again(
+    home: FileHome, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        with pytest.raises(ConfigurationError, match="locked") as refused:
+            await FileHome.open(path, CLOCK)
+    assert refused.value.passes
 
 
 async def test_large_bodies_that_nobody_needs_are_not_read(home: FileHome) -> None:
@@ -176,8 +194,10 @@ async def test_a_foreign_file_is_refused_and_left_alone(
             other.execute("create table theirs (x)")
     else:
         path.write_bytes(content)
+    before = in_use()
     with pytest.raises(ConfigurationError, match=reason):
         await FileHome.open(path, CLOCK)
+    assert in_use() == before
     if content is not None:
         assert path.read_bytes() == content
 
@@ -196,13 +216,56 @@ async def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, place: st
         await FileHome.open(tmp_path / place, CLOCK)
 
 
-async def test_rows_of_a_kind_that_cannot_be_fail_alone(home: FileHome, path: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ({"etag": b"", "body": bytes(100)}, "the body does not match its ETag"),
+        ({"etag": md5(bytes(100)).digest(), "body": bytes(100)}, "not an envelope"),
+        ({"version": bytes(16)}, "the row's version is not its envelope's"),
+    ],
+    ids=["digest", "envelope", "version"],
+)
+async def test_rows_of_a_kind_that_cannot_be_fail_alone(
+    home: FileHome, path: Path, damage: dict[str, bytes], told: str
+) -> None:
     await home.put_if_newer(KEY, record(), 20.0)
     with closing(sqlite3.connect(path)) as other, other:
-        other.execute("update objects set etag = x'00', body = zeroblob(100)")
+        for column, value in damage.items():
+            other.execute(f"update objects set {column} = ?", (value,))
     reply = await home.get(KEY, 20.0)
     assert isinstance(reply, Failed)
     assert reply.reason is Reason.CORRUPT
+    assert told in reply.detail
+
+
+async def test_a_row_whose_name_no_object_has_fails_a_listing(home: FileHome, path: Path) -> None:
+    await home.put_if_newer(KEY, record(), 20.0)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("update objects set name = ?", (f"{NAMESPACE}/!".encode(),))
+    page = await home.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=20.0)
+    assert isinstance(page, Failed)
+    assert page.reason is Reason.ERROR
+
+
+async def test_nothing_of_a_home_outlives_it(path: Path) -> None:
+    async def used() -> None:
+        home = await FileHome.open(path, CLOCK)
+        with home.ahead() as ahead:
+            assert ahead is not None
+            for _ in range(8):
+                ahead.add(bytes(MIB))
+        for size in (1, 2 * MIB):
+            assert isinstance(await home.put_if_newer(KEY, record(bytes(size)), 20.0), Stored)
+            assert isinstance(await home.get(KEY, 20.0), Found)
+        await home.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=20.0)
+        await home.purge_namespace(NAMESPACE, 10, 20.0)
+        await home.aclose()
+        await home.aclose()
+
+    await used()
+    before = in_use()
+    await used()
+    assert in_use() == before
 
 
 async def test_a_fault_while_a_reply_is_passed_on_fails_its_group_and_no_other(

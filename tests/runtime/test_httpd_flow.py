@@ -185,6 +185,42 @@ async def test_a_stream_that_breaks_off_is_visible_to_the_client() -> None:
         assert served.server.stats.failures == 1
 
 
+async def test_an_answer_that_cannot_be_written_is_500_even_behind_one_that_was() -> None:
+    async def app(request: Request) -> Response:
+        return Response(200, headers=((b"a", b"\n" if request.target == b"/bug" else b""),))
+
+    async with serving(app) as served:
+        wire = await served.connect()
+        await wire.send(get(b"/ok") + get(b"/bug"))
+        assert [(await wire.answer()).status for _ in range(2)] == [200, 500]
+        assert await wire.rest() == b""
+        assert served.server.stats.failures == 1
+
+
+@pytest.mark.parametrize("length", [3, None])
+async def test_a_stream_ends_as_other_answers_do(length: int | None) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    async with serving(lambda _: Response(200, pieces(), length=length)) as served:
+        wire = await served.connect()
+        await wire.send(put(b"x" * MIB) + get() + get(b"/last", b"Connection: close"))
+        for connection in (None, None, b"close"):
+            answer = await wire.answer()
+            assert (answer.body, answer.headers.get(b"connection")) == (b"abc", connection)
+        assert await wire.rest() == b""
+
+
+async def test_an_echo_breaks_off_with_the_body_that_it_echoes() -> None:
+    async with serving(lambda request: Response(200, request.body)) as served:
+        wire = await served.connect()
+        await wire.send(b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        await wire.head()
+        await wire.send(b"no chunk\r\n")
+        assert await wire.rest() == b"1\r\na\r\n"
+        assert served.server.stats.failures == 0
+
+
 async def test_a_client_that_leaves_in_the_body_is_seen() -> None:
     seen: asyncio.Future[type[Exception]] = asyncio.get_running_loop().create_future()
 
@@ -269,6 +305,28 @@ async def test_a_request_that_is_on_its_way_at_a_drain_is_answered_as_the_last_o
         assert (answer.body, answer.headers[b"connection"]) == (b"done", b"close")
         idle.close()
         assert await draining == 0
+
+
+async def test_a_drain_waits_for_what_a_client_that_left_has_begun() -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def app(request: Request) -> Response:
+        started.set()
+        await release.wait()
+        return Response(200)
+
+    async with serving(app) as served:
+        wire = await served.connect()
+        await wire.send(get())
+        await asyncio.wait_for(started.wait(), DEADLINE_S)
+        await wire.reset()
+        draining = asyncio.ensure_future(served.server.drain(DEADLINE_S))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not draining.done()
+        release.set()
+        assert await draining == 0
+        assert served.server.open_connections == 0
 
 
 async def test_drain_cuts_off_what_outlives_its_deadline() -> None:

@@ -3,8 +3,6 @@
 import asyncio
 import gc
 from collections.abc import Callable
-from socket import SO_LINGER, SOL_SOCKET
-from struct import pack
 
 import pytest
 
@@ -100,12 +98,10 @@ async def test_it_may_come_to_an_answer_that_takes_a_task() -> None:
 async def test_a_client_that_goes_away_cancels_nothing_and_is_forgotten(reset: bool) -> None:
     desk = Desk()
     async with serving(desk) as served:
-        _, client = await asyncio.open_connection("127.0.0.1", served.port)
-        client.write(get())
+        wire = await served.connect()
+        await wire.send(get())
         outcome = await desk.request(0)
-        if reset:
-            client.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
-        client.transport.abort()
+        await (wire.reset() if reset else wire.abort())
         if reset:
             await until(lambda: not served.server.open_connections)
         assert not outcome.done()

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from socket import SO_LINGER, SOL_SOCKET
+from struct import pack
 
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.httpd import App, HttpLimits, Request, Response, Server
@@ -52,6 +54,12 @@ class Wire:
         self._writer.transport.abort()
         with suppress(OSError):
             await self._writer.wait_closed()
+
+    async def reset(self) -> None:
+        """Aborts so that the server hears that nobody is there, not that nothing more is sent."""
+        connection = self._writer.get_extra_info("socket")
+        connection.setsockopt(SOL_SOCKET, SO_LINGER, pack("ii", 1, 0))
+        await self.abort()
 
     async def head(self) -> Answer:
         raw = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), DEADLINE_S)

@@ -35,7 +35,7 @@ class Change:
         ).fetchone()
         if held is None and self.seen is not None:
             return Removal.ABSENT
-        if held is not None and held != self.seen:
+        if held != self.seen:
             return Removal.DIFFERENT
         self._write(connection)
         return Removal.DONE

@@ -224,8 +224,6 @@ class FileHome:
 def _hand_over(
     count: int, replied: Replied, written: asyncio.Future[Sequence[WriteReply] | Failed]
 ) -> None:
-    """Gives a group its replies. When the loop ends, nobody waits for them any more."""
-    if written.cancelled():
-        return
+    """Gives a group its replies."""
     replies = written.result()
     replied(list(enumerate([replies] * count if isinstance(replies, Failed) else replies)))

@@ -123,9 +123,7 @@ class Lane(Generic[Ask, Answer, Reply]):
         return await self._running().do(lambda: work(self._connected()))
 
     async def aclose(self) -> None:
-        """Answers what is under way `Failed`; returns when the thread has ended."""
-        if self._closed:
-            return
+        """Answers what is under way `Failed`; returns when the thread has ended. Once."""
         self._closed = True
         self._set_alarm(inf)
         for call in (*self._under_way, *self._waiting):

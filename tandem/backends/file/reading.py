@@ -74,10 +74,7 @@ class FileReads:
     def _got(
         self, gets: Gets, large: _LargeRead, answered: asyncio.Future[Sequence[_Small] | Failed]
     ) -> None:
-        """Gives a group its replies; large bodies come by themselves. When the loop ends, nobody
-        waits for them any more."""
-        if answered.cancelled():
-            return
+        """Gives a group its replies; large bodies come by themselves."""
         replies = answered.result()
         if isinstance(replies, Failed):
             replies = [replies] * len(gets)
