@@ -13,7 +13,7 @@ RUN python -m venv /opt/tandem \
     /opt/tandem/bin/pip install --no-cache-dir --quiet '.[postgres]'
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --home-dir /data --no-create-home tandem \
+RUN useradd --no-log-init --uid 10001 --home-dir /data --no-create-home tandem \
  && install --directory --owner=tandem --group=tandem --mode=0700 /data
 COPY --from=build /opt/tandem /opt/tandem
 ENV PATH="/opt/tandem/bin:$PATH" PYTHONUNBUFFERED=1 TANDEM_DATA=/data
