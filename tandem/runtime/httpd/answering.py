@@ -47,7 +47,7 @@ class Answering:
     @property
     def under_way(self) -> bool:
         """Whether there is a task, which will say that the answer is over."""
-        return self._task is not None
+        return self._task is not None and not self._task.done()
 
     def start(self, request: Request) -> None:
         """Answers a request; none may be under way."""
