@@ -14,7 +14,8 @@ import grpc
 
 from tests.e2e.program import PROGRAMS
 
-RESULTS = Path(__file__).with_name("results")
+RESULTS = Path(os.environ.get("BENCH_RESULTS") or Path(__file__).with_name("results"))
+"""Elsewhere where only the way is tried, and no result is to be kept."""
 _COMPILED = ".venv-compiled/bin/python"
 """What the programs are started with that `make compiled` has made."""
 

@@ -16,8 +16,9 @@ from tests.e2e.waiting import until
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_its_servers_end_with_it(tmp_path: Path, number: signal.Signals) -> None:
     mark = f"TMPDIR={tmp_path}"
+    ours = {"TMPDIR": str(tmp_path), "BENCH_RESULTS": str(tmp_path)}
     bench = subprocess.Popen(
-        (sys.executable, "-m", "bench"), env={**os.environ, "TMPDIR": str(tmp_path)},
+        (sys.executable, "-m", "bench"), env={**os.environ, **ours},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
