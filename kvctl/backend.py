@@ -14,9 +14,10 @@ from kvctl.crawler_asking import shown_name, titles
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, asks_each
 from kvctl.output import columns, duration, print_json, print_line
-from kvctl.status import home_rows, status_document
+from kvctl.status import home_rows
 from tandem.core.operations import HomeStatus, QueuedRepair, Status
 from tandem.core.reply import Side
+from tandem.core.status_document import status_document
 from tandem.runtime.settings import Address
 
 _T = TypeVar("_T")

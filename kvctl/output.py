@@ -10,6 +10,7 @@ from typing import Final
 import click
 from rich.cells import cell_len
 
+from tandem.core.counted import counted as counted
 from tandem.core.limits import KIB, MIB
 
 _COLUMN_GAP: Final = 2
@@ -95,8 +96,3 @@ def size(count: int) -> str:
     if count < KIB:
         return counted(count, "byte")
     return f"{count / KIB:.1f} KiB" if count < MIB else f"{count / MIB:.1f} MiB"
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """`1 key`, `2 keys`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {plural or noun + 's'}"

@@ -26,7 +26,7 @@ _BANNER = """\
 Tandem KV is up.
 
   gRPC   {grpc}
-  HTTP   {http}  (/healthz, /readyz, /metrics)
+  HTTP   {http}  (/dashboard, /healthz, /readyz, /metrics)
   KVSP   {kvsp}
   data   {data}
   logs   {data}/logs
@@ -35,6 +35,10 @@ Tandem KV is up.
 Stop it with Ctrl-C."""
 _STARTING = "Starting KVSP, the gateway and the crawler; this takes some seconds.\n"
 _DEVELOPMENT = """\
+For a browser (the address holds a token):
+
+  {http}/dashboard#{token}
+
 For wrangler, Cloudflare's SDKs and curl:
 
   export CLOUDFLARE_API_BASE_URL={http}/client/v4

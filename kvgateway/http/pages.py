@@ -9,6 +9,7 @@ from tandem.runtime.httpd import Request, Response
 from tandem.runtime.snapshots import render
 
 TEXT = ((b"Content-Type", b"text/plain; charset=utf-8"),)
+_NO_SUCH_PAGE = b"no such page; /dashboard shows this gateway, docs/workers.md the way to KV\n"
 _PROMETHEUS = ((b"Content-Type", b"text/plain; version=0.0.4; charset=utf-8"),)
 
 
@@ -36,7 +37,7 @@ class Pages:
             case b"/metrics":
                 page = Response(200, render(self._snapshots, self._clock.now_us()), _PROMETHEUS)
             case _:
-                return Response(404, b"no such page; see docs/workers.md for the way to KV\n", TEXT)
+                return Response(404, _NO_SUCH_PAGE, TEXT)
         if request.method not in (b"GET", b"HEAD"):
             return Response(405, b"only GET is known here\n", (*TEXT, (b"Allow", b"GET, HEAD")))
         return page

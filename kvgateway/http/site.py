@@ -1,13 +1,14 @@
 """Who answers a request on the HTTP port: the binding's door, the REST door, or a page.
 
 A request that names a namespace is the binding's, whatever its path: a key may be called
-`healthz`. `/client/v4/...` is the REST door's; the rest are pages.
+`healthz`. `/client/v4/...` is the REST door's; the rest are pages, for people or for probes.
 """
 
 from functools import partial
 
 from kvgateway.http.binding.door import BindingDoor
 from kvgateway.http.binding.operations import Asked
+from kvgateway.http.dashboard.door import PATHS, Dashboard
 from kvgateway.http.naming import named_namespace
 from kvgateway.http.pages import Pages
 from kvgateway.http.rest import PREFIX
@@ -27,11 +28,13 @@ class Site:
     def __init__(
         self,
         pages: Pages,
+        dashboard: Dashboard,
         binding: BindingDoor,
         host_suffix: str = "",
         rest: App | None = None,
     ) -> None:
         self._pages = pages
+        self._dashboard = dashboard
         self._binding = binding
         self._rest = rest
         self._suffix = f".{host_suffix.lower().strip('.')}".encode() if host_suffix else b""
@@ -46,6 +49,8 @@ class Site:
         path = split_target(request.target).path
         if self._rest is not None and path.startswith(_BELOW_REST):
             return self._rest(request)
+        if path in PATHS:
+            return self._dashboard.answer(request, path)
         return self._pages.answer(request, path)
 
     def of(self, namespace: str) -> App:

@@ -16,6 +16,7 @@ from kvgateway.access.policy import DemandingDoors
 from kvgateway.data_path.build import DataPath, build_data_path
 from kvgateway.homes.home_time import ReckonedClock
 from kvgateway.http.binding.door import BindingDoor
+from kvgateway.http.dashboard.door import Dashboard
 from kvgateway.http.pages import Pages
 from kvgateway.http.patience import Patience
 from kvgateway.http.rest import RestApp
@@ -178,6 +179,7 @@ class _Worker:
         patience = Patience()
         site = Site(
             Pages(self._unready, path.place.metrics, self._clock),
+            Dashboard(entrance),
             BindingDoor(entrance, reckoned, room, patience),
             settings.kv_host_suffix,
             patience.of(RestApp(entrance, reckoned, room)),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kvctl.status import status_document
 from tandem.core.operations import HomeStatus, QueueStatus, Status
 from tandem.core.reply import Side
+from tandem.core.status_document import status_document
 from tests.docs.surface import PRODUCTS, ROOT, calls, families
 
 PAGES = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md")

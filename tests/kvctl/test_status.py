@@ -7,7 +7,7 @@ import pytest
 
 from kvctl.crawls_seen import CrawlsSeen
 from kvctl.status import status_text
-from kvctl.verdict import differences
+from tandem.core.differences import differences
 from tandem.core.operations import HomeStatus, QueueStatus, Status
 from tandem.core.reply import Side
 from tests.kvctl.serving import Gateway

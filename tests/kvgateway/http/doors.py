@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kvgateway.access.body_room import BodyRoom
 from kvgateway.http.binding.door import BindingDoor
+from kvgateway.http.dashboard.door import Dashboard
 from kvgateway.http.pages import Pages
 from kvgateway.http.patience import Patience
 from kvgateway.http.site import Site
@@ -95,6 +96,7 @@ async def opened(
     unready = [""]
     site = Site(
         Pages(lambda: unready[0], directory, clock),
+        Dashboard(entrance),
         BindingDoor(entrance, clock, room or BodyRoom(), Patience()),
         suffix,
         rest,

@@ -85,7 +85,9 @@ async def test_a_socket_of_a_namespace_serves_nothing_else(tmp_path: Path, socke
         await server.drain(0)
 
 
-@pytest.mark.parametrize("name", ["healthz", "readyz", "metrics", "client/v4/accounts"])
+@pytest.mark.parametrize(
+    "name", ["healthz", "readyz", "metrics", "status", "dashboard", "client/v4/accounts"]
+)
 async def test_a_key_may_have_the_name_of_a_page(tmp_path: Path, name: str) -> None:
     async with opened(tmp_path, rest=lambda _: Response(418)) as door:
         await door.put(name, b"mine")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kvctl.output import counted
+from tandem.core.counted import counted
 from tandem.core.operations import HomeStatus, Status
 
 _BEHIND_SHOWN_MAX = 3
