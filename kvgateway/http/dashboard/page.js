@@ -13,7 +13,7 @@ const CHARTS = [
     ["reads", (...two) => sum(perSecond(...two, CACHE, HIT), perSecond(...two, CACHE, MISS))],
     ["writes", (...two) => perSecond(...two, "tandem_answer_seconds_count", { operation: "write" })],
   ] },
-  { title: "Time to the answer where memory had none, p99", shown: duration, lines: [
+  { title: "Answers not from memory, p99", shown: duration, lines: [
     ["reads", (...two) => quantile(...two, "tandem_answer_seconds", { operation: "read" }, 0.99)],
     ["writes", (...two) => quantile(...two, "tandem_answer_seconds", { operation: "write" }, 0.99)],
   ] },
