@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import count, repeat
 from typing import Final
 
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.view import View
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
@@ -123,11 +125,25 @@ class FaultyHome:
         await self.memory.aclose()
 
 
-class FixedTrust:
-    """Says of every namespace which homes are behind."""
+@dataclass(slots=True)
+class FixedView:
+    """Says the same of every namespace, but for `modes`; a `View`."""
 
-    def __init__(self) -> None:
-        self.late: tuple[Side, ...] = ()
+    policy: AckPolicy = AckPolicy.FIRST_INTENT
+    read_mode: ReadMode = ReadMode.RACE
+    mode: Mode = ACTIVE
+    late: tuple[Side, ...] = ()
+    """The homes that are behind."""
+    modes: dict[str, Mode] = field(default_factory=dict)
+
+    def policy_of(self, namespace: str) -> AckPolicy:
+        return self.policy
+
+    def read_mode_of(self, namespace: str) -> ReadMode:
+        return self.read_mode
+
+    def mode_of(self, namespace: str) -> Mode:
+        return self.modes.get(namespace, self.mode)
 
     def behind(self, namespace: str) -> tuple[Side, ...]:
         return self.late
@@ -156,8 +172,7 @@ class OneGateway:
         clock: StillClock,
         *,
         number: int = 1,
-        policy_of: Callable[[str], AckPolicy] = lambda _: AckPolicy.FIRST_INTENT,
-        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
+        view: View | None = None,
         memory_bytes_max: int = 1 << 28,
     ) -> None:
         self.homes = homes
@@ -174,7 +189,7 @@ class OneGateway:
         )
         self.journal = MemoryJournal()
         self.queue = MemoryQueue()
-        self.trust = FixedTrust()
+        view = view or FixedView()
         self.inbox = RepairInbox(self.queue, self.time)
         self.reader = Reader(
             homes=homes,
@@ -182,9 +197,7 @@ class OneGateway:
             queue=self.queue,
             inbox=self.inbox,
             time=self.time,
-            trust=self.trust,
-            mode_of=lambda _: ReadMode.RACE,
-            namespace_mode_of=mode_of,
+            view=view,
             entropy=self.entropy,
         )
         self.writer = Writer(
@@ -193,8 +206,7 @@ class OneGateway:
             journal=self.journal,
             inbox=self.inbox,
             time=self.time,
-            policy_of=policy_of,
-            mode_of=mode_of,
+            view=view,
         )
 
 
