@@ -21,6 +21,7 @@ from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
+from tandem.runtime.done import done
 from tests.memory.home import MemoryHome
 from tests.memory.journal import MemoryJournal
 from tests.memory.machine import MemoryMachine
@@ -70,7 +71,7 @@ class FaultyHome:
         if self.hangs:
             return asyncio.ensure_future(_silence(deadline_s))
         if self._fails():
-            return _done(DOWN)
+            return done(DOWN)
         if self.gets_held is not None:
             return asyncio.ensure_future(self._get_later(self.gets_held, key))
         return self.memory.get(key, deadline_s, needed)
@@ -85,7 +86,7 @@ class FaultyHome:
         if self.hangs:
             return asyncio.ensure_future(_silence(deadline_s))
         if self._fails():
-            return _done(DOWN)
+            return done(DOWN)
         if self.puts_held is not None:
             return asyncio.ensure_future(self._put_later(self.puts_held, key, record))
         return self.memory.put_if_newer(key, record, deadline_s, heal)
@@ -238,9 +239,3 @@ class TwoHomes:
 async def _silence(deadline_s: float) -> Failed:
     await asyncio.sleep(deadline_s)
     return Failed(Reason.TIMEOUT)
-
-
-def _done(failed: Failed) -> "asyncio.Future[Failed]":
-    future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
-    future.set_result(failed)
-    return future
