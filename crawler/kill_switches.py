@@ -11,6 +11,7 @@ from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.runtime import logs
+from tandem.runtime.done import done
 
 _LOG = logs.get("kill_switches")
 LOOK_S: Final = 1.0
@@ -66,20 +67,14 @@ class SwitchedHome:
     def __init__(self, home: Backend, switches: KillSwitches) -> None:
         self._home = home
         self._switches = switches
-        self.side = home.side
-        """Which home this is."""
-
-    @property
-    def clock_skew_max_us(self) -> int:
-        """As the home's own."""
-        return self._home.clock_skew_max_us
+        self.side, self.clock_skew_max_us = home.side, home.clock_skew_max_us
 
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> Awaitable[ReadReply]:
         """Reads, unless a gateway has the home switched off."""
         if self.side not in self._switches.on:
-            return _answered(self._switches.refusal)
+            return done(self._switches.refusal)
         return self._home.get(key, deadline_s, needed)
 
     def put_if_newer(
@@ -87,7 +82,7 @@ class SwitchedHome:
     ) -> Awaitable[WriteReply]:
         """Writes, unless a gateway has the home switched off."""
         if self.side not in self._switches.on:
-            return _answered(self._switches.refusal)
+            return done(self._switches.refusal)
         return self._home.put_if_newer(key, record, deadline_s, heal)
 
     async def scan(
@@ -114,9 +109,3 @@ class SwitchedHome:
 def switched(homes: Mapping[Side, Backend], switches: KillSwitches) -> Mapping[Side, Backend]:
     """The homes, each behind the switches."""
     return {side: SwitchedHome(home, switches) for side, home in homes.items()}
-
-
-def _answered(refusal: Failed) -> "asyncio.Future[Failed]":
-    future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
-    future.set_result(refusal)
-    return future

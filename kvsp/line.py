@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 from tandem.core.reply import Failed, Reason
+from tandem.runtime.done import done
 
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
@@ -107,6 +108,4 @@ def _settle(batches: Sequence[Batch[_Asked, _Answer]], answers: Sequence[_Answer
 
 def at_once(answer: _Answer, times: int) -> "Future[list[_Answer]]":
     """Answers that need not be waited for."""
-    future: Future[list[_Answer]] = asyncio.get_running_loop().create_future()
-    future.set_result([answer] * times)
-    return future
+    return done([answer] * times)

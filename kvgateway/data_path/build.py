@@ -34,6 +34,7 @@ from kvgateway.registry.form import NAMESPACES, TOKENS
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.records import SystemRecords
+from kvgateway.registry.view import RegisteredView
 from kvgateway.settings import GatewaySettings
 from kvgateway.state.journal import DiskJournal
 from kvgateway.state.queue import SqliteQueue
@@ -123,7 +124,7 @@ async def build_data_path(
     stores = await open_stores(post, settings, places, entropy)
     machine, queue = stores.machine, stores.queue
     trust = Trust()
-    view = View(trust)
+    view = RegisteredView(trust)
     inbox = RepairInbox(queue, time)
     pin_us = 2 * int(settings.read_deadline_s * 1e6)
     reader = Reader(
@@ -132,9 +133,7 @@ async def build_data_path(
         queue=queue,
         inbox=inbox,
         time=time,
-        trust=view,
-        mode_of=view.read_mode_of,
-        namespace_mode_of=view.mode_of,
+        view=view,
         entropy=entropy,
         bounds=_read_bounds(settings),
     )
@@ -152,8 +151,7 @@ async def build_data_path(
         journal=stores.journal,
         inbox=inbox,
         time=time,
-        policy_of=view.policy_of,
-        mode_of=view.mode_of,
+        view=view,
         bounds=WriteBounds(settings.writes_max, settings.write_bytes_max, pin_us),
     )
     presence = _presence(post, guards, stores, time, clock, registry, writer, reader, inbox, trust)
@@ -167,7 +165,7 @@ async def build_data_path(
         entropy=entropy,
         rule=RepairRule(at_once_max=settings.repairs_at_once, pin_us=pin_us),
         monotonic_us=clock.monotonic_us,
-        mode_of=view.mode_of,
+        view=view,
     )
     keeper = _keeper(post.store_id, guards, time, stores, trust, places, registry, entropy)
     lookups = Lookups(registry, clock)
@@ -220,9 +218,7 @@ def _lister(
         machine=machine,
         reader=reader,
         time=time,
-        trust=view,
-        read_mode_of=view.read_mode_of,
-        mode_of=view.mode_of,
+        view=view,
         # A listing that began before both homes had a write must end while it is still pinned.
         bounds=ListBounds(scan_s=settings.read_deadline_s),
     )

@@ -7,20 +7,21 @@ none that is there throughout is left out, whatever happens to the homes meanwhi
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kvgateway.data_path.list_draft import LIST_BOUNDS, Draft, ListBounds
 from kvgateway.data_path.list_scans import Scans
 from kvgateway.data_path.list_verdict import Dead, Doubt, Verdict, entry_of, judge, verdict_on
-from kvgateway.data_path.reads import Reader, Trust
+from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.view import View
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine
 from tandem.backends.port import Backend, ScanPage
 from tandem.core.key import Key
 from tandem.core.limits import LIST_PAGE_MAX
-from tandem.core.mode import ACTIVE, Mode
-from tandem.core.reading import SIDES, ReadMode
+from tandem.core.mode import Mode
+from tandem.core.reading import SIDES
 from tandem.core.reply import Side
 from tandem.core.request import ListedName, Listing, ListPage, Read, ReadResult
 from tandem.core.scan_diff import Entry
@@ -45,17 +46,13 @@ class Lister:
         machine: Machine,
         reader: Reader,
         time: HomeTime,
-        trust: Trust,
-        read_mode_of: Callable[[str], ReadMode],
-        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
+        view: View,
         bounds: ListBounds = LIST_BOUNDS,
     ) -> None:
         self._machine = machine
         self._reader = reader
         self._time = time
-        self._trust = trust
-        self._read_mode_of = read_mode_of
-        self._mode_of = mode_of
+        self._view = view
         self._bounds = bounds
         self._scans = Scans(homes=homes, machine=machine, time=time, bounds=bounds)
 
@@ -67,8 +64,8 @@ class Lister:
         first one.
         """
         namespace = listing.namespace
-        mode = self._mode_of(namespace)
-        sides = SIDES[self._read_mode_of(namespace)] if mode.whole else mode.listed
+        mode = self._view.mode_of(namespace)
+        sides = SIDES[self._view.read_mode_of(namespace)] if mode.whole else mode.listed
         behind = self._behind(namespace, mode)
         draft = Draft(listing, listing.after, sides, mode.may_answer, behind)
         try:
@@ -81,7 +78,7 @@ class Lister:
 
     def _behind(self, namespace: str, mode: Mode) -> tuple[Side, ...]:
         """The homes that may lack names."""
-        return self._trust.behind(namespace) if mode.two else ()
+        return self._view.behind(namespace) if mode.two else ()
 
     def _done(self, draft: Draft) -> bool:
         return (

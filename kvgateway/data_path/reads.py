@@ -6,10 +6,9 @@ is compared, and drift becomes a repair task.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
-from typing import Protocol
 
 from kvgateway.data_path.comparing import Comparisons, difference
 from kvgateway.data_path.inbox import RepairInbox
@@ -17,10 +16,10 @@ from kvgateway.data_path.read_asks import ReadAsks, ReadHome
 from kvgateway.data_path.read_bounds import READ_BOUNDS, ReadBounds, ReadCounters
 from kvgateway.data_path.read_flight import ReadFlight
 from kvgateway.data_path.remembered import Answered, Remembered, hit_of
+from kvgateway.data_path.view import View
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Known, Machine, RepairQueue, RepairTask, Seen
 from tandem.core.key import Key
-from tandem.core.mode import ACTIVE, Mode
 from tandem.core.read_race import Answer, ReadRace
 from tandem.core.reading import RACE, ReadMode, ReadPlan, race_plan, read_plan
 from tandem.core.reply import BOTH_SIDES, GiveUp, Missing, Side
@@ -31,14 +30,6 @@ from tandem.runtime.randomness import Entropy
 from tandem.runtime.telemetry import Latency
 
 ReadAnswer = ReadResult | TandemError | asyncio.Future[ReadResult]
-
-
-class Trust(Protocol):
-    """Says which home must not give a first answer."""
-
-    def behind(self, namespace: str) -> tuple[Side, ...]:
-        """The homes that may lack writes of this namespace."""
-        ...
 
 
 class Reader:
@@ -52,19 +43,15 @@ class Reader:
         queue: RepairQueue,
         inbox: RepairInbox,
         time: HomeTime,
-        trust: Trust,
-        mode_of: Callable[[str], ReadMode],
+        view: View,
         entropy: Entropy,
-        namespace_mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
         bounds: ReadBounds = READ_BOUNDS,
     ) -> None:
         self._machine = machine
         self._queue = queue
         self._inbox = inbox
         self._time = time
-        self._trust = trust
-        self._mode_of = mode_of
-        self._namespace_mode_of = namespace_mode_of
+        self._view = view
         self._entropy = entropy
         self._bounds = bounds
         self._asks = ReadAsks(
@@ -144,17 +131,17 @@ class Reader:
         flight = self._flights.get(key)
         if flight is not None and flight.wanted >= wanted:
             return flight
-        mode = self._namespace_mode_of(key.namespace)
+        mode = self._view.mode_of(key.namespace)
         flight = ReadFlight(self, key, wanted, now_us, mode)
         self._flights[key] = flight
-        read_mode = self._mode_of(key.namespace)
+        read_mode = self._view.read_mode_of(key.namespace)
         whole = mode.whole and read_mode is ReadMode.RACE
         self._start(flight, self._race(flight) if whole else self._plan(flight, read_mode))
         return flight
 
     def _race(self, flight: ReadFlight) -> ReadPlan:
         """A home that may lack what counts gives no answer by itself: both are asked at once."""
-        if flight.wanted != NO_VERSION or self._trust.behind(flight.key.namespace):
+        if flight.wanted != NO_VERSION or self._view.behind(flight.key.namespace):
             return RACE
         return race_plan(self._asks.p95_s, self._racing, self._bounds.company_from)
 
@@ -163,7 +150,7 @@ class Reader:
         self.counters.sampled += drawn
         return read_plan(
             mode, answers=flight.mode.answers(flight.key), legs=flight.mode.legs,
-            behind=self._trust.behind(flight.key.namespace), p95_s=self._asks.p95_s, drawn=drawn,
+            behind=self._view.behind(flight.key.namespace), p95_s=self._asks.p95_s, drawn=drawn,
         )  # fmt: skip
 
     def _behind(self, flight: ReadFlight) -> tuple[Side, ...]:
@@ -171,7 +158,7 @@ class Reader:
         that answers alone."""
         if not flight.mode.two:
             return ()
-        behind = self._trust.behind(flight.key.namespace)
+        behind = self._view.behind(flight.key.namespace)
         alone = None if flight.mode.whole else flight.alone()
         return behind if alone is None or alone.other in behind else (*behind, alone.other)
 

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kvgateway.data_path.view import View
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.state.ports import Machine, RepairQueue, Taken
 from tandem.backends.heal import Healed, HealOutcome, LeftToSweep, NotHealed, heal
 from tandem.core.backoff import RetryBudget, delay_s
 from tandem.core.key import Key
-from tandem.core.mode import ACTIVE, Mode
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.version import Version
@@ -73,7 +73,7 @@ class RepairWorker:
         entropy: Entropy,
         rule: RepairRule,
         monotonic_us: Callable[[], int],
-        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
+        view: View,
     ) -> None:
         self._homes = homes
         self._queue = queue
@@ -82,7 +82,7 @@ class RepairWorker:
         self._entropy = entropy
         self._rule = rule
         self._monotonic_us = monotonic_us
-        self._mode_of = mode_of
+        self._view = view
         self._budget = RetryBudget(
             tokens_max=rule.budget_tokens_max,
             earned_per_success=rule.budget_per_heal,
@@ -139,7 +139,7 @@ class RepairWorker:
 
     async def heal_key(self, key: Key) -> HealOutcome:
         """Heals one key now, for an operator; what is queued or parked for it goes with success."""
-        mode = self._mode_of(key.namespace)
+        mode = self._view.mode_of(key.namespace)
         if not mode.two:
             return NotHealed((f"{mode.home.value} is the namespace's only home",))
         queued = await self._queue.queued(key)
@@ -174,7 +174,7 @@ class RepairWorker:
     async def _healed(self, key: Key) -> HealOutcome:
         """In a namespace with one home nothing is healed: what the other one holds is old, and a
         write that the home has not confirmed was not acknowledged."""
-        if not self._mode_of(key.namespace).two:
+        if not self._view.mode_of(key.namespace).two:
             return Healed()
         return await heal(self._homes, key, self._rule.heal_deadline_s, self._recent(key))
 

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Final
 
 from kvgateway.data_path.inbox import RepairInbox
+from kvgateway.data_path.view import View
 from kvgateway.data_path.write_flight import Terms, WriteFlight
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import LegHome
@@ -22,11 +23,10 @@ from kvgateway.outcome import fail
 from kvgateway.state.ports import Intent, Journal, Machine, RepairTask
 from tandem.backends.port import Ahead, TakesAhead
 from tandem.core.limits import LEG_DEADLINE_S
-from tandem.core.mode import ACTIVE, Mode
 from tandem.core.reply import BOTH_SIDES, GiveUp, Side, WriteReply
 from tandem.core.request import Put, Write, Written
 from tandem.core.version import Version
-from tandem.core.write_race import Ack, AckPolicy
+from tandem.core.write_race import Ack
 from tandem.errors import Overloaded, TandemError, Unavailable
 from tandem.runtime.telemetry import Latency
 
@@ -71,8 +71,7 @@ class Writer:
         journal: Journal,
         inbox: RepairInbox,
         time: HomeTime,
-        policy_of: Callable[[str], AckPolicy],
-        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
+        view: View,
         bounds: WriteBounds = WriteBounds(),
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -84,9 +83,8 @@ class Writer:
         self._journal = journal
         self._inbox = inbox
         self._time = time
-        self.policy_of = policy_of
-        """How writes to a namespace are acknowledged."""
-        self._mode_of = mode_of
+        self.view = view
+        """How namespaces are written."""
         self._bounds = bounds
         self._flights: set[WriteFlight] = set()
         self._bytes = 0
@@ -139,7 +137,7 @@ class Writer:
     @contextmanager
     def ahead(self, namespace: str) -> Iterator[Ahead | None]:
         """A place for the body of a write that is still to begin, in a home that takes one."""
-        for side in self._mode_of(namespace).legs:
+        for side in self.view.mode_of(namespace).legs:
             home = self._homes[side]
             if isinstance(home, TakesAhead):
                 with home.ahead() as ahead:
@@ -165,9 +163,9 @@ class Writer:
             self.counters.unavailable += writes
 
     def _terms(self, namespace: str) -> Terms:
-        mode = self._mode_of(namespace)
+        mode = self.view.mode_of(namespace)
         legs, partial_mode = mode.legs, None if mode.whole else mode
-        return Terms(legs, self.policy_of(namespace), self._skews[legs], partial_mode)
+        return Terms(legs, self.view.policy_of(namespace), self._skews[legs], partial_mode)
 
     def _replied(
         self, side: Side, flights: list[WriteFlight], replies: Sequence[tuple[int, WriteReply]]

@@ -31,14 +31,10 @@ from tandem.backends.port import (
 from tandem.core.backoff import BreakerRule, BreakerState
 from tandem.core.key import Key
 from tandem.core.record import Record
-from tandem.core.reply import (
-    Failed,
-    ReadReply,
-    Reason,
-    WriteReply,
-)
+from tandem.core.reply import Failed, ReadReply, Reason, WriteReply
 from tandem.core.version import observable
 from tandem.runtime.clock import Clock
+from tandem.runtime.done import done
 
 _Reply = TypeVar("_Reply", ReadReply, WriteReply, ScanPage | Failed)
 
@@ -73,7 +69,8 @@ class GuardedHome:
         self._answers_groups = home if isinstance(home, AnswersGroups) else None
         self._takes_ahead = home if isinstance(home, TakesAhead) else None
         self.side = home.side
-        """Which home this is."""
+        self.clock_skew_max_us = home.clock_skew_max_us
+        """As the home's own."""
         self._clock = clock
         self._time = time
         self._answers = HomeAnswers(home.side, clock, time, observer, rule)
@@ -90,16 +87,11 @@ class GuardedHome:
         """The home itself, for the keeper's heartbeat and for an operator who looks."""
         return self._home
 
-    @property
-    def clock_skew_max_us(self) -> int:
-        """As the home's own."""
-        return self._home.clock_skew_max_us
-
     def get(self, key: Key, deadline_s: float, needed: Needed = None) -> Awaitable[ReadReply]:
         """Reads, unless reads are switched off or the breaker is open."""
         refusal = self._refusal(self.switch.reads)
         if refusal is not None:
-            return _resolved(refusal)
+            return done(refusal)
         began_us = self._clock.monotonic_us()
         future = self._started(lambda: self._home.get(key, deadline_s, needed))
         future.add_done_callback(partial(self._replied, "get", began_us))
@@ -108,8 +100,7 @@ class GuardedHome:
     def get_all(self, gets: Gets, deadline_s: float, got: Got) -> None:
         """Reads a group. A home that might be refused now is asked read by read, as is one that
         takes no groups."""
-        closed = self.breaker.state is BreakerState.CLOSED
-        if self._answers_groups is None or self.barred or not self.switch.reads or not closed:
+        if self._answers_groups is None or not self._admits_all(self.switch.reads):
             one_by_one(self._get_alone, gets, deadline_s, got)
             return
         ended = partial(self._gets_ended, self._clock.monotonic_us(), got)
@@ -125,7 +116,7 @@ class GuardedHome:
         """Writes, unless writes are switched off, the breaker is open or a bound is reached."""
         refusal = self._leg_refusal(record) or self._refusal(self.switch.writes)
         if refusal is not None:
-            return _resolved(refusal)
+            return done(refusal)
         size = len(record.envelope)
         self._legs += 1
         self._leg_bytes += size
@@ -151,8 +142,7 @@ class GuardedHome:
 
     def ahead(self) -> AbstractContextManager[Ahead | None]:
         """A place for a body whose leg is still to come, unless that would be refused now."""
-        closed = self.breaker.state is BreakerState.CLOSED
-        if self._takes_ahead is None or self.barred or not self.switch.writes or not closed:
+        if self._takes_ahead is None or not self._admits_all(self.switch.writes):
             return nullcontext()
         return self._takes_ahead.ahead()
 
@@ -208,6 +198,11 @@ class GuardedHome:
             return Failed(Reason.BREAKER_OPEN, self._answers.why_broken)
         return None
 
+    def _admits_all(self, enabled: bool) -> bool:
+        """Whether no call would be refused now, however many there are. A breaker that is not
+        closed counts its trials, so it has the calls of a group one by one."""
+        return enabled and not self.barred and self.breaker.state is BreakerState.CLOSED
+
     def _leg_refusal(self, record: Record) -> Failed | None:
         if self._legs >= self._bounds.legs_max or self._leg_bytes >= self._bounds.bytes_max:
             return Failed(Reason.NOT_STARTED, f"{self._legs} legs are under way")
@@ -217,9 +212,8 @@ class GuardedHome:
         return None
 
     def _group_admitted(self, puts: Puts, size: int) -> bool:
-        """Whether none of these legs would be refused. A breaker that is not closed counts its
-        trials, so it has a group only leg by leg."""
-        if self.barred or not self.switch.writes or self.breaker.state is not BreakerState.CLOSED:
+        """Whether none of these legs would be refused."""
+        if not self._admits_all(self.switch.writes):
             return False
         if self._legs + len(puts) > self._bounds.legs_max:
             return False
@@ -239,9 +233,7 @@ class GuardedHome:
         try:
             call = start()
         except Exception as error:
-            broken: asyncio.Future[_Reply | Failed] = asyncio.get_running_loop().create_future()
-            broken.set_result(self._answers.broke(error))
-            return broken
+            return done(self._answers.broke(error))
         if isinstance(call, asyncio.Future):
             return call
         task = asyncio.ensure_future(self._caught(call))
@@ -294,9 +286,3 @@ class GuardedHome:
         error = future.exception()
         reply = future.result() if error is None else self._answers.broke(error)
         self._answers.replied(operation, reply, began_us)
-
-
-def _resolved(failure: Failed) -> "asyncio.Future[Failed]":
-    future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
-    future.set_result(failure)
-    return future

@@ -73,7 +73,7 @@ class RecordChanges(Generic[T]):
 
     def check_homes(self) -> None:
         """Raises Unchanged while both homes are needed and one did not answer the fresh look."""
-        if self._writer.policy_of(SYSTEM_NAMESPACE) is not AckPolicy.BOTH:
+        if self._writer.view.policy_of(SYSTEM_NAMESPACE) is not AckPolicy.BOTH:
             return
         for side, failed in self._records.silent().items():
             raise Unchanged(

@@ -21,6 +21,7 @@ from tandem.core.key import Key
 from tandem.core.limits import MIB, PIECE_BYTES
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Glimpsed, ReadReply, Reason, WriteReply
+from tandem.runtime.done import done
 from tandem.runtime.intake import Intake
 from tandem.wire import large_codec as codec
 from tandem.wire import storage_codec
@@ -73,9 +74,9 @@ class LargeCalls:
         """Stores a large record."""
         size = len(record.envelope)
         if self._closed:
-            return _answered(CLOSED)
+            return done(CLOSED)
         if self._bytes + size > self._limits.bytes_max:
-            return _answered(Failed(Reason.OVERLOADED, f"{self._bytes} bytes are under way"))
+            return done(Failed(Reason.OVERLOADED, f"{self._bytes} bytes are under way"))
         self._bytes += size
         task = self._own(self._bounded(deadline_s, partial(self._put, key, record, heal)))
         task.add_done_callback(lambda _: self._put_ended(size))
@@ -192,9 +193,3 @@ async def _send(call: PutCall, key: Key, record: Record, heal: Heal | None) -> N
         await call.done_writing()
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
         pass
-
-
-def _answered(failed: Failed) -> "Future[WriteReply]":
-    future: Future[WriteReply] = asyncio.get_running_loop().create_future()
-    future.set_result(failed)
-    return future

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import count, repeat
 from typing import Final
 
 from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.reads import Reader
+from kvgateway.data_path.view import View
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
@@ -19,6 +21,7 @@ from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
+from tandem.runtime.done import done
 from tests.memory.home import MemoryHome
 from tests.memory.journal import MemoryJournal
 from tests.memory.machine import MemoryMachine
@@ -68,7 +71,7 @@ class FaultyHome:
         if self.hangs:
             return asyncio.ensure_future(_silence(deadline_s))
         if self._fails():
-            return _done(DOWN)
+            return done(DOWN)
         if self.gets_held is not None:
             return asyncio.ensure_future(self._get_later(self.gets_held, key))
         return self.memory.get(key, deadline_s, needed)
@@ -83,7 +86,7 @@ class FaultyHome:
         if self.hangs:
             return asyncio.ensure_future(_silence(deadline_s))
         if self._fails():
-            return _done(DOWN)
+            return done(DOWN)
         if self.puts_held is not None:
             return asyncio.ensure_future(self._put_later(self.puts_held, key, record))
         return self.memory.put_if_newer(key, record, deadline_s, heal)
@@ -123,11 +126,25 @@ class FaultyHome:
         await self.memory.aclose()
 
 
-class FixedTrust:
-    """Says of every namespace which homes are behind."""
+@dataclass(slots=True)
+class FixedView:
+    """Says the same of every namespace, but for `modes`; a `View`."""
 
-    def __init__(self) -> None:
-        self.late: tuple[Side, ...] = ()
+    policy: AckPolicy = AckPolicy.FIRST_INTENT
+    read_mode: ReadMode = ReadMode.RACE
+    mode: Mode = ACTIVE
+    late: tuple[Side, ...] = ()
+    """The homes that are behind."""
+    modes: dict[str, Mode] = field(default_factory=dict)
+
+    def policy_of(self, namespace: str) -> AckPolicy:
+        return self.policy
+
+    def read_mode_of(self, namespace: str) -> ReadMode:
+        return self.read_mode
+
+    def mode_of(self, namespace: str) -> Mode:
+        return self.modes.get(namespace, self.mode)
 
     def behind(self, namespace: str) -> tuple[Side, ...]:
         return self.late
@@ -156,8 +173,7 @@ class OneGateway:
         clock: StillClock,
         *,
         number: int = 1,
-        policy_of: Callable[[str], AckPolicy] = lambda _: AckPolicy.FIRST_INTENT,
-        mode_of: Callable[[str], Mode] = lambda _: ACTIVE,
+        view: View | None = None,
         memory_bytes_max: int = 1 << 28,
     ) -> None:
         self.homes = homes
@@ -174,7 +190,7 @@ class OneGateway:
         )
         self.journal = MemoryJournal()
         self.queue = MemoryQueue()
-        self.trust = FixedTrust()
+        view = view or FixedView()
         self.inbox = RepairInbox(self.queue, self.time)
         self.reader = Reader(
             homes=homes,
@@ -182,9 +198,7 @@ class OneGateway:
             queue=self.queue,
             inbox=self.inbox,
             time=self.time,
-            trust=self.trust,
-            mode_of=lambda _: ReadMode.RACE,
-            namespace_mode_of=mode_of,
+            view=view,
             entropy=self.entropy,
         )
         self.writer = Writer(
@@ -193,8 +207,7 @@ class OneGateway:
             journal=self.journal,
             inbox=self.inbox,
             time=self.time,
-            policy_of=policy_of,
-            mode_of=mode_of,
+            view=view,
         )
 
 
@@ -226,9 +239,3 @@ class TwoHomes:
 async def _silence(deadline_s: float) -> Failed:
     await asyncio.sleep(deadline_s)
     return Failed(Reason.TIMEOUT)
-
-
-def _done(failed: Failed) -> "asyncio.Future[Failed]":
-    future: asyncio.Future[Failed] = asyncio.get_running_loop().create_future()
-    future.set_result(failed)
-    return future

@@ -17,6 +17,7 @@ from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.settings_in_force import SettingsInForce
 from tandem.core.version import Version
+from tests.kvgateway.one_gateway import FixedView
 from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
 from tests.memory.machine import MemoryMachine
 from tests.memory.queue import MemoryQueue
@@ -108,7 +109,7 @@ class Operated:
             machine=MemoryMachine(
                 gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51
             ),
-            rule=RepairRule(), monotonic_us=self.clock.monotonic_us,
+            rule=RepairRule(), monotonic_us=self.clock.monotonic_us, view=FixedView(),
         )  # fmt: skip
         worker = ThisWorker(
             "67617465", process=4711, workers=2, restarts=lambda: 3,

@@ -32,8 +32,7 @@ class Served(Administration):
                 machine=self.gateway.machine,
                 reader=self.gateway.reader,
                 time=self.gateway.time,
-                trust=self.gateway.trust,
-                read_mode_of=self.registry.read_mode_of,
+                view=self.view,
             ),
             lookups=self.lookups,
         )

@@ -22,7 +22,7 @@ from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.core.request import Read, ReadResult
 from tandem.core.write_race import AckPolicy
 from tandem.errors import TandemError
-from tests.kvgateway.one_gateway import NAMESPACE, Counting, FixedTrust
+from tests.kvgateway.one_gateway import NAMESPACE, Counting, FixedView
 from tests.memory.home import MemoryHome
 from tests.memory.journal import MemoryJournal
 from tests.memory.machine import MemoryMachine
@@ -150,7 +150,6 @@ class TimedGateway:
         mode: ReadMode = ReadMode.RACE,
         namespace_mode: Mode = ACTIVE,
     ) -> None:
-        self.namespace_mode = namespace_mode
         self.loop = virtual.current()
         self.clock = VirtualClock(self.loop)
         self.kvsp = TimedHome(Side.KVSP, self.loop, self.clock)
@@ -164,18 +163,16 @@ class TimedGateway:
         )
         self.journal = MemoryJournal(sync_s)
         self.queue = MemoryQueue()
-        self.trust = FixedTrust()
+        self.view = FixedView(policy, mode, namespace_mode)
         self.draws = Draws()
         self.inbox = RepairInbox(self.queue, self.time)
         self.writer = Writer(
             homes=self.homes, machine=self.machine, journal=self.journal, inbox=self.inbox,
-            time=self.time, policy_of=lambda _: policy,
-            mode_of=lambda _: self.namespace_mode, bounds=writes,
+            time=self.time, view=self.view, bounds=writes,
         )  # fmt: skip
         self.reader = Reader(
             homes=self.homes, machine=self.machine, queue=self.queue, inbox=self.inbox,
-            time=self.time, trust=self.trust, mode_of=lambda _: mode, entropy=self.draws,
-            namespace_mode_of=lambda _: self.namespace_mode,
+            time=self.time, view=self.view, entropy=self.draws,
             bounds=reads,
         )  # fmt: skip
         self._moving = self.loop.create_task(self.inbox.run())

@@ -39,6 +39,7 @@ from tandem.core.scan_diff import Entry
 from tandem.core.timeliness import untimely
 from tandem.core.version import Version
 from tandem.runtime.clock import Clock
+from tandem.runtime.done import done
 from tests.memory.home_namespace import MemoryNamespace
 
 CLUSTER: Final = "memory"
@@ -76,12 +77,12 @@ class MemoryHome:
     def get(
         self, key: Key, deadline_s: float, needed: Callable[[], bool] | None = None
     ) -> asyncio.Future[ReadReply]:
-        return _done(_CLOSED if self._closed else self._get(key))
+        return done(_CLOSED if self._closed else self._get(key))
 
     def put_if_newer(
         self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
     ) -> asyncio.Future[WriteReply]:
-        return _done(_CLOSED if self._closed else self._put(key, record, heal))
+        return done(_CLOSED if self._closed else self._put(key, record, heal))
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
@@ -269,9 +270,3 @@ class MemoryHome:
         return Entry(
             name, digest, size, record.version, record.kind, record.expires_at_s, record.metadata
         )
-
-
-def _done(reply: T) -> asyncio.Future[T]:
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    future.set_result(reply)
-    return future

@@ -5,36 +5,24 @@ the steps of production. Elsewhere modes stay, and nobody looks for others.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from kvgateway.data_path.settled_modes import SettledModes
-from kvgateway.data_path.view import View
 from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
 from kvgateway.registry.form import NAMESPACES
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.steps import Steps
+from kvgateway.registry.view import RegisteredView
 from kvgateway.state.ports import Machine, RepairQueue
 from tandem.core.key import SYSTEM_NAMESPACE
 from tandem.core.mode import Mode
 from tandem.core.mode_step import ModeReport
-from tandem.core.reading import ReadMode
-from tandem.core.reply import Side
-from tandem.core.write_race import AckPolicy
 from tests.sim.loop import SeededEntropy
 
 if TYPE_CHECKING:
     from tests.sim.worker import Worker
-
-
-class Modes(Protocol):
-    """See `kvgateway.data_path.view.View`."""
-
-    def policy_of(self, namespace: str) -> AckPolicy: ...
-    def read_mode_of(self, namespace: str) -> ReadMode: ...
-    def mode_of(self, namespace: str) -> Mode: ...
-    def behind(self, namespace: str) -> tuple[Side, ...]: ...
 
 
 class Registered:
@@ -46,7 +34,7 @@ class Registered:
 
     def __init__(self, worker: "Worker") -> None:
         self._worker = worker
-        self.view = View(worker.trust)
+        self.view = RegisteredView(worker.trust)
 
     def build(
         self, slot: int, machine: Machine, queue: RepairQueue, entropy: SeededEntropy

@@ -23,7 +23,6 @@ from kvgateway.data_path.read_bounds import ReadBounds
 from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
 from kvgateway.data_path.settled_modes import SettledModes
-from kvgateway.data_path.view import View
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
@@ -36,6 +35,7 @@ from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.presence import Presence
 from kvgateway.registry.steps import Steps
+from kvgateway.registry.view import RegisteredView
 from tandem.backends.port import Backend, Heal, Puts, Replied, ScanPage
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode, Stage, steps_from
@@ -169,11 +169,10 @@ class Process:
             gateway_id=bytes([number + 1] * 4), random=entropy.token, clock_bound_us=2**51
         )
         self.inbox = RepairInbox(self.queue, self.time)
-        self.view = View(self.trust)
+        self.view = RegisteredView(self.trust)
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=self.queue, inbox=self.inbox, time=self.time,
-            trust=self.view, mode_of=self.view.read_mode_of, namespace_mode_of=self.view.mode_of,
-            entropy=entropy, bounds=READS,
+            view=self.view, entropy=entropy, bounds=READS,
         )  # fmt: skip
         self.registry = Registry(
             homes=self.guards, reader=self.reader, clock=self.clock, file=MemoryCopy(NAMESPACES),
@@ -181,8 +180,7 @@ class Process:
         )  # fmt: skip
         self.writer = Writer(
             homes=self.guards, machine=machine, journal=MemoryJournal(), inbox=self.inbox,
-            time=self.time, policy_of=self.view.policy_of, mode_of=self.view.mode_of,
-            bounds=WriteBounds(pin_us=PIN_US),
+            time=self.time, view=self.view, bounds=WriteBounds(pin_us=PIN_US),
         )  # fmt: skip
         self.presence = Presence(
             process=f"g{number}.0", homes=self.guards, machine=machine, time=self.time,
@@ -204,7 +202,7 @@ class Process:
         repair = RepairWorker(
             homes=self.guards, queue=self.queue, machine=machine, time=self.time, entropy=entropy,
             rule=RepairRule(pin_us=PIN_US), monotonic_us=self.clock.monotonic_us,
-            mode_of=self.view.mode_of,
+            view=self.view,
         )  # fmt: skip
         for work in (
             self.inbox.run(), self.registry.run(), self.presence.run(), repair.run(), self._beats()

@@ -11,6 +11,7 @@ from kvgateway.data_path.lists import Lister
 from kvgateway.data_path.read_bounds import ReadBounds
 from kvgateway.data_path.reads import Reader
 from kvgateway.data_path.repair import RepairRule, RepairWorker
+from kvgateway.data_path.view import View
 from kvgateway.data_path.writes import WriteBounds, Writer
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.homes.home_time import HomeTime
@@ -31,7 +32,7 @@ from tests.sim.faults import Link
 from tests.sim.history import ConnectionLost, History
 from tests.sim.lives import Leftover, Life, LivingJournal, LivingMachine, LivingQueue
 from tests.sim.loop import SeededEntropy, VirtualLoop
-from tests.sim.registered import Modes, Registered
+from tests.sim.registered import Registered
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
@@ -87,7 +88,7 @@ class _Observer:
 
 
 class _Drawn:
-    """See `registered.Modes`: what was drawn stays."""
+    """A `View`: what was drawn stays."""
 
     def __init__(self, ground: Ground, trust: Trust) -> None:
         self.policy_of = POLICIES.__getitem__
@@ -123,7 +124,7 @@ class Worker:
             for side, home in homes.items()
         }
         self.registered = Registered(self) if ground.registered else None
-        modes: Modes = self.registered.view if self.registered else _Drawn(ground, self.trust)
+        view: View = self.registered.view if self.registered else _Drawn(ground, self.trust)
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         machine = cast(Machine, self.machine)
         journal = cast(DiskJournal, LivingJournal(self.journal, self._life))
@@ -132,17 +133,15 @@ class Worker:
         self.inbox = RepairInbox(queue, self.time)
         self.reader = Reader(
             homes=self.guards, machine=machine, queue=queue, inbox=self.inbox, time=self.time,
-            trust=modes, mode_of=modes.read_mode_of, namespace_mode_of=modes.mode_of,
-            entropy=entropy, bounds=READ_BOUNDS,
+            view=view, entropy=entropy, bounds=READ_BOUNDS,
         )  # fmt: skip
         self.writer = Writer(
             homes=self.guards, machine=machine, journal=journal, inbox=self.inbox,
-            time=self.time, policy_of=modes.policy_of, mode_of=modes.mode_of,
-            bounds=WriteBounds(pin_us=PIN_US),
+            time=self.time, view=view, bounds=WriteBounds(pin_us=PIN_US),
         )  # fmt: skip
         self.lister = Lister(
             homes=self.guards, machine=machine, reader=self.reader, time=self.time,
-            trust=modes, read_mode_of=modes.read_mode_of, mode_of=modes.mode_of,
+            view=view,
         )  # fmt: skip
         self.keeper = Keeper(
             store_id=STORE_ID, guards=self.guards, time=self.time,
@@ -152,7 +151,7 @@ class Worker:
         )  # fmt: skip
         self.repair = RepairWorker(
             homes=self.guards, queue=queue, machine=machine, time=self.time, entropy=entropy,
-            rule=REPAIR, monotonic_us=host.clock.monotonic_us, mode_of=modes.mode_of,
+            rule=REPAIR, monotonic_us=host.clock.monotonic_us, view=view,
         )  # fmt: skip
         if self.registered is not None:
             self.registered.build(slot, machine, queue, entropy)

@@ -4,11 +4,9 @@ from kvgateway.data_path.list_draft import ListBounds
 from kvgateway.data_path.lists import Lister
 from kvgateway.state.ports import Intent
 from tandem.core.key import Key
-from tandem.core.mode import ACTIVE
-from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.request import ListedName, Listing
-from tests.kvgateway.one_gateway import NAMESPACE, OneGateway, TwoHomes
+from tests.kvgateway.one_gateway import NAMESPACE, FixedView, OneGateway, TwoHomes
 
 BOUNDS = ListBounds()
 
@@ -18,17 +16,16 @@ class Listings(TwoHomes):
 
     def __init__(self, bounds: ListBounds = BOUNDS, memory_bytes_max: int = 1 << 28) -> None:
         super().__init__()
-        self.mode = ReadMode.RACE
-        self.namespace_mode = ACTIVE
-        self.gateway = OneGateway(self.by_side, self.clock, memory_bytes_max=memory_bytes_max)
+        self.view = FixedView()
+        self.gateway = OneGateway(
+            self.by_side, self.clock, view=self.view, memory_bytes_max=memory_bytes_max
+        )
         self.lister = Lister(
             homes=self.by_side,
             machine=self.gateway.machine,
             reader=self.gateway.reader,
             time=self.gateway.time,
-            trust=self.gateway.trust,
-            read_mode_of=lambda _: self.mode,
-            mode_of=lambda _: self.namespace_mode,
+            view=self.view,
             bounds=bounds,
         )
 

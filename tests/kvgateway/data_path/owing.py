@@ -24,8 +24,7 @@ from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side, WriteReply
 from tandem.core.request import Put, Written
 from tandem.core.version import NO_VERSION, Version
-from tandem.core.write_race import AckPolicy
-from tests.kvgateway.one_gateway import NAMESPACE, Counting
+from tests.kvgateway.one_gateway import NAMESPACE, Counting, FixedView
 from tests.kvgateway.state.failing_disk import FailingDisk, Fault, Thread
 from tests.memory.home import MemoryHome
 from tests.memory.machine import MemoryMachine
@@ -117,7 +116,7 @@ class Worker:
         self.inbox = RepairInbox(gateway.queue, gateway.time, with_writes_max=6)
         self.writer = Writer(
             homes=gateway.homes, machine=gateway.machine, journal=self.journal, inbox=self.inbox,
-            time=gateway.time, policy_of=lambda _: AckPolicy.FIRST_INTENT,
+            time=gateway.time, view=FixedView(),
         )  # fmt: skip
         self._moving = current().create_task(self.inbox.run())
 

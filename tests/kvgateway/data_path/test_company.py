@@ -193,7 +193,7 @@ async def test_where_a_home_may_lack_writes_both_are_asked_at_once(
     behind: tuple[Side, ...],
 ) -> None:
     gateway = await _busy()
-    gateway.trust.late = behind
+    gateway.view.late = behind
     _asked(gateway, ["key"])
     assert (gateway.kvsp.calls, gateway.s3.calls) == (1, 1)
 

@@ -49,7 +49,7 @@ async def test_a_retired_tombstone_is_not_listed_by_s3_alone() -> None:
 async def test_after_a_renewal_s3_is_listed_and_no_floor_hides_anything() -> None:
     homes = await collected()
     homes.kvsp.memory.wipe()
-    homes.gateway.trust.late = (Side.KVSP,)
+    homes.view.late = (Side.KVSP,)
     assert await homes.names() == ["live", "new", "zombie"]
 
 

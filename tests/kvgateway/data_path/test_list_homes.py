@@ -47,7 +47,7 @@ async def test_a_home_that_failed_is_asked_last_for_a_while() -> None:
 
 async def test_a_home_that_is_behind_is_listed_only_when_the_other_fails() -> None:
     homes = Listings()
-    homes.gateway.trust.late = (Side.KVSP,)
+    homes.view.late = (Side.KVSP,)
     await homes.hold("old", homes.value(), Side.KVSP)
     await homes.hold("new", homes.value(), Side.S3)
     page = await homes.lister.list(listing())
@@ -59,11 +59,11 @@ async def test_a_home_that_is_behind_is_listed_only_when_the_other_fails() -> No
 
 async def test_beside_a_home_that_is_filled_one_that_is_behind_does_not_know_everything() -> None:
     homes = Listings()
-    homes.namespace_mode = Mode(Stage.SHADOW, Side.KVSP)
+    homes.view.mode = Mode(Stage.SHADOW, Side.KVSP)
     await homes.hold("there", homes.value(), Side.KVSP)
     await homes.hold("no more", homes.value(), Side.S3)
     for late in ((), (Side.S3,), (Side.KVSP,), (Side.KVSP, Side.S3)):
-        homes.gateway.trust.late = late
+        homes.view.late = late
         page = await homes.lister.list(listing())
         assert [name.name for name in page.names] == ["there"]
         assert page.stale == (Side.KVSP in late)
@@ -71,7 +71,7 @@ async def test_beside_a_home_that_is_filled_one_that_is_behind_does_not_know_eve
 
 async def test_two_homes_that_are_behind_are_merged_and_know_everything_together() -> None:
     homes = Listings()
-    homes.gateway.trust.late = (Side.KVSP, Side.S3)
+    homes.view.late = (Side.KVSP, Side.S3)
     await homes.hold("kvsp alone", homes.value(), Side.KVSP)
     await homes.hold("s3 alone", homes.value(), Side.S3)
     await homes.hold("deleted", homes.value(ms=1), Side.KVSP)
@@ -85,7 +85,7 @@ async def test_two_homes_that_are_behind_are_merged_and_know_everything_together
 
 async def test_a_home_that_is_behind_and_was_asked_first_casts_no_doubt() -> None:
     homes = Listings()
-    homes.gateway.trust.late = (Side.S3,)
+    homes.view.late = (Side.S3,)
     homes.kvsp.down = True
     await homes.names()
     homes.kvsp.down = False
@@ -113,7 +113,7 @@ async def test_a_namespace_that_is_read_from_one_home_is_listed_from_it(
     mode: ReadMode, only: Side
 ) -> None:
     homes = Listings()
-    homes.mode = mode
+    homes.view.read_mode = mode
     await homes.hold(only.value, homes.value(), only)
     await homes.hold("other", homes.value(), only.other)
     assert await homes.names() == [only.value]
@@ -126,7 +126,7 @@ async def test_where_that_home_cannot_answer_the_other_one_is_listed(
     mode: ReadMode, only: Side
 ) -> None:
     homes = Listings()
-    homes.mode = mode
+    homes.view.read_mode = mode
     await homes.hold("a", homes.value(), only.other)
     homes.by_side[only].down = True
     page = await homes.lister.list(listing())
@@ -151,8 +151,8 @@ async def test_a_namespace_with_one_home_for_some_keys_is_listed_from_that_one(
 ) -> None:
     """`stands_in` is whether the other one may list in its place."""
     homes = Listings()
-    homes.mode, homes.namespace_mode = read_mode, mode
-    await homes.hold("a", homes.value(), Side.S3)
+    homes.view.read_mode, homes.view.mode = read_mode, mode
+    await homes.hold("a", homes.value())
     await homes.hold("b", homes.value(), Side.KVSP)
     assert await homes.names() == ["a"]
     homes.s3.down = True
@@ -163,7 +163,7 @@ async def test_a_namespace_with_one_home_for_some_keys_is_listed_from_that_one(
         return
     page = await homes.lister.list(listing())
     assert not page.stale
-    assert [name.name for name in page.names] == ["b"]
+    assert [name.name for name in page.names] == ["a", "b"]
 
 
 async def test_when_recent_writes_were_dropped_both_homes_are_merged() -> None:
@@ -187,7 +187,7 @@ async def test_when_recent_writes_were_dropped_both_homes_are_merged() -> None:
 async def test_what_a_home_lists_that_may_lack_writes_counts_while_some_were_dropped() -> None:
     """Of what was dropped, it may be the only one that has it."""
     homes = Listings()
-    homes.gateway.trust.late = (Side.S3,)
+    homes.view.late = (Side.S3,)
     dropped = homes.value()
     await homes.hold("dropped", dropped, Side.S3)
     task = RepairTask(Key(NAMESPACE, "dropped"), dropped.version, (Side.KVSP,))

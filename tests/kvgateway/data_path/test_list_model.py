@@ -100,7 +100,7 @@ def test_every_live_name_appears_exactly_once_whatever_one_home_does(world: Worl
         lagging: FaultyHome = homes.by_side[world.lagging]
         lagging.failing = cycle(world.failing)
         if world.mode == "behind":
-            homes.gateway.trust.late = (world.lagging,)
+            homes.view.late = (world.lagging,)
         elif world.mode == "incomplete" and world.lagging is Side.KVSP:
             lagging.unlisted = world.unlisted
         found, stale = await homes.all_pages(prefix=world.prefix, limit=world.limit)

@@ -167,10 +167,9 @@ async def test_in_the_ramp_a_key_that_is_drawn_is_raced_and_another_is_not() -> 
 @in_virtual_time
 async def test_a_group_of_writes_reaches_each_home_with_what_it_gets() -> None:
     """Of one group, each key is judged by the mode of its own namespace."""
-    gateway = TimedGateway()
+    gateway = TimedGateway(namespace_mode=SINGLE)
     other = Key("cd" * 16, "key")
-    modes = {KEY.namespace: SINGLE, other.namespace: Mode(Stage.SINGLE, Side.KVSP)}
-    gateway.writer._mode_of = modes.__getitem__
+    gateway.view.modes[other.namespace] = Mode(Stage.SINGLE, Side.KVSP)
     answers = gateway.writer.write([Put(KEY, b"a"), Put(other, b"b")])
     for answer in answers:
         assert isinstance(answer, asyncio.Future)

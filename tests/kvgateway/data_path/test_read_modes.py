@@ -141,11 +141,11 @@ async def test_a_home_that_is_behind_is_not_asked_first_however_quick_it_is() ->
     older, newer = _value(gateway), _value(gateway, 5)
     await gateway.hold(older)
     await gateway.hold(newer, Side.S3)
-    gateway.trust.late = (Side.KVSP,)
+    gateway.view.late = (Side.KVSP,)
     gateway.s3.takes(S3_S - 0.01)
     assert (await gateway.read(PAST_CACHE))[1] == ReadResult(newer, newer.version)
     assert gateway.kvsp.calls == 0
-    gateway.trust.late = (Side.KVSP, Side.S3)
+    gateway.view.late = (Side.KVSP, Side.S3)
     await gateway.read(PAST_CACHE)
     assert gateway.kvsp.calls == 1, "where both are behind both are asked"
 

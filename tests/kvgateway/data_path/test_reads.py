@@ -121,7 +121,7 @@ async def test_a_miss_in_doubt_does_not_hide_what_the_machine_has_read_before() 
 @in_virtual_time
 async def test_of_two_homes_that_are_behind_neither_answers_first() -> None:
     gateway = TimedGateway()
-    gateway.trust.late = (Side.KVSP, Side.S3)
+    gateway.view.late = (Side.KVSP, Side.S3)
     older, newer = _value(gateway), _value(gateway, 5)
     await gateway.hold(older, Side.KVSP)
     await gateway.hold(newer, Side.S3)
@@ -139,7 +139,7 @@ async def test_nobody_goes_back_behind_a_stale_answer() -> None:
     await gateway.hold(older)
     await gateway.read(READ)
     await gateway.hold(newer, Side.S3)
-    gateway.trust.late = (Side.S3,)
+    gateway.view.late = (Side.S3,)
     gateway.kvsp.takes(0.1, DOWN)
     _, result = await gateway.read(PAST_CACHE)
     assert (result.record, result.stale) == (newer, True)

@@ -11,9 +11,10 @@ from kvgateway.state.switches import HomeSwitch
 from tandem.backends.heal import Healed, LeftToSweep, NotHealed
 from tandem.core.envelope import seal
 from tandem.core.key import Key
-from tandem.core.mode import ACTIVE, Mode, Stage
+from tandem.core.mode import Mode, Stage
 from tandem.core.reply import Failed, Found, Missing, Reason, Side
 from tandem.core.version import Version
+from tests.kvgateway.one_gateway import FixedView
 from tests.kvgateway.two_homes import NAMESPACE, Numbers, Pair
 from tests.memory.machine import MemoryMachine
 from tests.memory.queue import MemoryQueue
@@ -26,14 +27,14 @@ class Repairing:
     def __init__(self, rule: RepairRule = RepairRule()) -> None:  # noqa: B008
         self.pair = Pair(VirtualClock(current()))
         self.pair.admit()
-        self.queue, self.mode = MemoryQueue(), ACTIVE
+        self.queue, self.view = MemoryQueue(), FixedView()
         self.machine = MemoryMachine(
             gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51
         )
         self.worker = RepairWorker(
             homes=self.pair.guards, queue=self.queue, time=self.pair.time, entropy=Numbers(),
             machine=self.machine, rule=rule,
-            monotonic_us=self.pair.clock.monotonic_us, mode_of=lambda _: self.mode,
+            monotonic_us=self.pair.clock.monotonic_us, view=self.view,
         )  # fmt: skip
 
     async def lack(self, *names: str) -> None:
@@ -150,7 +151,7 @@ def test_in_a_namespace_with_one_home_nothing_is_healed() -> None:
     async def heal() -> None:
         for home in Side:
             repairing = Repairing()
-            repairing.mode = Mode(Stage.SINGLE, home)
+            repairing.view.mode = Mode(Stage.SINGLE, home)
             await repairing.lack("a")
             assert await repairing.worker.round()
             assert await repairing.depth() == 0

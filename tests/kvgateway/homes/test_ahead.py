@@ -11,8 +11,7 @@ from kvgateway.state.switches import HomeSwitch
 from tandem.backends.file import FileHome
 from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reply import Failed, Reason, Side
-from tandem.core.write_race import AckPolicy
-from tests.kvgateway.one_gateway import NAMESPACE, OneGateway, TwoHomes
+from tests.kvgateway.one_gateway import NAMESPACE, FixedView, OneGateway, TwoHomes
 from tests.kvgateway.two_homes import Pair
 from tests.runtime.clocks import StillClock
 
@@ -80,8 +79,7 @@ async def test_only_a_home_that_gets_the_write_has_its_body(
         journal=gateway.journal,
         inbox=gateway.inbox,
         time=pair.time,
-        policy_of=lambda _: AckPolicy.FIRST_INTENT,
-        mode_of=lambda _: mode,
+        view=FixedView(mode=mode),
     )
     with writer.ahead(NAMESPACE) as ahead:
         assert (ahead is not None) is given

@@ -1,8 +1,8 @@
 """The system records of one gateway over two homes in memory."""
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
+from kvgateway.homes.trust import Trust
 from kvgateway.registry.book import RecordBook
 from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.form import NAMESPACES, TOKENS
@@ -10,10 +10,9 @@ from kvgateway.registry.namespace_changes import Namespaces
 from kvgateway.registry.namespaces import Registry
 from kvgateway.registry.records import SystemRecords
 from kvgateway.registry.tokens import Tokens
-from tandem.core.mode import Mode
+from kvgateway.registry.view import RegisteredView
 from tandem.core.namespace import Namespace
 from tandem.core.token import Token
-from tandem.core.write_race import AckPolicy
 from tests.kvgateway.one_gateway import OneGateway, TwoHomes
 from tests.kvgateway.registry.memory_copy import MemoryCopy
 
@@ -39,12 +38,13 @@ class Administration:
         self.a_home_is_out = False
         self.switched_off_elsewhere = False
         """Another worker of the machine has switched a home off; this one has not looked yet."""
+        self.trust = Trust()
+        self.view = RegisteredView(self.trust)
         self.gateway = OneGateway(
             homes.by_side,
             homes.clock,
             number=number,
-            policy_of=lambda ns: self._policy_of(ns),
-            mode_of=lambda ns: self._mode_of(ns),
+            view=self.view,
         )
         self.registry = Registry(
             homes=homes.by_side,
@@ -53,8 +53,7 @@ class Administration:
             file=self.file,
             home_is_out=lambda: self.a_home_is_out,
         )
-        self._policy_of: Callable[[str], AckPolicy] = self.registry.policy_of
-        self._mode_of: Callable[[str], Mode] = self.registry.mode_of
+        self.view.go_by(self.registry, lambda: True)
         self.token_file = token_file or MemoryCopy(TOKENS)
         self.token_records: SystemRecords[Token] = SystemRecords(
             homes=homes.by_side,

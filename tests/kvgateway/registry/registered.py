@@ -1,9 +1,7 @@
 """A gateway that is registered and takes steps, over two homes in memory."""
 
 from kvgateway.data_path.settled_modes import SettledModes
-from kvgateway.data_path.view import View
 from kvgateway.homes.guard import GuardedHome
-from kvgateway.homes.trust import Trust
 from kvgateway.registry.changes import RecordChanges
 from kvgateway.registry.claims import Claims
 from kvgateway.registry.form import NAMESPACES
@@ -39,7 +37,6 @@ class Registered(Administration):
         super().__init__(homes, number)
         self.homes = homes
         gateway = self.gateway
-        self.trust = Trust()
         self.guards = {
             side: GuardedHome(home, clock=homes.clock, time=gateway.time, observer=_Deaf())
             for side, home in homes.by_side.items()
@@ -52,9 +49,7 @@ class Registered(Administration):
             clock=homes.clock, registry=self.registry, modes=self.modes, inbox=gateway.inbox,
             queue=gateway.queue, trust=self.trust,
         )  # fmt: skip
-        self.view = View(self.trust)
         self.view.go_by(self.registry, self.presence.stands)
-        self._policy_of, self._mode_of = self.view.policy_of, self.view.mode_of
         self.claims = Claims(self.presence, self.guards, gateway.time, SeededEntropy(str(number)))
         changes = RecordChanges(self.registry, NAMESPACES, gateway.writer, self.look_at_switches)
         self.namespaces = Namespaces(

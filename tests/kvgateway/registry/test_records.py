@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from kvgateway.homes.trust import ALL
 from kvgateway.registry import records
 from kvgateway.registry.book import Kept
 from kvgateway.registry.file import DiskCopy
@@ -169,7 +170,8 @@ async def test_an_unconfirmed_miss_is_unavailable(homes: TwoHomes, down: Side) -
 @pytest.mark.parametrize("down", Side)
 async def test_a_miss_of_a_home_that_is_behind_is_none(homes: TwoHomes, down: Side) -> None:
     one = Administration(homes)
-    one.gateway.trust.late = tuple(Side)
+    for side in Side:
+        one.trust.missed(side, ALL, one.gateway.clock.now_us())
     homes.by_side[down].down = True
     with pytest.raises(Unconfirmed):
         await one.registry.resolve(UNKNOWN)

@@ -15,6 +15,7 @@ from tandem.errors import (
     TandemError,
     Unavailable,
 )
+from tandem.runtime.done import done
 from tests.kvgateway.http.doors import HEADER, NOW_S, Door, request
 from tests.kvgateway.rpc.memory_store import NAMESPACE
 
@@ -133,11 +134,7 @@ async def test_cache_status_and_marks(door: Door) -> None:
 
 def _answering(result: ReadResult, later: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
     def read(_: object) -> object:
-        if not later:
-            return [result]
-        future: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
-        future.set_result(result)
-        return [future]
+        return [done(result) if later else result]
 
     return read
 
