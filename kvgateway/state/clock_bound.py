@@ -50,6 +50,7 @@ class ClockBound:
         self._descriptor = descriptor
         self._written = written
         self._bound = bound
+        self._begun_us = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clock-bound")
         self.failures = 0
         """How often the bound could not be extended."""
@@ -92,6 +93,7 @@ class ClockBound:
         assert self.wait_us(now_us) == 0
         gateway_id = self.gateway_id if now_us >= self.bound_us else new_id(GATEWAY_ID_BYTES)
         self._write(Bound(gateway_id, now_us + AHEAD_US))
+        self._begun_us = now_us
 
     async def keep(self, now_us: Callable[[], int], publish: Callable[[int], None]) -> None:
         """Extends the bound for ever and publishes it once it is durable; run it in a task.
@@ -118,11 +120,11 @@ class ClockBound:
                 publish(self.bound_us)
 
     def close(self, last_minted_us: int | None = None) -> None:
-        """Lets go of the file; blocking. With the time of the last version, when all workers have
-        ended, the next start need not wait."""
+        """Lets go of the file; blocking. With the time of the last version (0 when there was none
+        since `begin`), when all workers have ended, the next start need not wait."""
         self._thread.shutdown()
         if last_minted_us is not None:
-            self._write(Bound(self.gateway_id, last_minted_us + 1))
+            self._write(Bound(self.gateway_id, max(last_minted_us + 1, self._begun_us)))
         os.close(self._descriptor)
 
     def _write(self, bound: Bound) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from kvgateway.registry import changes
 from kvgateway.registry.presence import PREFIX
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
@@ -102,6 +103,23 @@ async def test_a_caller_that_goes_away_before_anything_is_written_leaves_no_clai
     await asyncio.gather(waiting, return_exceptions=True)
     await two.looks()
     assert (await two.step(namespace, SHADOW)).stepped
+
+
+async def test_a_step_under_way_is_one_of_the_changes_that_may_wait(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps and other changes share one turn, and its bound."""
+    monkeypatch.setattr(changes, "CHANGES_MAX", 1)
+    one, _ = await two_gateways(homes)
+    namespace = await one.create(SINGLE)
+    homes.s3.puts_held = asyncio.Event()
+    step = asyncio.create_task(one.steps.step(namespace.id, SHADOW, 0, force=False))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="1 changes of namespaces wait"):
+        await one.namespaces.create("b", SettingsChange())
+    homes.s3.puts_held.set()
+    assert (await step).stepped
+    await one.namespaces.create("b", SettingsChange())
 
 
 async def test_a_step_from_a_mode_that_is_not_in_force_any_more_is_not_taken(

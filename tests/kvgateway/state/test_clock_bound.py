@@ -79,6 +79,17 @@ def test_a_farewell_spares_the_next_start_the_wait(path: Path) -> None:
     again.close()
 
 
+def test_a_farewell_of_a_run_that_minted_nothing_does_not_forget_the_runs_before(
+    path: Path,
+) -> None:
+    ids = Ids()
+    begun(path, ids).close(last_minted_us=NOW + 7)
+    begun(path, ids, NOW + 8).close(last_minted_us=0)
+    again = ClockBound.open(path, ids)
+    assert again.wait_us(NOW + 7) == 1
+    again.close()
+
+
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_torn_write_costs_one_place_only(path: Path, place: int) -> None:
     ids = Ids()
