@@ -58,6 +58,15 @@ async def main():
 asyncio.run(main())
 """
 
+_NO_FILE_LEFT = """
+import resource
+from tandem.runtime.large_memory import holds_more_than
+
+holds_more_than(0)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+print(int(holds_more_than(0)), int(holds_more_than(1 << 40)))
+"""
+
 
 def _shown(program: str, *arguments: str) -> list[int]:
     command = (sys.executable, "-c", program, *arguments)
@@ -75,6 +84,10 @@ def test_a_process_that_has_grown_gives_back_what_is_free() -> None:
     grown, held = _shown(_GROWN)
     assert grown > 100 * MIB
     assert 8 * MIB <= held < 40 * MIB
+
+
+def test_a_process_that_may_open_no_more_files_still_sees_what_it_holds() -> None:
+    assert _shown(_NO_FILE_LEFT) == [1, 0]
 
 
 async def test_without_glibc_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
