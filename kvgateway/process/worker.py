@@ -252,7 +252,7 @@ class _Worker:
 
     async def _leave_snapshots(self) -> None:
         """Leaves this worker's metrics where every worker's HTTP page finds them, all of it on a
-        thread: a rename over a file waits for the disk, which held up the loop for up to 8 ms."""
+        thread: a rename over a file waits for the disk."""
         clock, metrics = self._clock, self._metrics
         writer = SnapshotWriter(self._path.place.metrics, self._post.slot, clock.monotonic_us())
         while True:

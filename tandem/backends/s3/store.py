@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 KNOWN_OBJECTS_MAX: Final = 100_000
 _HASHED_IN_LOOP_BYTES_MAX: Final = 256 * KIB
-"""Larger bodies are hashed on a thread: 25 MiB would stop the loop for 20 to 40 ms."""
+"""Larger bodies are hashed on a thread: the loop would stand still meanwhile."""
 
 
 class S3Home:
