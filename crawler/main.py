@@ -53,7 +53,7 @@ def main() -> int:
         Reloading, CrawlerSettings, "crawler", arguments, environment, loaded, clock=_CLOCK,
         log=_LOG, named=named_tokens,
     )  # fmt: skip
-    return serve.run(partial(_crawl, begin, log_state), _LOG)
+    return serve.run(partial(_crawl, begin, log_state), _LOG, log_state)
 
 
 async def _crawl(
