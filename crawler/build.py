@@ -15,7 +15,7 @@ from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.renewing import Renewing
 from crawler.report import CrawlRule
-from crawler.rounds import Rounds
+from crawler.rounds import Rounds, Work
 from crawler.service import Door
 from crawler.settings import CrawlerSettings
 from crawler.tokens import tokens_of
@@ -45,30 +45,27 @@ class Ground:
 
     def rounds(self, settings: CrawlerSettings) -> Rounds:
         """Rounds that go by these settings until others come."""
-        crawls, renewing, deleted = self._work(settings)
         return Rounds(
-            homes=self._switched, enabled=self.switches.look, gateways=self.gateways,
-            crawls=crawls, board=self.board, pause_s=settings.pause_s, renewing=renewing,
-            deleted=deleted,
-        )  # fmt: skip
-
-    def go_on(self, rounds: Rounds, settings: CrawlerSettings) -> None:
-        """The crawl that is under way ends as it began; the next one goes by these settings."""
-        crawls, renewing, deleted = self._work(settings)
-        rounds.go_on(crawls, settings.pause_s, renewing, deleted)
+            homes=self._switched,
+            enabled=self.switches.look,
+            gateways=self.gateways,
+            board=self.board,
+            work=self.work(settings),
+        )
 
     @property
     def _switched(self) -> Mapping[Side, Backend]:
         return switched(self.homes.backends, self.switches)
 
-    def _work(
-        self, settings: CrawlerSettings
-    ) -> tuple[NamespaceCrawls, Renewing, DeletedNamespaces]:
+    def work(self, settings: CrawlerSettings) -> Work:
+        """What rounds do by these settings; a crawl that is under way ends as it began."""
         homes, backends = self.homes, self._switched
         collects = CollectRule(tombstone_grace_s=int(settings.tombstone_grace_s))
         rule = CrawlRule(
             settle_s=settings.settle_s,
             heals_at_once=settings.heals_at_once,
+            ranges_at_once=settings.ranges_at_once,
+            deep_parts=settings.deep_parts,
             range_names=settings.range_names,
             limit=MassLimit(share=settings.repair_share),
         )
@@ -86,15 +83,13 @@ class Ground:
             board=self.board,
             rule=rule,
             pace=self.pace,
-            ranges_at_once=settings.ranges_at_once,
-            deep_parts=settings.deep_parts,
             collector=collector,
         )
         deleted = DeletedNamespaces(
             rows=homes.rows, objects=homes.objects, rule=collects, share=settings.repair_share,
             book=self.book, board=self.board, pace=self.pace, clock=SystemClock(),
         )  # fmt: skip
-        return crawls, Renewing(homes.backends, collector), deleted
+        return Work(Renewing(homes.backends, collector), crawls, deleted, settings.pause_s)
 
 
 def taken(
@@ -113,4 +108,4 @@ def taken(
         bytes_per_s=settings.bytes_per_second,
         breathe_ratio=settings.breathe_ratio,
     )
-    ground.go_on(rounds, settings)
+    rounds.work = ground.work(settings)

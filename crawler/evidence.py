@@ -1,32 +1,19 @@
 """What a collector asks beside the homes, of the gateways and of the registry."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
+from crawler.gateways import Gateways
 from crawler.registry import Kept, kept_now
-from crawler.trouble import Trouble
 from tandem.backends.port import Backend
 from tandem.core.collect import Homes
 from tandem.core.reply import Side
-
-
-class Witnesses(Protocol):
-    """The gateways of the store."""
-
-    async def enabled(self) -> frozenset[Side]:
-        """The homes that no gateway that answers has switched off; none when none answers."""
-        ...
-
-    async def trouble(self) -> Trouble:
-        """Where those that answer know of drift."""
-        ...
 
 
 class StoreEvidence:
     """The evidence of one store."""
 
     def __init__(
-        self, gateways: Witnesses, homes: Mapping[Side, Backend], deadline_s: float
+        self, gateways: Gateways, homes: Mapping[Side, Backend], deadline_s: float
     ) -> None:
         self._gateways = gateways
         self._homes = homes

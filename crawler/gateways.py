@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from crawler.trouble import Trouble
 from tandem import Client
@@ -16,6 +16,22 @@ _LOG = logs.get("gateways")
 TIMEOUT_S = 5.0
 QUEUED_MAX = 1000
 _Answer = TypeVar("_Answer")
+
+
+class Gateways(Protocol):
+    """The gateways of the store, as a crawler needs them."""
+
+    async def enabled(self) -> frozenset[Side]:
+        """The homes that no gateway that answers has switched off; none when none answers."""
+        ...
+
+    async def trouble(self) -> Trouble:
+        """Where those that answer know of drift: homes that are behind, and queued keys."""
+        ...
+
+    async def tell(self, report: CrawlReport) -> None:
+        """Tells every gateway that answers what a crawl found."""
+        ...
 
 
 class RemoteGateways:
@@ -40,7 +56,7 @@ class RemoteGateways:
         self._silent: set[str] = set()
 
     async def enabled(self) -> frozenset[Side]:
-        """The homes that no gateway that answers has switched off; none when none answers."""
+        """See `Gateways`."""
         answers = await asyncio.gather(*(self._uses(one) for one in self._addresses))
         heard = [sides for sides in answers if sides is not None]
         return frozenset.intersection(*heard) if heard else frozenset()
@@ -54,7 +70,7 @@ class RemoteGateways:
         return frozenset(home.side for home in homes)
 
     async def tell(self, report: CrawlReport) -> None:
-        """Tells every gateway that answers what a crawl found."""
+        """See `Gateways`."""
         await asyncio.gather(
             *(
                 self._asked(address, lambda gateway: gateway.ops.report_crawl(report))
@@ -63,7 +79,7 @@ class RemoteGateways:
         )
 
     async def trouble(self) -> Trouble:
-        """Where the gateways that answer know of drift: homes that are behind, and queued keys."""
+        """See `Gateways`."""
         asked = (self._asked(address, _trouble_of) for address in self._addresses)
         found = [one or Trouble(unsure=True) for one in await asyncio.gather(*asked)]
         return Trouble(

@@ -3,7 +3,7 @@ off is neither listed nor healed any more, a second or two later."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from crawler.board import Counters
 from tandem.backends.port import Backend, Heal, ScanPage
@@ -18,19 +18,14 @@ LOOK_S: Final = 1.0
 ALL_OFF: Final = "no gateway answers the crawler (its log says why), or both homes are off"
 
 
-class Enabling(Protocol):
-    """Those who have the switches."""
-
-    async def enabled(self) -> frozenset[Side]:
-        """The homes that no gateway that answers has switched off; none when none answers."""
-        ...
-
-
 class KillSwitches:
     """What the gateways said last; everything is off until one of them was heard."""
 
-    def __init__(self, gateways: Enabling, counters: Counters) -> None:
-        self._gateways = gateways
+    def __init__(
+        self, enabled: Callable[[], Awaitable[frozenset[Side]]], counters: Counters
+    ) -> None:
+        """`enabled` asks the gateways; see `crawler.gateways.Gateways`."""
+        self._enabled = enabled
         self._counters = counters
         self.on: frozenset[Side] = frozenset()
         """The homes that may be used."""
@@ -42,7 +37,7 @@ class KillSwitches:
 
     async def look(self) -> frozenset[Side]:
         """Asks the gateways now, and says what they say."""
-        on = await self._gateways.enabled()
+        on = await self._enabled()
         if on != self.on:
             off = [side.value for side in Side if side not in on]
             _LOG.info("homes_switched_off" if off else "homes_may_be_used", off=off)

@@ -20,9 +20,9 @@ from crawler.service import CrawlerServer, CrawlerService, Door
 from crawler.settings import CrawlerSettings
 from crawler.tokens import named_tokens, tokens_of
 from tandem import errors
-from tandem.backends.opening import open_homes
+from tandem.backends.opening import Homes, open_homes
 from tandem.runtime import data_directory, logs, serve
-from tandem.runtime.clock import Clock, SystemClock
+from tandem.runtime.clock import SystemClock
 from tandem.runtime.metrics_page import MetricsPage
 from tandem.runtime.passing import status_of
 from tandem.runtime.randomness import SystemEntropy
@@ -34,6 +34,7 @@ from tandem.runtime.tls.configured import client_files, server_files, warn_of_pl
 
 _LOG = logs.get("crawler")
 _ABOUT = "Compares both homes, finds the drift that nobody reported, and heals it."
+_CLOCK = SystemClock()
 _TASKS_MAX = 4
 _ID = "crawler id"
 _ID_BYTES = 8
@@ -43,17 +44,16 @@ def main() -> int:
     """The console script; returns the exit status."""
     arguments = sys.argv[1:]
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    clock = SystemClock()
     loaded = settings_or_exit(
         CrawlerSettings, "crawler", arguments, environment, program="crawler", about=_ABOUT
     )
     settings = loaded.settings
-    log_state = logs.configure(clock, level=settings.log_level, form=settings.log_format)
+    log_state = logs.configure(_CLOCK, level=settings.log_level, form=settings.log_format)
     begin = partial(
-        Reloading, CrawlerSettings, "crawler", arguments, environment, loaded, clock=clock,
+        Reloading, CrawlerSettings, "crawler", arguments, environment, loaded, clock=_CLOCK,
         log=_LOG, named=named_tokens,
     )  # fmt: skip
-    return serve.run(partial(_crawl, begin, log_state), _LOG)
+    return serve.run(partial(_crawl, begin, log_state), _LOG, log_state)
 
 
 async def _crawl(
@@ -63,69 +63,107 @@ async def _crawl(
         reloading = begin()
         data_directory.prepare(reloading.settings.data)
         with closing(_book(reloading.settings)) as book:
-            board = Board(book, SystemEntropy())
+            crawler = _Crawler(reloading, log_state, process, book)
             async with AsyncExitStack() as held:
-                await _crawl_with(reloading, log_state, process, book, board, held)
-            _LOG.info("stopped", rounds=board.counters.rounds)
+                await crawler.run(held)
+            _LOG.info("stopped", rounds=crawler.board.counters.rounds)
     except errors.ConfigurationError as error:
         _LOG.error("cannot_start", mistakes=list(error.mistakes))
         return status_of(error)
     return 0
 
 
-async def _crawl_with(
-    reloading: Reloading[CrawlerSettings],
-    log_state: logs.Logs,
-    process: serve.Process,
-    book: Book,
-    board: Board,
-    held: AsyncExitStack,
-) -> None:
-    """Serves and crawls until told to stop; `held` ends whatever has begun by then."""
-    settings, clock = reloading.settings, SystemClock()
-    pace = Pace(
-        requests_per_s=settings.requests_per_second,
-        bytes_per_s=settings.bytes_per_second,
-        breathe_ratio=settings.breathe_ratio,
-    )
-    tokens = tokens_of(settings)
-    door = Door(tokens.that_open, is_open=tokens.door_is_open)
-    server = CrawlerServer(CrawlerService(board, book, pace, door, _identity(book)))
-    held.push_async_callback(server.stop, 0.0)
-    files = server_files(settings)
-    tls = await asyncio.to_thread(ServerTls, files, clock) if files else None
-    warn_of_plain_text(settings, _LOG, settings.crawler_address)
-    await server.start(str(settings.crawler_address), tls.rpc() if tls else None)
-    page = await _page(reloading, board, clock, tls)
-    if page is not None:
-        held.push_async_callback(page.stop)
-    homes = await serve.unless(process.stop, open_homes(settings.homes(), clock, SystemEntropy()))
-    if homes is None:
-        return
-    held.push_async_callback(homes.aclose)
-    spare = held.enter_context(_empty(settings.data / "crawler" / "tls"))  # a client each time
-    gateways = RemoteGateways(
-        settings.gateway_addresses(),
-        tokens.to_show,
-        tls=client_files(settings, spare),
-    )
-    switches = KillSwitches(gateways, board.counters)
-    await switches.look()
-    ground = Ground(homes, switches, gateways, book, board, pace, _identity(book))
-    rounds = ground.rounds(settings)
+class _Crawler:
+    """The crawler of this process."""
 
-    async def take(loaded: Loaded[CrawlerSettings]) -> None:
-        taken(loaded, ground, rounds, door, log_state)
+    def __init__(
+        self,
+        reloading: Reloading[CrawlerSettings],
+        log_state: logs.Logs,
+        process: serve.Process,
+        book: Book,
+    ) -> None:
+        settings = reloading.settings
+        self._reloading = reloading
+        self._log_state = log_state
+        self._process = process
+        self._book = book
+        self.board = Board(book, SystemEntropy())
+        self._id = _identity(book)
+        self._tokens = tokens_of(settings)
+        self._door = Door(self._tokens.that_open, is_open=self._tokens.door_is_open)
+        self._pace = Pace(
+            requests_per_s=settings.requests_per_second,
+            bytes_per_s=settings.bytes_per_second,
+            breathe_ratio=settings.breathe_ratio,
+        )
 
-    tasks = serve.Tasks(_TASKS_MAX, _LOG)
-    if tls is not None:
-        tasks.start("certificate", tls.keep_looking())
-    tasks.start("switches", switches.run())
-    tasks.start("rounds", rounds.run())
-    tasks.start("settings", reloading.run(process.reload, take))
-    _LOG.info("ready", gateways=settings.gateway_addresses(), address=str(settings.crawler_address))
-    await process.stop.wait()
-    await tasks.drain(0.0)
+    async def run(self, held: AsyncExitStack) -> None:
+        """Serves and crawls until told to stop; `held` ends whatever has begun by then."""
+        settings, stop = self._reloading.settings, self._process.stop
+        tls = await self._serve(held)
+        homes = await serve.unless(stop, open_homes(settings.homes(), _CLOCK, SystemEntropy()))
+        if homes is None:
+            return
+        held.push_async_callback(homes.aclose)
+        ground = await self._ground(homes, held)
+        tasks = self._started(ground, tls)
+        address = str(settings.crawler_address)
+        _LOG.info("ready", gateways=settings.gateway_addresses(), address=address)
+        await stop.wait()
+        await tasks.drain(0.0)
+
+    async def _serve(self, held: AsyncExitStack) -> ServerTls | None:
+        """Opens the door and the page of metrics."""
+        settings = self._reloading.settings
+        service = CrawlerService(self.board, self._book, self._pace, self._door, self._id)
+        server = CrawlerServer(service)
+        held.push_async_callback(server.stop, 0.0)
+        files = server_files(settings)
+        tls = await asyncio.to_thread(ServerTls, files, _CLOCK) if files else None
+        warn_of_plain_text(settings, _LOG, settings.crawler_address)
+        await server.start(str(settings.crawler_address), tls.rpc() if tls else None)
+        page = await self._page(tls)
+        if page is not None:
+            held.push_async_callback(page.stop)
+        return tls
+
+    async def _page(self, tls: ServerTls | None) -> MetricsPage | None:
+        address = self._reloading.settings.crawler_metrics
+        if address is None:
+            return None
+        metrics = Metrics("crawler", _CLOCK)
+        expose(metrics, self.board)
+        show_settings(metrics, lambda: self._reloading.in_force)
+        if tls is not None:
+            show_certificate(metrics, tls)
+        page = MetricsPage(metrics, self.board.unready, _CLOCK, _LOG)
+        await page.start(address, tls)
+        return page
+
+    async def _ground(self, homes: Homes, held: AsyncExitStack) -> Ground:
+        settings = self._reloading.settings
+        spare = held.enter_context(_empty(settings.data / "crawler" / "tls"))
+        gateways = RemoteGateways(  # with a client each time
+            settings.gateway_addresses(), self._tokens.to_show, tls=client_files(settings, spare)
+        )
+        switches = KillSwitches(gateways.enabled, self.board.counters)
+        await switches.look()
+        return Ground(homes, switches, gateways, self._book, self.board, self._pace, self._id)
+
+    def _started(self, ground: Ground, tls: ServerTls | None) -> serve.Tasks:
+        rounds = ground.rounds(self._reloading.settings)
+
+        async def take(loaded: Loaded[CrawlerSettings]) -> None:
+            taken(loaded, ground, rounds, self._door, self._log_state)
+
+        tasks = serve.Tasks(_TASKS_MAX, _LOG)
+        if tls is not None:
+            tasks.start("certificate", tls.keep_looking())
+        tasks.start("switches", ground.switches.run())
+        tasks.start("rounds", rounds.run())
+        tasks.start("settings", self._reloading.run(self._process.reload, take))
+        return tasks
 
 
 @contextmanager
@@ -149,22 +187,6 @@ def _identity(book: Book) -> str:
     if not book.word(_ID):
         book.keep(_ID, SystemEntropy().token(_ID_BYTES).hex())
     return book.word(_ID)
-
-
-async def _page(
-    reloading: Reloading[CrawlerSettings], board: Board, clock: Clock, tls: ServerTls | None
-) -> MetricsPage | None:
-    settings = reloading.settings
-    if settings.crawler_metrics is None:
-        return None
-    metrics = Metrics("crawler", clock)
-    expose(metrics, board)
-    show_settings(metrics, lambda: reloading.in_force)
-    if tls is not None:
-        show_certificate(metrics, tls)
-    page = MetricsPage(metrics, board.unready, clock, _LOG)
-    await page.start(settings.crawler_metrics, tls)
-    return page
 
 
 if __name__ == "__main__":

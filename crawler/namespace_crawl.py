@@ -58,17 +58,13 @@ class NamespaceCrawls:
         board: Board,
         rule: CrawlRule,
         pace: Pace,
-        ranges_at_once: int = 4,
-        deep_parts: int = 0,
-        collector: Collector | None = None,
+        collector: Collector,
     ) -> None:
         self._homes = homes
         self._plans = plans
         self._book = book
         self._board = board
         self._pace = pace
-        self._ranges_at_once = ranges_at_once
-        self._deep_parts = deep_parts
         self._collector = collector
         self._slots = asyncio.Semaphore(rule.heals_at_once)
         self.rule = rule
@@ -93,11 +89,11 @@ class NamespaceCrawls:
             failed = Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
             return replace(failed, alone=alone)
         task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
-        await at_once(self._ranges_at_once, lambda: self._work(task))
+        await at_once(self.rule.ranges_at_once, lambda: self._work(task))
         while task.elsewhere and not task.failures:
             await asyncio.sleep(_POLL_S)
             task.waiting, task.elsewhere = task.elsewhere, []
-            await at_once(self._ranges_at_once, lambda: self._work(task))
+            await at_once(self.rule.ranges_at_once, lambda: self._work(task))
         return self._enter(task)
 
     async def has_begun(self, namespace: str) -> bool:
@@ -125,7 +121,7 @@ class NamespaceCrawls:
             number, splits = (plan.number, plan.splits) if plan else (0, ())
             alone = Plan(_ALONE, namespace, number, splits, request.deep_parts)
             return self._task(replace(alone, alone=kept.alone), kept, request, 0, shared=False)
-        asked = request or RunRequest(namespace, self._deep_parts)
+        asked = request or RunRequest(namespace, self.rule.deep_parts)
         asked = replace(asked, rebuild=asked.rebuild or kept.mode.filled)
         if plan is None or request is not None or not _goes_on(plan, kept):
             plan = await self._next(namespace, plan, asked, kept)
@@ -191,9 +187,9 @@ class NamespaceCrawls:
             self._book.drop(plan.id, number)
 
     async def _crawl_and_collect(self, task: _Task, within: Range) -> CrawlReport:
-        collector = self._collector if task.shared else None
-        if collector is None:
+        if not task.shared:
             return await self._crawl(task, within)
+        collector = self._collector
         before = await collector.look(task.kept.homes)
         report = await self._crawl(task, within)
         if report.equal:

@@ -23,6 +23,9 @@ class CrawlRule:
     """Differences that wait for their second look at once; above, the crawl pauses for them."""
     dead_max: int = 10_000
     """So many dead records of a range are collected after one crawl; the next takes more."""
+    ranges_at_once: int = 4
+    deep_parts: int = 0
+    """Of crawls that nobody has asked for; see `CrawlMode`."""
     range_names: int = 100_000
     """A range with more names than this is split for the next crawl."""
     limit: MassLimit = MASS_LIMIT

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
+from crawler.gateways import Gateways
 from crawler.kill_switches import ALL_OFF
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.outcomes import Outcomes
@@ -28,16 +28,14 @@ PAUSE_LOOK_S = 10.0
 """How often a rest looks whether it should be another one by now."""
 
 
-class Gateways(Protocol):
-    """The gateways of the store, as a crawler needs them."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a round does, and how long a rest follows it."""
 
-    async def tell(self, report: Told) -> None:
-        """Tells every gateway that answers what a crawl found."""
-        ...
-
-    async def trouble(self) -> Trouble:
-        """Where those that answer know of drift."""
-        ...
+    renewing: Renewing
+    crawls: NamespaceCrawls
+    deleted: DeletedNamespaces
+    pause_s: float
 
 
 class Rounds:
@@ -49,11 +47,8 @@ class Rounds:
         homes: Mapping[Side, Backend],
         enabled: Callable[[], Awaitable[frozenset[Side]]],
         gateways: Gateways,
-        crawls: NamespaceCrawls,
         board: Board,
-        pause_s: float,
-        renewing: Renewing | None = None,
-        deleted: DeletedNamespaces | None = None,
+        work: Work,
     ) -> None:
         """`enabled` asks which homes may be used now."""
         self._homes = homes
@@ -61,23 +56,14 @@ class Rounds:
         self._gateways = gateways
         self._board = board
         self._outcomes = Outcomes(board)
-        self.go_on(crawls, pause_s, renewing, deleted)
+        self.work = work
+        """Other work counts from the next namespace on."""
         self._skipped = ""
         """Why the last round was not over all namespaces."""
 
-    def go_on(
-        self,
-        crawls: NamespaceCrawls,
-        pause_s: float,
-        renewing: Renewing | None,
-        deleted: DeletedNamespaces | None,
-    ) -> None:
-        """With these from the next namespace on."""
-        self._crawls = crawls
-        self._rule = crawls.rule
-        self._pause_s = pause_s
-        self._renewing = renewing
-        self._deleted = deleted
+    @property
+    def _deadline_s(self) -> float:
+        return self.work.crawls.rule.deadline_s
 
     @property
     def counters(self) -> Counters:
@@ -87,7 +73,7 @@ class Rounds:
     async def run(self) -> None:
         """Crawls until cancelled; a round that raises is counted, and the next one comes.
 
-        Between two rounds it rests for `pause_s`, and sees to what somebody has asked for.
+        Between two rounds it rests, and sees to what somebody has asked for.
         """
         while True:
             await self._board.going()
@@ -101,7 +87,7 @@ class Rounds:
     async def _rest(self) -> None:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        while (left_s := began_s + self._pause_s - loop.time()) > 0:
+        while (left_s := began_s + self.work.pause_s - loop.time()) > 0:
             run = await self._board.asked(min(left_s, PAUSE_LOOK_S))
             if run is not None:
                 await self._serve(run)
@@ -124,7 +110,7 @@ class Rounds:
         homes, why = await self._usable()
         if not homes:
             return why
-        found = await registered(homes, self._rule.deadline_s)
+        found = await registered(homes, self._deadline_s)
         known = _crawled(found)
         for namespace in [request.namespace] if request.namespace else known:
             if namespace not in known:
@@ -146,8 +132,7 @@ class Rounds:
         Before it, and even where there can be none, restored clusters begin a new life. While S3
         may not be used, what is kept in KVSP alone is crawled all the same.
         """
-        if self._renewing is not None:
-            await self._renewing.look()
+        await self.work.renewing.look()
         homes, why = await self._usable()
         if why:
             self._board.doing = f"waiting: {why}"
@@ -155,9 +140,9 @@ class Rounds:
         if not homes:
             return
         trouble = await self._gateways.trouble()
-        found = await registered(homes, self._rule.deadline_s)
+        found = await registered(homes, self._deadline_s)
         for namespace in found.kept_in(Homes.S3) if not why else ():
-            await self._crawls.forget(namespace)
+            await self.work.crawls.forget(namespace)
         known = _crawled(found) if not why else _only(found, Homes.KVSP)
         self._outcomes.keep(known.keys())
         for namespace in trouble.order([*known]):
@@ -172,9 +157,9 @@ class Rounds:
             self._board.doing = f"waiting: {why}"
             self.counters.partial_rounds += 1
             return
-        if self._deleted is not None and found.deleted:
+        if found.deleted:
             self._board.doing = "removing what deleted namespaces held"
-            await self._deleted.end(found.deleted, len(found.kept), self._objection)
+            await self.work.deleted.end(found.deleted, len(found.kept), self._objection)
         self._board.doing = "resting between two rounds"
         self.counters.rounds += 1
 
@@ -188,7 +173,7 @@ class Rounds:
         """What KVSP says just before a namespace's turn, unless that is older: a round may last for
         hours, and what was asked for meanwhile has gone by a later step."""
         kvsp = {Side.KVSP: self._homes[Side.KVSP]}
-        now = await kept_now(kvsp, namespace, self._rule.deadline_s)
+        now = await kept_now(kvsp, namespace, self._deadline_s)
         return now if now is not None and now.epoch >= kept.epoch else kept
 
     async def _take_turn(self, namespace: str, kept: Kept, trouble: Trouble) -> None:
@@ -196,7 +181,7 @@ class Rounds:
         if kept.homes is Homes.S3:
             return
         try:
-            if kept.mode.filled is None or await self._crawls.has_begun(namespace):
+            if kept.mode.filled is None or await self.work.crawls.has_begun(namespace):
                 await self._crawl(namespace, kept, None, trouble)
         except Exception as error:
             self.counters.errors += 1
@@ -230,7 +215,7 @@ class Rounds:
         """Of both homes, the gateways hear what it has found."""
         self._board.doing = f"crawling {namespace}"
         urgent = trouble.names(namespace)
-        crawled = await self._crawls.crawl(namespace, request, urgent, kept)
+        crawled = await self.work.crawls.crawl(namespace, request, urgent, kept)
         self._outcomes.note(crawled)
         if crawled.began_us and not crawled.dry_run and crawled.alone is None:
             await self._gateways.tell(Told(namespace, crawled.began_us, crawled.equal))

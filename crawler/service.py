@@ -14,7 +14,7 @@ from crawler.pace import Pace
 from tandem.core.crawl_status import CrawlerStatus
 from tandem.errors import TandemError, Unauthenticated
 from tandem.runtime import logs
-from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, PINGS, RpcHealth, listen
+from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, PINGS, RpcHealth
 from tandem.wire import crawler_codec as codec
 from tandem.wire.malformed import MalformedRequests
 from tandem.wire.status import call_status
@@ -153,10 +153,7 @@ class CrawlerServer:
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listens and returns the port; ConfigurationError when the address is taken."""
-        port = listen(self._server, address, credentials)
-        await self._server.start()
-        await self._health.set_ready(True)
-        return port
+        return await self._health.start(address, credentials)
 
     async def stop(self, grace_s: float) -> None:
         """Ends within `grace_s`."""

@@ -39,6 +39,8 @@ class Asked:
     """How one command was asked to work."""
 
     gateway: Address
+    crawler: Address | None
+    """As it was given; None where it was not, or the command asks none."""
     token: str = field(repr=False)
     account: str
     timeout_s: float

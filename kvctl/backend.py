@@ -10,11 +10,11 @@ import click
 
 from kvctl import needing
 from kvctl.asking import Asked
-from kvctl.crawler_asking import shown_name, titles
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, asks_each
 from kvctl.output import columns, duration, print_json, print_line
 from kvctl.status import home_rows
+from kvctl.titles import shown_name, titles
 from tandem.core.operations import HomeStatus, QueuedRepair, Status
 from tandem.core.reply import Side
 from tandem.core.status_document import status_document

@@ -1,7 +1,5 @@
 """The option that names the crawler, and the way from a command to it."""
 
-import functools
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -11,10 +9,7 @@ import grpc
 from kvctl.asking import Asked, no_way_to
 from kvctl.endings import Ended, Ending, ending_of
 from kvctl.options import asks, asks_each, configured, form, loaded
-from kvctl.output import printable
 from tandem.client.crawler import CrawlerClient
-from tandem.core.crawl_status import Crawled
-from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
 from tandem.errors import (
     InvalidArgument,
     Overloaded,
@@ -26,7 +21,11 @@ from tandem.runtime.listening import is_here
 from tandem.runtime.settings import ADDRESS, Address
 from tandem.wire.status import NO_ANSWER
 
-CRAWLER_HELP: Final = "Where the crawler is. [default: TANDEM_CRAWLER, or 127.0.0.1:8783]"
+_CRAWLER: Final = click.option(
+    "--crawler",
+    type=form(ADDRESS),
+    help="Where the crawler is. [default: TANDEM_CRAWLER, or 127.0.0.1:8783]",
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -37,45 +36,26 @@ def asks_crawler(
 ) -> Callable[_P, None]:
     """Gives a command --crawler beside the common options; `Asked.gateway` is the gateway still,
     and `crawler_of` tells where the crawler is."""
-    return asks(_with_crawler(command))
+    return asks(_CRAWLER(command))
 
 
 def asks_crawler_and_each(
     command: Callable[Concatenate[Sequence[Asked], _P], None],
 ) -> Callable[_P, None]:
     """The same for a command that asks several gateways: --gateway may be given again and again."""
-    return asks_each(_with_crawler(command))
-
-
-def _with_crawler(
-    command: Callable[Concatenate[_T, _P], None],
-) -> Callable[Concatenate[_T, _P], None]:
-    @click.option("--crawler", type=form(ADDRESS), help=CRAWLER_HELP)
-    @functools.wraps(command)
-    def asking(asked: _T, /, *args: _P.args, **given: _P.kwargs) -> None:
-        crawler = given.pop("crawler", None)
-        if crawler is not None:
-            click.get_current_context().meta[_AT] = crawler
-        command(asked, *args, **given)
-
-    return asking
-
-
-_AT: Final = "kvctl.crawler"
-_AN_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
+    return asks_each(_CRAWLER(command))
 
 
 def crawler_of(asked: Asked) -> Address:
     """Where the crawler is."""
-    given: Address | None = click.get_current_context().meta.get(_AT)
-    return given or configured(asked.surroundings.environment).crawler_address
+    return asked.crawler or configured(asked.surroundings.environment).crawler_address
 
 
 def gateways_crawler(asked: Asked) -> Address | None:
     """Where the crawler is that finds what the gateway does not know; None where that is not told
     and the gateway is another machine's: one that is here may be of another store."""
     given = loaded(asked.surroundings.environment).is_given("crawler_address")
-    told = given or _AT in click.get_current_context().meta
+    told = given or asked.crawler is not None
     return crawler_of(asked) if told or is_here(asked.gateway.host) else None
 
 
@@ -141,48 +121,3 @@ def _ending_of(error: TandemError, address: Address) -> Ended:
                 Ending.UNAVAILABLE,
                 f"the crawler at {address} could not answer: {error}\nIts log says why.",
             )
-
-
-def namespace_id(asked: Asked, namespace: str | None) -> str:
-    """The id behind a title or an id; "" for None. Only a title needs a gateway."""
-    if not namespace:
-        return ""
-    if is_namespace_id(namespace) or namespace == SYSTEM_NAMESPACE:
-        return namespace
-    return asked.ask(lambda client: client.namespaces.id_of(namespace))
-
-
-def titles(asked: Asked) -> dict[str, str]:
-    """Titles by id, of all accounts that the token reaches; empty where no gateway answers."""
-    try:
-        found = asked.ask(lambda client: client.namespaces.list(all_accounts=True))
-    except Ended:
-        return {}
-    return {one.id: one.title for one in found}
-
-
-def shown_name(namespace: str, known: dict[str, str]) -> str:
-    """What people call a namespace."""
-    if namespace == SYSTEM_NAMESPACE:
-        return "(registry)"
-    return known.get(namespace, namespace)
-
-
-def names_ids(text: str) -> bool:
-    """Whether there are ids in a text for which titles could stand."""
-    return _AN_ID.search(text) is not None
-
-
-def with_titles(text: str, known: dict[str, str]) -> str:
-    """A text in which ids stand for namespaces, with titles instead, fit for a terminal."""
-    return _AN_ID.sub(lambda found: printable(shown_name(found[0], known)), text)
-
-
-def verdict_status(crawls: Sequence[Crawled]) -> Ending:
-    """How a command ends that has shown crawls."""
-    if any(crawled.stopped for crawled in crawls):
-        return Ending.BREAKER
-    if any(crawled.failure for crawled in crawls):
-        return Ending.UNAVAILABLE
-    drifted = any(crawled.tally.drifted or crawled.tally.unhealed_keys for crawled in crawls)
-    return Ending.DRIFT if drifted else Ending.OK

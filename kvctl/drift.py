@@ -9,18 +9,13 @@ from kvctl import drift_page
 from kvctl.asking import Asked
 from kvctl.crawl import status_document, status_text
 from kvctl.crawl_runs import ended_run
-from kvctl.crawler_asking import (
-    ask_crawler,
-    asks_crawler,
-    namespace_id,
-    titles,
-    verdict_status,
-)
+from kvctl.crawler_asking import ask_crawler, asks_crawler
 from kvctl.drift_report import NO_CRAWL, as_csv, document, table
 from kvctl.endings import Ended, Ending
 from kvctl.options import looks_every
 from kvctl.output import on_terminal, print_json, print_line
 from kvctl.redrawing import redrawn
+from kvctl.titles import namespace_id, titles
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 
@@ -58,7 +53,7 @@ def scan_command(
     _show(asked, crawls)
     if run.failure:
         raise Ended(Ending.UNAVAILABLE, f"not everything was compared: {run.failure}")
-    raise click.exceptions.Exit(int(verdict_status(crawls)))
+    raise click.exceptions.Exit(int(_ending(crawls)))
 
 
 @drift_group.command("report")
@@ -102,7 +97,7 @@ def report_command(
         print_line(table(_latest(crawls), names))
     if not crawls:
         raise Ended(Ending.NEGATIVE, NO_CRAWL)
-    raise click.exceptions.Exit(int(verdict_status(_latest(crawls))))
+    raise click.exceptions.Exit(int(_ending(_latest(crawls))))
 
 
 def _write(file: Path, page: str) -> None:
@@ -169,3 +164,13 @@ def _redrawn(
                 draw(shown(status))
 
     return watching
+
+
+def _ending(crawls: Sequence[Crawled]) -> Ending:
+    """How a command ends that has shown crawls."""
+    if any(crawled.stopped for crawled in crawls):
+        return Ending.BREAKER
+    if any(crawled.failure for crawled in crawls):
+        return Ending.UNAVAILABLE
+    drifted = any(crawled.tally.drifted or crawled.tally.unhealed_keys for crawled in crawls)
+    return Ending.DRIFT if drifted else Ending.OK

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final
 
-from kvctl.crawler_asking import shown_name
 from kvctl.drift_report import NO_CRAWL, findings, verdict
 from kvctl.output import counted, duration, when
+from kvctl.titles import shown_name
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import REAL, Drift
 

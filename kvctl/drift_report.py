@@ -5,8 +5,8 @@ import io
 from collections.abc import Sequence
 from typing import Final
 
-from kvctl.crawler_asking import shown_name
 from kvctl.output import columns, counted, duration, printable, size, when
+from kvctl.titles import shown_name
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import Drift
 

@@ -19,15 +19,7 @@ from kvctl.import_command import import_command
 from kvctl.keys import key_group
 from kvctl.misuse import Commands
 from kvctl.namespaces import namespace_group
-from kvctl.options import (
-    ACCOUNT_HELP,
-    GATEWAY_HELP,
-    JSON_HELP,
-    TIMEOUT_HELP,
-    TOKEN_HELP,
-    form,
-    timeout,
-)
+from kvctl.options import common_options
 from kvctl.rebuild.command import rebuild_command
 from kvctl.repair import repair_command
 from kvctl.status import status_command
@@ -35,18 +27,13 @@ from kvctl.tokens import token_group
 from kvctl.up_command import up_command
 from kvctl.workers_command import workers_command
 from tandem.runtime.clock import SystemClock
-from tandem.runtime.settings import ADDRESS
 
 
 @click.group(
     cls=Commands, epilog=STATUSES_TEXT,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-@click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
-@click.option("--token", help=TOKEN_HELP)
-@click.option("--account", help=ACCOUNT_HELP)
-@click.option("--timeout", "timeout_s", type=timeout, help=TIMEOUT_HELP)
-@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+@common_options
 @click.version_option(package_name="tandem-kv", prog_name="kvctl")
 def cli(**_options: object) -> None:
     """Run and look after Tandem KV, and use what it stores.

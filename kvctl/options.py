@@ -26,21 +26,22 @@ from tandem.runtime.tls import TlsFiles
 from tandem.runtime.tls.configured import client_files
 from tandem.runtime.tls.files import read
 
-COMMON_OPTIONS: Final = ("gateway", "token", "account", "timeout_s", "as_json")
+_COMMON: Final = ("gateway", "crawler", "token", "account", "timeout_s", "as_json")
+"""All that `Asked` is made from; few commands have --crawler."""
 TIMEOUT_S: Final = 10.0
 TOKEN_ENV: Final = "TANDEM_TOKEN"
 ACCOUNT_ENV: Final = "TANDEM_ACCOUNT"
 EVERY_MIN_S: Final = 0.1
 
-GATEWAY_HELP: Final = "Where the gateway's gRPC port is. [default: TANDEM_GRPC, or 127.0.0.1:8781]"
-TIMEOUT_HELP: Final = "How long one answer may take, such as 500ms or 30s. [default: 10s]"
-TOKEN_HELP: Final = "What opens the gateway. [default: TANDEM_TOKEN, or the admin token]"
-ACCOUNT_HELP: Final = "Whose namespaces are meant. [default: TANDEM_ACCOUNT, or the token's own]"
-GATEWAYS_HELP: Final = (
+_GATEWAY_HELP: Final = "Where the gateway's gRPC port is. [default: TANDEM_GRPC, or 127.0.0.1:8781]"
+_TIMEOUT_HELP: Final = "How long one answer may take, such as 500ms or 30s. [default: 10s]"
+_TOKEN_HELP: Final = "What opens the gateway. [default: TANDEM_TOKEN, or the admin token]"
+_ACCOUNT_HELP: Final = "Whose namespaces are meant. [default: TANDEM_ACCOUNT, or the token's own]"
+_GATEWAYS_HELP: Final = (
     "Where a gateway's gRPC port is; again for each gateway. [default: TANDEM_GRPC, or"
     " 127.0.0.1:8781]"
 )
-JSON_HELP: Final = "Print JSON: one object, or one object a line."
+_JSON_HELP: Final = "Print JSON: one object, or one object a line."
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -96,8 +97,7 @@ def asks(
     The same options before the command's name count too; the command's own win.
     """
 
-    @click.option("--gateway", type=form(ADDRESS), help=GATEWAY_HELP)
-    @_other_options
+    @common_options
     @functools.wraps(command)
     def asking(*args: _P.args, **given: _P.kwargs) -> None:
         options = _options(given)
@@ -111,25 +111,32 @@ def asks_each(
 ) -> Callable[_P, None]:
     """The same for a command that asks several gateways: --gateway may be given again and again."""
 
-    @click.option("--gateway", type=form(ADDRESS), multiple=True, help=GATEWAYS_HELP)
+    @click.option("--gateway", type=form(ADDRESS), multiple=True, help=_GATEWAYS_HELP)
     @_other_options
     @functools.wraps(command)
     def asking(*args: _P.args, **given: _P.kwargs) -> None:
         gateways = tuple(dict.fromkeys(given["gateway"])) or (None,)  # type: ignore[call-overload]
         options, context = _options({**given, "gateway": None}), click.get_current_context()
-        rest = {name: value for name, value in given.items() if name not in COMMON_OPTIONS}
+        rest = {name: value for name, value in given.items() if name not in _COMMON}
         asked = [_asked({**options, **_given({"gateway": one})}, context) for one in gateways]
         command(asked, *args, **rest)  # type: ignore[arg-type]
 
     return asking
 
 
+def common_options(command: Callable[_P, None]) -> Callable[_P, None]:
+    """Gives a command --gateway, --token, --account, --timeout and --json."""
+    return click.option("--gateway", type=form(ADDRESS), help=_GATEWAY_HELP)(
+        _other_options(command)
+    )
+
+
 def _other_options(command: Callable[_P, None]) -> Callable[_P, None]:
     for option in (
-        click.option("--json", "as_json", is_flag=True, help=JSON_HELP),
-        click.option("--timeout", "timeout_s", type=timeout, help=TIMEOUT_HELP),
-        click.option("--account", help=ACCOUNT_HELP),
-        click.option("--token", help=TOKEN_HELP),
+        click.option("--json", "as_json", is_flag=True, help=_JSON_HELP),
+        click.option("--timeout", "timeout_s", type=timeout, help=_TIMEOUT_HELP),
+        click.option("--account", help=_ACCOUNT_HELP),
+        click.option("--token", help=_TOKEN_HELP),
     ):
         command = option(command)
     return command
@@ -138,7 +145,7 @@ def _other_options(command: Callable[_P, None]) -> Callable[_P, None]:
 def _options(given: dict[str, Any]) -> Mapping[str, Any]:
     """The common options, taken out of what a command was given: its own before those above it."""
     above = click.get_current_context().find_root().params
-    own = {name: given.pop(name) for name in COMMON_OPTIONS}
+    own = {name: given.pop(name, None) for name in _COMMON}
     return {**above, **_given(own)}
 
 
@@ -154,6 +161,7 @@ def _asked(options: Mapping[str, Any], context: click.Context) -> Asked:
     environment = surroundings.environment
     return Asked(
         options.get("gateway") or configured(environment).grpc_address,
+        options.get("crawler"),
         _token(options, environment),
         _checked_account(options.get("account") or environment.get(ACCOUNT_ENV, "")),
         TIMEOUT_S if timeout_s is None else timeout_s,

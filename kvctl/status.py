@@ -5,7 +5,7 @@ import asyncio
 import click
 
 from kvctl.asking import Asked
-from kvctl.crawler_asking import asks_crawler, names_ids, with_titles
+from kvctl.crawler_asking import asks_crawler
 from kvctl.crawls_seen import (
     CrawlsSeen,
     crawl_rows,
@@ -16,6 +16,7 @@ from kvctl.crawls_seen import (
 from kvctl.options import looks_every
 from kvctl.output import columns, counted, duration, on_terminal, print_json, print_line
 from kvctl.redrawing import redrawn
+from kvctl.titles import names_ids, with_titles
 from tandem.client import Client
 from tandem.core.differences import differences
 from tandem.core.operations import HomeStatus, Status
@@ -29,25 +30,31 @@ from tandem.errors import TandemError
 @asks_crawler
 def status_command(asked: Asked, watch: bool, every_s: float) -> None:
     """Show the homes, what waits for repair, and what differs."""
-    if watch:
-        asked.ask(lambda client: _watch(client, asked, every_s))
-    elif asked.as_json:
-        print_json(asked.ask(lambda client: _documented(client, asked)))
+    if not watch:
+        asked.ask(lambda client: _print(client, asked))
+    elif asked.as_json or not on_terminal():
+        asked.ask(lambda client: _print_each(client, asked, every_s))
     else:
-        print_line(asked.ask(lambda client: _titled(client, asked)))
+        asked.ask(lambda client: _redraw(client, asked, every_s))
 
 
-async def _watch(client: Client, asked: Asked, every_s: float) -> None:
-    if asked.as_json or not on_terminal():
-        while True:
-            try:
-                if asked.as_json:
-                    print_json(await _documented(client, asked))
-                else:
-                    print_line(await _titled(client, asked))
-            except TandemError as error:
-                print_line(f"kvctl: no answer: {error}", error=True)
-            await asyncio.sleep(every_s)
+async def _print(client: Client, asked: Asked) -> None:
+    if asked.as_json:
+        print_json(await _documented(client, asked))
+    else:
+        print_line(await _titled(client, asked))
+
+
+async def _print_each(client: Client, asked: Asked, every_s: float) -> None:
+    while True:
+        try:
+            await _print(client, asked)
+        except TandemError as error:
+            print_line(f"kvctl: no answer: {error}", error=True)
+        await asyncio.sleep(every_s)
+
+
+async def _redraw(client: Client, asked: Asked, every_s: float) -> None:
     with redrawn() as draw:
         while True:
             try:

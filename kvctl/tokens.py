@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import click
 
 from kvctl.asking import Asked
-from kvctl.crawler_asking import shown_name, titles
 from kvctl.options import asks, form
 from kvctl.output import columns, print_json, print_line, when
 from kvctl.quotas import QUOTA_OPTIONS, shown_quota
+from kvctl.titles import shown_name, titles
 from tandem.client import Client
 from tandem.core.access import Permission
 from tandem.core.quota import Quota

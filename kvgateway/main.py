@@ -57,7 +57,6 @@ from tandem.runtime.tls.configured import server_files, warn_of_plain_text
 
 _LOG = logs.get("gateway")
 _ABOUT = "Races every read and write to two homes, and repairs what the race leaves unequal."
-_TICK_S = 1.0
 _LISTEN_S = 1.0
 
 
@@ -71,7 +70,7 @@ def main() -> int:
     clock, settings = SystemClock(), loaded.settings
     log_state = logs.configure(clock, level=settings.log_level, form=settings.log_format)
     gateway = _Gateway(loaded, arguments, environment, clock, log_state)
-    return serve.run(partial(_supervise, gateway), _LOG)
+    return serve.run(partial(_supervise, gateway), _LOG, log_state)
 
 
 async def _supervise(gateway: "_Gateway", process: serve.Process) -> int:
@@ -176,7 +175,6 @@ class _Gateway:
         loops = (
             bound.keep(self._time.now_us, machine.extend_clock),
             self._listen(homes),
-            self._tick(),
             reloading.run(process.reload, take, tell),
         )
         async with _running(loops):
@@ -232,11 +230,6 @@ class _Gateway:
         while True:
             await identity.look(homes.backends, _LISTEN_S, self._time)
             await asyncio.sleep(_LISTEN_S)
-
-    async def _tick(self) -> None:
-        while True:
-            self._log_state.tick()
-            await asyncio.sleep(_TICK_S)
 
 
 @contextlib.asynccontextmanager

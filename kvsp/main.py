@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from kvsp.cluster import Cluster
 from kvsp.engines import opened
@@ -45,7 +46,7 @@ def main() -> int:
     reloading = Reloading(
         KvspSettings, "kvsp", arguments, environment, loaded, clock=clock, log=_LOG
     )
-    return serve.run(lambda process: _serve(reloading, log_state, process), _LOG)
+    return serve.run(partial(_serve, reloading, log_state), _LOG, log_state)
 
 
 async def _serve(

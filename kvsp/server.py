@@ -7,7 +7,7 @@ import grpc.aio
 from kvsp.service import SERVER_OPTIONS, StorageCounters, StorageService
 from kvsp.store import Store
 from tandem.runtime.clock import Clock
-from tandem.runtime.rpc_health import RpcHealth, listen
+from tandem.runtime.rpc_health import RpcHealth
 from tandem.wire.large_codec import PUT_LARGE, decode_large_put
 from tandem.wire.malformed import MalformedRequests
 
@@ -32,10 +32,7 @@ class StorageServer:
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listens and returns the port; ConfigurationError when the address is taken."""
-        port = listen(self._server, address, credentials)
-        await self._server.start()
-        await self._health.set_ready(True)
-        return port
+        return await self._health.start(address, credentials)
 
     async def stop(self, grace_s: float) -> None:
         """Takes nothing new, answers what has come, and ends within `grace_s`."""

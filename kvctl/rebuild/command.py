@@ -10,7 +10,7 @@ import click
 from kvctl.asking import Asked
 from kvctl.confirming import YES, check_may_ask, confirm
 from kvctl.crawl_runs import ended_run
-from kvctl.crawler_asking import asks_crawler_and_each, shown_name
+from kvctl.crawler_asking import asks_crawler_and_each
 from kvctl.endings import Ended, Ending
 from kvctl.output import columns, counted, print_json, print_line, size
 from kvctl.rebuild.evidence import (
@@ -25,6 +25,7 @@ from kvctl.rebuild.evidence import (
     lost_for_good,
     seen,
 )
+from kvctl.titles import shown_name
 from tandem.core.crawl_status import Crawled, RunRequest
 from tandem.core.namespace import Namespace
 from tandem.core.operations import Status

@@ -15,8 +15,8 @@ from tandem.runtime.clock import Clock
 
 LOOKUPS_MAX: Final = 1000
 LOOKUPS_PER_S_MAX: Final = 200
-"""A lookup costs 0.4 ms of the loop, and one message may name a thousand namespaces that there are
-not. What is not found so is listed by the homes within a second or two."""
+"""One message may name a thousand namespaces that there are not, and a lookup of each asks both
+homes. What is not found so is listed by the homes within a second or two."""
 Request = TypeVar("Request", Read, Write)
 Result = TypeVar("Result", ReadResult, Written)
 Begun = TypeVar("Begun")

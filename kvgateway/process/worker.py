@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from kvgateway.access.body_room import BODIES_BYTES_MAX, BodyRoom
@@ -69,15 +70,16 @@ def main() -> int:
     settings = load(GatewaySettings, "gateway", Sources(environ=environment)).settings
     log_state = logs.configure(SystemClock(), level=settings.log_level, form=settings.log_format)
     otlp = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    return serve.run(lambda process: _work(post, settings, process, log_state, otlp), _LOG)
+    work = partial(_work, post, settings, log_state, otlp)
+    return serve.run(work, _LOG, log_state)
 
 
 async def _work(
     post: Post,
     settings: GatewaySettings,
-    process: serve.Process,
     log_state: logs.Logs,
     otlp: str | None,
+    process: serve.Process,
 ) -> int:
     """Whatever ends it, the threads of the journal and others must end too: else it hangs."""
     clock, ready = SystemClock(), asyncio.Event()
@@ -254,14 +256,13 @@ class _Worker:
 
     async def _leave_snapshots(self) -> None:
         """Leaves this worker's metrics where every worker's HTTP page finds them, all of it on a
-        thread: a rename over a file waits for the disk, which held up the loop for up to 8 ms."""
+        thread: a rename over a file waits for the disk."""
         clock, metrics = self._clock, self._metrics
         writer = SnapshotWriter(self._path.place.metrics, self._post.slot, clock.monotonic_us())
         while True:
             await asyncio.to_thread(self._lives.look)
             await asyncio.to_thread(self._told.look)
             await asyncio.to_thread(lambda: writer.write(metrics.prometheus(), clock.now_us()))
-            self._log_state.tick()
             await asyncio.sleep(SNAPSHOT_S)
 
 

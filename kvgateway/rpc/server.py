@@ -17,7 +17,7 @@ from kvgateway.rpc.turns import LargeTurns
 from kvgateway.service import Entrance
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.runtime.clock import Clock
-from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, PINGS, RpcHealth, listen
+from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, PINGS, RpcHealth
 from tandem.wire.v1 import (
     kv_pb2,
     kv_pb2_grpc,
@@ -84,10 +84,7 @@ class RpcServer:
 
         Raises ConfigurationError when the address cannot be bound.
         """
-        port = listen(self._server, address, credentials)
-        await self.set_ready(False)
-        await self._server.start()
-        return port
+        return await self._health.start(address, credentials, ready=False)
 
     async def set_ready(self, ready: bool) -> None:
         """Says to health checks whether the gateway serves; until then it does not."""

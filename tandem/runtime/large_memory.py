@@ -1,9 +1,8 @@
 """What glibc does with large blocks of memory that a program has let go of.
 
-By itself it learns from what is freed. A program whose largest blocks are pieces of 256 KiB came to
-get fresh memory for each of them, or never did, as chance would have it; and each page of fresh
-memory costs 2 us. So it is told to use again what is free, and is asked for all of that once in a
-while. Without glibc nothing is changed.
+By itself it learns from what is freed whether a block gets fresh memory, of which each page costs a
+fault, or what is free already. It is told to use what is free, and is asked for all of that once in
+a while. Without glibc nothing is changed.
 """
 
 import asyncio
@@ -35,8 +34,8 @@ def keep_large_blocks() -> None:
 
 
 async def give_back_idle_memory(each_s: float = GIVEN_BACK_EACH_S) -> None:
-    """Hands what is free back to the machine when the program has grown; until cancelled. 200 MiB
-    take 40 ms of a thread, and who allocates meanwhile may wait for 15 of them."""
+    """Hands what is free back to the machine when the program has grown; until cancelled. It
+    takes its time in a thread, and who allocates meanwhile may wait."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is None or _statm() is None:
         return

@@ -3,6 +3,7 @@
 Warnings and errors that repeat are written once, then counted: an outage must not fill the disk.
 """
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
@@ -18,6 +19,7 @@ from tandem.runtime.plain_structlog import structlog
 IDENTITY_FIELDS = ("home", "operation")
 REPEAT_S = 10.0
 IDENTITIES_MAX = 1000
+_TICK_S = 1.0
 
 _Event = MutableMapping[str, Any]
 
@@ -120,7 +122,7 @@ class Sink:
 
 
 class Logs:
-    """The log configuration of a process. `tick` about once a second, and once before exit."""
+    """The log configuration of a process."""
 
     def __init__(self, sink: Sink, limit: RepeatLimit, clock: Clock) -> None:
         self._sink = sink
@@ -145,7 +147,14 @@ class Logs:
             cache_logger_on_first_use=False,
         )
 
+    async def sum_up_repeats(self) -> None:
+        """Sees to it that the last ones are heard of too, until cancelled."""
+        while True:
+            self.tick()
+            await asyncio.sleep(_TICK_S)
+
     def tick(self) -> None:
+        """Writes what repeats have come to whose period is over."""
         for level, event in self._limit.due():
             fields = dict(event)
             structlog.get_logger().log(_LEVELS[level], fields.pop("event"), **fields)

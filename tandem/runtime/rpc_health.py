@@ -26,14 +26,31 @@ class RpcHealth:
     """Adds health checks and reflection to a server that offers `services`."""
 
     def __init__(self, server: grpc.aio.Server, services: Sequence[str]) -> None:
+        self._server = server
         self._services = services
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
 
+    async def start(
+        self,
+        address: str,
+        credentials: grpc.ServerCredentials | None = None,
+        *,
+        ready: bool = True,
+    ) -> int:
+        """Lets the server serve at `address` (host:port, port 0 for any) and returns the port.
+
+        Without `credentials` it speaks plain text. ConfigurationError when the address is taken.
+        """
+        port = _listen(self._server, address, credentials)
+        await self.set_ready(ready)
+        await self._server.start()
+        return port
+
     async def set_ready(self, ready: bool) -> None:
-        """Says to health checks whether the services answer; before, they are unknown."""
+        """Says to health checks whether the services answer."""
         for service in ("", *self._services):
             await self._health.set(service, _STATUS.SERVING if ready else _STATUS.NOT_SERVING)
 
@@ -42,11 +59,9 @@ class RpcHealth:
         await self._health.enter_graceful_shutdown()
 
 
-def listen(
-    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None = None
+def _listen(
+    server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None
 ) -> int:
-    """Binds `address` (host:port, port 0 for any) and returns the port; ConfigurationError when it
-    is taken. Without `credentials` it speaks plain text."""
     try:
         if credentials is not None:
             return server.add_secure_port(address, credentials)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 from tandem.runtime import open_files
-from tandem.runtime.logs import Logger
+from tandem.runtime.logs import Logger, Logs
 
 _T = TypeVar("_T")
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
@@ -136,13 +136,17 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, _T]) -> _T | Non
         stopped.cancel()
 
 
-def run(main: Callable[[Process], Coroutine[Any, Any, int]], log: Logger) -> int:
-    """Run an asyncio main until it returns its exit status."""
+def run(main: Callable[[Process], Coroutine[Any, Any, int]], log: Logger, log_state: Logs) -> int:
+    """Run an asyncio main until it returns its exit status; repeated lines are summed up."""
 
     async def guarded() -> int:
         process = Process(log)
         process.install()
-        return await main(process)
+        summing_up = asyncio.create_task(log_state.sum_up_repeats())
+        try:
+            return await main(process)
+        finally:
+            summing_up.cancel()
 
     gc.set_threshold(COLLECT_EACH)
     sys.setswitchinterval(SWITCH_S)

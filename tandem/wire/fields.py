@@ -36,7 +36,7 @@ def field_at(raw: memoryview, at: int) -> Field | None:
 def has_fields_at_most(most: int, raw: bytes) -> bool:
     """Whether a message has no more fields than that; not where that is not plain to see.
 
-    Those of up to 16 KiB, which nearly all are, cost 0.2 us each, and others ten times that.
+    Those of up to 16 KiB, which nearly all are, are passed over here without a call.
     """
     view, end = memoryview(raw), len(raw)
     at = 0

@@ -20,13 +20,8 @@ from tandem.errors import (
 )
 from tandem.wire.status import call_status
 from tests.kvgateway.rpc.memory_store import NAMESPACE
-from tests.kvgateway.rpc.running import Running
+from tests.kvgateway.rpc.running import Running, until
 from tests.servers.ports import free_port
-
-
-async def _until(condition: Callable[[], object]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
 
 
 def _wrote_more_than(gateway: Running, count: int) -> bool:
@@ -74,7 +69,7 @@ async def test_a_read_that_was_cut_off_is_repeated(gateway: Running, kv: Client)
     gateway.store.held = []
     async with asyncio.TaskGroup() as tasks:
         reads = [tasks.create_task(kv.get("k")) for _ in range(100)]
-        await _until(lambda: gateway.store.reads == 100)
+        await until(lambda: gateway.store.reads == 100)
         await gateway.stop()
         gateway.store.release()
         await gateway.start()
@@ -85,7 +80,7 @@ async def test_a_read_that_was_cut_off_is_repeated(gateway: Running, kv: Client)
 async def test_a_write_that_was_cut_off_is_not_repeated(gateway: Running, kv: Client) -> None:
     gateway.store.held = []
     write = asyncio.create_task(kv.put("k", b"v"))
-    await _until(lambda: gateway.store.writes)
+    await until(lambda: gateway.store.writes)
     await gateway.stop()
     with pytest.raises(Unavailable, match="the write may have happened or not"):
         await write
@@ -109,7 +104,7 @@ async def test_a_graceful_stop_loses_nothing(gateway: Running, kv: Client) -> No
         workers = [tasks.create_task(work(number)) for number in range(50)]
         for _ in range(3):
             before = gateway.store.writes
-            await _until(partial(_wrote_more_than, gateway, before + 200))
+            await until(partial(_wrote_more_than, gateway, before + 200))
             await gateway.stop(grace_s=30)
             await gateway.start()
         stopped = True
@@ -133,7 +128,7 @@ async def test_what_is_safe_to_repeat_is_repeated(
         gateway.store.failure, before = failure, gateway.store.calls
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(_outcome(call()))
-            await _until(partial(_called_at_least, gateway, before + (3 if again else 1)))
+            await until(partial(_called_at_least, gateway, before + (3 if again else 1)))
             gateway.store.failure = None
         assert isinstance(task.result(), type(failure)) != again
         assert again or gateway.store.calls == before + 1
@@ -143,7 +138,7 @@ async def test_a_read_in_pieces_is_repeated_too(gateway: Running, kv: Client) ->
     await kv.put("k", b"v")
     gateway.store.failure, before = Unavailable("both homes failed"), gateway.store.calls
     task = asyncio.create_task(kv.get_stream("k"))
-    await _until(partial(_called_at_least, gateway, before + 3))
+    await until(partial(_called_at_least, gateway, before + 3))
     gateway.store.failure = None
     entry = await task
     assert entry is not None
@@ -162,7 +157,7 @@ async def test_a_quota_is_waited_for_as_long_as_it_says(gateway: Running, kv: Cl
     loop = asyncio.get_running_loop()
     asked_s = loop.time()
     task = asyncio.create_task(kv.put("k", b"v"))
-    await _until(partial(_called_at_least, gateway, 3))
+    await until(partial(_called_at_least, gateway, 3))
     assert loop.time() - asked_s >= 0.3  # twice 0.2, and timers that may end early
     gateway.store.failure = None
     await task
@@ -171,7 +166,7 @@ async def test_a_quota_is_waited_for_as_long_as_it_says(gateway: Running, kv: Cl
 async def test_what_waits_for_a_quota_comes_back_together(gateway: Running, kv: Client) -> None:
     gateway.store.failure = QuotaExceeded("over", 0.01)
     tasks = [asyncio.create_task(kv.get(f"k{n}")) for n in range(50)]
-    await _until(partial(_called_at_least, gateway, 1))
+    await until(partial(_called_at_least, gateway, 1))
     gateway.store.failure = None
     await asyncio.gather(*tasks)
     assert gateway.store.reads >= 100
@@ -182,7 +177,7 @@ async def test_many_that_wait_for_a_quota_come_back_together(gateway: Running, k
     gateway.store.failure = QuotaExceeded("over", 0.01)
     keys = [f"k{n}" for n in range(50)]
     task = asyncio.create_task(kv.put_many(dict.fromkeys(keys, b"v")))
-    await _until(partial(_called_at_least, gateway, 1))
+    await until(partial(_called_at_least, gateway, 1))
     gateway.store.failure = None
     results = await task
     assert list(results) == keys
@@ -237,7 +232,7 @@ async def test_retries_end_with_the_budget(gateway: Running, kv: Client) -> None
 async def test_a_call_ends_at_its_own_timeout(gateway: Running, kv: Client) -> None:
     gateway.store.held = []
     slow = asyncio.create_task(kv.get("k", timeout_s=60))
-    await _until(lambda: gateway.store.reads)
+    await until(lambda: gateway.store.reads)
     write = asyncio.create_task(kv.put("k", b"v", timeout_s=2))
     with pytest.raises(Unavailable, match=r"no answer before the deadline$"):
         await kv.get("k", timeout_s=2)
@@ -251,21 +246,21 @@ async def test_a_call_ends_at_its_own_timeout(gateway: Running, kv: Client) -> N
 async def test_a_caller_that_gives_up_leaves_nothing(gateway: Running, kv: Client) -> None:
     gateway.store.held = []
     call = asyncio.create_task(kv.get("k"))
-    await _until(lambda: gateway.store.reads)
+    await until(lambda: gateway.store.reads)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     gateway.store.release()
     assert await kv.get("k") is None
     small = kv._calls._small
-    await _until(lambda: not small._sent and small._sweeper is None)
+    await until(lambda: not small._sent and small._sweeper is None)
 
 
 async def test_of_many_that_are_given_up_none_is_sent_later() -> None:
     gateway = Running()
     async with Client(gateway.address, NAMESPACE, timeout_s=60) as kv:
         writes = asyncio.create_task(kv.put_many(dict.fromkeys("abc", b"v")))
-        await _until(lambda: len(kv._calls._small._waiting) == 3)
+        await until(lambda: len(kv._calls._small._waiting) == 3)
         writes.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writes
@@ -283,7 +278,7 @@ async def test_a_closed_client_says_so(gateway: Running) -> None:
     async with Client(gateway.address, NAMESPACE) as kv:
         gateway.store.held = []
         call = asyncio.create_task(kv.get("k", timeout_s=30))
-        await _until(lambda: gateway.store.reads)
+        await until(lambda: gateway.store.reads)
     with pytest.raises(Unavailable, match="closed"):
         await call
     with pytest.raises(Unavailable, match="closed"):

@@ -7,23 +7,30 @@ from random import Random
 
 from crawler.board import Board
 from crawler.book import Book
+from crawler.collecting import Collector
+from crawler.deleted import DeletedNamespaces
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.registry import IN_BOTH, Kept
+from crawler.renewing import Renewing
 from crawler.report import CrawlRule
-from tandem.backends.port import Backend, Heal, ScanPage
-from tandem.core.collect import Homes
+from crawler.rounds import Work
+from tandem.backends.collect import CollectedHomes
+from tandem.backends.port import Backend, CollectableObjects, CollectableRows, Heal, ScanPage
+from tandem.core.collect import CollectRule, Homes
 from tandem.core.envelope import seal
 from tandem.core.key import Key
+from tandem.core.mass_change import MassLimit
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Missing, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
+from tandem.runtime.clock import Clock
 from tests.memory.home import MemoryHome
 from tests.sim.loop import EPOCH_US, SeededEntropy, VirtualClock, current
 
 NAMESPACE = "ab" * 16
-RULE = CrawlRule(page_names=10, deadline_s=1.0, range_names=25)
+RULE = CrawlRule(page_names=10, deadline_s=1.0, range_names=25, ranges_at_once=2)
 
 
 def record(number: int, value: bytes = b"value") -> Record:
@@ -106,6 +113,28 @@ class Said:
         return self.kept
 
 
+def collector(
+    rows: CollectableRows, objects: CollectableObjects, said: Said | None = None,
+    limit: MassLimit | None = None,
+) -> Collector:  # fmt: skip
+    """One that is told that all is well, if it is told nothing else."""
+    homes = CollectedHomes(rows, objects, SeededEntropy(Random(1)), 1.0)
+    return Collector(homes, CollectRule(), limit or MassLimit(), said or Said())
+
+
+def work(
+    crawls: NamespaceCrawls, rows: CollectableRows, objects: CollectableObjects, clock: Clock,
+    pause_s: float = 10.0,
+) -> Work:  # fmt: skip
+    """What rounds do beside these crawls of the same homes."""
+    deleted = DeletedNamespaces(
+        rows=rows, objects=objects, rule=CollectRule(), share=0.3,
+        book=crawls._book, board=crawls._board, pace=crawls._pace, clock=clock,
+    )  # fmt: skip
+    renewing = Renewing({Side.KVSP: rows, Side.S3: objects}, crawls._collector)
+    return Work(renewing, crawls, deleted, pause_s)
+
+
 class Ground:
     """Two homes, and what several crawlers know of each other through them."""
 
@@ -143,7 +172,8 @@ class Ground:
         entropy = SeededEntropy(Random(f"{me} {self._crawlers}"))
         return NamespaceCrawls(
             homes=self.homes, plans=Plans(self.kvsp, me, entropy, unreadable), book=opened,
-            board=Board(opened, entropy), rule=rule, pace=Pace(), ranges_at_once=2,
+            board=Board(opened, entropy), rule=rule, pace=Pace(),
+            collector=collector(self.kvsp, self.s3),
         )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from tandem.core.operations import CrawlReport as Told
 from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.version import Version
+from tests.crawler.crawling import collector, work
 from tests.kvgateway.two_homes import Numbers, Pair
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
@@ -68,14 +69,14 @@ class World:
         self.rounds = self.rounds_for(self.gateways)
 
     def rounds_for(self, gateways: "NearGateways", me: str = "me", pause_s: float = 10.0) -> Rounds:
-        homes = self.pair.homes
+        homes, rows, objects = self.pair.homes, self.pair.kvsp.memory, self.pair.s3.memory
         crawls = NamespaceCrawls(
             homes=homes, plans=Plans(homes[Side.KVSP], me, Numbers()), book=self.book,
-            board=self.board, rule=RULE, pace=Pace(),
+            board=self.board, rule=RULE, pace=Pace(), collector=collector(rows, objects),
         )  # fmt: skip
         return Rounds(
-            homes=homes, enabled=gateways.enabled, gateways=gateways, crawls=crawls,
-            board=self.board, pause_s=pause_s,
+            homes=homes, enabled=gateways.enabled, gateways=gateways, board=self.board,
+            work=work(crawls, rows, objects, self.pair.clock, pause_s),
         )  # fmt: skip
 
     async def hold(self, key: Key, record: Record, *sides: Side) -> None:

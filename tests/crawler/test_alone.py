@@ -7,12 +7,10 @@ from random import Random
 import pytest
 
 from crawler.book import Book
-from crawler.collecting import Collector
 from crawler.crawl import Crawl
 from crawler.registry import IN_BOTH, Kept
 from tandem.backends.clusters import Clusters, look_at_clusters, renew_behind
-from tandem.backends.collect import CollectedHomes
-from tandem.core.collect import CollectRule, Homes, Withheld
+from tandem.core.collect import Homes, Withheld
 from tandem.core.crawl_range import WHOLE
 from tandem.core.crawl_status import RunRequest
 from tandem.core.drift import Drift
@@ -23,7 +21,7 @@ from tandem.core.mode import Mode, Stage
 from tandem.core.removal import Renewed
 from tandem.core.reply import Failed, Reason, Side
 from tandem.core.version import Version
-from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, record
+from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, collector, record
 from tests.crawler.test_collecting import DAY_US, EXPIRED, FRESH, GONE, collecting
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
 
@@ -112,13 +110,12 @@ def test_a_cluster_that_was_restored_meanwhile_keeps_everything(tmp_path: Path) 
     async def main() -> None:
         world = await left_behind()
         said = Said(kept=ALONE)
-        homes = CollectedHomes(world.kvsp, world.s3, SeededEntropy(Random(1)), 1.0)
-        collector = Collector(homes, CollectRule(), MassLimit(), said)
-        before = await collector.look(Homes.KVSP)
+        collects = collector(world.kvsp, world.s3, said)
+        before = await collects.look(Homes.KVSP)
         assert before is not None
         report = await Crawl({Side.KVSP: world.kvsp}, NAMESPACE, RULE).run()
         world.kvsp.restore(world.kvsp.image())
-        await collector.collect(report, WHOLE, before, ALONE, 0)
+        await collects.collect(report, WHOLE, before, ALONE, 0)
         assert report.withheld == Withheld.OTHER_INCARNATION.value
         assert world.copies("gone")[0] == GONE
 

@@ -15,6 +15,7 @@ from crawler.collecting import Collector
 from crawler.gateways import RemoteGateways
 from crawler.kill_switches import KillSwitches
 from crawler.pace import Pace
+from crawler.report import CrawlRule
 from crawler.rounds import Rounds
 from crawler.service import Door
 from crawler.settings import CrawlerSettings
@@ -44,7 +45,7 @@ class Running:
         backends = {side: ScriptedHome(side, StillClock()) for side in Side}
         homes = cast(Any, SimpleNamespace(backends=backends, rows=None, objects=None))
         board = Board(self.book, SystemEntropy())
-        switches = KillSwitches(self.gateways, board.counters)
+        switches = KillSwitches(self.gateways.enabled, board.counters)
         self.ground = Ground(homes, switches, self.gateways, self.book, board, self.pace, "c")
         self.rounds: Rounds = self.ground.rounds(self.settings)
 
@@ -65,27 +66,29 @@ _EFFECTS: Final[dict[str, tuple[object, Callable[[Running], object]]]] = {
     "gateways": ("a:1,b:2", lambda r: ",".join(r.gateways._addresses)),
     "token": (TOKEN, lambda r: r.gateways._token_for("10.0.0.1:1")),
     "admin_token": (TOKEN, lambda r: r.door._tokens()[0]),
-    "pause_s": (7.0, lambda r: r.rounds._pause_s),
+    "pause_s": (7.0, lambda r: r.rounds.work.pause_s),
     "breathe_ratio": (3.0, lambda r: r.pace._breathe_ratio),
     "requests_per_second": (9, lambda r: r.pace._requests._rate.per_s),
     "bytes_per_second": (4096, lambda r: r.pace._bytes._rate.per_s),
-    "ranges_at_once": (9, lambda r: r.rounds._crawls._ranges_at_once),
-    "range_names": (5000, lambda r: r.rounds._rule.range_names),
-    "deep_parts": (9, lambda r: r.rounds._crawls._deep_parts),
-    "repair_share": (0.1, lambda r: r.rounds._rule.limit.share),
+    "ranges_at_once": (9, lambda r: _rule(r).ranges_at_once),
+    "range_names": (5000, lambda r: _rule(r).range_names),
+    "deep_parts": (9, lambda r: _rule(r).deep_parts),
+    "repair_share": (0.1, lambda r: _rule(r).limit.share),
     "tombstone_grace_s": (9000.0, lambda r: _collector(r)._rule.tombstone_grace_s),
     "history_days": (9.0, lambda r: r.book._history_us / DAY_US),
-    "settle_s": (9.0, lambda r: r.rounds._rule.settle_s),
-    "heals_at_once": (9, lambda r: r.rounds._rule.heals_at_once),
+    "settle_s": (9.0, lambda r: _rule(r).settle_s),
+    "heals_at_once": (9, lambda r: _rule(r).heals_at_once),
 }
 _ELSEWHERE: Final = {"admin_token_file", "log_level", "log_format"}
 """Each has a test of its own below."""
 
 
 def _collector(running: Running) -> Collector:
-    collector = running.rounds._crawls._collector
-    assert collector is not None
-    return collector
+    return running.rounds.work.crawls._collector
+
+
+def _rule(running: Running) -> CrawlRule:
+    return running.rounds.work.crawls.rule
 
 
 def test_every_setting_that_is_taken_has_its_effect_here() -> None:
@@ -133,5 +136,5 @@ def test_the_log_changes_at_once(running: Running, capsys: pytest.CaptureFixture
 def test_what_cannot_be_taken_changes_nothing(running: Running, wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError):
         running.take(pause_s=7.0, **wrong)
-    assert running.rounds._pause_s == running.settings.pause_s == 10.0
+    assert running.rounds.work.pause_s == running.settings.pause_s == 10.0
     assert running.door._is_open

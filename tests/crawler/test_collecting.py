@@ -10,13 +10,11 @@ import pytest
 
 from crawler.board import Board
 from crawler.book import Book
-from crawler.collecting import Collector
 from crawler.namespace_crawl import NamespaceCrawls, _Task
 from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.report import Checkpoint, CrawlRule
-from tandem.backends.collect import CollectedHomes
-from tandem.core.collect import CollectRule, Withheld
+from tandem.core.collect import Withheld
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import Drift
 from tandem.core.envelope import seal, seal_tombstone
@@ -25,7 +23,7 @@ from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Failed, Reason
 from tandem.core.version import Version
-from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, record
+from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, collector, record
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
 
 DAY_US = 86_400 * 1_000_000
@@ -46,11 +44,10 @@ def collecting(
 ) -> NamespaceCrawls:
     """A crawler that collects."""
     book, entropy = Book(path), SeededEntropy(Random(str(path)))
-    homes = CollectedHomes(world.kvsp, world.s3, entropy, 1.0)
     return NamespaceCrawls(
         homes=world.homes, plans=Plans(world.kvsp, "me", entropy), book=book,
         board=Board(book, entropy), rule=rule, pace=Pace(),
-        collector=Collector(homes, CollectRule(), limit or MassLimit(), said or Said()),
+        collector=collector(world.kvsp, world.s3, said, limit),
     )  # fmt: skip
 
 

@@ -10,13 +10,12 @@ import pytest
 from crawler import deleted
 from crawler.board import Board
 from crawler.book import Book
-from crawler.deleted import BREAKER, DeletedNamespaces
+from crawler.deleted import BREAKER
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.rounds import Rounds
 from tandem.backends.store_id import STORE_ID_KEY
-from tandem.core.collect import CollectRule
 from tandem.core.crawl_status import Crawled, HistoryPage, RunRequest, Stop
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE, Key
@@ -25,7 +24,7 @@ from tandem.core.record import Record
 from tandem.core.reply import Failed, Reason, Side
 from tandem.core.tally import Tally
 from tandem.core.version import Version
-from tests.crawler.crawling import RULE, Ground, record
+from tests.crawler.crawling import RULE, Ground, collector, record, work
 from tests.crawler.rounds_world import NearGateways
 from tests.kvgateway.two_homes import Numbers
 from tests.sim.loop import EPOCH_US, run
@@ -45,18 +44,14 @@ class World:
         self.gateways = NearGateways()
         self.book = Book(Path(":memory:"))
         self.board = Board(self.book, Numbers())
-        homes, pace = self.ground.homes, Pace()
-        self.deleted = DeletedNamespaces(
-            rows=self.ground.kvsp, objects=self.ground.s3, rule=CollectRule(), share=0.3,
-            book=self.book, board=self.board, pace=pace, clock=self.ground.clock,
+        homes, kvsp, s3 = self.ground.homes, self.ground.kvsp, self.ground.s3
+        crawls = NamespaceCrawls(
+            homes=homes, plans=Plans(kvsp, "me", Numbers()), book=self.book,
+            board=self.board, rule=RULE, pace=Pace(), collector=collector(kvsp, s3),
         )  # fmt: skip
         self.rounds = Rounds(
             homes=homes, enabled=self.gateways.enabled, gateways=self.gateways, board=self.board,
-            crawls=NamespaceCrawls(
-                homes=homes, plans=Plans(self.ground.kvsp, "me", Numbers()), book=self.book,
-                board=self.board, rule=RULE, pace=pace,
-            ),
-            pause_s=10.0, deleted=self.deleted,
+            work=work(crawls, kvsp, s3, self.ground.clock),
         )  # fmt: skip
         self.place(STORE_ID_KEY, seal(Version.at(EPOCH_US), b"5" * 32))
         title = encode_namespace(Namespace(ALIVE, "title", created_at_s=1))
@@ -268,11 +263,11 @@ async def test_one_that_fails_holds_no_other_up(world: World) -> None:
     await world.round()
     assert world.held(other) == (0, 0)
     assert [*world.book.ended()] == [other]
-    assert [*world.deleted._tried_us] == [GONE]
+    assert [*world.rounds.work.deleted._tried_us] == [GONE]
 
     world.ground.s3.purge_namespace = real  # type: ignore[method-assign]
     await world.round()
-    assert not world.deleted._tried_us, "what has ended waits for nothing"
+    assert not world.rounds.work.deleted._tried_us, "what has ended waits for nothing"
 
 
 @in_a_world
@@ -280,9 +275,9 @@ async def test_nothing_is_remembered_of_one_that_is_no_longer_listed(world: Worl
     world.ground.s3.purge_namespace = _refused  # type: ignore[method-assign, assignment]
     world.register(GONE, OLD)
     await world.round()
-    assert [*world.deleted._tried_us] == [GONE]
-    await world.deleted.end({}, 1, _nothing_stands_against_it)
-    assert not world.deleted._tried_us
+    assert [*world.rounds.work.deleted._tried_us] == [GONE]
+    await world.rounds.work.deleted.end({}, 1, _nothing_stands_against_it)
+    assert not world.rounds.work.deleted._tried_us
 
 
 async def _nothing_stands_against_it() -> str:

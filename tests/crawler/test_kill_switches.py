@@ -37,7 +37,7 @@ class Thrown:
 def test_a_home_refuses_every_call_while_the_switches_are_off() -> None:
     async def main() -> None:
         pair, gateways = Pair(VirtualClock(current())), Thrown()
-        switches = KillSwitches(gateways, Counters())
+        switches = KillSwitches(gateways.enabled, Counters())
         homes = switched(pair.homes, switches)
         for side, home in homes.items():
             assert home.side is side
@@ -62,7 +62,7 @@ def test_a_home_refuses_every_call_while_the_switches_are_off() -> None:
 
 def test_where_no_gateway_answers_nobody_is_said_to_have_switched_a_home_off() -> None:
     async def main() -> None:
-        switches = KillSwitches(Thrown(), Counters())
+        switches = KillSwitches(Thrown().enabled, Counters())
         home = SwitchedHome(Pair(VirtualClock(current())).homes[Side.S3], switches)
         assert str(await home.get(KEY, 1.0)) == f"switched off: {ALL_OFF}"
         switches.on = frozenset({Side.KVSP})
@@ -94,7 +94,7 @@ def test_a_crawl_stops_in_the_middle_and_heals_nothing_more(names: int) -> None:
             await pair.homes[Side.KVSP].memory.put_if_newer(key, RECORD, 1.0)
         for home in pair.homes.values():
             home.delay_s = 0.1
-        switches = KillSwitches(gateways, Counters())
+        switches = KillSwitches(gateways.enabled, Counters())
         await switches.look()
         following = asyncio.create_task(switches.run())
         crawl = Crawl(switched(pair.homes, switches), NAMESPACE, CrawlRule(page_names=2))
@@ -118,7 +118,7 @@ def test_switches_are_followed_and_gateways_that_cannot_be_asked_count_as_off() 
 
     async def main() -> None:
         gateways, counters = Thrown(), Counters()
-        switches = KillSwitches(gateways, counters)
+        switches = KillSwitches(gateways.enabled, counters)
         following = asyncio.create_task(switches.run())
         seen = []
         for on, raises in ((True, None), (False, None), (True, None), (True, OSError("broken"))):
@@ -138,7 +138,7 @@ def test_switches_are_followed_and_gateways_that_cannot_be_asked_count_as_off() 
 def test_a_look_counts_at_once_for_whoever_asks_by_it() -> None:
     async def main() -> None:
         gateways, home = Thrown(), Pair(VirtualClock(current())).homes[Side.S3]
-        switches = KillSwitches(gateways, Counters())
+        switches = KillSwitches(gateways.enabled, Counters())
         switched_home = SwitchedHome(home, switches)
         assert await switched_home.get(KEY, 1.0) == OFF
         assert await switches.look()

@@ -5,26 +5,21 @@ from random import Random
 
 from crawler.board import Board
 from crawler.book import Book
-from crawler.collecting import Collector
 from crawler.renewing import Renewing
 from crawler.rounds import Rounds
-from tandem.backends.collect import CollectedHomes
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.cluster_life import life_of
-from tandem.core.collect import CollectRule
 from tandem.core.envelope import seal
-from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Failed
 from tandem.core.version import Version
-from tests.crawler.crawling import NAMESPACE, Ground, Said
+from tests.crawler.crawling import NAMESPACE, Ground, Said, collector, work
 from tests.crawler.rounds_world import NearGateways
 from tests.crawler.test_collecting import collecting, graveyard
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
 
 
 def renewing(world: Ground) -> Renewing:
-    homes = CollectedHomes(world.kvsp, world.s3, SeededEntropy(Random(1)), 1.0)
-    return Renewing(world.homes, Collector(homes, CollectRule(), MassLimit(), Said(dirty=True)))
+    return Renewing(world.homes, collector(world.kvsp, world.s3, Said(dirty=True)))
 
 
 async def restored(path: Path, *, same_store: bool = True) -> Ground:
@@ -95,7 +90,9 @@ def test_it_comes_before_a_round_that_the_gateways_do_not_allow(tmp_path: Path) 
         board = Board(book, entropy)
         rounds = Rounds(
             homes=world.homes, enabled=gateways.enabled, gateways=gateways, board=board,
-            crawls=collecting(world, tmp_path / "other"), pause_s=1.0, renewing=renewing(world),
+            work=work(
+                collecting(world, tmp_path / "other"), world.kvsp, world.s3, world.clock
+            ),
         )  # fmt: skip
         await rounds.round()
         assert "waiting" in board.doing

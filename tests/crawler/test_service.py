@@ -8,14 +8,13 @@ from typing import Any
 import grpc
 import pytest
 
-from crawler.board import RUNS_KEPT_MAX, RUNS_WAITING_MAX, Board
+from crawler.board import RUNS_KEPT_MAX, RUNS_WAITING_MAX
 from crawler.namespace_crawl import NamespaceCrawls
 from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.report import CrawlRule
 from crawler.rounds import Rounds
 from crawler.trouble import NO_TROUBLE, Trouble
-from tandem.backends.port import Backend
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import CrawlerStatus, RunRequest, Stop
@@ -33,6 +32,7 @@ from tandem.runtime.randomness import SystemEntropy
 from tandem.wire import crawler_codec as codec
 from tandem.wire.v1 import crawler_pb2 as pb
 from tandem.wire.v1 import crawler_pb2_grpc as rpc
+from tests.crawler.crawling import collector, work
 from tests.crawler.served import BEGAN_US, A, B, Served, crawled, drifted
 from tests.memory.home import MemoryHome
 
@@ -262,7 +262,7 @@ async def test_a_run_finds_the_drift_and_the_report_tells_of_it(
         _hold(home, Key(SYSTEM_NAMESPACE, f"ns/{A}"), seal(Version.at(written_us), title))
     record = seal(Version.at(written_us), b"value")
     _hold(homes[Side.KVSP], Key(A, "key"), record)
-    running = asyncio.create_task(_rounds(dict(homes), served).run())
+    running = asyncio.create_task(_rounds(homes, served).run())
     try:
         run_id = await crawler.run(RunRequest(A))
         async with asyncio.timeout(60):
@@ -286,14 +286,15 @@ def _hold(home: MemoryHome, key: Key, record: Record) -> None:
     home._namespace(key.namespace).store(key.name, record)  # past the rule that refuses old legs
 
 
-def _rounds(homes: dict[Side, Backend], served: Served) -> Rounds:
-    board: Board = served.board
+def _rounds(homes: dict[Side, MemoryHome], served: Served) -> Rounds:
+    board, kvsp, s3 = served.board, homes[Side.KVSP], homes[Side.S3]
     crawls = NamespaceCrawls(
-        homes=homes, plans=Plans(homes[Side.KVSP], "me", SystemEntropy()), book=served.book,
+        homes=homes, plans=Plans(kvsp, "me", SystemEntropy()), book=served.book,
         board=board, rule=CrawlRule(settle_s=0.1), pace=Pace(),
+        collector=collector(kvsp, s3),
     )  # fmt: skip
     gateways = SilentGateways()
     return Rounds(
-        homes=homes, gateways=gateways, enabled=gateways.enabled, crawls=crawls, board=board,
-        pause_s=60.0,
+        homes=homes, gateways=gateways, enabled=gateways.enabled, board=board,
+        work=work(crawls, kvsp, s3, SystemClock(), 60.0),
     )  # fmt: skip

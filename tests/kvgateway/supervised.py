@@ -159,3 +159,12 @@ async def supervising(supervised: Supervised) -> AsyncIterator["asyncio.Task[Non
         async with asyncio.timeout(PATIENCE_S):
             await running
     assert supervised.pids() == {}
+
+
+def gone(pid: int) -> bool:
+    """Whether no process has this id any more."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -14,12 +14,14 @@ from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
 from kvgateway.state.ports import RepairTask
 from tandem.backends.port import Gets, Got, Heal, Puts, Replied, ScanPage
+from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.mode import ACTIVE, Mode
 from tandem.core.reading import ReadMode
 from tandem.core.record import Record
 from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.core.request import Read, ReadResult
+from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
 from tandem.errors import TandemError
 from tests.kvgateway.one_gateway import NAMESPACE, Counting, FixedView
@@ -176,6 +178,10 @@ class TimedGateway:
             bounds=reads,
         )  # fmt: skip
         self._moving = self.loop.create_task(self.inbox.run())
+
+    def value(self, ms: int = 0, text: bytes = b"value") -> Record:
+        """A value written `ms` after five seconds ago."""
+        return seal(Version.at(self.clock.now_us() - 5_000_000 + ms * 1000), text)
 
     async def hold(self, record: Record, *sides: Side) -> None:
         """Puts a record into these homes, both by default, at once."""

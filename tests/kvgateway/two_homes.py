@@ -105,6 +105,18 @@ class Noted:
         self.broken += 1
 
 
+class Deaf:
+    """The same where nobody counts, and no home may break."""
+
+    def replied(
+        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
+    ) -> None:
+        pass
+
+    def broke(self, side: Side) -> None:
+        raise AssertionError(side)
+
+
 class Numbers:
     """Random bytes that count up, and the middle of every interval."""
 

@@ -15,10 +15,11 @@ import signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 signal.raise_signal(signal.SIGHUP)
 from tandem.runtime import logs, serve
+from tandem.runtime.clock import SystemClock
 async def main(process):
     await process.reload.wait()
     return 7
-sys.exit(serve.run(main, logs.get("t")))
+sys.exit(serve.run(main, logs.get("t"), logs.configure(SystemClock())))
 """
 
 

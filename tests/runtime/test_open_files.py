@@ -28,10 +28,11 @@ def test_every_program_raises_it() -> None:
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (512, 2048))
 from tandem.runtime import logs, serve
+from tandem.runtime.clock import SystemClock
 async def main(process):
     print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     return 0
-serve.run(main, logs.get("t"))
+serve.run(main, logs.get("t"), logs.configure(SystemClock()))
 """
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
     assert done.stdout.strip() == "2048", done.stderr

@@ -8,17 +8,14 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tandem.runtime.rpc_channel import open_channel
-from tandem.runtime.rpc_health import RpcHealth, listen
+from tandem.runtime.rpc_health import RpcHealth
 from tests.servers.ports import free_port
 
 
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
     server = grpc.aio.server()
-    health = RpcHealth(server, [])
-    port = listen(server, "127.0.0.1:0")
-    await server.start()
-    await health.set_ready(True)
+    port = await RpcHealth(server, []).start("127.0.0.1:0")
     yield f"127.0.0.1:{port}"
     await server.stop(0)
 

@@ -1,6 +1,7 @@
 """Signals, last-resort logging, bounded background tasks, and gRPC on the loop that is used."""
 
 import asyncio
+import io
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from typing import Any
 import grpc
 import pytest
 
+from tandem.runtime.logs import Logs, RepeatLimit, Sink, configure, get
 from tandem.runtime.serve import Process, Tasks, TooManyTasks, run, unless
+from tests.runtime.clocks import StillClock
 from tests.runtime.wire import Recorded
 
 _STUBBORN = """
@@ -19,13 +22,12 @@ import asyncio, sys
 from tandem.runtime import logs
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.serve import run
-logs.configure(SystemClock())
 async def main(process):
     print("ready", flush=True)
     await process.stop.wait()
     print("stopping", flush=True)
     await asyncio.Event().wait()
-sys.exit(run(main, logs.get("t")))
+sys.exit(run(main, logs.get("t"), logs.configure(SystemClock())))
 """
 
 
@@ -84,6 +86,28 @@ async def test_who_is_cancelled_has_unwound_when_a_drain_returns() -> None:
     assert unwound
 
 
+def _logs() -> Logs:
+    clock = StillClock()
+    return Logs(Sink(io.StringIO()), RepeatLimit(clock), clock)
+
+
+@pytest.mark.usefixtures("own_logs")
+def test_repeats_are_summed_up_while_a_program_runs() -> None:
+    clock, stream = StillClock(), io.StringIO()
+    log_state = configure(clock, stream=stream)
+
+    async def main(process: Process) -> int:
+        for namespace in ("one", "other"):
+            get("t").warning("crawl_stopped", namespace=namespace)
+        assert "other" not in stream.getvalue()
+        clock.advance(10)
+        while "other" not in stream.getvalue():
+            await asyncio.sleep(0)
+        return 3
+
+    assert run(main, Recorded(), log_state) == 3
+
+
 @pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_asks_and_the_status_comes_back(received: signal.Signals) -> None:
     async def main(process: Process) -> int:
@@ -92,7 +116,7 @@ def test_the_first_signal_asks_and_the_status_comes_back(received: signal.Signal
         return 3
 
     log = Recorded()
-    assert run(main, log) == 3
+    assert run(main, log, _logs()) == 3
     assert log.events == [("stopping", {"signal": received.name})]
 
 
@@ -118,9 +142,10 @@ def test_the_second_signal_ends_the_process_at_once() -> None:
 def test_a_thread_that_computes_gives_way_to_the_loop_soon() -> None:
     """In a process of its own: it holds for all threads of one."""
     asked = (
-        "import sys; from tandem.runtime.serve import run\n"
+        "import sys; from tandem.runtime import logs; from tandem.runtime.serve import run\n"
+        "from tandem.runtime.clock import SystemClock\n"
         "async def main(process): return round(sys.getswitchinterval() * 1e3)\n"
-        "sys.exit(run(main, None))"
+        "sys.exit(run(main, None, logs.configure(SystemClock())))"
     )
     assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 1
 
@@ -136,7 +161,7 @@ def test_hangup_and_loop_errors_reach_their_owners() -> None:
             await asyncio.sleep(0)
         return process.loop_errors
 
-    assert run(main, log) == 1
+    assert run(main, log, _logs()) == 1
     assert [event for event, _ in log.events] == ["loop_error"]
 
 
@@ -180,7 +205,7 @@ def test_grpc_works_on_the_loop_of_run() -> None:
         return 0
 
     typed: Callable[[Process], Coroutine[Any, Any, int]] = main
-    assert run(typed, Recorded()) == 0
+    assert run(typed, Recorded(), _logs()) == 0
 
 
 async def test_what_is_waited_for_is_given_up_at_a_stop() -> None:

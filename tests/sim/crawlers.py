@@ -15,6 +15,7 @@ from weakref import finalize
 from crawler.board import Board
 from crawler.book import Book
 from crawler.collecting import Collector
+from crawler.deleted import DeletedNamespaces
 from crawler.evidence import StoreEvidence
 from crawler.kill_switches import KillSwitches, switched
 from crawler.namespace_crawl import NamespaceCrawls
@@ -22,7 +23,7 @@ from crawler.pace import Pace
 from crawler.plans import Plans
 from crawler.renewing import Renewing
 from crawler.report import CrawlRule
-from crawler.rounds import Rounds
+from crawler.rounds import Rounds, Work
 from crawler.trouble import Trouble
 from tandem.backends.collect import CollectedHomes
 from tandem.backends.port import Backend, CollectableObjects, CollectableRows
@@ -34,12 +35,12 @@ from tandem.core.reply import Side
 from tests.sim.faults import Link
 from tests.sim.history import History
 from tests.sim.host import Host
-from tests.sim.loop import SeededEntropy, VirtualLoop
+from tests.sim.loop import SeededEntropy, VirtualClock, VirtualLoop
 from tests.sim.standstill import context_of
 from tests.sim.told import Told, WatchedBoard
 from tests.sim.worker import POLICIES, Worker
 
-RULE: Final = CrawlRule(settle_s=0.5, range_names=10, deadline_s=5.0)
+RULE: Final = CrawlRule(settle_s=0.5, range_names=10, deadline_s=5.0, ranges_at_once=2)
 QUEUED_MAX: Final = 100
 CALM_PAUSE_S: Final = 2.0
 """Between two rounds in calm weather, in which nothing is gained by sooner ones; where something is
@@ -182,7 +183,7 @@ class Crawler:
         self._links = list(links.values())
         entropy = SeededEntropy(Random(ground.random.getrandbits(64)))
         self.board = WatchedBoard(self.book, entropy, self.name, ground.told)
-        self.switches = KillSwitches(ground.gateways, self.board.counters)
+        self.switches = KillSwitches(ground.gateways.enabled, self.board.counters)
         self.pace = Restful(0.0 if ways else ground.rest_s, self.stop)
         pause_s = ground.calm_pause_s if ways else ground.pause_s
         rounds = self._rounds(homes, entropy, pause_s)
@@ -230,10 +231,15 @@ class Crawler:
         behind_switches = switched(homes, self.switches)
         collector = self._collector(homes, entropy)
         self.renewing = Renewing(homes, collector)
+        crawls = self._crawls(behind_switches, self.board, collector, entropy, self.pace)
+        deleted = DeletedNamespaces(
+            rows=cast(CollectableRows, homes[Side.KVSP]),
+            objects=cast(CollectableObjects, homes[Side.S3]), rule=ground.rule, share=1.0,
+            book=self.book, board=self.board, pace=self.pace, clock=VirtualClock(ground.loop),
+        )  # fmt: skip
         return Rounds(
             homes=behind_switches, enabled=self.switches.look, gateways=ground.gateways,
-            crawls=self._crawls(behind_switches, self.board, collector, entropy, self.pace),
-            board=self.board, pause_s=pause_s, renewing=self.renewing,
+            board=self.board, work=Work(self.renewing, crawls, deleted, pause_s),
         )  # fmt: skip
 
     def _collector(self, homes: Mapping[Side, Backend], entropy: SeededEntropy) -> Collector:
@@ -248,10 +254,11 @@ class Crawler:
         self, homes: Mapping[Side, Backend], board: Board, collector: Collector,
         entropy: SeededEntropy, pace: Pace,
     ) -> NamespaceCrawls:  # fmt: skip
+        ground = self._ground
+        rule = replace(RULE, page_names=ground.page_names, deep_parts=int(ground.deep))
         return NamespaceCrawls(
             homes=homes, plans=Plans(homes[Side.KVSP], self._id, entropy), book=self.book,
-            board=board, rule=replace(RULE, page_names=self._ground.page_names), pace=pace,
-            ranges_at_once=2, collector=collector, deep_parts=int(self._ground.deep),
+            board=board, rule=rule, pace=pace, collector=collector,
         )  # fmt: skip
 
 

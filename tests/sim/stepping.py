@@ -46,6 +46,7 @@ from tandem.core.request import Delete, Put, Read
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import TandemError
 from tests.kvgateway.registry.memory_copy import MemoryCopy
+from tests.kvgateway.two_homes import Deaf
 from tests.memory.home import MemoryHome
 from tests.memory.journal import MemoryJournal
 from tests.memory.machine import MemoryMachine
@@ -132,18 +133,6 @@ class ShakyHome:
         """Stays."""
 
 
-class _Deaf:
-    """See `kvgateway.homes.guard.HomeObserver`."""
-
-    def replied(
-        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
-    ) -> None:
-        """Nobody counts here."""
-
-    def broke(self, side: Side) -> None:
-        raise AssertionError(side)
-
-
 class Process:
     """One gateway of one process."""
 
@@ -159,7 +148,7 @@ class Process:
         self.time, self.trust, self.queue = HomeTime(self.clock), Trust(), MemoryQueue()
         ways = {side: way(memory, self.weather) for side, memory in memories.items()}
         self.guards = {
-            side: GuardedHome(way, clock=self.clock, time=self.time, observer=_Deaf())
+            side: GuardedHome(way, clock=self.clock, time=self.time, observer=Deaf())
             for side, way in ways.items()
         }
         for guard in self.guards.values():

@@ -80,7 +80,7 @@ class BodyFiles:
 
     def look(self, connection: sqlite3.Connection) -> None:
         """Sees in a transaction whether it leaves files without rows; they stay until `tidy`, since
-        it takes 10 ms to remove one of full size."""
+        others wait meanwhile."""
         found = connection.execute("select 1 from retired_file limit 1").fetchone()
         self.untidy = self.untidy or found is not None
 

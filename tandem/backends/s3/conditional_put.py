@@ -26,8 +26,7 @@ from typing import Final
 from tandem.backends.port import Heal, basis_of
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
-from tandem.backends.s3.known import KnownObjects
-from tandem.backends.s3.looking import Seen, condition, headers_of, look
+from tandem.backends.s3.looking import KnownObjects, Seen, condition, headers_of, look
 from tandem.backends.s3.replies import Held, condition_failed, failed, no_reply
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
@@ -71,7 +70,7 @@ class ConditionalPut:
         self._etag_quotes = etag_quotes
         self._payload_sha256 = payload_sha256
         self._until_s = until_s
-        self._ours = Held(record.version, record.digest.hex())
+        self._ours = Held.of(record)
 
     async def run(self) -> WriteReply:
         """Puts the record unless the store holds a newer one."""
@@ -135,7 +134,7 @@ class ConditionalPut:
     async def _judge(self, held: Held | None, answer: Answer) -> WriteReply | Seen:
         status = answer.http.status
         if status == 200:
-            self._known.learn(self._name, self._ours)
+            self._known.keep(self._name, self._ours)
             return Stored(answer.time_us)
         failure = failed(answer.http, answer.time_us)
         if condition_failed(answer.http):

@@ -16,8 +16,7 @@ from typing import Final
 
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
-from tandem.backends.s3.known import KnownObjects
-from tandem.backends.s3.looking import Seen, condition, headers_of, look
+from tandem.backends.s3.looking import KnownObjects, Seen, condition, headers_of, look
 from tandem.backends.s3.replies import Held, condition_failed, failed, no_reply
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
@@ -111,7 +110,7 @@ class ExactChange:
 
     def _found(self, looked: Seen) -> Removal | None:
         """What is there now; None when it is the object that was seen."""
-        ours = self._new and Held(self._new.record.version, self._new.record.digest.hex())
+        ours = self._new and Held.of(self._new.record)
         if looked.held == ours:
             return Removal.DONE
         if looked.held == self._seen:
@@ -122,8 +121,7 @@ class ExactChange:
         if self._new is None:
             self._known.forget(self._name)
         else:
-            record = self._new.record
-            self._known.learn(self._name, Held(record.version, record.digest.hex()))
+            self._known.keep(self._name, Held.of(self._new.record))
 
     def _lateness(self, now_us: int) -> Failed | None:
         if self._new is None:

@@ -3,13 +3,18 @@
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tandem.backends.s3.bucket import Bucket, Call
 from tandem.backends.s3.exchange import TransportError
-from tandem.backends.s3.known import KnownObjects
 from tandem.backends.s3.replies import VERSION_HEADER, Held, failed, foreign, held_in, no_reply
 from tandem.core.record import Record
 from tandem.core.reply import Failed
+from tandem.runtime.latest import Latest
+
+KnownObjects: TypeAlias = Latest[str, Held]
+"""What this process saw last under each name: hints that save a request, never a ground to answer.
+One that is out of date only chooses a condition, and the store checks that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ async def look(bucket: Bucket, known: KnownObjects, name: str, until_s: float) -
             held = held_in(answer.http.headers)
             if held is None:
                 return foreign(name, answer.time_us)
-            known.learn(name, held)
+            known.keep(name, held)
             return Seen(held, answer.time_us)
         case 404:
             known.forget(name)

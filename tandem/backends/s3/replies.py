@@ -7,6 +7,7 @@ from typing import Final
 
 from tandem.backends.s3.exchange import FailureKind, HttpReply, TransportError
 from tandem.core.envelope import DIGEST_BYTES
+from tandem.core.record import Record, Stamp
 from tandem.core.reply import Failed, Reason
 from tandem.core.version import VERSION_BYTES, Version
 
@@ -42,6 +43,11 @@ class Held:
 
     version: Version
     etag: str
+
+    @classmethod
+    def of(cls, record: Record | Stamp) -> "Held":
+        """As headers show the object that has this record's envelope."""
+        return cls(record.version, record.digest.hex())
 
     @property
     def digest(self) -> bytes:

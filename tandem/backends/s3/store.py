@@ -13,8 +13,8 @@ from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.conditional_put import ConditionalPut
 from tandem.backends.s3.exact_change import ExactChange, Replacement
 from tandem.backends.s3.exchange import TransportError
-from tandem.backends.s3.known import KnownObjects
 from tandem.backends.s3.listing import Listing
+from tandem.backends.s3.looking import KnownObjects
 from tandem.backends.s3.purge import purge
 from tandem.backends.s3.replies import Held, error_of, failed, foreign, held_in, no_reply
 from tandem.backends.s3.sigv4 import payload_hash
@@ -35,12 +35,13 @@ from tandem.core.reply import (
     Side,
     WriteReply,
 )
+from tandem.runtime.latest import Latest
 
 T = TypeVar("T")
 
 KNOWN_OBJECTS_MAX: Final = 100_000
 _HASHED_IN_LOOP_BYTES_MAX: Final = 256 * KIB
-"""Larger bodies are hashed on a thread: 25 MiB would stop the loop for 20 to 40 ms."""
+"""Larger bodies are hashed on a thread: the loop would stand still meanwhile."""
 
 
 class S3Home:
@@ -50,7 +51,7 @@ class S3Home:
         self._bucket = bucket
         self._prefix = prefix
         self._loop = asyncio.get_running_loop()
-        self._known = KnownObjects(KNOWN_OBJECTS_MAX)
+        self._known: KnownObjects = Latest(KNOWN_OBJECTS_MAX)
         self._turns = Turns()
         self.verdict = verdict
 
@@ -151,7 +152,7 @@ class S3Home:
             self._bucket,
             self._known,
             object_name(self._prefix, key),
-            None if seen is None else Held(seen.version, seen.digest.hex()),
+            None if seen is None else Held.of(seen),
             new,
             etag_quotes=self.verdict.etag_quotes,
             until_s=until_s,
@@ -185,7 +186,7 @@ class S3Home:
         except BadEnvelope as error:
             self._known.forget(name)
             return Failed(Reason.CORRUPT, str(error), answer.time_us)
-        self._known.learn(name, held)
+        self._known.keep(name, held)
         return Found(record, answer.time_us)
 
     async def _payload_hash(self, record: Record, until_s: float) -> str | Failed:

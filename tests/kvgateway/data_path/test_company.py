@@ -8,24 +8,17 @@ from typing import Final
 import pytest
 
 from kvgateway.state.ports import RepairTask
-from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.latency import KNOWN_FROM
 from tandem.core.reading import COMPANY_FROM, COMPANY_S
-from tandem.core.record import Record
 from tandem.core.reply import Failed, Reason, Side
 from tandem.core.request import Read, ReadResult
-from tandem.core.version import Version
 from tandem.errors import Unavailable
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 
 KVSP_S: Final = 0.002
 S3_S: Final = 0.02
 LONG_S: Final = 1.0
-
-
-def _value(gateway: TimedGateway, ms: int = 0) -> Record:
-    return seal(Version.at(gateway.clock.now_us() - 5_000_000 + ms * 1000), b"value")
 
 
 def _asked(gateway: TimedGateway, names: Sequence[str]) -> list["asyncio.Future[ReadResult]"]:
@@ -71,7 +64,7 @@ async def test_few_reads_ask_both_homes_at_once() -> None:
 @in_virtual_time
 async def test_the_second_home_is_asked_for_all_that_came_meanwhile() -> None:
     gateway = await _busy()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     for _ in range(2):
         gateway.kvsp.takes(KVSP_S)
@@ -91,7 +84,7 @@ async def test_the_second_home_is_asked_for_all_that_came_meanwhile() -> None:
 @in_virtual_time
 async def test_reads_that_come_together_are_asked_together() -> None:
     gateway = TimedGateway()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     reads = [Read(Key(KEY.namespace, f"{n}"), cache_ttl_s=0) for n in range(5)] + [Read(KEY)]
     answers = gateway.reader.read(reads)
@@ -103,7 +96,7 @@ async def test_reads_that_come_together_are_asked_together() -> None:
 @in_virtual_time
 async def test_a_later_read_has_a_turn_of_its_own() -> None:
     gateway = await _busy()
-    await gateway.hold(_value(gateway))
+    await gateway.hold(gateway.value())
     for turn in range(1, 4):
         gateway.kvsp.takes(KVSP_S)
         _asked(gateway, ["key"])
@@ -115,7 +108,7 @@ async def test_a_later_read_has_a_turn_of_its_own() -> None:
 @in_virtual_time
 async def test_what_differs_is_noticed_in_every_read(lacking: Side) -> None:
     gateway = await _busy()
-    older, newer = _value(gateway), _value(gateway, 5)
+    older, newer = gateway.value(), gateway.value(5)
     await gateway.hold(newer, lacking.other)
     await gateway.hold(older, lacking)
     gateway.kvsp.takes(KVSP_S)
@@ -132,7 +125,7 @@ async def test_what_differs_is_noticed_in_every_read(lacking: Side) -> None:
 @in_virtual_time
 async def test_a_first_home_that_hangs_costs_a_moment() -> None:
     gateway = await _busy()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     gateway.kvsp.takes(3.0)
     gateway.s3.takes(S3_S)
@@ -148,7 +141,7 @@ async def test_a_first_home_without_an_answer_has_the_second_asked_at_once_and_o
     failure: Failed | None,
 ) -> None:
     gateway = await _busy()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record, Side.S3)
     gateway.kvsp.takes(0.0005, failure)
     gateway.s3.takes(0.0005)
@@ -167,7 +160,7 @@ async def test_a_first_home_without_an_answer_has_the_second_asked_at_once_and_o
 @in_virtual_time
 async def test_who_had_its_turn_early_keeps_nobody_from_theirs() -> None:
     gateway = await _busy()
-    await gateway.hold(_value(gateway))
+    await gateway.hold(gateway.value())
     gateway.kvsp.takes(0.0005, DOWN)
     gateway.kvsp.takes(KVSP_S)
     _asked(gateway, ["early", "key"])
@@ -201,7 +194,7 @@ async def test_where_a_home_may_lack_writes_both_are_asked_at_once(
 @in_virtual_time
 async def test_a_version_that_is_wanted_is_asked_of_both_at_once() -> None:
     gateway = await _busy()
-    gateway.reader.read([Read(KEY, _value(gateway).version)])
+    gateway.reader.read([Read(KEY, gateway.value().version)])
     assert (gateway.kvsp.calls, gateway.s3.calls) == (1, 1)
 
 

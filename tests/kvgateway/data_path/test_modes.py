@@ -6,14 +6,11 @@ from typing import Final
 import pytest
 
 from kvgateway.state.ports import RepairTask
-from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.mode import Mode, Stage
 from tandem.core.reading import ReadMode
-from tandem.core.record import Record
 from tandem.core.reply import Found, Missing, Side
 from tandem.core.request import Put, Read, ReadResult, Written
-from tandem.core.version import Version
 from tandem.core.write_race import AckPolicy
 from tandem.errors import Unavailable
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
@@ -27,10 +24,6 @@ def _key(mode: Mode, drawn: bool) -> Key:
     """A key that is drawn in this mode, or one that is not."""
     keys = (KEY._replace(name=f"key/{number}") for number in range(1000))
     return next(key for key in keys if (len(mode.answers(key)) == 2) == drawn)
-
-
-def _value(gateway: TimedGateway, ms: int = 0) -> Record:
-    return seal(Version.at(gateway.clock.now_us() - 5_000_000 + ms * 1000), b"value")
 
 
 async def _written(gateway: TimedGateway, key: Key = KEY) -> tuple[float, Written]:
@@ -60,7 +53,7 @@ async def test_single_writes_and_asks_one_home_and_owes_the_other_nothing(
 @in_virtual_time
 async def test_single_says_of_a_miss_that_it_is_sure_and_never_asks_what_was_left() -> None:
     gateway = TimedGateway(namespace_mode=SINGLE)
-    await gateway.hold(_value(gateway), Side.KVSP)
+    await gateway.hold(gateway.value(), Side.KVSP)
     assert (await gateway.read(PAST_CACHE))[1] == ReadResult(None)
     gateway.s3.takes(0.1, DOWN)
     with pytest.raises(Unavailable, match="s3: unreachable"):
@@ -104,10 +97,10 @@ async def test_in_shadow_nothing_is_acknowledged_that_the_home_has_not_confirmed
 @in_virtual_time
 async def test_in_shadow_the_home_answers_alone_and_its_misses_are_sure() -> None:
     gateway = TimedGateway(namespace_mode=SHADOW)
-    newer = _value(gateway, 5)
+    newer = gateway.value(5)
     await gateway.hold(newer, Side.KVSP)
     assert (await gateway.read(PAST_CACHE))[1] == ReadResult(None)
-    await gateway.hold(_value(gateway), Side.S3)
+    await gateway.hold(gateway.value(), Side.S3)
     gateway.s3.takes(0.3)
     assert (await gateway.read(Read(KEY, cache_ttl_s=0)))[0] == 0.3
     assert gateway.kvsp.calls == 0
@@ -117,7 +110,7 @@ async def test_in_shadow_the_home_answers_alone_and_its_misses_are_sure() -> Non
 async def test_in_shadow_the_sample_is_answered_by_the_home_and_compared() -> None:
     gateway = TimedGateway(namespace_mode=SHADOW)
     gateway.draws.drawn = True
-    record, stranger = _value(gateway), _value(gateway, 5)
+    record, stranger = gateway.value(), gateway.value(5)
     await gateway.hold(record, Side.S3)
     await gateway.hold(stranger, Side.KVSP)
     gateway.s3.takes(0.3)
@@ -135,7 +128,7 @@ async def test_in_shadow_the_other_home_never_stands_in() -> None:
     for drawn in (False, True):
         gateway = TimedGateway(namespace_mode=SHADOW)
         gateway.draws.drawn = drawn
-        await gateway.hold(_value(gateway))
+        await gateway.hold(gateway.value())
         gateway.s3.takes(0.1, DOWN)
         with pytest.raises(Unavailable, match="s3"):
             await gateway.read(PAST_CACHE)
@@ -146,7 +139,7 @@ async def test_in_shadow_the_other_home_never_stands_in() -> None:
 @in_virtual_time
 async def test_who_answers_alone_is_asked_whatever_the_read_mode(read_mode: ReadMode) -> None:
     gateway = TimedGateway(namespace_mode=SHADOW, mode=read_mode)
-    await gateway.hold(_value(gateway))
+    await gateway.hold(gateway.value())
     await gateway.read(PAST_CACHE)
     assert (gateway.kvsp.calls, gateway.s3.calls) == (0, 1)
 
@@ -156,7 +149,7 @@ async def test_in_the_ramp_a_key_that_is_drawn_is_raced_and_another_is_not() -> 
     for drawn, took_s in ((True, 0.005), (False, 0.3)):
         gateway, key = TimedGateway(namespace_mode=RAMP), _key(RAMP, drawn)
         for side in Side:
-            await gateway.homes[side].memory.put_if_newer(key, _value(gateway), 1.0)
+            await gateway.homes[side].memory.put_if_newer(key, gateway.value(), 1.0)
         gateway.s3.takes(0.3)
         assert (await gateway.read(Read(key, cache_ttl_s=0)))[0] == took_s
         await asyncio.sleep(1.0)

@@ -8,23 +8,16 @@ import pytest
 
 from kvgateway.data_path.read_bounds import ReadBounds
 from kvgateway.state.ports import RepairTask
-from tandem.core.envelope import seal
 from tandem.core.latency import KNOWN_FROM
 from tandem.core.reading import HEDGE_S_MAX, ReadMode
-from tandem.core.record import Record
 from tandem.core.reply import Failed, Reason, Side
 from tandem.core.request import Read, ReadResult
-from tandem.core.version import Version
 from tandem.errors import Unavailable
 from tests.kvgateway.timed import DOWN, KEY, TimedGateway, in_virtual_time
 
 PAST_CACHE: Final = Read(KEY, cache_ttl_s=0)
 KVSP_S: Final = 0.02
 S3_S: Final = 0.1
-
-
-def _value(gateway: TimedGateway, ms: int = 0, text: bytes = b"value") -> Record:
-    return seal(Version.at(gateway.clock.now_us() - 5_000_000 + ms * 1000), text)
 
 
 async def _at_rest(gateway: TimedGateway) -> None:
@@ -47,7 +40,7 @@ async def _hedging() -> TimedGateway:
 @in_virtual_time
 async def test_hedged_asks_both_until_it_knows_how_quick_they_are() -> None:
     gateway = TimedGateway(mode=ReadMode.HEDGED)
-    await gateway.hold(_value(gateway))
+    await gateway.hold(gateway.value())
     for number in range(1, KNOWN_FROM + 5):
         if number <= KNOWN_FROM:
             gateway.kvsp.takes(KVSP_S)
@@ -62,7 +55,7 @@ async def test_hedged_asks_both_until_it_knows_how_quick_they_are() -> None:
 @in_virtual_time
 async def test_a_quick_answer_of_the_first_home_leaves_the_second_in_peace() -> None:
     gateway = await _hedging()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     gateway.kvsp.takes(KVSP_S - 0.001)
     assert await gateway.read(PAST_CACHE) == (KVSP_S - 0.001, ReadResult(record, record.version))
@@ -75,7 +68,7 @@ async def test_a_quick_answer_of_the_first_home_leaves_the_second_in_peace() -> 
 @in_virtual_time
 async def test_a_first_home_that_hangs_costs_as_much_as_it_usually_takes() -> None:
     gateway = await _hedging()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     gateway.kvsp.takes(3.0)
     gateway.s3.takes(S3_S)
@@ -94,7 +87,7 @@ async def test_a_first_home_without_an_answer_has_the_second_asked_at_once(
     failure: Failed | None,
 ) -> None:
     gateway = await _hedging()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record, Side.S3)
     gateway.kvsp.takes(0.001, failure)
     gateway.s3.takes(S3_S)
@@ -107,7 +100,7 @@ async def test_a_first_home_without_an_answer_has_the_second_asked_at_once(
 @in_virtual_time
 async def test_a_record_below_what_is_wanted_is_no_answer_either() -> None:
     gateway = await _hedging()
-    older, newer = _value(gateway), _value(gateway, 5)
+    older, newer = gateway.value(), gateway.value(5)
     await gateway.hold(older)
     await gateway.hold(newer, Side.S3)
     _, result = await gateway.read(Read(KEY, newer.version))
@@ -138,7 +131,7 @@ async def test_both_homes_down_is_told_as_by_a_race() -> None:
 @in_virtual_time
 async def test_a_home_that_is_behind_is_not_asked_first_however_quick_it_is() -> None:
     gateway = await _hedging()
-    older, newer = _value(gateway), _value(gateway, 5)
+    older, newer = gateway.value(), gateway.value(5)
     await gateway.hold(older)
     await gateway.hold(newer, Side.S3)
     gateway.view.late = (Side.KVSP,)
@@ -153,7 +146,7 @@ async def test_a_home_that_is_behind_is_not_asked_first_however_quick_it_is() ->
 @in_virtual_time
 async def test_where_homes_become_slow_the_other_one_is_asked_within_a_bound() -> None:
     gateway = await _hedging()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     for number in range(300):
         gateway.kvsp.takes(3.0)
@@ -168,7 +161,7 @@ async def test_where_homes_become_slow_the_other_one_is_asked_within_a_bound() -
 @in_virtual_time
 async def test_readers_of_one_key_share_one_hedged_read() -> None:
     gateway = await _hedging()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     gateway.kvsp.takes(3.0)
     gateway.s3.takes(S3_S)
@@ -185,7 +178,7 @@ async def test_readers_of_one_key_share_one_hedged_read() -> None:
 @in_virtual_time
 async def test_a_drawn_read_asks_both_and_what_differs_is_repaired(mode: ReadMode) -> None:
     gateway = TimedGateway(mode=mode)
-    older, newer = _value(gateway), _value(gateway, 5)
+    older, newer = gateway.value(), gateway.value(5)
     first = gateway.s3 if mode is ReadMode.S3 else gateway.kvsp
     await gateway.hold(newer, first.side)
     await gateway.hold(older, first.side.other)

@@ -11,7 +11,6 @@ from tandem.backends.port import Gets, Got
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.reading import ReadMode
-from tandem.core.record import Record
 from tandem.core.reply import Side
 from tandem.core.request import Put, Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
@@ -22,11 +21,6 @@ from tests.kvgateway.timed import DOWN, KEY, QUICK_S, TimedGateway, TimedHome, i
 READ = Read(KEY)
 PAST_CACHE = Read(KEY, cache_ttl_s=0)
 BROKEN = Key(NAMESPACE, "broken")
-
-
-def _value(gateway: TimedGateway, ms: int = 0, text: bytes = b"value") -> Record:
-    """A value written `ms` after five seconds ago."""
-    return seal(Version.at(gateway.clock.now_us() - 5_000_000 + ms * 1000), text)
 
 
 def _asked(gateway: TimedGateway, read: Read = READ) -> "asyncio.Future[ReadResult]":
@@ -52,7 +46,7 @@ def _in_one_message(home: TimedHome) -> Callable[[Gets, float, Got], None]:
 @in_virtual_time
 async def test_the_first_record_answers_and_the_slower_reply_is_only_compared() -> None:
     gateway = TimedGateway()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     gateway.s3.takes(3.0)
     assert await gateway.read(READ) == (0.005, ReadResult(record, record.version))
@@ -65,7 +59,7 @@ async def test_the_first_record_answers_and_the_slower_reply_is_only_compared() 
 @in_virtual_time
 async def test_it_is_counted_how_long_readers_waited_whose_answer_was_not_in_memory() -> None:
     gateway = TimedGateway()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     await asyncio.gather(_asked(gateway), _asked(gateway))
     assert (await gateway.read(READ))[1].cached
@@ -79,7 +73,7 @@ async def test_it_is_counted_how_long_readers_waited_whose_answer_was_not_in_mem
 @in_virtual_time
 async def test_a_miss_waits_for_the_other_home_and_is_repaired() -> None:
     gateway = TimedGateway()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record, Side.S3)
     gateway.s3.takes(0.02)
     assert await gateway.read(READ) == (0.02, ReadResult(record, record.version))
@@ -108,7 +102,7 @@ async def test_a_miss_that_one_home_alone_has_seen_is_said_to_be_so_and_not_reme
 @in_virtual_time
 async def test_a_miss_in_doubt_does_not_hide_what_the_machine_has_read_before() -> None:
     gateway = TimedGateway()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record, Side.KVSP)
     await gateway.read(READ)
     gateway.kvsp.takes(0.1, DOWN)
@@ -122,7 +116,7 @@ async def test_a_miss_in_doubt_does_not_hide_what_the_machine_has_read_before() 
 async def test_of_two_homes_that_are_behind_neither_answers_first() -> None:
     gateway = TimedGateway()
     gateway.view.late = (Side.KVSP, Side.S3)
-    older, newer = _value(gateway), _value(gateway, 5)
+    older, newer = gateway.value(), gateway.value(5)
     await gateway.hold(older, Side.KVSP)
     await gateway.hold(newer, Side.S3)
     gateway.s3.takes(0.3)
@@ -135,7 +129,7 @@ async def test_of_two_homes_that_are_behind_neither_answers_first() -> None:
 @in_virtual_time
 async def test_nobody_goes_back_behind_a_stale_answer() -> None:
     gateway = TimedGateway()
-    older, newer = _value(gateway), _value(gateway, 5)
+    older, newer = gateway.value(), gateway.value(5)
     await gateway.hold(older)
     await gateway.read(READ)
     await gateway.hold(newer, Side.S3)
@@ -151,7 +145,7 @@ async def test_nobody_goes_back_behind_a_stale_answer() -> None:
 @in_virtual_time
 async def test_both_homes_down_answers_from_memory_what_is_stale_or_own() -> None:
     gateway = TimedGateway()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     for _ in range(2):
         gateway.kvsp.takes(0.1, DOWN)
@@ -173,7 +167,7 @@ async def test_memory_overrules_the_homes_only_for_a_while(mode: ReadMode, long_
     """A key that was deleted for good is nowhere, and memory may still have its last value."""
     bounds = ReadBounds(remembered_s=90)
     gateway = TimedGateway(mode=mode, reads=bounds)
-    record = _value(gateway)
+    record = gateway.value()
     gateway.machine.fill([Seen(KEY, record, gateway.time.now_us())], gateway.time.now_us())
     if long_ago:
         await asyncio.sleep(bounds.remembered_s + 1)
@@ -184,7 +178,7 @@ async def test_memory_overrules_the_homes_only_for_a_while(mode: ReadMode, long_
 @in_virtual_time
 async def test_with_both_homes_down_memory_answers_only_for_a_while() -> None:
     gateway = TimedGateway(reads=ReadBounds(remembered_s=90))
-    record = _value(gateway)
+    record = gateway.value()
     gateway.machine.fill([Seen(KEY, record, gateway.time.now_us())], gateway.time.now_us())
     await asyncio.sleep(91)
     for home in (gateway.kvsp, gateway.s3):
@@ -196,7 +190,7 @@ async def test_with_both_homes_down_memory_answers_only_for_a_while() -> None:
 @in_virtual_time
 async def test_readers_of_one_key_share_one_race() -> None:
     gateway = TimedGateway()
-    await gateway.hold(_value(gateway))
+    await gateway.hold(gateway.value())
     gateway.kvsp.takes(0.5)
     gateway.s3.takes(1.0)
     first = _asked(gateway)
@@ -210,7 +204,7 @@ async def test_readers_of_one_key_share_one_race() -> None:
 @in_virtual_time
 async def test_who_wants_more_than_a_race_does_begins_another() -> None:
     gateway = TimedGateway()
-    older, newer = _value(gateway), _value(gateway, 5)
+    older, newer = gateway.value(), gateway.value(5)
     await gateway.hold(older)
     gateway.kvsp.takes(0.5)
     gateway.s3.takes(0.5)
@@ -226,7 +220,7 @@ async def test_who_wants_more_than_a_race_does_begins_another() -> None:
 @in_virtual_time
 async def test_an_own_write_that_one_home_lacks_is_waited_for_even_without_its_payload() -> None:
     gateway = TimedGateway()
-    older = _value(gateway)
+    older = gateway.value()
     await gateway.hold(older)
     gateway.s3.takes(0.1, DOWN)
     (written,) = gateway.writer.write([Put(KEY, bytes(100_000))])
@@ -267,7 +261,7 @@ async def test_an_own_write_is_read_from_memory_at_once() -> None:
 @in_virtual_time
 async def test_a_caller_that_goes_away_does_not_end_the_race() -> None:
     gateway = TimedGateway()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     gateway.kvsp.takes(0.5)
     gateway.s3.takes(1.0)
@@ -281,7 +275,7 @@ async def test_a_caller_that_goes_away_does_not_end_the_race() -> None:
 @in_virtual_time
 async def test_a_slower_reply_that_is_newer_moves_the_cache_on_and_is_repaired() -> None:
     gateway = TimedGateway()
-    older, newer = _value(gateway), _value(gateway, 5)
+    older, newer = gateway.value(), gateway.value(5)
     await gateway.hold(older)
     await gateway.hold(newer, Side.S3)
     gateway.s3.takes(0.2)
@@ -294,7 +288,7 @@ async def test_a_slower_reply_that_is_newer_moves_the_cache_on_and_is_repaired()
 @in_virtual_time
 async def test_other_bytes_under_one_version_are_counted_and_repaired_in_both_homes() -> None:
     gateway = TimedGateway()
-    version = _value(gateway).version
+    version = gateway.value().version
     for side in Side:
         await gateway.hold(seal(version, side.value.encode()), side)
     await gateway.read(READ)
@@ -310,7 +304,7 @@ async def test_a_fault_with_one_key_leaves_the_others_of_its_group_their_answers
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gateway = TimedGateway()
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     fill = gateway.machine.fill
 
@@ -346,7 +340,7 @@ async def test_a_fault_while_a_difference_is_noticed_leaves_the_others_their_ans
     gateway.loop.set_exception_handler(lambda _, context: met.append(context["exception"]))
     for home in gateway.homes.values():
         monkeypatch.setattr(home, "get_all", _in_one_message(home))
-    record = _value(gateway)
+    record = gateway.value()
     await gateway.hold(record)
     await gateway.homes[Side.S3].memory.put_if_newer(BROKEN, record, 1.0)
     monkeypatch.setattr(gateway.inbox, "add", _fails)
@@ -361,7 +355,7 @@ async def test_a_fault_while_a_difference_is_noticed_leaves_the_others_their_ans
 @in_virtual_time
 async def test_a_cache_entry_serves_for_its_lifetime() -> None:
     gateway = TimedGateway(reads=ReadBounds(cache_ttl_s=8))
-    await gateway.hold(_value(gateway))
+    await gateway.hold(gateway.value())
     await gateway.read(READ)
     await asyncio.sleep(6.9)
     assert (await gateway.read(READ))[1].cached
@@ -395,7 +389,7 @@ async def test_entries_of_one_moment_expire_one_after_the_other() -> None:
 @in_virtual_time
 async def test_at_the_bound_a_read_is_refused_and_memory_still_answers() -> None:
     gateway = TimedGateway(reads=ReadBounds(flights_max=1))
-    record = _value(gateway)
+    record = gateway.value()
     gateway.machine.fill([Seen(KEY, record, gateway.time.now_us())], gateway.time.now_us())
     gateway.kvsp.takes(1.0)
     running = _asked(gateway, Read(KEY._replace(name="other")))

@@ -16,6 +16,7 @@ from tests.kvgateway.supervised import (
     SERVES,
     SERVES_WHEN_TOLD,
     Supervised,
+    gone,
     supervising,
 )
 
@@ -28,14 +29,6 @@ def _crew(directory: Path, lives: Mapping[int, Sequence[str]]) -> Supervised:
 
 def _goes_by_new(pid: int) -> bool:
     return b"SETTINGS=new" in Path(f"/proc/{pid}/environ").read_bytes()
-
-
-def _gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 def _children() -> set[int]:
@@ -75,7 +68,7 @@ async def test_one_after_the_other_and_each_drains_once_its_successor_serves(
         assert [*crew.events[2:]] == [("start", 2), ("recover", 0), ("start", 3), ("recover", 1)]
         new = crew.pids()
         assert all(_goes_by_new(pid) for pid in new.values())
-        assert all(_gone(pid) for pid in old.values())
+        assert all(gone(pid) for pid in old.values())
         assert crew.has("drained", 0)
         assert crew.has("drained", 1)
         counters = crew.counters
@@ -164,7 +157,7 @@ async def test_one_that_dies_before_its_successor_serves_is_replaced_all_the_sam
         (tmp_path / "go").touch()
         await replacing
         assert _goes_by_new(crew.pids()[0])
-        assert _gone(stopgap)
+        assert gone(stopgap)
 
 
 async def test_a_successor_that_dies_later_is_restarted_with_its_orders(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The supervisor over real processes: who is killed, who is replaced, when, and after what."""
 
 import asyncio
-import os
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -21,16 +20,9 @@ from tests.kvgateway.supervised import (
     NEVER_BEATS,
     STARTS_SLOWLY,
     Supervised,
+    gone,
     supervising,
 )
-
-
-def _gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 def _open_files() -> int:
@@ -46,7 +38,7 @@ async def test_a_silent_worker_is_killed_and_replaced_and_no_other(
         await crew.until(lambda: len(crew.pids()) == 2)
         victim, other = crew.pids()[0], crew.pids()[1]
         await crew.until(lambda: crew.counters.started == 3)
-        assert _gone(victim)
+        assert gone(victim)
         assert crew.pids()[1] == other
         counters = crew.counters
         assert (counters.silent, counters.died, counters.not_started) == (1, 1, 0)
@@ -182,7 +174,7 @@ async def test_a_worker_that_does_not_drain_in_time_is_killed(tmp_path: Path) ->
     async with supervising(crew):
         await crew.until(lambda: crew.has("up"))
         pid = crew.pids()[0]
-    assert _gone(pid)
+    assert gone(pid)
 
 
 async def test_a_stop_ends_a_pause_between_two_lives(tmp_path: Path) -> None:

@@ -12,22 +12,11 @@ from kvgateway.state.switches import HomeSwitch
 from tandem.core.mode import Mode
 from tandem.core.mode_step import ModeReport
 from tandem.core.namespace import Namespace, SettingsChange
-from tandem.core.reply import Reason, Side
+from tandem.core.reply import Side
 from tandem.runtime.randomness import SeededEntropy
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.administration import Administration
-
-
-class _Deaf:
-    """See `kvgateway.homes.guard.HomeObserver`."""
-
-    def replied(
-        self, side: Side, operation: str, failure: Reason | None, elapsed_us: int, calls: int = 1
-    ) -> None:
-        """Nobody counts here."""
-
-    def broke(self, side: Side) -> None:
-        raise AssertionError(side)
+from tests.kvgateway.two_homes import Deaf
 
 
 class Registered(Administration):
@@ -38,7 +27,7 @@ class Registered(Administration):
         self.homes = homes
         gateway = self.gateway
         self.guards = {
-            side: GuardedHome(home, clock=homes.clock, time=gateway.time, observer=_Deaf())
+            side: GuardedHome(home, clock=homes.clock, time=gateway.time, observer=Deaf())
             for side, home in homes.by_side.items()
         }
         for guard in self.guards.values():

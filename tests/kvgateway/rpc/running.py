@@ -1,6 +1,7 @@
 """A real gRPC server over a gateway in memory, on a free port."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -91,3 +92,9 @@ async def running() -> AsyncIterator[Running]:
         yield gateway
     finally:
         await gateway.stop()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits for what comes about by itself; the test's own timeout is the bound."""
+    while not condition():
+        await asyncio.sleep(0.001)

@@ -1,7 +1,6 @@
 """The one message of a unary call: who may send it, what it takes, and one that does not come."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -16,7 +15,7 @@ from tandem.core.limits import LARGE_BODY_BYTES, MIB, VALUE_BYTES_MAX
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 from tests.kvgateway.open_entrance import OpenEntrance
 from tests.kvgateway.rpc.memory_store import NAMESPACE
-from tests.kvgateway.rpc.running import Running
+from tests.kvgateway.rpc.running import Running, until
 
 FULL = 256 * MIB
 LARGE = kv_pb2.PutRequest(namespace=NAMESPACE, key=b"large", value=bytes(3 * MIB))
@@ -27,11 +26,6 @@ def _stalled(channel: grpc.aio.Channel, method: str, **call: object) -> Any:  # 
     """A unary call whose message does not come until it is written."""
     make: Any = channel.stream_unary(f"/tandem.v1.KV/{method}")
     return make(**call)
-
-
-async def _until(condition: Callable[[], object]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
 
 
 async def _refusal(call: Any) -> tuple[grpc.StatusCode, str]:  # noqa: ANN401
@@ -45,7 +39,7 @@ async def test_a_large_message_takes_room_while_its_call_runs(
     request = LARGE if method == "Put" else kv_pb2.BatchRequest(puts=[LARGE])
     gateway.store.held = []
     call = getattr(kv, method)(request)
-    await _until(lambda: gateway.store.held)
+    await until(lambda: gateway.store.held)
     assert gateway.room.taken == request.ByteSize()
     gateway.store.release()
     await call
@@ -83,7 +77,7 @@ async def test_a_message_that_takes_long_counts_as_a_whole_value(
     most = FULL // VALUE_BYTES_MAX
     async with gateway.channel() as channel:
         calls = [_stalled(channel, "Put") for _ in range(most)]
-        await _until(lambda: gateway.room.taken == most * VALUE_BYTES_MAX)
+        await until(lambda: gateway.room.taken == most * VALUE_BYTES_MAX)
         code, text = await _refusal(_stalled(channel, "Put"))
         assert (code, text) == (
             grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -91,7 +85,7 @@ async def test_a_message_that_takes_long_counts_as_a_whole_value(
         )
         for call in calls[1:]:
             call.cancel()
-        await _until(lambda: gateway.room.taken == VALUE_BYTES_MAX)
+        await until(lambda: gateway.room.taken == VALUE_BYTES_MAX)
         await calls[0].write(LARGE.SerializeToString())
         await calls[0].done_writing()
         assert kv_pb2.WriteReply.FromString(await calls[0]).version

@@ -1,7 +1,6 @@
 """The Exchange stream: batching, order, bounds, failures, and its end."""
 
 import asyncio
-from collections.abc import Callable
 from itertools import pairwise
 
 import grpc
@@ -13,7 +12,7 @@ from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
 from tandem.errors import Overloaded, QuotaExceeded, Unavailable
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 from tests.kvgateway.rpc.memory_store import NAMESPACE
-from tests.kvgateway.rpc.running import Running, running
+from tests.kvgateway.rpc.running import Running, running, until
 
 
 def _gets(*names: str, first_id: int = 1) -> kv_pb2.BatchRequest:
@@ -34,11 +33,6 @@ async def _calls_in_between(kv: kv_pb2_grpc.KVStub) -> None:
     """Many calls of others over the same connection: time enough for whatever would move."""
     for _ in range(50):
         await kv.Batch(kv_pb2.BatchRequest())
-
-
-async def _until(condition: Callable[[], object]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("deferred", [False, True], ids=["hits", "from a home"])
@@ -115,7 +109,7 @@ async def test_a_slow_answer_does_not_hold_back_the_others(
     call = kv.Exchange()
     gateway.store.held = []
     await call.write(_gets("slow"))
-    await _until(lambda: gateway.store.held)
+    await until(lambda: gateway.store.held)
     held, gateway.store.held = gateway.store.held, None
     await call.write(_gets("quick", first_id=2))
     assert [answer.id for answer in (await call.read()).gets] == [2]
@@ -195,7 +189,7 @@ async def test_operations_in_flight_are_bounded(gateway: Running, kv: kv_pb2_grp
     messages = 2 * exchange.OPERATIONS_MAX // BATCH_OPERATIONS_MAX
     for number in range(messages):
         await call.write(_gets(*names, first_id=number * BATCH_OPERATIONS_MAX))
-    await _until(lambda: gateway.store.reads >= exchange.OPERATIONS_MAX)
+    await until(lambda: gateway.store.reads >= exchange.OPERATIONS_MAX)
     await _calls_in_between(kv)
     assert gateway.store.reads == exchange.OPERATIONS_MAX
     gateway.store.release()
@@ -218,7 +212,7 @@ async def test_bytes_in_flight_are_bounded(gateway: Running, kv: kv_pb2_grpc.KVS
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(write())
-        await _until(lambda: gateway.store.writes >= within)
+        await until(lambda: gateway.store.writes >= within)
         await _calls_in_between(kv)
         assert gateway.store.writes == within
         gateway.store.release()
@@ -255,13 +249,13 @@ async def test_a_drain_answers_all_that_is_sent_before_the_client_ends(
     gateway.store.held = []
     call = kv.Exchange()
     await call.write(_puts(("before", b"1")))
-    await _until(lambda: gateway.store.writes)
+    await until(lambda: gateway.store.writes)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(gateway.stop(grace_s=30))
         assert (await call.read()).draining
         await call.write(_puts(("after", b"1"), first_id=2))
         await call.done_writing()
-        await _until(lambda: gateway.store.writes == 2)
+        await until(lambda: gateway.store.writes == 2)
         gateway.store.release()
         assert [answer.id for answer in (await call.read()).writes] == [1, 2]
         assert await call.read() is grpc.aio.EOF
@@ -276,7 +270,7 @@ async def test_a_client_that_goes_away_cancels_nothing(
     await stream.write(_puts(("streamed", b"1")))
     unary = kv.Put(kv_pb2.PutRequest(namespace=NAMESPACE, key=b"unary", value=b"1"))
     batch = kv.Batch(_puts(("batched", b"1")))
-    await asyncio.gather(asyncio.sleep(0), _until(lambda: gateway.store.writes == 3))
+    await asyncio.gather(asyncio.sleep(0), until(lambda: gateway.store.writes == 3))
     for call in (stream, unary, batch):
         call.cancel()
     await kv.Batch(kv_pb2.BatchRequest())

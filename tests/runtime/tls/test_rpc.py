@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.rpc_channel import TlsChannel, open_channel
-from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, RpcHealth, listen
+from tandem.runtime.rpc_health import HANDSHAKE_LIMIT, RpcHealth
 from tandem.runtime.rpc_words import in_words
 from tandem.runtime.tls import ServerTls, TlsFiles
 from tests.servers.certificates import Authority, Pair
@@ -38,10 +38,7 @@ class Door:
 async def open_door(files: TlsFiles, *, demand: bool = True) -> AsyncIterator[Door]:
     tls = ServerTls(files, SystemClock())
     server = grpc.aio.server(options=(HANDSHAKE_LIMIT,))
-    health = RpcHealth(server, [])
-    port = listen(server, "127.0.0.1:0", tls.rpc(demand=demand))
-    await server.start()
-    await health.set_ready(True)
+    port = await RpcHealth(server, []).start("127.0.0.1:0", tls.rpc(demand=demand))
     try:
         yield Door(f"127.0.0.1:{port}", tls)
     finally:
