@@ -226,9 +226,24 @@ async def test_too_many_at_once_wait_for_a_person(world: World) -> None:
     assert stop.why == "ending deleted namespaces would touch 20 of 21 namespaces"
     assert world.board.breakers_open == 1
 
-    world.book.accept()
     await world.round()
-    assert {world.held(namespace) for namespace in many} == {(0, 0)}
+    assert [*world.book.stops().values()] == [stop], "said once"
+
+    world.book.accept()
+    many.append("e" * 32)
+    world.register(many[-1], OLD)
+    world.fill(many[-1], 2)
+    await world.round()
+    [stop] = world.book.stops().values()
+    assert (stop.changes, stop.accepted) == (21, 0), "one more than was accepted"
+    assert {world.held(namespace) for namespace in many} == {(2, 2)}
+
+    world.book.accept()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deleted, "LOOKED_AT_MAX", 6)
+        for left in (15, 9, 3, 0):
+            await world.round()
+            assert sum(world.held(namespace) == (2, 2) for namespace in many) == left
     await world.round()
     assert not world.book.stops()
 

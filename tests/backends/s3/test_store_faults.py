@@ -12,6 +12,7 @@ from tandem.backends.port import Heal
 from tandem.backends.s3.store import S3Home
 from tandem.core.envelope import seal
 from tandem.core.key import Key
+from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.record import Record
 from tandem.core.reply import (
     Failed,
@@ -206,6 +207,18 @@ async def test_what_is_ahead_of_the_store_is_never_sent(scene: Scene) -> None:
     ahead = Version.at(SystemClock().now_us() + 30_000_000)
     assert await scene.put(seal(ahead, b"a")) == Refused(Refusal.FUTURE, 0)
     assert [seen.method for seen in scene.proxy.seen] == ["HEAD"]
+
+
+async def test_a_write_that_gets_late_between_two_tries_is_not_signed_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a pause of the process: what is sent then could land long after the leg's time."""
+    clock, late_us = scene.home._bucket.clock, int(LEG_DEADLINE_S * 1e6) + 2_000_000
+    now_us = clock.now_us
+    monkeypatch.setattr(clock, "now_us", lambda: now_us() + late_us * bool(scene.proxy.seen))
+    scene.proxy.next("PUT", PRECONDITION_LIE)
+    assert await scene.put(value()) == Refused(Refusal.LATE, 0)
+    assert scene.proxy.methods() == ["PUT", "HEAD"]
 
 
 async def test_every_write_is_conditional(scene: Scene) -> None:

@@ -13,7 +13,7 @@ from tandem.core.namespace import Namespace, SettingsChange
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
 from tandem.core.write_race import AckPolicy
-from tandem.errors import NamespaceNotFound, Overloaded, Unavailable
+from tandem.errors import NamespaceNotFound, Overloaded, Unavailable, Unchanged
 from tests.kvgateway.one_gateway import TwoHomes
 from tests.kvgateway.registry.registered import Registered
 
@@ -179,6 +179,19 @@ async def test_without_a_home_that_is_in_use_nothing_is_changed(down: Side) -> N
     homes.by_side[down].failing = repeat(False)
     await two.namespaces.rename(namespace_id, "c")
     assert (await two.namespaces.get(namespace_id)).title == "c", "nothing is claimed any more"
+
+
+@pytest.mark.parametrize("down", list(Side))
+async def test_nobody_is_alone_where_a_home_does_not_show_the_claim(down: Side) -> None:
+    """It was well when the change began."""
+    homes = TwoHomes()
+    (one, two, _), namespace_id = await _three(homes)
+    homes.by_side[down].failing = repeat(True)
+    with pytest.raises(Unchanged, match=f"{down.value}.*switch it off for writes"):
+        async with one.claims.alone(namespace_id):
+            pytest.fail("it is changed")
+    homes.by_side[down].failing = repeat(False)
+    await two.namespaces.rename(namespace_id, "b")
 
 
 async def test_a_home_that_is_switched_off_is_not_asked() -> None:

@@ -75,6 +75,15 @@ async def test_appends_at_once_are_all_durable(worker: Worker) -> None:
     assert await worker.crash() == {intent(n) for n in range(500)}
 
 
+async def test_an_append_that_comes_during_a_write_goes_into_the_next_one(worker: Worker) -> None:
+    first = worker.journal.append([intent(1)])
+    await asyncio.sleep(0)
+    second = worker.journal.append([intent(2)])
+    async with asyncio.timeout(60):
+        assert all(await asyncio.gather(first, second))
+    assert await worker.crash() == {intent(1), intent(2)}
+
+
 async def test_a_done_intent_does_not_come_back_once_another_was_appended(worker: Worker) -> None:
     await worker.journal.append([intent(1)])
     worker.journal.done(intent(1))

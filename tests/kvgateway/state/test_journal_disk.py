@@ -156,15 +156,16 @@ async def test_a_slot_that_cannot_be_removed_is_left_for_a_later_try(tmp_path: P
     assert recover(tmp_path) == []
 
 
-async def test_closing_writes_the_done_marks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [[], [intent(3)]], ids=["alone", "with an append"])
+async def test_closing_writes_the_done_marks(tmp_path: Path, late: list[Intent]) -> None:
     journal = DiskJournal(claim(tmp_path))
     await journal.append([intent(1), intent(2)])
     journal.done(intent(1))
-    waiting = journal.append([intent(3)])
+    waiting = [journal.append([one]) for one in late]
     await journal.aclose()
-    assert await waiting
+    assert all(await asyncio.gather(*waiting))
     assert not await journal.append([intent(4)])
-    assert recovered(tmp_path) == {intent(2), intent(3)}
+    assert recovered(tmp_path) == {intent(2), *late}
 
 
 async def test_segments_without_live_intents_are_removed(

@@ -132,6 +132,29 @@ def test_a_write_below_another_gateways_version_pins_until_its_own_confirmation(
     assert not known(machine).pinned
 
 
+def test_the_newest_write_below_another_gateways_version_is_the_one_that_is_waited_for(
+    machine: AnyMachine,
+) -> None:
+    older, newer, theirs = at(NOW), at(NOW + 1), at(NOW + 2)
+    machine.fill([Seen(KEY, theirs, NOW)], NOW)
+    machine.install([(KEY, newer)], NOW)
+    machine.install([(KEY, older)], NOW)
+    machine.unpin([(KEY, older.version)], NOW)
+    assert known(machine).pinned
+    machine.unpin([(KEY, newer.version)], NOW)
+    assert not known(machine).pinned
+
+
+def test_only_a_write_of_the_version_that_is_known_makes_it_seen_anew(machine: AnyMachine) -> None:
+    """What a cache may serve must not get younger by a write that lost."""
+    mine, theirs = at(NOW), at(NOW + 1, b"theirs")
+    machine.fill([Seen(KEY, theirs, NOW)], NOW)
+    machine.install([(KEY, mine)], NOW + SECOND)
+    assert known(machine).seen_at_us == NOW
+    machine.install([(KEY, theirs)], NOW + SECOND)
+    assert known(machine).seen_at_us == NOW + SECOND
+
+
 def test_an_older_write_that_waits_outlives_a_newer_pin_that_ends(machine: AnyMachine) -> None:
     new, old = at(NOW + 1), at(NOW)
     machine.install([(KEY, new)], NOW)
@@ -290,14 +313,16 @@ def test_recent_lists_pinned_names_of_a_namespace_in_order(machine: AnyMachine) 
 def test_recent_forgets_pins_that_have_ended(machine: AnyMachine) -> None:
     records = {f"k{n}": at(NOW + n) for n in range(20)}
     machine.install([(Key(NAMESPACE, n), r) for n, r in records.items()], NOW)
-    for name in ("k3", "k5"):
+    for name in ("k3", "k5", "k7"):
         machine.unpin([(Key(NAMESPACE, name), records[name].version)], NOW + SECOND)
+    machine.install([(Key(NAMESPACE, "k7"), at(NOW + 98))], NOW)
     assert len(machine.recent(NAMESPACE, "", "", 100, NOW)) == 20
     left = machine.recent(NAMESPACE, "", "", 100, NOW + SECOND)
     assert [name for name, _ in left] == sorted(records.keys() - {"k3", "k5"})
     machine.install([(Key(NAMESPACE, "k3"), at(NOW + 99))], NOW + 2 * SECOND)
     again = dict(machine.recent(NAMESPACE, "", "", 100, NOW + 2 * SECOND))
     assert again["k3"].version == Version.at(NOW + 99)
+    assert again["k7"].version == Version.at(NOW + 98), "pinned anew before its pin had ended"
     assert "k5" not in again
 
 

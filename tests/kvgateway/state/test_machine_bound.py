@@ -102,6 +102,11 @@ def test_pinned_entries_lose_payloads_before_they_are_dropped(machine: AnyMachin
     assert all(k is not None and k.pinned for k in found)
     with_payload = [n for n, k in enumerate(found) if k is not None and k.record is not None]
     assert 0 < len(with_payload) < count // 2
+    for n in range(count):
+        machine.unpin([(key(n), Version.at(NOW + n))], NOW + 1)
+    for n in range(count, 5 * count):
+        machine.fill([Seen(key(n), record(n, 900), NOW + 1)], NOW + 1)
+    assert kept(machine, range(count)) == [], "they leave as others do once they are not pinned"
     assert not machine.spilled()
 
 
@@ -118,11 +123,30 @@ def test_dropped_pins_are_said_until_settled(machine: AnyMachine, by_intents: bo
     assert count // 20 < len(left) < count
     assert len(left) + machine.spills() >= count
     assert count - 1 in left
+    listed = machine.recent(NAMESPACE, "", "", count, NOW)
+    assert [name for name, _ in listed] == [key(n).name for n in left]
     before = machine.spills()
     machine.settle_spills(before - 1)
     assert machine.spilled()
     machine.settle_spills(before)
     assert not machine.spilled()
+
+
+def test_one_transaction_keeps_payloads_for_an_eighth_of_the_memory() -> None:
+    with shared_machine(map_bytes=2 * BOUND) as machine:
+        machine.install([(key(n), record(n, 60_000)) for n in range(10)], NOW)
+        found = machine.lookup([key(n) for n in range(10)], NOW)
+        assert [k is not None and k.record is not None for k in found] == [True] * 4 + [False] * 6
+        assert not machine.spilled()
+
+
+def test_more_at_once_than_the_memory_holds_is_not_remembered_and_said() -> None:
+    with shared_machine(map_bytes=BOUND) as machine:
+        names = [Key(NAMESPACE, f"{n:06}".ljust(500, "x")) for n in range(3_000)]
+        seen = [Seen(name, record(0, 10), NOW) for name in names]
+        assert machine.fill(seen, NOW) == [None] * len(seen)
+        assert machine.spilled()
+        assert machine.fill(seen[:1], NOW) != [None]
 
 
 def test_a_pin_that_has_ended_leaves_without_a_spill(machine: AnyMachine) -> None:

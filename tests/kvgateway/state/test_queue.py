@@ -81,14 +81,14 @@ async def test_a_task_that_is_done_is_gone(queue: RepairQueue) -> None:
 
 
 async def test_a_task_reported_again_meanwhile_stays_and_is_due(queue: RepairQueue) -> None:
-    await queue.add([task("a")], 10)
-    taken = await taken_one(queue)
+    await queue.add([task("a"), task("b")], 10)
+    taken, other = await queue.take(2, 100, 50)
     await queue.add([task("a")], 20)
     assert await queue.take(1, 100, 50) == []
     await queue.done([taken])
-    again = await taken_one(queue)
+    (again,) = await queue.take(2, 100, 50)
     assert again.task == task("a")
-    await queue.done([again])
+    await queue.done([again, other])
     assert (await queue.stats()).depth == 0
 
 
@@ -148,6 +148,8 @@ async def test_who_heals_a_key_by_other_means_removes_its_task(queue: RepairQueu
     parked = await queue.queued(Key(NAMESPACE, "a"))
     assert parked is not None
     assert parked.task == task("a", 5)
+    assert await queue.queued(Key(NAMESPACE, "b")) is None
+    assert await queue.wanted(Key(OTHER, "a")) == NO_VERSION
     await queue.add([task("a", 6)], 10)
     await queue.done([parked])
     assert await queue.wanted(Key(NAMESPACE, "a")) == Version.at(6)
@@ -177,6 +179,9 @@ async def test_stats_count_each_side(queue: RepairQueue) -> None:
     assert await queue.stats() == QueueStats(3, 2, 2, 0, 20, 0)
     await queue.add([task("a", 1, (Side.KVSP,))], 40)
     assert await queue.stats() == QueueStats(3, 3, 2, 0, 20, 0)
+    (_, _, b) = await queue.take(3, 100, 50)
+    await queue.park(b, "both copies are corrupt")
+    assert await queue.stats() == QueueStats(3, 2, 1, 1, 20, 0)
 
 
 async def test_at_the_bound_the_largest_namespace_becomes_dirty(queue: RepairQueue) -> None:

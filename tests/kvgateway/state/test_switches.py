@@ -1,5 +1,6 @@
 """The kill switches' file: the newest epoch wins, and nothing is ever guessed."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from tandem.errors import ConfigurationError
 from tests.memory.switches import MemorySwitches
 
 OFF = HomeSwitch(reads=False, writes=False)
+ON = {"reads": True, "writes": True}
+
+
+def text_of(epoch: object, **homes: object) -> str:
+    return json.dumps({"epoch": epoch, "homes": {"kvsp": ON, "s3": ON, **homes}})
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -48,14 +54,16 @@ def test_a_restart_finds_what_was_stored(tmp_path: Path) -> None:
         "null",
         "\xff",
         '{"epoch": 1}',
-        '{"epoch": true, "homes": {"kvsp": {}, "s3": {}}}',
-        '{"epoch": -1, "homes": {"kvsp": {}, "s3": {}}}',
+        text_of(True),
+        text_of(-1),
+        text_of(1, r2=ON),
+        text_of(1, kvsp={"reads": 1, "writes": True}),
+        text_of(1, s3={"reads": True, "writes": 0}),
         '{"epoch": 1, "homes": {"kvsp": {"reads": true, "writes": true}}}',
         '{"epoch": 1, "homes": {"kvsp": {"reads": true}, "s3": {}}}',
-        '{"epoch": 1, "homes": {"kvsp": {"reads": 1, "writes": 1}, "s3": {}}}',
         '{"epoch": 1, "homes": []}',
         '{"epoch": 1, "homes": {"kvsp": 1, "s3": 2}}',
-        "1" * 5000,
+        text_of(1).ljust(5000),
         "[" * 4000,
     ],
 )
