@@ -1,6 +1,7 @@
 """One crawl of one namespace: its ranges in parallel, shared with other crawlers, added up."""
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -83,11 +84,18 @@ class NamespaceCrawls:
         nothing to compare, and the other one is asked nothing.
         """
         try:
-            task = await self._begin(namespace, request, kept)
+            return await self._crawled(namespace, request, urgent, kept)
         except NoPlan as error:
-            alone = kept.alone
-            failed = Crawled(namespace, "", 0, 0, 0, 0, False, 0, str(error), "", Tally())
-            return replace(failed, alone=alone)
+            why = str(error)
+        except sqlite3.OperationalError as error:  # a full disk: what was healed stays healed
+            why = f"the crawler's own file cannot be used: {error}"
+        failed = Crawled(namespace, "", 0, 0, 0, 0, False, 0, why, "", Tally())
+        return replace(failed, alone=kept.alone)
+
+    async def _crawled(
+        self, namespace: str, request: RunRequest | None, urgent: Sequence[str], kept: Kept
+    ) -> Crawled:
+        task = await self._begin(namespace, request, kept)
         task.waiting.sort(key=lambda one: any(one.holds(name) for name in urgent))
         await at_once(self.rule.ranges_at_once, lambda: self._work(task))
         while task.elsewhere and not task.failures:

@@ -3,7 +3,8 @@
 A blob's name is entered into blob_pending before the blob is written. The row's transaction
 consumes the entry and fails if it is gone; the collector takes entries that nobody consumed, and
 only then their blobs. So a blob in use is never removed and a blob without use never stays. A
-replaced blob lives an hour longer, for readers that hold its name.
+replaced blob lives an hour longer, for readers that hold its name, and for copies of the directory
+that are being made; minutes on a full disk, which it may be that fills it.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from tandem.wire.storage_codec import LargePut
 
 OTHER_BYTES: Final = Failed(Reason.ERROR, "the bytes that came do not match their digest")
 _COLLECT_EVERY_S: Final = 60.0
+_COLLECT_AGAIN_S: Final = 5.0
+"""After a failure: on a full disk each transaction has a chance, and others need what it frees."""
 _log = logs.get("kvsp.blobs")
 
 
@@ -52,7 +55,8 @@ class Blobs(Protocol):
         ...
 
     async def collect(self) -> Failed | None:
-        """Removes those that have been unused for `UNUSED_BLOB_LIFE_US`."""
+        """Removes those that have been unused for `UNUSED_BLOB_LIFE_US`; on a disk of ours without
+        room, those that were replaced `REPLACED_BLOB_LIFE_FULL_US` ago."""
         ...
 
 
@@ -104,8 +108,9 @@ class LargeValues:
 
     async def collect_on(self) -> None:
         """Collects from time to time, until cancelled."""
+        failed: Failed | None = None
         while True:
-            await asyncio.sleep(_COLLECT_EVERY_S)
+            await asyncio.sleep(_COLLECT_AGAIN_S if failed else _COLLECT_EVERY_S)
             failed = await self._blobs.collect()
             if failed is not None:
                 _log.warning("blobs_not_collected", error=str(failed))

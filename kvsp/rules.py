@@ -24,6 +24,8 @@ STORED: Final = Stored(0)
 ABOVE_ALL_NAMES: Final = b"\xff"
 UNUSED_BLOB_LIFE_US: Final = 3_600_000_000
 """How long a blob is kept that no row names: a writer may still come, or a reader hold its name."""
+REPLACED_BLOB_LIFE_FULL_US: Final = 120_000_000
+"""How long one that was replaced is kept on a full disk: twice as long as a read may last."""
 COLUMNS: Final = (
     "namespace, name, version, kind, expires_at_s, size, digest, blob, metadata, envelope"
 )

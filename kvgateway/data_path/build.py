@@ -29,6 +29,7 @@ from kvgateway.metrics import HomeMetrics
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
 from kvgateway.registry.book import RecordBook
+from kvgateway.registry.doubles import Doubles
 from kvgateway.registry.file import DiskCopy
 from kvgateway.registry.form import NAMESPACES, TOKENS
 from kvgateway.registry.namespaces import Registry
@@ -87,6 +88,7 @@ class DataPath:
             "repair": self.repair.run(),
             "registry": self.registry.run(),
             "presence": self.presence.run(),
+            "doubles": Doubles(self.presence, self.guards).run(),
             "tokens": self.tokens.run(),
             "keeper": self.keeper.run(),
             "switches": self.keeper.follow_switches(),

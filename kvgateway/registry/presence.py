@@ -23,6 +23,7 @@ from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.registration import (
     ALL,
+    GONE_US,
     LEASE_US,
     MODES_MAX,
     Registration,
@@ -31,7 +32,7 @@ from tandem.core.registration import (
 )
 from tandem.core.reply import Side, Stored
 from tandem.core.version import NO_VERSION
-from tandem.errors import TandemError
+from tandem.errors import TandemError, Unavailable
 from tandem.runtime import logs
 from tandem.runtime.clock import Clock
 
@@ -64,7 +65,7 @@ class Presence:
     ) -> None:
         """`process` is the id of its gateway and the number of its seat."""
         self.id = process
-        self._key = Key(IDENTITY_NAMESPACE, PREFIX + process)
+        self.key = Key(IDENTITY_NAMESPACE, PREFIX + process)
         self._homes = homes
         self._machine = machine
         self._time = time
@@ -80,6 +81,9 @@ class Presence:
         self._told: Mapping[str, tuple[int, bool]] = {}
         self._renewing = asyncio.Lock()
         self._left = False
+        self._contested_until_us = 0
+        self.said = NO_VERSION
+        """The version of its last registration, whether or not a home has it."""
         self.errors = 0
 
     def stands(self) -> bool:
@@ -117,7 +121,7 @@ class Presence:
             if self._left:
                 return ()
             confirmed = await self._put(registration)
-            if confirmed and not self._left:
+            if confirmed and self._may_stand():
                 self._stands_until_us = looked_us + LEASE_US
                 self._renewed_us = self._clock.monotonic_us()
                 self._told = _news(registration.modes)
@@ -133,8 +137,25 @@ class Presence:
         except TandemError as error:
             _LOG.warning("not_unregistered", error=str(error))
 
+    def _may_stand(self) -> bool:
+        return not self._left and not self.is_contested
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether another process was lately seen to register under the same id."""
+        return self._clock.monotonic_us() < self._contested_until_us
+
+    def contest(self) -> None:
+        """Another process registers under this id, so nobody can wait for both of them: neither may
+        go by the modes that it has seen until nothing can come of the other one."""
+        self._stands_until_us = 0
+        self._contested_until_us = self._clock.monotonic_us() + GONE_US
+
     async def begin_step(self, namespace: str) -> Sequence[Side]:
-        """Lets everyone know that a step is being taken here; the homes that have confirmed it."""
+        """Lets everyone know that a step is being taken here; the homes that have confirmed it.
+        Unavailable while others would not know whose registration it is."""
+        if self.is_contested:
+            raise Unavailable(f"another gateway uses the id of this one: {self.id}")
         self._steps[namespace] = self._time.now_us() + STEP_US
         return await self.renew()
 
@@ -170,11 +191,11 @@ class Presence:
         return frozenset(marks if len(marks) <= MODES_MAX else [ALL])
 
     async def _put(self, registration: Registration) -> Sequence[Side]:
-        [version] = self._machine.mint([(self._key, NO_VERSION)], self._time.now_us())
-        record = seal(version, encode_registration(registration))
+        [self.said] = self._machine.mint([(self.key, NO_VERSION)], self._time.now_us())
+        record = seal(self.said, encode_registration(registration))
         sides = list(self._homes)
         replies = await asyncio.gather(
-            *(self._homes[side].put_if_newer(self._key, record, PUT_DEADLINE_S) for side in sides)
+            *(self._homes[side].put_if_newer(self.key, record, PUT_DEADLINE_S) for side in sides)
         )
         pairs = zip(sides, replies, strict=True)
         return [side for side, reply in pairs if isinstance(reply, Stored)]

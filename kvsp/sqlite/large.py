@@ -1,5 +1,6 @@
 """The blobs of one file: entered and retired in its transactions, kept in a directory beside it."""
 
+import errno
 import sqlite3
 from asyncio import Future
 from collections.abc import AsyncIterable, Callable, Sequence
@@ -7,7 +8,13 @@ from functools import partial
 from typing import Final, cast
 
 from kvsp.large import OTHER_BYTES
-from kvsp.rules import UNUSED_BLOB_LIFE_US, Held, Write, verdict
+from kvsp.rules import (
+    REPLACED_BLOB_LIFE_FULL_US,
+    UNUSED_BLOB_LIFE_US,
+    Held,
+    Write,
+    verdict,
+)
 from kvsp.sqlite.blobs import BlobDirectory
 from kvsp.sqlite.new_blob import OtherBytes
 from kvsp.sqlite.transaction import Step
@@ -17,6 +24,7 @@ from tandem.runtime.clock import Clock
 from tandem.wire.storage_codec import LargePut
 
 _COLLECTED_AT_ONCE_MAX: Final = 1_000
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class FileBlobs:
@@ -31,6 +39,8 @@ class FileBlobs:
         self._directory = directory
         self._submit = submit
         self._clock = clock
+        self._disk_is_full = False
+        """Whether a blob found no room since all that may go was collected."""
         self.holds = directory.holds
         self.pieces = directory.pieces
 
@@ -48,6 +58,7 @@ class FileBlobs:
         except OtherBytes:
             return OTHER_BYTES
         except OSError as error:
+            self._disk_is_full |= error.errno in _NO_ROOM
             return Failed(Reason.ERROR, f"the value could not be written: {error}")
         return None
 
@@ -69,6 +80,8 @@ class FileBlobs:
             return Failed(Reason.ERROR, str(error))
         if due:
             await self._submit([partial(_forget, due)])
+        if len(due) < _COLLECTED_AT_ONCE_MAX:
+            self._disk_is_full = False
         return None
 
     def _enter(self, blob: str, put: LargePut, connection: sqlite3.Connection) -> WriteReply | None:
@@ -96,9 +109,10 @@ class FileBlobs:
         connection.execute(
             "update blob_retired set retired_us = ? where retired_us is null", (now_us,)
         )
+        life_us = REPLACED_BLOB_LIFE_FULL_US if self._disk_is_full else UNUSED_BLOB_LIFE_US
         rows = connection.execute(
             "select blob from blob_retired where retired_us <= ? limit ?",
-            (old_us, _COLLECTED_AT_ONCE_MAX),
+            (now_us - life_us, _COLLECTED_AT_ONCE_MAX),
         )
         return [blob for (blob,) in rows]
 

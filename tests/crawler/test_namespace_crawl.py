@@ -67,6 +67,22 @@ def test_a_fault_in_one_range_ends_the_work_on_all_of_them(
     run(main())
 
 
+def test_on_a_full_disk_a_crawl_says_so_and_the_next_one_sees_it_all(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        book = Book(tmp_path / "book")
+        crawls = world.crawler(book)
+        book._db.execute("pragma query_only = on")  # whatever is written fails
+        crawled = await crawls.crawl(NAMESPACE)
+        assert crawled.failure.startswith("the crawler's own file cannot be used: ")
+        assert not crawled.equal
+        book._db.execute("pragma query_only = off")
+        check(await crawls.crawl(NAMESPACE))
+        assert world.equal()
+
+    run(main())
+
+
 def test_a_dry_run_touches_no_home(tmp_path: Path) -> None:
     async def main() -> None:
         world = await ground()

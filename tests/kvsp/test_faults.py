@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kvsp.answers import Absent
+from kvsp.rules import REPLACED_BLOB_LIFE_FULL_US
 from kvsp.sqlite.cluster import SqliteCluster
 from tandem.core.cluster_life import life_of
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
@@ -19,7 +20,16 @@ from tandem.core.version import NO_VERSION
 from tandem.errors import ConfigurationError
 from tandem.wire.scan_codec import Scan
 from tests.kvsp.conftest import Opening
-from tests.kvsp.records import NAMESPACE, START_US, get, put, tombstone, value, write_large
+from tests.kvsp.records import (
+    NAMESPACE,
+    START_US,
+    SetClock,
+    get,
+    put,
+    tombstone,
+    value,
+    write_large,
+)
 from tests.kvsp.serving import open_store
 from tests.servers.damage import damage_pages
 
@@ -251,6 +261,28 @@ async def test_a_large_value_on_a_full_disk_fails_clearly(small_disk: Path) -> N
         failed = await write_large(cluster, put("key", record))
         assert isinstance(failed, Failed)
         assert "No space left" in failed.detail
+    finally:
+        await store.aclose()
+
+
+async def test_replaced_blobs_that_fill_the_disk_go_before_their_hour(
+    small_disk: Path, clock: SetClock
+) -> None:
+    store = await open_store(small_disk / "kvsp", 1, clock)
+    [cluster] = store.clusters
+    try:
+        answer: object = STORED
+        while answer == STORED:
+            clock.time_us += 1
+            record = value(bytes(1 << 20), clock.time_us)
+            answer = await write_large(cluster, put("key", record))
+        assert "No space left" in str(answer)
+        assert await cluster.large.collect() is None
+        assert isinstance(await write_large(cluster, put("key", record)), Failed)
+        clock.time_us += REPLACED_BLOB_LIFE_FULL_US
+        assert await cluster.large.collect() is None
+        newest = value(bytes(1 << 20), clock.time_us)
+        assert await write_large(cluster, put("key", newest)) == STORED
     finally:
         await store.aclose()
 

@@ -60,6 +60,13 @@ def status(code: int, error: str = "") -> bytes:
     return f"HTTP/1.1 {code} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+NO_STORE = Fault(
+    forward=False,
+    answer=b"HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n<html>Log in</html>",
+)
+"""A proxy on the way that answers everything itself, well, as one that wants a login first."""
+
+
 @dataclass
 class FaultProxy:
     """`plan` decides on each request as it comes; `seen` are the requests in order."""

@@ -8,10 +8,10 @@
     newer (seen now)                     superseded
 
     what the PUT is answered             next
-    200                                  stored
+    200, with the ETag of ours           stored
     412, 409, 404                        HEAD, and on with what it shows
     400, 401, 403                        sign again, if clock or key were to blame
-    5xx, no answer                       HEAD; ours: stored; as before: failed, it may land later;
+    other 200, 5xx, no answer            HEAD; ours: stored; as before: failed, it may land later;
                                          anything else: the PUT can land no more, on with that
 
 The last line holds because no two writes share an ETag (the version is inside the envelope), so a
@@ -27,7 +27,7 @@ from tandem.backends.port import Heal, basis_of
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.looking import KnownObjects, Seen, condition, headers_of, look
-from tandem.backends.s3.replies import Held, condition_failed, failed, no_reply
+from tandem.backends.s3.replies import Held, condition_failed, failed, has_put, no_reply
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
 from tandem.core.reply import (
@@ -133,7 +133,7 @@ class ConditionalPut:
 
     async def _judge(self, held: Held | None, answer: Answer) -> WriteReply | Seen:
         status = answer.http.status
-        if status == 200:
+        if has_put(answer.http, self._record.digest):
             self._known.keep(self._name, self._ours)
             return Stored(answer.time_us)
         failure = failed(answer.http, answer.time_us)
@@ -141,7 +141,8 @@ class ConditionalPut:
             return await self._look()
         if await self._bucket.amended(answer, self._until_s):
             return Seen(held)
-        return await self._read_back(held, failure) if status >= 500 else failure
+        is_open = status == 200 or status >= 500
+        return await self._read_back(held, failure) if is_open else failure
 
     async def _read_back(self, condition: Held | None, failure: Failed) -> Seen | Failed:
         seen = await self._look()

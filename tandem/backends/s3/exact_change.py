@@ -1,10 +1,10 @@
 """Removing or replacing exactly one object: the one that was seen, whatever its version.
 
     what the request is answered         next
-    2xx                                  done
+    2xx; a PUT: with the ETag of ours    done
     409, 412, 404 for the key            HEAD: absent, another one, or still the one seen
     400, 401, 403                        sign again, if clock or key were to blame
-    5xx, no answer                       HEAD; gone or ours: done; as before: failed, it may land
+    other 200, 5xx, no answer            HEAD; gone or ours: done; as before: failed, it may land
                                          later (and then hits the same object or none)
 
 A DELETE goes only to a store that was found to obey its condition and to refuse old signatures.
@@ -17,7 +17,7 @@ from typing import Final
 from tandem.backends.s3.bucket import Answer, Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.looking import KnownObjects, Seen, condition, headers_of, look
-from tandem.backends.s3.replies import Held, condition_failed, failed, no_reply
+from tandem.backends.s3.replies import Held, condition_failed, failed, has_put, no_reply
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.record import Record
 from tandem.core.removal import Removal
@@ -91,7 +91,7 @@ class ExactChange:
 
     async def _judge(self, answer: Answer) -> Removal | Failed | None:
         status = answer.http.status
-        if status in {200, 204}:
+        if self._is_done(answer):
             self._note_done()
             return Removal.DONE
         failure = failed(answer.http, answer.time_us)
@@ -100,7 +100,13 @@ class ExactChange:
             return looked if isinstance(looked, Failed) else self._found(looked)
         if await self._bucket.amended(answer, self._until_s):
             return None
-        return await self._read_back(failure) if status >= 500 else failure
+        is_open = status == 200 or status >= 500
+        return await self._read_back(failure) if is_open else failure
+
+    def _is_done(self, answer: Answer) -> bool:
+        if self._new is None:
+            return answer.http.status in {200, 204}
+        return has_put(answer.http, self._new.record.digest)
 
     async def _read_back(self, failure: Failed) -> Removal | Failed:
         looked = await self._look()

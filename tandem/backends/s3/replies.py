@@ -124,10 +124,18 @@ def digests_in(etags: Sequence[str]) -> list[bytes]:
     return [digest_in(etag) for etag in etags]
 
 
+def has_put(reply: HttpReply, digest: bytes) -> bool:
+    """Whether the answer to a PUT says that the body of this MD5 is stored: its ETag is that of the
+    body, which no proxy between here and the store would know to make up."""
+    return reply.status == 200 and digest_in(unquoted(reply.headers.get("etag", ""))) == digest
+
+
 def failed(reply: HttpReply, time_us: int) -> Failed:
     """The failure that an unexpected status is. A proxy's may come without a `Date`: then it says
     nothing of the store's time."""
     error = error_of(reply)
+    if reply.status == 200:
+        return Failed(Reason.ERROR, "200 without the ETag of what was put: no store's answer")
     reason = Reason.OVERLOADED if reply.status in {429, 503} else Reason.ERROR
     detail = " ".join(filter(None, (str(reply.status), error.code, error.message)))
     heard_us = time_us if "date" in reply.headers else 0

@@ -32,6 +32,8 @@ from tests.backends.s3.opened import opened, options, through, use_keys_of, valu
 from tests.servers.fault_proxy import (
     NEVER_ARRIVES,
     NO_ANSWER,
+    NO_STORE,
+    PASS,
     Fault,
     FaultProxy,
     faults_before,
@@ -85,7 +87,12 @@ async def scene(
         yield Scene(home, other, proxy)
 
 
-LOST = {"reset": NO_ANSWER, "500": SERVER_ERROR, "cut": Fault(cut_to=20)}
+LOST = {
+    "reset": NO_ANSWER,
+    "500": SERVER_ERROR,
+    "cut": Fault(cut_to=20),
+    "no ETag": Fault(answer=status(200)),
+}
 
 
 @pytest.mark.parametrize("lost", LOST)
@@ -114,6 +121,19 @@ async def test_a_write_that_never_arrived_is_failed_and_sent_once(scene: Scene) 
     assert reply.reason is Reason.UNREACHABLE
     assert scene.proxy.methods() == ["PUT", "HEAD"]
     assert await scene.held() is None
+
+
+async def test_a_200_that_is_not_the_stores_stores_nothing(scene: Scene) -> None:
+    older, record = values(b"older", b"newer")
+    await scene.other_stores(older)
+    scene.proxy.plan = lambda _: NO_STORE
+    reply = await scene.put(record)
+    assert isinstance(reply, Failed)
+    assert "200 without the ETag" in reply.detail
+    scene.proxy.plan = lambda _: PASS
+    assert await scene.held() == older
+    assert isinstance(await scene.put(record), Stored)
+    assert await scene.held() == record
 
 
 async def test_a_silent_store_is_read_back_before_the_deadline(scene: Scene) -> None:

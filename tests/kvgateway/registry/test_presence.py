@@ -5,10 +5,11 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from kvgateway.registry.doubles import Doubles
 from kvgateway.registry.presence import PREFIX
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
-from tandem.core.registration import LEASE_US
+from tandem.core.registration import GONE_US, LEASE_US
 from tandem.core.reply import Found, Side
 from tandem.core.request import Put
 from tandem.core.version import Version
@@ -101,3 +102,30 @@ async def test_what_keeps_a_process_from_registering_is_told_apart_from_a_fault(
         await asyncio.gather(running, return_exceptions=True)
     assert [entry["event"] for entry in told] == [event]
     assert not one.presence.stands()
+
+
+async def test_gateways_of_one_id_go_by_no_mode_until_one_of_them_is_gone(homes: TwoHomes) -> None:
+    """A data directory was copied, and both were started."""
+    one, copy = Registered(homes, 1), Registered(homes, 1)
+    mine, others = (Doubles(each.presence, each.guards) for each in (one, copy))
+    await one.looks()
+    await mine.look()
+    assert one.presence.stands()
+    homes.clock.advance(1.0)
+    await copy.looks()
+    await others.look()
+    assert copy.presence.stands(), "it may have come after one that is dead"
+    with capture_logs() as told:
+        await mine.look()
+    assert [entry["event"] for entry in told] == ["gateway_doubled"]
+    homes.clock.advance(1.0)
+    await one.looks()
+    await others.look()
+    assert not one.presence.stands()
+    assert not copy.presence.stands()
+    with pytest.raises(Unavailable, match=r"another gateway uses the id of this one: g1\.0"):
+        await one.presence.begin_step("n")
+    homes.clock.advance(GONE_US / 1e6)
+    await one.looks()
+    await mine.look()
+    assert one.presence.stands()
