@@ -54,10 +54,11 @@ class Book:
             path.parent.mkdir(parents=True, exist_ok=True)
             # The metrics page asks from a thread of its own; SQLite lets one at a time in.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = normal")
-            self._db.executescript(_SCHEMA)
-            self._widen()
+            try:
+                self._prepare()
+            except sqlite3.Error:
+                self._db.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             why = "cannot be used now" if may_pass(error) else "not the crawler's file"
             raise ConfigurationError([f"{path}: {why}: {error}"], passes=may_pass(error)) from error
@@ -65,6 +66,12 @@ class Book:
     def remember(self, history_days: float) -> None:
         """How long ended crawls are, from now on."""
         self._history_us = int(history_days * DAY_US)
+
+    def _prepare(self) -> None:
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = normal")
+        self._db.executescript(_SCHEMA)
+        self._widen()
 
     def _widen(self) -> None:
         """Gives the file of an earlier release the column that it lacks."""
