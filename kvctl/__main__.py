@@ -2,6 +2,9 @@
 
 import signal
 import sys
+from typing import Final
+
+_INTERRUPTED: Final = 130
 
 
 def main() -> int:
@@ -9,8 +12,10 @@ def main() -> int:
     terminal."""
     if sys.argv[1:2] == ["up"]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    from kvctl.main import main as run  # what it imports takes half a second
-
+    try:
+        from kvctl.main import main as run  # what it imports takes half a second
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return run()
 
 

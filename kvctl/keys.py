@@ -11,7 +11,16 @@ import click
 from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, form
-from kvctl.output import counted, on_terminal, print_json, print_line, printable, value_fields, when
+from kvctl.output import (
+    counted,
+    on_terminal,
+    print_bytes,
+    print_json,
+    print_line,
+    printable,
+    value_fields,
+    when,
+)
 from tandem.client import Client, ListedKey
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.runtime.settings import DURATION_S
@@ -132,7 +141,7 @@ def get(asked: Asked, name: str, namespace: str) -> None:
             }
         )
     else:
-        click.echo(entry.value, nl=False)
+        print_bytes(entry.value)
 
 
 @key_group.command("delete")

@@ -1,6 +1,7 @@
 """How answers are printed: lines, columns, JSON, and quantities that people can read."""
 
 import base64
+import errno
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,8 @@ from typing import Final
 import click
 from rich.cells import cell_len
 
-from tandem.core.counted import counted as counted
+from kvctl.endings import Ended, Ending
+from tandem.core.counted import counted
 from tandem.core.limits import KIB, MIB
 
 _COLUMN_GAP: Final = 2
@@ -20,12 +22,25 @@ _COLUMN_MAX: Final = 48
 
 def print_line(text: str, *, error: bool = False) -> None:
     """Prints a line as UTF-8 in any locale."""
-    click.echo(text.encode(errors="backslashreplace"), err=error)
+    print_bytes(f"{text}\n".encode(errors="backslashreplace"), error=error)
 
 
 def print_json(document: Mapping[str, object]) -> None:
     """Prints one JSON object on one line."""
-    click.echo(json.dumps(document, ensure_ascii=False, separators=(", ", ": ")).encode())
+    line = json.dumps(document, ensure_ascii=False, separators=(", ", ": "))
+    print_bytes(f"{line}\n".encode())
+
+
+def print_bytes(data: bytes, *, error: bool = False) -> None:
+    """Prints just these. A reader that has seen enough ends the command without a word, a full disk
+    with one."""
+    try:
+        click.echo(data, nl=False, err=error)
+    except OSError as failure:
+        if failure.errno == errno.EPIPE:
+            raise
+        why = f"the output cannot be written: {failure.strerror}"
+        raise Ended(Ending.NEGATIVE, why) from failure
 
 
 def value_fields(value: bytes) -> dict[str, object]:

@@ -47,6 +47,34 @@ def test_a_reader_that_has_seen_enough_ends_a_listing_quietly(gateway: Gateway) 
         assert process.stderr.read() == b""
 
 
+def test_output_that_finds_no_room_is_told_in_a_line(gateway: Gateway) -> None:
+    gateway.hold("k")
+    for arguments in (("list",), ("list", "--json"), ("get", "k")):
+        with Path("/dev/full").open("wb") as full:
+            process = subprocess.run(
+                [sys.executable, "-m", "kvctl.main", "key", *arguments, *ARTICLES],
+                stdout=full, stderr=subprocess.PIPE,
+                env={**os.environ, **gateway.environment}, check=False,
+            )  # fmt: skip
+        said = b"kvctl: the output cannot be written: No space left on device\n"
+        assert (process.returncode, process.stderr) == (1, said)
+
+
+def test_ctrl_c_before_kvctl_is_loaded_ends_it_without_a_word() -> None:
+    program = """
+import signal, sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "kvctl.main":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from kvctl.__main__ import main
+sys.exit(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
 def test_a_terminal_gets_no_control_characters(gateway: Gateway) -> None:
     gateway.hold("a\x1b[31mb\nc")
     ours, theirs = pty.openpty()
