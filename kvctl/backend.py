@@ -11,7 +11,7 @@ import click
 from kvctl import needing
 from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
-from kvctl.options import asks, asks_each
+from kvctl.options import asks, asks_each, one_of
 from kvctl.output import columns, duration, print_json, print_line
 from kvctl.status import home_rows
 from kvctl.titles import shown_name, titles
@@ -21,7 +21,6 @@ from tandem.core.status_document import status_document
 from tandem.runtime.settings import Address
 
 _T = TypeVar("_T")
-_HOMES = click.Choice([side.value for side in Side])
 QUEUE_SHOWN = 100
 QUEUE_PAGE_MAX = 1000
 
@@ -32,27 +31,27 @@ def backend_group() -> None:
 
 
 @backend_group.command("disable")
-@click.argument("home", type=_HOMES)
+@click.argument("home", **one_of(Side))
 @click.option("--reads", is_flag=True, help="Only reads.")
 @click.option("--writes", is_flag=True, help="Only writes.")
 @click.option("--force", is_flag=True, help="Even when no home is left that serves so.")
 @asks_each
-def disable(asked: Sequence[Asked], home: str, reads: bool, writes: bool, force: bool) -> None:
+def disable(asked: Sequence[Asked], home: Side, reads: bool, writes: bool, force: bool) -> None:
     """Take HOME out of reads and writes, or one of them. Repair and crawl stop for it too.
 
     Other gateways follow within seconds; name them with --gateway to set all at once.
     """
-    _switch(asked, Side(home), _uses(reads, writes), enabled=False, force=force)
+    _switch(asked, home, _uses(reads, writes), enabled=False, force=force)
 
 
 @backend_group.command("enable")
-@click.argument("home", type=_HOMES)
+@click.argument("home", **one_of(Side))
 @click.option("--reads", is_flag=True, help="Only reads.")
 @click.option("--writes", is_flag=True, help="Only writes.")
 @asks_each
-def enable(asked: Sequence[Asked], home: str, reads: bool, writes: bool) -> None:
+def enable(asked: Sequence[Asked], home: Side, reads: bool, writes: bool) -> None:
     """Bring HOME back for reads and writes, or one of them. It counts on each gateway named."""
-    _switch(asked, Side(home), _uses(reads, writes), enabled=True, force=True)
+    _switch(asked, home, _uses(reads, writes), enabled=True, force=True)
 
 
 def _uses(reads: bool, writes: bool) -> tuple[bool, bool]:

@@ -6,7 +6,7 @@ from kvctl.asking import Asked
 from kvctl.crawler_asking import ask_crawler, asks_crawler
 from kvctl.endings import Ended, Ending
 from kvctl.output import columns, counted, duration, print_json, print_line, printable, when
-from kvctl.titles import namespace_id, shown_name, titles, with_titles
+from kvctl.titles import ONE_OR_ALL, namespace_id, shown_name, titles, with_titles
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 from tandem.core.drift import Drift
 
@@ -47,7 +47,7 @@ def resume_command(asked: Asked, accept: bool) -> None:
 
 
 @crawl_group.command("run")
-@click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
+@ONE_OR_ALL
 @click.option("--deep", is_flag=True, help="Read and check the bytes of every key too.")
 @click.option("--dry-run", is_flag=True, help="Count, and repair nothing.")
 @asks_crawler
@@ -132,7 +132,7 @@ def status_document(status: CrawlerStatus) -> dict[str, object]:
 
 
 @click.command("tombstones")
-@click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
+@ONE_OR_ALL
 @asks_crawler
 def tombstones_command(asked: Asked, namespace: str | None) -> None:
     """Show how many records are dead, and why they are still there."""

@@ -15,7 +15,7 @@ from kvctl.endings import Ended, Ending
 from kvctl.options import looks_every
 from kvctl.output import on_terminal, print_json, print_line
 from kvctl.redrawing import redrawn
-from kvctl.titles import namespace_id, titles
+from kvctl.titles import ONE_OR_ALL, namespace_id, titles
 from tandem.client.crawler import CrawlerClient
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 
@@ -30,7 +30,7 @@ def drift_group() -> None:
 
 
 @drift_group.command("scan")
-@click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
+@ONE_OR_ALL
 @click.option("--deep", is_flag=True, help="Read and check the bytes of every key too.")
 @click.option(
     "--deep-parts",
@@ -57,7 +57,7 @@ def scan_command(
 
 
 @drift_group.command("report")
-@click.option("--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]")
+@ONE_OR_ALL
 @click.option(
     "--days", type=click.FloatRange(0, 36_500), default=30.0, show_default=True,
     help="Crawls that began so lately.",

@@ -9,7 +9,7 @@ import click
 from kvctl.asking import Asked
 from kvctl.confirming import YES, check_may_ask, confirm
 from kvctl.endings import Ended, Ending
-from kvctl.options import asks, form
+from kvctl.options import asks, form, one_of
 from kvctl.output import columns, counted, print_json, print_line, when
 from tandem.client import Client
 from tandem.core.mode import WHOLE_SHARE, Mode, Stage
@@ -17,17 +17,15 @@ from tandem.core.mode_step import ModeReport, Objection, WorkerView
 from tandem.core.reply import Side
 from tandem.runtime.settings import DURATION_S
 
-_STAGES = click.Choice([stage.value for stage in Stage])
-_HOMES = click.Choice([side.value for side in Side])
 WAIT_S = 60.0
 _POLL_S = 0.5
 
 
 @click.command("mode")
 @click.argument("namespace", metavar="TITLE|ID")
-@click.argument("stage", type=_STAGES, required=False)
-@click.option("--home", type=_HOMES, help="The home that acknowledges and answers alone.")
-@click.option("--to", "to", type=_HOMES, help="The home that is brought in: the other one.")
+@click.argument("stage", **one_of(Stage), required=False)
+@click.option("--home", **one_of(Side), help="The home that acknowledges and answers alone.")
+@click.option("--to", "to", **one_of(Side), help="The home that is brought in: the other one.")
 @click.option(
     "--percent",
     type=click.IntRange(1, WHOLE_SHARE),
@@ -45,7 +43,7 @@ _POLL_S = 0.5
 @click.option("--force", is_flag=True, help="Neither wait nor heed objections: writes may be lost.")
 @asks
 def mode_command(
-    asked: Asked, namespace: str, stage: str | None, home: str | None, to: str | None,
+    asked: Asked, namespace: str, stage: Stage | None, home: Side | None, to: Side | None,
     percent: int | None, wait_s: float, yes: bool, force: bool,
 ) -> None:  # fmt: skip
     """Show which homes keep a namespace, or step to another mode.
@@ -64,10 +62,10 @@ def mode_command(
     if home and to:
         raise click.UsageError("--home and --to say the same of two homes: give one of them")
     check_may_ask(yes)
-    given = Side(home) if home else Side(to).other if to else None
+    given = to.other if to else home
     report = asked.ask(lambda client: client.namespaces.mode(namespace))
     now = report.namespace.settings.mode
-    wanted = wanted_mode(now, Stage(stage), given, percent)
+    wanted = wanted_mode(now, stage, given, percent)
     if wanted == now or (wanted.whole and now.whole):
         show(asked, report)
         return

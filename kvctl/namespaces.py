@@ -1,7 +1,6 @@
 """`kvctl namespace`: create, find, change and delete namespaces."""
 
-import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TypeVar, Unpack
 
@@ -10,7 +9,7 @@ import click
 from kvctl.asking import Asked
 from kvctl.confirming import YES, check_may_ask, confirm
 from kvctl.namespace_mode import mode_command, mode_fields
-from kvctl.options import asks
+from kvctl.options import asks, one_of
 from kvctl.output import columns, print_json, print_line, when
 from kvctl.quotas import QUOTA_OPTIONS, shown_quota
 from tandem.client import Client
@@ -23,25 +22,16 @@ from tandem.core.reply import Side
 from tandem.core.write_race import AckPolicy
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_Chosen = TypeVar("_Chosen", bound=enum.Enum)
-
-
-def _one_of(kind: type[_Chosen]) -> Mapping[str, Any]:
-    """What makes an option take the value of a member, and hand the member on."""
-    return {
-        "type": click.Choice([member.value for member in kind]),
-        "callback": lambda _context, _option, value: None if value is None else kind(value),
-    }
 
 
 _SETTINGS: Final = (
     click.option(
-        "--ack", "ack_policy", **_one_of(AckPolicy),
+        "--ack", "ack_policy", **one_of(AckPolicy),
         help="What a write waits for: one home, one and a durable note for the other (a new"
         " namespace's way), or both.",
     ),
     click.option(
-        "--read-mode", **_one_of(ReadMode),
+        "--read-mode", **one_of(ReadMode),
         help="Whom a read asks: both homes (a new namespace's way), the quicker one, or this one.",
     ),
     *QUOTA_OPTIONS,
@@ -69,7 +59,7 @@ namespace_group.add_command(mode_command)
 
 @namespace_group.command("create")
 @click.argument("title")
-@click.option("--alone", **_one_of(Side), help="Keep it in this home alone, at first.")
+@click.option("--alone", **one_of(Side), help="Keep it in this home alone, at first.")
 @_settings
 @asks
 def create(asked: Asked, title: str, alone: Side | None, **settings: Unpack[Changes]) -> None:

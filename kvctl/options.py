@@ -1,5 +1,6 @@
 """The options that every command has, and what is asked where one is not given."""
 
+import enum
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -59,6 +60,14 @@ def form(kind: Kind[_T]) -> Callable[[str], _T]:
 
     parse.__name__ = kind.metavar  # what the help shows
     return parse
+
+
+def one_of(kind: type[enum.Enum]) -> Mapping[str, Any]:
+    """What makes an option or argument take the value of a member, and hand the member on."""
+    return {
+        "type": click.Choice([member.value for member in kind]),
+        "callback": lambda _context, _option, value: None if value is None else kind(value),
+    }
 
 
 def timeout(text: str) -> float:

@@ -3,11 +3,16 @@
 import re
 from typing import Final
 
+import click
+
 from kvctl.asking import Asked
 from kvctl.endings import Ended
 from kvctl.output import printable
 from tandem.core.key import SYSTEM_NAMESPACE, is_namespace_id
 
+ONE_OR_ALL: Final = click.option(
+    "--namespace", "-n", metavar="TITLE|ID", help="Only this one. [default: all]"
+)
 _AN_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 

@@ -12,6 +12,7 @@ from kvctl.confirming import YES, check_may_ask, confirm
 from kvctl.crawl_runs import ended_run
 from kvctl.crawler_asking import asks_crawler_and_each
 from kvctl.endings import Ended, Ending
+from kvctl.options import one_of
 from kvctl.output import columns, counted, print_json, print_line, size
 from kvctl.rebuild.evidence import (
     Lacks,
@@ -50,11 +51,11 @@ class Rebuilt:
 
 
 @click.command("rebuild")
-@click.argument("home", type=click.Choice([side.value for side in Side]))
+@click.argument("home", **one_of(Side))
 @YES
 @click.option("--force", is_flag=True, help="Even when the other home may lack writes itself.")
 @asks_crawler_and_each
-def rebuild_command(asked: Sequence[Asked], home: str, yes: bool, force: bool) -> None:
+def rebuild_command(asked: Sequence[Asked], home: Side, yes: bool, force: bool) -> None:
     """Fill HOME, emptied or restored from a copy, from the other one.
 
     Compares both homes first, says what HOME lacks, and asks. Reads and writes go on meanwhile.
@@ -63,25 +64,24 @@ def rebuild_command(asked: Sequence[Asked], home: str, yes: bool, force: bool) -
     Exits 1 when HOME is not the one to fill, 3 when something does not answer, 4 when the homes
     still differ in the end, 5 when a breaker is open.
     """
-    side = Side(home)
     check_may_ask(yes)
     statuses = _statuses(asked)
     for one, status in zip(asked, statuses, strict=True):
-        check_homes(status, side, str(one.gateway), force=force)
+        check_homes(status, home, str(one.gateway), force=force)
     look = ended_run(asked[0], RunRequest(dry_run=True), "comparing")
-    check_seen(look, side)
-    check_which(look.crawls, side)
-    lost, total = lacks(look.crawls, side), seen(look.crawls).records
-    if not lost.keys and not is_behind(statuses, side):
-        _show(asked[0], side, lost, Rebuilt(Lacks(), total, 0, drifted(look.crawls)))
+    check_seen(look, home)
+    check_which(look.crawls, home)
+    lost, total = lacks(look.crawls, home), seen(look.crawls).records
+    if not lost.keys and not is_behind(statuses, home):
+        _show(asked[0], home, lost, Rebuilt(Lacks(), total, 0, drifted(look.crawls)))
         return
     if not asked[0].as_json:
-        print_line(_plan(side, look.crawls, _namespaces(asked[0])))
-    confirm(f"Fill {home} from {side.other.value}?", yes)
+        print_line(_plan(home, look.crawls, _namespaces(asked[0])))
+    confirm(f"Fill {home.value} from {home.other.value}?", yes)
     for one, status in zip(asked, statuses, strict=True):
-        if not is_marked(status, side):
-            one.ask(lambda client: client.ops.mark_behind(side))
-    _show(asked[0], side, lost, _filled(asked, side, total))
+        if not is_marked(status, home):
+            one.ask(lambda client: client.ops.mark_behind(home))
+    _show(asked[0], home, lost, _filled(asked, home, total))
 
 
 def _namespaces(asked: Asked) -> Sequence[Namespace]:
