@@ -13,9 +13,10 @@ from kvctl.crawler_asking import ask_crawler, asks_crawler
 from kvctl.endings import Ended, Ending
 from kvctl.namespace_mode import WAIT_S
 from kvctl.options import form
-from kvctl.output import counted, print_json, print_line, size
+from kvctl.output import print_json, print_line, size
 from kvctl.rebuild.evidence import Lacks, check_seen, lacks, seen
 from tandem.client import Client
+from tandem.core.counted import counted
 from tandem.core.crawl_status import RunRequest
 from tandem.core.limits import WHOLE_SECOND_CLOCK_SKEW_MAX_US
 from tandem.core.mode import Mode, Stage

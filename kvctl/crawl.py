@@ -5,8 +5,9 @@ import click
 from kvctl.asking import Asked
 from kvctl.crawler_asking import ask_crawler, asks_crawler
 from kvctl.endings import Ended, Ending
-from kvctl.output import columns, counted, duration, print_json, print_line, printable, when
+from kvctl.output import columns, duration, print_json, print_line, printable, when
 from kvctl.titles import ONE_OR_ALL, namespace_id, shown_name, titles, with_titles
+from tandem.core.counted import counted
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
 from tandem.core.drift import Drift
 

@@ -7,8 +7,9 @@ from typing import Final
 
 from kvctl.asking import Asked, no_way_to
 from kvctl.crawler_asking import gateways_crawler
-from kvctl.output import counted, duration
+from kvctl.output import duration
 from tandem.client.crawler import CrawlerClient
+from tandem.core.counted import counted
 from tandem.core.crawl_status import Crawled, CrawlerStatus, Stop
 from tandem.core.drift import Drift
 from tandem.errors import TandemError

@@ -5,8 +5,9 @@ from html import escape
 from typing import Final
 
 from kvctl.drift_report import NO_CRAWL, findings, verdict
-from kvctl.output import counted, duration, when
+from kvctl.output import duration, when
 from kvctl.titles import shown_name
+from tandem.core.counted import counted
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import REAL, Drift
 

@@ -5,8 +5,9 @@ import io
 from collections.abc import Sequence
 from typing import Final
 
-from kvctl.output import columns, counted, duration, printable, size, when
+from kvctl.output import columns, duration, printable, size, when
 from kvctl.titles import shown_name
+from tandem.core.counted import counted
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import Drift
 

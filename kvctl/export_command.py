@@ -11,9 +11,10 @@ from kvctl.export.exporting import Export, Exported
 from kvctl.export.manifest import VALUES, Manifest, Scope, Unfit
 from kvctl.keys import MAY_LACK_KEYS
 from kvctl.options import asks
-from kvctl.output import counted, print_json, print_line, size
+from kvctl.output import print_json, print_line, size
 from kvctl.progress import Display
 from tandem.client import Client
+from tandem.core.counted import counted
 
 
 @click.command("export")

@@ -14,10 +14,11 @@ from kvctl.export.manifest import Unfit, is_complete, is_export
 from kvctl.export.reading import exported
 from kvctl.importing import Import, Tally
 from kvctl.options import asks
-from kvctl.output import counted, print_json, print_line, printable, size
+from kvctl.output import print_json, print_line, printable, size
 from kvctl.progress import Display
 from kvctl.tree import Refused, TreeFile, walk
 from tandem.client import Client
+from tandem.core.counted import counted
 from tandem.core.key import is_namespace_id
 from tandem.errors import NamespaceNotFound
 

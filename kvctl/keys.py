@@ -12,7 +12,6 @@ from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, form
 from kvctl.output import (
-    counted,
     on_terminal,
     print_bytes,
     print_json,
@@ -22,6 +21,7 @@ from kvctl.output import (
     when,
 )
 from tandem.client import Client, ListedKey
+from tandem.core.counted import counted
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.runtime.settings import DURATION_S
 from tandem.wire.codec import JsonValue

@@ -10,8 +10,9 @@ from kvctl.asking import Asked
 from kvctl.confirming import YES, check_may_ask, confirm
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, form, one_of
-from kvctl.output import columns, counted, print_json, print_line, when
+from kvctl.output import columns, print_json, print_line, when
 from tandem.client import Client
+from tandem.core.counted import counted
 from tandem.core.mode import WHOLE_SHARE, Mode, Stage
 from tandem.core.mode_step import ModeReport, Objection, WorkerView
 from tandem.core.reply import Side

@@ -9,9 +9,10 @@ from kvctl.asking import Asked
 from kvctl.endings import negative
 from kvctl.keys import in_namespace
 from kvctl.options import asks
-from kvctl.output import counted, on_terminal, print_json, print_line, printable
+from kvctl.output import on_terminal, print_json, print_line, printable
 from kvctl.progress import Display
 from tandem.client import Client
+from tandem.core.counted import counted
 from tandem.core.key import Key
 from tandem.core.operations import Healed
 

@@ -14,10 +14,11 @@ from kvctl.crawls_seen import (
     differences_seen,
 )
 from kvctl.options import looks_every
-from kvctl.output import columns, counted, duration, on_terminal, print_json, print_line
+from kvctl.output import columns, duration, on_terminal, print_json, print_line
 from kvctl.redrawing import redrawn
 from kvctl.titles import names_ids, with_titles
 from tandem.client import Client
+from tandem.core.counted import counted
 from tandem.core.differences import differences
 from tandem.core.operations import HomeStatus, Status
 from tandem.core.status_document import status_document

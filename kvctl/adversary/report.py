@@ -5,7 +5,8 @@ from typing import Final
 from kvctl.adversary.checker import Broken
 from kvctl.adversary.evidence import Evidence
 from kvctl.adversary.tally import Tally
-from kvctl.output import columns, counted, duration
+from kvctl.output import columns, duration
+from tandem.core.counted import counted
 
 UNEQUAL_SHOWN_MAX: Final = 20
 

@@ -13,7 +13,7 @@ from kvctl.crawl_runs import ended_run
 from kvctl.crawler_asking import asks_crawler_and_each
 from kvctl.endings import Ended, Ending
 from kvctl.options import one_of
-from kvctl.output import columns, counted, print_json, print_line, size
+from kvctl.output import columns, print_json, print_line, size
 from kvctl.rebuild.evidence import (
     Lacks,
     check_homes,
@@ -27,6 +27,7 @@ from kvctl.rebuild.evidence import (
     seen,
 )
 from kvctl.titles import shown_name
+from tandem.core.counted import counted
 from tandem.core.crawl_status import Crawled, RunRequest
 from tandem.core.namespace import Namespace
 from tandem.core.operations import Status

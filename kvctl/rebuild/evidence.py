@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvctl.endings import Ended, Ending
-from kvctl.output import counted, printable
+from kvctl.output import printable
+from tandem.core.counted import counted
 from tandem.core.crawl_status import Crawled, Run
 from tandem.core.drift import LACKED
 from tandem.core.namespace import Namespace
