@@ -19,6 +19,7 @@ from botocore.exceptions import (
     MetadataRetrievalError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
 
 from tandem.backends.s3.sigv4 import Credentials
 from tandem.runtime import logs
@@ -31,6 +32,7 @@ _LOOK_PAUSE_US: Final = 2_000_000
 
 _SOURCE_DOWN: Final = (
     BotoConnectionError, CredentialRetrievalError, HTTPClientError, MetadataRetrievalError,
+    ResponseParserError,  # a proxy's answer; botocore's, but no BotoCoreError
 )  # fmt: skip
 
 NOBODY: Final = Credentials("none", "none")
@@ -55,7 +57,7 @@ class SessionCredentials:
         """The key now; NoCredentials if there is none. `afresh` trusts nothing held so far."""
         try:
             return self._resolve(afresh)
-        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError) as error:
             raise NoCredentials(str(error), may_pass=_may_pass(error)) from error
 
     def _resolve(self, afresh: bool) -> Credentials:

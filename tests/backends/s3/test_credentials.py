@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tandem.backends.s3.credentials import NoCredentials, SessionCredentials
 from tandem.core.key import Key
 from tandem.core.reply import Failed, Found, Missing, Stored
 from tandem.errors import Unavailable
 from tandem.runtime.clock import SystemClock
 from tests.backends.s3.opened import opened, options, refusal_of, use_keys_of, value
+from tests.backends.s3.scripted_server import HangUp, Say, Take, scripted
 from tests.servers.fault_proxy import Fault, faults_before, status
 from tests.servers.ministack import Ministack
 from tests.servers.rgw import Rgw
@@ -109,6 +111,30 @@ async def test_no_key_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "AWS_ACCESS_KEY_ID" in await refusal_of(options("http://127.0.0.1:9", tmp_path))
     monkeypatch.setenv("AWS_PROFILE", "absent")
     assert "absent" in await refusal_of(options("http://127.0.0.1:9", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("answer", "may_pass"),
+    [(status(503), True), (status(403, "AccessDenied"), False), (status(403, "<!"), True)],
+    ids=["down", "refused", "a proxy's"],
+)
+async def test_a_role_whose_keys_cannot_be_had_may_be_had_later_unless_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes, may_pass: bool
+) -> None:
+    (tmp_path / "token").write_text("of a pod")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    async with scripted([Take(), Say(answer), HangUp()]) as sts:
+        for name, setting in {
+            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/tandem",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+            "AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{sts.port}",
+            "AWS_MAX_ATTEMPTS": "1",
+        }.items():
+            monkeypatch.setenv(name, setting)
+        with pytest.raises(NoCredentials) as refusal:
+            await asyncio.to_thread(SessionCredentials(), True)
+    assert refusal.value.may_pass is may_pass
 
 
 async def test_while_nobody_gives_out_keys_the_store_counts_as_down(

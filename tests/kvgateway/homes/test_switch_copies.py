@@ -152,6 +152,17 @@ async def test_a_home_that_comes_back_with_an_old_copy_changes_nothing(all_: Gat
     assert all_.first.current == Switches(3, kvsp=READ_ONLY) == await all_.copy(Side.S3)
 
 
+async def test_a_copy_whose_version_lies_ahead_is_renewed_too(all_: Gateways) -> None:
+    """Who wrote it had a clock that ran ahead."""
+    ahead = Version.at(all_.pair.clock.now_us() + 400_000)
+    old = seal(ahead, Switches(0).encoded().encode())
+    for home in all_.pair.homes.values():
+        await home.memory.put_if_newer(SWITCHES_KEY, old, 1.0)
+    await all_.first.board.change(Side.S3, READ_ONLY)
+    await all_.first.copies.look()
+    assert await all_.copy(Side.KVSP) == Switches(1, s3=READ_ONLY)
+
+
 async def test_a_home_of_another_store_is_neither_asked_nor_written(all_: Gateways) -> None:
     await all_.damage(Side.S3, Switches(7, kvsp=OFF).encoded().encode())
     all_.pair.guards[Side.S3].barred = "it belongs to another store"

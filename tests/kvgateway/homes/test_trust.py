@@ -168,6 +168,23 @@ async def test_while_another_worker_writes_its_news_are_taken_and_nothing_is_wri
     assert Trust.from_json(path.read_text()).behind(B) == (Side.KVSP,)
 
 
+async def test_what_must_be_entered_is_in_the_file_however_long_another_is_at_it(
+    tmp_path: Path,
+) -> None:
+    file, mine = DiskTrustFile(tmp_path / "trust.json"), Trust()
+    mine.missed(Side.S3, A, 5)
+    with (tmp_path / "trust.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        entering = asyncio.create_task(file.enter(mine))
+        await asyncio.sleep(0.05)
+        assert not entering.done()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        await entering
+        assert (tmp_path / "trust.json").read_text() == mine.to_json()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        await file.enter(mine)  # it has all of it already
+
+
 async def test_many_workers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "trust.json"
     views = [Trust() for _ in range(8)]

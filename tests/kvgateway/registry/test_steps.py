@@ -108,6 +108,22 @@ async def test_a_gateway_that_has_taken_its_leave_does_not_come_back(homes: TwoH
     assert (await one.step(namespace, SINGLE)).stepped
 
 
+async def test_a_gateway_that_leaves_while_it_says_that_it_serves_does_not_stand(
+    homes: TwoHomes,
+) -> None:
+    _, two = await two_gateways(homes)
+    homes.s3.puts_held = asyncio.Event()
+    renewing = asyncio.create_task(two.presence.renew())
+    for _ in range(20):  # turns of the loop, in which it has said so at one home
+        await asyncio.sleep(0)
+    leaving = asyncio.create_task(two.presence.leave())
+    await asyncio.sleep(0)
+    homes.s3.puts_held.set()
+    confirmed, _ = await asyncio.gather(renewing, leaving)
+    assert confirmed
+    assert not two.presence.stands()
+
+
 async def test_a_home_does_not_answer_before_a_crawl_has_passed_since_not_even_by_force(
     homes: TwoHomes,
 ) -> None:
