@@ -16,6 +16,7 @@ from kvgateway.state.ports import (
     RepairTask,
     Taken,
 )
+from kvgateway.state.queue_damage import unusable
 from tandem.backends.sqlite_thread import on_thread
 from tandem.core.key import Key
 from tandem.core.reply import Side
@@ -37,13 +38,20 @@ class SqliteQueue:
 
     @classmethod
     async def open(cls, path: Path, rows_max: int = QUEUE_ROWS_MAX) -> Self:
-        """Opens the queue, which is made when it is not there."""
-        connection = await aiosqlite.connect(
-            path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=64
-        )
-        queue = cls(connection, rows_max)
-        await on_thread(connection, _prepare)
-        return queue
+        """Opens the queue, which is made when it is not there. ConfigurationError if it cannot be
+        used."""
+        try:
+            connection = await aiosqlite.connect(
+                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, cached_statements=64
+            )
+            try:
+                await on_thread(connection, _prepare)
+            except BaseException:
+                await connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise unusable(path, error) from error
+        return cls(connection, rows_max)
 
     async def aclose(self) -> None:
         """Closes the file."""

@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from tandem.errors import ConfigurationError
 from tandem.runtime import logs
+from tandem.runtime.passing import may_pass
 from tandem.runtime.stable_files import sync_directory
 
 _LOG = logs.get("queue")
@@ -20,7 +22,8 @@ _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def set_aside(queue: Path) -> None:
-    """Moves the queue's file away if it is damaged; blocking. OSError when it cannot be looked at.
+    """Moves the queue's file away if it is damaged; blocking. ConfigurationError when it cannot be
+    looked at.
 
     Nobody else may have it open.
     """
@@ -43,6 +46,11 @@ def note(queue: Path) -> None:
     _rename(_beside(queue, DAMAGED), _beside(queue, NOTED))
 
 
+def unusable(queue: Path, error: sqlite3.Error) -> ConfigurationError:
+    """Why a gateway cannot start with this file."""
+    return ConfigurationError([f"the repair queue {queue}: {error}"], passes=may_pass(error))
+
+
 def _damage(queue: Path) -> str:
     try:
         with closing(sqlite3.connect(queue)) as connection:
@@ -50,7 +58,7 @@ def _damage(queue: Path) -> str:
     except sqlite3.Error as error:
         if error.sqlite_errorcode & 0xFF in _DAMAGE:
             return str(error)
-        raise OSError(f"the repair queue: {error}") from error
+        raise unusable(queue, error) from error
     return "" if said == "ok" else str(said)
 
 

@@ -1,5 +1,7 @@
 """A damaged queue makes way for a new one, and it is not forgotten that there was one."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from kvgateway.state.queue import SqliteQueue
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tandem.core.version import Version
+from tandem.errors import ConfigurationError
 from tests.servers.damage import damage_pages, flip_byte
 
 NAMESPACE = "ab" * 16
@@ -58,6 +61,25 @@ async def test_a_file_of_anything_else_makes_way_too(file: Path) -> None:
     queue_damage.set_aside(file)
     assert queue_damage.is_missed(file)
     assert await _depth(file) == 0
+
+
+async def test_one_that_cannot_be_opened_is_no_damage_and_keeps_the_gateway_from_starting(
+    file: Path,
+) -> None:
+    held = file.rename(file.with_name("held"))
+    file.mkdir()
+    with pytest.raises(ConfigurationError, match=r"repair\.sqlite: unable to open"):
+        queue_damage.set_aside(file)
+    with pytest.raises(ConfigurationError, match=r"repair\.sqlite: unable to open"):
+        await SqliteQueue.open(file)
+    file.rmdir()
+    held.rename(file)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(ConfigurationError, match="locked") as refused:
+            await SqliteQueue.open(file)
+    assert refused.value.passes
+    assert await _depth(file) == 1000
 
 
 async def test_it_is_missed_until_that_is_noted(file: Path) -> None:
