@@ -86,7 +86,7 @@ def _install_in_venv(package: str, version: str, venv: Path) -> str | None:
     pip = (str(venv / "bin" / "python"), "-m", "pip", "install", "-qq")
     for command in (
         (sys.executable, "-m", "venv", "--clear", str(venv)),
-        (*pip, "--disable-pip-version-check", f"{package}=={version}"),
+        (*pip, "--no-compile", "--disable-pip-version-check", f"{package}=={version}"),
     ):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
