@@ -39,8 +39,13 @@ class Pages:
             case _:
                 return Response(404, _NO_SUCH_PAGE, TEXT)
         if request.method not in (b"GET", b"HEAD"):
-            return Response(405, b"only GET is known here\n", (*TEXT, (b"Allow", b"GET, HEAD")))
+            return only_get()
         return page
+
+
+def only_get() -> Response:
+    """The answer to any other method."""
+    return Response(405, b"only GET is known here\n", (*TEXT, (b"Allow", b"GET, HEAD")))
 
 
 _ready = partial(Response, 200, b"ready\n", TEXT)

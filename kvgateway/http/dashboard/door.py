@@ -8,12 +8,13 @@ import json
 from pathlib import Path
 from typing import Final
 
-from kvgateway.http.binding.refusals import refusal, said
+from kvgateway.http.binding.refusals import refusal
 from kvgateway.http.credentials import credential_of
+from kvgateway.http.pages import only_get
 from kvgateway.service import Entrance
 from tandem.core.status_document import status_document
 from tandem.errors import TandemError
-from tandem.runtime.httpd import Answer, HttpError, Request, Response
+from tandem.runtime.httpd import Answer, Request, Response
 from tandem.runtime.httpd.message import Headers
 
 STATUS: Final = b"/status"
@@ -38,7 +39,6 @@ _STATUS_HEADERS: Final = (
     (b"Content-Type", b"application/json"),
     (b"Cache-Control", b"no-store"),
 )
-_NO_SUCH_METHOD: Final = HttpError(405, b"only GET is known here")
 
 
 class Dashboard:
@@ -51,7 +51,7 @@ class Dashboard:
     def answer(self, request: Request, path: bytes) -> Answer:
         """Answers one request."""
         if request.method not in (b"GET", b"HEAD"):
-            return said(_NO_SUCH_METHOD)
+            return only_get()
         if path == STATUS:
             return self._status(request)
         content, headers = self._files[path]

@@ -37,7 +37,7 @@ export function perSecond(before, after, name, labels = {}) {
 export function share(before, after, name, part, whole) {
   const risen = (labels) => total(after, name, labels) - total(before, name, labels);
   const all = whole.reduce((sum, labels) => sum + risen(labels), 0);
-  return all > 0 ? risen(part) / all : null;
+  return all > 0 && risen(part) >= 0 ? risen(part) / all : null;
 }
 
 /** The quantile of a histogram in seconds, by lines between the bounds of its buckets, as

@@ -59,6 +59,10 @@ function duration(seconds) {
   return seconds < 7200 ? `${rounded(seconds / 60)} min` : `${rounded(seconds / 3600)} h`;
 }
 
+function counted(count, noun) {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 function described(pairs) {
   return pairs.flatMap(([name, value, tone]) => [
     element("dt", {}, name), element("dd", tone ? { class: tone } : {}, value),
@@ -89,7 +93,7 @@ function latency([before, now], home, operation) {
 
 function card(home, two) {
   const [word, tone] = state(home);
-  const behind = home.behind.includes("*") ? "all namespaces" : `${home.behind.length || "no"} namespaces`;
+  const behind = home.behind.includes("*") ? "all namespaces" : counted(home.behind.length || "no", "namespace");
   const onOff = (on) => [on ? "on" : "OFF", on ? "" : "warn"];
   return element("article", {},
     element("h2", {}, home.home, " ", element("span", { class: `state ${tone}` }, word)),
@@ -131,10 +135,10 @@ function facts(status) {
   const oldest = queue.oldest_age_us ? `, the oldest for ${duration(queue.oldest_age_us / 1e6)}` : "";
   const person = queue.needs_person ? `; ${queue.needs_person} wait for a person` : "";
   return described([
-    ["workers", `${status.workers}, replaced ${status.worker_restarts} times`],
+    ["workers", `${status.workers}, replaced ${counted(status.worker_restarts, "time")}`],
     ["repairs", `${queue.depth} queued${oldest}; ${queue.healed} healed, ${queue.failed_tries} failed tries${person}`, queue.needs_person ? "bad" : ""],
-    ["left to the crawler", `${queue.dirty_ranges} ranges`, queue.dirty_ranges ? "warn" : ""],
-    ["journal", journal.writable ? `${journal.pending} open writes` : "NOT WRITABLE: writes wait for both homes", journal.writable ? "" : "bad"],
+    ["left to the crawler", counted(queue.dirty_ranges, "range"), queue.dirty_ranges ? "warn" : ""],
+    ["journal", journal.writable ? counted(journal.pending, "open write") : "NOT WRITABLE: writes wait for both homes", journal.writable ? "" : "bad"],
     ["clock", `${duration(Math.abs(clock.offset_us) / 1e6)} from the homes'${clock.alarm ? ": too far off" : ""}`, clock.alarm ? "bad" : ""],
     ...(certificate ? [["certificate", certificate.trouble ?? certificate.subject, certificate.trouble ? "bad" : ""]] : []),
     ...settings.mistakes.map((mistake) => ["settings refused", mistake, "bad"]),
@@ -144,7 +148,7 @@ function facts(status) {
 
 function remember(now) {
   readings.push(now);
-  while (now.atMs - readings[0].atMs > WINDOW_MS) readings.shift();
+  while (readings.length > 2 && now.atMs - readings[0].atMs > WINDOW_MS) readings.shift();
   CHARTS.forEach(({ lines }, chartNumber) => lines.forEach(([, value], number) => {
     const line = series[chartNumber][number];
     const found = value(readings[0], now);

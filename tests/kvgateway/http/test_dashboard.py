@@ -23,6 +23,7 @@ async def test_everybody_may_have_the_files_and_nothing_else_comes_with_them(
         head = await door.raw(request("HEAD", path))
         posted = await door.raw(request("POST", path, body=b"x"))
     assert (answer.status, head.status, posted.status) == (200, 200, 405)
+    assert posted.headers[b"allow"] == b"GET, HEAD"
     assert answer.headers[b"content-security-policy"].startswith(b"default-src 'none'")
     assert b"unsafe" not in answer.headers[b"content-security-policy"]
     named = re.findall(rb'(?:src|href|from) ?=? ?"([^"]+)"', answer.body)
