@@ -64,8 +64,9 @@ async def test_a_file_of_anything_else_makes_way_too(file: Path) -> None:
 
 
 async def test_one_that_cannot_be_opened_is_no_damage_and_keeps_the_gateway_from_starting(
-    file: Path,
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kvgateway.state.queue._BUSY_TIMEOUT_S", 0.01)
     held = file.rename(file.with_name("held"))
     file.mkdir()
     with pytest.raises(ConfigurationError, match=r"repair\.sqlite: unable to open"):
