@@ -38,7 +38,8 @@ def collector_at_rest() -> Iterator[None]:
 
 @contextmanager
 def on_last_core() -> Iterator[int]:
-    """Keeps this process to one core for a while; what it has started before may use any."""
+    """Keeps this process to one core for a while, and what it starts meanwhile, so that nothing
+    that is measured is to be started within; what was started before may use any."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
     try:
