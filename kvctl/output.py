@@ -3,10 +3,12 @@
 import base64
 import errno
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from typing import Final, TextIO
 
 import click
 from rich.cells import cell_len
@@ -39,8 +41,16 @@ def print_bytes(data: bytes, *, error: bool = False) -> None:
     except OSError as failure:
         if failure.errno == errno.EPIPE:
             raise
+        _throw_away(sys.stderr if error else sys.stdout)
         why = f"the output cannot be written: {failure.strerror}"
         raise Ended(Ending.NEGATIVE, why) from failure
+
+
+def _throw_away(stream: TextIO) -> None:
+    """What a stream still holds goes nowhere: Python 3.14, which cannot write it at exit either,
+    would end with 120 and a message of its own."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def value_fields(value: bytes) -> dict[str, object]:
