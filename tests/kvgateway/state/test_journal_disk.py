@@ -132,14 +132,37 @@ async def test_a_slot_that_cannot_be_taken_over_takes_no_other_one_with_it(
     assert recovered(tmp_path) == {intent(0), intent(1), intent(2)}
 
 
-async def test_a_slot_that_cannot_be_made_whole_is_not_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [Fault.FULL, Fault.DYING])
+async def test_a_slot_that_cannot_be_made_whole_is_not_there(tmp_path: Path, fault: Fault) -> None:
     with failing(tmp_path) as disk:
-        disk.fault = Fault.FULL
+        disk.fault = fault
         (tmp_path / "lock").touch()
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(OSError, match=r"no space|dying"):
             claim(tmp_path)
         assert recover(tmp_path) == []
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        assert not disk._open
+
+
+@in_virtual_time
+async def test_a_journal_begins_on_a_disk_that_takes_no_slot(tmp_path: Path) -> None:
+    with failing(tmp_path) as disk:
+        disk.fault = Fault.FULL
+        (tmp_path / "lock").touch()
+        journal = DiskJournal(partial(claim, tmp_path), retry_s=0.5)
+        assert not await journal.append([intent(1)])
+        assert not journal.writable
+        assert recover(tmp_path) == []
+        disk.fault = Fault.NONE
+        await asyncio.sleep(1.0)
+        assert await journal.append([intent(2)])
+        await journal.aclose()
+        assert recovered(tmp_path) == {intent(2)}
+
+
+async def test_a_journal_that_is_never_written_takes_no_slot(tmp_path: Path) -> None:
+    await DiskJournal(partial(claim, tmp_path)).aclose()
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_slot_that_cannot_be_removed_is_left_for_a_later_try(tmp_path: Path) -> None:
