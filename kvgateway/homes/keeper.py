@@ -191,12 +191,12 @@ class Keeper:
 
     async def _note_queued(self) -> None:
         now_us = self._time.now_us()
-        spills = self._repin()
+        spills, left_over = self._repin(), self._machine.left_over()
         self._stats = stats = await self._queue.stats()
         if stats.depth == 0:
             self._machine.settle_spills(spills)
         for side in Side:
-            if self._waiting(side) > 0 and ALL in self._trust.open_marks(side):
+            if self._waiting(side) + left_over > 0 and ALL in self._trust.open_marks(side):
                 self._trust.missed(side, ALL, now_us)
         for mark in await self._queue.dirty():
             self._trust.missed(mark.side, mark.namespace, mark.marked_us)
