@@ -175,6 +175,7 @@ class _Gateway:
         loops = (
             bound.keep(self._time.now_us, machine.extend_clock),
             self._listen(homes),
+            recovery.keep_trying(),
             reloading.run(process.reload, take, tell),
         )
         async with _running(loops):

@@ -11,6 +11,7 @@ from kvgateway.data_path.repair import RepairWorker
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes.guard import GuardedHome
 from kvgateway.process.lives import Lives
+from kvgateway.state.ports import Machine
 from tandem.core.backoff import BreakerState
 from tandem.core.reply import Reason, Side
 from tandem.runtime.httpd import Server
@@ -131,7 +132,9 @@ def _writes_enabled(guard: GuardedHome) -> float:
     return float(guard.switch.writes)
 
 
-def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: RepairInbox) -> None:
+def show_data_path(
+    metrics: Metrics, writer: Writer, reader: Reader, inbox: RepairInbox, machine: Machine
+) -> None:
     """Acknowledgements, cache results and what is under way."""
     writes, reads, compared = writer.counters, reader.counters, reader.comparisons.total
     for side in Side:
@@ -193,7 +196,7 @@ def show_data_path(metrics: Metrics, writer: Writer, reader: Reader, inbox: Repa
     )  # fmt: skip
     metrics.gauge(
         "tandem_repairs_unqueued", "repairs that the queue's disk has not taken yet",
-        lambda: inbox.waiting,
+        lambda: inbox.waiting + machine.left_over(),
     )  # fmt: skip
     metrics.gauge("tandem_writes_under_way", "writes", lambda: writer.under_way)
     metrics.gauge("tandem_reads_under_way", "races of reads", lambda: reader.under_way)

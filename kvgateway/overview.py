@@ -53,6 +53,7 @@ class Overview:
         trust: Trust,
         switches: SwitchBoard,
         journal: JournalState,
+        left_over: Callable[[], int],
         inbox: RepairInbox,
         queue: RepairQueue,
         repair: RepairWorker,
@@ -65,6 +66,7 @@ class Overview:
         self._trust = trust
         self._switches = switches
         self._journal = journal
+        self._left_over = left_over
         self._inbox = inbox
         self._queue = queue
         self._repair = repair
@@ -73,7 +75,7 @@ class Overview:
 
     async def status(self) -> Status:
         """All of it; OSError when the queue's disk refuses."""
-        worker, pending = self._worker, self._journal.live()
+        worker, pending = self._worker, self._journal.live() + self._left_over()
         queue = await self._queue_status()
         return Status(
             homes=tuple(self._home(side) for side in self._guards),

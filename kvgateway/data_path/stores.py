@@ -1,13 +1,14 @@
 """What a worker shares with the others of its machine, and its own journal, opened together."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from kvgateway.homes.switchboard import SwitchBoard
 from kvgateway.process.places import Places
 from kvgateway.process.post import Post
 from kvgateway.settings import GatewaySettings
-from kvgateway.state import journal_slots
 from kvgateway.state.journal import DiskJournal
+from kvgateway.state.journal_slots import claim
 from kvgateway.state.queue import SqliteQueue
 from kvgateway.state.quota_memory import QuotaMemory
 from kvgateway.state.shared import SharedMachine
@@ -41,7 +42,7 @@ async def open_stores(
         machine=SharedMachine(place.directory, gateway_id=post.gateway_id, random=entropy.token),
         quotas=QuotaMemory(place.quotas, post.seat),
         queue=await SqliteQueue.open(places.queue, settings.repair_rows_max),
-        journal=DiskJournal(journal_slots.claim(places.journal), refused=_journal_refused),
+        journal=DiskJournal(partial(claim, places.journal), refused=_journal_refused),
         switches=SwitchBoard(SwitchFile(places.switches)),
     )
 

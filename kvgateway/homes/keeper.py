@@ -41,7 +41,8 @@ class TrustFile(Protocol):
 
     async def exchange(self, mine: Trust, namespaces: frozenset[str]) -> None:
         """Merges what is on disk into `mine`, and `mine`, settled, into what is on disk, durably.
-        While another worker is at it nothing is written. Raises OSError when the disk refuses."""
+        While another worker is at it nothing is written. Raises OSError when the disk refuses;
+        `mine` has what is on it all the same."""
         ...
 
     async def enter(self, mine: Trust) -> None:
@@ -89,7 +90,7 @@ class Keeper:
         self._behind: frozenset[Side] = frozenset()
         self._clock_alarm = False
         self.errors = 0
-        """Rounds that met a fault of ours."""
+        """Rounds that met a fault of ours, or a disk that refused what homes have missed."""
 
     async def run(self) -> None:
         """Keeps until cancelled; a round that raises is counted, and the next one comes."""
@@ -109,7 +110,8 @@ class Keeper:
             await asyncio.sleep(SWITCHES_S)
 
     async def round(self) -> None:
-        """One look at everything. What homes have missed is kept even if the queue fails."""
+        """One look at everything. What homes have missed is kept even if the queue fails, and what
+        the disk refuses is in force here and kept later."""
         self.look_at_switches()
         await self._identify()
         self._out_meanwhile |= self._news.of_breakers()
@@ -120,7 +122,14 @@ class Keeper:
         finally:
             self._clock_alarm = self._time.alarm()
             self._behind = frozenset(side for side in Side if self._trust.open_marks(side))
+            await self._keep_trust()
+
+    async def _keep_trust(self) -> None:
+        try:
             await self._trust_file.exchange(self._trust, self._namespaces())
+        except OSError as error:
+            self.errors += 1
+            _LOG.error("trust_not_kept", why=str(error))
 
     def look_at_switches(self) -> None:
         """Puts into force what any worker of this machine has set. Blocking, for a small file."""
@@ -182,12 +191,12 @@ class Keeper:
 
     async def _note_queued(self) -> None:
         now_us = self._time.now_us()
-        spills = self._repin()
+        spills, left_over = self._repin(), self._machine.left_over()
         self._stats = stats = await self._queue.stats()
         if stats.depth == 0:
             self._machine.settle_spills(spills)
         for side in Side:
-            if self._waiting(side) > 0 and ALL in self._trust.open_marks(side):
+            if self._waiting(side) + left_over > 0 and ALL in self._trust.open_marks(side):
                 self._trust.missed(side, ALL, now_us)
         for mark in await self._queue.dirty():
             self._trust.missed(mark.side, mark.namespace, mark.marked_us)

@@ -32,7 +32,8 @@ class DiskTrustFile:
     async def exchange(self, mine: Trust, namespaces: frozenset[str] = frozenset()) -> None:
         """Merges what is on disk into `mine`, drops what crawls of all `namespaces` have outlived,
         and writes `mine` where that differs. While another worker is at it nothing is written: a
-        worker that waits is silent, and this one comes again. Raises OSError when the disk refuses.
+        worker that waits is silent, and this one comes again. Raises OSError when the disk refuses;
+        `mine` has what is on it all the same.
 
         A file that cannot be read is logged and counts as empty: what this worker knows replaces
         it. Whoever starts a gateway asks `is_damaged` first.
@@ -47,13 +48,20 @@ class DiskTrustFile:
 
     async def _exchanged(self, mine: Trust, namespaces: frozenset[str]) -> bool:
         """Whether both are alike now."""
+        text, merged = self._merge_into(mine, namespaces)
+        if merged == text:
+            return True
         with self._lock() as locked:
-            text = self._read_into(mine)
-            mine.settle(namespaces)
-            merged = mine.to_json()
+            text, merged = self._merge_into(mine, namespaces)
             if locked and merged != text:
                 await stable_files.replace_on_thread(self._path, merged.encode())
             return locked or merged == text
+
+    def _merge_into(self, mine: Trust, namespaces: frozenset[str]) -> tuple[str, str]:
+        """What is on disk, and what should be."""
+        text = self._read_into(mine)
+        mine.settle(namespaces)
+        return text, mine.to_json()
 
     def is_damaged(self) -> bool:
         """Whether there is a file that cannot be read: any home may lack any write then."""

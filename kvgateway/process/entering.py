@@ -71,6 +71,7 @@ def _operations(
         trust=path.trust,
         switches=path.switches,
         journal=path.journal,
+        left_over=path.machine.left_over,
         inbox=path.inbox,
         queue=path.queue,
         repair=path.repair,

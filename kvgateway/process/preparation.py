@@ -6,12 +6,12 @@ has died.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
 
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.trust import ALL, Trust
-from kvgateway.state.ports import Intent, Machine, RepairQueue, RepairTask
+from kvgateway.process.left_intents import QUEUE_GROUP_MAX, Leftover
+from kvgateway.state.ports import Intent, Machine, RepairQueue
 from tandem.backends.port import Backend
 from tandem.core.reply import Found, Side
 from tandem.runtime import logs
@@ -20,34 +20,8 @@ from tandem.runtime.randomness import Entropy
 _LOG = logs.get("preparation")
 LOOK_DEADLINE_S = 5.0
 LOOK_PAUSE_S = 0.5
-QUEUE_GROUP_MAX = 1000
 PINNED_MAX = 100_000
 """Queued repairs that are pinned one by one at a start; with more, reads ask the queue."""
-Pin: TypeAlias = Callable[[Sequence[Intent]], Awaitable[None]]
-"""`Machine.pin`, for whoever must not stand still while another process is inside a transaction."""
-
-
-class Leftover(Protocol):
-    """What a dead worker left in its journal."""
-
-    @property
-    def intents(self) -> Sequence[Intent]:
-        """Its intents that were not done."""
-        ...
-
-    @property
-    def damaged(self) -> bool:
-        """Whether it had more, which cannot be read any more."""
-        ...
-
-    async def drop(self) -> None:
-        """Removes them from the journal: they are in the repair queue, durably. Should that fail
-        (OSError), they are left for a later try."""
-        ...
-
-    def release(self) -> None:
-        """Leaves them for a later try."""
-        ...
 
 
 async def agree_on_store(
@@ -110,39 +84,6 @@ async def note_damage(
         for leftover in leftovers:
             leftover.release()
         raise
-
-
-async def recover_intents(
-    leftovers: Sequence[Leftover], queue: RepairQueue, pin: Pin, now_us: int
-) -> int:
-    """Makes the intents of dead workers repair tasks and wanted versions; how many those were.
-
-    In this order, so that dying in between forgets nothing: queued, pinned, dropped. They are due
-    now, by the homes' time (0 where that is not known): were they due when they were minted, and
-    did the queue collapse, a crawl that has begun meanwhile would clear its marks. What the dead
-    had taken from the queue is free again. What a queue that fails (OSError) has not taken is left
-    for a later try.
-    """
-    recovered = 0
-    left = list(leftovers)
-    try:
-        while left:
-            await _recover(left[0].intents, queue, pin, now_us)
-            recovered += len(left[0].intents)
-            await left.pop(0).drop()
-    finally:
-        for leftover in left:
-            leftover.release()
-    await queue.free()
-    return recovered
-
-
-async def _recover(intents: Sequence[Intent], queue: RepairQueue, pin: Pin, now_us: int) -> None:
-    for start in range(0, len(intents), QUEUE_GROUP_MAX):
-        group = intents[start : start + QUEUE_GROUP_MAX]
-        tasks = [RepairTask(i.key, i.version, tuple(Side)) for i in group]
-        await queue.add(tasks, due_us=max(now_us, *(i.version.time_us for i in group)))
-        await pin(group)
 
 
 async def pin_queue(queue: RepairQueue, machine: Machine, pinned_max: int = PINNED_MAX) -> None:

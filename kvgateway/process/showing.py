@@ -10,7 +10,7 @@ from tandem.runtime.telemetry import Metrics
 def show_path(metrics: Metrics, path: DataPath) -> None:
     """Homes, requests, repair, and what this worker remembers."""
     show_homes(metrics, path.guards)
-    show_data_path(metrics, path.writer, path.reader, path.inbox)
+    show_data_path(metrics, path.writer, path.reader, path.inbox, path.machine)
     show_repair(metrics, path.repair)
     path.keeper.show(metrics)
     metrics.gauge("tandem_journal_pending", "intents not done", path.journal.live)

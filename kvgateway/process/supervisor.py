@@ -2,7 +2,7 @@
 
 Every worker sends a heartbeat through a pipe. One that is silent for too long is killed: stopped
 inside a transaction on the shared memory it would block all others. A worker that died is replaced
-after its intents were recovered; one that dies again and again is replaced ever more slowly.
+after its intents were taken care of; one that dies again and again is replaced ever more slowly.
 A worker whose supervisor is gone finds its pipe broken and stops.
 
 For other settings every worker is replaced while it runs: its successor sits in the slot's other
@@ -46,7 +46,8 @@ class Supervisor:
     """Keeps `slots` workers running until told to stop.
 
     Args:
-        recover: makes the intents of a dead worker repair tasks; runs before a seat is taken again.
+        recover: has reads want what a dead worker left, and makes repair tasks of it as soon as the
+            disk takes those; runs before a seat is taken again.
         tell: hears what became of the workers, slot by slot, whenever that changes.
     """
 

@@ -170,9 +170,11 @@ class Presence:
 
     async def _registration(self, now_us: int, looked_us: int) -> Registration:
         """Ended writes are looked at first and waiting repairs after them: a write that ends in
-        between, and leaves a repair, shows as one or the other."""
+        between, and leaves a repair, shows as one or the other. Either home may lack what dead
+        workers have left."""
         modes = self._modes.seen(now_us)
-        waiting = {side: int(self._inbox.lacks(side)) for side in Side}
+        left_over = self._machine.left_over()
+        waiting = {side: left_over + self._inbox.lacks(side) for side in Side}
         stats = await self._queue.stats()
         waiting[Side.KVSP] += stats.depth_kvsp
         waiting[Side.S3] += stats.depth_s3

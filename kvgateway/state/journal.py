@@ -46,21 +46,25 @@ class _Group:
 
 
 class DiskJournal:
-    """See `ports.Journal`. `refused` is called once for each failed write, with its reason."""
+    """See `ports.Journal`.
+
+    Args:
+        claim: makes the slot, with the first write; OSError while the disk refuses.
+        refused: is called once for each failed write, with its reason.
+    """
 
     def __init__(
         self,
-        slot: Slot,
+        claim: Callable[[], Slot],
         bounds: JournalBounds = JournalBounds(),
         refused: Callable[[str], None] = lambda _: None,
         retry_s: float = _RETRY_S,
     ) -> None:
-        self._slot = slot
         self._bounds = bounds
         self._refused = refused
         self._retry_s = retry_s
         self._loop = asyncio.get_running_loop()
-        self._files = Segments(slot.directory, bounds.segment_bytes_max)
+        self._files = Segments(claim, bounds.segment_bytes_max)
         self._disk = OwnThread("journal")
         self._waiting: list[tuple[Sequence[Intent], asyncio.Future[bool]]] = []
         self._done_frames: list[bytes] = []
@@ -122,7 +126,6 @@ class DiskJournal:
             self._scheduled.cancel()
         await self._disk.do(self._files.close)
         self._disk.end()
-        self._slot.release()
 
     def _is_full(self) -> bool:
         size = sum(self._segment_bytes.values())

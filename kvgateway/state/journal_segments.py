@@ -1,13 +1,13 @@
 """The files of one worker's journal. Blocking: for a thread of its own, one call at a time."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kvgateway.state.journal_slots import SEGMENT_SUFFIX
+from kvgateway.state.journal_slots import SEGMENT_SUFFIX, Slot
 from tandem.runtime.stable_files import sync_directory
 
 
@@ -24,15 +24,17 @@ _TRIAL_NAME: Final = "trial"
 
 
 class Segments:
-    """Appends to the newest segment.
+    """Appends to the newest segment, in a slot that is claimed with the first: a worker may begin
+    on a disk that takes no slot.
 
     A segment that has failed once is never written again, since nobody knows what a failed sync has
     left of it; one in which nothing was ever durable goes. After a failure the disk has to take a
     trial file first: a full one takes new names and empty files.
     """
 
-    def __init__(self, directory: Path, segment_bytes_max: int) -> None:
-        self._directory = directory
+    def __init__(self, claim: Callable[[], Slot], segment_bytes_max: int) -> None:
+        self._claim = claim
+        self._slot: Slot | None = None
         self._segment_bytes_max = segment_bytes_max
         self._descriptor: int | None = None
         self._number = 0
@@ -61,20 +63,26 @@ class Segments:
         return Written(self._number, self._bytes)
 
     def close(self) -> None:
-        """Ends the newest segment."""
+        """Ends the newest segment, and leaves the slot to whoever recovers it."""
+        self._end_segment()
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
+
+    def _end_segment(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _give_up(self) -> None:
         self._failed = True
-        self.close()
-        if not self._durable:
+        self._end_segment()
+        if self._slot is not None and not self._durable:
             with suppress(OSError):
                 self._path(self._number).unlink(missing_ok=True)
 
     def _try_out(self) -> None:
-        path = self._directory / _TRIAL_NAME
+        path = self._directory() / _TRIAL_NAME
         try:
             with path.open("wb", buffering=0) as file:
                 _write_whole(file.fileno(), bytes(_TRIAL_BYTES))
@@ -83,17 +91,23 @@ class Segments:
             path.unlink(missing_ok=True)
 
     def _begin(self) -> None:
-        self.close()
+        self._end_segment()
+        directory = self._directory()
         self._number += 1
         self._bytes = 0
         self._durable = False
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(self._path(self._number), flags, 0o600)
         os.fsync(self._descriptor)
-        sync_directory(self._directory)
+        sync_directory(directory)
+
+    def _directory(self) -> Path:
+        if self._slot is None:
+            self._slot = self._claim()
+        return self._slot.directory
 
     def _path(self, number: int) -> Path:
-        return self._directory / f"{number:016}{SEGMENT_SUFFIX}"
+        return self._directory() / f"{number:016}{SEGMENT_SUFFIX}"
 
 
 def _write_whole(descriptor: int, data: bytes) -> None:

@@ -4,7 +4,7 @@
     <journal>/<n>/lock      held by the worker that writes there, for as long as it lives
     <journal>/<n>/*.log     its segments
 
-Each start of a worker makes a slot; anybody recovers and removes it once its lock is free.
+A worker makes a slot for its first intent; anybody recovers and removes it once its lock is free.
 """
 
 import asyncio
@@ -35,6 +35,12 @@ class Slot:
         """Lets others recover what is there."""
         os.close(self.lock)
 
+    def remove(self) -> None:
+        """Removes all that is there, while nobody else looks at slots."""
+        for path in sorted(self.directory.iterdir()):
+            path.unlink()
+        self.directory.rmdir()
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -54,9 +60,7 @@ class Leftover:
         directory = self._slot.directory
         try:
             with _all_slots(directory.parent):
-                for path in sorted(directory.iterdir()):
-                    path.unlink()
-                directory.rmdir()
+                self._slot.remove()
         finally:
             self._slot.release()
         sync_directory(directory.parent)
@@ -79,8 +83,14 @@ def claim(journal: Path) -> Slot:
             directory.rmdir()  # without a lock nobody could recover the others either
             raise
         assert lock is not None
-    sync_directory(journal)
-    return Slot(directory, lock)
+        slot = Slot(directory, lock)
+        try:
+            sync_directory(journal)
+        except OSError:
+            slot.remove()
+            slot.release()
+            raise
+    return slot
 
 
 def recover(journal: Path) -> list[Leftover]:

@@ -119,6 +119,10 @@ class Machine(Protocol):
         """The repair queue was empty after `spills` was read: it need not be asked for those."""
         ...
 
+    def left_over(self) -> int:
+        """How many intents of dead workers are pinned, and not in the repair queue yet."""
+        ...
+
 
 class Journal(Protocol):
     """The intents of one worker, on stable storage."""

@@ -238,6 +238,14 @@ class SharedMachine:
         """See `ports.Machine`."""
         self._words[Word.SPILLS_SETTLED] = max(spills, self._words[Word.SPILLS_SETTLED])
 
+    def left_over(self) -> int:
+        """See `ports.Machine`."""
+        return self._words[Word.LEFT_OVER]
+
+    def note_left_over(self, intents: int) -> None:
+        """What `left_over` says from now on."""
+        self._words[Word.LEFT_OVER] = intents
+
     def extend_clock(self, bound_us: int) -> None:
         """Versions may be minted below this time: it is on stable storage."""
         self._words[Word.CLOCK_BOUND_US] = max(bound_us, self._words[Word.CLOCK_BOUND_US])

@@ -1,7 +1,7 @@
 """Numbers that all processes of a machine share, outside of LMDB: changing them needs no space.
 
-Each is an aligned machine word, which one process changes and others read whole. All but the bound
-of the clock are changed only by the holder of LMDB's write lock.
+Each is an aligned machine word, which one process changes and others read whole. The supervisor
+changes CLOCK_BOUND_US and LEFT_OVER, and the holder of LMDB's write lock the others.
 """
 
 import enum
@@ -22,6 +22,8 @@ class Word(enum.IntEnum):
     """How many pinned entries had to be dropped."""
     SPILLS_SETTLED = 4
     """How many of them need not be asked for any more."""
+    LEFT_OVER = 5
+    """How many intents of dead workers are not in the repair queue yet."""
 
 
 class Words:

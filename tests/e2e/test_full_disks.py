@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tandem.errors import Unavailable
 from tests.conftest import require
 from tests.e2e.comparison import check
 from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.history import Mix, more, under_load
 from tests.e2e.pages import metrics, total
+from tests.e2e.program import kill_process
 from tests.e2e.waiting import until, until_true
 from tests.servers.small_disk import fill, mounted
 
@@ -78,6 +80,43 @@ async def test_the_gateways_disk_is_full_while_kvsp_dies(cramped: Cramped) -> No
         await until_true(lambda: _writable(tandem), "the journal is writable")
         await more(history, 300)
     assert all("outcome unknown: " in error for error in history.errors()), history.errors()[:5]
+    await check(tandem, "n", history)
+
+
+async def test_a_worker_dies_on_a_full_disk(cramped: Cramped) -> None:
+    """Its successor serves at once, acknowledges what both homes have confirmed, and is not misled
+    by the home that lacks what the dead one has acknowledged."""
+    tandem = cramped.tandem
+    async with tandem.client("n") as client:
+        await client.put("k", b"before")
+        tandem.kvsp.kill()
+        version = await client.put("k", b"after")
+        ballast = fill(cramped.gateway)
+        [worker] = tandem.workers()
+        kill_process(worker)
+        await tandem.gateway.says("intents_not_queued")
+        with pytest.raises(Unavailable, match="outcome unknown"):
+            await client.put("k2", b"in one home")
+        assert tandem.workers() != [worker]
+        await tandem.restart_kvsp()
+
+        async def stored() -> bool:
+            return bool(await client.put("k2", b"in both homes"))
+
+        await until_true(stored, "both homes take a write")
+    async with tandem.client("n", session_keys_max=0) as fresh:
+        for _ in range(20):
+            entry = await fresh.get_with_metadata("k")
+            assert entry is not None
+            assert entry.version == version
+    async with under_load(tandem.grpc, "n", _MIX) as history:
+        await more(history, 300)
+        status = await tandem.status()
+        assert (status.journal_writable, status.journal_pending > 0) == (False, True)
+        assert await _shown_unqueued(tandem)
+        assert not history.errors()
+        ballast.unlink()
+        await more(history, 300)
     await check(tandem, "n", history)
 
 

@@ -103,6 +103,7 @@ class Operated:
         self.disk, self.steps = SwitchDisk(), Steps()
         self.switches = SwitchBoard(self.disk)
         self.namespaces_equal: bool | None = True
+        self.left_over = 0
         self.inbox = RepairInbox(self.queue, self.pair.time)
         repair = RepairWorker(
             homes=self.pair.guards, queue=self.queue, time=self.pair.time, entropy=Numbers(),
@@ -122,6 +123,7 @@ class Operated:
             trust=self.trust,
             switches=self.switches,
             journal=self.journal,
+            left_over=lambda: self.left_over,
             inbox=self.inbox,
             queue=self.queue,
             repair=repair,

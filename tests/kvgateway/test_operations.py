@@ -45,6 +45,11 @@ async def test_a_repair_that_the_disk_has_not_taken_is_shown_as_one_that_waits(
     assert (await here.operations.status()).queue.depth == 5
 
 
+async def test_what_dead_workers_left_is_shown_until_the_queue_has_it(here: Operated) -> None:
+    here.left_over = 5
+    assert (await here.operations.status()).journal_pending == 3 + 5
+
+
 async def test_a_repair_that_enters_the_queue_during_a_look_is_seen(here: Operated) -> None:
     """It leaves the journal once it is in the queue, which may have been looked at just before."""
     look = here.queue.stats

@@ -66,6 +66,7 @@ class MemoryMachine:
         self._bytes = 0
         self._spills = 0
         self._spills_settled = 0
+        self._left_over = 0
 
     def mint(self, wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
         """See `ports.Machine`."""
@@ -160,6 +161,14 @@ class MemoryMachine:
     def settle_spills(self, spills: int) -> None:
         """See `shared.SharedMachine`."""
         self._spills_settled = max(spills, self._spills_settled)
+
+    def left_over(self) -> int:
+        """See `ports.Machine`."""
+        return self._left_over
+
+    def note_left_over(self, intents: int) -> None:
+        """See `shared.SharedMachine`."""
+        self._left_over = intents
 
     def extend_clock(self, bound_us: int) -> None:
         """See `shared.SharedMachine`."""

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from kvgateway.state.clock_bound import ClockBound
@@ -39,7 +40,7 @@ def say(*words: object) -> None:
 
 
 async def write_journal(directory: Path) -> None:
-    journal = DiskJournal(claim(directory), _SMALL)
+    journal = DiskJournal(partial(claim, directory), _SMALL)
 
     async def write(start: int) -> None:
         for number in range(start, 200, 8):

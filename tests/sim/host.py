@@ -2,22 +2,22 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from kvgateway.homes import identity
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.trust import Trust
-from kvgateway.process.preparation import agree_on_store, pin_queue, recover_intents
+from kvgateway.process.left_intents import LeftIntents
+from kvgateway.process.preparation import agree_on_store, pin_queue
 from kvgateway.state.clock_bound import EXTEND_EACH_S
-from kvgateway.state.ports import Intent
+from kvgateway.state.ports import Intent, RepairQueue
 from kvgateway.state.switches import HomeSwitch, Switches
 from tandem.backends.port import Backend
 from tandem.core.reply import Side
 from tests.memory.machine import MemoryMachine
 from tests.sim.faults import Link
-from tests.sim.lives import Disk
+from tests.sim.lives import Disk, Leftover, SupervisorsQueue
 from tests.sim.loop import SeededEntropy, VirtualClock
 from tests.sim.standstill import context_of
 from tests.sim.worker import STORE_ID, Ground, Worker
@@ -27,6 +27,7 @@ LISTEN_S: Final = 4.0
 """Four times production's, since nothing but the bound of the clock hangs on what supervisors hear,
 and half of all calls were theirs."""
 REPLACE_S: Final = 0.05
+RETRY_S: Final = 1.0
 
 
 class Host:
@@ -89,6 +90,8 @@ class Host:
             link.cut = True
         for slot in range(len(self.workers)):
             self._kill(slot)
+        for leftover in self.disk.leftovers:
+            leftover.release()
 
     def lose_disk(self) -> None:
         """The machine, which is off, gets an empty disk."""
@@ -138,8 +141,11 @@ class Host:
         bound_us = self.disk.begin_clock(time.now_us(), entropy.token)
         self.memory = MemoryMachine(gateway_id=self.disk.gateway_id, random=entropy.token)
         self.memory.extend_clock(bound_us)
+        queue = cast(RepairQueue, SupervisorsQueue(self.disk))
+        self._left = LeftIntents(queue, self.memory, self._pinned)
         await self._recover()
         await pin_queue(self.disk.queue, self.memory)
+        self._begin(self._keep_trying())
         self._begin(self._keep_clock(time))
         self._begin(self._listen(homes, time))
         for slot in range(len(self.workers)):
@@ -161,14 +167,20 @@ class Host:
         self.ground.history.note(worker.name, "serves")
 
     async def _recover(self) -> None:
-        """As often as it takes: no worker serves before."""
+        """No worker serves before reads want what was left; the queue may take it later."""
+        await self._left.recover(self._found(), self._time.now_or_zero_us())
+
+    async def _keep_trying(self) -> None:
         while True:
-            with suppress(OSError):
-                self.disk.check_queue()
-                now_us, left = self._time.now_or_zero_us(), list(self.disk.leftovers)
-                await recover_intents(left, self.disk.queue, self._pinned, now_us)
-                return
-            await asyncio.sleep(REPLACE_S)
+            await asyncio.sleep(RETRY_S)
+            if not self._left.settled:
+                await self._recover()
+
+    def _found(self) -> Sequence[Leftover]:
+        found = [leftover for leftover in self.disk.leftovers if not leftover.held]
+        for leftover in found:
+            leftover.held = True
+        return found
 
     async def _pinned(self, intents: Sequence[Intent]) -> None:
         self.memory.pin(intents)

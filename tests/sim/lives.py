@@ -107,14 +107,16 @@ class Disk:
 
 @dataclass(slots=True)
 class Leftover:
-    """See `kvgateway.process.preparation.Leftover`."""
+    """See `kvgateway.process.left_intents.Leftover`."""
 
     disk: Disk
     intents: Sequence[Intent]
     damaged: bool = False
+    held: bool = False
+    """By who recovers it."""
 
     def release(self) -> None:
-        """It stays where it is."""
+        self.held = False
 
     async def drop(self) -> None:
         self.disk.leftovers = [one for one in self.disk.leftovers if one is not self]
@@ -149,6 +151,19 @@ class LivingJournal:
     def __getattr__(self, name: str) -> Any:
         self._life.check()
         return getattr(self._disk, name)
+
+
+class SupervisorsQueue:
+    """The machine's queue as its supervisor holds it, for whom nothing takes a moment."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name in _CHANGES:
+            self._disk.check_queue()
+        call: Callable[..., Any] = getattr(self._disk.queue, name)
+        return call
 
 
 class LivingQueue:

@@ -192,7 +192,8 @@ def operations_of(worker: Worker) -> GatewayOperations:
     overview = Overview(
         guards=worker.guards, labels=dict.fromkeys(Side, label), time=worker.time,
         trust=worker.trust, switches=worker.switches, journal=worker.journal, inbox=worker.inbox,
-        queue=worker.queue, repair=worker.repair, namespaces_equal=lambda: None,
+        left_over=worker.host.memory.left_over, queue=worker.queue, repair=worker.repair,
+        namespaces_equal=lambda: None,
         worker=ThisWorker(worker.host.name, process=0, workers=1, restarts=int),
     )  # fmt: skip
     return GatewayOperations(

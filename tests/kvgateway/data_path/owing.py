@@ -13,9 +13,9 @@ from kvgateway.data_path.inbox import RepairInbox
 from kvgateway.data_path.writes import Writer
 from kvgateway.homes.home_time import HomeTime
 from kvgateway.homes.legs import one_by_one
-from kvgateway.process.preparation import recover_intents
+from kvgateway.process.left_intents import LeftIntents
 from kvgateway.state.journal import DiskJournal, JournalBounds
-from kvgateway.state.journal_slots import claim, recover
+from kvgateway.state.journal_slots import Slot, claim, recover
 from kvgateway.state.ports import Intent, RepairTask
 from tandem.backends.heal import Healed, heal
 from tandem.backends.port import Puts, Replied
@@ -111,8 +111,8 @@ class Worker:
 
     def __init__(self, gateway: "Gateway") -> None:
         self._disk = gateway.disk
-        self.slot = claim(gateway.disk.directory)
-        self.journal = DiskJournal(self.slot, SMALL, retry_s=0.5)
+        self._slots: list[Slot] = []
+        self.journal = DiskJournal(self._claim, SMALL, retry_s=0.5)
         self.inbox = RepairInbox(gateway.queue, gateway.time, with_writes_max=6)
         self.writer = Writer(
             homes=gateway.homes, machine=gateway.machine, journal=self.journal, inbox=self.inbox,
@@ -120,9 +120,15 @@ class Worker:
         )  # fmt: skip
         self._moving = current().create_task(self.inbox.run())
 
+    def _claim(self) -> Slot:
+        slot = claim(self._disk.directory)
+        self._slots.append(slot)
+        return slot
+
     def die(self) -> None:
         """As SIGKILL does it: what is in memory is gone, and no thread goes on."""
-        self._disk.end_process(self.slot.directory)
+        for slot in self._slots:
+            self._disk.end_process(slot.directory)
         self._moving.cancel()
         thread = self.journal._disk
         assert isinstance(thread, Thread)
@@ -151,22 +157,24 @@ class Gateway:
         """The machine starts with what is on its disk."""
         self.machine = MemoryMachine(gateway_id=b"gate", random=self._entropy.token)
         self.machine.extend_clock(2**51)
+        self.left = LeftIntents(self.queue, self.machine, self._pin)
         self._threads = Thread()
         current().set_default_executor(self._threads)
         self._supervisor = current().create_task(self._supervise())
 
     async def _supervise(self) -> None:
-        """No worker before every intent is recovered, however often that is tried."""
+        """No worker before every intent is wanted by reads, however often that is tried; and what
+        the queue has refused is tried again."""
         while True:
-            if self.worker is None:
+            if self.worker is None or not self.left.settled:
                 with suppress(OSError):
                     await self._recover()
-                    self.worker = Worker(self)
+                    self.worker = self.worker or Worker(self)
             await asyncio.sleep(0.1)
 
     async def _recover(self) -> None:
         leftovers = await asyncio.to_thread(recover, self.disk.directory)
-        await recover_intents(leftovers, self.queue, self._pin, self.clock.now_us())
+        await self.left.recover(leftovers, self.clock.now_us())
 
     async def _pin(self, intents: Sequence[Intent]) -> None:
         self.machine.pin(intents)
@@ -195,6 +203,7 @@ class Gateway:
         self.kill()
         self._supervisor.cancel()
         self._threads.dead = True
+        self.disk.end_process()
         self.disk.cut_power()
         self.power_on()
 
@@ -236,6 +245,7 @@ class Gateway:
         await asyncio.sleep(40.0)
         worker = self.worker
         assert worker is not None
+        assert self.left.settled
         assert worker.inbox.waiting == 0
         assert worker.writer.under_way == 0
         assert worker.journal.live() <= worker.inbox.left_to_intents

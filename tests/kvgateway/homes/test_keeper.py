@@ -137,6 +137,25 @@ async def test_a_home_is_not_trusted_before_its_repairs_are_done(here: Kept) -> 
 
 
 @kept
+async def test_a_home_is_not_trusted_before_what_dead_workers_left_is_queued(here: Kept) -> None:
+    here.switches.store(Switches(1, s3=OFF))
+    await here.keeper.round()
+    here.switches.store(Switches(2))
+    await here.keeper.round()
+    here.machine.note_left_over(1)
+    for _ in range(3):
+        await here.keeper.round()
+        await here.crawled()
+        await asyncio.sleep(1.0)
+    await here.keeper.round()
+    assert here.behind() == (Side.S3,)
+    here.machine.note_left_over(0)
+    await here.crawled()
+    await here.keeper.round()
+    assert here.behind() == ()
+
+
+@kept
 async def test_repairs_of_a_home_that_missed_nothing_leave_it_trusted(here: Kept) -> None:
     await here.queue.add([RepairTask(KEY, Version.at(EPOCH_US), (Side.S3,))], EPOCH_US)
     await here.keeper.round()

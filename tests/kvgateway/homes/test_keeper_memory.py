@@ -85,6 +85,15 @@ async def test_nothing_is_noted_while_the_homes_time_is_not_known(here: Kept) ->
     assert here.pair.time.known()
 
 
+@kept
+async def test_a_full_disk_keeps_no_worker_from_knowing_what_homes_have_missed(here: Kept) -> None:
+    here.file.trust.missed(Side.S3, ALL, here.pair.time.now_us())
+    here.file.refuses = True
+    await here.keeper.round()
+    assert here.behind() == (Side.S3,)
+    assert here.keeper.errors == 1
+
+
 @pytest.mark.parametrize("what", ["queue", "disk", "home"])
 def test_a_round_that_raises_is_counted_and_the_next_one_comes(what: str) -> None:
     @kept

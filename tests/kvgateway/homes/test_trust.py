@@ -168,6 +168,21 @@ async def test_while_another_worker_writes_its_news_are_taken_and_nothing_is_wri
     assert Trust.from_json(path.read_text()).behind(B) == (Side.KVSP,)
 
 
+async def test_a_disk_that_refuses_still_tells_what_is_on_it(tmp_path: Path) -> None:
+    """As one that became read-only."""
+    path = tmp_path / "trust.json"
+    theirs, mine = Trust(), Trust()
+    theirs.missed(Side.S3, A, 5)
+    await DiskTrustFile(path).exchange(theirs, NAMESPACES)
+    path.with_suffix(".lock").unlink()
+    path.with_suffix(".lock").mkdir()
+    await DiskTrustFile(path).exchange(mine, NAMESPACES)
+    assert mine.behind(A) == (Side.S3,)
+    mine.missed(Side.KVSP, B, 7)
+    with pytest.raises(IsADirectoryError):
+        await DiskTrustFile(path).exchange(mine, NAMESPACES)
+
+
 async def test_what_must_be_entered_is_in_the_file_however_long_another_is_at_it(
     tmp_path: Path,
 ) -> None:

@@ -163,6 +163,16 @@ async def test_a_home_that_may_lack_writes_of_many_namespaces_may_lack_this_ones
     assert said(report) == "s3 may lack writes, says gateway g2.0: a crawl finds out"
 
 
+async def test_what_dead_workers_left_is_waited_for(homes: TwoHomes) -> None:
+    """Which home lacks it nobody knows before it has been healed."""
+    one, two = await two_gateways(homes)
+    namespace = await one.create(BOTH)
+    two.gateway.machine.note_left_over(3)
+    await two.looks()
+    report = await one.step(namespace, SHADOW)
+    assert said(report) == "repairs wait for s3 at gateway g2.0"
+
+
 async def test_repairs_that_wait_are_waited_for(homes: TwoHomes) -> None:
     one, two = await two_gateways(homes)
     namespace = await one.create(BOTH)

@@ -89,10 +89,10 @@ class FailingDisk:
         self._open.pop(descriptor, None)
         os.close(descriptor)
 
-    def end_process(self, slot: Path) -> None:
-        """Closes what the owner of a slot has open, as the kernel does."""
+    def end_process(self, slot: Path | None = None) -> None:
+        """Closes what the owner of a slot has open, as the kernel does; without one, everything."""
         for descriptor, path in list(self._open.items()):
-            if path.parent == slot:
+            if slot is None or path.parent == slot:
                 self.close(descriptor)
 
     def left(self, *, power: bool) -> set[Intent]:

@@ -37,7 +37,7 @@ class DiskWorker:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._slot = claim(directory)
-        self.journal = DiskJournal(self._slot)
+        self.journal = DiskJournal(lambda: self._slot)
         self.live = self.journal.live
 
     async def crash(self) -> set[Intent]:

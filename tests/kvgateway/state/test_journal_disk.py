@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def intent(number: int) -> Intent:
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[DiskJournal]:
-    journal = DiskJournal(claim(tmp_path), SMALL, retry_s=0.01)
+    journal = DiskJournal(partial(claim, tmp_path), SMALL, retry_s=0.01)
     yield journal
     await journal.aclose()
 
@@ -77,7 +78,7 @@ def test_a_flipped_bit_costs_one_write_and_is_noticed_unless_it_may_have_been_to
 
 
 async def test_every_write_says_what_was_synced_before_it(tmp_path: Path) -> None:
-    journal = DiskJournal(claim(tmp_path))
+    journal = DiskJournal(partial(claim, tmp_path))
     for number in range(3):
         assert await journal.append([intent(number)])
     await journal.aclose()
@@ -96,7 +97,7 @@ def test_a_mark_may_stand_before_its_intent() -> None:
 
 async def test_only_dead_workers_are_recovered(tmp_path: Path) -> None:
     slot = claim(tmp_path)
-    journal = DiskJournal(slot)
+    journal = DiskJournal(lambda: slot)
     await journal.append([intent(1)])
     assert recover(tmp_path) == []
     await journal.aclose()
@@ -116,7 +117,7 @@ async def test_a_slot_that_cannot_be_taken_over_takes_no_other_one_with_it(
     tmp_path: Path, name: str
 ) -> None:
     """As on a full disk, where a worker's start was cut short and left a slot without its lock."""
-    journals = [DiskJournal(claim(tmp_path)) for _ in range(3)]
+    journals = [DiskJournal(partial(claim, tmp_path)) for _ in range(3)]
     for n, journal in enumerate(journals):
         await journal.append([intent(n)])
     for journal in journals:
@@ -131,18 +132,41 @@ async def test_a_slot_that_cannot_be_taken_over_takes_no_other_one_with_it(
     assert recovered(tmp_path) == {intent(0), intent(1), intent(2)}
 
 
-async def test_a_slot_that_cannot_be_made_whole_is_not_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [Fault.FULL, Fault.DYING])
+async def test_a_slot_that_cannot_be_made_whole_is_not_there(tmp_path: Path, fault: Fault) -> None:
     with failing(tmp_path) as disk:
-        disk.fault = Fault.FULL
+        disk.fault = fault
         (tmp_path / "lock").touch()
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(OSError, match=r"no space|dying"):
             claim(tmp_path)
         assert recover(tmp_path) == []
         assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+        assert not disk._open
+
+
+@in_virtual_time
+async def test_a_journal_begins_on_a_disk_that_takes_no_slot(tmp_path: Path) -> None:
+    with failing(tmp_path) as disk:
+        disk.fault = Fault.FULL
+        (tmp_path / "lock").touch()
+        journal = DiskJournal(partial(claim, tmp_path), retry_s=0.5)
+        assert not await journal.append([intent(1)])
+        assert not journal.writable
+        assert recover(tmp_path) == []
+        disk.fault = Fault.NONE
+        await asyncio.sleep(1.0)
+        assert await journal.append([intent(2)])
+        await journal.aclose()
+        assert recovered(tmp_path) == {intent(2)}
+
+
+async def test_a_journal_that_is_never_written_takes_no_slot(tmp_path: Path) -> None:
+    await DiskJournal(partial(claim, tmp_path)).aclose()
+    assert not list(tmp_path.iterdir())
 
 
 async def test_a_slot_that_cannot_be_removed_is_left_for_a_later_try(tmp_path: Path) -> None:
-    journal = DiskJournal(claim(tmp_path))
+    journal = DiskJournal(partial(claim, tmp_path))
     await journal.append([intent(1)])
     await journal.aclose()
     obstacle = tmp_path / "0" / "obstacle"
@@ -158,7 +182,7 @@ async def test_a_slot_that_cannot_be_removed_is_left_for_a_later_try(tmp_path: P
 
 @pytest.mark.parametrize("late", [[], [intent(3)]], ids=["alone", "with an append"])
 async def test_closing_writes_the_done_marks(tmp_path: Path, late: list[Intent]) -> None:
-    journal = DiskJournal(claim(tmp_path))
+    journal = DiskJournal(partial(claim, tmp_path))
     await journal.append([intent(1), intent(2)])
     journal.done(intent(1))
     waiting = [journal.append([one]) for one in late]
@@ -178,7 +202,7 @@ async def test_segments_without_live_intents_are_removed(
 
 
 async def test_a_few_live_intents_do_not_keep_old_segments(tmp_path: Path) -> None:
-    journal = DiskJournal(claim(tmp_path), SMALL)
+    journal = DiskJournal(partial(claim, tmp_path), SMALL)
     kept = {n for n in range(1000) if n % 100 == 0}
     for n in range(1000):
         assert await journal.append([intent(n)])
@@ -218,7 +242,7 @@ async def test_a_full_journal_makes_room_where_few_intents_are_live(journal: Dis
 @in_virtual_time
 async def test_segments_that_a_failed_write_was_to_remove_are_removed_later(tmp_path: Path) -> None:
     with failing(tmp_path) as disk:
-        journal = DiskJournal(claim(tmp_path), SMALL, retry_s=0.01)
+        journal = DiskJournal(partial(claim, tmp_path), SMALL, retry_s=0.01)
         for n in range(300):
             assert await journal.append([intent(n)])
         for n in range(300):
@@ -235,7 +259,7 @@ async def test_segments_that_a_failed_write_was_to_remove_are_removed_later(tmp_
 async def test_a_disk_that_refuses_is_said_loudly_and_tried_again(tmp_path: Path) -> None:
     said: list[str] = []
     slot = claim(tmp_path)
-    journal = DiskJournal(slot, SMALL, refused=said.append, retry_s=0.01)
+    journal = DiskJournal(lambda: slot, SMALL, refused=said.append, retry_s=0.01)
     assert await journal.append([intent(1)])
     limit = tmp_path / "elsewhere"
     slot.directory.rename(limit)
@@ -256,7 +280,7 @@ async def test_a_disk_that_refuses_is_said_loudly_and_tried_again(tmp_path: Path
 
 
 async def test_a_write_that_is_cut_short_is_not_durable_and_harms_nothing(tmp_path: Path) -> None:
-    journal = DiskJournal(claim(tmp_path), retry_s=0.01)
+    journal = DiskJournal(partial(claim, tmp_path), retry_s=0.01)
     no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, no_limit[1]))
     try:
@@ -277,7 +301,7 @@ async def test_a_write_that_is_cut_short_is_not_durable_and_harms_nothing(tmp_pa
 async def test_a_full_disk_is_unwritable_until_it_has_room_and_is_not_filled_with_segments(
     small_disk: Path,
 ) -> None:
-    journal = DiskJournal(claim(small_disk), retry_s=0.001)
+    journal = DiskJournal(partial(claim, small_disk), retry_s=0.001)
     assert await journal.append([intent(1)])
     ballast = fill(small_disk)
     n = 2
@@ -302,7 +326,7 @@ async def test_a_full_disk_is_unwritable_until_it_has_room_and_is_not_filled_wit
 
 async def test_appends_that_wait_behind_a_refused_write_are_refused(tmp_path: Path) -> None:
     slot = claim(tmp_path)
-    journal = DiskJournal(slot, retry_s=0.01)
+    journal = DiskJournal(lambda: slot, retry_s=0.01)
     slot.directory.rename(tmp_path / "elsewhere")
     first = journal.append([intent(1)])
     await asyncio.sleep(0)
@@ -320,7 +344,7 @@ async def test_a_journal_that_was_closed_while_its_disk_refused_touches_it_no_mo
 ) -> None:
     """The slot may be another's by then."""
     with failing(tmp_path) as disk:
-        journal = DiskJournal(claim(tmp_path), retry_s=CALL_S / 2)
+        journal = DiskJournal(partial(claim, tmp_path), retry_s=CALL_S / 2)
         assert await journal.append([intent(1)])
         disk.fault = Fault.FULL
         assert not await journal.append([intent(2)])
@@ -332,6 +356,7 @@ async def test_a_journal_that_was_closed_while_its_disk_refused_touches_it_no_mo
 
 WRITER = """
 import asyncio, sys
+from functools import partial
 from pathlib import Path
 from kvgateway.state.journal import DiskJournal, JournalBounds
 from kvgateway.state.journal_slots import claim
@@ -347,7 +372,7 @@ async def write(journal, start):
 
 async def main():
     bounds = JournalBounds(segment_bytes_max=2000, carried_above_bytes=6000)
-    journal = DiskJournal(claim(Path(sys.argv[1])), bounds)
+    journal = DiskJournal(partial(claim, Path(sys.argv[1])), bounds)
     await asyncio.gather(*(write(journal, start) for start in range(8)))
 
 asyncio.run(main())

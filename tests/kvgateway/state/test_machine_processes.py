@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kvgateway.process.preparation import recover_intents
+from kvgateway.process.left_intents import LeftIntents
 from kvgateway.state.ports import Intent
 from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal
@@ -181,22 +181,22 @@ os.kill(int(sys.argv[1]), signal.SIGKILL)
 
 async def test_who_recovers_can_kill_the_stopped_worker_that_it_waits_for(directory: Path) -> None:
     machine = opened(directory)
-    queue, left = MemoryQueue(), LeftBehind()
+    queue, left, pins = MemoryQueue(), LeftBehind(), asyncio.Event()
     with process(HOLDER, directory, "stop") as holder:
         _, status = os.waitpid(holder.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
 
         async def pin(intents: Sequence[Intent]) -> None:
+            pins.set()
             await asyncio.to_thread(machine.pin, intents)
 
-        recovering = asyncio.create_task(recover_intents([left], queue, pin, 0))
-        while not (await queue.stats()).depth:
-            await asyncio.sleep(0)
+        recovering = asyncio.create_task(LeftIntents(queue, machine, pin).recover([left], 0))
+        await pins.wait()
         await asyncio.sleep(0.05)
         assert not recovering.done()
         holder.kill()
         async with asyncio.timeout(60):
-            assert await recovering == len(INTENTS)
+            await recovering
     knowns = machine.lookup([intent.key for intent in INTENTS], NOW)
     assert all(known is not None and known.pinned for known in knowns)
     assert left.fate == "dropped"
