@@ -72,16 +72,18 @@ class DeletedNamespaces:
         if self._needs_person(len(fresh), alive + len(deleted), now_us):
             old = [one for one in old if one in ended]
         self._tried_us = {one: us for one, us in self._tried_us.items() if one in deleted}
-        due = [one for one in old if now_us >= self._due_us(one, ended)]
+        due = [one for one in old if self._is_due(one, now_us, ended)]
         for namespace in sorted(due, key=lambda one: self._tried_us.get(one, 0))[:LOOKED_AT_MAX]:
             self._tried_us[namespace] = now_us
             if not await self._end(namespace, objection, until_s):
                 return
 
-    def _due_us(self, namespace: str, ended: Mapping[str, int]) -> int:
-        again_us = ended[namespace] + AGAIN_US if namespace in ended else 0
-        retry_us = self._tried_us[namespace] + RETRY_US if namespace in self._tried_us else 0
-        return max(again_us, retry_us)
+    def _is_due(self, namespace: str, now_us: int, ended: Mapping[str, int]) -> bool:
+        """What was done at a time to come was done while this machine's clock was wrong."""
+        for last_us, pause_us in ((ended, AGAIN_US), (self._tried_us, RETRY_US)):
+            if namespace in last_us and 0 <= now_us - last_us[namespace] < pause_us:
+                return False
+        return True
 
     def _needs_person(self, fresh: int, known: int, now_us: int) -> bool:
         """Whether more end for the first time than may without a person; opens the breaker."""

@@ -10,7 +10,7 @@ import click
 
 from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending, negative
-from kvctl.export.manifest import Unfit, is_complete, is_export
+from kvctl.export.manifest import Unfit, is_export
 from kvctl.export.reading import exported
 from kvctl.importing import Import, Tally
 from kvctl.options import asks
@@ -59,8 +59,6 @@ def _sources(
     """What can be gone through again and again for what there is to import."""
     try:
         if is_export(directory):
-            if not is_complete(directory):
-                print_line(f"kvctl: the export in {directory} was interrupted", error=True)
             return lambda: exported(directory, prefix)
     except (Unfit, OSError) as error:
         raise Ended(Ending.USAGE, str(error)) from None

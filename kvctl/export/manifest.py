@@ -178,10 +178,13 @@ def is_complete(directory: Path) -> bool:
 
 
 def lines_of(directory: Path) -> Iterator[Line | Unfit]:
-    """The keys of an export, complete or not; Unfit in place of a line that says nothing."""
+    """The keys of an export, complete or not; Unfit in place of a line that says nothing. Half a
+    line at the end is none."""
     with (directory / MANIFEST).open("rb") as stream:
         stream.readline(_LINE_BYTES_MAX)
-        while (text := stream.readline(_LINE_BYTES_MAX)).endswith(b"\n"):
+        while text := stream.readline(_LINE_BYTES_MAX):
+            if not text.endswith(b"\n") and len(text) < _LINE_BYTES_MAX:
+                return
             try:
                 document = _document(text)
                 if "complete" not in document:

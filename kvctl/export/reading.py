@@ -4,17 +4,21 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from kvctl.export.manifest import MANIFEST, VALUES, Line, Unfit, lines_of
+from kvctl.export.manifest import MANIFEST, VALUES, Line, Unfit, is_complete, lines_of
 from kvctl.tree import Refused, TreeFile, why_no_key
 
 
 def exported(directory: Path, prefix: str) -> Iterator[TreeFile | Refused]:
-    """Each key of an export, in order; `prefix` begins the name of each."""
+    """Each key of an export, in order; `prefix` begins the name of each. At the end of one that is
+    cut off, what is missing counts as refused."""
+    manifest = str(directory / MANIFEST)
     for line in lines_of(directory):
         if isinstance(line, Unfit):
-            yield Refused(str(directory / MANIFEST), str(line))
+            yield Refused(manifest, str(line))
         else:
             yield _file(directory / VALUES, line, prefix)
+    if not is_complete(directory):
+        yield Refused(manifest, "the export was interrupted: the keys after these are missing")
 
 
 def _file(values: Path, line: Line, prefix: str) -> TreeFile | Refused:

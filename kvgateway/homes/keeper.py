@@ -90,13 +90,16 @@ class Keeper:
         self._behind: frozenset[Side] = frozenset()
         self._clock_alarm = False
         self.errors = 0
-        """Rounds that met a fault of ours, or a disk that refused what homes have missed."""
+        """Rounds that met a disk that refuses, or a fault of ours."""
 
     async def run(self) -> None:
         """Keeps until cancelled; a round that raises is counted, and the next one comes."""
         while True:
             try:
                 await self.round()
+            except OSError as error:
+                self.errors += 1
+                _LOG.error("keeper_disk_failed", why=str(error))
             except Exception as error:
                 self.errors += 1
                 _LOG.error("keeper_round_failed", error=repr(error), exc_info=True)

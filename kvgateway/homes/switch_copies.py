@@ -18,6 +18,7 @@ from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.reply import Found, Missing, ReadReply, Side
 from tandem.core.version import Version
+from tandem.errors import ConfigurationError
 from tandem.runtime import logs
 from tandem.runtime.randomness import Entropy
 
@@ -37,7 +38,7 @@ class SwitchCopies:
         self._board = board
         self._entropy = entropy
         self.errors = 0
-        """Looks that met a fault of ours."""
+        """Looks that met a disk that refuses, or a fault of ours."""
 
     async def run(self) -> None:
         """Looks every few seconds, and after a change at once, until cancelled."""
@@ -54,6 +55,9 @@ class SwitchCopies:
         counted, and tried again at the next look."""
         try:
             await self._exchange()
+        except (OSError, ConfigurationError) as error:
+            self.errors += 1
+            _LOG.error("switches_not_saved", why=str(error))
         except Exception as error:
             self.errors += 1
             _LOG.error("switch_copies_failed", error=repr(error), exc_info=True)

@@ -112,13 +112,15 @@ def _close(locks: tuple[int, ...]) -> None:
 
 def _sweep(shared_memory: Path) -> None:
     """Removes what gateways that were killed have left: reserved memory that nobody gives back,
-    since a data directory that is used no more is never started again."""
+    since a data directory that is used no more is never started again. What cannot be told, as on
+    a read-only disk, stays."""
     for directory in shared_memory.glob(f"{_NAME}*"):
         try:
             owner = Path((directory / _OWNER).read_text())
+            left = not owner.is_dir() or _unused(owner)
         except OSError:
             continue
-        if not owner.is_dir() or _unused(owner):
+        if left:
             shutil.rmtree(directory, ignore_errors=True)
 
 

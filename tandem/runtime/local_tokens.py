@@ -1,12 +1,13 @@
 """Tokens that are no records of the store: the admin's of the configuration, and those that a
 gateway makes in its data directory, for people who develop on its machine and for its crawler."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tandem.errors import ConfigurationError
+from tandem.runtime import stable_files
+from tandem.runtime.passing import may_pass
 from tandem.runtime.randomness import Entropy
 
 ADMIN_TOKEN_CHARS_MIN: Final = 16
@@ -44,7 +45,7 @@ def admin_token(text: str, file: str) -> str:
             raise ConfigurationError([f"{source}: cannot be read: it is no text"]) from None
         if not text:
             raise ConfigurationError([f"{source}: is empty"])
-    if text and (len(text) < ADMIN_TOKEN_CHARS_MIN or not _can_travel(text)):
+    if text and not _may_be_token(text):
         must = f"must have {ADMIN_TOKEN_CHARS_MIN} printable ASCII characters or more, no spaces"
         raise ConfigurationError([f"{source} {last_characters(text)}: {must}"])
     return text
@@ -67,7 +68,8 @@ def development_token(data: Path) -> str:
 
 
 def make_development_token(data: Path, entropy: Entropy) -> str:
-    """The same; it is made, for the owner's eyes alone, when there is none yet."""
+    """The same; it is made, for the owner's eyes alone, when there is none yet or its file is
+    damaged. Raises ConfigurationError when it cannot be written."""
     return _made(data, _DEVELOPMENT, entropy)
 
 
@@ -77,29 +79,31 @@ def crawler_token(data: Path) -> str:
 
 
 def make_crawler_token(data: Path, entropy: Entropy) -> str:
-    """The same; it is made, for the owner's eyes alone, when there is none yet."""
+    """The same; it is made as that is."""
     return _made(data, _CRAWLER, entropy)
 
 
 def _read(data: Path, kind: _Kind) -> str:
+    """What cannot be read, or cannot be a token, is none."""
     try:
-        return (data / kind.file).read_text().strip()
-    except (FileNotFoundError, PermissionError):
+        text = (data / kind.file).read_text().strip()
+    except (OSError, ValueError):
         return ""
+    return text if _may_be_token(text) else ""
 
 
 def _made(data: Path, kind: _Kind, entropy: Entropy) -> str:
     place = data / kind.file
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not _read(data, kind):
-        beside = place.with_name(f"{place.name}.new")
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{kind.prefix}{entropy.token(_BYTES).hex()}\n")
-        beside.replace(place)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not _read(data, kind):
+            stable_files.replace(place, f"{kind.prefix}{entropy.token(_BYTES).hex()}\n".encode())
+    except OSError as error:
+        mistake = f"{place}: cannot be written: {error.strerror}"
+        raise ConfigurationError([mistake], passes=may_pass(error)) from None
     return _read(data, kind)
 
 
-def _can_travel(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
+def _may_be_token(text: str) -> bool:
+    printable = text.isascii() and text.isprintable() and " " not in text
+    return printable and len(text) >= ADMIN_TOKEN_CHARS_MIN

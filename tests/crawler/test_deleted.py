@@ -27,7 +27,7 @@ from tandem.core.version import Version
 from tests.crawler.crawling import RULE, Ground, collector, record, work
 from tests.crawler.rounds_world import NearGateways
 from tests.kvgateway.two_homes import Numbers
-from tests.sim.loop import EPOCH_US, run
+from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 
 HOUR_US = 3_600 * 1_000_000
 DAY_S = 86_400.0
@@ -211,6 +211,26 @@ async def test_what_comes_back_goes_a_day_later(world: World) -> None:
     await world.round()
     assert world.held(GONE) == (0, 0)
     assert world.rounds.counters.namespaces_ended == 1
+
+
+@in_a_world
+async def test_what_was_done_while_the_clock_was_a_year_ahead_is_due_when_it_is_right(
+    world: World,
+) -> None:
+    other = "d" * 32
+    world.rounds.work.deleted._clock = clock = VirtualClock(current())
+    clock.step(365 * 24 * HOUR_US)
+    world.register(GONE, OLD)
+    world.register(other, YOUNG)
+    world.fill(other)
+    await world.round()
+    assert world.held(GONE) == (0, 0)
+    assert world.held(other) == (30, 30), "the homes' clocks say when it may go"
+    world.fill(GONE, 3)
+    clock.step(-365 * 24 * HOUR_US)
+    await asyncio.sleep(2 * 3600)
+    await world.round()
+    assert (world.held(GONE), world.held(other)) == ((0, 0), (0, 0))
 
 
 @in_a_world

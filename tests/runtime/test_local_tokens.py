@@ -53,17 +53,36 @@ def test_a_token_of_the_data_directory_is_made_once(
     assert (data / file).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize(("file", "prefix", "_read", "make"), MADE)
-def test_one_that_was_cut_off_is_made_anew(
+@pytest.mark.parametrize("damage", [b"", b"tdm", b"\xee" * 80, b"two lines of some\nlength"])
+@pytest.mark.parametrize(("file", "prefix", "read", "make"), MADE)
+def test_one_that_was_damaged_is_none_and_made_anew(
     tmp_path: Path,
     file: str,
     prefix: str,
-    _read: Callable[[Path], str],
+    read: Callable[[Path], str],
+    make: Callable[[Path, Entropy], str],
+    damage: bytes,
+) -> None:
+    (tmp_path / file).write_bytes(damage)
+    (tmp_path / f"{file}.new").write_text("half")
+    assert read(tmp_path) == ""
+    assert make(tmp_path, SystemEntropy()).startswith(prefix)
+    assert [path.name for path in tmp_path.iterdir()] == [file]
+    assert (tmp_path / file).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("file", "_prefix", "read", "make"), MADE)
+def test_a_directory_in_its_place_is_told(
+    tmp_path: Path,
+    file: str,
+    _prefix: str,
+    read: Callable[[Path], str],
     make: Callable[[Path, Entropy], str],
 ) -> None:
-    (tmp_path / file).write_text("")
-    (tmp_path / f"{file}.new").write_text("half")
-    assert make(tmp_path, SystemEntropy()).startswith(prefix)
+    (tmp_path / file).mkdir()
+    assert read(tmp_path) == ""
+    with pytest.raises(ConfigurationError, match=f"{file}: cannot be written: Is a directory"):
+        make(tmp_path, SystemEntropy())
 
 
 @pytest.mark.parametrize("text", ["", "a" * 16, "~!" * 50])

@@ -1,11 +1,11 @@
 """Removing or replacing exactly one object: the one that was seen, whatever its version.
 
-    what the request is answered         next
-    2xx; a PUT: with the ETag of ours    done
-    409, 412, 404 for the key            HEAD: absent, another one, or still the one seen
-    400, 401, 403                        sign again, if clock or key were to blame
-    other 200, 5xx, no answer            HEAD; gone or ours: done; as before: failed, it may land
-                                         later (and then hits the same object or none)
+    what the request is answered            next
+    204; a PUT: 200 with the ETag of ours   done
+    409, 412, 404 for the key               HEAD: absent, another one, or still the one seen
+    400, 401, 403                           sign again, if clock or key were to blame
+    other 200, 5xx, no answer               HEAD; gone or ours: done; as before: failed, it may land
+                                            later (and then hits the same object or none)
 
 A DELETE goes only to a store that was found to obey its condition and to refuse old signatures.
 """
@@ -105,7 +105,7 @@ class ExactChange:
 
     def _is_done(self, answer: Answer) -> bool:
         if self._new is None:
-            return answer.http.status in {200, 204}
+            return answer.http.status == 204  # 200 may be a page of a proxy's own
         return has_put(answer.http, self._new.record.digest)
 
     async def _read_back(self, failure: Failed) -> Removal | Failed:

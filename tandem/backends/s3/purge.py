@@ -7,7 +7,7 @@ no key can be named is left alone: it is somebody else's.
 import asyncio
 from typing import Final
 
-from tandem.backends.s3.bucket import Answer, Bucket, Call
+from tandem.backends.s3.bucket import Bucket, Call
 from tandem.backends.s3.exchange import TransportError
 from tandem.backends.s3.listing import ENDLESS, list_objects
 from tandem.backends.s3.replies import failed, no_reply
@@ -17,7 +17,8 @@ from tandem.core.removal import NamespacePurge
 from tandem.core.reply import Failed, Reason
 
 _AT_ONCE: Final = 16
-_DONE: Final = frozenset({200, 204, 404})
+_DOUBTFUL: Final = frozenset({200, 404})
+"""What some stores answer, and proxies that have asked none."""
 
 
 async def purge(
@@ -48,16 +49,26 @@ async def _remove(
 ) -> NamespacePurge | Failed:
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def removed(name: str) -> Answer | Failed:
+    async def removed(name: str) -> Failed | None:
         async with gate:
             try:
-                return await bucket.ask(Call("DELETE", name), until_s)
+                return await _remove_one(bucket, name, until_s)
             except TransportError as error:
                 return no_reply(error)
 
-    for answer in await asyncio.gather(*(removed(name) for name in names)):
-        if isinstance(answer, Failed):
-            return answer
-        if answer.http.status not in _DONE:
-            return failed(answer.http, answer.time_us)
+    for failure in await asyncio.gather(*(removed(name) for name in names)):
+        if failure is not None:
+            return failure
     return NamespacePurge(len(names), more)
+
+
+async def _remove_one(bucket: Bucket, name: str, until_s: float) -> Failed | None:
+    answer = await bucket.ask(Call("DELETE", name), until_s)
+    if answer.http.status == 204:
+        return None
+    if answer.http.status not in _DOUBTFUL:
+        return failed(answer.http, answer.time_us)
+    left = await bucket.ask(Call("HEAD", name), until_s)
+    if left.http.status == 404:
+        return None
+    return Failed(Reason.ERROR, f"DELETE is answered {answer.http.status}, and nothing is deleted")

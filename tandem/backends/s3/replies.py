@@ -135,7 +135,7 @@ def failed(reply: HttpReply, time_us: int) -> Failed:
     nothing of the store's time."""
     error = error_of(reply)
     if reply.status == 200:
-        return Failed(Reason.ERROR, "200 without the ETag of what was put: no store's answer")
+        return Failed(Reason.ERROR, "200 without a store's sign that it is done: a proxy's answer")
     reason = Reason.OVERLOADED if reply.status in {429, 503} else Reason.ERROR
     detail = " ".join(filter(None, (str(reply.status), error.code, error.message)))
     heard_us = time_us if "date" in reply.headers else 0

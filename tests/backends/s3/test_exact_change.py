@@ -90,6 +90,8 @@ def grave() -> Record:
     return seal_tombstone(Version.at(SystemClock().now_us() - 6_000_000))
 
 
+PAGE = Fault(forward=False, answer=status(200))
+"""A proxy's own."""
 LOST = {"reset": NO_ANSWER, "500": SERVER_ERROR, "cut": Fault(cut_to=10)}
 
 
@@ -121,6 +123,16 @@ async def test_a_removal_that_never_arrived_has_failed(scene: Scene) -> None:
     assert scene.proxy.methods() == ["DELETE", "HEAD"]
     assert await scene.held() == gone
     assert await scene.removes(gone) is Removal.DONE
+
+
+async def test_a_proxys_page_in_the_place_of_an_answer_removes_nothing(scene: Scene) -> None:
+    gone = grave()
+    await scene.stores(gone)
+    scene.proxy.next("DELETE", PAGE)
+    assert isinstance(await scene.removes(gone), Failed)
+    assert await scene.held() == gone
+    scene.proxy.next("DELETE", replace(PAGE, forward=True))
+    assert await scene.removes(gone) is Removal.DONE, "some stores answer 200"
 
 
 async def test_a_silent_store_is_read_back_before_the_deadline(scene: Scene) -> None:
@@ -203,6 +215,18 @@ async def test_a_purge_that_fails_goes_on_next_time(scene: Scene) -> None:
     page = await scene.other.scan(NAMESPACE, after="", prefix="", limit=10, deadline_s=DEADLINE_S)
     assert not isinstance(page, Failed)
     assert page.entries == ()
+
+
+@pytest.mark.parametrize("code", [200, 404])
+async def test_a_purge_is_not_done_for_a_proxys_page(scene: Scene, code: int) -> None:
+    await scene.stores(value())
+    page = Fault(forward=False, answer=status(code))
+    scene.proxy.next("DELETE", page, replace(page, forward=True))
+    failure = await scene.home.purge_namespace(NAMESPACE, 100, DEADLINE_S)
+    assert isinstance(failure, Failed)
+    assert failure.detail == f"DELETE is answered {code}, and nothing is deleted"
+    assert await scene.home.purge_namespace(NAMESPACE, 100, DEADLINE_S) == NamespacePurge(1, False)
+    assert await scene.held() is None
 
 
 async def test_a_purge_does_not_go_on_for_ever(scene: Scene) -> None:

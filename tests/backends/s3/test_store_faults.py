@@ -129,7 +129,7 @@ async def test_a_200_that_is_not_the_stores_stores_nothing(scene: Scene) -> None
     scene.proxy.plan = lambda _: NO_STORE
     reply = await scene.put(record)
     assert isinstance(reply, Failed)
-    assert "200 without the ETag" in reply.detail
+    assert "200 without a store's sign" in reply.detail
     scene.proxy.plan = lambda _: PASS
     assert await scene.held() == older
     assert isinstance(await scene.put(record), Stored)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from kvgateway.homes.trust import ALL
 from kvgateway.state.ports import Intent, RepairTask
@@ -114,6 +115,21 @@ def test_a_round_that_raises_is_counted_and_the_next_one_comes(what: str) -> Non
         running.cancel()
 
     scenario()
+
+
+@kept
+async def test_a_disk_that_refuses_is_one_line_and_no_trace(here: Kept) -> None:
+    here.queue.fails = here.file.refuses = True
+    with capture_logs() as logs:
+        running = asyncio.create_task(here.keeper.run())
+        await asyncio.sleep(0.5)
+        running.cancel()
+    assert logs == [
+        {"event": event, "part": "keeper", "log_level": "error", "why": why}
+        for event, why in (
+            ("trust_not_kept", "no space is left"), ("keeper_disk_failed", "the disk is gone"),
+        )
+    ]  # fmt: skip
 
 
 def _raise() -> Failed:

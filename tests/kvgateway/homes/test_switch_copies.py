@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from kvgateway.homes import switch_copies
 from kvgateway.homes.switch_copies import SWITCHES_KEY, SwitchCopies
@@ -187,9 +188,13 @@ async def test_a_full_disk_keeps_no_switch_from_being_obeyed(all_: Gateways) -> 
     await all_.first.board.change(Side.S3, OFF)
     await all_.first.copies.look()
     third = all_.new(FullDisk())
-    await third.copies.look()
+    with capture_logs() as logs:
+        await third.copies.look()
     assert third.current.of(Side.S3) == OFF
     assert third.copies.errors == 1
+    [said] = logs
+    assert (said["event"], said["why"]) == ("switches_not_saved", "no space is left")
+    assert "exc_info" not in said
     restarted = all_.new()
     await restarted.copies.look()
     assert restarted.current.of(Side.S3) == OFF, "what the disk lost, the homes still know"

@@ -76,3 +76,15 @@ def test_a_start_gives_back_what_killed_gateways_have_left(tmp_path: Path) -> No
     assert left == sorted([used.directory.name, another.directory.name, foreign.name])
     for place in (used, another):
         place.leave()
+
+
+def test_memory_of_which_nothing_can_be_told_keeps_no_gateway_from_starting(tmp_path: Path) -> None:
+    """As where its data directory is on a read-only disk: here, a lock that cannot be opened."""
+    shared_memory = tmp_path / "shm"
+    shared_memory.mkdir()
+    other = Place.make(tmp_path / "other", MAP_BYTES, shared_memory)
+    other.leave()
+    (tmp_path / "other" / "supervisor.lock").unlink()
+    (tmp_path / "other" / "supervisor.lock").mkdir()
+    Place.make(tmp_path / "another", MAP_BYTES, shared_memory).leave()
+    assert other.directory.is_dir()
