@@ -151,6 +151,18 @@ async def test_a_crash_before_the_row_leaves_no_blob_for_ever(
     assert await engine.pending() == 0
 
 
+async def test_a_row_that_cannot_be_written_leaves_no_blob_for_ever(
+    cluster: AnyCluster, engine: Engine, clock: SetClock
+) -> None:
+    beyond_sql = put("key", value(b"x" * LARGE, expires_at_s=2**63))
+    assert isinstance(await write_large(cluster, beyond_sql), Failed)
+    for _ in range(2):
+        await cluster.large.collect()
+        clock.time_us += UNUSED_BLOB_LIFE_US
+    await cluster.large.collect()
+    assert not await engine.blobs()
+
+
 async def test_of_one_record_written_twice_at_once_one_blob_stays(
     cluster: AnyCluster, engine: Engine, clock: SetClock
 ) -> None:
