@@ -21,7 +21,8 @@ Refused: TypeAlias = dict[int, QuotaExceeded]
 
 @dataclass(slots=True)
 class Verdict:
-    """What became of a group, by places; those that are in neither may begin at once."""
+    """What became of a group, by places; those in neither may begin at once, and who is in both is
+    refused."""
 
     refused: Refused = field(default_factory=dict)
     booked: dict[int, int] = field(default_factory=dict)
@@ -31,12 +32,6 @@ class Verdict:
         """What became of other places."""
         self.refused |= other.refused
         self.booked |= other.booked
-
-    def refuse(self, refused: Refused) -> None:
-        """Places that had a way in, and have it no longer."""
-        for place, refusal in refused.items():
-            self.refused[place] = refusal
-            self.booked.pop(place, None)
 
 
 def metered(payers: Payers) -> bool:
@@ -75,12 +70,12 @@ class Charging:
         verdict = self._operations(namespace, payers, places, now_us)
         refused = verdict.refused
         if metered(payers):
-            verdict.refuse(self._bytes(namespace, payers, writes, _but(places, refused), now_us))
+            refused |= self._bytes(namespace, payers, writes, _but(places, refused), now_us)
         if key_write_interval:
             often = self._too_often(namespace, writes, _but(places, refused), now_us)
             for place in often:
                 _give_back(payers, _size_of(writes[place]), 1, now_us)
-            verdict.refuse(often)
+            refused |= often
         return verdict
 
     def answer(self, payers: Payers, answer: ReadResult) -> None:

@@ -172,7 +172,7 @@ class DiskJournal:
                     here[intent.version] = intent
         for intent in group.carried:
             before = self._live.get(intent.version)
-            if before is not None and before != written.segment:
+            if before is not None:
                 self._live[intent.version] = written.segment
                 here[intent.version] = intent
                 self._leave(before, intent.version)

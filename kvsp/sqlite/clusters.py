@@ -1,9 +1,6 @@
 """Makes and starts the SQLite clusters of one data directory."""
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 
 from kvsp.limits import ClusterLimits
 from kvsp.sqlite.blobs import BlobDirectory
@@ -23,7 +20,7 @@ async def open_clusters(
 ) -> list[SqliteCluster]:  # fmt: skip
     """Every cluster of a claimed directory, serving. ConfigurationError when one cannot."""
     metas = directory.load(clusters, entropy)
-    deleted = _deleted_namespaces([directory.file(meta.identity.cluster) for meta in metas])
+    deleted: set[str] = set()
     opened: list[SqliteCluster] = []
     for meta in metas:
         name = meta.identity.cluster
@@ -36,22 +33,6 @@ async def open_clusters(
         except sqlite3.Error as error:
             for other in opened:
                 await other.aclose()
-            raise ConfigurationError([f"{directory.file(name)}: {error}"]) from error
+            raise ConfigurationError([f"{directory.file(name)} cannot be read: {error}"]) from error
         opened.append(cluster)
     return opened
-
-
-def _deleted_namespaces(files: Sequence[Path]) -> set[str]:
-    """All of them, for all clusters: only the owner of a namespace's record has it written down.
-
-    ConfigurationError when a file does not say: what was deleted must not be taken again.
-    """
-    deleted: set[str] = set()
-    for file in files:
-        try:
-            with closing(sqlite3.connect(file)) as connection:
-                rows = connection.execute("select id from deleted_namespace")
-                deleted.update(row[0] for row in rows)
-        except sqlite3.Error as error:
-            raise ConfigurationError([f"{file} cannot be read: {error}"]) from error
-    return deleted

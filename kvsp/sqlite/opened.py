@@ -39,6 +39,8 @@ class Opener:
     path: Path
     readers: int
     deleted: set[str]
+    """Namespaces that no cluster takes any more: each file tells of those whose record it has, when
+    it is opened, since the commit that deletes one may have been carried out without an answer."""
     blob_exists: Callable[[str], bool]
     clock: Clock
 
@@ -69,6 +71,8 @@ class Opener:
         )
 
     def _transactions(self, connection: sqlite3.Connection, commits: int) -> Transactions:
+        deleted = connection.execute("select id from deleted_namespace").fetchall()
+        self.deleted.update(namespace for (namespace,) in deleted)
         return Transactions(
             connection,
             commits=commits,

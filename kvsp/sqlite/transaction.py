@@ -163,7 +163,7 @@ class Transactions:
         if not taken.rowcount:
             return Failed(Reason.ERROR, "the value was collected before its row was written")
         outcome = self._put(row.put, row.blob)
-        if outcome is not STORED or not self._holds_blob(row):
+        if not self._holds_blob(row):
             self._connection.execute("insert into blob_retired values (?, null)", (row.blob,))
         return outcome
 

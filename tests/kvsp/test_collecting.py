@@ -149,6 +149,7 @@ async def test_a_purged_large_value_leaves_its_blob_to_the_collector(
     clock.time_us += HOUR_US + 1
     await cluster.large.collect()
     assert not await engine.blobs()
+    assert not await engine.sql("select * from blob_retired"), "it would be collected for ever"
 
 
 async def test_a_row_without_its_blob_has_no_floor(engine: Engine) -> None:

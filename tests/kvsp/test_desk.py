@@ -19,8 +19,12 @@ def desk() -> Desk[str]:
     return Desk("cluster-0", LIMITS)
 
 
-async def serve(desk: Desk[str], at_once_max: int = 10) -> None:
+async def serve(
+    desk: Desk[str], at_once_max: int = 10, groups: list[Sequence[str]] | None = None
+) -> None:
     async def shouted(works: Sequence[str]) -> Sequence[object]:
+        if groups is not None:
+            groups.append(works)
         if "fault" in works:
             raise RuntimeError("nobody thought of this")
         return [work.upper() for work in works]
@@ -30,11 +34,25 @@ async def serve(desk: Desk[str], at_once_max: int = 10) -> None:
         await desk.writes.serve(at_once_max, shouted)
 
 
-async def test_what_waits_is_served_in_order_and_together(desk: Desk[str]) -> None:
-    waiting = [desk.submit(["a"]), desk.submit(["b"])]
-    desk.employ("writer", serve(desk))
-    assert [await one for one in waiting] == [["A"], ["B"]]
-    assert await desk.one("c") == "C"
+@pytest.mark.parametrize(
+    ("at_once_max", "groups"),
+    [
+        (1, [["a", "b"], ["c"], ["d"]]),
+        (3, [["a", "b", "c"], ["d"]]),
+        (4, [["a", "b", "c", "d"]]),
+    ],
+)
+async def test_what_waits_is_served_in_order_and_as_many_together_as_may(
+    at_once_max: int, groups: list[list[str]]
+) -> None:
+    """A batch of more than that is not parted."""
+    desk: Desk[str] = Desk("cluster-0", ClusterLimits(writes_waiting_max=4))
+    waiting = [desk.submit(batch) for batch in (["a", "b"], ["c"], ["d"])]
+    served: list[Sequence[str]] = []
+    desk.employ("writer", serve(desk, at_once_max, served))
+    assert [await one for one in waiting] == [["A", "B"], ["C"], ["D"]]
+    assert served == groups
+    assert await desk.one("e") == "E"
     await desk.aclose("last")
 
 
@@ -49,9 +67,9 @@ async def test_more_than_may_wait_is_refused_at_once(desk: Desk[str]) -> None:
 
 
 async def test_a_desk_that_is_shut_answers_everybody_until_it_opens(desk: Desk[str]) -> None:
-    waiting = desk.submit(["a"])
+    waiting = desk.submit(["a", "a"])
     desk.shut_now(WHY)
-    assert await waiting == [WHY]
+    assert await waiting == [WHY, WHY]
     assert await desk.submit(["b", "c"]) == [WHY, WHY]
     assert await desk.read([]) == []
     desk.open_again()

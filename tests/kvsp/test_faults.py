@@ -4,7 +4,7 @@ import asyncio
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from kvsp.rules import REPLACED_BLOB_LIFE_FULL_US
 from kvsp.sqlite.cluster import SqliteCluster
 from tandem.core.cluster_life import life_of
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
-from tandem.core.removal import Renewal
-from tandem.core.reply import Failed, Stored
+from tandem.core.removal import NamespacePurge, Renewal
+from tandem.core.reply import Failed, Refusal, Refused, Stored
 from tandem.core.version import NO_VERSION
 from tandem.errors import ConfigurationError
 from tandem.wire.scan_codec import Scan
@@ -33,9 +33,12 @@ from tests.kvsp.records import (
     write_large,
 )
 from tests.kvsp.serving import open_store
+from tests.kvsp.test_writes import sql
 from tests.servers.damage import damage_pages
 
 STORED = Stored(0)
+DELETION = put(f"{NAMESPACE_RECORD}{NAMESPACE}", tombstone(), namespace=SYSTEM_NAMESPACE)
+"""Of a namespace, for ever."""
 
 
 @contextmanager
@@ -116,9 +119,8 @@ async def test_what_a_transaction_would_have_deleted_is_not_deleted_when_it_was_
     opening: Opening,
 ) -> None:
     cluster = (await opening()).clusters[0]
-    deletion = put(f"{NAMESPACE_RECORD}{NAMESPACE}", tombstone(), namespace=SYSTEM_NAMESPACE)
     mend = fail_commits(cluster, sqlite3.SQLITE_FULL, COUNT_COMMIT)
-    for answer in await cluster.write([deletion, put("key", value())]):
+    for answer in await cluster.write([DELETION, put("key", value())]):
         assert "nothing was written" in str(answer)
     mend()
     for name in ("before the next commit", "after it"):
@@ -152,6 +154,51 @@ async def test_a_new_life_whose_commit_had_no_answer_is_gone_on_with(opening: Op
     await until_it_stores(cluster, "key")
     new = await cluster.life()
     assert (new.failure, life_of(new.incarnation)) == ("", life_of(old.incarnation) + 1)
+
+
+async def test_a_file_that_has_lost_what_was_acknowledged_is_not_served(
+    opening: Opening, tmp_path: Path
+) -> None:
+    cluster = (await opening()).clusters[0]
+    for name in ("one", "two"):
+        assert await cluster.write([put(name, value())]) == [STORED]
+    sql(tmp_path, "update meta set commits = 1")
+    fail_commits(cluster, sqlite3.SQLITE_IOERR)
+    await cluster.write([put("three", value())])
+    async with asyncio.timeout(60):
+        while "shows transaction 1, but 2" not in (await cluster.life()).failure:
+            await asyncio.sleep(0.01)
+    sql(tmp_path, "update meta set commits = 2")
+    await until_it_stores(cluster, "three")
+
+
+async def test_a_namespace_whose_deletion_had_no_answer_is_deleted(opening: Opening) -> None:
+    cluster = (await opening()).clusters[0]
+    fail_commits(cluster, sqlite3.SQLITE_IOERR, obeyed=True)
+    [answer] = await cluster.write([DELETION])
+    async with asyncio.timeout(60):
+        while isinstance(answer, Failed):
+            [answer] = await cluster.write([put("key", value())])
+    assert answer == Refused(Refusal.DELETED_NAMESPACE, 0)
+    assert isinstance(await cluster.purge_namespace(NAMESPACE, 10), NamespacePurge)
+
+
+async def test_after_a_failing_disk_nothing_depends_on_the_log_any_more(
+    opening: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as somebody reads from it, what it holds cannot be moved into the file."""
+    monkeypatch.setattr("kvsp.sqlite.thread.BUSY_TIMEOUT_S", 0.01)
+    cluster = (await opening()).clusters[0]
+    assert await cluster.write([put("before", value())]) == [STORED]
+    with closing(sqlite3.connect(tmp_path / "cluster-0.sqlite", isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select * from meta").fetchall()
+        fail_commits(cluster, sqlite3.SQLITE_IOERR)
+        await cluster.write([put("during", value())])
+        async with asyncio.timeout(60):
+            while "in use elsewhere" not in (await cluster.life()).failure:
+                await asyncio.sleep(0.01)
+    await until_it_stores(cluster, "after")
 
 
 async def test_a_listing_while_the_file_is_opened_again_fails_by_value(opening: Opening) -> None:
@@ -287,8 +334,14 @@ async def test_replaced_blobs_that_fill_the_disk_go_before_their_hour(
         assert "No space left" in str(await write_large(cluster, put("key", record)))
         clock.time_us += REPLACED_BLOB_LIFE_FULL_US
         await until_true(partial(_collected, cluster), "the collector finds room for its own row")
-        newest = value(bytes(1 << 20), clock.time_us)
-        assert await write_large(cluster, put("key", newest)) == STORED
+        for _ in range(2):
+            newest = value(bytes(1 << 20), clock.time_us)
+            assert await write_large(cluster, put("key", newest)) == STORED
+            assert await _collected(cluster)
+            clock.time_us += REPLACED_BLOB_LIFE_FULL_US
+        assert await _collected(cluster)
+        blobs = [file for file in (small_disk / "kvsp" / "blobs").rglob("*") if file.is_file()]
+        assert len(blobs) == 3, "none that was replaced since there is room has gone"
     finally:
         await store.aclose()
 
@@ -311,6 +364,7 @@ async def test_a_damaged_file_fails_its_cluster_and_no_other(
     damaged, sound = [await cluster.life() for cluster in second.clusters]
     assert "cluster-0.sqlite is damaged" in damaged.failure
     assert sound.failure == ""
+    assert second.store.failure() == "", "one of them serves"
     [refused] = await second.clusters[0].write([put("key", value())])
     assert isinstance(refused, Failed)
     assert await second.clusters[1].write([put("key", value())]) == [STORED]
@@ -318,6 +372,8 @@ async def test_a_damaged_file_fails_its_cluster_and_no_other(
     assert not isinstance(listing, Failed)
     assert not listing.complete
     assert 0 < len(listing.rows) < len(names)
+    await second.clusters[1].aclose()
+    assert "cluster-0.sqlite is damaged" in second.store.failure()
 
 
 async def test_kvsp_does_not_start_when_a_file_cannot_say_what_was_deleted(

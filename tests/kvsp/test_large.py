@@ -64,11 +64,16 @@ async def test_more_large_values_than_may_wait_are_refused_and_the_room_comes_ba
 ) -> None:
     cluster = await engine.only(ClusterLimits(large_at_once_max=1, large_waiting_max=2))
     come, record = asyncio.Event(), large()
+    receiving = most = 0
 
     async def late() -> AsyncIterator[bytes]:
+        nonlocal receiving, most
+        receiving += 1
+        most = max(most, receiving)
         await come.wait()
         async for piece in pieces_of(record):
             yield piece
+        receiving -= 1
 
     for _ in range(2):
         come.clear()
@@ -79,6 +84,7 @@ async def test_more_large_values_than_may_wait_are_refused_and_the_room_comes_ba
         assert refused == Failed(Reason.OVERLOADED, "too many large values wait")
         come.set()
         assert await asyncio.gather(*under_way) == [STORED, STORED]
+    assert most == 1, "the other one waits for its turn"
     assert await listed(cluster) == ["key-0", "key-1"]
 
 
@@ -149,6 +155,18 @@ async def test_a_crash_before_the_row_leaves_no_blob_for_ever(
     await cluster.large.collect()
     assert not await engine.blobs()
     assert await engine.pending() == 0
+
+
+async def test_a_row_that_cannot_be_written_leaves_no_blob_for_ever(
+    cluster: AnyCluster, engine: Engine, clock: SetClock
+) -> None:
+    beyond_sql = put("key", value(b"x" * LARGE, expires_at_s=2**63))
+    assert isinstance(await write_large(cluster, beyond_sql), Failed)
+    for _ in range(2):
+        await cluster.large.collect()
+        clock.time_us += UNUSED_BLOB_LIFE_US
+    await cluster.large.collect()
+    assert not await engine.blobs()
 
 
 async def test_of_one_record_written_twice_at_once_one_blob_stays(

@@ -1,5 +1,6 @@
 """The merged listing against a sorted model."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from kvsp.store import Listing, Store
 from tandem.core.envelope import seal
-from tandem.core.key import check_name
+from tandem.core.key import Key, check_name
 from tandem.core.record import Record
 from tandem.core.reply import Failed
+from tandem.core.ring import Ring
 from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument
@@ -18,7 +20,6 @@ from tandem.wire.scan_codec import Scan, add_rows, parse_entries
 from tandem.wire.v1.storage_pb2 import ScanReply
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import NAMESPACE, START_US, put, tombstone, value
-from tests.kvsp.serving import open_store
 
 
 def _is_name(text: str) -> bool:
@@ -33,11 +34,13 @@ LETTERS = st.sampled_from("ab\x00\x7f\u00e9\u07ff\uffff\U0010ffff")
 NAMES = st.text(LETTERS, min_size=1, max_size=5).filter(_is_name)
 
 
-async def pages(store: Store, prefix: str, after: str, limit: int) -> list[Listing]:
+async def pages(
+    store: Store, prefix: str, after: str, limit: int, namespace: str = NAMESPACE
+) -> list[Listing]:
     found: list[Listing] = []
     start = after.encode()
     while not found or not found[-1].ended:
-        listing = await store.scan(Scan(NAMESPACE, start, prefix.encode(), limit))
+        listing = await store.scan(Scan(namespace, start, prefix.encode(), limit))
         assert not isinstance(listing, Failed)
         assert listing.complete
         found.append(listing)
@@ -45,6 +48,15 @@ async def pages(store: Store, prefix: str, after: str, limit: int) -> list[Listi
             assert len(listing.rows) == limit
             start = listing.rows[-1][0]
     return found
+
+
+@pytest.fixture
+async def three(opening: Opening) -> Store:
+    """One for all examples of a test, each with a namespace of its own."""
+    return (await opening(3)).store
+
+
+NUMBERS = count(1)
 
 
 @settings(
@@ -57,23 +69,31 @@ async def pages(store: Store, prefix: str, after: str, limit: int) -> list[Listi
     limit=st.integers(1, 60),
 )
 async def test_pages_are_a_sorted_model_cut_up(
-    tmp_path_factory: pytest.TempPathFactory,
-    names: set[str],
-    prefix: str,
-    after: str,
-    limit: int,
+    three: Store, names: set[str], prefix: str, after: str, limit: int
 ) -> None:
-    store = await open_store(tmp_path_factory.mktemp("scan") / "kvsp", 3)
-    try:
-        now_us = store.clusters[0]._file._opener.clock.now_us()
-        for _, written in store.store.write([put(name, value(at_us=now_us)) for name in names]):
-            await written
-        found = await pages(store.store, prefix, after, limit)
-        listed = [row[0].decode() for page in found for row in page.rows]
-        model = sorted(names, key=str.encode)
-        assert listed == [n for n in model if n.startswith(prefix) and n.encode() > after.encode()]
-    finally:
-        await store.aclose()
+    namespace = f"{next(NUMBERS):032x}"
+    for _, written in three.write([put(name, value(), namespace=namespace) for name in names]):
+        await written
+    found = await pages(three, prefix, after, limit, namespace)
+    listed = [row[0].decode() for page in found for row in page.rows]
+    model = sorted(names, key=str.encode)
+    assert listed == [n for n in model if n.startswith(prefix) and n.encode() > after.encode()]
+
+
+async def test_names_that_are_mostly_one_clusters_are_listed_without_a_gap(
+    opening: Opening,
+) -> None:
+    """The others are further on by then, after what was asked of each at first."""
+    store = await opening(4)
+    ring = Ring([cluster.name for cluster in store.clusters])
+    names = [
+        name for name in map("a{:03}".format, range(600)) if not ring.owner(Key(NAMESPACE, name))
+    ]
+    names = names[:100] + [f"b{n:03}" for n in range(100)]
+    for _, written in store.store.write([put(name, value()) for name in names]):
+        await written
+    found = await pages(store.store, "", "", 100)
+    assert [row[0].decode() for page in found for row in page.rows] == names
 
 
 async def test_an_entry_shows_what_the_row_holds(opening: Opening, tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 from tandem.core.key import IDENTITY_NAMESPACE, SYSTEM_NAMESPACE, Key
 from tandem.core.reply import Missing
 from tandem.core.version import Version
+from tandem.wire import storage_codec as codec
 from tandem.wire.v1 import storage_pb2 as pb
 from tandem.wire.v1 import storage_pb2_grpc as rpc
-from tests.kvsp.records import NAMESPACE
+from tests.kvsp.records import NAMESPACE, value
 from tests.kvsp.serving import Kvsp, connected, running_kvsp
 
 _Message = TypeVar("_Message", pb.RaiseFloorRequest, pb.PurgedRow)
@@ -139,6 +140,23 @@ async def test_health_and_reflection_are_served(channel: grpc.aio.Channel) -> No
     services = {service.name for service in reply.list_services_response.service}
     assert "tandem.v1.Storage" in services
     await stream.done_writing()
+
+
+async def test_a_stop_answers_what_has_come(kvsp: Kvsp, channel: grpc.aio.Channel) -> None:
+    request = pb.StorageRequest()
+    for number in range(100):
+        codec.add_put(request, number, Key(NAMESPACE, f"{number}"), value().envelope)
+    stream = rpc.StorageStub(channel).Exchange()
+    await stream.write(request)
+    assert kvsp.server is not None
+    while not kvsp.server.counters.messages:
+        await asyncio.sleep(0)
+    stopping = asyncio.create_task(kvsp.stop())
+    answered: list[int] = []
+    while isinstance(reply := await stream.read(), pb.StorageReply):
+        answered += [written.id for written in reply.writes]
+    await stopping
+    assert sorted(answered) == list(range(100))
 
 
 _ASKING_GATEWAY = """

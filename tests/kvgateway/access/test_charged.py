@@ -19,6 +19,7 @@ from tandem.errors import QuotaExceeded, TandemError
 from tandem.runtime.latest import Latest
 from tests.kvgateway.access.quota_setup import SECOND_US, Worker, worker
 from tests.kvgateway.rpc.memory_store import NAMESPACE, MemoryStore
+from tests.kvgateway.timed import in_virtual_time
 
 FREE, GREEDY = NAMESPACE, "cd" * 16
 
@@ -129,6 +130,23 @@ async def test_what_comes_a_little_early_waits_and_is_done(desk: Desk) -> None:
     desk.advance(0.05)
     assert isinstance(await desk.keyvalues.list(Listing(GREEDY)), ListPage), "this one waits, too"
     assert desk.worker.refusals.waiting == {GREEDY: 16}
+
+
+@in_virtual_time
+async def test_a_page_that_is_asked_for_a_little_early_is_read_in_its_turn(desk: Desk) -> None:
+    desk.limit(operations_per_s=100)
+    desk.keyvalues.read(reads(100))
+    await desk.keyvalues.list(Listing(GREEDY))
+    assert asyncio.get_running_loop().time() == pytest.approx(0.01)
+
+
+@in_virtual_time
+async def test_what_two_pay_for_waits_for_the_later_of_its_turns(desk: Desk) -> None:
+    desk.limit(operations_per_s=100)
+    both = desk.with_token(operations_per_s=50)
+    both.read(reads(50))
+    await both.list(Listing(GREEDY))
+    assert asyncio.get_running_loop().time() == pytest.approx(0.02)
 
 
 async def test_the_bytes_of_what_waits_are_charged_once(desk: Desk) -> None:

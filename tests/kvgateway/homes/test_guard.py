@@ -77,6 +77,14 @@ async def test_each_switch_stops_its_use_and_no_other(guarded: Guarded) -> None:
     assert guarded.home.calls == ["put", "get", "scan"]
 
 
+@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("writes", [True, False])
+def test_repair_has_room_in_a_home_that_is_read_and_written(reads: bool, writes: bool) -> None:
+    guard = Guarded().guard
+    guard.switch = HomeSwitch(reads, writes)
+    assert guard.room(16) == (16 if reads and writes else 0)
+
+
 async def test_a_barred_home_is_not_used_at_all(guarded: Guarded) -> None:
     guarded.guard.barred = "it belongs to another store"
     for reply in (await guarded.get(), await guarded.put(), await guarded.scan()):

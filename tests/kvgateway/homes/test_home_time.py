@@ -198,6 +198,16 @@ def test_two_homes_that_agree_are_believed_at_once_and_two_that_do_not_are_waite
         assert time.known() == (apart_us <= LEAP_US)
 
 
+@pytest.mark.parametrize("silent_us", [FRESH_US, FRESH_US + 1])
+def test_a_home_that_fell_silent_is_no_witness_for_the_other(silent_us: int) -> None:
+    clocks = Clocks()
+    time = HomeTime(clocks)
+    time.observe(Side.S3, HOME_AHEAD_US)
+    clocks.at_us = silent_us
+    time.observe(Side.KVSP, silent_us + HOME_AHEAD_US)
+    assert time.known() == (silent_us <= FRESH_US)
+
+
 def test_wrong_dates_beside_a_home_that_agreed_with_right_ones_are_not_believed() -> None:
     """Seed 21057 of the simulator: two of the first three answers of S3 were wrong."""
     clocks = Clocks()

@@ -78,3 +78,18 @@ def test_a_namespace_that_one_home_shows_is_served_whatever_the_other_does(hangi
         assert gateway.loop.time() == 0.005
 
     scenario()
+
+
+@in_virtual_time
+async def test_a_look_shows_what_there_was_when_it_began() -> None:
+    gateway = TimedGateway()
+    registry = _registry(gateway)
+    record = seal(Version.at(gateway.clock.now_us()), encode_namespace(Namespace(UNKNOWN, "a")))
+    for home in gateway.homes.values():
+        await home.memory.put_if_newer(NAMESPACES.key_of(UNKNOWN), record, 1.0)
+        home.takes(2.0)
+    await asyncio.sleep(1.0)
+    began_us = gateway.clock.monotonic_us()
+    await registry.refresh()
+    assert gateway.loop.time() == 3.0
+    assert registry.looked_us == began_us

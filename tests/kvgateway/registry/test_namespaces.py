@@ -17,7 +17,7 @@ from tandem.core.namespace import (
 )
 from tandem.core.reading import ReadMode
 from tandem.core.record import Kind
-from tandem.core.reply import Found, Side
+from tandem.core.reply import Failed, Found, Reason, Side
 from tandem.core.write_race import AckPolicy
 from tandem.errors import (
     InvalidArgument,
@@ -139,6 +139,11 @@ async def test_the_older_of_two_equal_titles_keeps_it(homes: TwoHomes) -> None:
         (old.id, False),
         (young.id, True),
     ]
+    changed = await one.namespaces.configure(young.id, SettingsChange(AckPolicy.BOTH))
+    assert changed.title_conflict
+    await one.namespaces.delete(old.id)
+    [left] = await one.namespaces.list()
+    assert not left.title_conflict
 
 
 async def test_a_title_is_unique_within_an_account(homes: TwoHomes) -> None:
@@ -221,6 +226,17 @@ async def test_changes_need_both_homes_and_say_which_one_fails(homes: TwoHomes, 
     one.switched_off_elsewhere = True
     await one.namespaces.create("c", NOTHING)
     assert one.registry.book.owner_of("default", "c") is not None
+
+
+async def test_a_home_that_may_only_be_written_hinders_no_change(
+    homes: TwoHomes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def switched_off(*_: object, **__: object) -> Failed:
+        return Failed(Reason.SWITCHED_OFF)
+
+    monkeypatch.setattr(homes.s3, "scan", switched_off)
+    made = await Administration(homes).namespaces.create("a", NOTHING)
+    assert isinstance(await homes.s3.get(NAMESPACES.key_of(made.id), 1.0), Found)
 
 
 async def test_the_reserved_namespaces_need_both_homes_unless_one_is_out(homes: TwoHomes) -> None:

@@ -35,7 +35,8 @@ async def test_the_whole_way_there_and_back(homes: TwoHomes) -> None:
         await one.looks()
         report = await one.step(namespace, wanted)
         assert report.stepped, said(report)
-        assert report.namespace.settings.mode_epoch == number
+        settings = report.namespace.settings
+        assert (settings.mode_epoch, settings.epoch) == (number, number)
         assert one.mode_of(namespace) == wanted
         await two.looks()
         assert two.mode_of(namespace) == wanted

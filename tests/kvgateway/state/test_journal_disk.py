@@ -214,6 +214,23 @@ async def test_a_few_live_intents_do_not_keep_old_segments(tmp_path: Path) -> No
     assert recovered(tmp_path) == {intent(n) for n in kept}
 
 
+async def test_an_intent_may_be_done_while_it_is_written_again(tmp_path: Path) -> None:
+    journal = DiskJournal(
+        claim(tmp_path), JournalBounds(segment_bytes_max=1, carried_above_bytes=1)
+    )
+    await journal.append([intent(n) for n in range(10)])
+    await journal.append([intent(10)])
+    for n in range(1, 10):
+        journal.done(intent(n))
+    appended = journal.append([intent(11)])
+    await asyncio.sleep(0)  # that write has begun, with the one that keeps the first segment
+    journal.done(intent(0))
+    assert await appended
+    assert journal.live() == 2
+    await journal.aclose()
+    assert recovered(tmp_path) == {intent(10), intent(11)}
+
+
 async def test_a_full_journal_says_so_and_goes_on_when_there_is_room(journal: DiskJournal) -> None:
     n = 0
     while await journal.append([intent(n)]):
@@ -322,6 +339,16 @@ async def test_a_full_disk_is_unwritable_until_it_has_room_and_is_not_filled_wit
     assert sorted(path.name for path in (small_disk / "0").iterdir()) == [
         f"{number:016}.log" for number in (1, 2)
     ] + ["lock"]
+
+
+@in_virtual_time
+async def test_a_segment_in_which_nothing_was_ever_durable_goes(tmp_path: Path) -> None:
+    with failing(tmp_path) as disk:
+        journal = DiskJournal(claim(tmp_path))
+        disk.fault = Fault.DYING
+        assert not await journal.append([intent(1)])
+        assert segments(tmp_path / "0") == []
+        await journal.aclose()
 
 
 async def test_appends_that_wait_behind_a_refused_write_are_refused(tmp_path: Path) -> None:
