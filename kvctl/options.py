@@ -71,6 +71,14 @@ def one_of(kind: type[enum.Enum]) -> Mapping[str, Any]:
     }
 
 
+def token(text: str) -> str:
+    """The value of an option that takes a token."""
+    try:
+        return check_token(text)
+    except InvalidArgument as error:
+        raise click.BadParameter(error.message) from None
+
+
 class Number(click.FloatRange):
     """A number within bounds; in click's own everything is within which is no number."""
 
