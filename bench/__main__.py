@@ -3,8 +3,8 @@
     make bench
 
 `bench.s3_clients`, by which the S3 client was chosen, is run by hand; so are `bench.copies`,
-`bench.memory` for longer than half a minute, and the last part of `bench.http` alone,
-`bench.http_large`.
+`bench.tenants`, `bench.memory` for longer than half a minute, and the last part of `bench.http`
+alone, `bench.http_large`.
 `bench.workers`, `bench.outages` and half of `bench.large_ways` need what `make servers` installs.
 """
 

@@ -29,7 +29,7 @@ from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.reload import Reloading, show_settings
 from tandem.runtime.settings import Loaded, settings_or_exit
 from tandem.runtime.telemetry import Metrics
-from tandem.runtime.tls import ServerTls, show_certificate
+from tandem.runtime.tls import ServerTls
 from tandem.runtime.tls.configured import client_files, server_files, warn_of_plain_text
 
 _LOG = logs.get("crawler")
@@ -135,8 +135,6 @@ class _Crawler:
         metrics = Metrics("crawler", _CLOCK)
         expose(metrics, self.board)
         show_settings(metrics, lambda: self._reloading.in_force)
-        if tls is not None:
-            show_certificate(metrics, tls)
         page = MetricsPage(metrics, self.board.unready, _CLOCK, _LOG)
         await page.start(address, tls)
         return page

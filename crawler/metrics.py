@@ -46,7 +46,7 @@ def expose(metrics: Metrics, board: Board) -> None:
     )  # fmt: skip
     metrics.gauge("tandem_crawler_paused", "1 while a person has paused it", lambda: board.paused)
     metrics.gauge(
-        "tandem_crawler_breakers_open", "how often repair or removal waits for a person",
+        "tandem_crawler_breakers_open", "namespaces whose repair or removal waits for a person",
         lambda: board.breakers_open,
     )  # fmt: skip
     for drift in Drift:

@@ -4,6 +4,8 @@ import signal
 import sys
 from typing import Final
 
+from tandem.runtime.standard_streams import fill_closed_streams
+
 _INTERRUPTED: Final = 130
 
 
@@ -12,6 +14,7 @@ def main() -> int:
     terminal."""
     if sys.argv[1:2] == ["up"]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    fill_closed_streams()
     try:
         from kvctl.main import main as run  # what it imports takes half a second
     except KeyboardInterrupt:

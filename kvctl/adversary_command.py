@@ -16,7 +16,7 @@ from kvctl.adversary.report import document_of, text_of
 from kvctl.adversary.tally import Tally
 from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending, negative
-from kvctl.options import asks_each, form
+from kvctl.options import Number, asks_each, form
 from kvctl.output import print_json, print_line
 from kvctl.progress import Display
 from tandem.client import Client
@@ -35,7 +35,7 @@ VALUE_BYTES_MIN: Final = 30
     help="Where. [default: a namespace of its own, which is removed afterwards]",
 )  # fmt: skip
 @click.option("--sessions", is_flag=True, help="Carry session tokens from gateway to gateway.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="How long. [default: 30]")
+@click.option("--seconds", type=Number(0, min_open=True), help="How long. [default: 30]")
 @click.option("--operations", type=click.IntRange(1), help="How many operations at most.")
 @click.option(
     "--keys", type=click.IntRange(1, 10_000), default=16, show_default=True,
@@ -50,11 +50,11 @@ VALUE_BYTES_MIN: Final = 30
     help="Operations under way at once.",
 )  # fmt: skip
 @click.option(
-    "--puts", type=click.FloatRange(0, 1), default=0.35, show_default=True,
+    "--puts", type=Number(0, 1), default=0.35, show_default=True,
     help="Their share; what is neither put nor delete is a read.",
 )  # fmt: skip
 @click.option(
-    "--deletes", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Their share.",
+    "--deletes", type=Number(0, 1), default=0.1, show_default=True, help="Their share.",
 )  # fmt: skip
 @click.option(
     "--value-bytes", type=click.IntRange(VALUE_BYTES_MIN, 1_000_000), default=300,

@@ -7,12 +7,13 @@ import click
 from kvctl.asking import Asked
 from kvctl.endings import negative
 from kvctl.keys import in_namespace
-from kvctl.options import asks, configured
+from kvctl.options import asks, configured, form
 from kvctl.output import columns, print_json, print_line, printable, when
 from tandem.client import Client
 from tandem.core.key import Key, check_name, encode_name, is_namespace_id, object_name
 from tandem.core.operations import Copy, Healed, Inspection
 from tandem.errors import InvalidArgument
+from tandem.runtime.settings.shared import OBJECT_PREFIX
 
 
 @click.command("inspect")
@@ -125,7 +126,10 @@ def heal(asked: Asked, name: str, namespace: str) -> None:
     "--namespace", "-n", metavar="TITLE|ID",
     help="Print the whole name, with this namespace; only a title needs a gateway.",
 )  # fmt: skip
-@click.option("--prefix", help="What all objects begin with. [default: TANDEM_S3_PREFIX, tandem/]")
+@click.option(
+    "--prefix", type=form(OBJECT_PREFIX),
+    help="What all objects begin with. [default: TANDEM_S3_PREFIX, tandem/]",
+)  # fmt: skip
 @asks
 def locate(asked: Asked, name: str, namespace: str | None, prefix: str | None) -> None:
     """Print the name of the object that holds NAME. Asks nobody, unless --namespace is a title.

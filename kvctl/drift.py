@@ -10,9 +10,9 @@ from kvctl.asking import Asked
 from kvctl.crawl import status_document, status_text
 from kvctl.crawl_runs import ended_run
 from kvctl.crawler_asking import ask_crawler, asks_crawler
-from kvctl.drift_report import NO_CRAWL, as_csv, document, table
+from kvctl.drift_report import NO_CRAWL, UNKNOWN, as_csv, document, table
 from kvctl.endings import Ended, Ending
-from kvctl.options import looks_every
+from kvctl.options import Number, looks_every
 from kvctl.output import on_terminal, print_json, print_line
 from kvctl.redrawing import redrawn
 from kvctl.titles import ONE_OR_ALL, namespace_id, titles
@@ -59,7 +59,7 @@ def scan_command(
 @drift_group.command("report")
 @ONE_OR_ALL
 @click.option(
-    "--days", type=click.FloatRange(0, 36_500), default=30.0, show_default=True,
+    "--days", type=Number(0, 36_500, min_open=True), default=30.0, show_default=True,
     help="Crawls that began so lately.",
 )  # fmt: skip
 @click.option("--csv", "as_csv_", is_flag=True, help="Print every crawl as a line of CSV.")
@@ -96,7 +96,7 @@ def report_command(
     elif crawls:
         print_line(table(_latest(crawls), names))
     if not crawls:
-        raise Ended(Ending.NEGATIVE, NO_CRAWL)
+        raise Ended(Ending.NEGATIVE, f"no crawl of the last {days:g} days has ended: {UNKNOWN}")
     raise click.exceptions.Exit(int(_ending(_latest(crawls))))
 
 

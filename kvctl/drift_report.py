@@ -11,9 +11,8 @@ from tandem.core.counted import counted
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import Drift
 
-NO_CRAWL: Final = (
-    "no crawl has ended yet: nothing is known of drift; `kvctl crawl status` shows more"
-)
+UNKNOWN: Final = "nothing is known of drift; `kvctl crawl status` shows more"
+NO_CRAWL: Final = f"no crawl has ended yet: {UNKNOWN}"
 _MICRO: Final = 1_000_000
 
 

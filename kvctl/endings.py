@@ -6,6 +6,7 @@ from typing import IO, Any, Final
 import click
 import grpc
 
+from tandem.core.quota import QUOTA_FIELDS
 from tandem.errors import (
     InvalidArgument,
     NamespaceExists,
@@ -41,6 +42,7 @@ _FLAGS: Final = {
     "metadata": "--metadata",
     "ttl": "--expires",
     "ttl_s": "--expires",
+    **{limit: f"--{limit.replace('_', '-')}" for limit in QUOTA_FIELDS},
 }
 """The flags that give what a request calls otherwise."""
 

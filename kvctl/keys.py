@@ -109,7 +109,8 @@ def _content(value: str | None, file: str | None) -> bytes:
             with Path(file).open("rb") as stream:
                 content = stream.read(VALUE_BYTES_MAX + 1)
     except OSError as error:
-        raise Ended(Ending.USAGE, f"{file}: {error.strerror}") from None
+        source = "standard input" if file in {None, "-"} else file
+        raise Ended(Ending.USAGE, f"{source}: {error.strerror}") from None
     if len(content) > VALUE_BYTES_MAX:
         raise Ended(Ending.USAGE, f"the value exceeds the limit of {VALUE_BYTES_MAX} bytes")
     return content

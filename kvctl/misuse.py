@@ -4,6 +4,7 @@ click has another one, with the usage of the command above every mistake; and Ct
 runs, is to it a failure like others.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,6 +14,12 @@ import click
 from kvctl.endings import Ended, Ending
 
 _CLICKS: Final = (click.ClickException.show, click.UsageError.show)
+_RANGES: Final = (
+    (re.compile(r"not in the range (\S+)<=x<=(\S+)"), r"not from \1 to \2"),
+    (re.compile(r"not in the range (\S+)<x<=(\S+)"), r"not above \1 and up to \2"),
+    (re.compile(r"not in the range x>=(\S+)"), r"below \1"),
+    (re.compile(r"not in the range x>(\S+)"), r"not above \1"),
+)
 
 
 class Commands(click.Group):
@@ -70,4 +77,7 @@ def _clause(sentence: str) -> str:
     """click's sentence as what follows a colon; to it, numbers are integers."""
     text = sentence.replace("a valid integer range", "a whole number")
     text = text.replace("a valid integer", "a whole number").replace(". Did you", "; did you")
-    return (text[:1].lower() + text[1:]).removesuffix(".")
+    text = (text[:1].lower() + text[1:]).removesuffix(".")
+    for given, ours in _RANGES:
+        text = given.sub(ours, text)
+    return text

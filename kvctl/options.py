@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -68,6 +69,30 @@ def one_of(kind: type[enum.Enum]) -> Mapping[str, Any]:
         "type": click.Choice([member.value for member in kind]),
         "callback": lambda _context, _option, value: None if value is None else kind(value),
     }
+
+
+def token(text: str) -> str:
+    """The value of an option that takes a token."""
+    try:
+        return check_token(text)
+    except InvalidArgument as error:
+        raise click.BadParameter(error.message) from None
+
+
+class Number(click.FloatRange):
+    """A number within bounds; in click's own everything is within which is no number."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as click has it
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """As click's."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 def timeout(text: str) -> float:

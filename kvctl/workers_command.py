@@ -8,10 +8,10 @@ import click
 
 from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
-from kvctl.options import asks, configured, form
+from kvctl.options import asks, configured, form, token
 from kvctl.output import print_json, print_line
 from kvctl.workers.adapter import SECRETS, adapter_files, services
-from kvctl.workers.bindings import Binding, Door, check_distinct, split_name
+from kvctl.workers.bindings import Binding, Door, distinct, split_name
 from kvctl.workers.workerd import workerd_configuration
 from tandem.client import Client
 from tandem.runtime.settings import ADDRESS, Address
@@ -23,8 +23,9 @@ from tandem.runtime.tls.files import read
 @click.argument("namespaces", metavar="TITLE|ID[=BINDING]...", nargs=-1, required=True)
 @click.option("--http", type=form(ADDRESS), help="The gateway's HTTP port. [default: as `up`]")
 @click.option(
-    "--worker-token", default="", metavar="TOKEN", help="What the Worker sends as its token."
-)
+    "--worker-token", default="", type=token, metavar="TOKEN",
+    help="What the Worker sends as its token.",
+)  # fmt: skip
 @click.option(
     "--script", default="worker.mjs", show_default=True, metavar="FILE",
     help="The Worker's module, as seen from the configuration.",
@@ -59,8 +60,7 @@ def workers_command(
         found = [(await client.namespaces.get(title), name) for title, name in named]
         return [Binding(name, namespace.id, namespace.title) for namespace, name in found]
 
-    bindings = asked.ask(find)
-    check_distinct(bindings)
+    bindings = distinct(asked.ask(find))
     if adapter is None:
         _print(asked, workerd_configuration(bindings, door, script=script, listen=listen), bindings)
     else:

@@ -130,8 +130,6 @@ class GatewaySettings:
                 grpc_address=self.grpc_address, http_address=self.http_address
             ),
         ]
-        if self.s3_prefix and (not self.s3_prefix.endswith("/") or "//" in self.s3_prefix):
-            broken.append(Relation(("s3_prefix",), 'the prefix must end in one "/", or be empty'))
         if bool(self.kv_sockets) != bool(self.socket_namespaces()):
             broken.append(
                 Relation(

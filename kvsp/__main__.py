@@ -3,10 +3,13 @@
 import signal
 import sys
 
+from tandem.runtime.standard_streams import fill_closed_streams
+
 
 def main() -> int:
     """The console script. SIGHUP is held while the program is loaded, until `serve` takes it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    fill_closed_streams()
     from kvsp.main import main as run  # what it imports takes half a second
 
     return run()

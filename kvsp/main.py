@@ -24,7 +24,7 @@ from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.reload import Reloading, show_settings
 from tandem.runtime.settings import Loaded, settings_or_exit
 from tandem.runtime.telemetry import Metrics
-from tandem.runtime.tls import ServerTls, show_certificate
+from tandem.runtime.tls import ServerTls
 from tandem.runtime.tls.configured import server_files, warn_of_plain_text
 
 _ABOUT = "Stores records in SQLite or PostgreSQL and serves them to gateways over gRPC."
@@ -117,8 +117,6 @@ async def _page(
     show_settings(metrics, lambda: reloading.in_force)
     if not settings.kvsp_postgres:
         show_disk(metrics, settings.data)
-    if tls is not None:
-        show_certificate(metrics, tls)
     page = MetricsPage(metrics, store.failure, clock, _LOG)
     await page.start(settings.kvsp_metrics, tls)
     return page

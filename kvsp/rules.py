@@ -5,7 +5,7 @@ is the text, and the tests of both engines hold it against `verdict`.
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tandem.core.cluster_life import Floors
@@ -154,11 +154,22 @@ def floor_of(floors: Floors, namespace: str, name: bytes) -> Version:
     return NO_VERSION if ranges is None else ranges.of(name)
 
 
-def raised_floors(held: RangeFloors, others: int, span: Span, floor: Version) -> RangeFloors | None:
-    """The floors of the span's namespace after a rise; None when that makes too many ranges beside
-    the `others` of other namespaces."""
+class Raised(NamedTuple):
+    """The floors of a namespace after a rise."""
+
+    ranges: RangeFloors
+    new: Sequence[tuple[bytes, Version]]
+    """Starts and floors of the ranges that were not there before, or had another floor."""
+
+
+def raised_floors(floors: Floors, span: Span, floor: Version) -> Raised | None:
+    """The floors of the span's namespace, raised to `floor` within the span; None when a cluster
+    that holds `floors` would have too many ranges then."""
+    held = floors.get(span.namespace, _NO_FLOORS)
     raised = held.raised(span.raw_start, span.raw_end, floor)
-    return raised if others + len(raised) <= RANGES_MAX else None
+    if sum(map(len, floors.values())) - len(held) + len(raised) > RANGES_MAX:
+        return None
+    return Raised(raised, sorted(set(raised) - set(held)))
 
 
 def forgotten_ranges(held: Floors, past: Floors) -> Iterator[tuple[str, bytes, bytes, Version]]:

@@ -53,14 +53,15 @@ def binding_name(title: str) -> str:
     return f"KV_{name}" if name[0].isdigit() else name
 
 
-def check_distinct(bindings: Sequence[Binding]) -> None:
-    """Ends the command when two namespaces have one name."""
-    titles: dict[str, str] = {}
+def distinct(bindings: Sequence[Binding]) -> Sequence[Binding]:
+    """Each of them once. Ends the command when two namespaces have one name."""
+    named: dict[str, Binding] = {}
     for binding in bindings:
-        first = titles.setdefault(binding.name, binding.title)
-        if first != binding.title:
+        first = named.setdefault(binding.name, binding)
+        if first != binding:
             raise Ended(
                 Ending.USAGE,
-                f"{first!r} and {binding.title!r} would both be bound to {binding.name};"
+                f"{first.title!r} and {binding.title!r} would both be bound to {binding.name};"
                 f" name one of them, as in {binding.title}={binding.name}_2",
             )
+    return [*named.values()]

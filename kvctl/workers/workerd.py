@@ -57,22 +57,26 @@ def workerd_configuration(
         date=COMPATIBILITY_DATE,
         listen=_text(str(listen)),
         bindings="\n".join(
-            _BINDING.substitute(name=_text(binding.name), service=_service(binding))
+            _BINDING.substitute(name=_text(binding.name), service=_service(binding.namespace))
             for binding in bindings
         ),
-        services="\n".join(_service_of(binding, door) for binding in bindings),
+        services="\n".join(_service_of(namespace, door) for namespace in _namespaces(bindings)),
     )
 
 
-def _service_of(binding: Binding, door: Door) -> str:
-    headers = {"CF-KV-Namespace-ID": binding.namespace}
+def _namespaces(bindings: Sequence[Binding]) -> Sequence[str]:
+    return list(dict.fromkeys(binding.namespace for binding in bindings))
+
+
+def _service_of(namespace: str, door: Door) -> str:
+    headers = {"CF-KV-Namespace-ID": namespace}
     if door.token:
         headers["Authorization"] = f"Bearer {door.token}"
     injected = "\n".join(
         _HEADER.substitute(name=_text(name), value=_text(value)) for name, value in headers.items()
     )
     return _SERVICE.substitute(
-        service=_service(binding),
+        service=_service(namespace),
         address=_text(str(door.address)),
         speaks=_spoken(injected, door.authorities),
     )
@@ -85,8 +89,8 @@ def _spoken(headers: str, authorities: str | None) -> str:
     return _ENCRYPTED.substitute(headers=headers, trust=trust or "trustBrowserCas = true")
 
 
-def _service(binding: Binding) -> str:
-    return _text(f"kv-{binding.namespace}")
+def _service(namespace: str) -> str:
+    return _text(f"kv-{namespace}")
 
 
 def _text(text: str) -> str:

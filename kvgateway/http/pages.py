@@ -1,7 +1,6 @@
 """The pages for probes and collectors: `/healthz`, `/readyz`, `/metrics`."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from tandem.runtime.clock import Clock
@@ -33,7 +32,7 @@ class Pages:
                 page = Response(200, b"alive\n", TEXT)
             case b"/readyz":
                 why = self._unready()
-                page = Response(503, f"{why}\n".encode(), TEXT) if why else _ready()
+                page = Response(503 if why else 200, f"{why or 'ready'}\n".encode(), TEXT)
             case b"/metrics":
                 page = Response(200, render(self._snapshots, self._clock.now_us()), _PROMETHEUS)
             case _:
@@ -46,6 +45,3 @@ class Pages:
 def only_get() -> Response:
     """The answer to any other method."""
     return Response(405, b"only GET is known here\n", (*TEXT, (b"Allow", b"GET, HEAD")))
-
-
-_ready = partial(Response, 200, b"ready\n", TEXT)

@@ -32,6 +32,8 @@ _NO_TIME: Final = (
 )
 _NO_CACHE_TTL: Final = f"Invalid cache_ttl of {{}}. Cache TTL must be at least {CACHE_TTL_S_MIN}."
 
+_NAMES: Final = {"expires_at_s": "expiration", "expiration_ttl_s": "expiration_ttl"}
+"""What a client calls a field, where that is not our own word."""
 _WORDS: Final[Mapping[tuple[str, Breach], tuple[int, str]]] = {
     ("key", Breach.FORM): (400, "Could not URL-decode key name"),
     ("key", Breach.EMPTY): (400, "Key names must not be empty"),
@@ -69,10 +71,15 @@ def retry_after(error: TandemError) -> tuple[bytes, bytes]:
     return b"Retry-After", b"%d" % max(1, math.ceil(seconds))
 
 
-def words_for(error: InvalidArgument) -> tuple[int, str] | None:
-    """The status and the text; None where Workers KV has none."""
+def words_for(error: InvalidArgument) -> tuple[int, str]:
+    """The status and the text, which is our own where Workers KV has none."""
     known = _WORDS.get((error.field, error.breach))
     if known is None:
-        return None
+        return 400, own_words(error)
     status, text = known
     return status, text.format(error.given)
+
+
+def own_words(error: InvalidArgument) -> str:
+    """The text behind the name that clients have for the field."""
+    return f"{_NAMES.get(error.field, error.field)}: {error.message}"

@@ -20,7 +20,7 @@ from kvgateway.rpc.turns import LargeTurns
 from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
 from tandem.core.request import ReadResult, Written
 from tandem.errors import InvalidArgument
-from tandem.runtime.clock import Clock
+from tandem.runtime.clock import Clock, now_s
 from tandem.wire import codec
 from tandem.wire.admission import admit
 from tandem.wire.long_values import BatchMessage, BatchReplyMessage
@@ -109,7 +109,7 @@ class ExchangeStream:
             sink = _HeavyBatch(self._outbox, operations, partial(self._lighten, size))
         if value is not None:
             await self._turns.next()
-        await self._dispatch.start(batch, self._clock.now_us() // 1_000_000, sink, value)
+        await self._dispatch.start(batch, now_s(self._clock), sink, value)
 
     def _lighten(self, size: int) -> None:
         self._heavy_bytes -= size

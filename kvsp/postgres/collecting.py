@@ -10,7 +10,6 @@ from kvsp.postgres.connecting import Connection
 from kvsp.postgres.reading import life_in
 from kvsp.rules import HeldRow, forgotten_ranges, purge_verdict, raised_floors
 from tandem.core.cluster_life import next_incarnation, upheld_floors
-from tandem.core.floors import RangeFloors
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.removal import (
     FloorReply,
@@ -23,7 +22,6 @@ from tandem.core.removal import (
 )
 from tandem.core.version import NO_VERSION, Version
 
-_NO_FLOORS = RangeFloors()
 _PURGED = """
 select version, digest, kind, expires_at_s,
     (select floor.version from floor
@@ -43,15 +41,13 @@ async def raise_floor(
     life = await life_in(connection)
     if life.named != named:
         return FloorReply.OTHER_INCARNATION
-    held = life.floors.get(span.namespace, _NO_FLOORS)
-    others = sum(len(ranges) for ranges in life.floors.values()) - len(held)
-    raised = raised_floors(held, others, span, floor)
+    raised = raised_floors(life.floors, span, floor)
     if raised is None:
         return FloorReply.TOO_MANY_RANGES
     await connection.executemany(
         "insert into floor values ($1, $2, $3)"
         " on conflict (namespace, start) do update set version = excluded.version",
-        [(span.namespace, at, version) for at, version in set(raised) - set(held)],
+        [(span.namespace, *one) for one in raised.new],
     )
     return FloorReply.RAISED
 

@@ -1,4 +1,4 @@
-"""What is read of a cluster: points in batches, ordered scans, its life, its size."""
+"""What is read of a cluster: points in batches, ordered scans, its life."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -12,12 +12,10 @@ from typing import Final
 from kvsp.rules import HeldRow, forgotten_ranges, purge_verdict, raised_floors
 from kvsp.sqlite.floors import Floors
 from tandem.core.cluster_life import ClusterLife, upheld_floors
-from tandem.core.floors import RangeFloors
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.removal import FloorReply, NamespacePurge, PurgeRow, Removal, Renewed, Span
 from tandem.core.version import Version
 
-_NO_FLOORS: Final = RangeFloors()
 _PURGE: Final = """
 delete from record where namespace = ? and name = ? and version = ? and digest = ?
 """
@@ -39,17 +37,15 @@ class RaiseFloor:
         if incarnation_in(connection) != self.incarnation:
             return FloorReply.OTHER_INCARNATION
         assert self.span.namespace not in RESERVED_NAMESPACES
-        held = floors.current().get(self.span.namespace, _NO_FLOORS)
-        others = sum(len(ranges) for ranges in floors.current().values()) - len(held)
-        raised = raised_floors(held, others, self.span, self.floor)
+        raised = raised_floors(floors.current(), self.span, self.floor)
         if raised is None:
             return FloorReply.TOO_MANY_RANGES
         connection.executemany(
             "insert into floor values (?, ?, ?)"
             " on conflict (namespace, start) do update set version = excluded.version",
-            [(self.span.namespace, at, version) for at, version in set(raised) - set(held)],
+            [(self.span.namespace, *one) for one in raised.new],
         )
-        floors.stage({**floors.current(), self.span.namespace: raised})
+        floors.stage({**floors.current(), self.span.namespace: raised.ranges})
         return FloorReply.RAISED
 
 

@@ -1,4 +1,4 @@
-"""What a cluster's readers do on their threads: point reads in batches, ordered scans, counts."""
+"""What a cluster's readers do on their threads: point reads in batches, ordered scans."""
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence

@@ -88,6 +88,7 @@ class Client:
 
     async def __aenter__(self) -> Self:
         channel = self._channel = GatewayChannel(self._address, self._token, self._tls)
+        self._retries.closed = False
         self._stub = kv_pb2_grpc.KVStub(channel)
         self.namespaces = Namespaces(channel, self._retries, self._timeout_s, self._account)
         self.tokens = Tokens(channel, self._retries, self._timeout_s, self._account)

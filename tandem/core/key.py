@@ -30,6 +30,10 @@ _BASE32HEX: Final = frozenset(_DIGITS.decode())
 _PAIRS: Final = [first + second for first in _DIGITS.decode() for second in _DIGITS.decode()]
 """The two digits of each number of ten bits."""
 _NO_NAMES: Final = frozenset({"", ".", ".."})
+_OBJECT_NAME_BYTES_MAX: Final = 1024
+"""What S3 allows."""
+_LONGEST_KEY_CHARS: Final = len(f"{SYSTEM_NAMESPACE}/") + (KEY_NAME_BYTES_MAX * 8 + 4) // 5
+OBJECT_PREFIX_BYTES_MAX: Final = _OBJECT_NAME_BYTES_MAX - _LONGEST_KEY_CHARS
 
 
 class Key(NamedTuple):
@@ -78,8 +82,17 @@ def is_namespace_id(text: str) -> bool:
     return len(text) == 32 and _HEX.issuperset(text)
 
 
+def is_object_prefix(text: str) -> bool:
+    """Whether the names of all objects may begin so: a path with "/" at its end that every store
+    takes as it stands, with room for the longest key; or nothing."""
+    path, slash, rest = text.rpartition("/")
+    short = len(text.encode(errors="surrogatepass")) <= OBJECT_PREFIX_BYTES_MAX
+    plain = text.isprintable() and _NO_NAMES.isdisjoint(path.split("/"))
+    return not text or (bool(slash) and not rest and short and plain)
+
+
 def object_name(prefix: str, key: Key) -> str:
-    """The name of the object that holds `key` below `prefix` (which ends in "/" or is empty)."""
+    """The name of the object that holds `key` below `prefix`."""
     return f"{prefix}{key.namespace}/{encode_name(key.name)}"
 
 

@@ -14,6 +14,11 @@ class Clock(Protocol):
         ...
 
 
+def now_s(clock: Clock) -> int:
+    """Wall time in whole seconds since the Unix epoch, as expirations have it."""
+    return clock.now_us() // 1_000_000
+
+
 class SystemClock:
     __slots__ = ()
 

@@ -16,7 +16,7 @@ from tandem.runtime.clock import Clock
 from tandem.runtime.plain_structlog import structlog
 
 # What makes two repeats the same event, beside its logger, level and name.
-IDENTITY_FIELDS = ("home", "operation")
+IDENTITY_FIELDS = ("cluster", "gateway", "home", "namespace", "operation")
 REPEAT_S = 10.0
 IDENTITIES_MAX = 1000
 _TICK_S = 1.0

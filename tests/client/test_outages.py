@@ -285,6 +285,18 @@ async def test_a_closed_client_says_so(gateway: Running) -> None:
         await kv.put("k", b"v")
 
 
+async def test_a_client_that_is_opened_again_tries_again(gateway: Running) -> None:
+    client = Client(gateway.address, NAMESPACE, timeout_s=60)
+    async with client:
+        pass
+    gateway.store.failure = Overloaded("full")
+    async with client as kv:
+        reading = asyncio.create_task(kv.get("k"))
+        await until(lambda: reading.done() or gateway.store.reads >= 2)
+        gateway.store.failure = None
+        assert await reading is None
+
+
 @pytest.mark.parametrize("place", ["_next_batch", "_receive"])
 async def test_a_fault_of_the_client_ends_one_stream_and_is_told(
     place: str, gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ from tandem.core.key import (
     encode_name,
     encoded_prefix,
     is_namespace_id,
+    is_object_prefix,
     object_name,
 )
 from tandem.core.limits import KEY_NAME_BYTES_MAX
@@ -231,3 +232,19 @@ def test_namespace_ids_are_32_lower_case_hex_digits() -> None:
     assert len(RESERVED_NAMESPACES) == 2
     for text in ("", NAMESPACE[1:], NAMESPACE + "0", NAMESPACE.upper(), "g" * 32, "\u0661" * 32):
         assert not is_namespace_id(text)
+
+
+@pytest.mark.parametrize("prefix", ["", "p/", "a/b.c/é/", "p" * 170 + "/"])
+def test_a_prefix_has_room_for_the_longest_key(prefix: str) -> None:
+    assert is_object_prefix(prefix)
+    longest = object_name(prefix, Key("f" * 32, "k" * 512))
+    assert len(longest.encode()) <= 1024
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["p", "/", "/p/", "p//", "p//q/", "./", "../", "p/../q/", "p/./", "p\n/", "\ud800/",
+     "p" * 171 + "/", "é" * 85 + "p/"],
+)  # fmt: skip
+def test_what_some_store_takes_for_another_path_is_no_prefix(prefix: str) -> None:
+    assert not is_object_prefix(prefix)

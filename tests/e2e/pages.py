@@ -17,13 +17,13 @@ class Sample:
     value: float
 
 
-async def fetch(address: str, path: str) -> tuple[int, str]:
+async def fetch(address: str, path: str, method: str = "GET") -> tuple[int, str]:
     """Status and body of one page."""
 
     def blocking() -> tuple[int, str]:
         connection = http.client.HTTPConnection(address, timeout=30.0)
         try:
-            connection.request("GET", path)
+            connection.request(method, path)
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:

@@ -77,11 +77,9 @@ async def test_a_store_id_that_cannot_be_read_is_told(tandem: Deployment) -> Non
 
 async def test_a_relation_between_settings_is_named(tmp_path: Path) -> None:
     async with deployed(tmp_path / "tandem") as tandem:
-        tandem.gateway.start(TANDEM_S3_ENDPOINT="http://127.0.0.1:1", TANDEM_S3_PREFIX="x")
+        tandem.gateway.start(TANDEM_S3_ENDPOINT="http://127.0.0.1:1")
         assert await tandem.gateway.ended() == 2
-        words = tandem.gateway.words()
-        assert "a bucket must be given with an endpoint" in words
-        assert 'the prefix must end in one "/"' in words
+        assert "a bucket must be given with an endpoint" in tandem.gateway.words()
 
 
 async def test_a_gateway_does_not_share_the_ports_of_another(

@@ -138,6 +138,14 @@ def test_locate_works_without_a_gateway(
     assert (result.exit_code, result.stdout) == (0, expected + "\n")
 
 
+@pytest.mark.parametrize("prefix", ["p", "/p/", "p//q/"])
+def test_locate_refuses_what_no_object_begins_with(prefix: str) -> None:
+    result = invoke("key", "locate", "key", "-n", NAMESPACE, "--prefix", prefix)
+    assert result.exit_code == 2
+    assert '--prefix: "' in result.stderr
+    assert 'expected a path of at most 171 bytes with "/" at its end' in result.stderr
+
+
 def test_locate_asks_for_the_id_behind_a_title(gateway: Gateway) -> None:
     with gateway:
         located = gateway.json("key", "locate", "key", *ARTICLES)

@@ -33,7 +33,7 @@ def _lines(text: str) -> list[list[str]]:
 def test_before_the_first_crawl_nothing_is_known(crawled: CrawledGateway) -> None:
     result = crawled.kvctl("drift", "report")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "no crawl has ended yet: nothing is known of drift" in result.stderr
+    assert "no crawl of the last 30 days has ended: nothing is known of drift" in result.stderr
 
 
 def test_the_table_shows_the_last_crawl_of_each_namespace(crawled: CrawledGateway) -> None:

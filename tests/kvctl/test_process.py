@@ -29,6 +29,16 @@ def test_values_pass_through_pipes_unchanged(gateway: Gateway) -> None:
     assert (got.returncode, got.stdout, got.stderr) == (0, BINARY, b"")
 
 
+def test_a_value_from_an_input_that_is_closed_is_not_an_empty_one(gateway: Gateway) -> None:
+    arguments = ("key", "put", "k", "-", *ARTICLES)
+    put = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "kvctl", *arguments],
+        capture_output=True, env={**os.environ, **gateway.environment}, check=False,
+    )  # fmt: skip
+    assert (put.returncode, put.stdout) == (2, b"")
+    assert put.stderr == b"kvctl: standard input: Bad file descriptor\n"
+
+
 def test_names_are_utf_8_in_any_locale(gateway: Gateway) -> None:
     gateway.hold("naïve")
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

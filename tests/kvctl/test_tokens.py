@@ -74,7 +74,10 @@ def test_a_token_may_have_a_quota(gateway: Gateway) -> None:
         (("create", "--name", "x", "--expires", "9999999d"), "kvctl: --expires: must be 1 to"),
         (("create", "--name", "x", "--account", "a", "--all-accounts"), "exclude each other"),
         (("create", "--name", "x", "--bytes-per-s", "-1"), "expected a size"),
-        (("create", "--name", "x", "--operations-per-s", "-1"), "operations_per_s: -1 is not"),
+        (
+            ("create", "--name", "x", "--operations-per-s", "-1"),
+            "kvctl: --operations-per-s: -1 is not",
+        ),
         (("list", "--account", "a", "--all-accounts"), "exclude each other"),
         (("revoke", "x"), "id: 'x' is not a token's id"),
     ],

@@ -76,6 +76,14 @@ def test_repeats_are_counted_and_summed_up_once_a_period() -> None:
     ]
 
 
+@pytest.mark.parametrize("field", ["cluster", "gateway", "home", "namespace", "operation"])
+def test_what_is_said_of_two_is_no_repeat(field: str) -> None:
+    _configured(stream := io.StringIO())
+    for one in ("a", "b", "a"):
+        logs.get("crawler").warning("not_collected", **{field: one})
+    assert [line[field] for line in _lines(stream)] == ["a", "b"]
+
+
 def test_what_is_not_a_warning_is_never_held_back() -> None:
     _configured(stream := io.StringIO())
     for port in range(3):

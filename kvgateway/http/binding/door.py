@@ -25,7 +25,7 @@ from kvgateway.outcome import settled
 from kvgateway.service import Caller, Entrance, KeyValues
 from tandem.core.request import Delete, Listing, Put, Read, ReadResult, Write, Written
 from tandem.errors import TandemError, Unavailable
-from tandem.runtime.clock import Clock
+from tandem.runtime.clock import Clock, now_s
 from tandem.runtime.httpd import Answer, HttpError, Later, Request, Response
 
 _Result = TypeVar("_Result", ReadResult, Written)
@@ -42,7 +42,7 @@ class BindingDoor:
         self, entrance: Entrance, clock: Clock, room: BodyRoom, patience: Patience
     ) -> None:
         self._entrance = entrance
-        self._clock = clock
+        self._now_s = partial(now_s, clock)
         self._room = room
         self._read_answers = ReadAnswers()
         self._patience = patience
@@ -153,9 +153,6 @@ class BindingDoor:
             (written,) = keyvalues.write((upload.put(value, self._now_s()),))
             del value  # a large one need not live beside its envelope until both homes have it
             return answer_to_write(await settled(written))
-
-    def _now_s(self) -> int:
-        return self._clock.now_us() // 1_000_000
 
 
 async def _awaited(answer: Answer) -> Response:

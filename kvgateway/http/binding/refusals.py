@@ -29,8 +29,7 @@ def refusal(error: TandemError) -> Response:
     """The answer to a request that ended in `error`."""
     match error:
         case InvalidArgument():
-            status, text = words_for(error) or (400, str(error))
-            return refused(status, text)
+            return refused(*words_for(error))
         case NamespaceNotFound():
             # Not 404: as the answer to a get, workerd would take that for a key that is not there.
             return refused(400, f"Namespace not found: {error.namespace}")

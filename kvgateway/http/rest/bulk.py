@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from kvgateway.access.body_room import BodyRoom, Share
@@ -16,7 +17,7 @@ from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
 from tandem.core.namespace import Namespace
 from tandem.core.request import Put, Write, Written
 from tandem.errors import TandemError
-from tandem.runtime.clock import Clock
+from tandem.runtime.clock import Clock, now_s
 from tandem.runtime.httpd import Response
 
 GROUP_BYTES: Final = 8 * MIB
@@ -30,7 +31,7 @@ class Bulk:
     """The operations on many keys."""
 
     def __init__(self, clock: Clock, room: BodyRoom) -> None:
-        self._clock = clock
+        self._now_s = partial(now_s, clock)
         self._room = room
 
     async def put(self, call: Call) -> Response:
@@ -59,9 +60,6 @@ class Bulk:
         bulk = bulk_read_of(body, namespace.id)._replace(with_expiration=True)
         found = await read_in_bulk(call.caller.keyvalues, bulk)
         return Response(200, body_of(found, bulk, (_FRONT, _END)), [JSON, *doubts(found)])
-
-    def _now_s(self) -> int:
-        return self._clock.now_us() // 1_000_000
 
 
 async def _all_written(keyvalues: KeyValues, left: deque[Write]) -> Response:

@@ -7,7 +7,7 @@ bad metadata) are 10012, "malformed value".
 from typing import Final
 
 from kvgateway.http.rest.envelope import RestError, failure
-from kvgateway.http.words import retry_after, words_for
+from kvgateway.http.words import own_words, retry_after, words_for
 from tandem.errors import (
     Breach,
     InvalidArgument,
@@ -44,8 +44,6 @@ _CODES: Final = {
     "title": 10010,
 }
 """The code for a field; MALFORMED for any other."""
-_NAMES: Final = {"expires_at_s": "expiration", "expiration_ttl_s": "expiration_ttl"}
-"""What a client calls a field, where that is not our own word."""
 
 
 def refusal_of(error: InvalidArgument) -> RestError:
@@ -54,17 +52,13 @@ def refusal_of(error: InvalidArgument) -> RestError:
         case "title", Breach.EMPTY:
             return RestError(400, 10019, "missing title")
         case "account", _:
-            status, text = 404, _own_words(error)
+            status, text = 404, own_words(error)
         case "limit", _:
-            status, text = 400, _own_words(error)  # the binding's words name another parameter
+            status, text = 400, own_words(error)  # the binding's words name another parameter
         case _:
-            status, text = words_for(error) or (400, _own_words(error))
+            status, text = words_for(error)
     code = TOO_LARGE if status == 413 else _CODES.get(error.field, MALFORMED)
     return RestError(status, code, text)
-
-
-def _own_words(error: InvalidArgument) -> str:
-    return f"{_NAMES.get(error.field, error.field)}: {error.message}"
 
 
 def answer_to(error: TandemError | RestError | HttpError, operation: str) -> Response:

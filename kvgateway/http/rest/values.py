@@ -1,5 +1,6 @@
 """The operations on one key: its value as raw bytes both ways, or as a form with metadata."""
 
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ from tandem.core.request import (
     check_expiration,
     check_metadata,
 )
-from tandem.runtime.clock import Clock
+from tandem.runtime.clock import Clock, now_s
 from tandem.runtime.httpd import Request, Response
 from tandem.runtime.httpd.message import Headers
 
@@ -39,7 +40,7 @@ class Values:
     """Reading, writing and deleting one key."""
 
     def __init__(self, clock: Clock, room: BodyRoom) -> None:
-        self._clock = clock
+        self._now_s = partial(now_s, clock)
         self._room = room
 
     async def read(self, call: Call) -> Response:
@@ -93,9 +94,6 @@ class Values:
             announced = min(request.content_length or 0, VALUE_BYTES_MAX)
             value = ArrivingValue(share, announced, ahead)
             return await read_form(request.body, boundary, share, value)
-
-    def _now_s(self) -> int:
-        return self._clock.now_us() // 1_000_000
 
 
 async def _written(call: Call, write: Write) -> Response:

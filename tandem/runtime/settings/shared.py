@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tandem.core.key import OBJECT_PREFIX_BYTES_MAX, is_object_prefix
 from tandem.runtime.logs import LogFormat, LogLevel
 from tandem.runtime.settings.fields import Relation, setting
-from tandem.runtime.settings.kinds import ADDRESS, BOOLEAN, OPTIONAL_TEXT, PATH, Address, choice
+from tandem.runtime.settings.kinds import (
+    ADDRESS,
+    BOOLEAN,
+    OPTIONAL_TEXT,
+    PATH,
+    Address,
+    Kind,
+    choice,
+)
 
 
 def data() -> Path:
@@ -73,9 +82,22 @@ def s3_region() -> str:
     return setting(OPTIONAL_TEXT, "", "region of the bucket; none: as boto3 finds it", shared=True)
 
 
+def _prefix(text: str) -> str:
+    if not is_object_prefix(text):
+        raise ValueError(text)
+    return text
+
+
+OBJECT_PREFIX: Kind[str] = Kind(
+    f'a path of at most {OBJECT_PREFIX_BYTES_MAX} bytes with "/" at its end alone, or nothing',
+    _prefix,
+    metavar="PATH/",
+)
+
+
 def s3_prefix() -> str:
     return setting(
-        OPTIONAL_TEXT, "tandem/", "what the names of all objects begin with", shared=True
+        OBJECT_PREFIX, "tandem/", "what the names of all objects begin with", shared=True
     )
 
 

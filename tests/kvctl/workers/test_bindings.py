@@ -7,7 +7,7 @@ import pytest
 
 from kvctl.endings import Ended
 from kvctl.workers.adapter import adapter_files, services
-from kvctl.workers.bindings import Binding, Door, binding_name, check_distinct, split_name
+from kvctl.workers.bindings import Binding, Door, binding_name, distinct, split_name
 from kvctl.workers.workerd import workerd_configuration
 from tandem.runtime.settings import Address
 
@@ -47,9 +47,18 @@ def test_what_is_no_name_is_refused(name: str) -> None:
 
 
 def test_two_namespaces_cannot_have_one_name() -> None:
-    check_distinct([ARTICLES, FLAGS, ARTICLES])
-    with pytest.raises(Ended, match="would both be bound to ARTICLES"):
-        check_distinct([ARTICLES, Binding("ARTICLES", "ef" * 16, "Articles")])
+    assert distinct([ARTICLES, FLAGS, ARTICLES]) == [ARTICLES, FLAGS]
+    for title in ("Articles", ARTICLES.title):  # titles are one account's
+        with pytest.raises(Ended, match="would both be bound to ARTICLES"):
+            distinct([ARTICLES, Binding("ARTICLES", "ef" * 16, title)])
+
+
+def test_a_namespace_with_two_names_is_one_service() -> None:
+    bindings = [ARTICLES, Binding("OLD", ARTICLES.namespace, ARTICLES.title)]
+    text = workerd_configuration(bindings, DOOR, script="x", listen=LISTEN)
+    service = f"kv-{ARTICLES.namespace}"
+    assert text.count(f'kvNamespace = "{service}"') == 2
+    assert text.count(f'name = "{service}"') == 1
 
 
 def test_each_namespace_is_a_service_with_its_own_header() -> None:

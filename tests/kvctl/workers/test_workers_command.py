@@ -48,6 +48,9 @@ def test_what_is_wrong_is_told(gateway: Gateway, tmp_path: Path) -> None:
     assert "did you mean 'articles'?" in gateway.kvctl("workers", "artcles").stderr
     assert gateway.kvctl("workers").exit_code == 2
     assert gateway.kvctl("workers", "articles=no-name").exit_code == 2
+    refused = gateway.kvctl("workers", "articles", "--worker-token", "a b")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("kvctl: --worker-token: must consist of printable ASCII")
     (tmp_path / "file").touch()
     assert gateway.kvctl("workers", "articles", "--adapter", str(tmp_path / "file")).exit_code == 2
     below = gateway.kvctl("workers", "articles", "--adapter", str(tmp_path / "file/x"))

@@ -71,6 +71,7 @@ async def test_an_empty_key(door: Door, method: str, target: str) -> None:
         (f"expiration={NOW_S}", _TIME.format(NOW_S)),
         (f"expiration={NOW_S + 1}", _TIME_NEAR.format(NOW_S + 1)),
         (f"expiration={NOW_S + 59}", _TIME_NEAR.format(NOW_S + 59)),
+        (f"expiration={NOW_S * 1000}", f"expiration: {NOW_S * 1000} is not a time in seconds"),
         (f"expiration={NOW_S + 999}&expiration_ttl=59", _TTL_SHORT.format(59)),
         (f"expiration={NOW_S + 999}&expiration_ttl=0", _TTL.format(0)),
     ],
