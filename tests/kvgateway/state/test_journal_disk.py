@@ -216,7 +216,7 @@ async def test_a_few_live_intents_do_not_keep_old_segments(tmp_path: Path) -> No
 
 async def test_an_intent_may_be_done_while_it_is_written_again(tmp_path: Path) -> None:
     journal = DiskJournal(
-        claim(tmp_path), JournalBounds(segment_bytes_max=1, carried_above_bytes=1)
+        partial(claim, tmp_path), JournalBounds(segment_bytes_max=1, carried_above_bytes=1)
     )
     await journal.append([intent(n) for n in range(10)])
     await journal.append([intent(10)])
@@ -344,7 +344,7 @@ async def test_a_full_disk_is_unwritable_until_it_has_room_and_is_not_filled_wit
 @in_virtual_time
 async def test_a_segment_in_which_nothing_was_ever_durable_goes(tmp_path: Path) -> None:
     with failing(tmp_path) as disk:
-        journal = DiskJournal(claim(tmp_path))
+        journal = DiskJournal(partial(claim, tmp_path))
         disk.fault = Fault.DYING
         assert not await journal.append([intent(1)])
         assert segments(tmp_path / "0") == []
