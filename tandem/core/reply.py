@@ -139,6 +139,9 @@ class Refused:
     """0 where the home was not asked: the write was too late, or too early, by its time as it was
     known."""
 
+    def __str__(self) -> str:
+        return f"refused: {self.refusal.value}"
+
 
 WriteReply = Stored | Superseded | Refused | Failed
 

@@ -127,10 +127,8 @@ class WriteRace:
 
     def _why(self, side: Side, reply: WriteReply) -> str:
         match reply:
-            case Failed():
+            case Failed() | Refused():
                 return str(reply)
-            case Refused(refusal):
-                return f"refused: {refusal.value}"
             case Stored() | Superseded():
                 return "confirmed" if self._in_time(side, reply) else "confirmed out of time"
 

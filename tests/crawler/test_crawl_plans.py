@@ -24,6 +24,19 @@ def test_without_kvsp_there_is_no_plan_and_nothing_is_concluded(tmp_path: Path) 
     run(main())
 
 
+def test_a_plan_of_a_time_to_come_is_told(tmp_path: Path) -> None:
+    """KVSP's clock was an hour ahead when it was made: nothing is stamped above it before."""
+
+    async def main() -> None:
+        world = await ground()
+        ahead = seal(Version.at(world.clock.now_us() + 3_600_000_000), b"{}")
+        world.kvsp._namespace(IDENTITY_NAMESPACE).store(PLAN, ahead)
+        crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE)
+        assert crawled.failure == "kvsp: refused: ahead of the home's clock"
+
+    run(main())
+
+
 PLAN = f"crawl/{NAMESPACE}"
 LEASE = f"{PLAN}/0"
 NO_PLANS = (
