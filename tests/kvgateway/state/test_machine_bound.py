@@ -110,6 +110,13 @@ def test_pinned_entries_lose_payloads_before_they_are_dropped(machine: AnyMachin
     assert not machine.spilled()
 
 
+def test_groups_for_which_there_is_no_room_are_pinned_without_payloads(machine: AnyMachine) -> None:
+    for start in range(0, 1500, 50):
+        machine.install([(key(n), record(n, 5_000)) for n in range(start, start + 50)], NOW)
+    assert not machine.spilled(), "else they would take the place of what was pinned before"
+    assert kept(machine, range(1500)) == list(range(1500))
+
+
 @pytest.mark.parametrize("by_intents", [True, False])
 def test_dropped_pins_are_said_until_settled(machine: AnyMachine, by_intents: bool) -> None:
     count = 12_000
