@@ -72,6 +72,7 @@ class Machine:
 
     async def _pin(self, intents: Sequence[Intent]) -> None:
         await asyncio.sleep(0)
+        assert self.memory.left_over() >= len(intents), "others know before"
         if self.stuck in intents:
             raise KeyError("a bug")
         self.pins += len(intents)
@@ -205,6 +206,7 @@ async def test_a_journal_that_cannot_be_removed_is_found_again(here: Machine) ->
 async def test_what_a_bug_keeps_from_being_pinned_is_pinned_before_anybody_serves(
     here: Machine,
 ) -> None:
+    await here.recover()
     here.stuck = STUCK
     lefts = [LeftBehind(), LeftBehind([STUCK]), LeftBehind([OTHER])]
     with pytest.raises(KeyError):
