@@ -9,6 +9,7 @@ from crawler.board import Board
 from crawler.book import Book
 from crawler.collecting import Collector
 from crawler.crawl import Crawl
+from crawler.next_plan import plan_apart, plan_to_follow
 from crawler.pace import Pace
 from crawler.plan import Plan
 from crawler.plans import LEASE_US, NoPlan, Plans
@@ -16,7 +17,7 @@ from crawler.registry import IN_BOTH, Kept
 from crawler.report import CrawlMode, CrawlReport, CrawlRule
 from crawler.workers import at_once
 from tandem.backends.port import Backend
-from tandem.core.crawl_range import Range, next_splits
+from tandem.core.crawl_range import Range
 from tandem.core.crawl_status import Crawled, RunRequest, Stop
 from tandem.core.mass_change import NeedsPerson
 from tandem.core.reply import Side
@@ -27,8 +28,6 @@ _LOG = logs.get("crawler")
 _POLL_S = 1.0
 """How often a range is looked at that another crawler is at."""
 _RENEW_S = LEASE_US / 3_000_000
-_ALONE = "dry run"
-"""The plan of a crawl that touches nothing, and so shares nothing."""
 
 
 @dataclass(slots=True)
@@ -124,21 +123,13 @@ class NamespaceCrawls:
     async def _begin(self, namespace: str, request: RunRequest | None, kept: Kept) -> _Task:
         stop = self._book.stops().get(namespace)
         accepted = stop.accepted if stop else 0
-        plan = await self._plans.current(namespace)
-        if request is not None and request.dry_run:
-            number, splits = (plan.number, plan.splits) if plan else (0, ())
-            alone = Plan(_ALONE, namespace, number, splits, request.deep_parts)
-            return self._task(replace(alone, alone=kept.alone), kept, request, 0, shared=False)
         asked = request or RunRequest(namespace, self.rule.deep_parts)
+        if asked.dry_run:
+            plan = await plan_apart(self._plans, namespace, asked, kept)
+            return self._task(plan, kept, asked, 0, shared=False)
         asked = replace(asked, rebuild=asked.rebuild or kept.mode.filled)
-        if plan is None or request is not None or not _goes_on(plan, kept):
-            plan = await self._next(namespace, plan, asked, kept)
-        else:
-            done = await self._done(plan)
-            if len(done) == len(plan.ranges):
-                plan = await self._next(namespace, plan, asked, kept, done)
-        if not _goes_on(plan, kept):
-            raise NoPlan("another crawler has seen another mode of the namespace")
+        anew = request is not None
+        plan = await plan_to_follow(self._plans, namespace, asked, kept, anew=anew)
         return self._task(plan, kept, asked, accepted, shared=True)
 
     def _task(
@@ -147,21 +138,6 @@ class NamespaceCrawls:
         limit = plan.requests_per_s
         pace = Pace(requests_per_s=limit, within=self._pace) if limit else self._pace
         return _Task(plan, kept, asked, accepted, [*plan.ranges], shared, pace)
-
-    async def _next(
-        self, namespace: str, plan: Plan | None, asked: RunRequest, kept: Kept,
-        done: Sequence[CrawlReport] | None = None,
-    ) -> Plan:  # fmt: skip
-        epoch = kept.epoch if kept.alone else 0
-        if plan is None:
-            return await self._plans.begin(namespace, 1, (), asked, kept.alone, epoch)
-        found = [report.splits for report in done or await self._done(plan)]
-        splits, number = next_splits(plan.splits, found), plan.number + 1
-        return await self._plans.begin(namespace, number, splits, asked, kept.alone, epoch)
-
-    async def _done(self, plan: Plan) -> list[CrawlReport]:
-        leases = [await self._plans.lease(plan, one.number) for one in plan.ranges]
-        return [lease.report for lease in leases if lease is not None and lease.report is not None]
 
     async def _work(self, task: _Task) -> None:
         """Takes ranges until none is left."""
@@ -270,9 +246,3 @@ class NamespaceCrawls:
         accepted = stop.accepted if stop is not None else 0
         new = accepted > task.accepted
         return accepted if new or all(one.changes <= accepted for one in stops) else 0
-
-
-def _goes_on(plan: Plan, kept: Kept) -> bool:
-    """Whether a crawl by this plan is about the homes that the namespace is kept in now; one of a
-    home alone, since no step was taken either."""
-    return plan.alone is kept.alone and (kept.alone is None or plan.mode_epoch == kept.epoch)
