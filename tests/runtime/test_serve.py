@@ -97,8 +97,8 @@ def test_repeats_are_summed_up_while_a_program_runs() -> None:
     log_state = configure(clock, stream=stream)
 
     async def main(process: Process) -> int:
-        for namespace in ("one", "other"):
-            get("t").warning("crawl_stopped", namespace=namespace)
+        for why in ("one", "other"):
+            get("t").warning("crawl_stopped", why=why)
         assert "other" not in stream.getvalue()
         clock.advance(10)
         while "other" not in stream.getvalue():
