@@ -9,6 +9,7 @@ import pytest
 from kvsp.answers import Absent
 from kvsp.postgres import connecting
 from kvsp.postgres.cluster import PostgresCluster
+from kvsp.postgres.deleted import DeletedNamespaces
 from kvsp.rules import UNUSED_BLOB_LIFE_US
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
 from tandem.core.limits import LEG_DEADLINE_S
@@ -21,7 +22,7 @@ from tandem.core.removal import (
     Renewed,
     Span,
 )
-from tandem.core.reply import Refusal, Refused, Stored, Superseded
+from tandem.core.reply import Failed, Reason, Refusal, Refused, Stored, Superseded
 from tandem.core.version import Version
 from tandem.wire.storage_codec import Put
 from tests.kvsp.postgres.conftest import Serving
@@ -122,6 +123,26 @@ async def test_a_cluster_that_cannot_be_told_of_a_deletion_holds_up_no_writes(
             ]
     await silent.close()
     await store.aclose()
+
+
+class Told:
+    """A cluster that hears of deleted namespaces, and cannot take in what it hears at first."""
+
+    def __init__(self, misses: int = 0) -> None:
+        self.heard: list[list[str]] = []
+        self._misses = misses
+
+    async def refuse(self, namespaces: Sequence[str]) -> Failed | None:
+        self.heard.append([*namespaces])
+        return Failed(Reason.UNREACHABLE) if len(self.heard) <= self._misses else None
+
+
+async def test_a_cluster_that_cannot_be_told_is_told_with_the_next() -> None:
+    away, there = Told(misses=1), Told()
+    deleted = DeletedNamespaces([away, there])
+    for namespaces in (["one"], ["one", "two"], ["two"]):
+        await deleted.tell(namespaces)
+    assert away.heard == there.heard == [["one"], ["one", "two"]]
 
 
 async def test_a_deleted_namespace_is_refused_by_every_cluster_of_every_kvsp(
