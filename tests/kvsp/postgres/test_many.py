@@ -105,9 +105,11 @@ async def test_evidence_from_one_is_good_for_the_other_until_a_new_life(serving:
     assert (await other.life()).incarnation == (await one.life()).incarnation != old.incarnation
 
 
-async def test_a_cluster_that_cannot_be_told_of_a_deletion_holds_up_no_writes(
+async def test_a_cluster_that_cannot_be_told_of_a_deletion_holds_up_no_writes_and_is_told_later(
     postgres: Postgres, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kvsp.postgres.cluster._WATCH_EVERY_S", 0.01)
+    monkeypatch.setattr("kvsp.postgres.cluster._WATCHES_UNTIL_TOLD", 1)
     for name in ("ANSWER_S", "LOCK_S"):
         monkeypatch.setattr(connecting, name, 3600.0)
     dsns = postgres.empty_databases(2)
@@ -122,6 +124,10 @@ async def test_a_cluster_that_cannot_be_told_of_a_deletion_holds_up_no_writes(
                 STORED
             ]
     await silent.close()
+    refused = [Refused(Refusal.DELETED_NAMESPACE, 0)]
+    async with asyncio.timeout(60):
+        while await store.clusters[1].write([put("key", value())]) != refused:
+            await asyncio.sleep(0.01)
     await store.aclose()
 
 
