@@ -10,9 +10,11 @@ from tandem.backends.s3.replies import (
     digest_in,
     digests_in,
     failed,
+    has_put,
     held_in,
     no_reply,
 )
+from tandem.core.reply import Reason
 
 MD5 = st.binary(min_size=16, max_size=16).map(bytes.hex)
 ETAGS = st.one_of(
@@ -57,6 +59,13 @@ def test_an_object_with_a_version_and_an_etag_is_ours(
     version: str, etag: str, is_ours: bool
 ) -> None:
     assert (held_in({VERSION_HEADER: version, "etag": etag}) is not None) == is_ours
+
+
+@pytest.mark.parametrize("status", [403, 429, 500, 503])
+def test_a_store_that_asks_for_patience_is_overloaded_and_has_put_nothing(status: int) -> None:
+    reply = HttpReply(status, {"etag": f'"{"ab" * 16}"'}, b"")
+    assert (failed(reply, 5).reason is Reason.OVERLOADED) == (status in {429, 503})
+    assert not has_put(reply, bytes.fromhex("ab" * 16))
 
 
 @pytest.mark.parametrize(
