@@ -2,16 +2,20 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from crawler.plans import Plans
+from crawler.report import CrawlReport
+from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal
 from tandem.core.key import IDENTITY_NAMESPACE, Key
 from tandem.core.reply import Stored
 from tandem.core.version import Version
 from tests.crawler.crawling import NAMESPACE, Ground
 from tests.crawler.ranges_world import check, ground
-from tests.sim.loop import run
+from tests.sim.loop import SeededEntropy, run
 
 
 def test_without_kvsp_there_is_no_plan_and_nothing_is_concluded(tmp_path: Path) -> None:
@@ -112,6 +116,24 @@ def test_a_lease_that_rots_as_it_is_written_keeps_nobody_waiting(tmp_path: Path)
         world.kvsp.rotten, world.kvsp.disk_rots = frozenset({LEASE}), True
         crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE)
         assert "what was just written" in crawled.failure
+
+    run(main())
+
+
+def test_a_range_is_whose_it_is_until_it_is_done_and_done_for_good() -> None:
+    async def main() -> None:
+        kvsp = Ground().kvsp
+        mine, theirs = (Plans(kvsp, me, SeededEntropy(Random(me))) for me in ("me", "they"))
+        plan = await mine.begin(NAMESPACE, 1, ["m"], RunRequest(NAMESPACE))
+        taken = await mine.take(plan, 0)
+        assert mine.is_mine(taken)
+        await theirs.release(plan, 0)
+        assert await theirs.take(plan, 0) == taken
+        await mine.finish(plan, 0, CrawlReport(NAMESPACE, 1, 2))
+        done = await theirs.take(plan, 0)
+        assert done.report is not None
+        await mine.release(plan, 0)
+        assert await mine.take(plan, 0) == done
 
     run(main())
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
+from crawler.trouble import Trouble
 from tandem.backends.port import ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.crawl_status import RunRequest
@@ -246,6 +248,31 @@ async def test_it_rests_between_two_rounds(world: World) -> None:
     await asyncio.sleep(25.0)
     running.cancel()
     assert world.rounds.counters.rounds == 3
+
+
+@in_a_world
+async def test_a_shorter_pause_counts_before_the_one_under_way_is_over(world: World) -> None:
+    rounds = world.rounds_for(world.gateways, pause_s=3600.0)
+    running = asyncio.create_task(rounds.run())
+    await asyncio.sleep(5.0)
+    rounds.work = replace(rounds.work, pause_s=20.0)
+    await asyncio.sleep(20.0)
+    running.cancel()
+    assert rounds.counters.rounds == 2
+
+
+@in_a_world
+async def test_a_namespace_in_trouble_comes_before_the_others(world: World) -> None:
+    world.gateways.known = Trouble(frozenset({B}))
+    await world.rounds.round()
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B, A]
+
+
+@in_a_world
+async def test_nobody_is_told_of_a_crawl_that_changed_nothing(world: World) -> None:
+    world.board.ask(RunRequest(B, dry_run=True))
+    await world.rounds.round()
+    assert [told.namespace for told in world.gateways.told] == [SYSTEM_NAMESPACE, A, B]
 
 
 @in_a_world

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import starmap
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,27 @@ async def renewed(cluster: Cluster, past: ClusterLife | None = None) -> Renewed:
 
 async def only(opening: Opening) -> Cluster:
     return (await opening()).clusters[0]
+
+
+async def test_every_name_has_the_floor_of_its_range(engine: Engine) -> None:
+    """For reads that miss, for inserts, and for what may go."""
+    cluster = await engine.only()
+    ranges = [("", "", 10), ("f", "m", 20), ("q", "r", 30)]
+    for start, end, above in ranges:
+        await raised(cluster, Version.at(START_US + above), start, end)
+    expected = {"a": 10, "ez": 10, "f": 20, "lz": 20, "m": 10, "q": 30, "qz": 30, "r": 10, "z": 10}
+    misses = [Absent(Version.at(START_US + above)) for above in expected.values()]
+    assert await cluster.read([get(name) for name in expected]) == misses
+    at_floor = [put(name, tombstone(START_US + above)) for name, above in expected.items()]
+    assert await cluster.write(at_floor) == [Refused(Refusal.FLOOR, 0)] * len(expected)
+    dead = {name: tombstone(START_US + above + 1) for name, above in expected.items()}
+    assert await cluster.write(list(starmap(put, dead.items()))) == [Stored(0)] * len(expected)
+    rows = list(starmap(row, dead.items()))
+    assert await purged(cluster, *rows) == [Removal.ABOVE_FLOOR] * len(expected)
+    for start, end, above in ranges:
+        await raised(cluster, Version.at(START_US + above + 1), start, end)
+    gone = await purged(cluster, *rows, rows[0])
+    assert gone == [*[Removal.DONE] * len(expected), Removal.ABSENT]
 
 
 async def test_a_transaction_sees_the_floor_that_it_has_raised(engine: Engine) -> None:

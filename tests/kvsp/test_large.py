@@ -169,6 +169,17 @@ async def test_a_row_that_cannot_be_written_leaves_no_blob_for_ever(
     assert not await engine.blobs()
 
 
+async def test_a_large_value_that_cannot_be_entered_fails_no_write_beside_it(
+    cluster: AnyCluster, engine: Engine
+) -> None:
+    await engine.sql("alter table blob_pending rename to blob_lost")
+    entering = asyncio.ensure_future(write_large(cluster, put("large", large())))
+    await asyncio.sleep(0)  # into one transaction with the next one
+    beside = cluster.write([put("key", value())])
+    assert isinstance(await entering, Failed)
+    assert await beside == [STORED]
+
+
 async def test_of_one_record_written_twice_at_once_one_blob_stays(
     cluster: AnyCluster, engine: Engine, clock: SetClock
 ) -> None:

@@ -124,12 +124,12 @@ def parse_page(body: bytes) -> ObjectPage:
 def _usual_page(body: bytes) -> ObjectPage | None:
     """The page, where its objects are one unbroken row of the usual form; else None.
 
-    One element takes the place of the row, so that the frame shows where the row stood.
+    One element takes the place of the row, so that the frame shows where the row stood. In a
+    comment or a section, which hold no elements, it is not found.
     """
     parts = _CONTENTS.split(body)
     step = _GROUPS + 1
-    begins_aside = b"<!" in parts[0]  # a comment or a section, which could hold the row
-    if len(parts) == 1 or begins_aside or b"".join(parts[step:-1:step]).strip(_BLANKS):
+    if len(parts) == 1 or b"".join(parts[step:-1:step]).strip(_BLANKS):
         return None
     root = _listing(b"%b<%b/>%b" % (parts[0], _PLACE.encode(), parts[-1]))
     if root.find(f"{_within(root)}{_PLACE}") is None or root.find("{*}Contents") is not None:

@@ -229,6 +229,13 @@ async def test_a_purge_is_not_done_for_a_proxys_page(scene: Scene, code: int) ->
     assert await scene.held() is None
 
 
+async def test_what_another_one_has_just_removed_is_gone(scene: Scene) -> None:
+    await scene.stores(value())
+    scene.proxy.next("DELETE", Fault(answer=status(404, "NoSuchKey")))
+    step = await scene.home.purge_namespace(NAMESPACE, 100, DEADLINE_S)
+    assert step == NamespacePurge(1, more=False)
+
+
 async def test_a_purge_does_not_go_on_for_ever(scene: Scene) -> None:
     """A store that promises more and shows nothing."""
     body = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"

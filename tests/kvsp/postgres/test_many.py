@@ -9,6 +9,7 @@ import pytest
 from kvsp.answers import Absent
 from kvsp.postgres import connecting
 from kvsp.postgres.cluster import PostgresCluster
+from kvsp.postgres.deleted import DeletedNamespaces
 from kvsp.rules import UNUSED_BLOB_LIFE_US
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
 from tandem.core.limits import LEG_DEADLINE_S
@@ -21,7 +22,7 @@ from tandem.core.removal import (
     Renewed,
     Span,
 )
-from tandem.core.reply import Refusal, Refused, Stored, Superseded
+from tandem.core.reply import Failed, Reason, Refusal, Refused, Stored, Superseded
 from tandem.core.version import Version
 from tandem.wire.storage_codec import Put
 from tests.kvsp.postgres.conftest import Serving
@@ -104,9 +105,11 @@ async def test_evidence_from_one_is_good_for_the_other_until_a_new_life(serving:
     assert (await other.life()).incarnation == (await one.life()).incarnation != old.incarnation
 
 
-async def test_a_cluster_that_cannot_be_told_of_a_deletion_holds_up_no_writes(
+async def test_a_cluster_that_cannot_be_told_of_a_deletion_holds_up_no_writes_and_is_told_later(
     postgres: Postgres, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kvsp.postgres.cluster._WATCH_EVERY_S", 0.01)
+    monkeypatch.setattr("kvsp.postgres.cluster._WATCHES_UNTIL_TOLD", 1)
     for name in ("ANSWER_S", "LOCK_S"):
         monkeypatch.setattr(connecting, name, 3600.0)
     dsns = postgres.empty_databases(2)
@@ -121,7 +124,31 @@ async def test_a_cluster_that_cannot_be_told_of_a_deletion_holds_up_no_writes(
                 STORED
             ]
     await silent.close()
+    refused = [Refused(Refusal.DELETED_NAMESPACE, 0)]
+    async with asyncio.timeout(60):
+        while await store.clusters[1].write([put("key", value())]) != refused:
+            await asyncio.sleep(0.01)
     await store.aclose()
+
+
+class Told:
+    """A cluster that hears of deleted namespaces, and cannot take in what it hears at first."""
+
+    def __init__(self, misses: int = 0) -> None:
+        self.heard: list[list[str]] = []
+        self._misses = misses
+
+    async def refuse(self, namespaces: Sequence[str]) -> Failed | None:
+        self.heard.append([*namespaces])
+        return Failed(Reason.UNREACHABLE) if len(self.heard) <= self._misses else None
+
+
+async def test_a_cluster_that_cannot_be_told_is_told_with_the_next() -> None:
+    away, there = Told(misses=1), Told()
+    deleted = DeletedNamespaces([away, there])
+    for namespaces in (["one"], ["one", "two"], ["two"]):
+        await deleted.tell(namespaces)
+    assert away.heard == there.heard == [["one"], ["one", "two"]]
 
 
 async def test_a_deleted_namespace_is_refused_by_every_cluster_of_every_kvsp(
