@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tandem.core.version import Version
 from tandem.errors import Unavailable
 from tests.conftest import require
 from tests.e2e.comparison import check
@@ -61,6 +62,15 @@ async def _unwritable(tandem: Deployment) -> bool:
     return not await _writable(tandem)
 
 
+async def _shows(tandem: Deployment, version: Version) -> None:
+    """Nobody is misled by the home that lacks it."""
+    async with tandem.client("n", session_keys_max=0) as fresh:
+        for _ in range(20):
+            entry = await fresh.get_with_metadata("k")
+            assert entry is not None
+            assert entry.version == version
+
+
 async def test_the_gateways_disk_is_full_while_kvsp_dies(cramped: Cramped) -> None:
     tandem = cramped.tandem
     async with under_load(tandem.grpc, "n", _MIX) as history:
@@ -104,11 +114,7 @@ async def test_a_worker_dies_on_a_full_disk(cramped: Cramped) -> None:
             return bool(await client.put("k2", b"in both homes"))
 
         await until_true(stored, "both homes take a write")
-    async with tandem.client("n", session_keys_max=0) as fresh:
-        for _ in range(20):
-            entry = await fresh.get_with_metadata("k")
-            assert entry is not None
-            assert entry.version == version
+    await _shows(tandem, version)
     async with under_load(tandem.grpc, "n", _MIX) as history:
         await more(history, 300)
         status = await tandem.status()
@@ -118,6 +124,23 @@ async def test_a_worker_dies_on_a_full_disk(cramped: Cramped) -> None:
         ballast.unlink()
         await more(history, 300)
     await check(tandem, "n", history)
+
+
+async def test_a_gateway_begins_again_on_the_full_disk_on_which_it_died(cramped: Cramped) -> None:
+    tandem = cramped.tandem
+    async with tandem.client("n") as client:
+        await client.put("k", b"before")
+        tandem.kvsp.kill()
+        version = await client.put("k", b"after")
+    ballast = fill(cramped.gateway)
+    await tandem.kill_gateway()
+    await tandem.restart_kvsp()
+    await tandem.restart_gateway()
+    await tandem.gateway.says("intents_not_queued")
+    await _shows(tandem, version)
+    ballast.unlink()
+    await tandem.settled()
+    await _shows(tandem, version)
 
 
 async def test_kvsps_disk_is_full(cramped: Cramped) -> None:
