@@ -11,6 +11,7 @@ from typing import Final
 from tandem.core.key import check_name, check_name_length
 from tandem.core.limits import CACHE_TTL_S_MIN, EXPIRATION_TTL_S_MIN, LIST_PAGE_MAX
 from tandem.core.request import EXPIRES_AT_S_MAX, check_value_size
+from tandem.core.version import VERSION_BYTES
 from tandem.errors import InvalidArgument
 from tandem.runtime.settings import ADDRESS
 
@@ -53,6 +54,13 @@ def value_bytes(value: object) -> bytes:
             raise InvalidArgument("value", f"must be bytes or text, not {type(value).__name__}")
     check_value_size(len(raw))
     return raw
+
+
+def known_version(version: object, field: str) -> bytes | None:
+    """`version`, which another client has handed over; InvalidArgument for what is none."""
+    if version is None or (isinstance(version, bytes) and len(version) == VERSION_BYTES):
+        return version
+    raise InvalidArgument(field, "is not a version: 16 bytes, of hex digits bytes.fromhex(...)")
 
 
 def _utf_8(text: str) -> bytes:
@@ -129,6 +137,12 @@ def check_text(text: object, field: str) -> None:
     """Raises InvalidArgument for what is no text."""
     if not isinstance(text, str):
         raise InvalidArgument(field, f"must be text, not {type(text).__name__}")
+
+
+def check_kind(value: object, kind: type, field: str) -> None:
+    """Raises InvalidArgument for what is given, and is no `kind`."""
+    if value is not None and not isinstance(value, kind):
+        raise InvalidArgument(field, f"must be of {kind.__name__}, and {value!r} is not")
 
 
 def _check_whole(seconds: object, field: str) -> None:

@@ -6,7 +6,14 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
-from tandem.client.arguments import cache_ttl, expiration_s, key_bytes, ttl_s, value_bytes
+from tandem.client.arguments import (
+    cache_ttl,
+    expiration_s,
+    key_bytes,
+    known_version,
+    ttl_s,
+    value_bytes,
+)
 from tandem.client.lane import Lane
 from tandem.client.operations import (
     DeleteOperation,
@@ -67,7 +74,7 @@ class Calls:
             key_bytes(key),
             self._loop.create_future(),
             self._ends_at_s(timeout_s),
-            self._session.newest(key, min_version),
+            self._session.newest(key, known_version(min_version, "min_version")),
             cache_ttl(cache_ttl_s),
         )
 
@@ -90,7 +97,7 @@ class Calls:
             encode_metadata(metadata),
             expiration_s(expires_at),
             ttl_s(ttl),
-            self._session.newest(key, above),
+            self._session.newest(key, known_version(above, "above")),
         )
 
     def delete(self, key: str, above: Version | None, timeout_s: float | None) -> DeleteOperation:
@@ -99,7 +106,7 @@ class Calls:
             key_bytes(key),
             self._loop.create_future(),
             self._ends_at_s(timeout_s),
-            self._session.newest(key, above),
+            self._session.newest(key, known_version(above, "above")),
         )
 
     def _ends_at_s(self, timeout_s: float | None) -> float:

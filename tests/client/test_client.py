@@ -129,6 +129,13 @@ async def test_bad_input(call: Call, field: str, says: str, gateway: Running, kv
         (lambda kv: kv.put("k", b"", expires_at=2e9), "expires_at_s", "seconds, not float"),
         (lambda kv: kv.get("k", cache_ttl_s=60.0), "cache_ttl_s", "seconds, not float"),
         (lambda kv: kv.get("k", cache_ttl_s=-5), "cache_ttl_s", "below the minimum"),
+        (lambda kv: kv.get("k", min_version="f" * 32), "min_version", "is not a version: 16 bytes"),
+        (lambda kv: kv.look("k", min_version=b"short"), "min_version", "is not a version"),
+        (lambda kv: kv.put("k", b"", above=b"f" * 32), "above", "is not a version"),
+        (lambda kv: kv.delete("k", above=b""), "above", "is not a version"),
+        (lambda kv: kv.namespaces.create("n", ack_policy="both"), "ack_policy", "of AckPolicy"),
+        (lambda kv: kv.namespaces.configure(NAMESPACE, read_mode=1), "read_mode", "of ReadMode"),
+        (lambda kv: kv.tokens.create("t", "read"), "permission", "of Permission, and 'read' is"),
     ],
 )
 async def test_what_no_message_can_hold_disturbs_nobody_else(
