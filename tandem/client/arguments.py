@@ -4,6 +4,7 @@ Whatever a message cannot hold would break the stream under all of them, so each
 checked here; what only the gateway can judge, it judges.
 """
 
+import math
 import re
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +18,10 @@ from tandem.runtime.settings import ADDRESS
 
 _CACHE_TTL_S_MOST: Final = 2**32 - 1
 """As long as a message can say; longer than any copy lives."""
+
+TIMEOUT_S_MOST: Final = 365 * 86_400.0
+"""Longer than anybody waits. gRPC counts nanoseconds, and takes what it cannot count for a time
+that is up, or for none."""
 
 _RESOLVED: Final = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):.")
 """How an address begins that gRPC resolves in a way of its own."""
@@ -32,6 +37,13 @@ def check_address(address: str) -> str:
             message = f"{address!r} is not {ADDRESS.expected}"
             raise InvalidArgument("address", message) from None
     return address
+
+
+def timeout(seconds: object) -> float:
+    """How long a call may take; `inf` is as long as can be said."""
+    if not isinstance(seconds, int | float) or math.isnan(seconds):
+        raise InvalidArgument("timeout_s", f"{seconds!r} is not a number of seconds")
+    return min(seconds, TIMEOUT_S_MOST)
 
 
 def key_bytes(key: str) -> bytes:

@@ -11,6 +11,7 @@ from tandem.client.arguments import (
     expiration_s,
     key_bytes,
     known_version,
+    timeout,
     ttl_s,
     value_bytes,
 )
@@ -110,7 +111,7 @@ class Calls:
         )
 
     def _ends_at_s(self, timeout_s: float | None) -> float:
-        return self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s)
+        return self._loop.time() + (self._timeout_s if timeout_s is None else timeout(timeout_s))
 
     def left_s(self, operation: Operation) -> float:
         """How long an operation may still take."""
