@@ -11,6 +11,7 @@ import click
 from kvctl.asking import Asked, Surroundings
 from kvctl.endings import Ended, Ending
 from kvctl.settings import UpSettings
+from tandem.client.arguments import TIMEOUT_S_MOST
 from tandem.client.channel import check_token
 from tandem.core.access import check_account
 from tandem.errors import ConfigurationError, InvalidArgument
@@ -100,7 +101,7 @@ def timeout(text: str) -> float:
     seconds = form(DURATION_S)(text)
     if not seconds:
         raise click.BadParameter(f'"{text}": in no time nobody answers')
-    return seconds
+    return min(seconds, TIMEOUT_S_MOST)
 
 
 timeout.__name__ = DURATION_S.metavar

@@ -17,8 +17,9 @@ _AN_ID: Final = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def namespace_id(asked: Asked, namespace: str | None) -> str:
-    """The id behind a title or an id; "" for None. Only a title needs a gateway."""
-    if not namespace:
+    """The id behind a title or an id; "" for None, and for nothing else: an empty title, as of a
+    variable that is not set, must not stand for all. Only a title needs a gateway."""
+    if namespace is None:
         return ""
     if is_namespace_id(namespace) or namespace == SYSTEM_NAMESPACE:
         return namespace

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from tandem.core.request import EXPIRES_AT_S_MAX
 from tandem.wire.codec import JsonValue
 
 MANIFEST: Final = "tandem-export.jsonl"
@@ -73,7 +74,9 @@ class Line:
         except TypeError:
             raise Unfit(f"{MANIFEST}: not a line of an export: {document}") from None
         texts = (line.name, line.file, line.sha256)
-        if not all(isinstance(text, str) for text in texts) or not isinstance(line.bytes, int):
+        numbers = (line.bytes, line.expires_at_s or 0)
+        fits = all(isinstance(text, str) for text in texts) and all(map(_is_number, numbers))
+        if not fits:
             raise Unfit(f"{MANIFEST}: not a line of an export: {document}")
         return line
 
@@ -191,6 +194,10 @@ def lines_of(directory: Path) -> Iterator[Line | Unfit]:
                     yield Line.of(document)
             except Unfit as unfit:
                 yield unfit
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, int) and given <= EXPIRES_AT_S_MAX
 
 
 def _document(text: bytes) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ Whatever a message cannot hold would break the stream under all of them, so each
 checked here; what only the gateway can judge, it judges.
 """
 
+import math
 import re
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,11 +12,16 @@ from typing import Final
 from tandem.core.key import check_name, check_name_length
 from tandem.core.limits import CACHE_TTL_S_MIN, EXPIRATION_TTL_S_MIN, LIST_PAGE_MAX
 from tandem.core.request import EXPIRES_AT_S_MAX, check_value_size
+from tandem.core.version import VERSION_BYTES
 from tandem.errors import InvalidArgument
 from tandem.runtime.settings import ADDRESS
 
 _CACHE_TTL_S_MOST: Final = 2**32 - 1
 """As long as a message can say; longer than any copy lives."""
+
+TIMEOUT_S_MOST: Final = 365 * 86_400.0
+"""Longer than anybody waits. gRPC counts nanoseconds, and takes what it cannot count for a time
+that is up, or for none."""
 
 _RESOLVED: Final = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):.")
 """How an address begins that gRPC resolves in a way of its own."""
@@ -31,6 +37,13 @@ def check_address(address: str) -> str:
             message = f"{address!r} is not {ADDRESS.expected}"
             raise InvalidArgument("address", message) from None
     return address
+
+
+def timeout(seconds: object) -> float:
+    """How long a call may take; `inf` is as long as can be said."""
+    if not isinstance(seconds, int | float) or math.isnan(seconds):
+        raise InvalidArgument("timeout_s", f"{seconds!r} is not a number of seconds")
+    return min(seconds, TIMEOUT_S_MOST)
 
 
 def key_bytes(key: str) -> bytes:
@@ -53,6 +66,13 @@ def value_bytes(value: object) -> bytes:
             raise InvalidArgument("value", f"must be bytes or text, not {type(value).__name__}")
     check_value_size(len(raw))
     return raw
+
+
+def known_version(version: object, field: str) -> bytes | None:
+    """`version`, which another client has handed over; InvalidArgument for what is none."""
+    if version is None or (isinstance(version, bytes) and len(version) == VERSION_BYTES):
+        return version
+    raise InvalidArgument(field, "is not a version: 16 bytes, of hex digits bytes.fromhex(...)")
 
 
 def _utf_8(text: str) -> bytes:
@@ -129,6 +149,12 @@ def check_text(text: object, field: str) -> None:
     """Raises InvalidArgument for what is no text."""
     if not isinstance(text, str):
         raise InvalidArgument(field, f"must be text, not {type(text).__name__}")
+
+
+def check_kind(value: object, kind: type, field: str) -> None:
+    """Raises InvalidArgument for what is given, and is no `kind`."""
+    if value is not None and not isinstance(value, kind):
+        raise InvalidArgument(field, f"must be of {kind.__name__}, and {value!r} is not")
 
 
 def _check_whole(seconds: object, field: str) -> None:

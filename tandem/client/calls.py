@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
-from tandem.client.arguments import cache_ttl, expiration_s, key_bytes, ttl_s, value_bytes
+from tandem.client.arguments import (
+    cache_ttl,
+    expiration_s,
+    key_bytes,
+    known_version,
+    timeout,
+    ttl_s,
+    value_bytes,
+)
 from tandem.client.lane import Lane
 from tandem.client.operations import (
     DeleteOperation,
@@ -67,7 +75,7 @@ class Calls:
             key_bytes(key),
             self._loop.create_future(),
             self._ends_at_s(timeout_s),
-            self._session.newest(key, min_version),
+            self._session.newest(key, known_version(min_version, "min_version")),
             cache_ttl(cache_ttl_s),
         )
 
@@ -90,7 +98,7 @@ class Calls:
             encode_metadata(metadata),
             expiration_s(expires_at),
             ttl_s(ttl),
-            self._session.newest(key, above),
+            self._session.newest(key, known_version(above, "above")),
         )
 
     def delete(self, key: str, above: Version | None, timeout_s: float | None) -> DeleteOperation:
@@ -99,11 +107,11 @@ class Calls:
             key_bytes(key),
             self._loop.create_future(),
             self._ends_at_s(timeout_s),
-            self._session.newest(key, above),
+            self._session.newest(key, known_version(above, "above")),
         )
 
     def _ends_at_s(self, timeout_s: float | None) -> float:
-        return self._loop.time() + (self._timeout_s if timeout_s is None else timeout_s)
+        return self._loop.time() + (self._timeout_s if timeout_s is None else timeout(timeout_s))
 
     def left_s(self, operation: Operation) -> float:
         """How long an operation may still take."""

@@ -6,7 +6,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from tandem.client.arguments import check_address
+from tandem.client.arguments import check_address, timeout
 from tandem.client.calls import BatchResult, Calls, as_read
 from tandem.client.channel import GatewayChannel, check_token
 from tandem.client.large import Source, StreamedEntry, opened, remaining, upload
@@ -79,7 +79,7 @@ class Client:
         self._tls = tls
         self._account = check_account(account) if account else ""
         self._namespace = namespace
-        self._timeout_s = timeout_s
+        self._timeout_s = timeout(timeout_s)
         self._entropy = entropy or SystemEntropy()
         self._retries = Retries(self._entropy)
         self._session = Session(session_keys_max)
@@ -239,7 +239,7 @@ class Client:
         it is `stale`. `timeout_s` is for one page.
         """
         namespace_id = self._calls.namespace_id
-        page_s = self._timeout_s if timeout_s is None else timeout_s
+        page_s = self._timeout_s if timeout_s is None else timeout(timeout_s)
         return Listing(
             self._stub, self._retries, namespace_id, prefix, after, limit, page_size, page_s
         )

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Self
+from typing import Final, Self
 
 import grpc
 
-from tandem.client.arguments import check_address
+from tandem.client.arguments import check_address, timeout
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
 from tandem.core.crawl_status import Crawled, CrawlerStatus, RunRequest
@@ -17,6 +17,9 @@ from tandem.wire import crawler_codec as codec
 from tandem.wire.status import NO_ANSWER, error_of_call
 from tandem.wire.v1 import crawler_pb2 as pb
 from tandem.wire.v1 import crawler_pb2_grpc as rpc
+
+_EVERY_MS_MOST: Final = 2**32 - 1
+"""As long as a message can say: seven weeks."""
 
 
 class CrawlerClient:
@@ -37,8 +40,8 @@ class CrawlerClient:
         is no host:port."""
         self._channel = GatewayChannel(check_address(address), token, tls)
         self._stub = rpc.CrawlerStub(self._channel)
-        self._timeout_s = timeout_s
-        self._ask = Asking(Retries(SystemEntropy()), timeout_s)
+        self._timeout_s = timeout(timeout_s)
+        self._ask = Asking(Retries(SystemEntropy()), self._timeout_s)
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,7 +58,8 @@ class CrawlerClient:
 
     async def watch(self, every_s: float = 1.0) -> AsyncIterator[CrawlerStatus]:
         """The same again and again; Unavailable, too, when a crawler that hangs says no more."""
-        call = self._stub.WatchCrawler(pb.WatchCrawlerRequest(every_ms=int(every_s * 1000)))
+        every_ms = min(int(every_s * 1000), _EVERY_MS_MOST)
+        call = self._stub.WatchCrawler(pb.WatchCrawlerRequest(every_ms=every_ms))
         try:
             while True:
                 async with asyncio.timeout(every_s + self._timeout_s):

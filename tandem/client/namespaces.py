@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TypedDict, Unpack
 
+from tandem.client.arguments import check_kind
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
 from tandem.core.access import check_account
@@ -68,7 +69,7 @@ class Namespaces:
         """Creates a namespace; NamespaceExists when another one of the account has the title."""
         request = namespaces_pb2.CreateNamespaceRequest(
             title=check_title(title),
-            settings=change_message(SettingsChange(**settings)),
+            settings=_message(SettingsChange(**settings)),
             account=self._account_of(account),
         )
         reply = await self._ask(self._stub.CreateNamespace, request, title, repeatable=False)
@@ -113,7 +114,7 @@ class Namespaces:
         """Changes settings."""
         request = namespaces_pb2.ConfigureNamespaceRequest(
             id=await self.id_of(namespace),
-            settings=change_message(SettingsChange(**settings)),
+            settings=_message(SettingsChange(**settings)),
         )
         reply = await self._ask(self._stub.ConfigureNamespace, request, namespace, repeatable=True)
         return namespace_of(reply)
@@ -161,3 +162,10 @@ class Namespaces:
     def _account_of(self, given: str | None) -> str:
         """What a request says: nothing when the gateway is to take the token's."""
         return self._account if given is None else check_account(given)
+
+
+def _message(change: SettingsChange) -> namespaces_pb2.NamespaceSettings:
+    check_kind(change.ack_policy, AckPolicy, "ack_policy")
+    check_kind(change.read_mode, ReadMode, "read_mode")
+    check_kind(change.mode, Mode, "mode")
+    return change_message(change)

@@ -1,6 +1,6 @@
 """What this client has seen: the versions that make its reads its own and monotonic anywhere."""
 
-from tandem.core.version import NO_VERSION, Version
+from tandem.core.version import NO_VERSION
 
 
 class Session:
@@ -31,7 +31,7 @@ class Session:
         if len(versions) > self._keys_max:
             del versions[next(iter(versions))]
 
-    def newest(self, name: str, version: Version | None) -> bytes:
+    def newest(self, name: str, version: bytes | None) -> bytes:
         """The newer one of what was seen and what the caller asks for."""
         seen = self._versions.get(name, b"")
         return seen if version is None or version <= seen else version

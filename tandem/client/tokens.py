@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from tandem.client.arguments import ttl_s
+from tandem.client.arguments import check_kind, ttl_s
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
 from tandem.core.access import Permission, check_account
@@ -44,6 +44,7 @@ class Tokens:
         client's), or all accounts; `ttl` (seconds, or a timedelta) is how long,
         and `quota` how much its holder may use on each gateway machine.
         """
+        check_kind(permission, Permission, "permission")
         wanted = None if all_accounts else self._account_of(account)
         lasts_s = ttl_s(ttl, 1, "ttl")
         request = token_codec.wish_message(name, permission, wanted, namespaces, lasts_s, quota)

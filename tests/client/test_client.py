@@ -1,6 +1,7 @@
 """What a user of the client library sees while everything works."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -129,6 +130,13 @@ async def test_bad_input(call: Call, field: str, says: str, gateway: Running, kv
         (lambda kv: kv.put("k", b"", expires_at=2e9), "expires_at_s", "seconds, not float"),
         (lambda kv: kv.get("k", cache_ttl_s=60.0), "cache_ttl_s", "seconds, not float"),
         (lambda kv: kv.get("k", cache_ttl_s=-5), "cache_ttl_s", "below the minimum"),
+        (lambda kv: kv.get("k", min_version="f" * 32), "min_version", "is not a version: 16 bytes"),
+        (lambda kv: kv.look("k", min_version=b"short"), "min_version", "is not a version"),
+        (lambda kv: kv.put("k", b"", above=b"f" * 32), "above", "is not a version"),
+        (lambda kv: kv.delete("k", above=b""), "above", "is not a version"),
+        (lambda kv: kv.namespaces.create("n", ack_policy="both"), "ack_policy", "of AckPolicy"),
+        (lambda kv: kv.namespaces.configure(NAMESPACE, read_mode=1), "read_mode", "of ReadMode"),
+        (lambda kv: kv.tokens.create("t", "read"), "permission", "of Permission, and 'read' is"),
     ],
 )
 async def test_what_no_message_can_hold_disturbs_nobody_else(
@@ -143,6 +151,24 @@ async def test_what_no_message_can_hold_disturbs_nobody_else(
     gateway.store.release()
     await asyncio.gather(*others)
     assert len(gateway.store.records) == 3
+
+
+@pytest.mark.parametrize("timeout_s", [math.inf, 1e12])
+async def test_a_timeout_may_be_longer_than_grpc_can_count(
+    timeout_s: float, gateway: Running
+) -> None:
+    async with Client(gateway.address, NAMESPACE, timeout_s=timeout_s) as kv:
+        await kv.put_stream("k", b"v", timeout_s=timeout_s)
+        assert await kv.get("k") == b"v"
+        assert [key.name async for key in kv.list(timeout_s=timeout_s)] == ["k"]
+
+
+async def test_what_is_no_time_is_no_timeout(gateway: Running, kv: Client) -> None:
+    for wrong in (math.nan, "5"):
+        with pytest.raises(InvalidArgument, match="is not a number of seconds"):
+            Client(gateway.address, timeout_s=wrong)  # type: ignore[arg-type]
+        with pytest.raises(InvalidArgument, match="is not a number of seconds"):
+            await kv.get("k", timeout_s=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("address", ["", "host", "host:", ":8781", "http://host:8781", "h:99999"])

@@ -215,6 +215,10 @@ async def test_who_watches_a_crawler_that_hangs_hears_of_it(
             await anext(watching)
 
 
+async def test_a_watch_may_look_more_seldom_than_can_be_said(crawler: CrawlerClient) -> None:
+    assert (await anext(crawler.watch(1e12))).doing == "starting"
+
+
 async def test_a_watch_goes_on_and_shows_changes(served: Served, crawler: CrawlerClient) -> None:
     async with asyncio.timeout(60):
         async for status in crawler.watch(0.0001):

@@ -148,6 +148,17 @@ def test_run_asks_for_a_crawl(
         assert ("run", f"{run.id}: {state}") in rows
 
 
+@pytest.mark.parametrize(
+    "command", [("crawl", "run"), ("drift", "scan"), ("drift", "report"), ("tombstones",)]
+)
+def test_an_empty_title_never_stands_for_all(
+    crawled: CrawledGateway, command: tuple[str, ...]
+) -> None:
+    result = crawled.kvctl(*command, "-n", "")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "kvctl: title: must not be empty\n"
+
+
 def test_run_of_an_unknown_title_is_refused(crawled: CrawledGateway) -> None:
     result = crawled.kvctl("crawl", "run", "-n", "article")
     assert result.exit_code == 1

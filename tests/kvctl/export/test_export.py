@@ -278,7 +278,7 @@ def test_an_import_of_an_export_follows_no_links(
 
 
 def test_an_import_refuses_what_is_not_as_exported(gateway: Gateway, tmp_path: Path) -> None:
-    for name in ("a", "b", "c", "d", "e"):
+    for name in ("a", "b", "c", "d", "e", "f"):
         gateway.hold(name, b"value")
     export(gateway, tmp_path)
     gateway.store.records.clear()
@@ -288,6 +288,7 @@ def test_an_import_refuses_what_is_not_as_exported(gateway: Gateway, tmp_path: P
     (values / "c").unlink()
     lines = manifest(tmp_path)
     lines[4]["file"] = "../../d"
+    lines[6]["expires_at_s"] = 1_795_778_466_000  # milliseconds: no time that has passed
     text = "\n".join([*map(json.dumps, lines), "not JSON", '{"name": 1}', ""])
     (tmp_path / MANIFEST).write_text(text)
     result = gateway.kvctl("import", str(tmp_path), *ARTICLES)
@@ -296,7 +297,7 @@ def test_an_import_refuses_what_is_not_as_exported(gateway: Gateway, tmp_path: P
     assert len([reason for reason in reasons if "is not what was exported" in reason]) == 1
     for part in ("has 18 bytes, not 5", "No such file", "does not lie in the export"):
         assert part in result.stderr
-    assert result.stderr.count("not a line of an export") == 2
+    assert result.stderr.count("not a line of an export") == 3
     assert gateway.names() == ["e"]
 
 
