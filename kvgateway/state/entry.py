@@ -49,10 +49,10 @@ def installed(old: Head | None, version: Version, digest: bytes, now_us: int) ->
 
 def pin_end(pinned: bytes, pinned_until_us: int, version: Version, until_us: int) -> int:
     """Until when an entry is pinned once both homes have confirmed `version`, given which version
-    it was pinned by and until when."""
-    if version < pinned or pinned_until_us == 0:
-        return pinned_until_us
-    return until_us if pinned_until_us == UNTIL_CONFIRMED_US else max(until_us, pinned_until_us)
+    it was pinned by and until when. An end that is set stays: were it put off, reads that find the
+    version nowhere, each of which has the key repaired, would keep it pinned for ever."""
+    ends = version >= pinned and pinned_until_us == UNTIL_CONFIRMED_US
+    return until_us if ends else pinned_until_us
 
 
 def filled(old: Head | None, version: Version, digest: bytes, began_us: int) -> Head:

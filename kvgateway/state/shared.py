@@ -147,9 +147,8 @@ class SharedMachine:
             pinned, pinned_until_us = layout.pin_of(entry)
             ends_us = pin_end(pinned, pinned_until_us, version, until_us)
             if ends_us != pinned_until_us:
-                lasts_longer = ends_us > pinned_until_us
                 entry = layout.pinned_until(entry, ends_us)
-                self._space.replace(txn, where, entry, lasts_longer=lasts_longer)
+                self._space.replace(txn, where, entry, lasts_longer=False)
                 ending.append(where)
         self._space.end_pins_at(txn, ending, until_us)
 

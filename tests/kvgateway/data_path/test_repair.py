@@ -144,6 +144,26 @@ def test_a_healed_write_is_not_remembered_as_recent_for_ever(by_operator: bool) 
     run(heal())
 
 
+def test_what_is_in_no_home_is_not_wanted_for_ever_by_those_who_ask_for_it() -> None:
+    """As when both homes were restored from copies: each read that finds less than is wanted has
+    the key repaired."""
+
+    async def ask_again_and_again() -> None:
+        repairing = Repairing()
+        key, machine, clock = Key(NAMESPACE, "a"), repairing.machine, repairing.pair.clock
+        lost = Version.at(clock.now_us())
+        machine.pin([Intent(key, lost)])
+        for _ in range(RepairRule().pin_us // 1_000_000 + 1):
+            await repairing.queue.add([RepairTask(key, lost, tuple(Side))], clock.now_us())
+            assert await repairing.worker.round()
+            await asyncio.sleep(1.0)
+        known = machine.recall(key, clock.now_us())
+        assert known is not None
+        assert not known.pinned
+
+    run(ask_again_and_again())
+
+
 def test_in_a_namespace_with_one_home_nothing_is_healed() -> None:
     """What is owed to either is done with: the one holds all that was acknowledged, and nobody
     reads the other."""
