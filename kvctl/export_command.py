@@ -15,6 +15,7 @@ from kvctl.output import print_json, print_line, size
 from kvctl.progress import Display
 from tandem.client import Client
 from tandem.core.counted import counted
+from tandem.core.key import check_name_length
 
 
 @click.command("export")
@@ -34,6 +35,7 @@ def export_command(asked: Asked, directory: Path, namespace: str, prefix: str) -
 async def _export(
     client: Client, asked: Asked, directory: Path, namespace: str, prefix: str
 ) -> None:
+    check_name_length(prefix, "prefix")  # before there is a manifest that says so
     found = await client.namespaces.get(namespace)
     manifest = _opened(directory, Scope(found.id, found.title, prefix))
     began_us = asked.clock.monotonic_us()

@@ -246,6 +246,13 @@ def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, tmp_path: Path)
     assert "k: Is a directory\nRepeat the command when that is mended" in failed.stderr
 
 
+def test_a_prefix_that_is_none_leaves_no_manifest(gateway: Gateway, tmp_path: Path) -> None:
+    refused = gateway.kvctl("export", str(tmp_path), *ARTICLES, "--prefix", "p" * 513)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("kvctl: prefix: UTF-8 length of 513 bytes exceeds")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_exports_into_one_directory_do_not_mix(gateway: Gateway, tmp_path: Path) -> None:
     gateway.hold("a", b"value")
     first = Manifest(tmp_path, Scope(NAMESPACE, "articles", ""))
