@@ -118,6 +118,20 @@ async def test_a_slow_answer_does_not_hold_back_the_others(
     assert [answer.id for answer in (await call.read()).gets] == [1]
 
 
+async def test_whoever_has_asked_for_all_hears_what_is_still_to_come(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    call = kv.Exchange()
+    gateway.store.held = []
+    await call.write(_gets("slow"))
+    await until(lambda: gateway.store.held)
+    await call.done_writing()
+    await _calls_in_between(kv)
+    gateway.store.release()
+    assert [answer.id for answer in (await call.read()).gets] == [1]
+    assert await call.read() is grpc.aio.EOF
+
+
 async def test_large_values_travel_alone_and_small_ones_pass_them(
     gateway: Running, kv: kv_pb2_grpc.KVStub
 ) -> None:
