@@ -138,6 +138,18 @@ def test_a_range_is_whose_it_is_until_it_is_done_and_done_for_good() -> None:
     run(main())
 
 
+def test_a_plan_counts_even_if_kvsps_clock_was_set_back_since_the_last_one() -> None:
+    async def main() -> None:
+        world = Ground()
+        plans = Plans(world.kvsp, "me", SeededEntropy(Random("me")))
+        ahead = seal(Version.at(world.clock.now_us() + 400_000), b"{}")
+        await world.kvsp.put_if_newer(Key(IDENTITY_NAMESPACE, PLAN), ahead, 1.0)
+        mine = await plans.begin(NAMESPACE, 1, [], RunRequest(NAMESPACE))
+        assert await plans.current(NAMESPACE) == mine
+
+    run(main())
+
+
 def held(world: Ground, name: str) -> bytes:
     return world.kvsp._namespace(IDENTITY_NAMESPACE).records[name].value
 

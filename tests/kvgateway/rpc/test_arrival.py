@@ -132,12 +132,27 @@ class _Here:
         return bytes(self._size)
 
 
+def _arrivals(gateway: Running) -> Arrivals:
+    everybody = OpenEntrance(gateway.store, gateway.registry, gateway.operations)
+    return Arrivals(Callers(everybody), gateway.room, LargeTurns())
+
+
+async def test_a_message_that_is_here_takes_no_more_room_when_it_would_have_been_late(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrival, "PROMPT_S", 0.0)
+    context: Any = _Here(1)
+    async with _arrivals(gateway).message(context, bytes):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert gateway.room.taken == 0
+
+
 @pytest.mark.parametrize(("size", "turns"), [(LARGE_BODY_BYTES + 1, 5), (LARGE_BODY_BYTES, 1)])
 async def test_no_two_large_messages_are_taken_up_in_one_turn_of_the_loop(
     size: int, turns: int, gateway: Running
 ) -> None:
-    everybody = OpenEntrance(gateway.store, gateway.registry, gateway.operations)
-    arrivals = Arrivals(Callers(everybody), gateway.room, LargeTurns())
+    arrivals = _arrivals(gateway)
     turn = 0
     begun: list[int] = []
 

@@ -8,7 +8,11 @@ import pytest
 
 from kvgateway.rpc import exchange
 from kvgateway.rpc.dispatch import READS_AT_ONCE, WRITES_AT_ONCE, Dispatch
-from tandem.core.limits import BATCH_OPERATIONS_MAX, MIB
+from kvgateway.rpc.outbox import Outbox
+from tandem.core.envelope import seal
+from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
+from tandem.core.request import ReadResult
+from tandem.core.version import Version
 from tandem.errors import Overloaded, QuotaExceeded, Unavailable
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 from tests.kvgateway.rpc.memory_store import NAMESPACE
@@ -116,6 +120,32 @@ async def test_a_slow_answer_does_not_hold_back_the_others(
     gateway.store.held = held
     gateway.store.release()
     assert [answer.id for answer in (await call.read()).gets] == [1]
+
+
+async def test_whoever_has_asked_for_all_hears_what_is_still_to_come(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    call = kv.Exchange()
+    gateway.store.held = []
+    await call.write(_gets("slow"))
+    await until(lambda: gateway.store.held)
+    await call.done_writing()
+    await _calls_in_between(kv)
+    gateway.store.release()
+    assert [answer.id for answer in (await call.read()).gets] == [1]
+    assert await call.read() is grpc.aio.EOF
+
+
+def test_a_message_is_full_with_as_many_answers_as_a_batch_has_and_at_a_mebibyte() -> None:
+    outbox = Outbox(lambda: 0.0, lambda: None)
+    found = ReadResult(seal(Version.at(1), bytes(100 * KIB)))
+    for number in range(BATCH_OPERATIONS_MAX + 1):
+        outbox.answer_read(number, Unavailable("both homes are down"))
+    assert [outbox.take().operations for _ in range(2)] == [BATCH_OPERATIONS_MAX, 1]
+    for number in range(12):
+        outbox.answer_read(number, found)
+    assert [outbox.take().operations for _ in range(2)] == [11, 1]
+    assert not outbox
 
 
 async def test_large_values_travel_alone_and_small_ones_pass_them(
