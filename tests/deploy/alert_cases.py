@@ -101,11 +101,18 @@ CASES: Final[Mapping[str, Case]] = {
         {
             'tandem_home_failures_total{home="s3",reason="timeout"}': "0+6x300",
             'tandem_home_latency_seconds_count{home="s3",operation="get"}': "0+100x300",
+            'tandem_breaker_open{home="s3",worker="0"}': "1 1 1 0 " * 75,
         },
         {
             'tandem_home_failures_total{home="s3",reason="timeout"}': "0+4x300",
             'tandem_home_failures_total{home="s3",reason="switched off"}': "0+90x300",
             'tandem_home_latency_seconds_count{home="s3",operation="get"}': "0+100x300",
+            'tandem_home_failures_total{home="kvsp",reason="unreachable"}': "0+100x300",
+            'tandem_home_latency_seconds_count{home="kvsp",operation="get"}': "0+100x300",
+            'tandem_breaker_open{home="kvsp",worker="0"}': ONE,
+            'tandem_home_failures_total{home="back",reason="unreachable"}': "0+100x243 24300x57",
+            'tandem_home_latency_seconds_count{home="back",operation="get"}': "0+100x300",
+            'tandem_breaker_open{home="back",worker="0"}': "1x243 0x57",
         },
     ),
     "TandemHomeBehind": Case(
