@@ -21,6 +21,7 @@ from typing import Final, Self
 from kvgateway.state.minting import GATEWAY_ID_BYTES
 from tandem.errors import Unavailable
 from tandem.runtime import logs
+from tandem.runtime.passing import start_needs
 from tandem.runtime.stable_files import sync_directory
 
 AHEAD_US: Final = 2_000_000
@@ -57,7 +58,13 @@ class ClockBound:
 
     @classmethod
     def open(cls, path: Path, new_id: Callable[[int], bytes]) -> Self:
-        """Reads the file or makes it; blocking. A file without a whole place gets a new id."""
+        """Reads the file or makes it; blocking. A file without a whole place gets a new id. Raises
+        ConfigurationError when it can be neither read nor made."""
+        with start_needs(path):
+            return cls._opened(path, new_id)
+
+    @classmethod
+    def _opened(cls, path: Path, new_id: Callable[[int], bytes]) -> Self:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         found = [_parsed(os.pread(descriptor, _PLACE_BYTES, n * _PLACE_BYTES)) for n in (0, 1)]

@@ -14,6 +14,7 @@ from typing import Final, Self
 from tandem.core.reply import Side
 from tandem.errors import ConfigurationError
 from tandem.runtime import stable_files
+from tandem.runtime.passing import start_needs
 
 _BYTES_MAX: Final = 4096
 
@@ -80,12 +81,11 @@ class SwitchFile:
 
         Raises ConfigurationError when the file is there and cannot be understood.
         """
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return Switches()
-        except OSError as error:
-            raise ConfigurationError([f"{self._path}: {error.strerror}"]) from error
+        with start_needs(self._path):
+            try:
+                data = self._path.read_bytes()
+            except FileNotFoundError:
+                return Switches()
         try:
             return Switches.decoded(data)
         except ValueError as error:

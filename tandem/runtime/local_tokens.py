@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from tandem.errors import ConfigurationError
 from tandem.runtime import stable_files
-from tandem.runtime.passing import may_pass
+from tandem.runtime.passing import start_needs
 from tandem.runtime.randomness import Entropy
 
 ADMIN_TOKEN_CHARS_MIN: Final = 16
@@ -94,13 +94,10 @@ def _read(data: Path, kind: _Kind) -> str:
 
 def _made(data: Path, kind: _Kind, entropy: Entropy) -> str:
     place = data / kind.file
-    try:
+    with start_needs(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         if not _read(data, kind):
             stable_files.replace(place, f"{kind.prefix}{entropy.token(_BYTES).hex()}\n".encode())
-    except OSError as error:
-        mistake = f"{place}: cannot be written: {error.strerror}"
-        raise ConfigurationError([mistake], passes=may_pass(error)) from None
     return _read(data, kind)
 
 

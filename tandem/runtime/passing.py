@@ -2,6 +2,9 @@
 
 import errno
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from tandem.errors import ConfigurationError
@@ -30,3 +33,13 @@ def may_pass(error: Exception) -> bool:
 def status_of(error: ConfigurationError) -> int:
     """What a program ends with that could not start."""
     return PASSING_STATUS if error.passes else MISTAKEN_STATUS
+
+
+@contextmanager
+def start_needs(file: Path) -> Iterator[None]:
+    """An OSError within says that a program cannot start for this file: ConfigurationError."""
+    try:
+        yield
+    except OSError as error:
+        mistake = f"{file} cannot be used: {error.strerror or error}"
+        raise ConfigurationError([mistake], passes=may_pass(error)) from error

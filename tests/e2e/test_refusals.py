@@ -65,14 +65,36 @@ async def test_a_store_id_that_cannot_be_read_is_told(tandem: Deployment) -> Non
     assert await tandem.gateway.stop() == 0
     store_id = tandem.data / "gateway/store-id"
     kept = store_id.read_bytes()
-    store_id.write_bytes(b"\xff\xfe")
-    tandem.gateway.start()
-    assert await tandem.gateway.ended() == 2
-    assert "store-id cannot be read" in tandem.gateway.words()
-    assert "Traceback" not in tandem.gateway.words()
+    for damaged in (b"\xff\xfe", kept[:10]):
+        store_id.write_bytes(damaged)
+        tandem.gateway.start()
+        assert await tandem.gateway.ended() == 2
+        assert "store-id cannot be read" in tandem.gateway.words()
+        assert "Traceback" not in tandem.gateway.words()
     store_id.unlink()
     await tandem.restart_gateway()
     assert store_id.read_bytes() == kept
+
+
+async def test_what_is_in_the_place_of_a_file_that_a_start_needs_is_named(
+    tandem: Deployment,
+) -> None:
+    assert await tandem.gateway.stop() == 0
+    for name in ("clock.bound", "trust.json", "switches.json"):
+        place = tandem.data / "gateway" / name
+        aside = place.with_suffix(".aside")
+        if place.exists():
+            place.rename(aside)
+        place.mkdir()
+        tandem.gateway.start()
+        assert await tandem.gateway.ended() == 2
+        words = tandem.gateway.words()
+        assert f"{place} cannot be used: Is a directory" in words
+        assert "Traceback" not in words
+        place.rmdir()
+        if aside.exists():
+            aside.rename(place)
+    await tandem.restart_gateway()
 
 
 async def test_a_relation_between_settings_is_named(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_directory_in_its_place_is_told(
 ) -> None:
     (tmp_path / file).mkdir()
     assert read(tmp_path) == ""
-    with pytest.raises(ConfigurationError, match=f"{file}: cannot be written: Is a directory"):
+    with pytest.raises(ConfigurationError, match=f"{file} cannot be used: Is a directory"):
         make(tmp_path, SystemEntropy())
 
 
