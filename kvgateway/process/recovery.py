@@ -53,7 +53,7 @@ class Recovery:
             await self._recover()
 
     async def keep_trying(self) -> None:
-        """Sees to what the disk has refused, until cancelled."""
+        """Sees to what the disk refused, until cancelled; workers serve, whatever goes wrong."""
         while True:
             await asyncio.sleep(RETRY_S)
             if not self._left.settled:
@@ -61,6 +61,8 @@ class Recovery:
                     await self.all()
                 except OSError as error:
                     _LOG.error("worker_not_recovered", error=repr(error))
+                except Exception as error:
+                    _LOG.error("worker_not_recovered", error=repr(error), exc_info=True)
 
     async def _recover(self) -> None:
         await asyncio.to_thread(self._machine.forget_dead_readers)
