@@ -4,6 +4,7 @@ import os
 import platform
 import shlex
 import signal
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ class Report:
         command = shlex.join(["python", "-m", f"bench.{name}", *arguments])
         self.line(f"$ PROGRAMS_PYTHON={_COMPILED} {command}" if compiled else f"$ {command}")
         self.line(f"{datetime.now(UTC):%Y-%m-%d}, {_machine()}, load {os.getloadavg()[0]:.1f}")
-        self.line(f"Python {platform.python_version()}, grpcio {grpc.__version__}")
+        self.line(f"{_python_of_programs()}, grpcio {grpc.__version__}")
         self.line()
 
     def line(self, text: str = "") -> None:
@@ -55,6 +56,17 @@ class Report:
             RESULTS.mkdir(exist_ok=True)
             self._path.write_text("\n".join([*self._lines, ""]))
             sys.stdout.write("\n")
+
+
+def _python_of_programs() -> str:
+    """Its version and what made it: one that a distribution builds with profile-guided optimization
+    is a fifth quicker than one that pyenv builds without."""
+    code = "import os, sys; print(sys.version.split()[0], os.path.realpath(sys.executable))"
+    command = (PROGRAMS[0], "-c", code)
+    version, path = subprocess.run(
+        command, check=True, capture_output=True, text=True
+    ).stdout.split()
+    return f"Python {version} ({path})"
 
 
 def _machine() -> str:
