@@ -7,10 +7,9 @@ client, which sends what workerd sends, once without a credential and once with 
 namespace. Uncached hits are asked of a gateway that has just been started, each key once.
 """
 
-import asyncio
 import os
 import statistics
-from collections import Counter
+from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from bench.bare_http import BareServer, bare_server
 from bench.http_client import HttpClient, http_port, request_for
 from bench.http_large import large
 from bench.http_load import answers
-from bench.load import Paced, Rate, cpu_s, machine_cpu_s, measured, on_last_core, paced
+from bench.load import Paced, Rate, cpu_s, machine_cpu_s, measured, nothing, on_last_core, paced
 from bench.report import Report
 from bench.system import TITLE, VALUE, cpu_by_part, filled, running
 from tandem.core.access import Permission
@@ -32,7 +31,7 @@ ROUND_S = 1.5
 ROUNDS = 7
 SHARE_TARGET = 0.6
 
-UNCACHED_KEYS = 120_000
+UNCACHED_KEYS = 160_000
 WARM_S, SATURATION_S, HALF_S = 1.0, 1.0, 1.5
 HALF_ROUNDS = 7
 """How the kernel places four busy threads on two cores lasts for seconds, and differs. So does how
@@ -109,13 +108,19 @@ async def forgotten(deployment: Deployment) -> str:
     return namespace
 
 
+class Half(NamedTuple):
+    """A round at half of what saturated the servers just before."""
+
+    full: Rate
+    gets: Paced
+    nothing: Paced
+    cpu_s: dict[str, float]
+    """Of each part, of the client, and of all others on the machine."""
+
+
 async def uncached(report: Report, deployment: Deployment, namespace: str) -> None:
     """Part two: hits that only the homes can answer."""
     numbers = count()
-    rates: list[Rate] = []
-    halves: list[dict[str, Paced]] = []
-    of_parts: Counter[str] = Counter()
-    all_s = 0.0
 
     async with HttpClient(http_port(deployment), CONNECTIONS) as client:
 
@@ -125,40 +130,41 @@ async def uncached(report: Report, deployment: Deployment, namespace: str) -> No
             head, _body = await client.ask(request_for(namespace, f"uncached-{number}") + b"\r\n")
             assert b"CF-Cache-Status: MISS" in head, head
 
-        async def nothing(_: int) -> None:
-            await asyncio.sleep(0)
+        async def half() -> Half:
+            full = await measured(get, CONNECTIONS, SATURATION_S)
+            used, own_s, all_s = cpu_by_part(deployment), cpu_s([os.getpid()]), machine_cpu_s()
+            calls = {"get": (get, full.per_s / 2), "nothing": (nothing, NOTHING_PER_S)}
+            seen = await paced(calls, HALF_S)
+            parts_s = dict(used()) | {"client": cpu_s([os.getpid()]) - own_s}
+            parts_s["others"] = machine_cpu_s() - all_s - sum(parts_s.values())
+            return Half(full, seen["get"], seen["nothing"], parts_s)
 
         await measured(get, CONNECTIONS, WARM_S)
-        for _ in range(HALF_ROUNDS):
-            rates.append(await measured(get, CONNECTIONS, SATURATION_S))
-            used, own_s, before_s = cpu_by_part(deployment), cpu_s([os.getpid()]), machine_cpu_s()
-            calls = {"get": (get, rates[-1].per_s / 2), "nothing": (nothing, NOTHING_PER_S)}
-            halves.append(await paced(calls, HALF_S))
-            of_parts.update(dict(used()) | {"client": cpu_s([os.getpid()]) - own_s})
-            all_s += machine_cpu_s() - before_s
-    gets, nothings = ([half[name] for half in halves] for name in ("get", "nothing"))
-    assert not any(half.failures for half in gets)
-    full_per_s, full_p99_ms, p50_ms, p99_ms, nothing_ms = (
-        statistics.median(of_rounds)
-        for of_rounds in (
-            [rate.per_s for rate in rates],
-            [rate.p99_ms for rate in rates],
-            [half.ms(0.50) for half in gets],
-            [half.ms(0.99) for half in gets],
-            [half.ms(0.99) for half in nothings],
-        )
-    )
-    p99s = " ".join(f"{p99:.1f}" for p99 in sorted(half.ms(0.99) for half in gets))
-    total = sum(len(half.latencies_s) for half in gets)
+        halves = [await half() for _ in range(HALF_ROUNDS)]
     report.line(f"uncached hits, {CONNECTIONS} connections, each of {next(numbers):,} keys once;")
+    _told(report, halves)
+
+
+def _told(report: Report, halves: list[Half]) -> None:
+    assert not any(half.gets.failures for half in halves)
+
+    def median(of: Callable[[Half], float]) -> float:
+        return statistics.median(map(of, halves))
+
+    p99s = " ".join(f"{p99:.1f}" for p99 in sorted(half.gets.ms(0.99) for half in halves))
     report.line(f"medians of {HALF_ROUNDS} rounds of {HALF_S} s at half of what saturates")
     report.line(
-        f"saturated: {full_per_s:,.0f}/s, p99 {full_p99_ms:.1f} ms; at half of that:"
-        f" p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms (target {P99_TARGET_MS:.0f} ms),"
+        f"saturated: {median(lambda half: half.full.per_s):,.0f}/s,"
+        f" p99 {median(lambda half: half.full.p99_ms):.1f} ms; at half of that:"
+        f" p50 {median(lambda half: half.gets.ms(0.50)):.2f} ms,"
+        f" p99 {median(lambda half: half.gets.ms(0.99)):.2f} ms (target {P99_TARGET_MS:.0f} ms),"
     )
+    nothing_ms = median(lambda half: half.nothing.ms(0.99))
     report.line(f"of the rounds {p99s} ms; of calls of nothing, in the client, {nothing_ms:.2f} ms")
-    shares = ", ".join(f"{part} {of_s / total * 1e6:.0f}" for part, of_s in of_parts.items())
-    others = (all_s - of_parts.total()) / HALF_S / HALF_ROUNDS
+    gets = sum(len(half.gets.latencies_s) for half in halves)
+    cpu_us = {part: sum(half.cpu_s[part] for half in halves) * 1e6 for part in halves[0].cpu_s}
+    others = cpu_us.pop("others") / 1e6 / HALF_S / HALF_ROUNDS
+    shares = ", ".join(f"{part} {of_us / gets:.0f}" for part, of_us in cpu_us.items())
     report.line(f"CPU us of each at half load: {shares}; others used {others:.2f} cores")
     report.line()
 

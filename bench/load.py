@@ -90,8 +90,9 @@ class Paced:
 
 @contextmanager
 def ticking(each_s: float) -> Iterator[Callable[[], Awaitable[object]]]:
-    """Waits for the next tick, for as long as the block runs. By a timer of the kernel's: those of
-    uvloop count milliseconds, and a call that goes out so late would have waited for the server."""
+    """What waits for the next tick, for as long as the block runs. The ticks are of a timer of the
+    kernel's: uvloop's count milliseconds, and a call that went out so late would be charged to the
+    server."""
     loop, tick = asyncio.get_running_loop(), asyncio.Event()
 
     async def next_tick() -> None:
@@ -133,6 +134,11 @@ async def paced(calls: Mapping[str, tuple[Call, float]], length_s: float) -> dic
             await next_tick()
         await asyncio.gather(*running)
     return done
+
+
+async def nothing(_: int) -> None:
+    """A call whose latency is all the client's."""
+    await asyncio.sleep(0)
 
 
 def quantile(values: list[float], share: float) -> float:

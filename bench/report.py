@@ -59,8 +59,8 @@ class Report:
 
 
 def _python_of_programs() -> str:
-    """Its version and what made it: one that a distribution builds with profile-guided optimization
-    is a fifth quicker than one that pyenv builds without."""
+    """Its version and where it is from: distributions build with profile-guided optimization, pyenv
+    does without, and adds numbers a fifth slower."""
     code = "import os, sys; print(sys.version.split()[0], os.path.realpath(sys.executable))"
     command = (PROGRAMS[0], "-c", code)
     version, path = subprocess.run(

@@ -29,7 +29,7 @@ from functools import partial
 
 import uvloop
 
-from bench.load import Paced, paced
+from bench.load import Paced, nothing, paced
 from bench.plain_http import Connection
 from bench.report import Report
 from bench.system import VALUE, cpu_by_part, filled, running
@@ -125,7 +125,7 @@ async def modest(kv: Client, web: Sequence[Connection], names: Sequence[str]) ->
                 lambda number: web[number % len(web)].get(names[number % len(names)]),
                 GETS_PER_S,
             ),
-            "nothing": (lambda _: asyncio.sleep(0), GETS_PER_S),
+            "nothing": (nothing, GETS_PER_S),
         },
         ROUND_S,
     )
