@@ -11,8 +11,8 @@ send as much as they can, and is
     web      over HTTP, on a connection for each caller; what is refused is asked again at once
 
 with a quota of 500 operations a second; at last without a quota. Rounds without and with neighbours
-take turns in one run, and each ratio is the median of those of its turns. Where the machine
-itself held this process up (a call of nothing was late) a turn teaches nothing, and is repeated.
+take turns in one run, and each ratio is the median of those of its turns. Where the machine itself
+was late a turn teaches nothing, and is repeated.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from functools import partial
 
 import uvloop
 
+from bench.calm import Calm
 from bench.load import Paced, nothing, paced
 from bench.plain_http import Connection
 from bench.report import Report
@@ -41,10 +42,7 @@ QUOTA_PER_S = 500
 GETS_PER_S, PUTS_PER_S = 200.0, 50.0
 KEYS = 500
 ROUND_S, WARM_S = 3.0, 1.0
-ROUNDS = 7
-ROUNDS_MAX = 15
-LATE_MAX_MS = 8.0
-"""The p99 of calls of nothing in a round that counts."""
+ROUNDS, SPOILED_MAX = 7, 8
 CONNECTIONS, CALLERS = 4, 32
 RATIO_MAX = 1.5
 WEB_CONNECTIONS = 8
@@ -173,24 +171,20 @@ async def compared(report: Report, deployment: Deployment, manner: str, namespac
     alone: list[dict[str, Paced]] = []
     together: list[dict[str, Paced]] = []
     had: list[Neighbour] = []
-    disturbed = 0
     async with deployment.client("bench") as kv:
         names = await filled(kv, KEYS)
         found = await kv.namespaces.get("bench")
         web = [await Connection.opened(deployment.http, found.id) for _ in range(WEB_CONNECTIONS)]
         round_of = partial(modest, kv, web, names)
         await round_of()
-        for turn in range(ROUNDS_MAX):
+        calm = Calm(SPOILED_MAX)
+        while len(alone) < ROUNDS:
             before = await round_of()
             seen, neighbour = await beside(deployment, round_of, manner, namespace)
-            calm = max(before["nothing"].ms(0.99), seen["nothing"].ms(0.99)) <= LATE_MAX_MS
-            if calm or len(alone) + ROUNDS_MAX - turn <= ROUNDS:
+            if calm.was():
                 alone.append(before)
                 together.append(seen)
                 had.append(neighbour)
-            disturbed += not calm
-            if len(alone) == ROUNDS:
-                break
     granted = statistics.median(one.granted_per_s for one in had)
     refused = statistics.median(one.refused_per_s for one in had)
     cores = statistics.median(one.gateway_cores for one in had)
@@ -205,7 +199,7 @@ async def compared(report: Report, deployment: Deployment, manner: str, namespac
     }
     shown = ", ".join(f"{name} {ratio:.2f} x" for name, ratio in ratios.items())
     report.line(f"  p99: {shown}; the neighbour had {granted:,.0f}/s and {refused:,.0f}/s refused;")
-    report.line(f"  the gateway used {cores:.2f} cores; {disturbed} turns were disturbed")
+    report.line(f"  the gateway used {cores:.2f} cores; {calm.told()}")
     report.line()
     return max(ratios.values()) <= RATIO_MAX
 
