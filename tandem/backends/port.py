@@ -92,8 +92,8 @@ class Backend(Protocol):
         ...
 
     async def incarnation(self, deadline_s: float) -> str | Failed:
-        """A text that changes when a part of the home was emptied or began a new life; "" for a
-        home that is one piece, whose store id tells."""
+        """A text that changes when a part of the home was emptied, replaced or began a new life; ""
+        for a home of which only the store id tells that."""
         ...
 
     async def aclose(self) -> None:
