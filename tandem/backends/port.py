@@ -164,6 +164,17 @@ class CollectableObjects(Backend, Protocol):
         ...
 
 
+@runtime_checkable
+class ReachedAnew(Protocol):
+    """A home whose place another one may take: over a connection, or in a file, that is opened
+    again."""
+
+    @property
+    def reached(self) -> int:
+        """How often that was; what answers since may belong to another store."""
+        ...
+
+
 Needed: TypeAlias = Callable[[], bool] | None
 """Whether a large body is still of use; None where it is in any case."""
 

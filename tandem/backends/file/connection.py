@@ -31,7 +31,7 @@ class FileConnection(sqlite3.Connection):
             raise FileReplaced("the file was removed or replaced; it is opened anew")
 
 
-def connected(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> FileConnection:
+def connected(path: Path, prepare: Callable[[FileConnection], None]) -> FileConnection:
     """Prepared; what `prepare` raises is raised, and nothing is left open."""
     before = number_of(path)
     connection = sqlite3.connect(

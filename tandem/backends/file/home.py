@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, cast
 
 from tandem.backends.file.ahead_file import AheadFile
 from tandem.backends.file.body_files import FILED_ABOVE_BYTES, BodyFiles
-from tandem.backends.file.connection import connected, number_of
+from tandem.backends.file.connection import FileConnection, connected, number_of
 from tandem.backends.file.exact_changes import Change, Outcome, Purge, change
 from tandem.backends.file.lane import Answer, Ask, Call, Lane, LaneBounds
 from tandem.backends.file.objects import Put, name_of, write
@@ -60,6 +60,9 @@ class FileHome:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._turn = turn
+        self._number: int | None = None
+        self.reached = 0
+        """See `tandem.backends.port.ReachedAnew`."""
         self._clock = clock
         self._closed = False
         self._files = BodyFiles(path, clock)
@@ -219,12 +222,20 @@ class FileHome:
         with self._turn:
             return change(connection, asked, self._files, self._clock)
 
-    def _prepare_reader(self, connection: sqlite3.Connection) -> None:
+    def _prepare_reader(self, connection: FileConnection) -> None:
         if is_new(connection):  # the one that was here was removed while others had it open
             self._prepare_writer(connection)
+        self._note_file(connection)
         prepare_reader(connection)
 
-    def _prepare_writer(self, connection: sqlite3.Connection) -> None:
+    def _note_file(self, connection: FileConnection) -> None:
+        """Before anything is answered out of it."""
+        if connection.number != self._number:
+            self._number = connection.number
+            self.reached += 1
+
+    def _prepare_writer(self, connection: FileConnection) -> None:
+        self._note_file(connection)
         with self._turn:
             prepare_writer(connection)
 
