@@ -167,7 +167,7 @@ class Keeper:
     async def _identify(self) -> None:
         reached = self._reached()
         replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
-        if reached != self._reached():  # meanwhile: who has answered, the one before or this one?
+        if reached != self._reached():  # as at a start: the one before may have answered
             reached = self._reached()
             replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
         for side, reply in replies.items():
