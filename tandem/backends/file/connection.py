@@ -4,7 +4,6 @@ A file that was removed or replaced stays usable for whoever has it open: what i
 lost with the last of them. So whoever has used a connection checks its place before it answers.
 """
 
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +51,6 @@ def number_of(path: Path) -> int | None:
     """By what the file system, and SQLite, tell a file from another one that takes its place; None
     where there is none."""
     try:
-        return os.stat(path).st_ino
+        return path.stat().st_ino
     except FileNotFoundError:
         return None
