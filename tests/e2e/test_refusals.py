@@ -128,6 +128,20 @@ async def test_a_second_gateway_on_the_same_data_is_refused(
         await client.put("k", b"v")
 
 
+async def test_a_second_crawler_on_the_same_data_is_refused(
+    tandem: Deployment, tmp_path: Path
+) -> None:
+    tandem.crawler.start()
+    await tandem.crawler.says('"ready"')
+    async with deployed(tmp_path / "second") as second:
+        second.crawler.start("--data", str(tandem.data))
+        assert await second.crawler.ended() == 2
+        assert "another crawler uses it" in second.crawler.words()
+    tandem.crawler.kill()
+    tandem.crawler.start()
+    await until(lambda: tandem.crawler.words().count('"ready"') == 2, "the next one starts")
+
+
 async def test_homes_of_two_stores_are_never_mixed(tmp_path: Path) -> None:
     """One home is swapped for that of another store, before a first start and before a later."""
     async with deployed(tmp_path / "one") as one, deployed(tmp_path / "other") as other:

@@ -52,7 +52,7 @@ class Program:
         loaded = load(Some, "kvsp", read_sources(self.arguments, {}, "kvsp"))
         self.reloading = Reloading(
             Some, "kvsp", self.arguments, {}, loaded, clock=self.clock, log=self.log,
-            named=lambda some: {"token_file": some.token_file and Path(some.token_file).read_text()},
+            named=lambda s: {"token_file": s.token_file and Path(s.token_file).read_text()},
         )  # fmt: skip
 
     def write(self, *lines: str) -> None:
