@@ -83,7 +83,8 @@ class GuardedHome:
         self.barred = "its store id has not been checked yet"
         """Why the home must not be used at all; empty once it is known to be the right one."""
         self._reached_anew = home if isinstance(home, ReachedAnew) else None
-        self._shown_at = 0
+        self.shown_at = 0
+        """What `reached` was when the home last showed whose it is."""
         self.wanted: Callable[[], None] = lambda: None
         """Called where a call has to wait until the home has shown its store id once more."""
 
@@ -96,10 +97,6 @@ class GuardedHome:
     def reached(self) -> int:
         """How often the home was reached anew so far."""
         return self._reached_anew.reached if self._reached_anew is not None else 0
-
-    def has_shown_its_store(self, reached: int) -> None:
-        """It is the right one, as of when it had been reached anew so often."""
-        self._shown_at = reached
 
     def get(self, key: Key, deadline_s: float, needed: Needed = None) -> Awaitable[ReadReply]:
         """Reads, unless reads are switched off or the breaker is open."""
@@ -205,7 +202,7 @@ class GuardedHome:
 
     def _objection(self) -> str:
         """Why it may be another store's."""
-        if not self.barred and self.reached != self._shown_at:
+        if not self.barred and self.reached != self.shown_at:
             self.wanted()
             return "it was reached anew and has not shown its store id since"
         return self.barred
@@ -222,8 +219,7 @@ class GuardedHome:
     def _admits_all(self, enabled: bool) -> bool:
         """Whether no call would be refused now, however many there are. A breaker that is not
         closed counts its trials, so it has the calls of a group one by one."""
-        closed = self.breaker.state is BreakerState.CLOSED
-        return enabled and closed and not self._objection()
+        return self.breaker.state is BreakerState.CLOSED and enabled and not self._objection()
 
     def _leg_refusal(self, record: Record) -> Failed | None:
         if self._legs >= self._bounds.legs_max or self._leg_bytes >= self._bounds.bytes_max:
@@ -295,13 +291,7 @@ class GuardedHome:
         self._answers.all_replied("put", replies, began_us)
         replied(replies)
 
-    def _replied(
-        self,
-        operation: str,
-        began_us: int,
-        future: "asyncio.Future[ReadReply] | asyncio.Future[WriteReply]"
-        " | asyncio.Future[ScanPage | Failed]",
-    ) -> None:
+    def _replied(self, operation: str, began_us: int, future: "asyncio.Future[_Reply]") -> None:
         if future.cancelled():
             self.breaker.abandoned()
             return

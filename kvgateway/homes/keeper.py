@@ -186,7 +186,7 @@ class Keeper:
                 _LOG.info("home_admitted", home=side.value)
             guard.barred = objection
             if not isinstance(replies[side], Failed):
-                guard.has_shown_its_store(reached[side])
+                guard.shown_at = reached[side]
         for side in verdict.empty if self._time.known() else ():
             self._trust.missed(side, ALL, self._time.now_us())
             if not self._guards[side].switch.writes:

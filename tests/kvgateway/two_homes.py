@@ -154,7 +154,7 @@ class Pair:
         """As the keeper does when both homes have shown the store id."""
         for side, guard in self.guards.items():
             guard.barred = ""
-            guard.has_shown_its_store(guard.reached)
+            guard.shown_at = guard.reached
             self.time.observe(side, self.clock.now_us())
 
     async def held(self, key: Key) -> dict[Side, ReadReply]:

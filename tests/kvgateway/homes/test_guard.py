@@ -106,7 +106,7 @@ async def test_a_home_that_is_reached_anew_is_not_used_before_it_has_shown_whose
     assert guarded.home.calls == ["get"]
     assert guarded.guard.room(16) == 0
     assert len(waits) == 4
-    guarded.guard.has_shown_its_store(1)
+    guarded.guard.shown_at = 1
     assert not isinstance(await guarded.get(), Failed)
 
 
