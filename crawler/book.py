@@ -40,9 +40,16 @@ create table if not exists ended (namespace text primary key, at_us integer not 
 create table if not exists word (name text primary key, value text not null) without rowid;
 """
 CRAWLS_OF_NAMESPACE_MAX: Final = 2_000
+_UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError)
+_NOT_OURS: Final = (
+    "not the crawler's file, or damaged (put aside, it takes history, breakers and pause along)"
+)
 _NEVER_US: Final = 2**63 - 1
 DAY_US: Final = 86_400 * 1_000_000
 QUIET_US: Final = 3_600 * 1_000_000
+
+
+FORMAT: Final = 1
 
 
 class Book:
@@ -56,11 +63,12 @@ class Book:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
-            except sqlite3.Error:
+                self._read()
+            except BaseException:
                 self._db.close()
                 raise
-        except (OSError, sqlite3.Error) as error:
-            why = "cannot be used now" if may_pass(error) else "not the crawler's file"
+        except (OSError, sqlite3.Error, *_UNREADABLE) as error:
+            why = "cannot be used now" if may_pass(error) else _NOT_OURS
             raise ConfigurationError([f"{path}: {why}: {error}"], passes=may_pass(error)) from error
 
     def remember(self, history_days: float) -> None:
@@ -68,10 +76,20 @@ class Book:
         self._history_us = int(history_days * DAY_US)
 
     def _prepare(self) -> None:
+        (form,) = self._db.execute("pragma user_version").fetchone()
+        if form > FORMAT:
+            raise ValueError(f"it has format {form}; this program knows format {FORMAT}")
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = normal")
         self._db.executescript(_SCHEMA)
         self._widen()
+        self._db.execute(f"pragma user_version = {FORMAT}")
+
+    def _read(self) -> None:
+        """What a crawler goes by from its start on; raises what is in _UNREADABLE."""
+        self.latest()
+        self.stops()
+        self.ended()
 
     def _widen(self) -> None:
         """Gives the file of an earlier release the column that it lacks."""

@@ -1,6 +1,7 @@
 """Builds the crawler from its settings and crawls until told to stop."""
 
 import asyncio
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from tandem.backends.opening import Homes, open_homes
 from tandem.runtime import data_directory, logs, serve
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.metrics_page import MetricsPage
-from tandem.runtime.passing import status_of
+from tandem.runtime.passing import start_needs, status_of
 from tandem.runtime.randomness import SystemEntropy
 from tandem.runtime.reload import Reloading, show_settings
 from tandem.runtime.settings import Loaded, settings_or_exit
@@ -61,8 +62,9 @@ async def _crawl(
 ) -> int:
     try:
         reloading = begin()
-        data_directory.prepare(reloading.settings.data)
-        with closing(_book(reloading.settings)) as book:
+        data = reloading.settings.data
+        data_directory.prepare(data)
+        with _alone(data / "crawler"), closing(_book(reloading.settings)) as book:
             crawler = _Crawler(reloading, log_state, process, book)
             async with AsyncExitStack() as held:
                 await crawler.run(held)
@@ -162,6 +164,20 @@ class _Crawler:
         tasks.start("rounds", rounds.run())
         tasks.start("settings", self._reloading.run(self._process.reload, take))
         return tasks
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """ConfigurationError while another crawler has its data there."""
+    with start_needs(directory):
+        directory.mkdir(exist_ok=True)
+        lock = (directory / "lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise errors.ConfigurationError([f"{directory}: another crawler uses it"]) from None
+        yield
 
 
 @contextmanager

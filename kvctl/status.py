@@ -103,7 +103,7 @@ def status_text(status: Status, crawls: CrawlsSeen) -> str:
         f" {counted(queue.dirty_ranges, 'dirty range')}"
     )
     unwritable = "" if status.journal_writable else "; NOT WRITABLE: writes wait for both homes"
-    alarm = "; ALARM: too far off" if status.clock_alarm else ""
+    alarm = "; ALARM: they disagree" if status.clock_alarm else ""
     restarts = status.worker_restarts
     restarted = f", restarted {counted(restarts, 'time')}" if restarts else ""
     rows = [

@@ -23,6 +23,7 @@ from tandem.backends.port import (
     Heal,
     Needed,
     Puts,
+    ReachedAnew,
     Replied,
     ScanPage,
     TakesAhead,
@@ -81,11 +82,21 @@ class GuardedHome:
         self.switch = HomeSwitch()
         self.barred = "its store id has not been checked yet"
         """Why the home must not be used at all; empty once it is known to be the right one."""
+        self._reached_anew = home if isinstance(home, ReachedAnew) else None
+        self.shown_at = 0
+        """What `reached` was when the home last showed whose it is."""
+        self.wanted: Callable[[], None] = lambda: None
+        """Called where a call has to wait until the home has shown its store id once more."""
 
     @property
     def unguarded(self) -> Backend:
         """The home itself, for the keeper's heartbeat and for an operator who looks."""
         return self._home
+
+    @property
+    def reached(self) -> int:
+        """How often the home was reached anew so far."""
+        return self._reached_anew.reached if self._reached_anew is not None else 0
 
     def get(self, key: Key, deadline_s: float, needed: Needed = None) -> Awaitable[ReadReply]:
         """Reads, unless reads are switched off or the breaker is open."""
@@ -173,7 +184,7 @@ class GuardedHome:
     def room(self, most: int) -> int:
         """How many calls, `most` of them at most, neither a bar, a switch nor the breaker would
         refuse now."""
-        if self.barred or not (self.switch.reads and self.switch.writes):
+        if self._objection() or not (self.switch.reads and self.switch.writes):
             return 0
         return self.breaker.room(most)
 
@@ -189,9 +200,16 @@ class GuardedHome:
     def _get_alone(self, key: Key, needed: Needed, deadline_s: float) -> Awaitable[ReadReply]:
         return self.get(key, deadline_s, needed)
 
+    def _objection(self) -> str:
+        """Why it may be another store's."""
+        if not self.barred and self.reached != self.shown_at:
+            self.wanted()
+            return "it was reached anew and has not shown its store id since"
+        return self.barred
+
     def _refusal(self, enabled: bool) -> Failed | None:
-        if self.barred:
-            return Failed(Reason.UNREACHABLE, self.barred)
+        if objection := self._objection():
+            return Failed(Reason.UNREACHABLE, objection)
         if not enabled:
             return Failed(Reason.SWITCHED_OFF)
         if not self.breaker.admits():
@@ -201,7 +219,7 @@ class GuardedHome:
     def _admits_all(self, enabled: bool) -> bool:
         """Whether no call would be refused now, however many there are. A breaker that is not
         closed counts its trials, so it has the calls of a group one by one."""
-        return enabled and not self.barred and self.breaker.state is BreakerState.CLOSED
+        return self.breaker.state is BreakerState.CLOSED and enabled and not self._objection()
 
     def _leg_refusal(self, record: Record) -> Failed | None:
         if self._legs >= self._bounds.legs_max or self._leg_bytes >= self._bounds.bytes_max:
@@ -273,13 +291,7 @@ class GuardedHome:
         self._answers.all_replied("put", replies, began_us)
         replied(replies)
 
-    def _replied(
-        self,
-        operation: str,
-        began_us: int,
-        future: "asyncio.Future[ReadReply] | asyncio.Future[WriteReply]"
-        " | asyncio.Future[ScanPage | Failed]",
-    ) -> None:
+    def _replied(self, operation: str, began_us: int, future: "asyncio.Future[_Reply]") -> None:
         if future.cancelled():
             self.breaker.abandoned()
             return

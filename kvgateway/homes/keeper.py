@@ -6,6 +6,7 @@ what brings a home back whose breaker is open: no caller is asked to try it.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -83,6 +84,9 @@ class Keeper:
         self._trust_file = trust_file
         self._namespaces = namespaces
         self._entropy = entropy
+        self._look_now = asyncio.Event()
+        for guard in guards.values():
+            guard.wanted = self._look_now.set
         self._were_out: frozenset[Side] = frozenset()
         self._out_meanwhile: set[Side] = set()
         """Homes whose writes were switched off, or whose breaker has opened, since the last round,
@@ -103,7 +107,14 @@ class Keeper:
             except Exception as error:
                 self.errors += 1
                 _LOG.error("keeper_round_failed", error=repr(error), exc_info=True)
-            await asyncio.sleep(LOOK_S)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the next round, or until somebody waits for a home that was reached anew."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._look_now.wait()
+        self._look_now.clear()
 
     async def follow_switches(self) -> None:
         """Follows the switches until cancelled, by itself: a round waits for homes that are slow,
@@ -154,7 +165,11 @@ class Keeper:
         await self._trust_file.enter(self._trust)
 
     async def _identify(self) -> None:
+        reached = self._reached()
         replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
+        if reached != self._reached():  # as at a start: the one before may have answered
+            reached = self._reached()
+            replies = await identity.look(self._homes, LOOK_DEADLINE_S, self._time)
         for side, reply in replies.items():
             self._guards[side].heard(reply, LOOK_DEADLINE_S)
             if isinstance(reply, Found):
@@ -170,6 +185,8 @@ class Keeper:
             elif guard.barred and not objection:
                 _LOG.info("home_admitted", home=side.value)
             guard.barred = objection
+            if not isinstance(replies[side], Failed):
+                guard.shown_at = reached[side]
         for side in verdict.empty if self._time.known() else ():
             self._trust.missed(side, ALL, self._time.now_us())
             if not self._guards[side].switch.writes:
@@ -182,6 +199,9 @@ class Keeper:
                 LOOK_DEADLINE_S,
                 again=True,
             )
+
+    def _reached(self) -> Mapping[Side, int]:
+        return {side: guard.reached for side, guard in self._guards.items()}
 
     def _note_out(self) -> None:
         """Homes that miss writes now, or did at any time since the last round, even if they are

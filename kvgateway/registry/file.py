@@ -9,6 +9,7 @@ from typing import Any, Final, Generic
 
 from kvgateway.registry.book import Kept
 from kvgateway.registry.form import RecordForm, T
+from tandem.core.envelope import seal
 from tandem.core.version import Version
 from tandem.runtime import logs, stable_files
 
@@ -68,10 +69,12 @@ def from_json(form: RecordForm[T], content: bytes) -> Sequence[Kept[T]]:
 
 
 def _kept(form: RecordForm[T], record: dict[str, Any]) -> Kept[T]:
+    """What does not give the digest that stands beside it is damaged, or was encoded by another
+    release: it has none, and is read in the homes at the next look."""
     stored = record[form.noun]
-    return Kept(
-        str(record["id"]),
-        Version.parse(bytes.fromhex(record["version"])),
-        bytes.fromhex(record["digest"]),
-        None if stored is None else form.decode(json.dumps(stored).encode()),
-    )
+    version = Version.parse(bytes.fromhex(record["version"]))
+    digest = bytes.fromhex(record["digest"])
+    item = None if stored is None else form.decode(json.dumps(stored).encode())
+    if item is not None and seal(version, form.encode(item)).digest != digest:
+        digest = b""
+    return Kept(str(record["id"]), version, digest, item)

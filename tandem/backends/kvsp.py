@@ -31,6 +31,7 @@ from tandem.core.removal import (
 )
 from tandem.core.reply import Failed, ReadReply, Side, WriteReply
 from tandem.errors import InvalidArgument
+from tandem.runtime.done import done
 from tandem.runtime.randomness import Entropy
 from tandem.runtime.rpc_channel import open_channel
 from tandem.runtime.tls import TlsFiles
@@ -99,6 +100,11 @@ class KvspBackend:
         self._small.start()
         self._longer.start()
 
+    @property
+    def reached(self) -> int:
+        """See `tandem.backends.port.ReachedAnew`."""
+        return self._small.connections + self._longer.connections
+
     def get(self, key: Key, deadline_s: float, needed: Needed = None) -> "Future[ReadReply]":
         """Reads one record."""
         future: Future[ReadReply] = asyncio.get_running_loop().create_future()
@@ -115,7 +121,7 @@ class KvspBackend:
         """Stores `record` unless KVSP holds a newer one."""
         size = len(record.envelope)
         if size > WHOLE_BYTES_MAX:
-            return self._large.put(key, record, deadline_s, heal)
+            return self._put_large(key, record, deadline_s, heal)
         lane = self._small if size <= _LONGER_BYTES else self._longer
         future: Future[WriteReply] = asyncio.get_running_loop().create_future()
         lane.put([(key, record)], deadline_s, heal, reply_into(future))
@@ -135,7 +141,13 @@ class KvspBackend:
                 part = [puts[position] for position in positions]
                 lane.put(part, deadline_s, None, reply_for(positions, replied))
         for position in large:
-            reply_alone(self._large.put(*puts[position], deadline_s, None), position, replied)
+            reply_alone(self._put_large(*puts[position], deadline_s, None), position, replied)
+
+    def _put_large(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None
+    ) -> "Future[WriteReply]":
+        failure = self._small.failure
+        return self._large.put(key, record, deadline_s, heal) if failure is None else done(failure)
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
@@ -208,9 +220,12 @@ class KvspBackend:
     async def _answer(
         self, call: Callable[[], Awaitable[_Message]], parse: Callable[[_Message], _Reply]
     ) -> _Reply | Failed:
-        """What KVSP answers; a failure for no answer, and for one that cannot be meant."""
+        """What KVSP answers; a failure for no answer, and for one that cannot be meant. Nothing is
+        asked before the streams have noticed that it is reached anew."""
         if self._closed:
             return CLOSED
+        if self._small.failure is not None:
+            return self._small.failure
         try:
             return parse(await call())
         except asyncio.CancelledError:

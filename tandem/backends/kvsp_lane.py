@@ -69,7 +69,10 @@ class Lane:
         self._last_number = 0
         self._wake = asyncio.Event()
         self._timer: TimerHandle | None = None
-        self._failure: Failed | None = None
+        self.failure: Failed | None = None
+        """Why nothing can be asked now."""
+        self.connections = 0
+        """Streams that came about so far."""
         self._answered = False
         self._task: asyncio.Task[None] | None = None
 
@@ -82,7 +85,7 @@ class Lane:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._failure = CLOSED
+        self.failure = CLOSED
         self._fail_all(CLOSED)
         if self._timer is not None:
             self._timer.cancel()
@@ -91,7 +94,7 @@ class Lane:
         """Reads a group of records; see `tandem.backends.port.AnswersGroups`. Large ones go on at
         `fetch`, with the time that is left."""
         size = OPERATION_BYTES * len(gets)
-        refusal = self._failure or self._overload(len(gets), size)
+        refusal = self.failure or self._overload(len(gets), size)
         if refusal is not None:
             self._loop.call_soon(got, [(position, refusal) for position in range(len(gets))])
             return
@@ -101,7 +104,7 @@ class Lane:
     def put(self, puts: Puts, deadline_s: float, heal: Heal | None, replied: Replied) -> None:
         """Writes a group of records; see `tandem.backends.port.TakesGroups`."""
         size = sum([len(record.envelope) for _, record in puts]) + OPERATION_BYTES * len(puts)
-        refusal = self._failure or self._overload(len(puts), size)
+        refusal = self.failure or self._overload(len(puts), size)
         if refusal is not None:
             self._loop.call_soon(replied, [(position, refusal) for position in range(len(puts))])
             return
@@ -132,8 +135,8 @@ class Lane:
         while True:
             self._answered = False
             reason = await self._serve(self._connect())
-            self._failure = Failed(Reason.UNREACHABLE, reason)
-            self._fail_all(self._failure)
+            self.failure = Failed(Reason.UNREACHABLE, reason)
+            self._fail_all(self.failure)
             attempt = 1 if self._answered else attempt + 1
             await asyncio.sleep(
                 delay_s(
@@ -152,7 +155,8 @@ class Lane:
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await stream.wait_for_connection()
-            self._failure = None
+            self.connections += 1
+            self.failure = None
             async with asyncio.TaskGroup() as group:
                 sender = group.create_task(self._send_on(stream), name="kvsp-lane-sender")
                 reason = await self._take_on(stream)

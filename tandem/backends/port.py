@@ -92,8 +92,8 @@ class Backend(Protocol):
         ...
 
     async def incarnation(self, deadline_s: float) -> str | Failed:
-        """A text that changes when a part of the home was emptied or began a new life; "" for a
-        home that is one piece, whose store id tells."""
+        """A text that changes when a part of the home was emptied, replaced or began a new life; ""
+        for a home of which only the store id tells that."""
         ...
 
     async def aclose(self) -> None:
@@ -161,6 +161,17 @@ class CollectableObjects(Backend, Protocol):
         self, namespace: str, limit: int, deadline_s: float
     ) -> NamespacePurge | Removal | Failed:
         """Removes some objects of a namespace whose id is never used again, unconditionally."""
+        ...
+
+
+@runtime_checkable
+class ReachedAnew(Protocol):
+    """A home whose place another one may take: over a connection, or in a file, that is opened
+    again."""
+
+    @property
+    def reached(self) -> int:
+        """How often that was; what answers since may belong to another store."""
         ...
 
 

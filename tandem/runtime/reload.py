@@ -92,6 +92,10 @@ class Reloading(Generic[T]):
         sources = read_sources(self._arguments, self._environment, self._program)
         read = load(self._declared, self._program, sources)
         made = change(self._declared, self._program, self._loaded, read)
+        if (made.taken or made.waiting) and sources.file is not None and not sources.file.strip():
+            raise ConfigurationError(
+                [f"{sources.file_name}: is empty, as one that is being written; a comment is not"]
+            )
         contents = self._named(made.loaded.settings)
         renewed = tuple(
             f"{key}: the file holds something else now"

@@ -120,8 +120,12 @@ class ObjectsContract:
         assert not any([await held(under, name) for name in NAMES])
         assert await held(under, "kept", OTHER)
 
-    async def test_it_is_one_piece(self, objects: CollectableObjects) -> None:
-        assert await objects.incarnation(DEADLINE_S) == ""
+    async def test_it_stays_the_same_home_whatever_is_written(
+        self, under: HomeUnderTest, objects: CollectableObjects
+    ) -> None:
+        before = await objects.incarnation(DEADLINE_S)
+        await put(under, KEY.name, under.value())
+        assert await objects.incarnation(DEADLINE_S) == before
 
     async def test_a_closed_home_changes_nothing(
         self, under: HomeUnderTest, objects: CollectableObjects

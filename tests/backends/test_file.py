@@ -6,10 +6,11 @@ import sqlite3
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
 from hashlib import md5
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ import pytest
 from tandem.backends.file import FileHome, objects, reading, schema
 from tandem.backends.file import home as file_home
 from tandem.backends.file.lane import LaneBounds
+from tandem.backends.port import ScanPage
 from tandem.core.envelope import seal
 from tandem.core.key import Key, object_name
 from tandem.core.limits import KIB, MIB
-from tandem.core.record import Record
+from tandem.core.record import Record, Stamp
 from tandem.core.reply import Failed, Found, Glimpsed, Missing, Reason, Stored, Superseded
 from tandem.core.version import Version
 from tandem.errors import ConfigurationError
@@ -200,6 +202,42 @@ async def test_a_foreign_file_is_refused_and_left_alone(
     assert in_use() == before
     if content is not None:
         assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+async def test_a_file_that_is_gone_confirms_and_shows_nothing(
+    home: FileHome, path: Path, replaced: bool
+) -> None:
+    """The next call of each kind goes to the file that is in its place then."""
+    large = Key(NAMESPACE, "large")
+    old, big = record(), record(bytes(2 * MIB))
+    calls: Sequence[Callable[[], Awaitable[object]]] = [
+        lambda: home.get(KEY, 20.0),
+        lambda: home.scan(NAMESPACE, after="", prefix="", limit=9, deadline_s=20.0),
+        lambda: home.put_if_newer(KEY, old, 20.0),
+        lambda: home.put_if_newer(large, big, 20.0),
+        lambda: home.remove(KEY, Stamp(old.version, old.digest), 20.0),
+    ]
+    for call in calls:
+        assert not isinstance(await call(), Failed)
+    before = await home.incarnation(1.0)
+    other = path.with_name("other.db")
+    await (await FileHome.open(other, CLOCK)).aclose()
+    for file in path.parent.glob("objects.db*"):
+        rmtree(file) if file.is_dir() else file.unlink()
+    if replaced:
+        other.rename(path)
+    for call in calls:
+        failed = await call()
+        assert isinstance(failed, Failed) and "removed or replaced" in failed.detail
+    found, page, *_ = [await call() for call in calls]
+    assert isinstance(found, Missing)
+    assert isinstance(page, ScanPage) and not page.entries
+    if replaced:  # of an empty one its store id tells
+        assert await home.incarnation(1.0) != before
+    opened = await FileHome.open(path, CLOCK)
+    assert isinstance(await opened.get(large, 20.0), Found)
+    await opened.aclose()
 
 
 async def test_a_later_format_is_refused(home: FileHome, path: Path) -> None:

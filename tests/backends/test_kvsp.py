@@ -199,8 +199,18 @@ async def test_a_stopped_server_fails_at_once_and_is_found_when_it_is_back(
             assert isinstance(
                 await backend.scan(NAMESPACE, after="", prefix="", limit=1, deadline_s=5), Failed
             )
+            before = backend.reached
             await kvsp.start()
             async with asyncio.timeout(60):
+                while isinstance(
+                    page := await backend.scan(
+                        NAMESPACE, after="", prefix="", limit=1, deadline_s=5
+                    ),
+                    Failed,
+                ):
+                    assert page.reason is Reason.UNREACHABLE
+                    await asyncio.sleep(0)
+                assert backend.reached > before, "it answers before anybody knows that it is back"
                 while isinstance(reply := await backend.get(KEY, 5), Failed):
                     await asyncio.sleep(0.01)
             assert isinstance(reply, Found)

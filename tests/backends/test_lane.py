@@ -4,9 +4,12 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from tandem.backends.file.connection import connected
 from tandem.backends.file.lane import Call, Lane, LaneBounds
 from tandem.core.reply import Failed, Reason
 
@@ -16,13 +19,15 @@ ONE_BY_ONE = LaneBounds(waiting_max=100, group_max=1, waiting_bytes_max=100)
 class Held:
     """Answers nothing before it may; keeps what was asked together."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self.groups: list[list[int]] = []
         self.begun = threading.Event()
         self.may = threading.Event()
 
     def lane(self, bounds: LaneBounds) -> Lane[int, int, int]:
-        return Lane(lambda: sqlite3.connect(":memory:"), self._run, Call[int, int].answer, bounds)
+        connect = partial(connected, self._path, lambda _: None)
+        return Lane(connect, self._run, Call[int, int].answer, bounds)
 
     def _run(self, _: sqlite3.Connection, asks: Sequence[int]) -> Sequence[int]:
         self.groups.append(list(asks))
@@ -32,8 +37,8 @@ class Held:
 
 
 @pytest.fixture
-def held() -> Iterator[Held]:
-    made = Held()
+def held(tmp_path: Path) -> Iterator[Held]:
+    made = Held(tmp_path / "file")
     yield made
     made.may.set()
 

@@ -17,6 +17,7 @@ from tandem.core.mass_change import MassWork, NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
+from tests.servers.damage import damage_pages
 
 DAY_US = 86_400 * 1_000_000
 A, B = "a" * 32, "b" * 32
@@ -206,6 +207,35 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "book"
     path.write_bytes(b"not a database, but long enough to be taken for one" * 100)
     with pytest.raises(ConfigurationError, match="not the crawler's file"):
+        Book(path)
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("pragma user_version = 2", "format 2"),
+        ("update crawl set tally = '{'", "damaged"),
+        ("update crawl set tally = '[]'", "damaged"),
+    ],
+)
+def test_a_file_of_a_later_release_or_with_damaged_rows_is_refused(
+    tmp_path: Path, statement: str, why: str
+) -> None:
+    path = tmp_path / "book"
+    with closing(Book(path)) as book:
+        book.enter(crawled(A, DAY_US))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(statement)
+    with pytest.raises(ConfigurationError, match=why):
+        Book(path)
+
+
+def test_a_file_of_which_pages_are_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "book"
+    with closing(Book(path)) as book:
+        book.enter(crawled(A, DAY_US))
+    damage_pages(path, "crawl")
+    with pytest.raises(ConfigurationError, match="damaged"):
         Book(path)
 
 

@@ -1,6 +1,7 @@
 """Damaged files and objects: every answer is right, what is damaged says so, and it is mended from
 the other home."""
 
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -116,6 +117,29 @@ async def test_a_damaged_cluster_answers_nothing_and_kvsp_is_filled_anew(
     (filled.data / "kvsp").rename(filled.data / "kvsp-damaged")
     await filled.restart_kvsp()
     assert (await filled.kvctl("backend", "enable", "kvsp"))[0] == 0
+    filled.crawler.start()
+    await filled.trusted()
+    await _mended(filled)
+
+
+async def test_what_is_acknowledged_after_the_object_file_was_removed_is_in_the_new_one(
+    filled: Deployment,
+) -> None:
+    for file in filled.data.glob("objects.sqlite*"):
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    await until(lambda: filled.gateway.words().count("home_admitted") > 2, "the new one is named")
+    homes = (await filled.status()).homes
+    assert [home.behind for home in homes] == [(), (ALL,)]
+    filled.kvsp.kill()
+    async with filled.client("n") as client:
+        written = await client.put_many(_SMALL)
+    assert not [one for one in written.values() if isinstance(one, TandemError)]
+    await filled.kill_gateway()
+    await filled.restart_gateway()
+    async with filled.client("n", session_keys_max=0) as client:
+        read = await client.get_many(_SMALL)
+    assert {key: getattr(entry, "value", None) for key, entry in read.items()} == _SMALL
+    await filled.restart_kvsp()
     filled.crawler.start()
     await filled.trusted()
     await _mended(filled)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tandem.core.access import Permission
 from tandem.core.reply import Side
 from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.program import Program
+from tests.e2e.waiting import until
 
 _WRONG = {
     "kvsp": (
@@ -126,6 +128,20 @@ async def test_a_second_gateway_on_the_same_data_is_refused(
         await client.put("k", b"v")
 
 
+async def test_a_second_crawler_on_the_same_data_is_refused(
+    tandem: Deployment, tmp_path: Path
+) -> None:
+    tandem.crawler.start()
+    await tandem.crawler.says('"ready"')
+    async with deployed(tmp_path / "second") as second:
+        second.crawler.start("--data", str(tandem.data))
+        assert await second.crawler.ended() == 2
+        assert "another crawler uses it" in second.crawler.words()
+    tandem.crawler.kill()
+    tandem.crawler.start()
+    await until(lambda: tandem.crawler.words().count('"ready"') == 2, "the next one starts")
+
+
 async def test_homes_of_two_stores_are_never_mixed(tmp_path: Path) -> None:
     """One home is swapped for that of another store, before a first start and before a later."""
     async with deployed(tmp_path / "one") as one, deployed(tmp_path / "other") as other:
@@ -153,6 +169,30 @@ async def test_homes_of_two_stores_are_never_mixed(tmp_path: Path) -> None:
         await other.restart_gateway()
         async with other.client("n") as client:
             assert await client.get("k") == b"of other"
+
+
+async def test_nothing_is_taken_from_another_stores_home_under_a_running_gateway(
+    tmp_path: Path,
+) -> None:
+    """Its KVSP comes in the place of the right one, with whom it lets in and what it has listed."""
+    async with deployed(tmp_path / "one") as one, deployed(tmp_path / "other") as other:
+        for tandem in (one, other):
+            await tandem.start()
+            async with tandem.client() as client:
+                await client.namespaces.create(f"of {tandem.directory.name}")
+                await client.tokens.create(f"of {tandem.directory.name}", Permission.ADMIN)
+            await tandem.settled()
+        assert await other.gateway.stop() == 0
+        other.kvsp.kill()
+        one.kvsp.kill()
+        one.kvsp.start(TANDEM_DATA=str(other.data))
+        await one.gateway.says("it belongs to another store")
+        one.kvsp.kill()
+        await one.restart_kvsp()
+        await until(lambda: one.gateway.words().count("home_admitted") > 2, "it is admitted")
+        async with one.client() as client:
+            assert [each.title for each in await client.namespaces.list()] == ["of one"]
+            assert [each.name for each in await client.tokens.list()] == ["of one"]
 
 
 async def test_a_crawler_does_not_compare_the_homes_of_two_stores(tmp_path: Path) -> None:

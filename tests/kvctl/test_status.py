@@ -105,7 +105,7 @@ def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
     )
     assert ["gateway", "gateway-1, 2 workers, restarted 3 times"] in lines
     assert ["journal", "3 open writes; NOT WRITABLE: writes wait for both homes"] in lines
-    assert ["clock", "-5 us from the homes' clocks; ALARM: too far off"] in lines
+    assert ["clock", "-5 us from the homes' clocks; ALARM: they disagree"] in lines
     assert ["crawler", f"{NOBODY}: no answer: connection refused"] in lines
     assert ["equal", "not yet"] in lines
     assert ["certificate", "CN=node, serial 4D2; 15 days left"] in lines

@@ -32,6 +32,8 @@ class ScriptedHome:
         self.delay_s = 0.0
         """How long answers take; none are given by the deadline if that is sooner."""
         self.calls: list[str] = []
+        self.reached = 0
+        """See `tandem.backends.port.ReachedAnew`."""
 
     @property
     def side(self) -> Side:
@@ -152,6 +154,7 @@ class Pair:
         """As the keeper does when both homes have shown the store id."""
         for side, guard in self.guards.items():
             guard.barred = ""
+            guard.shown_at = guard.reached
             self.time.observe(side, self.clock.now_us())
 
     async def held(self, key: Key) -> dict[Side, ReadReply]:

@@ -52,7 +52,7 @@ class Program:
         loaded = load(Some, "kvsp", read_sources(self.arguments, {}, "kvsp"))
         self.reloading = Reloading(
             Some, "kvsp", self.arguments, {}, loaded, clock=self.clock, log=self.log,
-            named=lambda some: {"token_file": Path(some.token_file).read_text()},
+            named=lambda s: {"token_file": s.token_file and Path(s.token_file).read_text()},
         )  # fmt: skip
 
     def write(self, *lines: str) -> None:
@@ -112,6 +112,7 @@ async def test_what_needs_a_restart_is_named_and_the_rest_is_taken(program: Prog
         ("not toml", 1, "not TOML"),
         ('[kvsp]\ndrian = "3s"\nreaders = 0\n', 2, "drian: unknown setting; did you mean drain?"),
         (None, 1, "cannot be read"),
+        (" \n", 1, "is empty"),
     ],
 )
 async def test_a_file_with_mistakes_leaves_the_last_good_settings(
@@ -131,6 +132,14 @@ async def test_a_file_with_mistakes_leaves_the_last_good_settings(
     program.write('drain = "3s"')
     assert (await program.read()).mistakes == ()
     assert program.reloading.settings.drain_s == 3.0
+
+
+async def test_a_file_of_comments_brings_the_defaults_back(program: Program) -> None:
+    program.write('drain = "3s"')
+    await program.read()
+    program.file.write_text("# nothing")
+    assert (await program.read()).mistakes == ()
+    assert program.reloading.settings == Some()
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ function facts(status) {
     ["repairs", `${queue.depth} queued${oldest}; ${queue.healed} healed, ${queue.failed_tries} failed tries${person}`, queue.needs_person ? "bad" : ""],
     ["left to the crawler", counted(queue.dirty_ranges, "range"), queue.dirty_ranges ? "warn" : ""],
     ["journal", journal.writable ? counted(journal.pending, "open write") : "NOT WRITABLE: writes wait for both homes", journal.writable ? "" : "bad"],
-    ["clock", `${duration(Math.abs(clock.offset_us) / 1e6)} from the homes'${clock.alarm ? ": too far off" : ""}`, clock.alarm ? "bad" : ""],
+    ["clock", `${duration(Math.abs(clock.offset_us) / 1e6)} from the homes'${clock.alarm ? ", which disagree" : ""}`, clock.alarm ? "bad" : ""],
     ...(certificate ? [["certificate", certificate.trouble ?? certificate.subject, certificate.trouble ? "bad" : ""]] : []),
     ...settings.mistakes.map((mistake) => ["settings refused", mistake, "bad"]),
     ...(settings.waiting.length ? [["wait for a restart", settings.waiting.join(", "), "warn"]] : []),

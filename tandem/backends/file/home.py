@@ -16,12 +16,12 @@ from typing import Final, NamedTuple, cast
 
 from tandem.backends.file.ahead_file import AheadFile
 from tandem.backends.file.body_files import FILED_ABOVE_BYTES, BodyFiles
-from tandem.backends.file.connection import connected
+from tandem.backends.file.connection import FileConnection, connected, number_of
 from tandem.backends.file.exact_changes import Change, Outcome, Purge, change
 from tandem.backends.file.lane import Answer, Ask, Call, Lane, LaneBounds
 from tandem.backends.file.objects import Put, name_of, write
 from tandem.backends.file.reading import FileReads
-from tandem.backends.file.schema import check_place, prepare_writer
+from tandem.backends.file.schema import check_place, is_new, prepare_reader, prepare_writer
 from tandem.backends.file.turn import Turn
 from tandem.backends.group_replies import reply_alone, reply_for, reply_into
 from tandem.backends.port import Gets, Got, Heal, Needed, Puts, Replied, ScanPage
@@ -29,7 +29,7 @@ from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Record, Stamp
 from tandem.core.removal import NamespacePurge, Removal
-from tandem.core.reply import Failed, ReadReply, Side, WriteReply
+from tandem.core.reply import Failed, ReadReply, Reason, Side, WriteReply
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import Clock
 from tandem.runtime.passing import may_pass
@@ -57,12 +57,17 @@ class FileHome:
     """Objects in one SQLite file; made by `FileHome.open`. Its clock is the machine's."""
 
     def __init__(self, path: Path, turn: Turn, clock: Clock) -> None:
+        self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._turn = turn
+        self._number: int | None = None
+        self.reached = 0
+        """See `tandem.backends.port.ReachedAnew`."""
         self._clock = clock
         self._closed = False
         self._files = BodyFiles(path, clock)
-        self._reads = FileReads(path, self._files, clock)
+        reader = partial(connected, path, self._prepare_reader)
+        self._reads = FileReads(reader, self._files, clock)
         writer = partial(connected, path, self._prepare_writer)
         self._writes = Lane(writer, self._write, self._settle, _WRITES)
         self._filed = Lane(writer, self._write_filed, self._settle, _FILED)
@@ -148,7 +153,8 @@ class FileHome:
         return self._files.ahead.one()
 
     async def incarnation(self, deadline_s: float) -> str | Failed:
-        return ""
+        number = number_of(self._path)
+        return Failed(Reason.ERROR, "the file is gone") if number is None else f"{number:x}"
 
     @property
     def removes(self) -> bool:
@@ -216,7 +222,20 @@ class FileHome:
         with self._turn:
             return change(connection, asked, self._files, self._clock)
 
-    def _prepare_writer(self, connection: sqlite3.Connection) -> None:
+    def _prepare_reader(self, connection: FileConnection) -> None:
+        if is_new(connection):  # the one that was here was removed while others had it open
+            self._prepare_writer(connection)
+        self._note_file(connection)
+        prepare_reader(connection)
+
+    def _note_file(self, connection: FileConnection) -> None:
+        """Before anything is answered out of it."""
+        if connection.number != self._number:
+            self._number = connection.number
+            self.reached += 1
+
+    def _prepare_writer(self, connection: FileConnection) -> None:
+        self._note_file(connection)
         with self._turn:
             prepare_writer(connection)
 

@@ -4,8 +4,8 @@ The thread is the lane's own, as each hand-over counts: two for each read that n
 answers. aiosqlite takes two futures and two turns of the loop more.
 
 The caller gets a future that always has an answer by its deadline, for which all calls share one
-timer. A group that raises fails as a whole; its connection is closed, and the next group opens
-another one.
+timer. A group that raises fails as a whole, and so does one whose file was replaced meanwhile; its
+connection is closed, and the next group opens another one.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from functools import partial
 from math import inf
 from typing import Final, Generic, TypeVar
 
+from tandem.backends.file.connection import FileConnection
 from tandem.core.reply import Failed, Reason
 from tandem.runtime.own_thread import OwnThread
 
@@ -72,7 +73,7 @@ class Lane(Generic[Ask, Answer, Reply]):
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], FileConnection],
         run: Callable[[sqlite3.Connection, Sequence[Ask]], Sequence[Reply]],
         settle: Callable[[Call[Ask, Answer], Reply], None],
         bounds: LaneBounds,
@@ -83,7 +84,7 @@ class Lane(Generic[Ask, Answer, Reply]):
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()
         self._own_thread: OwnThread | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._connection: FileConnection | None = None
         """The thread's affair alone."""
         self._waiting: deque[Call[Ask, Answer]] = deque()
         self._waiting_bytes = 0
@@ -150,7 +151,11 @@ class Lane(Generic[Ask, Answer, Reply]):
     def _work_on(self, group: Sequence[Call[Ask, Answer]]) -> Callable[[], None]:
         """On the thread: answers a group, and says how the loop goes on."""
         try:
-            replies = self._run(self._connected(), [call.ask for call in group])
+            connection = self._connected()
+            try:
+                replies = self._run(connection, [call.ask for call in group])
+            finally:
+                connection.check_place()
         except Exception as error:
             self._disconnect()
             return partial(self._broke, group, error)
@@ -173,7 +178,7 @@ class Lane(Generic[Ask, Answer, Reply]):
             call.answer(_failure(error))
         self._go_on()
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> FileConnection:
         if self._connection is None:
             self._connection = self._connect()
         return self._connection

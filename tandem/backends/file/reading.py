@@ -3,17 +3,15 @@ so that none waits for another kind."""
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from tandem.backends.file.body_files import BodyFiles
-from tandem.backends.file.connection import connected
+from tandem.backends.file.connection import FileConnection
 from tandem.backends.file.lane import Call, Lane, LaneBounds
 from tandem.backends.file.objects import LargeBody, name_of, read, read_large, scan
-from tandem.backends.file.schema import prepare_reader
 from tandem.backends.group_replies import reply_alone
 from tandem.backends.port import Gets, Got, Needed, ScanPage
 from tandem.core.key import Key
@@ -46,10 +44,11 @@ class _Listing(NamedTuple):
 class FileReads:
     """All reads of one process."""
 
-    def __init__(self, path: Path, files: BodyFiles, clock: Clock) -> None:
+    def __init__(
+        self, reader: Callable[[], FileConnection], files: BodyFiles, clock: Clock
+    ) -> None:
         self._files = files
         self._clock = clock
-        reader = partial(connected, path, prepare_reader)
         self._reads = Lane(reader, self._read, self._settle, _READS)
         self._bodies = Lane(reader, self._read_large, Call[Key, ReadReply].answer, _BODIES)
         self._listings = Lane(reader, self._scan, Call[_Listing, ScanPage].answer, _LISTINGS)

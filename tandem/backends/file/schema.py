@@ -48,6 +48,14 @@ def check_place(path: Path) -> None:
         raise PermissionError("it may not be read and written")
 
 
+def is_new(connection: sqlite3.Connection) -> bool:
+    """Whether there is nothing in the file yet."""
+    (application_id,) = connection.execute("pragma application_id").fetchone()
+    (form,) = connection.execute("pragma user_version").fetchone()
+    (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+    return (application_id, form, tables) == (0, 0, 0)
+
+
 def prepare_reader(connection: sqlite3.Connection) -> None:
     """Settings of a connection that only reads."""
     connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
@@ -76,8 +84,7 @@ def prepare_writer(connection: sqlite3.Connection) -> None:
 def _claim(connection: sqlite3.Connection) -> None:
     (application_id,) = connection.execute("pragma application_id").fetchone()
     (form,) = connection.execute("pragma user_version").fetchone()
-    (tables,) = connection.execute("select count(*) from sqlite_schema").fetchone()
-    if (application_id, form, tables) == (0, 0, 0):
+    if is_new(connection):
         connection.execute(f"pragma application_id = {APPLICATION_ID}")
         connection.execute(f"pragma user_version = {FORMAT}")
         for statement in _statements(_SCHEMA):

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tandem.core.certificate import Certificate
 
-_NO_CERTIFICATE: Final = "holds no certificate in PEM form"
+_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 
 
 def authorities_mistakes(where: str, text: bytes) -> Sequence[str]:
     """What is wrong with a file of authorities."""
-    return [] if _certificates(text) else [f"{where}: {_NO_CERTIFICATE}"]
+    return _mistakes(where, text, _certificates(text))
 
 
 def pair(
@@ -27,7 +27,7 @@ def pair(
 ) -> tuple[Certificate | None, Sequence[str]]:
     """The first certificate of a chain whose key this is, and what is wrong with the two."""
     chain = _certificates(certificate)
-    mistakes = [] if chain else [f"{where}: {_NO_CERTIFICATE}"]
+    mistakes = _mistakes(where, certificate, chain)
     try:
         public = load_pem_private_key(key, None).public_key()
     except TypeError:
@@ -39,6 +39,14 @@ def pair(
         if chain and public.public_bytes(*form) != chain[0].public_key().public_bytes(*form):
             mistakes.append(f"{key_where}: is not the key of {where}")
     return (None, mistakes) if mistakes else (_described(chain[0]), ())
+
+
+def _mistakes(where: str, text: bytes, found: Sequence[x509.Certificate]) -> list[str]:
+    if not found:
+        return [f"{where}: holds no certificate in PEM form"]
+    if text.count(_BEGIN) > len(found):  # which the parser passes over
+        return [f"{where}: is cut off in the middle of a certificate"]
+    return []
 
 
 def _certificates(text: bytes) -> Sequence[x509.Certificate]:

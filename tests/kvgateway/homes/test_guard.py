@@ -93,6 +93,23 @@ async def test_a_barred_home_is_not_used_at_all(guarded: Guarded) -> None:
     assert guarded.guard.room(16) == 0
 
 
+async def test_a_home_that_is_reached_anew_is_not_used_before_it_has_shown_whose_it_is(
+    guarded: Guarded,
+) -> None:
+    waits: list[str] = []
+    guarded.guard.wanted = lambda: waits.append("a call")
+    assert not isinstance(await guarded.get(), Failed)
+    guarded.home.reached = 1
+    for reply in (await guarded.get(), await guarded.put(), await guarded.scan()):
+        assert isinstance(reply, Failed)
+        assert reply.reason is Reason.UNREACHABLE
+    assert guarded.home.calls == ["get"]
+    assert guarded.guard.room(16) == 0
+    assert len(waits) == 4
+    guarded.guard.shown_at = 1
+    assert not isinstance(await guarded.get(), Failed)
+
+
 async def test_a_home_is_barred_until_somebody_has_looked() -> None:
     guard = Pair(StillClock()).guards[Side.S3]
     assert isinstance(await guard.get(KEY, 1.0), Failed)

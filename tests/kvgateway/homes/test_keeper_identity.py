@@ -1,11 +1,13 @@
 """Whose the homes are: the keeper admits those of its store, names new ones, bars strangers."""
 
+import asyncio
+
 import pytest
 
 from kvgateway.state.switches import Switches
 from tandem.backends.store_id import STORE_ID_KEY, shown
-from tandem.core.reply import Missing, Side
-from tests.kvgateway.homes.keeper_world import OFF, OTHER_STORE, STORE, Kept, kept
+from tandem.core.reply import Failed, Missing, Side
+from tests.kvgateway.homes.keeper_world import KEY, OFF, OTHER_STORE, STORE, Kept, kept
 from tests.memory.home import MemoryHome
 
 
@@ -31,6 +33,33 @@ def test_a_home_of_another_store_is_barred_and_left_alone(side: Side) -> None:
         assert here.barred(side) == ""
 
     scenario()
+
+
+@kept
+async def test_whoever_waits_for_a_home_that_is_reached_anew_has_it_looked_at(here: Kept) -> None:
+    """It is known at once to be the right one, or another."""
+    guard, home = here.pair.guards[Side.KVSP], here.pair.kvsp
+    running = asyncio.create_task(here.keeper.run())
+    await asyncio.sleep(0.5)
+    for reached, store_id, found in ((1, STORE, Missing), (2, OTHER_STORE, Failed)):
+        home.reached = reached
+        await here.show(Side.KVSP, store_id, reached)
+        assert isinstance(await guard.get(KEY, 1.0), Failed)
+        await asyncio.sleep(0.01)
+        assert isinstance(await guard.get(KEY, 1.0), found)
+        assert bool(here.barred(Side.KVSP)) is (store_id == OTHER_STORE)
+    running.cancel()
+
+
+@kept
+async def test_a_home_that_is_reached_anew_during_a_look_is_looked_at_again(here: Kept) -> None:
+    guard, home = here.pair.guards[Side.KVSP], here.pair.kvsp
+    home.delay_s = 0.1
+    look = asyncio.create_task(here.keeper.round())
+    await asyncio.sleep(0.05)
+    home.reached = 1
+    await look
+    assert isinstance(await guard.get(KEY, 1.0), Missing)
 
 
 @pytest.mark.parametrize("side", list(Side))

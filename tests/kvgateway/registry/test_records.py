@@ -332,8 +332,10 @@ async def test_the_copy_on_disk_is_whole_or_the_old_one(tmp_path: Path) -> None:
     file = DiskCopy(tmp_path / "namespaces.json", NAMESPACES)
     assert file.load() == []
     version = TwoHomes().version()
+    namespace = Namespace("1" * 32, "é", Settings(epoch=3), 5)
+    digest = seal(version, NAMESPACES.encode(namespace)).digest
     kept = [
-        Kept("1" * 32, version, b"d" * 16, Namespace("1" * 32, "é", Settings(epoch=3), 5)),
+        Kept("1" * 32, version, digest, namespace),
         Kept("2" * 32, version, b"e" * 16, None),
     ]
     await file.save(kept)
@@ -348,6 +350,19 @@ async def test_a_damaged_copy_on_disk_counts_as_none(tmp_path: Path, content: by
     path = tmp_path / "namespaces.json"
     path.write_bytes(content)
     assert DiskCopy(path, NAMESPACES).load() == []
+
+
+async def test_a_copy_on_disk_that_says_something_else_is_read_in_the_homes(
+    homes: TwoHomes,
+) -> None:
+    before = Administration(homes)
+    namespace = await before.namespaces.create("right", NOTHING)
+    saved = before.file.content
+    before.file.content = saved.replace(b"right", b"rigHt")
+    after = Administration(homes, 2, before.file)
+    await after.registry.refresh()
+    assert await after.namespaces.list() == [namespace]
+    assert after.file.content == saved
 
 
 async def test_a_look_that_meets_a_fault_of_ours_is_not_the_last(

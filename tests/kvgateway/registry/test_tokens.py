@@ -184,8 +184,9 @@ async def test_the_number_of_tokens_is_bounded(
 async def test_the_copy_on_disk_is_for_the_owner_alone(homes: TwoHomes, tmp_path: Path) -> None:
     file = DiskCopy(tmp_path / "tokens.json", TOKENS)
     token = Token("ab" * 8, "é", Permission.ADMIN, hash_of("x"), None, frozenset({"ab" * 16}), 1, 2)
+    version = homes.version()
     kept = [
-        Kept("ab" * 8, homes.version(), b"d" * 16, token),
+        Kept("ab" * 8, version, seal(version, TOKENS.encode(token)).digest, token),
         Kept("cd" * 8, homes.version(), b"e" * 16, None),
     ]
     await file.save(kept)

@@ -10,7 +10,7 @@ import pytest
 from tandem.errors import ConfigurationError
 from tandem.runtime.clock import SystemClock
 from tandem.runtime.tls import LOOK_S, TlsFiles, Watched
-from tandem.runtime.tls.files import Contents
+from tandem.runtime.tls.files import Contents, read
 from tests.servers.certificates import Authority, Pair
 
 DAY_US = 86_400_000_000
@@ -91,6 +91,23 @@ def test_a_bad_pair_changes_nothing_and_is_told(
     new = scene.put(scene.authority.pair())
     watched.look()
     assert watched.current == new
+    assert not watched.trouble
+
+
+@pytest.mark.parametrize("which", ["ca", "certificate"])
+def test_a_file_that_is_being_written_changes_nothing(scene: Scene, which: str) -> None:
+    """Its first certificate is whole, the second one not yet."""
+    watched = scene.watched()
+    before = watched.current
+    file = Path(getattr(scene.files, which))
+    whole = file.read_bytes() + scene.authority.pair().certificate
+    file.write_bytes(whole[:-40])
+    watched.look()
+    assert watched.current == before
+    assert f"{file}: is cut off in the middle of a certificate" in watched.trouble
+    file.write_bytes(whole)
+    watched.look()
+    assert watched.contents == read(scene.files)
     assert not watched.trouble
 
 
