@@ -28,9 +28,8 @@ def print_line(text: str, *, error: bool = False) -> None:
 
 
 def print_json(document: Mapping[str, object]) -> None:
-    """Prints one JSON object on one line."""
-    line = json.dumps(document, ensure_ascii=False, separators=(", ", ": "))
-    print_bytes(f"{line}\n".encode())
+    """Prints one JSON object on one line; half a surrogate pair in a text is an escape in JSON."""
+    print_line(json.dumps(document, ensure_ascii=False, separators=(", ", ": ")))
 
 
 def print_bytes(data: bytes, *, error: bool = False) -> None:

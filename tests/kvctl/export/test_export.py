@@ -31,6 +31,7 @@ RECORDS = {
     "/": (b"\xff\0", b'{"u":"\\ud83e\\udd13 \xc3\xa9"}', 0),
     "\0\n%": (b"control", b"", 0),
     "x" * 512: (b"long", b"[]", 0),
+    "half": (b"a surrogate pair", b'"\\ud83e"', 0),
     "large": (os.urandom(3 << 20), b"", 0),
     **{f"many/{number:03}": (b"%d" % number, b"", 0) for number in range(50)},
 }
