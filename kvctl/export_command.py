@@ -8,7 +8,7 @@ import click
 from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
 from kvctl.export.exporting import Export, Exported
-from kvctl.export.manifest import VALUES, Manifest, Scope, Unfit
+from kvctl.export.manifest import Manifest, Scope, Unfit
 from kvctl.keys import MAY_LACK_KEYS
 from kvctl.options import asks
 from kvctl.output import print_json, print_line, size
@@ -66,15 +66,11 @@ async def _export(
 def _opened(directory: Path, scope: Scope) -> Manifest:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        manifest = Manifest(directory, scope)
-        (directory / VALUES).mkdir(exist_ok=True)
-        if (directory / VALUES.upper()).exists():
-            raise Unfit(f"{directory}: the file system does not tell A from a, as keys do")
+        return Manifest(directory, scope)
     except Unfit as error:
         raise Ended(Ending.USAGE, str(error)) from None
     except OSError as error:
         raise Ended(Ending.USAGE, f"{error.filename or directory}: {error.strerror}") from None
-    return manifest
 
 
 def _summary(asked: Asked, exported: Exported, seconds: float, *, resumed: bool) -> None:

@@ -11,7 +11,7 @@ interrupted, and goes on after the name of the last whole line.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -90,7 +90,7 @@ class Manifest:
         path = directory / MANIFEST
         if not path.exists() and any(directory.iterdir()):
             raise Unfit(f"{directory} is not empty, and no export was begun there")
-        self._stream = path.open("ab")
+        self._stream = path.open("ab", buffering=0)  # what a full disk refuses is not tried again
         try:
             self.after = self._begun(path, scope)
             """The last name that is exported already."""
@@ -104,30 +104,31 @@ class Manifest:
         except BlockingIOError:
             raise Unfit(f"{path.parent}: another export is at work there") from None
         after = _last_name(path, scope)
+        _make_values(path.parent)
         _check_values(path.parent)
         if not path.stat().st_size:
-            self._append(scope.document())
+            self._append([scope.document()])
         return after
 
     def add(self, lines: list[Line]) -> None:
         """Enters keys whose files are written."""
-        for line in lines:
-            self._append(line.document())
-        self._stream.flush()
+        self._append([line.document() for line in lines])
 
     def complete(self) -> None:
         """Says that nothing is missing, once all of it, the values too, is on stable storage."""
         os.sync()
-        self._append({"complete": True})
-        self._stream.flush()
+        self._append([{"complete": True}])
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:
         """Leaves it to a later try."""
         self._stream.close()
 
-    def _append(self, document: Mapping[str, object]) -> None:
-        self._stream.write(json.dumps(document, separators=(", ", ": ")).encode() + b"\n")
+    def _append(self, documents: Sequence[Mapping[str, object]]) -> None:
+        text = "".join(f"{json.dumps(one, separators=(', ', ': '))}\n" for one in documents)
+        left = text.encode()
+        while left:
+            left = left[self._stream.write(left) :]
 
 
 def _last_name(path: Path, scope: Scope) -> str:
@@ -147,6 +148,13 @@ def _last_name(path: Path, scope: Scope) -> str:
     if "complete" in last:
         raise Unfit(f"{path.parent} has a complete export already; choose another directory")
     return "" if "format" in last else Line.of(last).name
+
+
+def _make_values(directory: Path) -> None:
+    values = directory / VALUES
+    values.mkdir(exist_ok=True)
+    if (directory / VALUES.upper()).exists():
+        raise Unfit(f"{directory}: the file system does not tell A from a, as keys do")
 
 
 def _check_values(directory: Path) -> None:

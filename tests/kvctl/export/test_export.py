@@ -20,6 +20,7 @@ from tandem.errors import TandemError, Unavailable
 from tandem.runtime.clock import SystemClock
 from tests.kvctl.serving import ARTICLES, Gateway
 from tests.kvgateway.rpc.memory_store import NAMESPACE, MemoryStore
+from tests.servers.small_disk import fill
 
 FAR_S = SystemClock().now_us() // 1_000_000 + 100_000
 RECORDS = {
@@ -184,6 +185,28 @@ def test_an_export_leaves_out_no_key_that_a_silent_home_may_hold(tmp_path: Path)
         gateway.store.one_home_answers = False
         gone = export(gateway, tmp_path / "gone")
         assert (gone["keys"], gone["complete"]) == (0, True)
+
+
+@pytest.mark.parametrize("room", [0, 1, 2, 3, 10, 40])
+def test_a_full_disk_is_told_in_a_sentence_and_the_export_goes_on_when_there_is_room(
+    gateway: Gateway, small_disk: Path, room: int
+) -> None:
+    hold(gateway)
+    before, ballast = what_readers_see(gateway), fill(small_disk)
+    os.truncate(ballast, ballast.stat().st_size - room * 4096)
+    full = gateway.kvctl("export", str(small_disk / "out"), *ARTICLES)
+    ballast.unlink()
+    told = full.stderr.removesuffix(
+        "Repeat the command when that is mended: it goes on from there.\n"
+    )
+    assert (full.exit_code, told) == (
+        1 if "interrupted after" in full.stdout else 2,
+        f"kvctl: {small_disk}/out: No space left on device\n",
+    )
+    export(gateway, small_disk / "out")
+    gateway.store.records.clear()
+    gateway.json("import", str(small_disk / "out"), *ARTICLES)
+    assert what_readers_see(gateway) == before
 
 
 def test_half_a_line_is_written_again(gateway: Gateway, tmp_path: Path) -> None:
