@@ -21,6 +21,9 @@ from tandem.wire.codec import JsonValue
 
 MANIFEST: Final = "tandem-export.jsonl"
 VALUES: Final = "values"
+MARK: Final = ".tandem-export%"
+"""An empty file among the values: what lies there are values of an export. `%` at the end is in no
+key's path."""
 _LINE_BYTES_MAX: Final = 64 * 1024
 """A name of 512 bytes and metadata of 1,024, escaped, are far below."""
 
@@ -153,6 +156,7 @@ def _last_name(path: Path, scope: Scope) -> str:
 def _make_values(directory: Path) -> None:
     values = directory / VALUES
     values.mkdir(exist_ok=True)
+    (values / MARK).touch()
     if (directory / VALUES.upper()).exists():
         raise Unfit(f"{directory}: the file system does not tell A from a, as keys do")
 
@@ -170,9 +174,19 @@ def _check_values(directory: Path) -> None:
 
 
 def is_export(directory: Path) -> bool:
-    """Whether an export was written there; Unfit when it is one that cannot be read."""
+    """Whether an export was written there; Unfit when it is one that cannot be read, or when only
+    the values of one are there: their paths are not quite the names of the keys."""
     path = directory / MANIFEST
     if not path.exists():
+        for mark in (directory / VALUES / MARK, directory / MARK):
+            if mark.exists():
+                home = mark.absolute().parent.parent
+                raise Unfit(
+                    f"{mark.parent} holds values of an export, whose names, metadata and"
+                    f" expirations are in {home / MANIFEST}\n"
+                    f"Import {home} with that file in it; or remove {mark}, and the values are"
+                    " imported as the files that they are."
+                )
         return False
     with path.open("rb") as stream:
         head = _document(stream.readline(_LINE_BYTES_MAX))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kvctl.export.exporting import KEYS_AT_ONCE
-from kvctl.export.manifest import MANIFEST, Manifest, Scope
+from kvctl.export.manifest import MANIFEST, MARK, Manifest, Scope
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -286,6 +286,23 @@ def test_two_exports_into_one_directory_do_not_mix(gateway: Gateway, tmp_path: P
     first.close()
     export(gateway, tmp_path)
     assert [line.get("name") for line in manifest(tmp_path)] == [None, "a", None]
+
+
+def test_values_of_an_export_without_their_manifest_are_no_tree(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    hold(gateway)
+    backup = tmp_path / "backup"
+    export(gateway, backup)
+    gateway.store.records.clear()
+    values = gateway.kvctl("import", str(backup / "values"), *ARTICLES)
+    (backup / MANIFEST).unlink()
+    alone = gateway.kvctl("import", str(backup), *ARTICLES)
+    assert (alone.exit_code, alone.stderr, gateway.names()) == (2, values.stderr, [])
+    assert f"expirations are in {backup / MANIFEST}\n" in alone.stderr
+    (backup / "values" / MARK).unlink()
+    gateway.kvctl("import", str(backup), *ARTICLES)
+    assert "values/index.html" in gateway.names()
 
 
 @pytest.mark.parametrize("link", ["a", "d"])
