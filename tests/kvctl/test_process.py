@@ -59,12 +59,18 @@ def test_a_reader_that_has_seen_enough_ends_a_listing_quietly(gateway: Gateway) 
 
 def test_output_that_finds_no_room_is_told_in_a_line(gateway: Gateway) -> None:
     gateway.hold("k")
-    for arguments in (("list",), ("list", "--json"), ("get", "k")):
+    for command, completion in (
+        (("key", "list", *ARTICLES), ""),
+        (("key", "list", "--json", *ARTICLES), ""),
+        (("key", "get", "k", *ARTICLES), ""),
+        (("--help",), ""),
+        ((), "bash_source"),
+    ):
         with Path("/dev/full").open("wb") as full:
             process = subprocess.run(
-                [sys.executable, "-m", "kvctl.main", "key", *arguments, *ARTICLES],
-                stdout=full, stderr=subprocess.PIPE,
-                env={**os.environ, **gateway.environment}, check=False,
+                [sys.executable, "-m", "kvctl", *command], stdout=full, stderr=subprocess.PIPE,
+                env={**os.environ, **gateway.environment, "_KVCTL_COMPLETE": completion},
+                check=False,
             )  # fmt: skip
         said = b"kvctl: the output cannot be written: No space left on device\n"
         assert (process.returncode, process.stderr) == (1, said)
