@@ -32,9 +32,10 @@ class Tally:
     failed: int = 0
     failures: list[Refused] = field(default_factory=list)
     """The first FAILURES_KEPT_MAX."""
-    interrupted: bool = False
     gave_up: bool = False
     """Whether the gateway stopped answering."""
+    complete: bool = False
+    """Whether every file was looked at."""
 
     @property
     def files(self) -> int:
@@ -97,6 +98,7 @@ class Import:
         async with asyncio.TaskGroup() as group:
             for _ in range(FILES_AT_ONCE):
                 group.create_task(self._work(found))
+        self.tally.complete = not self.tally.gave_up
 
     async def _work(self, found: Iterator[TreeFile | Refused]) -> None:
         for item in found:
@@ -128,7 +130,10 @@ class Import:
             if isinstance(error, InvalidArgument) and error.field == "expires_at_s":
                 self.tally.expired += 1
                 return
-            self._fail(Refused(file.path, f"not stored: {error}"))
+            perhaps = isinstance(error, Unavailable)
+            self._fail(
+                Refused(file.path, f"{'not confirmed' if perhaps else 'not stored'}: {error}")
+            )
             self._unanswered += isinstance(error, Unavailable | Overloaded)
             self.tally.gave_up = self._unanswered >= UNANSWERED_MAX
             return

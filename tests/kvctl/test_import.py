@@ -94,6 +94,7 @@ def test_nothing_is_tried_when_what_is_stored_cannot_be_listed(
     result = gateway.kvctl("import", str(tree), *ARTICLES)
     assert result.exit_code == 3
     assert "could not answer" in result.stderr
+    assert result.stdout.startswith("interrupted after 0 files")
     gateway.store.failure = None
     assert gateway.names() == []
 
@@ -107,7 +108,7 @@ def test_it_gives_up_when_the_gateway_no_longer_answers(gateway: Gateway, tmp_pa
     result = gateway.kvctl("import", str(tmp_path), *ARTICLES, "--json")
     assert result.exit_code == 3
     assert "stopped answering, so the rest was not tried" in result.stderr
-    assert "not stored: both homes are away" in result.stderr
+    assert "not confirmed: both homes are away" in result.stderr
     summary = json.loads(result.stdout)
     assert not summary["complete"]
     assert UNANSWERED_MAX <= summary["failed"] < FAILURES_KEPT_MAX

@@ -262,6 +262,8 @@ def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, tmp_path: Path)
     refused = gateway.kvctl("export", str(tmp_path / "out"), *ARTICLES)
     assert refused.exit_code == 2
     assert f"{MANIFEST}: Is a directory" in refused.stderr
+    unread = gateway.kvctl("import", str(tmp_path / "out"), *ARTICLES)
+    assert (unread.exit_code, unread.stderr) == (2, refused.stderr)
     (tmp_path / "out" / MANIFEST).rmdir()
     (tmp_path / "out/values/k").mkdir(parents=True)
     (tmp_path / "out" / MANIFEST).touch()
