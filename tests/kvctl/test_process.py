@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.kvctl.serving import ARTICLES, Gateway
 
 BINARY = bytes(range(256)) * 5000
@@ -104,16 +106,17 @@ def test_a_terminal_gets_no_control_characters(gateway: Gateway) -> None:
     assert (process.returncode, shown) == (0, b"a\\x1b[31mb\\nc\r\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
 def test_an_import_that_is_interrupted_says_how_far_it_came(
-    gateway: Gateway, tmp_path: Path
+    gateway: Gateway, tmp_path: Path, number: signal.Signals
 ) -> None:
-    for number in range(3000):
-        (tmp_path / str(number)).write_bytes(b"%d" % number * 1000)
+    for name in range(3000):
+        (tmp_path / str(name)).write_bytes(b"%d" % name * 1000)
     with gateway.process("import", str(tmp_path), *ARTICLES) as process:
         while len(gateway.store.records) < 100:
             assert process.poll() is None
         gateway.store.held = []  # so that the import cannot end before the signal
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate()
     assert process.returncode == 130
     assert out.startswith(b"interrupted after ")
