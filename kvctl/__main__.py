@@ -11,7 +11,7 @@ _INTERRUPTED: Final = 130
 
 def main() -> int:
     """The console script. `up` holds SIGHUP until it takes it; any other command ends with its
-    terminal, and to it SIGTERM is Ctrl-C: it says how far it came, and leaves the terminal whole."""
+    terminal, and to it SIGTERM is Ctrl-C: it says how far it came, and mends the terminal."""
     if sys.argv[1:2] == ["up"]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     else:
