@@ -19,17 +19,20 @@ from tandem.core.key import check_name_length
 
 
 @click.command("export")
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
 @click.option("--namespace", "-n", required=True, metavar="TITLE|ID", help="What to export.")
 @click.option("--prefix", default="", help="Only names that begin so.")
 @asks
-def export_command(asked: Asked, directory: Path, namespace: str, prefix: str) -> None:
+def export_command(asked: Asked, directory: str, namespace: str, prefix: str) -> None:
     """Write the values of a namespace to files below DIR. All else goes to a manifest beside them.
 
     The same command goes on where an earlier one was interrupted. `kvctl import DIR` brings the
     keys back, with metadata and expirations.
     """
-    asked.ask(lambda client: _export(client, asked, directory, namespace, prefix), namespace)
+    if not directory:  # as of a variable that is not set: to a Path, that is the current one
+        raise click.UsageError("an empty DIR is no directory")
+    place = Path(directory)
+    asked.ask(lambda client: _export(client, asked, place, namespace, prefix), namespace)
 
 
 async def _export(
