@@ -14,7 +14,7 @@ def main() -> int:
     terminal, and to it SIGTERM is Ctrl-C: it says how far it came, and mends the terminal."""
     if sys.argv[1:2] == ["up"]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    else:
+    elif signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is of jobs of a script
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     fill_closed_streams()
     try:

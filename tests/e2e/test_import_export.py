@@ -1,4 +1,4 @@
-"""`kvctl import` and `kvctl export`, killed and gone on with; the gateway dies under one of them."""
+"""`kvctl import` and `kvctl export`, killed and gone on with; the gateway dies under one."""
 
 import asyncio
 from pathlib import Path

@@ -161,6 +161,22 @@ def test_watch_shows_the_status_until_it_is_interrupted(gateway: Gateway) -> Non
     assert all(line.startswith(b'{"gateway_id": ') for line in lines)
 
 
+def test_sigterm_ends_what_ctrl_c_does_not_reach(gateway: Gateway) -> None:
+    """As the jobs that a script has in the background."""
+    watch = ("status", "--watch", "--every", "100ms")
+    with subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "kvctl", *watch],
+        stdout=subprocess.PIPE, env={**os.environ, **gateway.environment},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        try:
+            assert process.wait(60) == -signal.SIGTERM
+        finally:
+            process.kill()
+
+
 def test_watch_outlives_a_gateway_that_is_away(gateway: Gateway) -> None:
     with gateway.process("status", "--watch", "--every", "100ms", "--timeout", "2s") as process:
         assert process.stdout is not None
