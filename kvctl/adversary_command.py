@@ -1,5 +1,6 @@
 """`kvctl adversary`: whether this deployment keeps what is promised, tried out."""
 
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -84,6 +85,8 @@ def adversary_command(
     """
     if puts + deletes > 1:
         raise click.UsageError("--puts and --deletes are shares: together at most 1")
+    if not os.access(evidence.parent, os.W_OK):  # a run that finds something is not to end on that
+        raise click.UsageError(f"--evidence: no file can be written to {evidence.parent}")
     if seconds is None and operations is None:
         seconds = SECONDS
     seed = seed or SystemEntropy().token(4).hex()

@@ -18,6 +18,7 @@ from tandem.errors import (
     Unavailable,
 )
 from tandem.runtime.listening import is_here
+from tandem.runtime.rpc_words import in_words
 from tandem.runtime.settings import ADDRESS, Address
 from tandem.wire.status import NO_ANSWER
 
@@ -105,7 +106,7 @@ def _ending_of(error: TandemError, address: Address) -> Ended:
                 "Wait longer with --timeout; its log says what it does.",
             )
         case Unavailable():
-            return _absent(address, str(error))
+            return _absent(address, in_words(str(error)))
         case Overloaded():
             return Ended(
                 Ending.UNAVAILABLE, f"the crawler at {address} has too much to do: {error}"

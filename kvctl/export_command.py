@@ -8,7 +8,7 @@ import click
 from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
 from kvctl.export.exporting import Export, Exported
-from kvctl.export.manifest import VALUES, Manifest, Scope, Unfit
+from kvctl.export.manifest import Manifest, Scope, Unfit
 from kvctl.keys import MAY_LACK_KEYS
 from kvctl.options import asks
 from kvctl.output import print_json, print_line, size
@@ -19,17 +19,20 @@ from tandem.core.key import check_name_length
 
 
 @click.command("export")
-@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False))
 @click.option("--namespace", "-n", required=True, metavar="TITLE|ID", help="What to export.")
 @click.option("--prefix", default="", help="Only names that begin so.")
 @asks
-def export_command(asked: Asked, directory: Path, namespace: str, prefix: str) -> None:
+def export_command(asked: Asked, directory: str, namespace: str, prefix: str) -> None:
     """Write the values of a namespace to files below DIR. All else goes to a manifest beside them.
 
     The same command goes on where an earlier one was interrupted. `kvctl import DIR` brings the
     keys back, with metadata and expirations.
     """
-    asked.ask(lambda client: _export(client, asked, directory, namespace, prefix), namespace)
+    if not directory:  # as of a variable that is not set: to a Path, that is the current one
+        raise click.UsageError("an empty DIR is no directory")
+    place = Path(directory)
+    asked.ask(lambda client: _export(client, asked, place, namespace, prefix), namespace)
 
 
 async def _export(
@@ -66,15 +69,11 @@ async def _export(
 def _opened(directory: Path, scope: Scope) -> Manifest:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        manifest = Manifest(directory, scope)
-        (directory / VALUES).mkdir(exist_ok=True)
-        if (directory / VALUES.upper()).exists():
-            raise Unfit(f"{directory}: the file system does not tell A from a, as keys do")
+        return Manifest(directory, scope)
     except Unfit as error:
         raise Ended(Ending.USAGE, str(error)) from None
     except OSError as error:
         raise Ended(Ending.USAGE, f"{error.filename or directory}: {error.strerror}") from None
-    return manifest
 
 
 def _summary(asked: Asked, exported: Exported, seconds: float, *, resumed: bool) -> None:

@@ -60,8 +60,10 @@ def _sources(
     try:
         if is_export(directory):
             return lambda: exported(directory, prefix)
-    except (Unfit, OSError) as error:
+    except Unfit as error:
         raise Ended(Ending.USAGE, str(error)) from None
+    except OSError as error:
+        raise Ended(Ending.USAGE, f"{error.filename}: {error.strerror}") from None
     return lambda: walk(str(directory), prefix, follow_links=follow_links)
 
 
@@ -82,9 +84,6 @@ async def _import(
             if display.shown:
                 display.expect(await asyncio.to_thread(lambda: sum(1 for _ in found())))
             await importing.run(found(), prefix)
-        except asyncio.CancelledError:
-            importing.tally.interrupted = True
-            raise
         finally:
             display.close()
             seconds = (asked.clock.monotonic_us() - began_us) / 1e6
@@ -109,7 +108,7 @@ def _shown(path: str) -> str:
 
 def _summary(tally: Tally, seconds: float) -> str:
     return (
-        f"{'interrupted after ' if tally.interrupted else ''}{counted(tally.files, 'file')}"
+        f"{'' if tally.complete else 'interrupted after '}{counted(tally.files, 'file')}"
         f" in {seconds:.1f} s: {tally.stored} stored ({size(tally.stored_bytes)}),"
         f" {tally.unchanged} skipped as stored already ({size(tally.unchanged_bytes)}),"
         f"{f' {tally.expired} expired,' if tally.expired else ''} {tally.failed} failed"
@@ -126,7 +125,7 @@ def _document(tally: Tally, seconds: float) -> dict[str, object]:
         "skipped": tally.unchanged,
         "expired": tally.expired,
         "failed": tally.failed,
-        "complete": not (tally.interrupted or tally.gave_up),
+        "complete": tally.complete,
         "failures": [
             {"path": _shown(refused.path), "reason": refused.reason} for refused in tally.failures
         ],

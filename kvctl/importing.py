@@ -8,7 +8,15 @@ from typing import Final
 from kvctl.tree import NotRead, Refused, TreeFile, read_whole
 from tandem.client import Client
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
-from tandem.errors import InvalidArgument, Overloaded, TandemError, Unavailable
+from tandem.errors import (
+    InvalidArgument,
+    NamespaceNotFound,
+    Overloaded,
+    PermissionDenied,
+    TandemError,
+    Unauthenticated,
+    Unavailable,
+)
 
 FILES_AT_ONCE: Final = 128
 BYTES_AT_ONCE: Final = 128 * MIB
@@ -32,9 +40,10 @@ class Tally:
     failed: int = 0
     failures: list[Refused] = field(default_factory=list)
     """The first FAILURES_KEPT_MAX."""
-    interrupted: bool = False
     gave_up: bool = False
     """Whether the gateway stopped answering."""
+    complete: bool = False
+    """Whether every file was looked at."""
 
     @property
     def files(self) -> int:
@@ -85,18 +94,24 @@ class Import:
         self._advanced = advanced
         self._room = BytesAtOnce(BYTES_AT_ONCE)
         self._unanswered = 0
+        self._shut_out: TandemError | None = None
+        """Why no file can be stored any more."""
         self._stored: frozenset[str] | None = None
 
     async def run(self, found: Iterator[TreeFile | Refused], prefix: str = "") -> None:
         """Sees all files through; cancelling it leaves each one stored whole or not at all.
 
         Every name in `found` begins with `prefix`. Raises TandemError when the names that are
-        stored already cannot be listed; nothing is stored then.
+        stored already cannot be listed; nothing is stored then. So it does once the gateway refuses
+        whatever is asked of the namespace; the rest is not tried.
         """
         self._stored = await self._listed(prefix)
         async with asyncio.TaskGroup() as group:
             for _ in range(FILES_AT_ONCE):
                 group.create_task(self._work(found))
+        if self._shut_out is not None:
+            raise self._shut_out
+        self.tally.complete = not self.tally.gave_up
 
     async def _work(self, found: Iterator[TreeFile | Refused]) -> None:
         for item in found:
@@ -110,7 +125,7 @@ class Import:
                 finally:
                     await self._room.give_back(2 * item.size)
             self._advanced(self.tally)
-            if self.tally.gave_up:
+            if self.tally.gave_up or self._shut_out is not None:
                 return
 
     async def _one(self, file: TreeFile) -> None:
@@ -124,11 +139,17 @@ class Import:
         except NotRead as error:
             self._fail(Refused(file.path, str(error)))
             return
+        except (NamespaceNotFound, PermissionDenied, Unauthenticated) as error:
+            self._shut_out = error
+            return
         except TandemError as error:
             if isinstance(error, InvalidArgument) and error.field == "expires_at_s":
                 self.tally.expired += 1
                 return
-            self._fail(Refused(file.path, f"not stored: {error}"))
+            perhaps = isinstance(error, Unavailable)
+            self._fail(
+                Refused(file.path, f"{'not confirmed' if perhaps else 'not stored'}: {error}")
+            )
             self._unanswered += isinstance(error, Unavailable | Overloaded)
             self.tally.gave_up = self._unanswered >= UNANSWERED_MAX
             return

@@ -20,6 +20,7 @@ from kvctl.keys import key_group
 from kvctl.misuse import Commands
 from kvctl.namespaces import namespace_group
 from kvctl.options import common_options
+from kvctl.output import unwritten
 from kvctl.rebuild.command import rebuild_command
 from kvctl.repair import repair_command
 from kvctl.status import status_command
@@ -73,7 +74,14 @@ for command in (
 def main() -> int:
     """The console script; ends with the statuses of `kvctl --help`."""
     environment = os.environ  # noqa: TID251 - a main is where it comes in
-    cli(prog_name="kvctl", obj=Surroundings(environment, SystemClock()))
+    try:
+        cli(prog_name="kvctl", obj=Surroundings(environment, SystemClock()))
+    except OSError as failure:
+        if failure.filename is not None:  # no failure of what click prints, such as a help
+            raise
+        ended = unwritten(failure, sys.stdout)
+        ended.show()
+        return ended.exit_code
     return 0
 
 

@@ -28,9 +28,8 @@ def print_line(text: str, *, error: bool = False) -> None:
 
 
 def print_json(document: Mapping[str, object]) -> None:
-    """Prints one JSON object on one line."""
-    line = json.dumps(document, ensure_ascii=False, separators=(", ", ": "))
-    print_bytes(f"{line}\n".encode())
+    """Prints one JSON object on one line; half a surrogate pair in a text is an escape in JSON."""
+    print_line(json.dumps(document, ensure_ascii=False, separators=(", ", ": ")))
 
 
 def print_bytes(data: bytes, *, error: bool = False) -> None:
@@ -41,16 +40,18 @@ def print_bytes(data: bytes, *, error: bool = False) -> None:
     except OSError as failure:
         if failure.errno == errno.EPIPE:
             raise
-        _throw_away(sys.stderr if error else sys.stdout)
-        why = f"the output cannot be written: {failure.strerror}"
-        raise Ended(Ending.NEGATIVE, why) from failure
+        raise unwritten(failure, sys.stderr if error else sys.stdout) from failure
 
 
-def _throw_away(stream: TextIO) -> None:
-    """What a stream still holds goes nowhere: Python 3.14, which cannot write it at exit either,
-    would end with 120 and a message of its own."""
+def unwritten(failure: OSError, stream: TextIO) -> Ended:
+    """The end of a command that could not print to a stream.
+
+    What the stream still holds goes nowhere: Python 3.14, which cannot write it at exit either,
+    would end with 120 and a message of its own.
+    """
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
+    return Ended(Ending.NEGATIVE, f"the output cannot be written: {failure.strerror}")
 
 
 def value_fields(value: bytes) -> dict[str, object]:

@@ -11,7 +11,7 @@ interrupted, and goes on after the name of the last whole line.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,6 +21,9 @@ from tandem.wire.codec import JsonValue
 
 MANIFEST: Final = "tandem-export.jsonl"
 VALUES: Final = "values"
+MARK: Final = ".tandem-export%"
+"""An empty file among the values: what lies there are values of an export. `%` at the end is in no
+key's path."""
 _LINE_BYTES_MAX: Final = 64 * 1024
 """A name of 512 bytes and metadata of 1,024, escaped, are far below."""
 
@@ -90,7 +93,7 @@ class Manifest:
         path = directory / MANIFEST
         if not path.exists() and any(directory.iterdir()):
             raise Unfit(f"{directory} is not empty, and no export was begun there")
-        self._stream = path.open("ab")
+        self._stream = path.open("ab", buffering=0)  # what a full disk refuses is not tried again
         try:
             self.after = self._begun(path, scope)
             """The last name that is exported already."""
@@ -104,30 +107,31 @@ class Manifest:
         except BlockingIOError:
             raise Unfit(f"{path.parent}: another export is at work there") from None
         after = _last_name(path, scope)
+        _make_values(path.parent)
         _check_values(path.parent)
         if not path.stat().st_size:
-            self._append(scope.document())
+            self._append([scope.document()])
         return after
 
     def add(self, lines: list[Line]) -> None:
         """Enters keys whose files are written."""
-        for line in lines:
-            self._append(line.document())
-        self._stream.flush()
+        self._append([line.document() for line in lines])
 
     def complete(self) -> None:
         """Says that nothing is missing, once all of it, the values too, is on stable storage."""
         os.sync()
-        self._append({"complete": True})
-        self._stream.flush()
+        self._append([{"complete": True}])
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:
         """Leaves it to a later try."""
         self._stream.close()
 
-    def _append(self, document: Mapping[str, object]) -> None:
-        self._stream.write(json.dumps(document, separators=(", ", ": ")).encode() + b"\n")
+    def _append(self, documents: Sequence[Mapping[str, object]]) -> None:
+        text = "".join(f"{json.dumps(one, separators=(', ', ': '))}\n" for one in documents)
+        left = text.encode()
+        while left:
+            left = left[self._stream.write(left) :]
 
 
 def _last_name(path: Path, scope: Scope) -> str:
@@ -149,6 +153,14 @@ def _last_name(path: Path, scope: Scope) -> str:
     return "" if "format" in last else Line.of(last).name
 
 
+def _make_values(directory: Path) -> None:
+    values = directory / VALUES
+    values.mkdir(exist_ok=True)
+    (values / MARK).touch()
+    if (directory / VALUES.upper()).exists():
+        raise Unfit(f"{directory}: the file system does not tell A from a, as keys do")
+
+
 def _check_values(directory: Path) -> None:
     """Values are not synced one by one: the power may have failed behind an interrupted export."""
     for line in lines_of(directory):
@@ -162,9 +174,19 @@ def _check_values(directory: Path) -> None:
 
 
 def is_export(directory: Path) -> bool:
-    """Whether an export was written there; Unfit when it is one that cannot be read."""
+    """Whether an export was written there; Unfit when it is one that cannot be read, or when only
+    the values of one are there: their paths are not quite the names of the keys."""
     path = directory / MANIFEST
     if not path.exists():
+        for mark in (directory / VALUES / MARK, directory / MARK):
+            if mark.exists():
+                home = mark.absolute().parent.parent
+                raise Unfit(
+                    f"{mark.parent} holds values of an export, whose names, metadata and"
+                    f" expirations are in {home / MANIFEST}\n"
+                    f"Import {home} with that file in it; or remove {mark}, and the values are"
+                    " imported as the files that they are."
+                )
         return False
     with path.open("rb") as stream:
         head = _document(stream.readline(_LINE_BYTES_MAX))

@@ -223,3 +223,11 @@ def check_title(title: str) -> str:
         if character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff":
             raise InvalidArgument("title", f"has a control character at position {position}")
     return title
+
+
+def check_new_title(title: str) -> str:
+    """`title` when a namespace may be called so from now on; InvalidArgument when it cannot be one,
+    or has the form of an id: it would be taken for one wherever either may be given."""
+    if is_namespace_id(check_title(title)):
+        raise InvalidArgument("title", "must not have the form of an id, 32 lower-case hex digits")
+    return title

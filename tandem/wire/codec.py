@@ -145,13 +145,16 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "Jso
 
 
 def encode_metadata(metadata: JsonValue) -> bytes:
-    """The JSON text of metadata, empty for None; InvalidArgument when it is too long or no JSON."""
+    """The JSON text of metadata, empty for None; InvalidArgument when it is too long or no JSON.
+
+    Half a surrogate pair, which UTF-8 cannot hold, is in JSON an escape.
+    """
     if metadata is None:
         return b""
     try:
         raw = json.dumps(
             metadata, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
+        ).encode(errors="backslashreplace")
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument("metadata", f"is not valid JSON: {error}") from None
     check_metadata(raw)

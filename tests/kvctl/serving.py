@@ -59,7 +59,7 @@ class Gateway(Running):
     def process(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         """A command as a process of its own, which ends with the block at the latest."""
         with subprocess.Popen(
-            [sys.executable, "-m", "kvctl.main", *arguments],
+            [sys.executable, "-m", "kvctl", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -78,9 +78,12 @@ def test_a_host_that_is_not_known_is_told_without_numbers() -> None:
     assert "Errno" not in result.stderr
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_port_where_no_grpc_is_spoken_is_told_from_the_right_one() -> None:
     with http_server() as address:
         health = invoke("health", "--gateway", address, "--timeout", "60s")
+        crawler = invoke("crawl", "status", "--crawler", address, "--timeout", "60s")
+    assert f"kvctl: no crawler at {address}: gRPC is not spoken there\n" in crawler.stderr
     assert health.stdout == f"{address}: UNAVAILABLE: gRPC is not spoken there\n"
     theirs = "failed to connect to all addresses; last error: INTERNAL: Failed parsing HTTP/2 (80)"
     ending = ending_of(Unavailable(theirs), Address("gw", 8780))

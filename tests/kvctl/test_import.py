@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from kvctl.importing import FAILURES_KEPT_MAX, UNANSWERED_MAX, BytesAtOnce
-from tandem.errors import Unavailable
+from tandem.errors import (
+    NamespaceNotFound,
+    PermissionDenied,
+    TandemError,
+    Unauthenticated,
+    Unavailable,
+)
 from tests.kvctl.serving import ARTICLES, Gateway
 
 
@@ -94,6 +100,7 @@ def test_nothing_is_tried_when_what_is_stored_cannot_be_listed(
     result = gateway.kvctl("import", str(tree), *ARTICLES)
     assert result.exit_code == 3
     assert "could not answer" in result.stderr
+    assert result.stdout.startswith("interrupted after 0 files")
     gateway.store.failure = None
     assert gateway.names() == []
 
@@ -107,10 +114,30 @@ def test_it_gives_up_when_the_gateway_no_longer_answers(gateway: Gateway, tmp_pa
     result = gateway.kvctl("import", str(tmp_path), *ARTICLES, "--json")
     assert result.exit_code == 3
     assert "stopped answering, so the rest was not tried" in result.stderr
-    assert "not stored: both homes are away" in result.stderr
+    assert "not confirmed: both homes are away" in result.stderr
     summary = json.loads(result.stdout)
     assert not summary["complete"]
     assert UNANSWERED_MAX <= summary["failed"] < FAILURES_KEPT_MAX
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        (PermissionDenied("no"), "kvctl: not allowed: no\n"),
+        (Unauthenticated("no"), "did not let you in: no\n"),
+        (NamespaceNotFound("n"), "kvctl: no namespace has the title 'articles'"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_it_ends_once_no_file_can_be_stored_any_more(
+    gateway: Gateway, tree: Path, failure: TandemError, says: str
+) -> None:
+    gateway.store.failure = failure
+    gateway.store.lists_anyway = True
+    result = gateway.kvctl("import", str(tree), *ARTICLES)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 2)
+    assert says in result.stderr
+    assert result.stdout.startswith("interrupted after 0 files")
 
 
 def test_large_files_are_stored_whole(gateway: Gateway, tmp_path: Path) -> None:

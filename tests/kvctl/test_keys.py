@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tandem.core.key import Key
 from tandem.core.limits import VALUE_BYTES_MAX
 from tests.kvctl.serving import ARTICLES, Gateway
+from tests.kvgateway.rpc.memory_store import NAMESPACE
 
 BINARY = bytes(range(256)) + b"\r\n\n\x00"
 
@@ -35,6 +37,15 @@ def test_a_file_is_stored_byte_for_byte(gateway: Gateway, tmp_path: Path) -> Non
 def test_an_argument_keeps_bytes_that_are_not_utf_8(gateway: Gateway) -> None:
     gateway.kvctl("key", "put", "b", b"a\xff".decode(errors="surrogateescape"), *ARTICLES)
     assert gateway.stored("b") == b"a\xff"
+
+
+def test_metadata_with_half_a_character_goes_in_and_comes_out(gateway: Gateway) -> None:
+    """As JavaScript leaves it of a text that it cuts in the middle of one."""
+    gateway.kvctl("key", "put", "k", "v", "--metadata", '{"t":"\\ud83e\u00e9"}', *ARTICLES)
+    assert gateway.store.records[Key(NAMESPACE, "k")].metadata == b'{"t":"\\ud83e\xc3\xa9"}'
+    for command in ("get", "k"), ("list",):
+        assert gateway.json("key", *command, *ARTICLES)["metadata"] == {"t": "\ud83e\u00e9"}
+    assert '"t": "\\ud83e\u00e9"' in gateway.kvctl("key", "list", "--long", *ARTICLES).stdout
 
 
 def test_an_empty_value_is_a_value(gateway: Gateway) -> None:

@@ -1,5 +1,6 @@
 """Whatever is given wrongly is told in one style: what is wrong, where, and what is right."""
 
+import shlex
 from collections.abc import Callable, Iterator
 
 import click
@@ -15,7 +16,7 @@ from tandem.runtime.clock import SystemClock
 
 def _result(command: str) -> Result:
     surroundings = Surroundings({}, SystemClock())
-    return CliRunner().invoke(cli, command.split(), prog_name="kvctl", obj=surroundings)
+    return CliRunner().invoke(cli, shlex.split(command), prog_name="kvctl", obj=surroundings)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,12 @@ def _result(command: str) -> Result:
         ("key put n v --ttl x", '--ttl: "x": expected a duration such as', "kvctl key put"),
         ("key put n v -n n --ttl 60 --expires-at 5", "exclude each other", "kvctl key put"),
         ("import /no/such/place -n n", "DIR: directory '/no/such/place' does", "kvctl import"),
+        ("export '' -n n", "an empty DIR is no directory", "kvctl export"),
+        (
+            "adversary --evidence /no/x",
+            "--evidence: no file can be written to /no",
+            "kvctl adversary",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_where_to_look(command: str, says: str, see: str) -> None:

@@ -96,6 +96,15 @@ def test_delete_asks_nobody_without_a_terminal(gateway: Gateway) -> None:
     assert gateway.kvctl("namespace", "get", "articles").exit_code == 0
 
 
+def test_a_title_that_would_be_taken_for_an_id_is_refused(gateway: Gateway) -> None:
+    title = "0123456789abcdef" * 2
+    for command in ("create", title), ("rename", "articles", title):
+        refused = gateway.kvctl("namespace", *command)
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith("kvctl: title: must not have the form of an id, 32 lower")
+    assert gateway.json("namespace", "create", title.upper())["title"] == title.upper()
+
+
 def test_a_title_that_is_taken_is_a_no(gateway: Gateway) -> None:
     result = gateway.kvctl("namespace", "create", "articles")
     assert result.exit_code == 1

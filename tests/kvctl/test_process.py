@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from tests.kvctl.serving import ARTICLES, Gateway
 
 BINARY = bytes(range(256)) * 5000
@@ -59,12 +61,18 @@ def test_a_reader_that_has_seen_enough_ends_a_listing_quietly(gateway: Gateway) 
 
 def test_output_that_finds_no_room_is_told_in_a_line(gateway: Gateway) -> None:
     gateway.hold("k")
-    for arguments in (("list",), ("list", "--json"), ("get", "k")):
+    for command, completion in (
+        (("key", "list", *ARTICLES), ""),
+        (("key", "list", "--json", *ARTICLES), ""),
+        (("key", "get", "k", *ARTICLES), ""),
+        (("--help",), ""),
+        ((), "bash_source"),
+    ):
         with Path("/dev/full").open("wb") as full:
             process = subprocess.run(
-                [sys.executable, "-m", "kvctl.main", "key", *arguments, *ARTICLES],
-                stdout=full, stderr=subprocess.PIPE,
-                env={**os.environ, **gateway.environment}, check=False,
+                [sys.executable, "-m", "kvctl", *command], stdout=full, stderr=subprocess.PIPE,
+                env={**os.environ, **gateway.environment, "_KVCTL_COMPLETE": completion},
+                check=False,
             )  # fmt: skip
         said = b"kvctl: the output cannot be written: No space left on device\n"
         assert (process.returncode, process.stderr) == (1, said)
@@ -98,16 +106,17 @@ def test_a_terminal_gets_no_control_characters(gateway: Gateway) -> None:
     assert (process.returncode, shown) == (0, b"a\\x1b[31mb\\nc\r\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
 def test_an_import_that_is_interrupted_says_how_far_it_came(
-    gateway: Gateway, tmp_path: Path
+    gateway: Gateway, tmp_path: Path, number: signal.Signals
 ) -> None:
-    for number in range(3000):
-        (tmp_path / str(number)).write_bytes(b"%d" % number * 1000)
+    for name in range(3000):
+        (tmp_path / str(name)).write_bytes(b"%d" % name * 1000)
     with gateway.process("import", str(tmp_path), *ARTICLES) as process:
         while len(gateway.store.records) < 100:
             assert process.poll() is None
         gateway.store.held = []  # so that the import cannot end before the signal
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate()
     assert process.returncode == 130
     assert out.startswith(b"interrupted after ")
@@ -150,6 +159,22 @@ def test_watch_shows_the_status_until_it_is_interrupted(gateway: Gateway) -> Non
         _, err = process.communicate()
     assert (process.returncode, err) == (130, b"")
     assert all(line.startswith(b'{"gateway_id": ') for line in lines)
+
+
+def test_sigterm_ends_what_ctrl_c_does_not_reach(gateway: Gateway) -> None:
+    """As the jobs that a script has in the background."""
+    watch = ("status", "--watch", "--every", "100ms")
+    with subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "kvctl", *watch],
+        stdout=subprocess.PIPE, env={**os.environ, **gateway.environment},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+        try:
+            assert process.wait(60) == -signal.SIGTERM
+        finally:
+            process.kill()
 
 
 def test_watch_outlives_a_gateway_that_is_away(gateway: Gateway) -> None:

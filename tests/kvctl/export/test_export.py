@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kvctl.export.exporting import KEYS_AT_ONCE
-from kvctl.export.manifest import MANIFEST, Manifest, Scope
+from kvctl.export.manifest import MANIFEST, MARK, Manifest, Scope
 from tandem.core.envelope import seal
 from tandem.core.key import Key
 from tandem.core.record import Record
@@ -20,6 +20,7 @@ from tandem.errors import TandemError, Unavailable
 from tandem.runtime.clock import SystemClock
 from tests.kvctl.serving import ARTICLES, Gateway
 from tests.kvgateway.rpc.memory_store import NAMESPACE, MemoryStore
+from tests.servers.small_disk import fill
 
 FAR_S = SystemClock().now_us() // 1_000_000 + 100_000
 RECORDS = {
@@ -31,6 +32,7 @@ RECORDS = {
     "/": (b"\xff\0", b'{"u":"\\ud83e\\udd13 \xc3\xa9"}', 0),
     "\0\n%": (b"control", b"", 0),
     "x" * 512: (b"long", b"[]", 0),
+    "half": (b"a surrogate pair", b'"\\ud83e"', 0),
     "large": (os.urandom(3 << 20), b"", 0),
     **{f"many/{number:03}": (b"%d" % number, b"", 0) for number in range(50)},
 }
@@ -185,6 +187,28 @@ def test_an_export_leaves_out_no_key_that_a_silent_home_may_hold(tmp_path: Path)
         assert (gone["keys"], gone["complete"]) == (0, True)
 
 
+@pytest.mark.parametrize("room", [0, 1, 2, 3, 10, 40])
+def test_a_full_disk_is_told_in_a_sentence_and_the_export_goes_on_when_there_is_room(
+    gateway: Gateway, small_disk: Path, room: int
+) -> None:
+    hold(gateway)
+    before, ballast = what_readers_see(gateway), fill(small_disk)
+    os.truncate(ballast, ballast.stat().st_size - room * 4096)
+    full = gateway.kvctl("export", str(small_disk / "out"), *ARTICLES)
+    ballast.unlink()
+    told = full.stderr.removesuffix(
+        "Repeat the command when that is mended: it goes on from there.\n"
+    )
+    assert (full.exit_code, told) == (
+        1 if "interrupted after" in full.stdout else 2,
+        f"kvctl: {small_disk}/out: No space left on device\n",
+    )
+    export(gateway, small_disk / "out")
+    gateway.store.records.clear()
+    gateway.json("import", str(small_disk / "out"), *ARTICLES)
+    assert what_readers_see(gateway) == before
+
+
 def test_half_a_line_is_written_again(gateway: Gateway, tmp_path: Path) -> None:
     hold(gateway)
     export(gateway, tmp_path)
@@ -238,6 +262,8 @@ def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, tmp_path: Path)
     refused = gateway.kvctl("export", str(tmp_path / "out"), *ARTICLES)
     assert refused.exit_code == 2
     assert f"{MANIFEST}: Is a directory" in refused.stderr
+    unread = gateway.kvctl("import", str(tmp_path / "out"), *ARTICLES)
+    assert (unread.exit_code, unread.stderr) == (2, refused.stderr)
     (tmp_path / "out" / MANIFEST).rmdir()
     (tmp_path / "out/values/k").mkdir(parents=True)
     (tmp_path / "out" / MANIFEST).touch()
@@ -262,6 +288,23 @@ def test_two_exports_into_one_directory_do_not_mix(gateway: Gateway, tmp_path: P
     first.close()
     export(gateway, tmp_path)
     assert [line.get("name") for line in manifest(tmp_path)] == [None, "a", None]
+
+
+def test_values_of_an_export_without_their_manifest_are_no_tree(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    hold(gateway)
+    backup = tmp_path / "backup"
+    export(gateway, backup)
+    gateway.store.records.clear()
+    values = gateway.kvctl("import", str(backup / "values"), *ARTICLES)
+    (backup / MANIFEST).unlink()
+    alone = gateway.kvctl("import", str(backup), *ARTICLES)
+    assert (alone.exit_code, alone.stderr, gateway.names()) == (2, values.stderr, [])
+    assert f"expirations are in {backup / MANIFEST}\n" in alone.stderr
+    (backup / "values" / MARK).unlink()
+    gateway.kvctl("import", str(backup), *ARTICLES)
+    assert "values/index.html" in gateway.names()
 
 
 @pytest.mark.parametrize("link", ["a", "d"])

@@ -151,6 +151,16 @@ async def test_a_title_is_taken_once(client: Client) -> None:
         ),
         (
             "CreateNamespace",
+            namespaces_pb2.CreateNamespaceRequest(title=NAMESPACE),
+            "title: must not have the form of an id",
+        ),
+        (
+            "RenameNamespace",
+            namespaces_pb2.RenameNamespaceRequest(id=NAMESPACE, title=NAMESPACE),
+            "title: must not have the form of an id",
+        ),
+        (
+            "CreateNamespace",
             namespaces_pb2.CreateNamespaceRequest(title="t", settings={"bytes_per_s": 2**63}),
             f"settings.bytes_per_s: {2**63} is not from 0 (no limit) to {QUOTA_MAX}",
         ),
