@@ -10,6 +10,7 @@ import pytest
 from kvsp.postgres.connecting import Database, NotReached
 from kvsp.postgres.places import Places
 from tandem.runtime.randomness import SystemEntropy
+from tests.servers.postgres import Postgres
 
 
 @pytest.fixture
@@ -54,6 +55,18 @@ async def test_one_that_the_server_ended_is_given_up(places: Places) -> None:
     with pytest.raises(asyncpg.PostgresConnectionError):
         async with places.one() as connection:
             await connection.execute("select pg_terminate_backend(pg_backend_pid())")
+    assert await pid(places) != first
+
+
+async def test_one_that_the_server_ended_while_nobody_used_it_is_given_up(
+    places: Places, postgres: Postgres
+) -> None:
+    async with places.one() as connection:
+        first = int(await connection.fetchval("select pg_backend_pid()"))
+    postgres.sql(f"select pg_terminate_backend({first})")
+    async with asyncio.timeout(60):
+        while not connection.is_closed():
+            await asyncio.sleep(0.01)
     assert await pid(places) != first
 
 
