@@ -1,6 +1,7 @@
 """Connections: so many and no more, used again while they are sound, and no longer."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -93,13 +94,34 @@ async def test_one_that_was_long_idle_is_not_trusted(
     assert await pid(places) != first
 
 
-async def test_a_database_that_was_just_not_reached_is_not_tried_again_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def pauses_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that was not reached is not tried again in a test."""
     monkeypatch.setattr("kvsp.postgres.connecting._PAUSE_FIRST_S", 600.0)
     monkeypatch.setattr("kvsp.postgres.connecting._PAUSE_MOST_S", 600.0)
+
+
+@pytest.mark.usefixtures("pauses_long")
+async def test_a_database_that_was_just_not_reached_is_not_tried_again_at_once(
+    tmp_path: Path,
+) -> None:
     database = Database(f"postgresql://postgres@/name?host={tmp_path}", SystemEntropy())
     with pytest.raises(FileNotFoundError):
         await database.connect()
     with pytest.raises(NotReached, match="No such file"):
         await database.connect()
+
+
+@pytest.mark.usefixtures("pauses_long")
+async def test_why_a_database_is_not_tried_again_is_told_of_a_silent_one_too(
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvsp.postgres.connecting.CONNECT_S", 0.1)
+    database = Database(f"postgresql://postgres@/name?host={sockets}", SystemEntropy())
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(sockets / ".s.PGSQL.5432"))
+        silent.listen()
+        with pytest.raises(TimeoutError):
+            await database.connect()
+        with pytest.raises(NotReached, match="TimeoutError"):
+            await database.connect()
