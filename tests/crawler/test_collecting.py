@@ -13,8 +13,11 @@ from crawler.book import Book
 from crawler.namespace_crawl import NamespaceCrawls, _Task
 from crawler.pace import Pace
 from crawler.plans import Plans
-from crawler.report import Checkpoint, CrawlRule
+from crawler.registry import IN_BOTH
+from crawler.report import Checkpoint, CrawlReport, CrawlRule
+from tandem.backends.port import ScanPage
 from tandem.core.collect import Withheld
+from tandem.core.crawl_range import WHOLE, Range
 from tandem.core.crawl_status import Crawled
 from tandem.core.drift import Drift
 from tandem.core.envelope import seal, seal_tombstone
@@ -22,6 +25,7 @@ from tandem.core.key import Key
 from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Failed, Reason
+from tandem.core.tally import Tally
 from tandem.core.version import Version
 from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, collector, record
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
@@ -144,14 +148,14 @@ def _failing(world: Ground, path: Path) -> NamespaceCrawls:
     return collecting(world, path)
 
 
+async def _silent(*_: object, **__: object) -> Failed:
+    return Failed(Reason.TIMEOUT)
+
+
 def test_where_clusters_say_too_little_dead_records_stay_and_it_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         world = await graveyard()
-
-        async def silent(*_: object, **__: object) -> Failed:
-            return Failed(Reason.TIMEOUT)
-
-        world.kvsp.clusters = silent  # type: ignore[method-assign]
+        world.kvsp.clusters = _silent  # type: ignore[method-assign]
         crawled = await collecting(world, tmp_path / "book").crawl(NAMESPACE)
         assert (crawled.equal, crawled.tally.rows_removed) == (True, 0)
         assert "could not be compared with their mirrors" in crawled.withheld
@@ -198,6 +202,44 @@ def test_nothing_goes_without_the_whole_evidence(
             assert crawled.withheld == why.value
         else:
             assert not crawled.equal
+
+    run(main())
+
+
+async def _report_of(world: Ground, name: str) -> CrawlReport:
+    """What a crawl says that has found one dead record."""
+    page = await world.kvsp.scan(NAMESPACE, after="", prefix=name, limit=1, deadline_s=1.0)
+    assert isinstance(page, ScanPage)
+    now_us = world.clock.now_us()
+    return CrawlReport(NAMESPACE, now_us, now_us, Tally(equal=43), dead=[*page.entries])
+
+
+@pytest.mark.parametrize(("through", "goes"), [("x", True), ("x" * KEY_NAME_BYTES_MAX, False)])
+def test_of_a_range_behind_whose_end_no_name_can_stand_nothing_goes(
+    through: str, goes: bool
+) -> None:
+    """It would be collected as if it were the whole namespace, of which the rest was not seen."""
+
+    async def main() -> None:
+        world = await graveyard()
+        one = collector(world.kvsp, world.s3)
+        before, report = await one.look(), await _report_of(world, "gone")
+        await one.collect(report, Range(0, "", through), before, IN_BOTH, accepted=0)
+        assert report.tally.rows_removed == goes
+        assert world.copies("gone") == ((None, None) if goes else (GONE, GONE))
+
+    run(main())
+
+
+def test_nothing_goes_where_clusters_say_too_little_after_the_crawl() -> None:
+    async def main() -> None:
+        world = await graveyard()
+        one = collector(world.kvsp, world.s3)
+        before, report = await one.look(), await _report_of(world, "gone")
+        world.kvsp.clusters = _silent  # type: ignore[method-assign]
+        await one.collect(report, WHOLE, before, IN_BOTH, accepted=0)
+        assert "could not be compared with their mirrors" in report.withheld
+        assert world.copies("gone") == (GONE, GONE)
 
     run(main())
 
