@@ -67,11 +67,7 @@ class SecondLook:
         """Reads keys that are listed alike; those whose bytes are not what the digests say."""
         sightings = await self._sightings(names)
         self._report.tally.deep += len(sightings)
-        return [
-            name
-            for name, seen in sightings
-            if seen is not _SETTLED and seen.drift is not Drift.IN_FLIGHT
-        ]
+        return [name for name, seen in sightings if seen.drift is not Drift.IN_FLIGHT]
 
     async def _each(self, items: Iterable[_T], work: Callable[[_T], Awaitable[None]]) -> None:
         """Works on each, so many at a time. `hold` is asked before every one, and may wait: what it

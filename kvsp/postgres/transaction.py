@@ -78,23 +78,18 @@ async def run(
     """The outcome of each work: a WriteReply of a put, what a step returned, or Failed.
 
     Raises CommitFailed, LostCommits when the database shows less than transaction `acknowledged`,
-    and one of FAILURES when nothing was written.
+    and one of FAILURES when nothing was written: the connection is to be given up then, which ends
+    the transaction too (`Places` does so).
     """
-    try:
-        await connection.execute(_BEGIN)
-        commits = await connection.fetchval(_COMMITS) or 0
-        if commits <= acknowledged:
-            raise LostCommits(max(commits - 1, 0), acknowledged)
-        now_us = clock.now_us()
-        steps = {
-            at: await _step(connection, w, now_us) for at, w in enumerate(works) if callable(w)
-        }
-        decided = await _write(connection, [w for w in works if not callable(w)], now_us)
-        answers = iter(decided.outcomes)
-        outcomes = [steps[at] if at in steps else next(answers) for at in range(len(works))]
-    except BaseException as error:
-        await _roll_back(connection, error)
-        raise
+    await connection.execute(_BEGIN)
+    commits = await connection.fetchval(_COMMITS) or 0
+    if commits <= acknowledged:
+        raise LostCommits(max(commits - 1, 0), acknowledged)
+    now_us = clock.now_us()
+    steps = {at: await _step(connection, w, now_us) for at, w in enumerate(works) if callable(w)}
+    decided = await _write(connection, [w for w in works if not callable(w)], now_us)
+    answers = iter(decided.outcomes)
+    outcomes = [steps[at] if at in steps else next(answers) for at in range(len(works))]
     await _commit(connection)
     return Done(outcomes, commits, decided.deleted)
 
@@ -180,14 +175,6 @@ async def _step(connection: Connection, step: Step, now_us: int) -> object:
         return failed(error)
 
 
-async def _roll_back(connection: Connection, error: BaseException) -> None:
-    """Where the connection may be of no use it is given up, which ends the transaction too."""
-    if isinstance(error, asyncpg.PostgresError) and not is_away(error):
-        await connection.execute("rollback")
-    else:
-        connection.terminate()
-
-
 async def _commit(connection: Connection) -> None:
     """A warning tells that the standby was not waited for, a tag that something failed unseen."""
     warnings: list[str] = []
@@ -199,10 +186,8 @@ async def _commit(connection: Connection) -> None:
     try:
         tag = await connection.execute("commit")
     except FAILURES as error:
-        connection.terminate()
         raise CommitFailed(failed(error).detail) from error
     finally:
-        if not connection.is_closed():
-            connection.remove_log_listener(listen)
+        connection.remove_log_listener(listen)
     if tag != "COMMIT" or warnings:
         raise CommitFailed("; ".join([tag, *warnings]))

@@ -134,5 +134,5 @@ def _basis(reply: ReadReply) -> Heal:
 
 
 def _no_retry_helps(reads: Mapping[Side, ReadReply]) -> bool:
-    failed = [reply for reply in reads.values() if isinstance(reply, Failed)]
-    return bool(failed) and all(reply.reason in _LASTING for reply in failed)
+    """Of reads that decide nothing, since one of them failed at least."""
+    return all(reply.reason in _LASTING for reply in reads.values() if isinstance(reply, Failed))

@@ -53,7 +53,7 @@ class Slow:
     def __init__(self, home: MemoryHome) -> None:
         self._home = home
         self.calls: list[str] = []
-        self.fails: Callable[[str], Failed | None] = lambda call: None
+        self.fails: Callable[[str], object | None] = lambda call: None
         """What a call answers instead, by its name."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands in for every method

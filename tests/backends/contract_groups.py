@@ -175,6 +175,24 @@ class GroupContract:
         expected = [record if at % 2 == 0 else None for at, record in enumerate(records)]
         assert records_in(await answers_to(under.home, [(key, None) for key in keys])) == expected
 
+    async def test_who_waits_no_longer_harms_nobody(self, under: HomeUnderTest) -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+        first, second, third = numbered(3)
+        record = under.value()
+        await replies_to(under.home, [(key, record) for key in (first, second)])
+        gone = [
+            asyncio.ensure_future(under.home.get(first, DEADLINE_S)),
+            asyncio.ensure_future(under.home.put_if_newer(third, record, DEADLINE_S)),
+        ]
+        waiting = asyncio.ensure_future(answers_to(under.home, [(second, None)]))
+        await asyncio.sleep(0)
+        for call in gone:
+            call.cancel()
+        assert records_in(await waiting) == [record]
+        assert await held(under.home, first) == record
+        assert faults == []
+
     async def test_one_key_may_be_read_twice_in_a_group(self, under: HomeUnderTest) -> None:
         record = under.value()
         await replies_to(under.home, [(KEY, record)])

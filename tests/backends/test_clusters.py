@@ -14,7 +14,7 @@ from tandem.backends.clusters import (
     renew_behind,
 )
 from tandem.backends.mirror import Mirror, mirror_key, read_mirror, write_mirror
-from tandem.core.cluster_life import ClusterLife
+from tandem.core.cluster_life import ClusterLife, encode_mirror
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.removal import Removal, Renewed, Span
@@ -137,6 +137,19 @@ async def test_a_swap_loses_to_whoever_came_first() -> None:
     first = await write_mirror(world.s3, found, life, ENTROPY, DEADLINE_S)
     second = await write_mirror(world.s3, found, life, ENTROPY, DEADLINE_S)
     assert (first, second) == (Removal.DONE, Removal.DIFFERENT)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_mirror_that_no_record_can_hold_is_not_written(
+    over: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    found, life = await mirror_of(world), await life_of(world)
+    room = len(encode_mirror(life)) - over
+    monkeypatch.setattr("tandem.backends.mirror.VALUE_BYTES_MAX", room)
+    written = await write_mirror(world.s3, found, life, ENTROPY, DEADLINE_S)
+    assert isinstance(written, Failed) if over else written is Removal.DONE
+    assert ((await mirror_of(world)).life is None) == bool(over)
 
 
 async def test_a_wiped_cluster_is_behind_and_begins_a_new_life() -> None:

@@ -205,10 +205,12 @@ async def test_two_damaged_copies_need_a_person() -> None:
     await assert_both_hold(homes, NEW)
 
 
+@pytest.mark.parametrize("rotten", [False, True])
 @pytest.mark.parametrize("down", Side)
-async def test_nothing_is_decided_while_a_home_is_down(down: Side) -> None:
-    homes = homes_with(OLD, NEW)
+async def test_nothing_is_decided_while_a_home_is_down(down: Side, rotten: bool) -> None:
+    homes = homes_with(NEW, NEW)
     homes[down].outage = Failed(Reason.UNREACHABLE, "gone")
+    homes[down.other].rotten = NEW.digest if rotten else None
     outcome = await heal(backends(homes), KEY, DEADLINE_S)
     assert isinstance(outcome, NotHealed)
     assert not outcome.needs_person
@@ -292,7 +294,7 @@ async def test_a_heal_on_an_old_read_does_not_write() -> None:
 
     homes[Side.S3] = Stalls(Side.S3, FixedClock())
     outcome = await heal(backends(homes), KEY, DEADLINE_S)
-    assert outcome == NotHealed(("s3: older than the home accepts",))
+    assert outcome == NotHealed(("s3: older than the home accepts",), needs_person=False)
     assert await held(homes[Side.S3]) is None
 
 

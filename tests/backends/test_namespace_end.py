@@ -6,7 +6,8 @@ from tandem.backends.namespace_end import NamespaceEnd, end_namespace
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE, Key
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Side
+from tandem.core.removal import Removal
+from tandem.core.reply import Failed, Reason, Side
 from tandem.core.version import Version
 from tests.backends.collecting import (
     DEADLINE_S,
@@ -99,6 +100,20 @@ async def test_a_home_that_fails_leaves_it_for_later() -> None:
     await world.s3.aclose()
     assert await end(world) is None
     assert len(world.sql._namespace(NAMESPACE).records) == 30
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [(Removal.LIVE, None), (Failed(Reason.UNREACHABLE), Failed(Reason.UNREACHABLE))],
+)
+async def test_no_object_goes_while_kvsp_does_not_refuse_the_namespace(
+    answer: Removal | Failed, told: Failed | None
+) -> None:
+    world = filled(OLD, OLD)
+    world.slow_sql.fails = lambda call: answer if call == "purge_namespace" else None
+    rows, objects = world.homes.rows, world.s3
+    assert await end_namespace(rows, objects, NAMESPACE, RULE, DEADLINE_S) == told
+    assert len(objects._namespace(NAMESPACE).records) == 30
 
 
 @pytest.mark.parametrize("namespace", [SYSTEM_NAMESPACE])

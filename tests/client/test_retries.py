@@ -100,3 +100,30 @@ async def test_that_nothing_was_changed_is_not_told_of_a_try_before() -> None:
     with pytest.raises(Unchanged, match=told):
         await Retries(Numbers()).call(gateway, None, "n", timeout_s=10.0, repeatable=True)
     assert gateway.calls == 2
+
+
+@in_virtual_time
+async def test_a_client_that_was_closed_repeats_nothing() -> None:
+    gateway, retries = Answers((Unavailable("both homes failed"), 0.001)), Retries(Numbers())
+    retries.closed = True
+    with pytest.raises(Unavailable, match="both homes failed"):
+        await retries.call(gateway, None, "n", timeout_s=10.0, repeatable=True)
+    assert gateway.calls == 1
+
+
+@in_virtual_time
+async def test_what_retries_have_spent_is_earned_again_by_answers() -> None:
+    async def answers(_: object, *, timeout: float) -> None: ...
+
+    retries = Retries(Numbers())
+    while retries.budget.spend():
+        pass
+    refused = Answers((Overloaded("full"), 0.001))
+    with pytest.raises(Overloaded):
+        await retries.call(refused, None, "n", timeout_s=10.0, repeatable=True)
+    assert refused.calls == 1, "there is nothing to spend"
+    for _ in range(11):
+        await retries.call(answers, None, "n", timeout_s=10.0, repeatable=True)
+    with pytest.raises(Overloaded):
+        await retries.call(refused, None, "n", timeout_s=10.0, repeatable=True)
+    assert refused.calls == 3

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -13,15 +12,17 @@ from crawler.book import Book
 from crawler.namespace_crawl import NamespaceCrawls, _Task
 from crawler.pace import Pace
 from crawler.plans import Plans
-from crawler.report import Checkpoint, CrawlRule
+from crawler.registry import IN_BOTH
+from crawler.report import Checkpoint, CrawlReport, CrawlRule
+from tandem.backends.port import ScanPage
 from tandem.core.collect import Withheld
+from tandem.core.crawl_range import WHOLE, Range
 from tandem.core.crawl_status import Crawled
-from tandem.core.drift import Drift
 from tandem.core.envelope import seal, seal_tombstone
-from tandem.core.key import Key
 from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Failed, Reason
+from tandem.core.tally import Tally
 from tandem.core.version import Version
 from tests.crawler.crawling import NAMESPACE, RULE, Ground, Said, collector, record
 from tests.sim.loop import EPOCH_US, SeededEntropy, run
@@ -144,14 +145,14 @@ def _failing(world: Ground, path: Path) -> NamespaceCrawls:
     return collecting(world, path)
 
 
+async def _silent(*_: object, **__: object) -> Failed:
+    return Failed(Reason.TIMEOUT)
+
+
 def test_where_clusters_say_too_little_dead_records_stay_and_it_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         world = await graveyard()
-
-        async def silent(*_: object, **__: object) -> Failed:
-            return Failed(Reason.TIMEOUT)
-
-        world.kvsp.clusters = silent  # type: ignore[method-assign]
+        world.kvsp.clusters = _silent  # type: ignore[method-assign]
         crawled = await collecting(world, tmp_path / "book").crawl(NAMESPACE)
         assert (crawled.equal, crawled.tally.rows_removed) == (True, 0)
         assert "could not be compared with their mirrors" in crawled.withheld
@@ -202,6 +203,44 @@ def test_nothing_goes_without_the_whole_evidence(
     run(main())
 
 
+async def _report_of(world: Ground, name: str) -> CrawlReport:
+    """What a crawl says that has found one dead record."""
+    page = await world.kvsp.scan(NAMESPACE, after="", prefix=name, limit=1, deadline_s=1.0)
+    assert isinstance(page, ScanPage)
+    now_us = world.clock.now_us()
+    return CrawlReport(NAMESPACE, now_us, now_us, Tally(equal=43), dead=[*page.entries])
+
+
+@pytest.mark.parametrize(("through", "goes"), [("x", True), ("x" * KEY_NAME_BYTES_MAX, False)])
+def test_of_a_range_behind_whose_end_no_name_can_stand_nothing_goes(
+    through: str, goes: bool
+) -> None:
+    """It would be collected as if it were the whole namespace, of which the rest was not seen."""
+
+    async def main() -> None:
+        world = await graveyard()
+        one = collector(world.kvsp, world.s3)
+        before, report = await one.look(), await _report_of(world, "gone")
+        await one.collect(report, Range(0, "", through), before, IN_BOTH, accepted=0)
+        assert report.tally.rows_removed == goes
+        assert world.copies("gone") == ((None, None) if goes else (GONE, GONE))
+
+    run(main())
+
+
+def test_nothing_goes_where_clusters_say_too_little_after_the_crawl() -> None:
+    async def main() -> None:
+        world = await graveyard()
+        one = collector(world.kvsp, world.s3)
+        before, report = await one.look(), await _report_of(world, "gone")
+        world.kvsp.clusters = _silent  # type: ignore[method-assign]
+        await one.collect(report, WHOLE, before, IN_BOTH, accepted=0)
+        assert "could not be compared with their mirrors" in report.withheld
+        assert world.copies("gone") == (GONE, GONE)
+
+    run(main())
+
+
 def test_mass_removal_waits_for_a_person(tmp_path: Path) -> None:
     async def main() -> None:
         world = await graveyard()
@@ -211,70 +250,5 @@ def test_mass_removal_waits_for_a_person(tmp_path: Path) -> None:
         assert world.copies("gone") == (GONE, GONE)
         Book(tmp_path / "book").accept()
         assert (await crawls.crawl(NAMESPACE)).tally.rows_removed == 2
-
-    run(main())
-
-
-@pytest.mark.parametrize(("lost", "swept"), [(100, True), (101, False)])
-def test_a_kvsp_that_loses_rows_silently_does_not_lose_what_s3_still_has(
-    lost: int, swept: bool, tmp_path: Path
-) -> None:
-    """Below the floor a row that is not there counts as deleted for good. Few are swept, and told
-    as drift; with more the crawler waits for a person, who can bring them back from S3."""
-
-    async def main() -> None:
-        world, old = Ground(), Version.at(EPOCH_US - 5 * DAY_US)
-        for n in range(lost + 40):
-            await world.hold(f"{n:04}", seal(old, b"value"))
-        await world.hold("gone", GONE)
-        one_range = replace(RULE, range_names=1000)
-        crawls = collecting(world, tmp_path / "book", rule=one_range)
-        assert (await crawls.crawl(NAMESPACE)).tally.rows_removed == 1
-        for n in range(lost):
-            world.kvsp.drop(Key(NAMESPACE, f"{n:04}"))
-        crawled = await crawls.crawl(NAMESPACE)
-        assert (crawled.equal, crawled.tally.keys[Drift.ZOMBIE]) == (False, lost)
-        kept = sum(world.copies(f"{n:04}")[1] is not None for n in range(lost))
-        assert kept == (0 if swept else lost)
-        if not swept:
-            told = (
-                f"sweeping values that KVSP has dropped would touch {lost} of {lost + 40} records"
-            )
-            assert crawled.stopped == told
-            Book(tmp_path / "book").accept()
-            assert (await crawls.crawl(NAMESPACE)).tally.objects_removed == lost
-
-    run(main())
-
-
-@pytest.mark.parametrize("name", ["gone", "x" * KEY_NAME_BYTES_MAX])
-def test_a_zombie_is_swept_though_a_home_is_behind_and_the_next_crawl_is_equal(
-    name: str, tmp_path: Path
-) -> None:
-    """It is behind until then, so nothing could come of it if the sweep waited for that."""
-
-    async def main() -> None:
-        world = await graveyard()
-        await collecting(world, tmp_path / "book").crawl(NAMESPACE)
-        zombie = seal(Version.at(EPOCH_US - 3 * DAY_US), b"back again")
-        await world.hold(name, None, zombie)
-        crawls = collecting(world, tmp_path / "behind", said=Said(dirty=True))
-        crawled = await crawls.crawl(NAMESPACE)
-        assert (crawled.equal, crawled.tally.keys[Drift.ZOMBIE]) == (False, 1)
-        assert world.copies(name) == (None, None)
-        assert (await crawls.crawl(NAMESPACE)).equal
-
-    run(main())
-
-
-def test_nothing_is_swept_while_a_home_is_switched_off(tmp_path: Path) -> None:
-    async def main() -> None:
-        world = await graveyard()
-        await collecting(world, tmp_path / "book").crawl(NAMESPACE)
-        zombie = seal(Version.at(EPOCH_US - 3 * DAY_US), b"back again")
-        await world.hold("gone", None, zombie)
-        crawled = await collecting(world, tmp_path / "off", said=Said(off=True)).crawl(NAMESPACE)
-        assert (crawled.equal, crawled.withheld) == (False, Withheld.UNHEALTHY.value)
-        assert world.copies("gone") == (None, zombie)
 
     run(main())

@@ -269,6 +269,16 @@ async def test_too_many_at_once_wait_for_a_person(world: World) -> None:
 
 
 @in_a_world
+async def test_those_that_may_not_go_yet_are_not_too_many(world: World) -> None:
+    for number in range(0x100, 0x100 + 20):
+        world.register(f"{number:032x}", YOUNG)
+    world.register(GONE, OLD)
+    await world.round()
+    assert not world.book.stops()
+    assert world.held(GONE) == (0, 0)
+
+
+@in_a_world
 async def test_those_of_one_round_are_bounded_and_the_others_come_later(world: World) -> None:
     many = [f"{number:032x}" for number in range(0x100, 0x100 + 8)]
     for namespace in many:

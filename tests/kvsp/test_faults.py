@@ -1,40 +1,33 @@
-"""Failing disks and damaged files: what is acknowledged stays, what fails says so, others go on."""
+"""Failing disks: what is acknowledged stays, what fails says so, the file is opened again."""
 
 import asyncio
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kvsp.answers import Absent
-from kvsp.rules import REPLACED_BLOB_LIFE_FULL_US
 from kvsp.sqlite.cluster import SqliteCluster
 from tandem.core.cluster_life import life_of
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
 from tandem.core.removal import NamespacePurge, Renewal
 from tandem.core.reply import Failed, Refusal, Refused, Stored
 from tandem.core.version import NO_VERSION
-from tandem.errors import ConfigurationError
 from tandem.wire.scan_codec import Scan
-from tests.e2e.waiting import until_true
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import (
     NAMESPACE,
     START_US,
-    SetClock,
     get,
     put,
     tombstone,
     value,
     write_large,
 )
-from tests.kvsp.serving import open_store
 from tests.kvsp.test_writes import sql
-from tests.servers.damage import damage_pages
 
 STORED = Stored(0)
 DELETION = put(f"{NAMESPACE_RECORD}{NAMESPACE}", tombstone(), namespace=SYSTEM_NAMESPACE)
@@ -274,116 +267,3 @@ async def test_whoever_waits_hears_of_a_fault_that_ends_the_writer(opening: Open
         assert met == beside
         [later] = await cluster.write([put("key", value())])
         assert "writer ended" in str(later)
-
-
-async def test_a_full_disk_fails_writes_and_serves_reads(small_disk: Path) -> None:
-    store = await open_store(small_disk / "kvsp", 1)
-    [cluster] = store.clusters
-    now_us = cluster._file._opener.clock.now_us
-    try:
-        assert await cluster.write([put("first", value(at_us=now_us()))]) == [STORED]
-        ballast = small_disk / "ballast"
-        with pytest.raises(OSError, match="No space left"):
-            ballast.write_bytes(bytes(8 << 20))
-        for number in range(3):
-            big = value(b"x" * 100_000, now_us())
-            answers = await cluster.write([put(f"big-{number}-{n}", big) for n in range(10)])
-            assert {type(answer) for answer in answers} == {Failed}
-            assert "full" in str(answers[0])
-            [found] = await cluster.read([get("first")])
-            assert isinstance(found, bytes)
-        ballast.unlink()
-        async with asyncio.timeout(60):
-            while await cluster.write([put("later", value(at_us=now_us()))]) != [STORED]:
-                await asyncio.sleep(0.02)
-        [found] = await cluster.read([get("later")])
-        assert isinstance(found, bytes)
-    finally:
-        await store.aclose()
-
-
-async def test_a_large_value_on_a_full_disk_fails_clearly(small_disk: Path) -> None:
-    store = await open_store(small_disk / "kvsp", 1)
-    [cluster] = store.clusters
-    try:
-        record = value(bytes(16 << 20), cluster._file._opener.clock.now_us())
-        failed = await write_large(cluster, put("key", record))
-        assert isinstance(failed, Failed)
-        assert "No space left" in failed.detail
-    finally:
-        await store.aclose()
-
-
-async def _collected(cluster: SqliteCluster) -> bool:
-    return await cluster.large.collect() is None
-
-
-async def test_replaced_blobs_that_fill_the_disk_go_before_their_hour(
-    small_disk: Path, clock: SetClock
-) -> None:
-    store = await open_store(small_disk / "kvsp", 1, clock)
-    [cluster] = store.clusters
-    try:
-        answer: object = STORED
-        while answer == STORED:
-            clock.time_us += 1
-            record = value(bytes(1 << 20), clock.time_us)
-            answer = await write_large(cluster, put("key", record))
-        assert "No space left" in str(answer)
-        await until_true(partial(_collected, cluster), "the collector finds room for its own row")
-        assert "No space left" in str(await write_large(cluster, put("key", record)))
-        clock.time_us += REPLACED_BLOB_LIFE_FULL_US
-        await until_true(partial(_collected, cluster), "the collector finds room for its own row")
-        for _ in range(2):
-            newest = value(bytes(1 << 20), clock.time_us)
-            assert await write_large(cluster, put("key", newest)) == STORED
-            assert await _collected(cluster)
-            clock.time_us += REPLACED_BLOB_LIFE_FULL_US
-        assert await _collected(cluster)
-        blobs = [file for file in (small_disk / "kvsp" / "blobs").rglob("*") if file.is_file()]
-        assert len(blobs) == 3, "none that was replaced since there is room has gone"
-    finally:
-        await store.aclose()
-
-
-async def test_a_damaged_file_fails_its_cluster_and_no_other(
-    opening: Opening, tmp_path: Path
-) -> None:
-    names = [f"key-{n:05}" for n in range(2_000)]
-    first = await opening(2)
-    for _, written in first.store.write([put(name, value(b"x" * 300)) for name in names]):
-        assert set(await written) == {STORED}
-    await first.aclose()
-    damage_pages(tmp_path / "cluster-0.sqlite", "record", spared=20)
-
-    second = await opening(2)
-    owners = {}
-    for part, answers in second.store.read([get(name) for name in names]):
-        owners[part[0].raw_name] = {type(answer) for answer in await answers}
-    assert sorted(owners.values(), key=str) == [{bytes}, {Failed}]
-    damaged, sound = [await cluster.life() for cluster in second.clusters]
-    assert "cluster-0.sqlite is damaged" in damaged.failure
-    assert sound.failure == ""
-    assert second.store.failure() == "", "one of them serves"
-    [refused] = await second.clusters[0].write([put("key", value())])
-    assert isinstance(refused, Failed)
-    assert await second.clusters[1].write([put("key", value())]) == [STORED]
-    listing = await second.store.scan(Scan(NAMESPACE, b"", b"", 10_000))
-    assert not isinstance(listing, Failed)
-    assert not listing.complete
-    assert 0 < len(listing.rows) < len(names)
-    await second.clusters[1].aclose()
-    assert "cluster-0.sqlite is damaged" in second.store.failure()
-
-
-async def test_kvsp_does_not_start_when_a_file_cannot_say_what_was_deleted(
-    opening: Opening, tmp_path: Path
-) -> None:
-    first = await opening(2)
-    names = [f"key-{n:05}" for n in range(500)]
-    for _, written in first.store.write([put(name, value(b"x" * 300)) for name in names]):
-        assert set(await written) == {STORED}
-    await first.aclose()
-    damage_pages(tmp_path / "cluster-1.sqlite", "deleted_namespace")
-    with pytest.raises(ConfigurationError, match=r"cluster-1\.sqlite.* cannot be read: "):
-        await opening(2)

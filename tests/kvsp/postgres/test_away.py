@@ -184,6 +184,28 @@ async def test_a_commit_that_no_standby_has_confirmed_is_not_acknowledged(
     assert isinstance(held, bytes), "it was committed after all, and nobody was told"
 
 
+async def test_a_server_that_takes_no_writes_any_more_is_away_until_it_does(
+    serving: Serving, postgres: Postgres
+) -> None:
+    """As one that has become a standby, to the connections that it has and to new ones."""
+    [cluster] = (await serving()).clusters
+    await until_it_stores(cluster, "before")
+    postgres.sql("alter system set default_transaction_read_only = on")
+    try:
+        postgres.sql("select pg_reload_conf()")
+        answer: object = STORED
+        async with asyncio.timeout(60):
+            while "no server of this address takes writes" not in str(answer):
+                [answer] = await cluster.write([put("key", value())])
+                if isinstance(answer, Failed):
+                    assert answer.reason is Reason.UNREACHABLE
+                await asyncio.sleep(0.01)
+    finally:
+        postgres.sql("alter system reset default_transaction_read_only")
+        postgres.sql("select pg_reload_conf()")
+    await until_it_stores(cluster, "after")
+
+
 @pytest.mark.parametrize("first", ["read", "write"])
 async def test_an_old_copy_is_not_served_and_is_behind_its_mirror(
     serving: Serving, dsn: str, postgres: Postgres, first: str

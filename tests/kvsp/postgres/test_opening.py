@@ -131,4 +131,6 @@ async def test_another_encoding_is_refused(postgres: Postgres) -> None:
 
 
 async def test_a_database_that_does_not_exist_is_a_mistake(postgres: Postgres) -> None:
-    assert 'database "nowhere" does not exist' in await refused(postgres.dsn("nowhere"))
+    said = await refused(postgres.dsn("nowhere"))
+    assert 'database "nowhere" does not exist' in said
+    assert schema.POOLER not in said

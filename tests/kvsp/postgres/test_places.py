@@ -1,6 +1,7 @@
 """Connections: so many and no more, used again while they are sound, and no longer."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from kvsp.postgres.connecting import Database, NotReached
 from kvsp.postgres.places import Places
 from tandem.runtime.randomness import SystemEntropy
+from tests.servers.postgres import Postgres
 
 
 @pytest.fixture
@@ -57,6 +59,18 @@ async def test_one_that_the_server_ended_is_given_up(places: Places) -> None:
     assert await pid(places) != first
 
 
+async def test_one_that_the_server_ended_while_nobody_used_it_is_given_up(
+    places: Places, postgres: Postgres
+) -> None:
+    async with places.one() as connection:
+        first = int(await connection.fetchval("select pg_backend_pid()"))
+    postgres.sql(f"select pg_terminate_backend({first})")
+    async with asyncio.timeout(60):
+        while not connection.is_closed():
+            await asyncio.sleep(0.01)
+    assert await pid(places) != first
+
+
 async def test_whoever_is_cancelled_leaves_a_place_and_no_connection_behind(places: Places) -> None:
     first = await pid(places)
 
@@ -80,13 +94,34 @@ async def test_one_that_was_long_idle_is_not_trusted(
     assert await pid(places) != first
 
 
-async def test_a_database_that_was_just_not_reached_is_not_tried_again_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def pauses_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that was not reached is not tried again in a test."""
     monkeypatch.setattr("kvsp.postgres.connecting._PAUSE_FIRST_S", 600.0)
     monkeypatch.setattr("kvsp.postgres.connecting._PAUSE_MOST_S", 600.0)
+
+
+@pytest.mark.usefixtures("pauses_long")
+async def test_a_database_that_was_just_not_reached_is_not_tried_again_at_once(
+    tmp_path: Path,
+) -> None:
     database = Database(f"postgresql://postgres@/name?host={tmp_path}", SystemEntropy())
     with pytest.raises(FileNotFoundError):
         await database.connect()
     with pytest.raises(NotReached, match="No such file"):
         await database.connect()
+
+
+@pytest.mark.usefixtures("pauses_long")
+async def test_why_a_database_is_not_tried_again_is_told_of_a_silent_one_too(
+    sockets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kvsp.postgres.connecting.CONNECT_S", 0.1)
+    database = Database(f"postgresql://postgres@/name?host={sockets}", SystemEntropy())
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(sockets / ".s.PGSQL.5432"))
+        silent.listen()
+        with pytest.raises(TimeoutError):
+            await database.connect()
+        with pytest.raises(NotReached, match="TimeoutError"):
+            await database.connect()
