@@ -79,7 +79,7 @@ async def test_bodies_beyond_what_the_process_holds_are_refused_for_now() -> Non
 
 
 async def test_a_form_takes_the_room_of_what_it_has() -> None:
-    async with opened(room=BodyRoom(3 * MIB)) as api:
+    async with opened(room=BodyRoom(5 * MIB // 2)) as api:
         await api.done("PUT", ONE + "/values/k", form(("value", b"v" * 2 * MIB)), FORM)
 
 
