@@ -190,7 +190,7 @@ def test_decoding_ends_in_text_or_in_invalid_argument(raw: bytes) -> None:
 
 
 def test_a_key_that_is_taken_literally_must_be_text_too() -> None:
-    with pytest.raises(InvalidArgument, match="^key: is not valid UTF-8 at byte 2$"):
+    with pytest.raises(InvalidArgument, match=r"^key: is not valid UTF-8 at byte 2$"):
         _operation("GET", b"/a%\xff")
 
 
