@@ -83,8 +83,6 @@ class ChargedKeyValues:
     async def list(self, listing: Listing) -> ListPage:
         """See `kvgateway.service.KeyValues`. A page is one operation, and its names are bytes."""
         payers = self._payers(listing.namespace)
-        if not payers:
-            return await self._inner.list(listing)
         verdict = self._charging.reads(listing.namespace, payers, (0,))
         for refusal in verdict.refused.values():
             raise refusal
@@ -98,10 +96,9 @@ class ChargedKeyValues:
 
     def admit_body(self, namespace: str, size: int | None) -> AbstractContextManager[Ahead | None]:
         """See `kvgateway.service.KeyValues`."""
-        payers = self._payers(namespace)
-        if not payers or (size is not None and size <= LARGE_BODY_BYTES):
+        if size is not None and size <= LARGE_BODY_BYTES:
             return self._inner.admit_body(namespace, size)
-        return self._charged_body(namespace, size, payers)
+        return self._charged_body(namespace, size, self._payers(namespace))
 
     @contextmanager
     def _charged_body(

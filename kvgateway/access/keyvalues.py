@@ -25,7 +25,6 @@ class GatedKeyValues:
     def __init__(self, gate: Gate, behind: KeyValues, registry: Registry, lookups: Lookups) -> None:
         self._gate = gate
         self._wide_open = gate.wide_open
-        self._may_read = gate.grant.lacks(Permission.READ) is None
         self._may_write = gate.grant.lacks(Permission.WRITE) is None
         self._ended = gate.standing.ended
         self._behind = behind
@@ -37,7 +36,7 @@ class GatedKeyValues:
 
     def read(self, reads: Sequence[Read]) -> Sequence[Answer[ReadResult]]:
         """See `kvgateway.service.KeyValues`."""
-        error = self._ended() if self._may_read else self._gate.closed_to(Permission.READ)
+        error = self._ended()  # there is no grant that may not read
         if error is not None:
             return [error] * len(reads)
         if self._wide_open or self._all_reached(reads):

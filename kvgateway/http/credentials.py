@@ -5,7 +5,7 @@ from typing import Final
 from tandem.errors import Unauthenticated
 from tandem.runtime.httpd import Request
 
-_BEARER: Final = b"bearer "
+_BEARER: Final = b"bearer"
 
 
 def credential_of(request: Request) -> str:
@@ -17,7 +17,7 @@ def credential_of(request: Request) -> str:
     """
     header = request.get(b"authorization")
     if header is None:
-        credential = request.get(b"x-auth-key", b"").decode("latin-1").strip()
+        credential = request.get(b"x-auth-key", b"").decode("latin-1")
     else:
         credential = _bearer(header)
     if not credential and _is_of_a_page(request):
@@ -32,6 +32,7 @@ def _is_of_a_page(request: Request) -> bool:
 
 
 def _bearer(header: bytes) -> str:
-    if header[: len(_BEARER)].lower() != _BEARER:
+    scheme, _, token = header.partition(b" ")
+    if scheme.lower() != _BEARER:
         raise Unauthenticated("Authorization is not of the form: Bearer TOKEN")
-    return header[len(_BEARER) :].decode("latin-1").strip()
+    return token.decode("latin-1").lstrip()

@@ -43,10 +43,7 @@ def _in_path(target: Target) -> Named:
 
 
 def _label(host: bytes, suffix: bytes) -> str | None:
-    name = host.lower()
-    before, colon, port = name.rpartition(b":")
-    if colon and port.isdigit():
-        name = before
+    name, _, _ = host.lower().partition(b":")
     if not name.endswith(suffix):
         return None
     return name[: -len(suffix)].decode("latin-1")

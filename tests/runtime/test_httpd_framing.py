@@ -37,6 +37,26 @@ async def test_of_several_headers_of_one_name_the_first_counts() -> None:
         assert (await served.say(get(b"/", b"M: 1", b"N: 2", b"m: 3"))).body == b"GET / 1"
 
 
+async def test_space_around_the_value_of_a_header_is_no_part_of_it() -> None:
+    async with serving(echo) as served:
+        for around in (b"%b", b"%b ", b" \t%b\t \t"):
+            assert (await served.say(get(b"/", b"M:" + around % b"a \t b"))).body == b"GET / a \t b"
+            assert (await served.say(get(b"/", b"M:" + around % b""))).body == b"GET / -"
+    async with serving(echo_body) as served:
+        for line, body in (
+            (b"Content-Length: 1 \t", b"v"),
+            (b"Transfer-Encoding: chunked  ", b"1\r\nv\r\n0\r\n\r\n"),
+        ):
+            answer = await served.say(HEAD + line + b"\r\n\r\n" + body)
+            assert (answer.status, answer.body) == (200, b"v")
+        answer = await served.say(HEAD + b"Content-Length: 1\r\nExpect: 100-continue \r\n\r\n")
+        assert answer.status == 100
+        answer = await served.say(HEAD + b"Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n")
+        assert (answer.status, answer.headers[b"connection"]) == (400, b"close"), (
+            "the parser's word"
+        )
+
+
 async def test_a_header_line_of_half_a_mebibyte_passes() -> None:
     async with serving(echo) as served:
         answer = await served.say(get(b"/", b"M: " + b"x" * (512 << 10)))

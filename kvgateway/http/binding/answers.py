@@ -28,6 +28,7 @@ _STALE: Final[tuple[_Header, _Header]] = ((b"CF-Cache-Status", b"STALE"), STALE)
 _STALE_HIT: Final = encode_headers(_STALE)
 _UNCONFIRMED: Final = encode_headers([UNCONFIRMED])
 _LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
+"""In metadata they can only be space between JSON tokens, and would end the header."""
 
 
 class ReadAnswers:
@@ -57,7 +58,7 @@ class ReadAnswers:
 def _value_answer(record: Record, result: ReadResult) -> Response:
     lines = _BYTES + _lines(result, record.version)
     if record.metadata:
-        lines += encode_headers([(b"CF-KV-Metadata", _on_one_line(record.metadata))])
+        lines += encode_headers([(b"CF-KV-Metadata", record.metadata.translate(_LINE_ENDS))])
     if record.expires_at_s:
         lines += b"CF-Expiration: %d\r\n" % record.expires_at_s
     return Response(200, _value_of(record), lines)
@@ -98,13 +99,6 @@ def _entry_of(listed: ListedName) -> Mapping[str, str | int]:
     if listed.metadata:
         entry["metadata"] = listed.metadata.decode()
     return entry
-
-
-def _on_one_line(metadata: bytes) -> bytes:
-    """Line ends can only be space between JSON tokens, and would end the header."""
-    if b"\n" in metadata or b"\r" in metadata:
-        return metadata.translate(_LINE_ENDS)
-    return metadata
 
 
 def _value_of(record: Record) -> bytes | memoryview:

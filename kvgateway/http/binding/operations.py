@@ -126,7 +126,7 @@ def _put(request: Request, namespace: str, path: bytes, query: bytes, now_s: Now
         if ttl_s is None:
             expires_at_s = _number(parameters, "expiration", "expires_at_s")
         end_s = check_expiration(expires_at_s, ttl_s, now_s())
-    metadata = request.get(_METADATA, b"").strip(b" \t")
+    metadata = request.get(_METADATA, b"")
     check_metadata(metadata)
     above, value = min_version_of(request), small_value_of(request)
     if value is None:

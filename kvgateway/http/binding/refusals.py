@@ -20,6 +20,7 @@ from tandem.errors import (
 )
 from tandem.runtime.httpd import HttpError, Response
 from tandem.runtime.httpd.head import REASON_BYTES_MAX
+from tandem.runtime.httpd.message import Headers
 
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
 _ALLOW: Final = (b"Allow", b"GET, HEAD, PUT, DELETE, POST")
@@ -34,30 +35,27 @@ def refusal(error: TandemError) -> Response:
             # Not 404: as the answer to a get, workerd would take that for a key that is not there.
             return refused(400, f"Namespace not found: {error.namespace}")
         case Unauthenticated():
-            return refused(401, f"Unauthorized: {error}", (b"WWW-Authenticate", b"Bearer"))
+            return refused(401, f"Unauthorized: {error}", ((b"WWW-Authenticate", b"Bearer"),))
         case PermissionDenied():
             return refused(403, f"Forbidden: {error}")
         case QuotaExceeded():
-            return refused(429, "Too Many Requests", retry_after(error), str(error))
+            return refused(429, "Too Many Requests", (retry_after(error),), str(error))
         case Overloaded():
-            return refused(503, f"Overloaded: {error}", retry_after(error))
+            return refused(503, f"Overloaded: {error}", (retry_after(error),))
         case Unavailable():
-            return refused(503, f"Unavailable: {error}", retry_after(error))
+            return refused(503, f"Unavailable: {error}", (retry_after(error),))
         case _:
             raise error
 
 
-def refused(
-    status: int, text: str, header: tuple[bytes, bytes] = _TEXT, detail: str = ""
-) -> Response:
+def refused(status: int, text: str, headers: Headers = (), detail: str = "") -> Response:
     """An answer whose reason phrase is `text`; the body says it too, or the `detail`."""
-    headers = (_TEXT,) if header is _TEXT else (_TEXT, header)
     body = sayable(detail or text).encode() + b"\n"
     reason = sayable(text.encode("ascii", "backslashreplace").decode(), REASON_BYTES_MAX)
-    return Response(status, body, headers, reason.encode())
+    return Response(status, body, (_TEXT, *headers), reason.encode())
 
 
 def said(error: HttpError) -> Response:
     """The answer to a request that the server, or this door alone, refuses."""
-    header = _ALLOW if error.status == 405 else _TEXT
-    return refused(error.status, error.reason.decode("latin-1"), header)
+    headers = (_ALLOW,) if error.status == 405 else ()
+    return refused(error.status, error.reason.decode("latin-1"), headers)

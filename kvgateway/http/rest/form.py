@@ -18,7 +18,7 @@ from tandem.core.limits import KIB
 from tandem.core.request import check_value_size
 from tandem.runtime.httpd import Body, Request
 
-NO_METADATA: Final = (b"", b"null")
+NO_METADATA: Final = b"null"
 _KIND: Final = "multipart/form-data"
 _PARTS_MAX: Final = 8
 _SIDE_BYTES_MAX: Final = 64 * KIB
@@ -38,7 +38,7 @@ def boundary_of(request: Request) -> str | None:
     Raises RestError for a form without a boundary.
     """
     kind, options = parse_options_header((request.get(b"content-type") or b"").decode("latin-1"))
-    if kind.lower() != _KIND:
+    if kind != _KIND:
         return None
     if not options.get("boundary"):
         raise RestError(400, MALFORMED, f"{_KIND} without a boundary")
@@ -54,7 +54,7 @@ async def read_form(body: Body, boundary: str, share: Share, value: ArrivingValu
             async for chunk in body:
                 for event in parser.parse(chunk):
                     await form.take(event)
-    except (MultipartError, UnicodeError) as error:
+    except MultipartError as error:
         raise RestError(400, MALFORMED, f"the form is broken: {error}") from None
     return await form.content()
 
@@ -84,18 +84,16 @@ class _Form:
         if "value" not in self._names:
             raise RestError(400, NO_VALUE, "the form has no part named value")
         metadata = self._sides.get("metadata", b"")
-        return Content(await self._value.value(), b"" if metadata in NO_METADATA else metadata)
+        return Content(await self._value.value(), b"" if metadata == NO_METADATA else metadata)
 
     def _begin(self, name: str) -> None:
         if name in self._names:
             raise RestError(400, MALFORMED, f"part {name[:64]!r} is given twice")
         self._name = name
-        if name != "value":
-            self._sides[name] = b""
 
     def _add_to_side(self, piece: bytes) -> None:
         self._share.count(len(piece))
-        side = self._sides[self._name] + piece
+        side = self._sides.get(self._name, b"") + piece
         if len(side) > _SIDE_BYTES_MAX:
             what = f"part {self._name[:64]!r} is larger than {_SIDE_BYTES_MAX} bytes"
             raise RestError(413, TOO_LARGE, what)

@@ -2,7 +2,6 @@
 last one has been found good."""
 
 import base64
-import binascii
 from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -52,7 +51,7 @@ def put_of(raw: bytes, namespace: str, now_s: int) -> Put:
         now_s,
     )
     metadata = bytes(pair.metadata)
-    if metadata in NO_METADATA:
+    if metadata == NO_METADATA:
         metadata = b""
     check_metadata(metadata)
     value = _from_base64(pair.value) if pair.base64 else pair.value.encode()
@@ -120,7 +119,7 @@ def _whole(number: float | None, field: str) -> int | None:
 def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise InvalidArgument("value", f"is not valid base64: {error}") from None
 
 

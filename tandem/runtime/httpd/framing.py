@@ -56,8 +56,7 @@ def _check_chunked(coding: bytes) -> None:
         raise HttpError(501, b"Transfer-Encoding other than chunked")
 
 
-def _number(value: bytes) -> int:
-    digits = value.strip(b" \t")
+def _number(digits: bytes) -> int:
     if not digits.isdigit():
         raise HttpError(400, b"Bad Content-Length")
     return int(digits)

@@ -228,7 +228,7 @@ class Inbound:
         if name in self._headers:
             self._repeated.append(name)
         else:
-            self._headers[name] = value
+            self._headers[name] = value.rstrip(b" \t")  # the parser takes what is before it
 
     def on_headers_complete(self) -> None:
         self.in_head = False

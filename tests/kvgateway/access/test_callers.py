@@ -82,6 +82,8 @@ async def test_the_data_path_of_every_grant(homes: TwoHomes) -> None:
             writing = _expected(grant, WRITE, namespace).replace("done", "Written")
             assert await _write(caller, namespace.id) == [writing], grant
             assert _admitted(caller, namespace.id) == writing.replace("Written", "done"), grant
+        could_be = permission >= WRITE and reach is None
+        assert _admitted(caller, UNKNOWN) == ("done" if could_be else "PermissionDenied"), grant
 
 
 def _admitted(caller: GatewayCaller, namespace: str) -> str:

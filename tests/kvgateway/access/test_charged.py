@@ -223,14 +223,16 @@ async def test_metadata_counts_and_a_delete_has_no_bytes(desk: Desk) -> None:
 
 @pytest.mark.parametrize("deferred", [False, True])
 async def test_answered_bytes_are_charged_after_the_fact(desk: Desk, deferred: bool) -> None:
-    await settled(desk.keyvalues.write(puts(3, size=600)))
+    puts = [Put(read.key, bytes(590), b'"12345678"') for read in reads(3)]
+    await settled(desk.keyvalues.write(puts))
     desk.limit(bytes_per_s=1000)
     desk.store.deferred = deferred
-    outcomes = desk.keyvalues.read(reads(3))
-    assert waits(outcomes) == [None] * 3
+    outcomes = desk.keyvalues.read([*reads(1, FREE), *reads(3)])
+    assert waits(outcomes) == [None] * 4
     await settled(outcomes)
     await asyncio.sleep(0)
-    assert waits(desk.keyvalues.read(reads(1))) == [pytest.approx(0.801)]
+    assert waits(desk.keyvalues.read(reads(2))) == [pytest.approx(0.801)] * 2
+    assert desk.refused(Limit.BYTES) == 2
     desk.advance(0.801)
     assert waits(desk.keyvalues.read([Read(Key(GREEDY, "missing"))] * 50)) == [None] * 50
 
@@ -245,19 +247,24 @@ async def test_a_read_that_fails_costs_no_bytes_and_is_no_fault_of_the_loop(desk
         assert isinstance(outcome, asyncio.Future)
         with pytest.raises(RuntimeError, match="down"):
             await outcome
-    desk.store.failure = None
+    desk.store.held = []
+    [given_up] = desk.keyvalues.read(reads(1))
+    assert isinstance(given_up, asyncio.Future)
+    given_up.cancel()
+    await asyncio.sleep(0)
+    desk.store.failure = desk.store.held = None
     assert waits(desk.keyvalues.read(reads(1))) == [None]
     assert met == []
 
 
 async def test_a_page_of_names_is_one_operation_and_its_bytes(desk: Desk) -> None:
-    await settled(desk.keyvalues.write(puts(10)))
+    await settled(desk.keyvalues.write([*puts(9), Put(Key(GREEDY, "k9"), b"v", b"[1]")]))
     desk.limit(operations_per_s=2, bytes_per_s=20)
     page = await desk.keyvalues.list(Listing(GREEDY))
     assert len(page.names) == 10
     with pytest.raises(QuotaExceeded, match="bytes a second") as caught:
         await desk.keyvalues.list(Listing(GREEDY))
-    assert caught.value.retry_after_s == pytest.approx(0.05)
+    assert caught.value.retry_after_s == pytest.approx(0.2)
     desk.limit(operations_per_s=1)
     desk.advance(10)
     await desk.keyvalues.list(Listing(GREEDY))
@@ -286,6 +293,7 @@ async def test_a_body_is_not_received_while_there_is_a_debt(desk: Desk) -> None:
     desk.keyvalues.write(puts(1, size=2000))
     with pytest.raises(QuotaExceeded, match="bytes a second"):
         desk.keyvalues.admit_body(GREEDY, None).__enter__()
+    assert desk.refused(Limit.BYTES) == 1
     desk.advance(1.001)
     with desk.keyvalues.admit_body(GREEDY, None):
         pass
@@ -334,10 +342,24 @@ async def test_a_token_pays_beside_the_namespaces_it_asks(desk: Desk) -> None:
 async def test_what_the_token_refuses_costs_the_namespace_nothing(desk: Desk) -> None:
     desk.limit(operations_per_s=5, bytes_per_s=100)
     mine = desk.with_token(operations_per_s=1, large_bodies_max=1, bytes_per_s=50)
-    assert [wait_s is None for wait_s in waits(mine.read(reads(5)))] == [True] + [False] * 4
+    told = waits(mine.read(reads(5)))
+    assert told == [None] + [pytest.approx(wait_s) for wait_s in (1.0, 2.0, 1.0, 2.0)], (
+        "the token's"
+    )
     assert waits(desk.keyvalues.read(reads(4))) == [None] * 4
     with mine.admit_body(GREEDY, None), pytest.raises(QuotaExceeded, match="token t1 sends"):
         mine.admit_body(FREE, None).__enter__()
+
+
+async def test_who_has_a_quota_of_one_kind_pays_nothing_of_the_other(desk: Desk) -> None:
+    desk.limit(operations_per_s=5)
+    mine = desk.with_token(bytes_per_s=10)
+    told = waits(mine.write(puts(4, size=11)))
+    assert told == [None] + [pytest.approx(0.2)] * 3, "the token's bytes"
+    desk.advance(0.2)
+    told = waits(mine.read(reads(6)))
+    assert told == [None] * 5 + [pytest.approx(0.2)], "the namespace's operations"
+    assert waits(mine.read(reads(1))) == [pytest.approx(1.1)], "the bytes that were found"
 
 
 async def test_a_body_leaves_its_place_with_everybody_who_pays(desk: Desk) -> None:

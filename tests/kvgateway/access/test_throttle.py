@@ -62,7 +62,8 @@ async def test_a_moment_that_has_passed_is_the_next_turn_of_the_loop() -> None:
     inner = Inner()
     await asyncio.sleep(1.0)
     to = waiting(inner)
-    assert await asyncio.gather(*entered(to, [990_000, 1_000_000])) == [FOUND] * 2
+    for _ in range(2):  # the second time, those beats are over
+        assert await asyncio.gather(*entered(to, [990_000, 1_000_000])) == [FOUND] * 2
     assert {at_us for at_us, _ in inner.groups} == {1_000_000}
 
 

@@ -76,6 +76,19 @@ async def test_an_announced_length_that_is_too_much_is_refused_before_a_byte() -
     assert sent.body.buffered == 1
 
 
+async def test_a_body_without_a_length_that_is_too_much_is_told_to_the_byte() -> None:
+    with pytest.raises(InvalidArgument, match=f"length of {4 * VALUE_BYTES_MAX} bytes"):
+        await value_of(_request(*[b"x" * MIB] * 100), BodyRoom())
+
+
+async def test_a_large_body_without_a_length_takes_room_as_it_comes() -> None:
+    room = BodyRoom(3 * MIB // 2)
+    with pytest.raises(Overloaded):
+        await value_of(_request(*[b"x" * CHUNK] * 32), room)
+    assert room.taken == 0
+    assert len(await value_of(_request(*[b"x" * CHUNK] * 25), room)) == 25 * CHUNK
+
+
 async def test_an_endless_body_is_given_up_and_its_memory_with_it() -> None:
     room = BodyRoom()
     sent = _request(*[b"x" * MIB] * 200, ends=False)

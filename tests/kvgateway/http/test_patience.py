@@ -37,11 +37,13 @@ def _held(answer: Answer) -> asyncio.Future[None]:
 
 
 @pytest.mark.parametrize("status", OTHERS)
-async def test_other_answers_are_let_through(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PAUSE_S", 3600.0)
+@in_virtual_time
+async def test_other_answers_are_let_through(status: int) -> None:
     answer = Response(status, b"")
     assert Patience().unhurried(answer) is answer
+    began_s = asyncio.get_running_loop().time()
     assert await _later(status, Patience()) == answer
+    assert asyncio.get_running_loop().time() == began_s
 
 
 async def test_a_refusal_is_held_back_whenever_it_is_made() -> None:

@@ -26,6 +26,8 @@ SUFFIX = b".kv.example"
         ("/namespaces/a/k", {"cf-kv-namespace-id": "id"}, ("id", "/namespaces/a/k")),
         ("/k", {"host": "id.kv.example"}, ("id", "/k")),
         ("/k", {"host": "ID.KV.Example:8780"}, ("id", "/k")),
+        ("/k", {"host": "id.kv.example:"}, ("id", "/k")),
+        ("/k", {"host": "[::1]:8780"}, None),
         ("/k", {"host": "kv.example"}, None),
         ("/k", {"host": "id.kv.example.org"}, None),
         ("/k", {"host": "xkv.example"}, None),

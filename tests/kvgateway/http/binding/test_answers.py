@@ -1,11 +1,13 @@
 """The answer to a value that is read often is made once, and is always that value's own."""
 
-from kvgateway.http.binding.answers import ReadAnswers
+import pytest
+
+from kvgateway.http.binding.answers import ReadAnswers, answer_to_listing, answer_to_write
 from tandem.core.envelope import seal
 from tandem.core.record import Record
-from tandem.core.request import ReadResult
+from tandem.core.request import Listing, ListPage, ReadResult, Written
 from tandem.core.version import Version
-from tandem.runtime.httpd import encode_headers
+from tandem.runtime.httpd import Response, encode_headers
 
 
 def _record(number: int, metadata: bytes = b"", expires_at_s: int = 0) -> Record:
@@ -13,8 +15,11 @@ def _record(number: int, metadata: bytes = b"", expires_at_s: int = 0) -> Record
 
 
 def _lines(answers: ReadAnswers, result: ReadResult) -> bytes:
-    headers = answers.of(result).headers
-    return headers if isinstance(headers, bytes) else encode_headers(headers)
+    return _head(answers.of(result))
+
+
+def _head(answer: Response) -> bytes:
+    return answer.headers if isinstance(answer.headers, bytes) else encode_headers(answer.headers)
 
 
 def test_a_hit_has_the_headers_of_a_miss_but_for_the_cache_status() -> None:
@@ -44,6 +49,28 @@ def test_what_is_stale_or_unconfirmed_never_takes_the_answer_of_a_hit() -> None:
     assert b"Tandem-" not in _lines(answers, ReadResult(record, cached=True)).replace(
         b"Tandem-Version", b""
     )
+
+
+@pytest.mark.parametrize("metadata", [b"\n1", b"1\r", b"[\r\n1]"])
+def test_line_ends_in_metadata_are_spaces_in_its_header(metadata: bytes) -> None:
+    spaces = metadata.replace(b"\r", b" ").replace(b"\n", b" ")
+    lines = _lines(ReadAnswers(), ReadResult(_record(1, metadata)))
+    assert lines.endswith(b"\r\nCF-KV-Metadata: %b\r\n" % spaces)
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_page_says_when_it_may_lack_names(stale: bool) -> None:
+    lines = _head(answer_to_listing(Listing("ab" * 16), ListPage((), None, stale)))
+    says = b"CF-Cache-Status: STALE\r\nTandem-Stale: 1\r\n" if stale else b""
+    assert lines == b"Content-Type: application/json\r\n" + says
+
+
+def test_a_write_that_was_overtaken_says_by_what() -> None:
+    first, second = Version.at(1), Version.at(2)
+    says = b"Tandem-Superseded-By: %b\r\n" % second.hex().encode()
+    assert says not in _head(answer_to_write(Written(first)))
+    overtaken = _head(answer_to_write(Written(first, superseded_by=second)))
+    assert overtaken == b"Tandem-Version: %b\r\n%b" % (first.hex().encode(), says)
 
 
 def test_what_is_remembered_is_bounded() -> None:

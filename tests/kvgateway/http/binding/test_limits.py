@@ -63,6 +63,8 @@ async def test_an_empty_key(door: Door, method: str, target: str) -> None:
         ("expiration_ttl=", _TTL.format("")),
         ("expiration_ttl=NaN", _TTL.format("NaN")),
         ("expiration_ttl=60.5", _TTL.format("60.5")),
+        ("expiration_ttl=%C2%B2", _TTL.format(r"\xb2")),
+        (f"expiration_ttl={'6' * 5000}", _TTL.format("6" * 40)),
         ("expiration_ttl=1", _TTL_SHORT.format(1)),
         ("expiration_ttl=59", _TTL_SHORT.format(59)),
         ("expiration=0", _TIME.format(0)),
@@ -192,6 +194,7 @@ async def test_other_methods(door: Door, method: str, path: str) -> None:
     answer = await door.ask(method, path)
     assert (answer.status, answer.reason) == (405, b"Method Not Allowed")
     assert answer.headers[b"allow"] == b"GET, HEAD, PUT, DELETE, POST"
+    assert answer.headers[b"content-type"] == b"text/plain; charset=utf-8"
 
 
 @pytest.mark.parametrize(
@@ -214,6 +217,7 @@ async def test_a_refusal_quotes_so_much_and_no_more(door: Door, kind: str) -> No
     body = f'{{"keys":["k"],"type":"{kind}"}}'.encode()
     answer = await door.ask("POST", "/bulk/get", body=body)
     assert answer.status == 400
+    assert answer.headers.keys() == {b"date", b"content-type", b"content-length"}
     assert len(answer.body) <= SAID_BYTES_MAX + 1
     assert len(answer.reason) <= REASON_BYTES_MAX
     assert b"[...]" in answer.reason

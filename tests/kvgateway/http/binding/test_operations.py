@@ -61,7 +61,7 @@ def test_targets(raw: bytes, parts: tuple[bytes, bytes, bytes]) -> None:
         ("GET", "/k?urlencoded=true", Read(_key("k"))),
         ("HEAD", "/k?urlencoded=true", Read(_key("k"))),
         ("GET", "/k?urlencoded=true&cache_ttl=30", Read(_key("k"), cache_ttl_s=30)),
-        ("GET", "/k?cache_ttl=31&urlencoded=TRUE", Read(_key("k"), cache_ttl_s=31)),
+        ("GET", "/a%2Fb?cache_ttl=31&urlencoded=TRUE", Read(_key("a/b"), cache_ttl_s=31)),
         ("GET", "https://fake-host/a%2Fb?urlencoded=true", Read(_key("a/b"))),
         ("GET", "/a+b?urlencoded=true", Read(_key("a+b"))),
         ("GET", "/a%2Bb?urlencoded=true", Read(_key("a+b"))),
@@ -187,6 +187,11 @@ def test_decoding_ends_in_text_or_in_invalid_argument(raw: bytes) -> None:
     with suppress(InvalidArgument):
         text = decoded(raw, "key")
         assert decoded(quote(text, safe="").encode(), "key") == text
+
+
+def test_a_key_that_is_taken_literally_must_be_text_too() -> None:
+    with pytest.raises(InvalidArgument, match=r"^key: is not valid UTF-8 at byte 2$"):
+        _operation("GET", b"/a%\xff")
 
 
 @given(st.dictionaries(st.text("abc", min_size=1), st.text(max_size=8), max_size=4))

@@ -284,6 +284,14 @@ async def test_bulk_get(api: Api) -> None:
     }
 
 
+async def test_a_bulk_get_says_what_is_not_certain_of_it(api: Api) -> None:
+    for alone in (False, True):
+        api.store.one_home_answers = alone
+        answer = await api.ask("POST", _BULK + "/get", '{"keys":["none"]}')
+        said = answer.headers.get(b"tandem-unconfirmed")
+        assert (answer.status, said) == (200, b"1" if alone else None)
+
+
 async def test_a_bulk_get_of_25_mib_and_one_byte_more(api: Api) -> None:
     half = b"v" * (VALUE_BYTES_MAX // 2)
     await api.put("a", half)

@@ -42,6 +42,7 @@ _NOT_FUTURE = (
 async def test_expirations_that_cannot_be(api: Api, query: str, message: str) -> None:
     refused = await api.refused("PUT", f"{ONE}/values/k?{query}", b"v")
     assert refused == (400, 10012, f"put: '{message}'")
+    assert api.store.admitted == []
     assert api.store.calls == 0
 
 

@@ -55,7 +55,13 @@ async def test_metadata_is_any_json(api: Api, metadata: bytes) -> None:
             "Metadata length of 1025 exceeds limit of 1024.",
         ),
         (
-            [("value", b"a"), ("metadata", b'"' + b"m" * 70_000 + b'"')],
+            [("value", b"a"), ("metadata", b"m" * 64 * KIB)],
+            413,
+            10024,
+            "Metadata length of 65536 exceeds limit of 1024.",
+        ),
+        (
+            [("value", b"a"), ("metadata", b"m" * (64 * KIB + 1))],
             413,
             10024,
             "part 'metadata' is larger than 65536 bytes",

@@ -24,6 +24,16 @@ async def test_a_listing_shows_expiration_and_metadata_as_json(api: Api) -> None
     assert b'"metadata":{"a":[1.50,"\xc3\xa9"]}' in (await api.ask("GET", _KEYS)).body
 
 
+async def test_a_listing_says_when_it_may_lack_names(api: Api) -> None:
+    for stale in (False, True):
+        api.store.stale_lists = stale
+        answer = await api.ask("GET", _KEYS)
+        assert (answer.status, answer.headers.get(b"tandem-stale")) == (
+            200,
+            b"1" if stale else None,
+        )
+
+
 async def test_names_come_in_the_order_of_their_bytes(api: Api) -> None:
     names = ["B", "a", "a/b", "é", "\uff5e", "\U0001f600"]
     for name in reversed(names):

@@ -7,6 +7,7 @@ import pytest
 from kvgateway.access.body_room import BodyRoom
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.core.request import ReadResult
+from tandem.runtime.httpd import HttpLimits
 from tests.kvgateway.http.rest.api import FORM, ONE, Api, failure_in, form, opened
 
 _BYTES = bytes(range(256))
@@ -46,6 +47,14 @@ async def test_a_body_that_breaks_off_stores_nothing(api: Api, kind: bytes) -> N
     assert not api.stored()
 
 
+async def test_a_body_that_does_not_come_is_the_clients_to_send_again() -> None:
+    async with opened(limits=HttpLimits(body_idle_s=0.05)) as api:
+        wire = await api.served.connect()
+        await wire.send(b"PUT %b/values/k HTTP/1.1\r\nContent-Length: 9\r\n\r\nv" % ONE.encode())
+        assert failure_in(await wire.answer()) == (408, 10001, "put: 'Request Timeout'")
+        assert not api.stored()
+
+
 @pytest.mark.parametrize("as_form", [False, True])
 async def test_the_largest_value_and_one_byte_more(api: Api, as_form: bool) -> None:
     value = b"v" * VALUE_BYTES_MAX
@@ -67,6 +76,11 @@ async def test_bodies_beyond_what_the_process_holds_are_refused_for_now() -> Non
             assert failure_in(answer)[:2] == (503, 10001)
             assert answer.headers[b"retry-after"] == b"1"
         await api.put("k", b"v" * MIB)
+
+
+async def test_a_form_takes_the_room_of_what_it_has() -> None:
+    async with opened(room=BodyRoom(5 * MIB // 2)) as api:
+        await api.done("PUT", ONE + "/values/k", form(("value", b"v" * 2 * MIB)), FORM)
 
 
 _NAMES = [
