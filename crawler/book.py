@@ -47,8 +47,6 @@ _NOT_OURS: Final = (
 _NEVER_US: Final = 2**63 - 1
 DAY_US: Final = 86_400 * 1_000_000
 QUIET_US: Final = 3_600 * 1_000_000
-
-
 FORMAT: Final = 1
 
 

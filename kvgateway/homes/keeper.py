@@ -25,6 +25,8 @@ from tandem.runtime.telemetry import Metrics
 
 _LOG = logs.get("keeper")
 LOOK_S = 1.0
+LOOK_AGAIN_S = 0.05
+"""How soon after a look the next one may come, when somebody waits for it."""
 LOOK_DEADLINE_S = 2.0
 SWITCHES_S = 0.5
 
@@ -111,8 +113,9 @@ class Keeper:
 
     async def _rest(self) -> None:
         """Until the next round, or until somebody waits for a home that was reached anew."""
+        await asyncio.sleep(LOOK_AGAIN_S)
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(LOOK_S - LOOK_AGAIN_S):
                 await self._look_now.wait()
         self._look_now.clear()
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kvgateway.homes.keeper import LOOK_AGAIN_S
 from kvgateway.state.switches import Switches
 from tandem.backends.store_id import STORE_ID_KEY, shown
 from tandem.core.reply import Failed, Missing, Side
@@ -45,9 +46,27 @@ async def test_whoever_waits_for_a_home_that_is_reached_anew_has_it_looked_at(he
         home.reached = reached
         await here.show(Side.KVSP, store_id, reached)
         assert isinstance(await guard.get(KEY, 1.0), Failed)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(2 * LOOK_AGAIN_S)
         assert isinstance(await guard.get(KEY, 1.0), found)
         assert bool(here.barred(Side.KVSP)) is (store_id == OTHER_STORE)
+    running.cancel()
+
+
+@kept
+async def test_a_home_that_does_not_show_its_id_is_not_looked_at_without_a_pause(
+    here: Kept,
+) -> None:
+    """However many wait for it."""
+    guard, home = here.pair.guards[Side.KVSP], here.pair.kvsp
+    running = asyncio.create_task(here.keeper.run())
+    await asyncio.sleep(0.5)
+    home.down()
+    home.reached = 1
+    home.calls.clear()
+    for _ in range(1000):
+        await guard.get(KEY, 1.0)
+        await asyncio.sleep(0.001)
+    assert 0 < len(home.calls) <= 1 / LOOK_AGAIN_S
     running.cancel()
 
 
