@@ -16,7 +16,7 @@ from kvgateway.registry.records import RECORDS_MAX
 from tandem.core.access import DEFAULT_ACCOUNT
 from tandem.core.key import RESERVED_NAMESPACES
 from tandem.core.limits import NAMESPACES_MAX
-from tandem.core.namespace import Namespace, Settings, SettingsChange, check_new_title
+from tandem.core.namespace import Namespace, Settings, SettingsChange, check_title
 from tandem.core.version import Version
 from tandem.errors import (
     InvalidArgument,
@@ -66,7 +66,7 @@ class Namespaces:
         Raises NamespaceExists, InvalidArgument for a title that cannot be one, TooManyNamespaces at
         NAMESPACES_MAX, Unavailable as `RecordChanges.put`.
         """
-        check_new_title(title)
+        check_title(title)
         async with self._changes.turn():
             self._check_free(account, title)
             if len(self._book.live(account)) >= NAMESPACES_MAX:
@@ -108,7 +108,7 @@ class Namespaces:
     async def rename(self, namespace_id: str, title: str) -> Namespace:
         """Gives it another title; NamespaceExists when another one has it, Overloaded while another
         gateway is changing the namespace."""
-        check_new_title(title)
+        check_title(title)
         async with self._changing(namespace_id) as (namespace, version):
             if namespace.title == title and not namespace.title_conflict:
                 return namespace

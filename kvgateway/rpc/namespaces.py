@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 
 from kvgateway.rpc.callers import Callers, account_of
-from tandem.core.namespace import check_namespace_id, check_new_title, check_title
+from tandem.core.namespace import check_namespace_id, check_plain_title, check_title
 from tandem.errors import InvalidArgument
 from tandem.wire.mode_codec import wanted_mode
 from tandem.wire.namespace_codec import change_of, mode_report_message, namespace_message
@@ -25,7 +25,7 @@ class NamespacesService(namespaces_pb2_grpc.NamespacesServicer):
     ) -> namespaces_pb2.Namespace:
         """Creates a namespace."""
         caller = await self._callers.of(context)
-        title, change = check_new_title(request.title), change_of(request.settings)
+        title, change = check_plain_title(request.title), change_of(request.settings)
         account = account_of(caller, request.account)
         return namespace_message(await caller.namespaces.create(title, change, account))
 
@@ -57,7 +57,7 @@ class NamespacesService(namespaces_pb2_grpc.NamespacesServicer):
     ) -> namespaces_pb2.Namespace:
         """Gives a namespace another title."""
         caller = await self._callers.of(context)
-        namespace_id, title = _id_of(request.id), check_new_title(request.title)
+        namespace_id, title = _id_of(request.id), check_plain_title(request.title)
         return namespace_message(await caller.namespaces.rename(namespace_id, title))
 
     async def ConfigureNamespace(

@@ -15,7 +15,7 @@ from tandem.core.namespace import (
     Namespace,
     SettingsChange,
     check_namespace_id,
-    check_new_title,
+    check_plain_title,
     check_title,
 )
 from tandem.core.reading import ReadMode
@@ -69,7 +69,7 @@ class Namespaces:
     ) -> Namespace:
         """Creates a namespace; NamespaceExists when another one of the account has the title."""
         request = namespaces_pb2.CreateNamespaceRequest(
-            title=check_new_title(title),
+            title=check_plain_title(title),
             settings=_message(SettingsChange(**settings)),
             account=self._account_of(account),
         )
@@ -103,7 +103,7 @@ class Namespaces:
     async def rename(self, namespace: str, title: str) -> Namespace:
         """Gives a namespace another title; NamespaceExists when another one has it."""
         request = namespaces_pb2.RenameNamespaceRequest(
-            id=await self.id_of(namespace), title=check_new_title(title)
+            id=await self.id_of(namespace), title=check_plain_title(title)
         )
         try:
             reply = await self._ask(self._stub.RenameNamespace, request, namespace, repeatable=True)

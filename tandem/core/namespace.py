@@ -225,9 +225,10 @@ def check_title(title: str) -> str:
     return title
 
 
-def check_new_title(title: str) -> str:
-    """`title` when a namespace may be called so from now on; InvalidArgument when it cannot be one,
-    or has the form of an id: it would be taken for one wherever either may be given."""
+def check_plain_title(title: str) -> str:
+    """`title` when it can be one wherever a namespace is given by its id or its title; otherwise,
+    and when it has the form of an id, InvalidArgument. (The REST API knows namespaces by their ids
+    alone, and Cloudflare's takes any title.)"""
     if is_namespace_id(check_title(title)):
         raise InvalidArgument("title", "must not have the form of an id, 32 lower-case hex digits")
     return title

@@ -10,7 +10,7 @@ from kvgateway.http.rest.documents import decoded
 from kvgateway.http.rest.envelope import success
 from kvgateway.http.rest.pages import page_of
 from tandem.core.limits import KIB
-from tandem.core.namespace import Namespace, SettingsChange, check_new_title
+from tandem.core.namespace import Namespace, SettingsChange, check_title
 from tandem.errors import InvalidArgument
 from tandem.runtime.httpd import Response
 
@@ -63,7 +63,7 @@ async def _title_in(call: Call) -> str:
     if wanted.jurisdiction:
         # Data that was asked to stay in a place must not be taken in and kept elsewhere.
         raise InvalidArgument("jurisdiction", "is not supported: data stays where the homes are")
-    return check_new_title(wanted.title or "")
+    return check_title(wanted.title or "")
 
 
 def _shown(namespace: Namespace) -> Mapping[str, object]:

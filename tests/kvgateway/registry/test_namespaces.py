@@ -69,7 +69,7 @@ async def test_crawls_compare_the_namespaces_that_are_kept_in_both_homes(homes: 
     assert one.registry.book.in_both_homes() == both
 
 
-@pytest.mark.parametrize("title", ["", "x" * 513, "a\nb", "\ud800", "0123456789abcdef" * 2])
+@pytest.mark.parametrize("title", ["", "x" * 513, "a\nb", "\ud800"])
 async def test_bad_titles_are_refused(homes: TwoHomes, title: str) -> None:
     one = Administration(homes)
     with pytest.raises(InvalidArgument, match="title"):
