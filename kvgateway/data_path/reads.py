@@ -141,7 +141,7 @@ class Reader:
 
     def _race(self, flight: ReadFlight) -> ReadPlan:
         """A home that may lack what counts gives no answer by itself: both are asked at once."""
-        if flight.wanted != NO_VERSION or self._view.behind(flight.key.namespace):
+        if flight.wanted != NO_VERSION or self._behind_in(flight.key.namespace):
             return RACE
         return race_plan(self._asks.p95_s, self._racing, self._bounds.company_from)
 
@@ -150,15 +150,20 @@ class Reader:
         self.counters.sampled += drawn
         return read_plan(
             mode, answers=flight.mode.answers(flight.key), legs=flight.mode.legs,
-            behind=self._view.behind(flight.key.namespace), p95_s=self._asks.p95_s, drawn=drawn,
+            behind=self._behind_in(flight.key.namespace), p95_s=self._asks.p95_s, drawn=drawn,
         )  # fmt: skip
+
+    def _behind_in(self, namespace: str) -> tuple[Side, ...]:
+        """The homes that miss writes of a namespace. Where memory does not know of those under way,
+        any home may be the one that has not heard of one yet: both are waited for."""
+        return BOTH_SIDES if self._machine.misses_news() else self._view.behind(namespace)
 
     def _behind(self, flight: ReadFlight) -> tuple[Side, ...]:
         """The homes that must give no first answer: those that miss writes, and any beside the one
         that answers alone."""
         if not flight.mode.two:
             return ()
-        behind = self._view.behind(flight.key.namespace)
+        behind = self._behind_in(flight.key.namespace)
         alone = None if flight.mode.whole else flight.alone()
         return behind if alone is None or alone.other in behind else (*behind, alone.other)
 

@@ -111,6 +111,11 @@ class Machine(Protocol):
         them all, must be asked for wanted versions."""
         ...
 
+    def misses_news(self) -> bool:
+        """Whether there was no room for what has been written, so that nothing is known here until
+        there is, not even of writes that are under way."""
+        ...
+
     def spills(self) -> int:
         """How many pinned entries were dropped so far: what `settle_spills` is given later."""
         ...

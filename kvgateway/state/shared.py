@@ -83,6 +83,8 @@ class SharedMachine:
 
     def recall(self, key: Key, now_us: int) -> Known | None:
         """See `ports.Machine`."""
+        if self._writing.behind:
+            return None
         where = layout.found_under(key)
         with self._environment.begin(self._entries) as txn:
             entry = txn.get(where)
@@ -90,6 +92,8 @@ class SharedMachine:
 
     def lookup(self, keys: Sequence[Key], now_us: int) -> list[Known | None]:
         """See `ports.Machine`."""
+        if self._writing.behind:
+            return [None] * len(keys)
         known = self._decoded.known
         found: list[Known | None] = []
         with self._environment.begin(self._entries) as txn:
@@ -197,6 +201,8 @@ class SharedMachine:
         self, namespace: str, after: str, prefix: str, limit: int, now_us: int
     ) -> list[tuple[str, Known]]:
         """See `ports.Machine`."""
+        if self._writing.behind:
+            return []
         start = max(after, prefix).encode()[: layout.NAME_BYTES_KEPT]
         within = layout.namespace_bytes(namespace) + prefix.encode()[: layout.NAME_BYTES_KEPT]
         same = len(layout.namespace_bytes(namespace)) + layout.NAME_BYTES_KEPT
@@ -224,6 +230,10 @@ class SharedMachine:
     def spilled(self) -> bool:
         """See `ports.Machine`."""
         return self._words[Word.SPILLS] > self._words[Word.SPILLS_SETTLED]
+
+    def misses_news(self) -> bool:
+        """See `ports.Machine`."""
+        return self._writing.behind
 
     def spills(self) -> int:
         """See `ports.Machine`."""

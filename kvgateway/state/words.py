@@ -1,7 +1,8 @@
 """Numbers that all processes of a machine share, outside of LMDB: changing them needs no space.
 
 Each is an aligned machine word, which one process changes and others read whole. The supervisor
-changes CLOCK_BOUND_US and LEFT_OVER, and the holder of LMDB's write lock the others.
+changes CLOCK_BOUND_US and LEFT_OVER, and the holder of LMDB's write lock the others; who has just
+let go of it changes REFUSED_SETTLED.
 """
 
 import enum
@@ -24,6 +25,10 @@ class Word(enum.IntEnum):
     """How many of them need not be asked for any more."""
     LEFT_OVER = 5
     """How many intents of dead workers are not in the repair queue yet."""
+    REFUSED = 6
+    """How many times there was no room for news, so that what memory holds may be old."""
+    REFUSED_SETTLED = 7
+    """As of how many of them memory was emptied since."""
 
 
 class Words:

@@ -25,11 +25,16 @@ class Writing:
         self._words = words
         self._patience = _PAUSES_MAX
 
+    @property
+    def behind(self) -> bool:
+        """Whether memory has missed news: nothing in it counts until it has been emptied."""
+        return self._words[Word.REFUSED] > self._words[Word.REFUSED_SETTLED]
+
     def run(
         self, work: Callable[[Transaction, bool], _T], writes: int, size: int, now_us: int
     ) -> _T | None:
         """What `work` returns, which is told whether payloads may be kept; None when not even the
-        emptied map had room.
+        emptied map had room, and then memory is `behind` until there is.
 
         Args:
             writes: how many entries it writes.
@@ -37,22 +42,38 @@ class Writing:
         """
         try:
             with self._environment.begin(self._space.entries, write=True) as txn:
+                refused = self._caught_up(txn)
                 self._space.end_pins(txn, writes, now_us)
                 room = self._space.make_room(txn, writes, size, now_us)
                 done = work(txn, room)
+            self._settle(refused)
             self._patience = _PAUSES_MAX
             return done
         except lmdb.MapFullError:
             self._environment.reader_check()
         for retreat in self._retreats(now_us):
-            with (
-                suppress(lmdb.MapFullError),
-                self._environment.begin(self._space.entries, write=True) as txn,
-            ):
-                retreat(txn)
-                return work(txn, False)
-        self._words.add(Word.SPILLS, writes)
+            with suppress(lmdb.MapFullError):
+                with self._environment.begin(self._space.entries, write=True) as txn:
+                    refused = self._caught_up(txn)
+                    retreat(txn)
+                    done = work(txn, False)
+                self._settle(refused)
+                return done
+        with self._environment.begin(write=True):  # changes nothing, and so needs no room
+            self._words.add(Word.SPILLS, writes)
+            self._words.add(Word.REFUSED)
         return None
+
+    def _caught_up(self, txn: Transaction) -> int:
+        """Forgets everything where news were missed; as of how many refusals that is."""
+        if self.behind:
+            self._space.wipe(txn)
+        return self._words[Word.REFUSED]
+
+    def _settle(self, refused: int) -> None:
+        """Another process may have lowered it meanwhile, and memory is emptied once more."""
+        if refused > self._words[Word.REFUSED_SETTLED]:
+            self._words[Word.REFUSED_SETTLED] = refused
 
     def _retreats(self, now_us: int) -> Iterator[Callable[[Transaction], None]]:
         """What to do before each further try. Mostly some reader was just not running, and the

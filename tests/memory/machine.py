@@ -67,6 +67,8 @@ class MemoryMachine:
         self._spills = 0
         self._spills_settled = 0
         self._left_over = 0
+        self.no_room = False
+        """Set: news are missed, as where a reader that hangs keeps all pages."""
 
     def mint(self, wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
         """See `ports.Machine`."""
@@ -149,6 +151,10 @@ class MemoryMachine:
     def spilled(self) -> bool:
         """See `ports.Machine`."""
         return self._spills > self._spills_settled
+
+    def misses_news(self) -> bool:
+        """See `ports.Machine`."""
+        return self.no_room
 
     def spills(self) -> int:
         """See `shared.SharedMachine`."""

@@ -127,6 +127,18 @@ async def test_of_two_homes_that_are_behind_neither_answers_first() -> None:
 
 
 @in_virtual_time
+async def test_while_memory_misses_news_neither_home_answers_first() -> None:
+    """Either may be the one that a write under way has not reached yet."""
+    gateway = TimedGateway()
+    older, newer = gateway.value(), gateway.value(5)
+    await gateway.hold(older, Side.KVSP)
+    await gateway.hold(newer, Side.S3)
+    gateway.s3.takes(0.3)
+    gateway.machine.no_room = True
+    assert await gateway.read(READ) == (0.3, ReadResult(newer, newer.version))
+
+
+@in_virtual_time
 async def test_nobody_goes_back_behind_a_stale_answer() -> None:
     gateway = TimedGateway()
     older, newer = gateway.value(), gateway.value(5)

@@ -228,6 +228,31 @@ def test_a_reader_that_hangs_never_makes_a_write_fail(directory: Path) -> None:
     machine.close()
 
 
+def test_what_there_was_no_room_for_is_never_answered_with_what_was_there_before(
+    directory: Path,
+) -> None:
+    """A reader that hangs keeps all pages, so that not even old entries can be forgotten."""
+    machine = opened(directory)
+    old, new = (machine.mint([(KEYS[0], NO_VERSION)], NOW)[0] for _ in range(2))
+    machine.install([(KEYS[0], seal(old, b"old"))], NOW)
+    with process(READER, directory):
+        for n in range(2000):
+            (version,) = machine.mint([(Key(NAMESPACE, f"n{n}"), NO_VERSION)], NOW)
+            machine.install([(Key(NAMESPACE, f"n{n}"), seal(version, bytes(30_000)))], NOW)
+        machine.install([(KEYS[0], seal(new, b"new"))], NOW)
+        assert machine.spilled()
+        assert machine.recall(KEYS[0], NOW) is None
+        assert machine.lookup(KEYS[:1], NOW) == [None]
+        assert machine.recent(NAMESPACE, "", "", 100, NOW) == []
+    machine.forget_dead_readers()
+    machine.install([(KEYS[1], seal(new, b"again"))], NOW)
+    known = machine.recall(KEYS[1], NOW)
+    assert known is not None
+    assert known.version == new
+    assert machine.recall(KEYS[0], NOW) is None
+    machine.close()
+
+
 def test_a_writer_killed_anywhere_leaves_a_memory_that_works(directory: Path) -> None:
     machine = opened(directory)
     for seed in range(4):
