@@ -15,7 +15,7 @@ Each acknowledged write is in one of the two: where both list completely, nothin
 both are behind. A namespace that is read from one home alone is listed from it, and from the other
 one only where that cannot answer. A home that is being filled is not listed at all: it is no second
 one that could have the writes that the first lacks. While recent writes had to be dropped for
-space, no home counts as complete.
+space, lately or while a home was asked, no home counts as complete.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,10 +52,9 @@ class Scans:
         """
         pages: dict[Side, ScanPage] = {}
         failures: list[str] = []
-        spilled = self._machine.spilled()
         whole = False
         for side in (sides := self._ordered(draft)):
-            if pages and side not in draft.sides:
+            if pages and side not in draft.sides and not self._machine.spilled():
                 break
             page = await self._scan(draft, side, limit, last=side is sides[-1])
             if isinstance(page, Failed):
@@ -63,10 +62,11 @@ class Scans:
                 continue
             pages[side] = page
             whole = whole or (page.complete and side not in draft.behind)
-            if whole and not spilled:
+            if whole and not self._machine.spilled():
                 break
         if not pages:
             raise Unavailable("; ".join(failures))
+        spilled = self._machine.spilled()
         both = len(pages) == len(draft.homes)
         every = len(pages) == len(BOTH_SIDES) and all(page.complete for page in pages.values())
         draft.stale = draft.stale or not (whole or every) or (spilled and not both)

@@ -128,20 +128,22 @@ class Reader:
         return answer
 
     def _flight(self, key: Key, wanted: Version, now_us: int) -> ReadFlight:
-        flight = self._flights.get(key)
+        flight, doubted = self._flights.get(key), self._machine.misses_news()
         if flight is not None and flight.wanted >= wanted:
-            return flight
+            joins = flight.began_us == now_us or not doubted
+            if joins:  # else a write may have been acknowledged since that memory did not keep
+                return flight
         mode = self._view.mode_of(key.namespace)
         flight = ReadFlight(self, key, wanted, now_us, mode)
         self._flights[key] = flight
-        read_mode = self._view.read_mode_of(key.namespace)
+        read_mode = ReadMode.RACE if doubted else self._view.read_mode_of(key.namespace)
         whole = mode.whole and read_mode is ReadMode.RACE
         self._start(flight, self._race(flight) if whole else self._plan(flight, read_mode))
         return flight
 
     def _race(self, flight: ReadFlight) -> ReadPlan:
         """A home that may lack what counts gives no answer by itself: both are asked at once."""
-        if flight.wanted != NO_VERSION or self._behind_in(flight.key.namespace):
+        if flight.wanted != NO_VERSION or self._behind_in(flight):
             return RACE
         return race_plan(self._asks.p95_s, self._racing, self._bounds.company_from)
 
@@ -150,20 +152,22 @@ class Reader:
         self.counters.sampled += drawn
         return read_plan(
             mode, answers=flight.mode.answers(flight.key), legs=flight.mode.legs,
-            behind=self._behind_in(flight.key.namespace), p95_s=self._asks.p95_s, drawn=drawn,
+            behind=self._behind_in(flight), p95_s=self._asks.p95_s, drawn=drawn,
         )  # fmt: skip
 
-    def _behind_in(self, namespace: str) -> tuple[Side, ...]:
-        """The homes that miss writes of a namespace. Where memory does not know of those under way,
-        any home may be the one that has not heard of one yet: both are waited for."""
-        return BOTH_SIDES if self._machine.misses_news() else self._view.behind(namespace)
+    def _behind_in(self, flight: ReadFlight) -> tuple[Side, ...]:
+        """The homes that miss writes of its namespace. Where memory does not know of those under
+        way, any home may be the one that has not heard of one yet: both are waited for."""
+        if self._machine.misses_news() and flight.alone() is None:
+            return BOTH_SIDES
+        return self._view.behind(flight.key.namespace)
 
     def _behind(self, flight: ReadFlight) -> tuple[Side, ...]:
         """The homes that must give no first answer: those that miss writes, and any beside the one
         that answers alone."""
         if not flight.mode.two:
             return ()
-        behind = self._behind_in(flight.key.namespace)
+        behind = self._behind_in(flight)
         alone = None if flight.mode.whole else flight.alone()
         return behind if alone is None or alone.other in behind else (*behind, alone.other)
 

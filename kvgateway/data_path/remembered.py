@@ -68,15 +68,15 @@ class Remembered:
 
     def instead(self, key: Key, wanted: Version, now_us: int) -> ReadResult | None:
         """What is told when no home can answer; None when nothing can. This machine's own recent
-        write is still the truth; anything else is stale, and is said to be."""
+        write is still the truth, where memory knows of all; anything else is stale, and is said to
+        be."""
         known = self._machine.recall(key, now_us)
         if known is None or known.record is None:
             return None
         if known.version < wanted or self._is_past(known, now_us):
             return None
-        return result_of(
-            known.record, now_us, version=known.version, cached=True, stale=not known.pinned
-        )
+        stale = not known.pinned or self._machine.misses_news()
+        return result_of(known.record, now_us, version=known.version, cached=True, stale=stale)
 
     def _result(self, known: Known | None, answer: Answer, now_us: int) -> ReadResult:
         if known is not None and self._overrules(known, answer.record, now_us):

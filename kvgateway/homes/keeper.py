@@ -219,7 +219,7 @@ class Keeper:
         now_us = self._time.now_us()
         spills, left_over = self._repin(), self._machine.left_over()
         self._stats = stats = await self._queue.stats()
-        if stats.depth == 0:
+        if stats.depth == 0 and not self._machine.misses_news():
             self._machine.settle_spills(spills)
         for side in Side:
             if self._waiting(side) + left_over > 0 and ALL in self._trust.open_marks(side):

@@ -7,6 +7,7 @@ version of another gateway still pins the entry, and its own confirmation is wha
 import enum
 from typing import Final, NamedTuple
 
+from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.version import NO_VERSION, Version
 
 UNTIL_CONFIRMED_US: Final = 2**63 - 1
@@ -17,6 +18,9 @@ VISITS_BEFORE_DROP: Final = 1024
 """So many entries are searched for something else that may leave before pinned ones are dropped."""
 DROPPED_BYTES: Final = 64 * 1024
 """About so much is dropped at once, so that the search is rare."""
+_LANDED_US: Final = int(LEG_DEADLINE_S * 1e6)
+_APART_US: Final = 2_000_000
+"""By so much two processes of a machine may differ in what they take for the homes' time."""
 
 
 class Head(NamedTuple):
@@ -73,6 +77,20 @@ def missed(old: Head | None, began_us: int) -> Head:
     if old.version > NO_VERSION:
         return old
     return old._replace(seen_at_us=max(began_us, old.seen_at_us))
+
+
+def just_emptied(emptied_at_us: int, monotonic_us: int) -> bool:
+    """Whether writes that were under way when memory was emptied, which nothing in it tells of any
+    more, may still be: a leg that has ended by its deadline is confirmed, or in the queue. Both are
+    times of the monotonic clock; 0 for a memory that never was emptied."""
+    return emptied_at_us != 0 and monotonic_us - emptied_at_us < _LANDED_US
+
+
+def seen_us(at_us: int, seen_at_us: int, emptied_us: int) -> int:
+    """When what a read has found that began at `at_us`, or a write that was stamped then, counts as
+    seen. It may be older than what memory knew until it was emptied: then long ago, so that nobody
+    is answered by it alone."""
+    return 0 if -_LANDED_US < at_us - emptied_us <= _APART_US else seen_at_us
 
 
 class Verdict(enum.Enum):

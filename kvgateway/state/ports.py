@@ -112,8 +112,8 @@ class Machine(Protocol):
         ...
 
     def misses_news(self) -> bool:
-        """Whether there was no room for what has been written, so that nothing is known here until
-        there is, not even of writes that are under way."""
+        """Whether writes may be under way that nothing here tells of, not even the repair queue:
+        there is no room for news, or memory was emptied since they began."""
         ...
 
     def spills(self) -> int:

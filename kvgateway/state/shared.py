@@ -5,25 +5,28 @@ process dies inside a transaction, the next one goes on without what it had not 
 is synced: the memory is made afresh at each start of the gateway.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from kvgateway.state import layout
-from kvgateway.state.decoded import Decoded, decode, known_of
-from kvgateway.state.entry import PAYLOAD_BYTES_MAX, Head, filled, installed, missed, pin_end
+from kvgateway.state.decoded import Decoded, decode
+from kvgateway.state.entries import Entries
+from kvgateway.state.entry import PAYLOAD_BYTES_MAX
 from kvgateway.state.minting import GATEWAY_ID_BYTES, RANDOM_BYTES, minted
 from kvgateway.state.ports import Intent, Known, Seen
-from kvgateway.state.space import Space, Transaction
+from kvgateway.state.space import Space
 from kvgateway.state.unsynced import open_reserved, reserve
-from kvgateway.state.words import Word, Words
+from kvgateway.state.words import Word, Words, last_minted_us
 from kvgateway.state.writing import Writing
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.version import NO_VERSION, Version
+from tandem.runtime.clock import Clock, SystemClock
 
 _MAP_BYTES_MIN: Final = 1024 * 1024
+_SYSTEM_CLOCK: Final = SystemClock()
 
 
 def create(directory: Path, map_bytes: int) -> None:
@@ -46,18 +49,19 @@ class SharedMachine:
         gateway_id: bytes,
         random: Callable[[int], bytes],
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+        clock: Clock = _SYSTEM_CLOCK,
     ) -> None:
         assert len(gateway_id) == GATEWAY_ID_BYTES
         self._gateway_id = gateway_id
         self._random = random
-        self._payload_bytes_max = payload_bytes_max
         self._now_us = 0
         self._decoded = Decoded()
         self._words = Words(directory / "words")
         self._environment = open_reserved(directory)
         self._environment.reader_check()
         self._space = Space(self._environment, self._words)
-        self._writing = Writing(self._environment, self._space, self._words)
+        self._writing = Writing(self._environment, self._space, self._words, clock)
+        self._keys = Entries(self._space, self._words, payload_bytes_max)
         self._entries = self._space.entries
 
     def mint(self, wanted: Sequence[tuple[Key, Version]], now_us: int) -> list[Version]:
@@ -107,95 +111,25 @@ class SharedMachine:
         """See `ports.Machine`."""
         self._now_us = max(now_us, self._now_us)
         size = sum([len(record.envelope) for _, record in writes])
-        self._writing.run(partial(self._install, writes, now_us), len(writes), size, self._now_us)
-
-    def _install(
-        self,
-        writes: Sequence[tuple[Key, Record]],
-        now_us: int,
-        txn: Transaction,
-        payloads: bool,
-    ) -> None:
-        for (key, record), kept in zip(
-            writes, self._kept([record for _, record in writes], payloads), strict=True
-        ):
-            where, entry, old = self._find(txn, key)
-            digest = b"" if kept is None else kept.digest
-            head = installed(old, record.version, digest, now_us)
-            self._enter(txn, key, where, entry, old, head, kept)
+        install = partial(self._keys.install, writes, now_us)
+        self._writing.run(install, len(writes), size, self._now_us)
 
     def pin(self, intents: Sequence[Intent]) -> None:
         """See `ports.Machine`."""
-        self._writing.run(partial(self._pin, intents), len(intents), 0, self._now_us)
-
-    def _pin(self, intents: Sequence[Intent], txn: Transaction, _: bool) -> None:
-        for intent in intents:
-            where, entry, old = self._find(txn, intent.key)
-            head = installed(old, intent.version, b"", intent.version.time_us)
-            self._enter(txn, intent.key, where, entry, old, head, None)
+        self._writing.run(partial(self._keys.pin, intents), len(intents), 0, self._now_us)
 
     def unpin(self, writes: Sequence[tuple[Key, Version]], until_us: int) -> None:
         """See `ports.Machine`."""
-        unpin = partial(self._unpin, writes, until_us)
+        unpin = partial(self._keys.unpin, writes, until_us)
         self._writing.run(unpin, len(writes), 0, self._now_us)
-
-    def _unpin(
-        self, writes: Sequence[tuple[Key, Version]], until_us: int, txn: Transaction, _: bool
-    ) -> None:
-        ending = []
-        for key, version in writes:
-            where = layout.found_under(key)
-            entry = txn.get(where)
-            if entry is None:
-                continue
-            pinned, pinned_until_us = layout.pin_of(entry)
-            ends_us = pin_end(pinned, pinned_until_us, version, until_us)
-            if ends_us != pinned_until_us:
-                entry = layout.pinned_until(entry, ends_us)
-                self._space.replace(txn, where, entry, lasts_longer=False)
-                ending.append(where)
-        self._space.end_pins_at(txn, ending, until_us)
 
     def fill(self, seen: Sequence[Seen], now_us: int) -> Sequence[Known | None]:
         """See `ports.Machine`."""
         self._now_us = max(now_us, self._now_us)
         size = sum([len(record.envelope) for _, record, _ in seen if record is not None])
-        fill = partial(self._fill, seen, now_us)
+        fill = partial(self._keys.fill, seen, now_us)
         filled = self._writing.run(fill, len(seen), size, self._now_us)
         return [None] * len(seen) if filled is None else filled
-
-    def _fill(
-        self, seen: Sequence[Seen], now_us: int, txn: Transaction, payloads: bool
-    ) -> list[Known | None]:
-        return [
-            self._fill_one(txn, one, kept, now_us)
-            for one, kept in zip(
-                seen, self._kept([one.record for one in seen], payloads), strict=True
-            )
-        ]
-
-    def _fill_one(self, txn: Transaction, seen: Seen, kept: Record | None, now_us: int) -> Known:
-        key, record, began_us = seen
-        where, entry, old = self._find(txn, key)
-        if record is None:
-            head = missed(old, began_us)
-        else:
-            head = filled(old, record.version, b"" if kept is None else kept.digest, began_us)
-        entry = self._enter(txn, key, where, entry, old, head, kept)
-        mine = kept is not None and kept.digest == head.digest
-        return known_of(head, kept if mine else layout.record_of(entry, head), now_us)
-
-    def _kept(self, records: Iterable[Record | None], payloads: bool) -> list[Record | None]:
-        """Each record whose payload one transaction has room for, in its place."""
-        room = self._space.payload_bytes_max if payloads else 0
-        kept: list[Record | None] = []
-        for record in records:
-            if record is None or len(record.envelope) > min(room, self._payload_bytes_max):
-                kept.append(None)
-            else:
-                room -= len(record.envelope)
-                kept.append(record)
-        return kept
 
     def recent(
         self, namespace: str, after: str, prefix: str, limit: int, now_us: int
@@ -233,7 +167,7 @@ class SharedMachine:
 
     def misses_news(self) -> bool:
         """See `ports.Machine`."""
-        return self._writing.behind
+        return self._writing.misses_news
 
     def spills(self) -> int:
         """See `ports.Machine`."""
@@ -261,7 +195,7 @@ class SharedMachine:
 
     def last_minted_us(self) -> int:
         """The time of the last version minted on this machine; 0 for none."""
-        return Version.of(self._words[Word.LAST_HLC], bytes(8)).time_us
+        return last_minted_us(self._words)
 
     def forget_dead_readers(self) -> int:
         """Frees what processes held that died while reading; to be called now and then."""
@@ -271,34 +205,3 @@ class SharedMachine:
         """Lets go of the memory, which others may go on using."""
         self._environment.close()
         self._words.close()
-
-    def _find(self, txn: Transaction, key: Key) -> tuple[bytes, bytes | None, Head | None]:
-        where = layout.found_under(key)
-        entry = txn.get(where)
-        return where, entry, None if entry is None else layout.head_of(entry)
-
-    def _enter(
-        self,
-        txn: Transaction,
-        key: Key,
-        where: bytes,
-        entry: bytes | None,
-        old: Head | None,
-        head: Head,
-        kept: Record | None,
-    ) -> bytes:
-        """Writes an entry if it has changed; returns it. The digest tells whose payload it has."""
-        if entry is None or old is None:
-            new = layout.pack(key, where, head, b"" if kept is None else kept.envelope)
-            self._space.put(txn, where, new, head)
-            return new
-        if head == old:
-            return entry
-        if kept is not None and head.digest == kept.digest:
-            payload = kept.envelope
-        else:
-            payload = layout.payload_of(entry) if head.digest else b""
-        new = layout.pack(key, where, head, payload)
-        lasts_longer = head.until_us > old.until_us
-        self._space.replace(txn, where, new, lasts_longer=lasts_longer)
-        return new

@@ -119,7 +119,7 @@ class Space:
         self._evict(txn, self._bytes_max // 8, entries, now_us, may_drop=self._crowded(txn))
 
     def wipe(self, txn: Transaction) -> None:
-        """Forgets everything."""
+        """Forgets everything, writes that are under way, too."""
         for table in (self.entries, self._queue, self.pinned, self._ending):
             txn.drop(table, delete=False)
         self._words.add(Word.SPILLS)

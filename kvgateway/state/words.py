@@ -9,6 +9,8 @@ import enum
 import mmap
 from pathlib import Path
 
+from tandem.core.version import Version
+
 
 class Word(enum.IntEnum):
     """Which number."""
@@ -29,6 +31,10 @@ class Word(enum.IntEnum):
     """How many times there was no room for news, so that what memory holds may be old."""
     REFUSED_SETTLED = 7
     """As of how many of them memory was emptied since."""
+    EMPTIED_US = 8
+    """When memory was last emptied, in the homes' time; 0 when it never was."""
+    EMPTIED_AT_US = 9
+    """The same by the monotonic clock."""
 
 
 class Words:
@@ -60,3 +66,8 @@ class Words:
         """Lets go of the file."""
         self._words.release()
         self._map.close()
+
+
+def last_minted_us(words: Words) -> int:
+    """The time of the last version minted on this machine; 0 for none."""
+    return Version.of(words[Word.LAST_HLC], bytes(8)).time_us

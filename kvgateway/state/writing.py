@@ -8,8 +8,10 @@ from typing import Final, TypeVar
 
 import lmdb
 
+from kvgateway.state.entry import just_emptied
 from kvgateway.state.space import Space, Transaction
-from kvgateway.state.words import Word, Words
+from kvgateway.state.words import Word, Words, last_minted_us
+from tandem.runtime.clock import Clock
 
 _T = TypeVar("_T")
 _PAUSES_MAX: Final = 10
@@ -19,16 +21,25 @@ _PAUSE_S: Final = 0.001
 class Writing:
     """Runs one process's transactions, with less and less in each while there is no room."""
 
-    def __init__(self, environment: lmdb.Environment, space: Space, words: Words) -> None:
+    def __init__(
+        self, environment: lmdb.Environment, space: Space, words: Words, clock: Clock
+    ) -> None:
         self._environment = environment
         self._space = space
         self._words = words
+        self._clock = clock
         self._patience = _PAUSES_MAX
 
     @property
     def behind(self) -> bool:
         """Whether memory has missed news: nothing in it counts until it has been emptied."""
         return self._words[Word.REFUSED] > self._words[Word.REFUSED_SETTLED]
+
+    @property
+    def misses_news(self) -> bool:
+        """Whether memory may know nothing of writes that are under way."""
+        emptied_at_us = self._words[Word.EMPTIED_AT_US]
+        return self.behind or just_emptied(emptied_at_us, self._clock.monotonic_us())
 
     def run(
         self, work: Callable[[Transaction, bool], _T], writes: int, size: int, now_us: int
@@ -42,7 +53,7 @@ class Writing:
         """
         try:
             with self._environment.begin(self._space.entries, write=True) as txn:
-                refused = self._caught_up(txn)
+                refused = self._caught_up(txn, now_us)
                 self._space.end_pins(txn, writes, now_us)
                 room = self._space.make_room(txn, writes, size, now_us)
                 done = work(txn, room)
@@ -54,7 +65,7 @@ class Writing:
         for retreat in self._retreats(now_us):
             with suppress(lmdb.MapFullError):
                 with self._environment.begin(self._space.entries, write=True) as txn:
-                    refused = self._caught_up(txn)
+                    refused = self._caught_up(txn, now_us)
                     retreat(txn)
                     done = work(txn, False)
                 self._settle(refused)
@@ -64,11 +75,16 @@ class Writing:
             self._words.add(Word.REFUSED)
         return None
 
-    def _caught_up(self, txn: Transaction) -> int:
+    def _caught_up(self, txn: Transaction, now_us: int) -> int:
         """Forgets everything where news were missed; as of how many refusals that is."""
         if self.behind:
-            self._space.wipe(txn)
+            self._empty(now_us, txn)
         return self._words[Word.REFUSED]
+
+    def _empty(self, now_us: int, txn: Transaction) -> None:
+        self._space.wipe(txn)
+        self._words[Word.EMPTIED_US] = max(now_us, last_minted_us(self._words))
+        self._words[Word.EMPTIED_AT_US] = self._clock.monotonic_us()
 
     def _settle(self, refused: int) -> None:
         """Another process may have lowered it meanwhile, and memory is emptied once more."""
@@ -83,4 +99,4 @@ class Writing:
             select.select((), (), (), _PAUSE_S)
             yield lambda _: None
         yield partial(self._space.make_much_room, now_us=now_us)
-        yield self._space.wipe
+        yield partial(self._empty, now_us)

@@ -161,7 +161,7 @@ class TimedGateway:
         for side in Side:
             self.time.observe(side, self.clock.now_us())
         self.machine = MemoryMachine(
-            gateway_id=b"gate", random=Counting().token, clock_bound_us=2**51
+            gateway_id=b"gate", random=Counting().token, clock_bound_us=2**51, clock=self.clock
         )
         self.journal = MemoryJournal(sync_s)
         self.queue = MemoryQueue()

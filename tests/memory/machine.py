@@ -16,8 +16,10 @@ from kvgateway.state.entry import (
     crowded,
     filled,
     installed,
+    just_emptied,
     missed,
     pin_end,
+    seen_us,
     verdict,
     visits_max,
 )
@@ -26,8 +28,10 @@ from kvgateway.state.ports import Intent, Known, Seen
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.version import NO_VERSION, Version
+from tandem.runtime.clock import Clock, SystemClock
 
 _ENTRY_BYTES = 256
+_SYSTEM_CLOCK = SystemClock()
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ class MemoryMachine:
         clock_bound_us: int = 0,
         bytes_max: int = 256 * 1024 * 1024,
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+        clock: Clock = _SYSTEM_CLOCK,
     ) -> None:
         assert len(gateway_id) == GATEWAY_ID_BYTES
         self._gateway_id = gateway_id
@@ -59,6 +64,7 @@ class MemoryMachine:
         self._clock_bound_us = clock_bound_us
         self._bytes_max = bytes_max
         self._payload_bytes_max = payload_bytes_max
+        self._clock = clock
         self._last_hlc = 0
         self._now_us = 0
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
@@ -67,6 +73,7 @@ class MemoryMachine:
         self._spills = 0
         self._spills_settled = 0
         self._left_over = 0
+        self._emptied_us = self._emptied_at_us = 0
         self.no_room = False
         """Set: news are missed, as where a reader that hangs keeps all pages."""
 
@@ -102,13 +109,16 @@ class MemoryMachine:
         for key, record in writes:
             kept = record if len(record.envelope) <= self._payload_bytes_max else None
             digest = b"" if kept is None else kept.digest
-            head = installed(self._head(key), record.version, digest, now_us)
+            seen_at_us = seen_us(record.version.time_us, now_us, self._emptied_us)
+            head = installed(self._head(key), record.version, digest, seen_at_us)
             self._enter(key, head, kept)
 
     def pin(self, intents: Sequence[Intent]) -> None:
         """See `ports.Machine`."""
         for intent in intents:
-            head = installed(self._head(intent.key), intent.version, b"", intent.version.time_us)
+            stamped_us = intent.version.time_us
+            seen_at_us = seen_us(stamped_us, stamped_us, self._emptied_us)
+            head = installed(self._head(intent.key), intent.version, b"", seen_at_us)
             self._enter(intent.key, head, None)
 
     def unpin(self, writes: Sequence[tuple[Key, Version]], until_us: int) -> None:
@@ -123,7 +133,8 @@ class MemoryMachine:
         """See `ports.Machine`."""
         self._now_us = max(now_us, self._now_us)
         known = []
-        for key, record, began_us in seen:
+        for key, record, asked_us in seen:
+            began_us = seen_us(asked_us, asked_us, self._emptied_us)
             if record is None:
                 self._enter(key, missed(self._head(key), began_us), None)
             else:
@@ -154,7 +165,16 @@ class MemoryMachine:
 
     def misses_news(self) -> bool:
         """See `ports.Machine`."""
-        return self.no_room
+        monotonic_us = self._clock.monotonic_us()
+        return self.no_room or just_emptied(self._emptied_at_us, monotonic_us)
+
+    def empty(self, now_us: int) -> None:
+        """All is forgotten, recent writes, too: see `kvgateway.state.space.Space.wipe`."""
+        self._entries.clear()
+        self._bytes = 0
+        self._spills += 1
+        self._emptied_us = max(now_us, self.last_minted_us())
+        self._emptied_at_us = self._clock.monotonic_us()
 
     def spills(self) -> int:
         """See `shared.SharedMachine`."""

@@ -13,8 +13,9 @@ from tandem.core.version import NO_VERSION
 from tandem.errors import TandemError
 from tests.sim.calm_crawl import CrawlerCalm
 from tests.sim.ledger import version_of
-from tests.sim.oracles import Scope, value_of
+from tests.sim.oracles import value_of
 from tests.sim.plan import MOVED
+from tests.sim.scope import Scope
 from tests.sim.worker import CACHE_TTL_S, PIN_US, Worker
 
 if TYPE_CHECKING:

@@ -252,6 +252,16 @@ def _intent_dropped_early() -> AbstractContextManager[object]:
     return patch.object(RepairInbox, "add", hasty)
 
 
+def _emptied_unnoticed() -> AbstractContextManager[object]:
+    """Memory that was emptied is believed as one that knows of all writes under way."""
+    return patch("tests.memory.machine.just_emptied", lambda emptied_at_us, monotonic_us: False)
+
+
+def _older_than_emptied() -> AbstractContextManager[object]:
+    """What is older than the emptying of memory is entered like any news."""
+    return patch("tests.memory.machine.seen_us", lambda at_us, seen_at_us, emptied_us: seen_at_us)
+
+
 CANARIES: Final = (
     Canary("blind PUT on S3", _blind_put, Sort.CROWD),
     Canary("wrong If-Match", _wrong_if_match, Sort.CROWD),
@@ -272,6 +282,8 @@ CANARIES: Final = (
     Canary("client retries on conditional writes", _client_retries, Sort.STORE),
     Canary("no ack window", _no_ack_window, Sort.STAGED),
     Canary("an intent dropped before its task is durable", _intent_dropped_early, Sort.FULL),
+    Canary("memory emptied, and believed", _emptied_unnoticed, Sort.FORGETFUL),
+    Canary("memory emptied, then filled with what is older", _older_than_emptied, Sort.FORGETFUL),
     *(
         Canary(name, broken, sort)
         for name, (broken, sort) in COLLECT_CANARIES.items()

@@ -17,8 +17,9 @@ from tandem.errors import TandemError
 from tests.sim.history import ConnectionLost
 from tests.sim.host import Host
 from tests.sim.loop import VirtualLoop
-from tests.sim.oracles import Operation, Oracles, Scope, Writing, value_of
+from tests.sim.oracles import Operation, Oracles, Writing, value_of
 from tests.sim.plan import Plan
+from tests.sim.scope import Scope
 from tests.sim.worker import POLICIES, Worker
 
 PATIENCE_S: Final = 600.0
@@ -258,4 +259,4 @@ class Client:
         else:
             now = oracles.surely(machine, namespace)
             unnoticed |= self._universe.loss_is_unnoticed(worker, namespace, asked_s)
-            oracles.listed(worker.name, listing, page, before, now, unnoticed=unnoticed)
+            oracles.listed(worker.name, machine, listing, page, before, now, unnoticed=unnoticed)

@@ -11,6 +11,7 @@ from tests.sim.draw_anything import Extent, anything
 from tests.sim.draw_clocks import clock_jumps, clock_steps, wrong_dates
 from tests.sim.draw_rare import (
     entered,
+    forgetful,
     of_a_store,
     of_full_queues,
     of_late_requests,
@@ -88,6 +89,8 @@ def _drawn(random: Random, sort: Sort | None, extent: Extent) -> Plan:
             plan = of_owed_writes(random, plan)
         case Sort.ENTERED:
             plan = entered(random, plan)
+        case Sort.FORGETFUL:
+            plan = forgetful(random, crowded(random, plan))
         case Sort.RESTORED:
             plan = restored(random, of_ruins(random, plan))
         case Sort.SPLIT:

@@ -57,6 +57,22 @@ def split(random: Random, crowd: Plan) -> Plan:
     )
 
 
+def forgetful(random: Random, crowd: Plan) -> Plan:
+    """One home takes long for what is written, the other one for what is read, while the memory of
+    it all is emptied again and again."""
+    lags, each_s = random.choice(list(Side)), random.choice([0.2, 1.0, 4.0])
+    slowly = ((Fault.SLOW, random.uniform(0.3, 0.9)),)
+    moments = [DAWN_S + n * each_s for n in range(int(crowd.storm_s / each_s))]
+    return replace(
+        crowd,
+        hosts=1,
+        hot_names=random.choice([1, 2]),
+        past_cache=0.5,
+        verbs={lags: {"put": slowly}, lags.other: {"get": slowly}},
+        forgets=tuple((random.uniform(at_s, at_s + each_s), 0) for at_s in moments),
+    )
+
+
 def of_a_store(graves: Plan) -> Plan:
     """Nothing goes wrong but answers of S3."""
     rates = ((Fault.REPLY_LOST, 0.1), (Fault.ERROR_APPLIED, 0.1), (Fault.SLOW, 0.1))

@@ -104,6 +104,11 @@ class Host:
         self.ground.history.note(self.name, f"stands still for {for_s:.1f} s")
         self.ground.loop.hold(self.name, for_s)
 
+    def empty_memory(self) -> None:
+        """As where there is no room for news; its workers go on."""
+        self.ground.history.note(self.name, "has its memory emptied")
+        self.memory.empty(self._time.now_or_zero_us())
+
     @property
     def stands_still(self) -> bool:
         """Whether it neither hears nor says anything."""
@@ -139,7 +144,9 @@ class Host:
         await self.disk.exchange(trust)
         await asyncio.sleep(self.disk.wait_us(time.now_us()) / 1e6 + CLOCK_SPARE_S)
         bound_us = self.disk.begin_clock(time.now_us(), entropy.token)
-        self.memory = MemoryMachine(gateway_id=self.disk.gateway_id, random=entropy.token)
+        self.memory = MemoryMachine(
+            gateway_id=self.disk.gateway_id, random=entropy.token, clock=self.clock
+        )
         self.memory.extend_clock(bound_us)
         queue = cast(RepairQueue, SupervisorsQueue(self.disk))
         self._left = LeftIntents(queue, self.memory, self._pinned)

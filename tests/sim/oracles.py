@@ -6,7 +6,7 @@ worker minted. They see what clients see, at the moment when clients see it.
 """
 
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from tandem.core.key import Key
@@ -16,6 +16,7 @@ from tandem.core.version import NO_VERSION, Version
 from tests.sim.history import History
 from tests.sim.ledger import Ledger
 from tests.sim.loop import EPOCH_US, VirtualLoop
+from tests.sim.scope import Scope
 from tests.sim.wrong_clocks import WrongClocks
 
 CLOCKS_APART_S: Final = 4.0
@@ -45,53 +46,6 @@ class Operation:
     """Its client has heard something, or will hear nothing."""
     misled: bool = False
     """Whoever stamped it went by a home's wrong clock: nothing is promised of its order."""
-
-
-@dataclass(slots=True)
-class Scope:
-    """What a machine, or a session with a token, must not go back behind."""
-
-    name: str
-    demands: bool = False
-    """Whether its reads demand what it knows; else a machine's memory must, which ends."""
-    floors: dict[Key, Version] = field(default_factory=dict)
-    written: dict[Key, Version] = field(default_factory=dict)
-    """The same from writes alone."""
-    seen: dict[Key, set[int]] = field(default_factory=dict)
-    """Operations that were acknowledged or read here."""
-    shown_s: dict[Key, float] = field(default_factory=dict)
-    """When a read began that some home answered with as much as is known."""
-    buried: dict[Key, set[int]] = field(default_factory=dict)
-    """Operations that were seen before a write began that is acknowledged now."""
-    forgot: int = 0
-    """How often its cache was lost."""
-
-    def forget_reads(self) -> None:
-        """The cache is gone: only what was written here is still promised."""
-        self.forgot += 1
-        self.floors = dict(self.written)
-
-    def forget_all(self) -> None:
-        """The disk is gone too: only what both homes have, or a crawl has made equal, is known."""
-        self.forgot += 1
-        for known in (self.floors, self.written, self.seen, self.buried, self.shown_s):
-            known.clear()
-
-    def shown(self, key: Key, result: ReadResult, began_s: float) -> None:
-        """A read has found this."""
-        if not (result.cached or result.stale) and result.version >= self.floors.get(
-            key, NO_VERSION
-        ):
-            self.shown_s[key] = began_s
-        self.raise_floor(key, result.version)
-
-    def is_past(self, key: Key, stamped_s: float, before_s: float) -> bool:
-        """Whether nobody need remember what it knows, stamped then: no home has shown it since."""
-        return not self.demands and max(self.shown_s.get(key, 0.0), stamped_s) < before_s
-
-    def raise_floor(self, key: Key, version: Version) -> None:
-        if version > self.floors.get(key, NO_VERSION):
-            self.floors[key] = version
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +201,7 @@ class Oracles:
                     f" {self._named(floor)}; {_marks(result)}"
                 )
         if result.record is not None:
-            self._sound(reading, result.record)
+            self._sound(reading, result.record, doubted=self._doubted(reading, result))
         for scope in reading.knowing:
             scope.shown(key, result, reading.began_s)
 
@@ -275,15 +229,21 @@ class Oracles:
             return True
         stamped_s = (floor.time_us - EPOCH_US) / 1e6
         past = scope.is_past(key, stamped_s, self._loop.time() - self.remembered_s)
-        return (self.home_was_lost() or past) and (result.unconfirmed or result.stale)
+        emptied = scope.is_emptied(self._loop.time())
+        return (self.home_was_lost() or past or emptied) and (result.unconfirmed or result.stale)
 
-    def _sound(self, reading: Reading, record: Record) -> None:
+    def _doubted(self, reading: Reading, result: ReadResult) -> bool:
+        """Whether it says itself that it may be old, and memory is not what it was."""
+        emptied = any(scope.is_emptied(self._loop.time()) for scope, _ in reading.floors)
+        return emptied and (result.unconfirmed or result.stale)
+
+    def _sound(self, reading: Reading, record: Record, *, doubted: bool) -> None:
         key = reading.key
         operation = self.by_version.get(record.version)
         if operation is None or operation.key != key or record.value != value_of(operation):
             self.fail(f"{key.name} has a value that nobody wrote: {record.value!r}")
             return
-        if operation.number in reading.buried:
+        if operation.number in reading.buried and not doubted:
             self.fail(f"{key.name}: write {operation.number} is back, though it was overwritten")
         if record.expires_at_s and record.expires_at_s + EXPIRY_SLACK_S < self._now_s(reading):
             self.fail(f"{key.name}: write {operation.number} is served after it has expired")
@@ -315,6 +275,7 @@ class Oracles:
     def listed(
         self,
         machine: str,
+        scope: Scope,
         listing: Listing,
         page: ListPage,
         before: Sure,
@@ -327,7 +288,8 @@ class Oracles:
         names = [listed.name for listed in page.names]
         if names != sorted(set(names)) or any(name <= listing.after for name in names):
             self.fail(f"{machine}: a listing out of order: {names}")
-        if (page.stale and self.home_was_lost()) or unnoticed:
+        emptied = scope.is_emptied(self._loop.time())
+        if (page.stale and (self.home_was_lost() or emptied)) or unnoticed:
             return
         alive = {
             name
@@ -338,7 +300,11 @@ class Oracles:
         }
         if alive - set(names):
             self.fail(f"{machine}: a listing misses {sorted(alive - set(names))}")
-        dead = {name for name, _ in before.dead & after.dead}
+        dead = {
+            name
+            for name, _ in before.dead & after.dead
+            if not (emptied and self._listed_late(Key(listing.namespace, name), before.at_s))
+        }
         if dead & set(names):
             self.fail(f"{machine}: a listing shows {sorted(dead & set(names))}")
 

@@ -2,13 +2,13 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tandem.core.mode import ACTIVE, Mode, Stage
 from tandem.core.reading import ReadMode
 from tandem.core.reply import Side
-from tests.sim.faults import AFTER_DEADLINE_S, Fault, Window
+from tests.sim.faults import AFTER_DEADLINE_S, Fault, Rates, Window
 from tests.sim.plan_crawl import CrawlPlan
 from tests.sim.plan_scenes import Scene
 
@@ -107,6 +107,10 @@ class Plan:
     """When an operator has a home filled again, once what befalls it has; see `rebuilding`."""
     queue_fails: tuple[float, float] | None = None
     """When no repair queue takes a change."""
+    verbs: Mapping[Side, Mapping[str, Rates]] = field(default_factory=dict)
+    """Faults of the calls that ask this, in place of `rates`."""
+    forgets: tuple[tuple[float, int], ...] = ()
+    """When a machine's memory is emptied, and which machine's."""
     scenes: tuple[Scene, ...] = ()
     """What is played beside what the clients do: see `scenes`."""
 
@@ -147,5 +151,7 @@ class Sort(enum.Enum):
     """One home lacks what was written, while machines die or do not reach the other one."""
     ENTERED = "entered"
     """Workers begin where KVSP is out of reach, and sessions come to them at once."""
+    FORGETFUL = "forgetful"
+    """As crowd; the memory of machines is emptied while they run, as where there is no room."""
     RESTORED = "restored"
     """A cluster of KVSP is restored from a copy that has what was deleted for good since."""

@@ -17,7 +17,7 @@ from tests.sim.s3_store import Profile
 TRIES_MAX: Final = 300
 _NUMBERS: Final = ("clients", "operations", "hosts", "workers")
 _TUPLES: Final = ("blows", "flips", "corruptions", "crawls", "stops", "clock_steps", "wrong_dates",
-           "clock_jumps", "scenes", "steps")  # fmt: skip
+           "clock_jumps", "scenes", "steps", "forgets")  # fmt: skip
 _CRAWL_TUPLES: Final = ("blows", "misfortunes")
 _SIDES: Final = ("rates", "windows")
 

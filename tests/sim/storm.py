@@ -40,6 +40,8 @@ class Storm:
         self._universe.oracles.on_stamped = self._stamped
         for at_s, host, for_s in self._plan.stops:
             self._loop.call_at(at_s, self._host(host).stop, for_s)
+        for at_s, host in self._plan.forgets:
+            self._loop.call_at(at_s, self._empty_memory, self._host(host))
         for at_s, host, by_s in self._plan.clock_steps:
             self._loop.call_at(at_s, self._host(host).clock.step, int(by_s * 1e6))
 
@@ -97,6 +99,11 @@ class Storm:
         host.crash()
         self._universe.machines[host.name].forget_reads()
         self._loop.call_later(blow.down_s, host.boot)
+
+    def _empty_memory(self, host: Host) -> None:
+        if host.living():
+            host.empty_memory()
+            self._universe.machines[host.name].empty(self._loop.time())
 
     def _flip(self, side: Side, switch: HomeSwitch) -> None:
         self._universe.history.note("operator", f"{side.value}: {switch}")

@@ -8,7 +8,8 @@ from tandem.core.request import ReadResult
 from tandem.core.version import Version
 from tests.sim.history import History
 from tests.sim.loop import current, run
-from tests.sim.oracles import Oracles, Scope
+from tests.sim.oracles import Oracles
+from tests.sim.scope import Scope
 
 KEY = Key("a" * 32, "name")
 REMEMBERED_S = 60.0

@@ -41,6 +41,11 @@ def test_a_namespace_that_leaves_s3_and_comes_back_breaks_no_promise() -> None:
     assert not tally.found, tally.found
 
 
+def test_a_machine_whose_memory_is_emptied_goes_back_behind_none_of_its_writes() -> None:
+    *_, tally = swarm(range(24), os.cpu_count() or 1, Sort.FORGETFUL)
+    assert not tally.found, tally.found
+
+
 @pytest.mark.parametrize(("seed", "sort"), REGRESSIONS)
 def test_what_was_found_once_stays_mended(seed: int, sort: Sort) -> None:
     assert not judged(seed, sort).violations

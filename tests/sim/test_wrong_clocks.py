@@ -8,8 +8,9 @@ from tandem.core.version import Version
 from tests.sim.canaries import CANARIES
 from tests.sim.history import History
 from tests.sim.loop import current, run
-from tests.sim.oracles import CLOCKS_APART_S, Oracles, Scope
+from tests.sim.oracles import CLOCKS_APART_S, Oracles
 from tests.sim.plan import Sort
+from tests.sim.scope import Scope
 from tests.sim.swarm import judged
 from tests.sim.universe import plan_of
 from tests.sim.wrong_clocks import BELIEVED_S, NEAR_S, RIGHT_S, WrongClocks

@@ -33,11 +33,12 @@ from tests.sim.journey import Journey
 from tests.sim.ledger import version_of
 from tests.sim.loop import VirtualClock, VirtualLoop
 from tests.sim.moves import Moves
-from tests.sim.oracles import Oracles, Scope
+from tests.sim.oracles import Oracles
 from tests.sim.plan import DAWN_S, MOVED, Plan, Sort
 from tests.sim.rebuilding import Rebuilding
 from tests.sim.s3_store import ObjectStore, s3_home
 from tests.sim.scenes import Scenes
+from tests.sim.scope import Scope
 from tests.sim.sites import FaultyObjects, FaultyRows, Site
 from tests.sim.storm import Storm
 from tests.sim.told import Told
@@ -101,7 +102,12 @@ class Universe:
         self.oracles.remembered_s = remembers.remembered_s - READ_DEADLINE_S
         self.ledger = self.oracles.ledger
         self.weather = {
-            side: Weather(self.plan.rates[side], self.plan.windows[side], self.plan.late_s)
+            side: Weather(
+                self.plan.rates[side],
+                self.plan.windows[side],
+                self.plan.late_s,
+                self.plan.verbs.get(side, {}),
+            )
             for side in Side
         }
         self.crawl_weather = self._crawl_weather()

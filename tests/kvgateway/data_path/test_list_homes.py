@@ -1,5 +1,6 @@
 """Which homes a listing asks, and when it knows everything."""
 
+import asyncio
 from itertools import chain, repeat
 
 import pytest
@@ -196,6 +197,23 @@ async def test_what_a_home_lists_that_may_lack_writes_counts_while_some_were_dro
     homes.gateway.machine.note_spill()
     page = await homes.lister.list(listing())
     assert ([name.name for name in page.names], page.stale) == (["dropped"], False)
+
+
+@pytest.mark.parametrize("mode", [ReadMode.RACE, ReadMode.KVSP])
+async def test_recent_writes_that_are_dropped_while_a_home_lists_are_asked_of_the_other(
+    mode: ReadMode,
+) -> None:
+    homes = Listings()
+    homes.view.read_mode = mode
+    await homes.hold("new", homes.value(), Side.S3)
+    homes.kvsp.held = asyncio.Event()
+    listed = asyncio.create_task(homes.lister.list(listing()))
+    while not homes.kvsp.scan_deadlines_s:
+        await asyncio.sleep(0)
+    homes.gateway.machine.empty(homes.clock.now_us())
+    homes.kvsp.held.set()
+    page = await listed
+    assert ([name.name for name in page.names], page.stale) == (["new"], False)
 
 
 async def test_names_that_a_home_leaves_out_are_passed() -> None:

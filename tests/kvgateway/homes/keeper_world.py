@@ -76,9 +76,10 @@ class Kept:
     """One keeper over two homes of one store."""
 
     def __init__(self) -> None:
-        self.pair = Pair(VirtualClock(current()), rule=RULE)
+        clock = VirtualClock(current())
+        self.pair = Pair(clock, rule=RULE)
         self.machine = MemoryMachine(
-            gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51
+            gateway_id=bytes(4), random=Numbers().token, clock_bound_us=2**51, clock=clock
         )
         self.journal, self.queue, self.trust = Live(), Queue(), Trust()
         self.file, self.switches = SharedFile(), MemorySwitches()

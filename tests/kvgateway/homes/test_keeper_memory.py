@@ -9,6 +9,7 @@ from kvgateway.homes.trust import ALL
 from kvgateway.state.ports import Intent, RepairTask
 from kvgateway.state.switches import Switches
 from tandem.core.key import Key
+from tandem.core.limits import LEG_DEADLINE_S
 from tandem.core.reply import Failed, Side
 from tandem.core.version import NO_VERSION, Version
 from tests.kvgateway.homes.keeper_world import KEY, OFF, Kept, kept
@@ -71,6 +72,19 @@ async def test_memory_that_spilled_asks_the_queue_and_has_what_is_under_way_pinn
     await here.keeper.round()
     assert not here.machine.spilled()
     assert await here.queue.wanted(KEY) == NO_VERSION
+
+
+@kept
+async def test_memory_that_was_emptied_is_not_settled_before_every_leg_of_then_has_ended(
+    here: Kept,
+) -> None:
+    await asyncio.sleep(1.0)
+    here.machine.empty(here.pair.time.now_us())
+    await here.keeper.round()
+    assert here.machine.spilled(), "an empty queue does not know of writes that are under way"
+    await asyncio.sleep(LEG_DEADLINE_S)
+    await here.keeper.round()
+    assert not here.machine.spilled()
 
 
 @kept

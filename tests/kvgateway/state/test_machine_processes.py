@@ -3,43 +3,30 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kvgateway.process.left_intents import LeftIntents
 from kvgateway.state.ports import Intent
-from kvgateway.state.shared import SharedMachine
 from tandem.core.envelope import seal
-from tandem.core.key import Key
 from tandem.core.version import NO_VERSION, Version
 from tests.kvgateway.process.left_behind import INTENTS, LeftBehind
-from tests.kvgateway.state.machines import NOW, shared_directory
+from tests.kvgateway.state.machines import NOW
+from tests.kvgateway.state.memory_processes import (
+    KEYS,
+    NAMESPACE,
+    OPEN,
+    memory_directory,
+    opened,
+    process,
+)
 from tests.memory.queue import MemoryQueue
 
-NAMESPACE = "ab" * 16
-MAP_BYTES = 32 * 1024 * 1024
-KEYS = [Key(NAMESPACE, f"k{n}") for n in range(40)]
-
-_OPEN = """
-import os, signal, sys
-from pathlib import Path
-from kvgateway.state.ports import Seen
-from kvgateway.state.shared import SharedMachine
-from tandem.core.envelope import seal
-from tandem.core.version import NO_VERSION
-from tests.kvgateway.state.machines import NOW
-from tests.kvgateway.state.test_machine_processes import KEYS
-machine = SharedMachine(Path(sys.argv[1]), gateway_id=b"gw-1", random=os.urandom)
-"""
-
 WRITER = (
-    _OPEN
+    OPEN
     + """
 import random
 rng = random.Random(int(sys.argv[2]))
@@ -71,7 +58,7 @@ print("\\n".join(out))
 )
 
 HOLDER = (
-    _OPEN
+    OPEN
     + """
 with machine._environment.begin(write=True) as txn:
     txn.put(b"torn", b"x" * 3000, db=machine._entries)
@@ -84,45 +71,11 @@ with machine._environment.begin(write=True) as txn:
 """
 )
 
-READER = (
-    _OPEN
-    + """
-with machine._environment.begin() as txn:
-    txn.get(b"x", db=machine._entries)
-    print("inside", flush=True)
-    sys.stdin.readline()
-"""
-)
-
-
-@contextmanager
-def process(script: str, *args: object) -> Iterator["subprocess.Popen[str]"]:
-    child = subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, args)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert child.stdout is not None
-        child.stdout.readline()
-        yield child
-    finally:
-        child.kill()
-        child.communicate()
-
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    with shared_directory(MAP_BYTES) as directory:
-        machine = opened(directory)
-        machine.extend_clock(NOW * 2)
-        machine.close()
+    with memory_directory() as directory:
         yield directory
-
-
-def opened(directory: Path) -> SharedMachine:
-    return SharedMachine(directory, gateway_id=b"gw-1", random=os.urandom)
 
 
 def test_versions_are_unique_and_rise_over_all_processes(directory: Path) -> None:
@@ -200,56 +153,6 @@ async def test_who_recovers_can_kill_the_stopped_worker_that_it_waits_for(direct
     knowns = machine.lookup([intent.key for intent in INTENTS], NOW)
     assert all(known is not None and known.pinned for known in knowns)
     assert left.fate == "dropped"
-    machine.close()
-
-
-def test_what_a_dead_reader_held_is_freed(directory: Path) -> None:
-    machine = opened(directory)
-    with process(READER, directory) as reader:
-        reader.kill()
-        reader.wait()
-    assert machine.forget_dead_readers() == 1
-    machine.close()
-
-
-def test_a_reader_that_hangs_never_makes_a_write_fail(directory: Path) -> None:
-    machine = opened(directory)
-    with process(READER, directory):
-        for n in range(2000):
-            (version,) = machine.mint([(Key(NAMESPACE, f"n{n}"), NO_VERSION)], NOW)
-            machine.install([(Key(NAMESPACE, f"n{n}"), seal(version, bytes(30_000)))], NOW)
-        assert machine.spilled()
-    (version,) = machine.mint([(KEYS[0], NO_VERSION)], NOW)
-    machine.forget_dead_readers()
-    machine.install([(KEYS[0], seal(version, b"again"))], NOW)
-    (known,) = machine.lookup([KEYS[0]], NOW)
-    assert known is not None
-    assert known.version == version
-    machine.close()
-
-
-def test_what_there_was_no_room_for_is_never_answered_with_what_was_there_before(
-    directory: Path,
-) -> None:
-    """A reader that hangs keeps all pages, so that not even old entries can be forgotten."""
-    machine = opened(directory)
-    old, new = (machine.mint([(KEYS[0], NO_VERSION)], NOW)[0] for _ in range(2))
-    machine.install([(KEYS[0], seal(old, b"old"))], NOW)
-    with process(READER, directory):
-        for n in range(2000):
-            (version,) = machine.mint([(Key(NAMESPACE, f"n{n}"), NO_VERSION)], NOW)
-            machine.install([(Key(NAMESPACE, f"n{n}"), seal(version, bytes(30_000)))], NOW)
-        machine.install([(KEYS[0], seal(new, b"new"))], NOW)
-        assert machine.spilled()
-        assert machine.recall(KEYS[0], NOW) is None
-        assert machine.lookup(KEYS[:1], NOW) == [None]
-        assert machine.recent(NAMESPACE, "", "", 100, NOW) == []
-    machine.forget_dead_readers()
-    machine.install([(KEYS[1], seal(new, b"again"))], NOW)
-    known = machine.recall(KEYS[1], NOW)
-    assert known is not None
-    assert known.version == new
-    assert machine.recall(KEYS[0], NOW) is None
     machine.close()
 
 
