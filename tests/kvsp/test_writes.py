@@ -31,7 +31,7 @@ def sql(path: Path, *statements: str, cluster: int = 0) -> list[tuple[object, ..
 
 async def test_on_thread_gives_the_connection_on_its_own_thread(tmp_path: Path) -> None:
     (tmp_path / "a.sqlite").touch()
-    connection = await connect(tmp_path / "a.sqlite")
+    connection = await connect(tmp_path / "a.sqlite", lambda _: None)
 
     def transaction(inner: sqlite3.Connection) -> list[tuple[int]]:
         inner.execute("begin")
