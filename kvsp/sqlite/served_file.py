@@ -115,8 +115,7 @@ class ServedFile:
         that was replaced not before it was opened anew."""
         if isinstance(error, FileReplaced):
             self._distrust = _Distrust(str(error), log_must_move=True)
-            if self._desk.writes.empty():
-                self._desk.submit([_wake])
+            self._desk.submit([_wake])
         if not is_damage(error):
             return Failed(Reason.ERROR, str(error))
         damaged = Failed(Reason.ERROR, f"{self._opener.path.name} is damaged: {error}")

@@ -19,7 +19,7 @@ from tandem.errors import ConfigurationError
 from tandem.wire.scan_codec import Scan
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import NAMESPACE, get, put, value
-from tests.kvsp.test_faults import until_it_stores
+from tests.kvsp.test_faults import fail_commits, until_it_stores
 from tests.kvsp.test_writes import sql
 from tests.servers.damage import damage_pages
 
@@ -163,3 +163,32 @@ async def test_what_was_acknowledged_into_a_log_that_was_taken_away_is_in_the_fi
     assert "log was removed or replaced" in str(failed)
     await until_it_stores(cluster, "after")
     assert sql(tmp_path, "select name from record order by name") == [(b"after",), (b"before",)]
+
+
+async def test_kvsp_stops_while_its_file_is_gone(opening: Opening, tmp_path: Path) -> None:
+    store = await opening(2)
+    _take_away(tmp_path)
+    for cluster in store.clusters:
+        await cluster.write([put("key", value())])
+    async with asyncio.timeout(60):
+        while "unable to open" not in (await store.clusters[0].life()).failure:
+            await asyncio.sleep(0.01)
+        await store.aclose()
+    [refused] = await store.clusters[0].write([put("key", value())])
+    assert "KVSP is stopping" in str(refused)
+
+
+@pytest.mark.parametrize("column", ["cluster", "ring", "incarnation"])
+async def test_a_file_that_has_become_another_one_in_its_place_is_not_served(
+    opening: Opening, tmp_path: Path, column: str
+) -> None:
+    cluster = (await opening()).clusters[0]
+    [(before,)] = sql(tmp_path, f"select {column} from meta")
+    sql(tmp_path, f"update meta set {column} = 'another'")
+    fail_commits(cluster, sqlite3.SQLITE_IOERR)
+    await cluster.write([put("key", value())])
+    async with asyncio.timeout(60):
+        while "another file took its place" not in (await cluster.life()).failure:
+            await asyncio.sleep(0.01)
+    sql(tmp_path, f"update meta set {column} = '{before}'")
+    await until_it_stores(cluster, "key")

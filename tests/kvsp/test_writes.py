@@ -99,7 +99,8 @@ async def test_a_floor_refuses_inserts_but_no_updates(engine: Engine) -> None:
     below, above = value(at_us=START_US - 2_000), value(at_us=START_US)
     store = await engine.open()
     cluster = store.clusters[0]
-    await cluster.write([put("mm-held", value(at_us=START_US - 5_000))])
+    old = value(at_us=START_US - 5_000)
+    await cluster.write([put("mm-held", old), put("mm-new", old, namespace="cd" * 16)])
     await cluster.raise_floor((await cluster.life()).named, Span(NAMESPACE, "m"), floor)
     await store.aclose()
     cluster = await engine.only()
