@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kvsp.sqlite.cluster import SqliteCluster
+from tandem.core.removal import Renewal
 from tandem.core.reply import Failed, Stored
 from tandem.errors import ConfigurationError
 from tandem.wire.scan_codec import Scan
@@ -54,6 +55,8 @@ async def test_a_damaged_file_fails_its_cluster_and_no_other(
     assert 0 < len(listing.rows) < len(names)
     await second.clusters[1].aclose()
     assert "cluster-0.sqlite is damaged" in second.store.failure()
+    failed = await second.store.scan(Scan(NAMESPACE, b"", b"", 10_000))
+    assert isinstance(failed, Failed), "nothing would be no listing"
 
 
 async def test_kvsp_does_not_start_when_a_file_cannot_say_what_was_deleted(
@@ -163,6 +166,20 @@ async def test_what_was_acknowledged_into_a_log_that_was_taken_away_is_in_the_fi
     assert "log was removed or replaced" in str(failed)
     await until_it_stores(cluster, "after")
     assert sql(tmp_path, "select name from record order by name") == [(b"after",), (b"before",)]
+
+
+async def test_a_file_that_goes_back_to_a_life_that_has_ended_is_not_served(
+    opening: Opening, tmp_path: Path
+) -> None:
+    cluster = (await opening()).clusters[0]
+    old = await cluster.life()
+    await cluster.renew(Renewal(old.name, old.named, old))
+    sql(tmp_path, f"update meta set incarnation = '{old.incarnation}'")
+    fail_commits(cluster, sqlite3.SQLITE_IOERR)
+    await cluster.write([put("key", value())])
+    async with asyncio.timeout(60):
+        while "another file took its place" not in (await cluster.life()).failure:
+            await asyncio.sleep(0.01)
 
 
 async def test_kvsp_stops_while_its_file_is_gone(opening: Opening, tmp_path: Path) -> None:

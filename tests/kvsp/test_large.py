@@ -121,6 +121,19 @@ async def test_a_replaced_blob_lives_an_hour_longer(
     assert await read(cluster) == value().envelope
 
 
+async def test_a_replaced_blob_lives_an_hour_longer_whenever_kvsp_is_started(
+    engine: Engine, clock: SetClock
+) -> None:
+    store = await engine.open()
+    await write_large(store.clusters[0], put("key", large(START_US - 1)))
+    await store.clusters[0].write([put("key", value())])
+    await store.clusters[0].large.collect()
+    await store.aclose()
+    clock.time_us += UNUSED_BLOB_LIFE_US - 1
+    await (await engine.only()).large.collect()
+    assert await engine.blobs()
+
+
 async def test_an_orphan_is_collected_and_its_row_refused(
     cluster: AnyCluster, engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
