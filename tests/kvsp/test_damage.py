@@ -20,7 +20,7 @@ from tandem.errors import ConfigurationError
 from tandem.wire.scan_codec import Scan
 from tests.kvsp.conftest import Opening
 from tests.kvsp.records import NAMESPACE, get, put, value
-from tests.kvsp.test_faults import fail_commits, until_it_stores
+from tests.kvsp.test_faults import COUNT_COMMIT, ROWS, fail_commits, until_it_stores
 from tests.kvsp.test_writes import sql
 from tests.servers.damage import damage_pages
 
@@ -70,6 +70,19 @@ async def test_kvsp_does_not_start_when_a_file_cannot_say_what_was_deleted(
     damage_pages(tmp_path / "cluster-1.sqlite", "deleted_namespace")
     with pytest.raises(ConfigurationError, match=r"cluster-1\.sqlite.* cannot be read: "):
         await opening(2)
+
+
+@ROWS
+@pytest.mark.parametrize("found_at", ["row", "count"])
+async def test_damage_that_a_transaction_finds_closes_the_file_for_good(
+    opening: Opening, statement: str, first: str, found_at: str
+) -> None:
+    cluster = (await opening()).clusters[0]
+    meets = statement if found_at == "row" else COUNT_COMMIT
+    fail_commits(cluster, sqlite3.SQLITE_CORRUPT, meets)
+    puts = [put("one", value(), namespace=first), put("two", value())]
+    for answer in (*await cluster.write(puts), *await cluster.read([get("two")])):
+        assert "cluster-0.sqlite is damaged" in str(answer)
 
 
 def _file(path: Path, beside: str = "") -> Path:

@@ -140,18 +140,15 @@ async def test_a_commit_that_finds_damage_closes_the_file_for_good(opening: Open
     assert "cluster-0.sqlite is damaged" in (await cluster.life()).failure
 
 
-async def test_damage_that_a_transaction_finds_closes_the_file_for_good(opening: Opening) -> None:
-    cluster = (await opening()).clusters[0]
-    fail_commits(cluster, sqlite3.SQLITE_CORRUPT, COUNT_COMMIT)
-    for answer in (*await cluster.write([put("key", value())]), *await cluster.read([get("key")])):
-        assert "cluster-0.sqlite is damaged" in str(answer)
-
-
-@pytest.mark.parametrize(
+ROWS = pytest.mark.parametrize(
     ("statement", "first"),
     [(_upsert_of(2), NAMESPACE), (_UPSERT, SYSTEM_NAMESPACE)],
     ids=["together", "one by one"],
 )
+"""What stores two rows, the first of them in that namespace."""
+
+
+@ROWS
 async def test_an_error_that_ends_the_transaction_fails_all_that_is_in_it(
     opening: Opening, statement: str, first: str
 ) -> None:
