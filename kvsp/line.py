@@ -42,10 +42,6 @@ class Line(Generic[_Asked, _Answer]):
         self._wake.set()
         return batch.answers
 
-    def empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self._batches
-
     async def arrival(self) -> None:
         """Returns once something waits."""
         while not self._batches:

@@ -20,8 +20,8 @@ from kvsp.sqlite.lives import Lives
 from kvsp.sqlite.opened import Opener
 from kvsp.sqlite.reading import read_points, scan_names
 from kvsp.sqlite.served_file import ServedFile
+from kvsp.sqlite.thread import in_place
 from kvsp.sqlite.transaction import Transactions, Work
-from tandem.backends.sqlite_thread import on_thread
 from tandem.core.cluster_life import ClusterLife
 from tandem.core.reply import Failed, Reason
 from tandem.runtime.randomness import Entropy
@@ -82,7 +82,7 @@ class SqliteCluster:
             return served
         run = partial(scan_names, scan=scan, blob_exists=self._blobs.exists)
         try:
-            return await on_thread(served.scanner, run)
+            return await in_place(served.scanner, run)
         except sqlite3.Error as error:
             return self._file.met(error)
 
@@ -106,7 +106,7 @@ class SqliteCluster:
         opened = self._file.opened
         assert opened is not None
         try:
-            outcomes = await on_thread(opened.writer, partial(_run, opened.transactions, works))
+            outcomes = await in_place(opened.writer, partial(_run, opened.transactions, works))
         except CommitFailed as error:
             return [self._file.commit_failed(error)] * len(works)
         except sqlite3.Error as error:
@@ -125,7 +125,7 @@ class SqliteCluster:
         assert opened is not None
         run = partial(read_points, gets=gets, floors=opened.floors.published())
         try:
-            return await on_thread(opened.readers[number], run)
+            return await in_place(opened.readers[number], run)
         except sqlite3.Error as error:
             return [self._file.met(error)] * len(gets)
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiosqlite
@@ -10,8 +11,9 @@ import aiosqlite
 from kvsp.identity import Meta
 from kvsp.sqlite.floors import Floors
 from kvsp.sqlite.schema import prepare, read_meta
-from kvsp.sqlite.thread import connect
+from kvsp.sqlite.thread import connect, in_place
 from kvsp.sqlite.transaction import Transactions
+from tandem.backends.sqlite_place import PlacedConnection
 from tandem.backends.sqlite_thread import on_thread
 from tandem.runtime.clock import Clock
 
@@ -26,6 +28,8 @@ class Opened:
     transactions: Transactions
     floors: Floors
     incarnation: str
+    number: int | None
+    """Which file it is, as `number_of` says."""
 
     async def aclose(self) -> None:
         """Closes every connection, after what is running on it; may be called again."""
@@ -45,20 +49,23 @@ class Opener:
     clock: Clock
 
     async def open(
-        self, meta: Meta, lives: Collection[str], *, commits_min: int, log_must_move: bool
-    ) -> Opened:
+        self, meta: Meta, lives: Collection[str], *, commits_min: int, number: int | None,
+        log_must_move: bool,
+    ) -> Opened:  # fmt: skip
         """Opens the file; sqlite3.Error when it is not what it should be.
 
-        Its incarnation must be one of `lives`.
+        It must be file `number`, if that is not None, and its incarnation one of `lives`.
         It must show transaction `commits_min`. With `log_must_move`, its write-ahead log must have
         been copied into the file, so that nothing depends on the log any more.
         """
         connections: list[aiosqlite.Connection] = []
+        prepared = partial(_prepare, number=number)
         try:
-            for _ in range(self.readers + 2):
-                connections.append(await connect(self.path))
-                await on_thread(connections[-1], prepare)
+            while len(connections) < self.readers + 2:
+                is_writer = not connections
+                connections.append(await connect(self.path, prepared, watch_log=is_writer))
             writer, scanner, *readers = connections
+            number_in_use = await in_place(writer, lambda c: c.number)
             now = await on_thread(writer, lambda c: _check(c, meta, lives, commits_min))
             if log_must_move:
                 await on_thread(writer, _move_log)
@@ -67,8 +74,9 @@ class Opener:
             await _close(connections)
             raise
         return Opened(
-            writer, tuple(readers), scanner, transactions, transactions.floors, now.incarnation
-        )
+            writer, tuple(readers), scanner, transactions, transactions.floors, now.incarnation,
+            number_in_use,
+        )  # fmt: skip
 
     def _transactions(self, connection: sqlite3.Connection, commits: int) -> Transactions:
         deleted = connection.execute("select id from deleted_namespace").fetchall()
@@ -80,6 +88,13 @@ class Opener:
             blob_exists=self.blob_exists,
             clock=self.clock,
         )
+
+
+def _prepare(connection: PlacedConnection, number: int | None) -> None:
+    """Leaves a file alone that is not the one that is wanted."""
+    if number is not None and connection.number != number:
+        raise sqlite3.DatabaseError("another file took its place")
+    prepare(connection)
 
 
 def _check(

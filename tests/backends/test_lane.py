@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tandem.backends.file.connection import connected
 from tandem.backends.file.lane import Call, Lane, LaneBounds
+from tandem.backends.sqlite_place import connected
 from tandem.core.reply import Failed, Reason
 
 ONE_BY_ONE = LaneBounds(waiting_max=100, group_max=1, waiting_bytes_max=100)

@@ -3,7 +3,7 @@ the other home."""
 
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from kvgateway.homes.trust import ALL
 from tandem import Client
 from tandem.core.reply import Found, Side
 from tandem.errors import TandemError
-from tests.e2e.comparison import equal_records
+from tests.e2e.comparison import equal_records, records
 from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.program import stop_process
 from tests.e2e.waiting import until, until_true
@@ -143,6 +143,40 @@ async def test_what_is_acknowledged_after_the_object_file_was_removed_is_in_the_
     filled.crawler.start()
     await filled.trusted()
     await _mended(filled)
+
+
+def _remove_log(file: Path) -> None:
+    file.with_name(f"{file.name}-wal").unlink()
+
+
+def _replace_by_copy(file: Path) -> None:
+    copy = file.with_name("copy")
+    with closing(sqlite3.connect(file)) as now, closing(sqlite3.connect(copy)) as copied:
+        now.backup(copied)
+    for part in file.parent.glob(f"{file.name}*"):
+        part.unlink()
+    copy.rename(file)
+
+
+@pytest.mark.parametrize("remove", [_remove_log, _replace_by_copy])
+async def test_what_kvsp_acknowledges_after_its_file_was_removed_or_replaced_is_in_the_one_there_is(
+    filled: Deployment, remove: Callable[[Path], None]
+) -> None:
+    assert (await filled.kvctl("backend", "disable", "s3"))[0] == 0
+    remove(filled.data / "kvsp" / "cluster-0.sqlite")
+    stored = set()
+    async with filled.client("n") as client:
+        namespace_id = await client.namespaces.id_of("n")
+        for _ in range(2):
+            written = await client.put_many(dict.fromkeys(_SMALL, b"new"))
+            stored |= {key for key, one in written.items() if not isinstance(one, TandemError)}
+    await filled.kvsp.says("cluster_closed")
+    assert stored
+    filled.kvsp.kill()
+    await filled.restart_kvsp()
+    async with filled.homes() as homes:
+        held = await records(homes.backends[Side.KVSP], namespace_id)
+    assert {held[key].value for key in stored} == {b"new"}
 
 
 async def test_a_damaged_repair_queue_is_replaced_and_a_crawl_finds_what_it_held(

@@ -31,6 +31,7 @@ class Stream:
 
     async def _write(self, reply: codec.Reply) -> None:
         await self.reads.wait()
+        await asyncio.sleep(0)  # gRPC lets others run, too
         self.replies.append(reply)
 
     @property
@@ -110,14 +111,18 @@ async def test_large_values_that_wait_at_a_stop_are_answered_and_not_begun(strea
 async def test_whoever_reads_no_answers_is_read_up_to_the_bound(stream: Stream) -> None:
     stream.reads.clear()
     await stream.exchange.accept(refused(OPERATIONS_MAX))
-    accepting = asyncio.create_task(stream.exchange.accept(refused(1)))
+    async with asyncio.timeout(60):
+        while stream.exchange._outgoing:  # until the first message is on its way
+            await asyncio.sleep(0)
+    more = OPERATIONS_MAX + 1  # too many still, when it is sent
+    accepting = asyncio.create_task(stream.exchange.accept(refused(more)))
     for _ in range(10):
         await asyncio.sleep(0)
     assert not accepting.done()
     stream.reads.set()
     await accepting
     await stream.exchange.drained()
-    assert sum(len(reply.reads) for reply in stream.replies) == OPERATIONS_MAX + 1
+    assert sum(len(reply.reads) for reply in stream.replies) == OPERATIONS_MAX + more
 
 
 async def test_large_values_that_were_sent_make_room_for_others(stream: Stream) -> None:

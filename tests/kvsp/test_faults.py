@@ -11,6 +11,7 @@ import pytest
 
 from kvsp.answers import Absent
 from kvsp.sqlite.cluster import SqliteCluster
+from kvsp.sqlite.transaction import _UPSERT, _upsert_of
 from tandem.core.cluster_life import life_of
 from tandem.core.key import NAMESPACE_RECORD, SYSTEM_NAMESPACE
 from tandem.core.removal import NamespacePurge, Renewal
@@ -77,11 +78,11 @@ class Fails:
     """A connection on which one statement, mostly COMMIT, ends in one of SQLite's errors."""
 
     def __init__(
-        self, inner: sqlite3.Connection, code: int, statement: str, *, obeyed: bool
+        self, inner: sqlite3.Connection, code: int, statement: str, meanwhile: str
     ) -> None:
         self._inner = inner
         self._statement = statement
-        self._obeyed = obeyed
+        self._meanwhile = meanwhile
         self._error = sqlite3.DatabaseError(f"error {code}")
         self._error.sqlite_errorcode = code
 
@@ -90,20 +91,20 @@ class Fails:
 
     def execute(self, sql: str, *values: Sequence[bytes | int]) -> sqlite3.Cursor:
         if sql == self._statement:
-            if self._obeyed:
-                self._inner.execute(sql, *values)
+            if self._meanwhile:
+                self._inner.execute(self._meanwhile)
             raise self._error
         return self._inner.execute(sql, *values)
 
 
 def fail_commits(
-    cluster: SqliteCluster, code: int, statement: str = "commit", *, obeyed: bool = False
+    cluster: SqliteCluster, code: int, statement: str = "commit", *, meanwhile: str = ""
 ) -> Callable[[], None]:
-    """Returns what mends it. `obeyed` says that the statement is carried out all the same."""
+    """Returns what mends it. `meanwhile` is what is carried out all the same."""
     assert cluster._file.opened is not None
     transactions = cluster._file.opened.transactions
     sound = transactions._connection
-    failing = Fails(sound, code, statement, obeyed=obeyed)
+    failing = Fails(sound, code, statement, meanwhile)
     transactions._connection = failing  # type: ignore[assignment]  # stands in for a broken disk
     return lambda: setattr(transactions, "_connection", sound)
 
@@ -139,10 +140,32 @@ async def test_a_commit_that_finds_damage_closes_the_file_for_good(opening: Open
     assert "cluster-0.sqlite is damaged" in (await cluster.life()).failure
 
 
+ROWS = pytest.mark.parametrize(
+    ("statement", "first"),
+    [(_upsert_of(2), NAMESPACE), (_UPSERT, SYSTEM_NAMESPACE)],
+    ids=["together", "one by one"],
+)
+"""What stores two rows, the first of them in that namespace."""
+
+
+@ROWS
+async def test_an_error_that_ends_the_transaction_fails_all_that_is_in_it(
+    opening: Opening, statement: str, first: str
+) -> None:
+    """SQLite undoes what was before, and what comes after would be in no transaction."""
+    cluster = (await opening()).clusters[0]
+    mend = fail_commits(cluster, sqlite3.SQLITE_IOERR, statement, meanwhile="rollback")
+    for answer in await cluster.write([put("one", value(), namespace=first), put("two", value())]):
+        assert "nothing was written" in str(answer)
+    mend()
+    assert await cluster.write([put("three", value())]) == [STORED]
+    assert await cluster.read([get("two")]) == [Absent(NO_VERSION)]
+
+
 async def test_a_new_life_whose_commit_had_no_answer_is_gone_on_with(opening: Opening) -> None:
     cluster = (await opening()).clusters[0]
     old = await cluster.life()
-    fail_commits(cluster, sqlite3.SQLITE_IOERR, obeyed=True)
+    fail_commits(cluster, sqlite3.SQLITE_IOERR, meanwhile="commit")
     assert isinstance(await cluster.renew(Renewal(old.name, old.named, old)), Failed)
     await until_it_stores(cluster, "key")
     new = await cluster.life()
@@ -167,7 +190,7 @@ async def test_a_file_that_has_lost_what_was_acknowledged_is_not_served(
 
 async def test_a_namespace_whose_deletion_had_no_answer_is_deleted(opening: Opening) -> None:
     cluster = (await opening()).clusters[0]
-    fail_commits(cluster, sqlite3.SQLITE_IOERR, obeyed=True)
+    fail_commits(cluster, sqlite3.SQLITE_IOERR, meanwhile="commit")
     [answer] = await cluster.write([DELETION])
     async with asyncio.timeout(60):
         while isinstance(answer, Failed):

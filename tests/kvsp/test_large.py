@@ -10,8 +10,9 @@ from kvsp.limits import ClusterLimits
 from kvsp.rules import UNUSED_BLOB_LIFE_US
 from tandem.core.limits import MIB
 from tandem.core.record import Record
-from tandem.core.reply import Failed, Reason, Stored, Superseded
-from tandem.core.version import NO_VERSION
+from tandem.core.removal import Span
+from tandem.core.reply import Failed, Reason, Refusal, Refused, Stored, Superseded
+from tandem.core.version import NO_VERSION, Version
 from tandem.wire.scan_codec import Scan
 from tandem.wire.storage_codec import Put
 from tests.kvsp.engines import AnyCluster, Engine
@@ -120,6 +121,19 @@ async def test_a_replaced_blob_lives_an_hour_longer(
     assert await read(cluster) == value().envelope
 
 
+async def test_a_replaced_blob_lives_an_hour_longer_whenever_kvsp_is_started(
+    engine: Engine, clock: SetClock
+) -> None:
+    store = await engine.open()
+    await write_large(store.clusters[0], put("key", large(START_US - 1)))
+    await store.clusters[0].write([put("key", value())])
+    await store.clusters[0].large.collect()
+    await store.aclose()
+    clock.time_us += UNUSED_BLOB_LIFE_US - 1
+    await (await engine.only()).large.collect()
+    assert await engine.blobs()
+
+
 async def test_an_orphan_is_collected_and_its_row_refused(
     cluster: AnyCluster, engine: Engine, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +179,19 @@ async def test_a_row_that_cannot_be_written_leaves_no_blob_for_ever(
     for _ in range(2):
         await cluster.large.collect()
         clock.time_us += UNUSED_BLOB_LIFE_US
+    await cluster.large.collect()
+    assert not await engine.blobs()
+
+
+async def test_a_value_that_a_floor_refuses_leaves_no_blob_for_ever(
+    cluster: AnyCluster, engine: Engine, clock: SetClock
+) -> None:
+    floor = Version.at(START_US)
+    await cluster.raise_floor((await cluster.life()).named, Span(NAMESPACE), floor)
+    assert await write_large(cluster, put("key", large())) == Refused(Refusal.FLOOR, 0)
+    assert await read(cluster) == Absent(floor)
+    await cluster.large.collect()
+    clock.time_us += UNUSED_BLOB_LIFE_US
     await cluster.large.collect()
     assert not await engine.blobs()
 

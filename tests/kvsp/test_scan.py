@@ -1,6 +1,6 @@
 """The merged listing against a sorted model."""
 
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -80,16 +80,25 @@ async def test_pages_are_a_sorted_model_cut_up(
     assert listed == [n for n in model if n.startswith(prefix) and n.encode() > after.encode()]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0, 300), (53, 0)],
+    ids=["the others are further on", "a page is just what was asked of each at first"],
+)
 async def test_names_that_are_mostly_one_clusters_are_listed_without_a_gap(
-    opening: Opening,
+    opening: Opening, before: int, after: int
 ) -> None:
-    """The others are further on by then, after what was asked of each at first."""
     store = await opening(4)
     ring = Ring([cluster.name for cluster in store.clusters])
-    names = [
-        name for name in map("a{:03}".format, range(600)) if not ring.owner(Key(NAMESPACE, name))
-    ]
-    names = names[:100] + [f"b{n:03}" for n in range(100)]
+
+    def of(letter: str, count: int, *, first: bool) -> list[str]:
+        """Names of the first cluster, or of the others."""
+        names = (f"{letter}{number:04}" for number in range(5_000))
+        return list(
+            islice((n for n in names if (ring.owner(Key(NAMESPACE, n)) == 0) is first), count)
+        )
+
+    names = of("a", before, first=False) + of("b", 100, first=True) + of("c", after, first=False)
     for _, written in store.store.write([put(name, value()) for name in names]):
         await written
     found = await pages(store.store, "", "", 100)

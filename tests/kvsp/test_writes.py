@@ -31,7 +31,7 @@ def sql(path: Path, *statements: str, cluster: int = 0) -> list[tuple[object, ..
 
 async def test_on_thread_gives_the_connection_on_its_own_thread(tmp_path: Path) -> None:
     (tmp_path / "a.sqlite").touch()
-    connection = await connect(tmp_path / "a.sqlite")
+    connection = await connect(tmp_path / "a.sqlite", lambda _: None)
 
     def transaction(inner: sqlite3.Connection) -> list[tuple[int]]:
         inner.execute("begin")
@@ -99,7 +99,8 @@ async def test_a_floor_refuses_inserts_but_no_updates(engine: Engine) -> None:
     below, above = value(at_us=START_US - 2_000), value(at_us=START_US)
     store = await engine.open()
     cluster = store.clusters[0]
-    await cluster.write([put("mm-held", value(at_us=START_US - 5_000))])
+    old = value(at_us=START_US - 5_000)
+    await cluster.write([put("mm-held", old), put("mm-new", old, namespace="cd" * 16)])
     await cluster.raise_floor((await cluster.life()).named, Span(NAMESPACE, "m"), floor)
     await store.aclose()
     cluster = await engine.only()

@@ -16,7 +16,6 @@ from typing import Final, NamedTuple, cast
 
 from tandem.backends.file.ahead_file import AheadFile
 from tandem.backends.file.body_files import FILED_ABOVE_BYTES, BodyFiles
-from tandem.backends.file.connection import FileConnection, connected, number_of
 from tandem.backends.file.exact_changes import Change, Outcome, Purge, change
 from tandem.backends.file.lane import Answer, Ask, Call, Lane, LaneBounds
 from tandem.backends.file.objects import Put, name_of, write
@@ -25,6 +24,7 @@ from tandem.backends.file.schema import check_place, is_new, prepare_reader, pre
 from tandem.backends.file.turn import Turn
 from tandem.backends.group_replies import reply_alone, reply_for, reply_into
 from tandem.backends.port import Gets, Got, Heal, Needed, Puts, Replied, ScanPage
+from tandem.backends.sqlite_place import PlacedConnection, connected, number_of
 from tandem.core.key import Key
 from tandem.core.limits import CLOCK_SKEW_MAX_US, KIB, MIB
 from tandem.core.record import Record, Stamp
@@ -222,19 +222,19 @@ class FileHome:
         with self._turn:
             return change(connection, asked, self._files, self._clock)
 
-    def _prepare_reader(self, connection: FileConnection) -> None:
+    def _prepare_reader(self, connection: PlacedConnection) -> None:
         if is_new(connection):  # the one that was here was removed while others had it open
             self._prepare_writer(connection)
         self._note_file(connection)
         prepare_reader(connection)
 
-    def _note_file(self, connection: FileConnection) -> None:
+    def _note_file(self, connection: PlacedConnection) -> None:
         """Before anything is answered out of it."""
         if connection.number != self._number:
             self._number = connection.number
             self.reached += 1
 
-    def _prepare_writer(self, connection: FileConnection) -> None:
+    def _prepare_writer(self, connection: PlacedConnection) -> None:
         self._note_file(connection)
         with self._turn:
             prepare_writer(connection)

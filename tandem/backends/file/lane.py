@@ -18,7 +18,7 @@ from functools import partial
 from math import inf
 from typing import Final, Generic, TypeVar
 
-from tandem.backends.file.connection import FileConnection
+from tandem.backends.sqlite_place import PlacedConnection
 from tandem.core.reply import Failed, Reason
 from tandem.runtime.own_thread import OwnThread
 
@@ -73,7 +73,7 @@ class Lane(Generic[Ask, Answer, Reply]):
 
     def __init__(
         self,
-        connect: Callable[[], FileConnection],
+        connect: Callable[[], PlacedConnection],
         run: Callable[[sqlite3.Connection, Sequence[Ask]], Sequence[Reply]],
         settle: Callable[[Call[Ask, Answer], Reply], None],
         bounds: LaneBounds,
@@ -84,7 +84,7 @@ class Lane(Generic[Ask, Answer, Reply]):
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()
         self._own_thread: OwnThread | None = None
-        self._connection: FileConnection | None = None
+        self._connection: PlacedConnection | None = None
         """The thread's affair alone."""
         self._waiting: deque[Call[Ask, Answer]] = deque()
         self._waiting_bytes = 0
@@ -151,11 +151,8 @@ class Lane(Generic[Ask, Answer, Reply]):
     def _work_on(self, group: Sequence[Call[Ask, Answer]]) -> Callable[[], None]:
         """On the thread: answers a group, and says how the loop goes on."""
         try:
-            connection = self._connected()
-            try:
-                replies = self._run(connection, [call.ask for call in group])
-            finally:
-                connection.check_place()
+            asks = [call.ask for call in group]
+            replies = self._connected().in_place(lambda connection: self._run(connection, asks))
         except Exception as error:
             self._disconnect()
             return partial(self._broke, group, error)
@@ -178,7 +175,7 @@ class Lane(Generic[Ask, Answer, Reply]):
             call.answer(_failure(error))
         self._go_on()
 
-    def _connected(self) -> FileConnection:
+    def _connected(self) -> PlacedConnection:
         if self._connection is None:
             self._connection = self._connect()
         return self._connection

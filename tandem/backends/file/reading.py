@@ -9,11 +9,11 @@ from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 from tandem.backends.file.body_files import BodyFiles
-from tandem.backends.file.connection import FileConnection
 from tandem.backends.file.lane import Call, Lane, LaneBounds
 from tandem.backends.file.objects import LargeBody, name_of, read, read_large, scan
 from tandem.backends.group_replies import reply_alone
 from tandem.backends.port import Gets, Got, Needed, ScanPage
+from tandem.backends.sqlite_place import PlacedConnection
 from tandem.core.key import Key
 from tandem.core.reply import Failed, Glimpsed, ReadReply
 from tandem.runtime.clock import Clock
@@ -45,7 +45,7 @@ class FileReads:
     """All reads of one process."""
 
     def __init__(
-        self, reader: Callable[[], FileConnection], files: BodyFiles, clock: Clock
+        self, reader: Callable[[], PlacedConnection], files: BodyFiles, clock: Clock
     ) -> None:
         self._files = files
         self._clock = clock
