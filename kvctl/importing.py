@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kvctl.tree import NotRead, Refused, TreeFile, read_whole
-from tandem.client import Client
+from tandem.client import Client, JsonText
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.errors import (
     InvalidArgument,
@@ -134,7 +134,10 @@ class Import:
             same = await self._is_stored(file, content)
             if not same:
                 await self._client.put(
-                    file.name, content, metadata=file.metadata, expires_at=file.expires_at_s
+                    file.name,
+                    content,
+                    metadata=JsonText(file.metadata),
+                    expires_at=file.expires_at_s,
                 )
         except NotRead as error:
             self._fail(Refused(file.path, str(error)))
@@ -178,7 +181,7 @@ class Import:
             entry is not None
             and not entry.stale
             and entry.value == content
-            and entry.metadata == file.metadata
+            and entry.metadata_json == file.metadata
             and entry.expires_at_s == file.expires_at_s
         )
 

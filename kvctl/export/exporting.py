@@ -105,4 +105,6 @@ class Export:
         partial.write_bytes(entry.value)
         partial.replace(target)
         digest = hashlib.sha256(entry.value).hexdigest()
-        return Line(name, path, len(entry.value), digest, entry.metadata, entry.expires_at_s)
+        return Line(
+            name, path, len(entry.value), digest, entry.metadata_json.decode(), entry.expires_at_s
+        )
