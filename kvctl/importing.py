@@ -78,18 +78,21 @@ class BytesAtOnce:
 
 
 class Import:
-    """Stores a tree's files, several at a time, and leaves alone what is stored already."""
+    """Stores a tree's files, several at a time; what is stored already it may leave alone."""
 
     def __init__(
         self,
         client: Client,
         *,
+        look: bool = True,
         refused: Callable[[Refused], None],
         advanced: Callable[[Tally], None],
     ) -> None:
-        """`refused` hears of each failure, `advanced` of each file that is done."""
+        """`refused` hears of each failure, `advanced` of each file that is done. Unless it shall
+        `look`, it stores every file, whatever is there."""
         self.tally = Tally()
         self._client = client
+        self._look = look
         self._refused = refused
         self._advanced = advanced
         self._room = BytesAtOnce(BYTES_AT_ONCE)
@@ -105,7 +108,7 @@ class Import:
         stored already cannot be listed; nothing is stored then. So it does once the gateway refuses
         whatever is asked of the namespace; the rest is not tried.
         """
-        self._stored = await self._listed(prefix)
+        self._stored = await self._listed(prefix) if self._look else frozenset()
         async with asyncio.TaskGroup() as group:
             for _ in range(FILES_AT_ONCE):
                 group.create_task(self._work(found))
