@@ -268,6 +268,20 @@ def test_half_a_line_is_written_again(gateway: Gateway, tmp_path: Path) -> None:
         assert (tmp_path / MANIFEST).read_bytes() == whole
 
 
+def test_a_key_whose_place_an_interrupted_export_has_made_a_directory_is_written_there(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.hold("a")
+    gateway.hold("d/e")
+    export(gateway, tmp_path)
+    lines = (tmp_path / MANIFEST).read_bytes().splitlines(keepends=True)
+    (tmp_path / MANIFEST).write_bytes(b"".join(lines[:2]))  # as if it had been killed before d/e
+    gateway.hold("d", b"a key since then")
+    export(gateway, tmp_path)
+    assert [line["file"] for line in manifest(tmp_path)[1:-1]] == ["a", "d", "d%2Fe"]
+    assert (tmp_path / "values/d").read_bytes() == b"a key since then"
+
+
 @pytest.mark.parametrize("left", [b"", None], ids=["cut off", "gone"])
 def test_an_export_is_not_gone_on_with_when_a_power_cut_took_values(
     gateway: Gateway, tmp_path: Path, left: bytes | None
@@ -314,11 +328,11 @@ def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, tmp_path: Path)
     unread = gateway.kvctl("import", str(tmp_path / "out"), *ARTICLES)
     assert (unread.exit_code, unread.stderr) == (2, refused.stderr)
     (tmp_path / "out" / MANIFEST).rmdir()
-    (tmp_path / "out/values/k").mkdir(parents=True)
+    (tmp_path / "out/values/.partial%").mkdir(parents=True)
     (tmp_path / "out" / MANIFEST).touch()
     failed = gateway.kvctl("export", str(tmp_path / "out"), *ARTICLES)
     assert failed.exit_code == 1
-    assert "k: Is a directory\nRepeat the command when that is mended" in failed.stderr
+    assert ".partial%: Is a directory\nRepeat the command when that is mended" in failed.stderr
 
 
 def test_a_prefix_that_is_none_leaves_no_manifest(gateway: Gateway, tmp_path: Path) -> None:
