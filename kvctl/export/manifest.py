@@ -183,22 +183,27 @@ def is_export(directory: Path) -> bool:
     """Whether an export was written there; Unfit when it is one that cannot be read, or when only
     the values of one are there: their paths are not quite the names of the keys."""
     path = directory / MANIFEST
+    _refuse_bare_values(directory)  # where the value of a key may be called as the manifest is
     if not path.exists():
-        for mark in (directory / VALUES / MARK, directory / MARK):
-            if mark.exists():
-                home = mark.absolute().parent.parent
-                raise Unfit(
-                    f"{mark.parent} holds values of an export, whose names, metadata and"
-                    f" expirations are in {home / MANIFEST}\n"
-                    f"Import {home} with that file in it; or remove {mark}, and the values are"
-                    " imported as the files that they are."
-                )
+        _refuse_bare_values(directory / VALUES)
         return False
     with path.open("rb") as stream:
         head = _document(stream.readline(_LINE_BYTES_MAX))
     if (head.get("format"), head.get("version")) != ("tandem-export", 1):
         raise Unfit(f"{path} is not a manifest that this version can read")
     return True
+
+
+def _refuse_bare_values(values: Path) -> None:
+    mark = values / MARK
+    if mark.exists():
+        home = mark.absolute().parent.parent
+        raise Unfit(
+            f"{values} holds values of an export, whose names, metadata and"
+            f" expirations are in {home / MANIFEST}\n"
+            f"Import {home} with that file in it; or remove {mark}, and the values are"
+            " imported as the files that they are."
+        )
 
 
 def is_complete(directory: Path) -> bool:

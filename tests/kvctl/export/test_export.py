@@ -357,6 +357,7 @@ def test_values_of_an_export_without_their_manifest_are_no_tree(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     hold(gateway)
+    gateway.hold(MANIFEST, b"a value, called like the manifest")
     backup = tmp_path / "backup"
     export(gateway, backup)
     gateway.store.records.clear()
