@@ -28,21 +28,35 @@ from tandem.errors import NamespaceNotFound
 @click.option("--namespace", "-n", required=True, metavar="TITLE|ID", help="Where to store.")
 @click.option("--prefix", default="", help="What the name of each key begins with.")
 @click.option("--create", is_flag=True, help="Create the namespace when there is none.")
+@click.option(
+    "--all", "all_files", is_flag=True, help="Store also what seems to be stored already."
+)
 @click.option("--no-follow", is_flag=True, help="Do not follow symbolic links.")
 @asks
 def import_command(
-    asked: Asked, directory: str, namespace: str, prefix: str, create: bool, no_follow: bool
+    asked: Asked,
+    directory: str,
+    namespace: str,
+    prefix: str,
+    create: bool,
+    all_files: bool,
+    no_follow: bool,
 ) -> None:
     """Store each file below DIR under its path. Its content type becomes the metadata.
 
     A directory that `kvctl export` has written brings its names, metadata and expirations back.
-    What is stored already is left alone, so the command can be repeated. A file that cannot be
-    stored is named with the reason, the others go on, and the command exits 1.
+    What is stored already is left alone, so the command can be repeated; the gateway may not have
+    seen yet what was written through another one a moment ago, for which there is --all. A file
+    that cannot be stored is named with the reason, the others go on, and the command exits 1.
     """
     found = _sources(Path(directory), prefix, follow_links=not no_follow)
     if create and not is_namespace_id(namespace):
         asked.ask(lambda client: _create(client, namespace))
-    tally = asked.ask(lambda client: _import(client, asked, found, prefix), namespace, writes=True)
+    tally = asked.ask(
+        lambda client: _import(client, asked, found, prefix, look=not all_files),
+        namespace,
+        writes=True,
+    )
     if tally.gave_up:
         raise Ended(
             Ending.UNAVAILABLE,
@@ -68,7 +82,12 @@ def _sources(
 
 
 async def _import(
-    client: Client, asked: Asked, found: Callable[[], Iterator[TreeFile | Refused]], prefix: str
+    client: Client,
+    asked: Asked,
+    found: Callable[[], Iterator[TreeFile | Refused]],
+    prefix: str,
+    *,
+    look: bool,
 ) -> Tally:
     began_us = asked.clock.monotonic_us()
     with Display("importing", shown=sys.stderr.isatty() and not asked.as_json) as display:
@@ -79,7 +98,7 @@ async def _import(
         def advanced(tally: Tally) -> None:
             display.advance(tally.files, tally.stored_bytes + tally.unchanged_bytes)
 
-        importing = Import(client, refused=refused, advanced=advanced)
+        importing = Import(client, look=look, refused=refused, advanced=advanced)
         try:
             if display.shown:
                 display.expect(await asyncio.to_thread(lambda: sum(1 for _ in found())))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kvctl.tree import NotRead, Refused, TreeFile, read_whole
-from tandem.client import Client
+from tandem.client import Client, JsonText
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
 from tandem.errors import (
     InvalidArgument,
@@ -78,18 +78,21 @@ class BytesAtOnce:
 
 
 class Import:
-    """Stores a tree's files, several at a time, and leaves alone what is stored already."""
+    """Stores a tree's files, several at a time; what is stored already it may leave alone."""
 
     def __init__(
         self,
         client: Client,
         *,
+        look: bool = True,
         refused: Callable[[Refused], None],
         advanced: Callable[[Tally], None],
     ) -> None:
-        """`refused` hears of each failure, `advanced` of each file that is done."""
+        """`refused` hears of each failure, `advanced` of each file that is done. Unless it shall
+        `look`, it stores every file, whatever is there."""
         self.tally = Tally()
         self._client = client
+        self._look = look
         self._refused = refused
         self._advanced = advanced
         self._room = BytesAtOnce(BYTES_AT_ONCE)
@@ -105,7 +108,7 @@ class Import:
         stored already cannot be listed; nothing is stored then. So it does once the gateway refuses
         whatever is asked of the namespace; the rest is not tried.
         """
-        self._stored = await self._listed(prefix)
+        self._stored = await self._listed(prefix) if self._look else frozenset()
         async with asyncio.TaskGroup() as group:
             for _ in range(FILES_AT_ONCE):
                 group.create_task(self._work(found))
@@ -134,7 +137,10 @@ class Import:
             same = await self._is_stored(file, content)
             if not same:
                 await self._client.put(
-                    file.name, content, metadata=file.metadata, expires_at=file.expires_at_s
+                    file.name,
+                    content,
+                    metadata=JsonText(file.metadata),
+                    expires_at=file.expires_at_s,
                 )
         except NotRead as error:
             self._fail(Refused(file.path, str(error)))
@@ -178,7 +184,7 @@ class Import:
             entry is not None
             and not entry.stale
             and entry.value == content
-            and entry.metadata == file.metadata
+            and entry.metadata_json == file.metadata
             and entry.expires_at_s == file.expires_at_s
         )
 

@@ -12,6 +12,7 @@ from kvctl.asking import Asked
 from kvctl.endings import Ended, Ending
 from kvctl.options import asks, form
 from kvctl.output import (
+    json_text,
     on_terminal,
     print_bytes,
     print_json,
@@ -20,11 +21,10 @@ from kvctl.output import (
     value_fields,
     when,
 )
-from tandem.client import Client, ListedKey
+from tandem.client import Client, JsonText, ListedKey
 from tandem.core.counted import counted
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.runtime.settings import DURATION_S
-from tandem.wire.codec import JsonValue
 
 MAY_LACK_KEYS: Final = "kvctl: keys may be missing: a home that could list more does not answer"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -37,12 +37,12 @@ def in_namespace(command: _Command) -> _Command:
     )(command)
 
 
-def _json(text: str) -> JsonValue:
+def _json(text: str) -> JsonText:
     try:
-        parsed: JsonValue = json.loads(text)
+        json.loads(text)
+        return JsonText(text.encode())
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"not JSON: {error}") from None
-    return parsed
 
 
 @click.group("key")
@@ -69,7 +69,7 @@ def put(
     value: str | None,
     namespace: str,
     file: str | None,
-    metadata: JsonValue,
+    metadata: JsonText | None,
     ttl_s: float | None,
     expires_at_s: int | None,
 ) -> None:
@@ -193,5 +193,5 @@ def _short_line(_listed: ListedKey, name: str) -> str:
 
 
 def _long_line(listed: ListedKey, name: str) -> str:
-    metadata = "" if listed.metadata is None else json.dumps(listed.metadata, ensure_ascii=False)
+    metadata = "" if listed.metadata is None else json_text(listed.metadata)
     return f"{when(listed.expires_at_s or 0)}\t{name}\t{metadata}".rstrip("\t")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import click
 from rich.cells import cell_len
@@ -29,7 +29,21 @@ def print_line(text: str, *, error: bool = False) -> None:
 
 def print_json(document: Mapping[str, object]) -> None:
     """Prints one JSON object on one line; half a surrogate pair in a text is an escape in JSON."""
-    print_line(json.dumps(document, ensure_ascii=False, separators=(", ", ": ")))
+    print_line(json_text(document))
+
+
+def json_text(document: object) -> str:
+    """A document as JSON, on one line."""
+    try:
+        return json.dumps(document, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(document), ensure_ascii=False)
+
+
+def finite(document: Any) -> Any:  # noqa: ANN401 - that is what JSON holds
+    """A document with null in place of numbers such as 1e999, which cannot be written again; so
+    does JavaScript."""
+    return json.loads(json.dumps(document), parse_constant=lambda _: None)
 
 
 def print_bytes(data: bytes, *, error: bool = False) -> None:

@@ -106,8 +106,12 @@ def status_text(status: Status, crawls: CrawlsSeen) -> str:
     alarm = "; ALARM: they disagree" if status.clock_alarm else ""
     restarts = status.worker_restarts
     restarted = f", restarted {counted(restarts, 'time')}" if restarts else ""
+    doubled = "; DOUBLED: another gateway uses this id" if status.doubled else ""
     rows = [
-        ("gateway", f"{status.gateway_id}, {counted(status.workers, 'worker')}{restarted}"),
+        (
+            "gateway",
+            f"{status.gateway_id}, {counted(status.workers, 'worker')}{restarted}{doubled}",
+        ),
         *((home.side.value, home.detail) for home in status.homes if home.detail),
         *(
             (f"{home.side.value} failed", home.last_failure)

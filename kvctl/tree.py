@@ -12,7 +12,7 @@ from kvctl.content_types import content_type
 from tandem.core.key import check_name
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.errors import InvalidArgument
-from tandem.wire.codec import JsonValue
+from tandem.wire.codec import encode_metadata
 
 FileId = tuple[int, int]
 """Device and inode: what stays the same however many links lead there."""
@@ -29,8 +29,8 @@ class TreeFile:
     """The key's name."""
     path: str
     size: int
-    metadata: JsonValue
-    """What to store beside it."""
+    metadata: bytes
+    """The JSON text to store beside it; empty for none."""
     expires_at_s: int | None = None
     sha256: str = ""
     """Of the bytes, as hex digits, where that is known beforehand."""
@@ -98,7 +98,7 @@ def _seen(
     reason = why_no_key(prefix + relative, status.st_size)
     if reason:
         return Refused(entry.path, reason)
-    metadata: JsonValue = {"contentType": content_type(relative)}
+    metadata = encode_metadata({"contentType": content_type(relative)})
     return TreeFile(prefix + relative, entry.path, status.st_size, metadata)
 
 

@@ -58,6 +58,7 @@ class Overview:
         queue: RepairQueue,
         repair: RepairWorker,
         namespaces_equal: Callable[[], bool | None],
+        doubled: Callable[[], bool],
         worker: ThisWorker,
     ) -> None:
         self._guards = guards
@@ -71,6 +72,7 @@ class Overview:
         self._queue = queue
         self._repair = repair
         self._namespaces_equal = namespaces_equal
+        self._doubled = doubled
         self._worker = worker
 
     async def status(self) -> Status:
@@ -92,6 +94,7 @@ class Overview:
             process=worker.process,
             certificate=worker.certificate() if worker.certificate else None,
             settings=worker.settings(),
+            doubled=self._doubled(),
         )
 
     async def _queue_status(self) -> QueueStatus:

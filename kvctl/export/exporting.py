@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,11 @@ class Export:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = self._values / _PARTIAL
         partial.write_bytes(entry.value)
+        if target.is_dir():
+            # An earlier try wrote keys below this one and ended before they were in the manifest.
+            shutil.rmtree(target)
         partial.replace(target)
         digest = hashlib.sha256(entry.value).hexdigest()
-        return Line(name, path, len(entry.value), digest, entry.metadata, entry.expires_at_s)
+        return Line(
+            name, path, len(entry.value), digest, entry.metadata_json.decode(), entry.expires_at_s
+        )

@@ -4,8 +4,9 @@
     {"name": "...", "file": "...", "bytes": 5, "sha256": "...", "metadata": {}, "expires_at_s": 2}
     {"complete": true}
 
-`metadata` and `expires_at_s` are left out when there is none. Without the last line the export was
-interrupted, and goes on after the name of the last whole line.
+`metadata` and `expires_at_s` are left out when there is none. Where `metadata`, written again,
+would not be the text that is stored (`1e2`), that text is in `metadata_json`. Without the last line
+the export was interrupted, and goes on after the name of the last whole line.
 """
 
 import fcntl
@@ -16,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from kvctl.output import finite
 from tandem.core.request import EXPIRES_AT_S_MAX
-from tandem.wire.codec import JsonValue
+from tandem.errors import InvalidArgument
+from tandem.wire.codec import JsonValue, decode_metadata, encode_metadata
 
 MANIFEST: Final = "tandem-export.jsonl"
 VALUES: Final = "values"
@@ -58,12 +61,13 @@ class Line:
     """The path of the value's file below VALUES."""
     bytes: int
     sha256: str
-    metadata: JsonValue = None
+    metadata: str = ""
+    """JSON text; empty for none."""
     expires_at_s: int | None = None
 
     def document(self) -> dict[str, object]:
         """The line as JSON."""
-        given = {"metadata": self.metadata, "expires_at_s": self.expires_at_s}
+        given = {**_metadata_fields(self.metadata), "expires_at_s": self.expires_at_s}
         return {
             "name": self.name, "file": self.file, "bytes": self.bytes, "sha256": self.sha256,
             **{field: value for field, value in given.items() if value is not None},
@@ -72,9 +76,11 @@ class Line:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """The key of a line; Unfit when it is not one of ours."""
+        fields = dict(document)
+        shown, text = fields.pop("metadata", None), fields.pop("metadata_json", None)
         try:
-            line = cls(**document)
-        except TypeError:
+            line = cls(**fields, metadata=_metadata_of(shown, text))
+        except (AttributeError, TypeError, ValueError, InvalidArgument):
             raise Unfit(f"{MANIFEST}: not a line of an export: {document}") from None
         texts = (line.name, line.file, line.sha256)
         numbers = (line.bytes, line.expires_at_s or 0)
@@ -177,22 +183,27 @@ def is_export(directory: Path) -> bool:
     """Whether an export was written there; Unfit when it is one that cannot be read, or when only
     the values of one are there: their paths are not quite the names of the keys."""
     path = directory / MANIFEST
+    _refuse_bare_values(directory)  # where the value of a key may be called as the manifest is
     if not path.exists():
-        for mark in (directory / VALUES / MARK, directory / MARK):
-            if mark.exists():
-                home = mark.absolute().parent.parent
-                raise Unfit(
-                    f"{mark.parent} holds values of an export, whose names, metadata and"
-                    f" expirations are in {home / MANIFEST}\n"
-                    f"Import {home} with that file in it; or remove {mark}, and the values are"
-                    " imported as the files that they are."
-                )
+        _refuse_bare_values(directory / VALUES)
         return False
     with path.open("rb") as stream:
         head = _document(stream.readline(_LINE_BYTES_MAX))
     if (head.get("format"), head.get("version")) != ("tandem-export", 1):
         raise Unfit(f"{path} is not a manifest that this version can read")
     return True
+
+
+def _refuse_bare_values(values: Path) -> None:
+    mark = values / MARK
+    if mark.exists():
+        home = mark.absolute().parent.parent
+        raise Unfit(
+            f"{values} holds values of an export, whose names, metadata and"
+            f" expirations are in {home / MANIFEST}\n"
+            f"Import {home} with that file in it; or remove {mark}, and the values are"
+            " imported as the files that they are."
+        )
 
 
 def is_complete(directory: Path) -> bool:
@@ -216,6 +227,26 @@ def lines_of(directory: Path) -> Iterator[Line | Unfit]:
                     yield Line.of(document)
             except Unfit as unfit:
                 yield unfit
+
+
+def _metadata_fields(text: str) -> Mapping[str, object]:
+    raw = text.encode()
+    value = decode_metadata(raw)
+    try:
+        if encode_metadata(value) == raw:
+            return {"metadata": value}
+    except InvalidArgument:  # too long when it is written so, or with a number that JSON has not
+        pass
+    return {"metadata": finite(value), "metadata_json": text}
+
+
+def _metadata_of(shown: JsonValue, text: str | None) -> str:
+    """The metadata's text; ValueError when one of the two was changed and not the other."""
+    if text is None:
+        return encode_metadata(shown).decode()
+    if finite(decode_metadata(text.encode())) != shown:
+        raise ValueError(text)
+    return text
 
 
 def _is_number(given: object) -> bool:

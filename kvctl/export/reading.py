@@ -34,7 +34,8 @@ def _file(values: Path, line: Line, prefix: str) -> TreeFile | Refused:
     reason = why_no_key(prefix + line.name, size)
     if reason:
         return Refused(path, reason)
-    return TreeFile(prefix + line.name, path, size, line.metadata, line.expires_at_s, line.sha256)
+    metadata = line.metadata.encode()
+    return TreeFile(prefix + line.name, path, size, metadata, line.expires_at_s, line.sha256)
 
 
 def _lies_within(values: Path, path: str) -> bool:

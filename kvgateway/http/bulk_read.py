@@ -1,14 +1,18 @@
 """Bulk get: many keys in one JSON body, their values in one JSON object. Both doors have it.
 
-The object is built value by value, so that it never needs the memory of all of them twice.
+The values are held once: what they are in JSON, up to six times as long, is made in pieces as the
+client takes it, and other requests have their turn between two pieces.
 """
 
 import asyncio
+import codecs
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
+from kvgateway.access.body_room import BodyRoom, Share
+from kvgateway.http.json_text import NoJson, steps_through
 from kvgateway.http.target import whole_number
 from kvgateway.outcome import settled
 from kvgateway.service import KeyValues
@@ -17,14 +21,16 @@ from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.record import Record
 from tandem.core.request import Read, ReadResult, check_cache_ttl
 from tandem.errors import TandemError
-from tandem.runtime.httpd import HttpError
+from tandem.runtime.httpd import HttpError, Response
+from tandem.runtime.httpd.message import Headers
 
 KEYS_MAX: Final = 100
 BODY_BYTES_MAX: Final = 1 << 20
 """100 keys of 512 bytes, each of them escaped as JSON allows, and as much again."""
 _AT_ONCE: Final = 10
-"""Reads under way: so many values of full size are in memory before their total is known."""
-_STREAMED_BYTES_MIN: Final = 256 << 10
+"""Reads under way."""
+_PIECE_BYTES: Final = 256 << 10
+"""Of values, as they are stored; an answer with less of them is one piece."""
 
 
 class BulkRead(NamedTuple):
@@ -76,40 +82,74 @@ def bulk_read_of(body: bytes, namespace: str) -> BulkRead:
     return BulkRead(reads, kind == "json", fields.get("withMetadata") is True)
 
 
-async def read_in_bulk(keyvalues: KeyValues, bulk: BulkRead) -> BulkValues:
-    """All values; the first error if any key has one, since null would mean "not found"."""
+async def read_in_bulk(keyvalues: KeyValues, bulk: BulkRead, room: BodyRoom) -> BulkValues:
+    """All values; the first error if any key has one, since null would mean "not found".
+
+    They take of the `room` while they arrive and are looked at: Overloaded when there is none.
+    """
     entries: list[_Entry] = []
     size = 0
     stale = unconfirmed = False
-    for start in range(0, len(bulk.reads), _AT_ONCE):
-        reads = bulk.reads[start : start + _AT_ONCE]
-        results = await _results(keyvalues.read(reads))
-        found = [_Entry(r.key.name, s.record) for r, s in zip(reads, results, strict=True)]
-        size += sum(entry.record.value_size for entry in found if entry.record is not None)
-        if size > VALUE_BYTES_MAX:
-            raise HttpError(413, b"Total size of request exceeds the limit of 25MB")
-        entries += found
-        stale = stale or any(result.stale for result in results)
-        unconfirmed = unconfirmed or any(result.unconfirmed for result in results)
-    if bulk.as_json:
-        _check_json(entries)
+    with Share(room) as share:
+
+        def count(result: ReadResult) -> None:
+            nonlocal size
+            if result.record is not None:
+                size += result.record.value_size
+                if size > VALUE_BYTES_MAX:
+                    raise HttpError(413, b"Total size of request exceeds the limit of 25MB")
+                share.count(result.record.value_size)
+
+        for start in range(0, len(bulk.reads), _AT_ONCE):
+            reads = bulk.reads[start : start + _AT_ONCE]
+            results = await _results(keyvalues.read(reads), count)
+            entries += [_Entry(r.key.name, s.record) for r, s in zip(reads, results, strict=True)]
+            stale = stale or any(result.stale for result in results)
+            unconfirmed = unconfirmed or any(result.unconfirmed for result in results)
+        if bulk.as_json:
+            await _check_json(entries)
     return BulkValues(entries, size, stale, unconfirmed)
 
 
-def body_of(
-    found: BulkValues, bulk: BulkRead, around: tuple[bytes, bytes] = (b"", b"")
-) -> bytes | AsyncIterator[bytes]:
+def answer_to_bulk(
+    found: BulkValues, bulk: BulkRead, headers: Headers, around: tuple[bytes, bytes] = (b"", b"")
+) -> Response:
     """The JSON object, null for what is not there, between the two texts of `around`."""
     pieces = chain(around[:1], _pieces(found.entries, bulk), around[1:])
-    return b"".join(pieces) if found.size < _STREAMED_BYTES_MIN else _streamed(pieces)
+    if found.size < _PIECE_BYTES:
+        return Response(200, b"".join(pieces), headers)
+    return Response(200, _streamed(pieces), headers, held=found.size)
 
 
 async def _results(
     outcomes: Sequence[ReadResult | TandemError | asyncio.Future[ReadResult]],
+    count: Callable[[ReadResult], None],
 ) -> Sequence[ReadResult]:
-    """All results once every read is over; raises the first error."""
+    """All results once every read is over; raises the first error. Each is counted as it comes;
+    what that raises ends the other reads."""
     futures = [outcome for outcome in outcomes if isinstance(outcome, asyncio.Future)]
+    refused: list[TandemError | HttpError] = []
+
+    def came(result: ReadResult) -> None:
+        try:
+            count(result)
+        except (TandemError, HttpError) as error:
+            refused.append(error)
+            for future in futures:
+                future.cancel()
+
+    def ended(future: asyncio.Future[ReadResult]) -> None:
+        if not (future.cancelled() or future.exception() or refused):
+            came(future.result())
+
+    for future in futures:
+        future.add_done_callback(ended)
+    for outcome in outcomes:
+        if isinstance(outcome, ReadResult) and not refused:
+            came(outcome)
     await asyncio.gather(*futures, return_exceptions=True)
+    if refused:
+        raise refused[0]
     return [await settled(outcome) for outcome in outcomes]
 
 
@@ -128,24 +168,21 @@ def _as_sent(field: Any) -> str:  # noqa: ANN401 - that is what JSON holds
     return field if isinstance(field, str) else json.dumps(field)
 
 
-def _check_json(entries: Sequence[_Entry]) -> None:
+async def _check_json(entries: Sequence[_Entry]) -> None:
     for _, record in entries:
         if record is None:
             continue
         try:
-            json.loads(_text_of(record), parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+            for _ in steps_through(_value_of(record)):
+                await asyncio.sleep(0)
+        except NoJson:
             raise HttpError(
                 400, b"At least one of the requested keys corresponds to a non-json value"
             ) from None
 
 
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(text)
-
-
-def _text_of(record: Record) -> str:
-    return str(memoryview(record.envelope)[: record.value_size], "utf-8", "replace")
+def _value_of(record: Record) -> memoryview:
+    return memoryview(record.envelope)[: record.value_size]
 
 
 def _pieces(entries: Sequence[_Entry], bulk: BulkRead) -> Iterator[bytes]:
@@ -158,15 +195,30 @@ def _pieces(entries: Sequence[_Entry], bulk: BulkRead) -> Iterator[bytes]:
         if record is None:
             yield f"{front}null".encode()
             continue
-        value = _text_of(record) if bulk.as_json else _quoted(_text_of(record))
-        if not bulk.with_metadata:
-            yield f"{front}{value}".encode()
-            continue
-        metadata = record.metadata.decode() or "null"
-        expiring = bulk.with_expiration and record.expires_at_s
-        expiration = f',"expiration":{record.expires_at_s}' if expiring else ""
-        yield f'{front}{{"value":{value},"metadata":{metadata}{expiration}}}'.encode()
+        back = ""
+        if bulk.with_metadata:
+            metadata = record.metadata.decode() or "null"
+            expiring = bulk.with_expiration and record.expires_at_s
+            expiration = f',"expiration":{record.expires_at_s}' if expiring else ""
+            front += '{"value":'
+            back = f',"metadata":{metadata}{expiration}}}'
+        yield from _in_pieces(front, record, back, bulk.as_json)
     yield b"}"
+
+
+def _in_pieces(front: str, record: Record, back: str, as_json: bool) -> Iterator[bytes]:
+    """One value between two texts; a small one in one piece."""
+    value, quote = _value_of(record), "" if as_json else '"'
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    before = front + quote
+    for start in range(0, len(value), _PIECE_BYTES):
+        end = start + _PIECE_BYTES
+        text = decoder.decode(value[start:end], final=end >= len(value))
+        after = quote + back if end >= len(value) else ""
+        yield f"{before}{text if as_json else _quoted(text)[1:-1]}{after}".encode()
+        before = ""
+    if not value:
+        yield f"{before}{quote}{back}".encode()
 
 
 def _quoted(text: str) -> str:
@@ -176,3 +228,4 @@ def _quoted(text: str) -> str:
 async def _streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
+        await asyncio.sleep(0)

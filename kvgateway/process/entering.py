@@ -76,6 +76,7 @@ def _operations(
         queue=path.queue,
         repair=path.repair,
         namespaces_equal=path.registry.equal,
+        doubled=lambda: path.presence.is_contested,
         worker=worker,
     )
     steps = Steps(

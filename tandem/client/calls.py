@@ -30,7 +30,7 @@ from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument, TandemError
 from tandem.runtime.randomness import Entropy
-from tandem.wire.codec import JsonValue, encode_metadata
+from tandem.wire.codec import JsonText, JsonValue, encode_metadata
 from tandem.wire.status import error_of
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
@@ -83,7 +83,7 @@ class Calls:
         self,
         key: str,
         value: bytes | str,
-        metadata: JsonValue,
+        metadata: JsonValue | JsonText,
         expires_at: int | datetime | None,
         ttl: int | timedelta | None,
         above: Version | None,

@@ -24,7 +24,7 @@ from tandem.core.version import Version
 from tandem.errors import InvalidArgument
 from tandem.runtime.randomness import Entropy, SystemEntropy
 from tandem.runtime.tls import TlsFiles
-from tandem.wire.codec import JsonValue, decode_metadata
+from tandem.wire.codec import JsonText, JsonValue, decode_metadata
 from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
 
 TIMEOUT_S: Final = 10.0
@@ -167,7 +167,7 @@ class Client:
         key: str,
         value: bytes | str,
         *,
-        metadata: JsonValue = None,
+        metadata: JsonValue | JsonText = None,
         expires_at: int | datetime | None = None,
         ttl: int | timedelta | None = None,
         above: Version | None = None,
@@ -175,6 +175,7 @@ class Client:
     ) -> Version:
         """Stores a value and returns its version.
 
+        `metadata` is whatever JSON can hold, or a JsonText, which is stored letter for letter.
         `expires_at` (seconds since the epoch, or a datetime) and `ttl` (seconds, or a timedelta)
         must lie at least 60 s ahead; `ttl` wins. `above` is a version that another client knows of:
         the write will be newer.
@@ -249,7 +250,7 @@ class Client:
         key: str,
         source: Source,
         *,
-        metadata: JsonValue = None,
+        metadata: JsonValue | JsonText = None,
         expires_at: int | datetime | None = None,
         ttl: int | timedelta | None = None,
         timeout_s: float | None = None,

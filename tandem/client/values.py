@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tandem.core.version import NO_VERSION, Version
-from tandem.wire.codec import JsonValue, decode_metadata
+from tandem.wire.codec import JsonText, JsonValue, decode_metadata
 from tandem.wire.v1 import kv_pb2
 
 
@@ -21,6 +21,8 @@ class Entry:
     """Whether the gateway answered from memory."""
     stale: bool = False
     """Whether it comes from a home, or a cache, that may lack newer writes."""
+    metadata_json: bytes = b""
+    """The text of the metadata as it is stored; empty for none. As a JsonText it is stored so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Item:
     """What `Client.put_many` stores under a key; the fields mean what they mean in `Client.put`."""
 
     value: bytes | str
-    metadata: JsonValue = None
+    metadata: JsonValue | JsonText = None
     expires_at: int | datetime | None = None
     ttl: int | timedelta | None = None
 
@@ -64,6 +66,7 @@ def entry_of(reply: kv_pb2.GetReply) -> Entry | None:
         Version(reply.version),
         cached=reply.cache_status != kv_pb2.CACHE_STATUS_MISS,
         stale=reply.stale,
+        metadata_json=reply.metadata,
     )
 
 

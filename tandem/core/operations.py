@@ -63,6 +63,8 @@ class Status:
     """What the worker shows to its callers; None without TLS."""
     settings: SettingsInForce = NOT_TOLD
     """What the gateway goes by."""
+    doubled: bool = False
+    """Whether the worker has lately seen another gateway use the id of this one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ def status_document(status: Status) -> dict[str, object]:
     found = differences(status)
     return {
         "gateway_id": status.gateway_id,
+        "doubled": status.doubled,
         "now_us": status.now_us,
         "workers": status.workers,
         "worker_restarts": status.worker_restarts,

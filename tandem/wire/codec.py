@@ -5,6 +5,7 @@ function of a request raises InvalidArgument or NamespaceNotFound.
 """
 
 import json
+from dataclasses import dataclass
 from typing import Final
 
 from tandem.core.envelope import Value
@@ -144,11 +145,26 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "Jso
 """What metadata may be."""
 
 
-def encode_metadata(metadata: JsonValue) -> bytes:
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """Metadata as the JSON text that shall be stored, letter for letter.
+
+    Of a value a text is made, and not always the one that it was read from: `1e2` is `100.0`, of
+    two members with one name the last is left, and spaces go.
+    """
+
+    raw: bytes
+    """Empty for none."""
+
+
+def encode_metadata(metadata: JsonValue | JsonText) -> bytes:
     """The JSON text of metadata, empty for None; InvalidArgument when it is too long or no JSON.
 
     Half a surrogate pair, which UTF-8 cannot hold, is in JSON an escape.
     """
+    if isinstance(metadata, JsonText):
+        check_metadata(metadata.raw)
+        return metadata.raw
     if metadata is None:
         return b""
     try:

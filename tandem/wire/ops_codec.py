@@ -117,6 +117,7 @@ def status_message(status: Status) -> ops_pb2.StatusReply:
             mistakes=status.settings.mistakes,
             waiting=status.settings.waiting,
         ),
+        doubled=status.doubled,
     )
 
 
@@ -170,6 +171,7 @@ def status_of(message: ops_pb2.StatusReply) -> Status:
             tuple(message.settings.mistakes),
             tuple(message.settings.waiting),
         ),
+        doubled=message.doubled,
     )
 
 

@@ -18,7 +18,7 @@ from kvgateway.rpc.call_memory import CallMemory
 from kvgateway.rpc.failures import Failures
 from kvgateway.rpc.server import RpcServer
 from tandem import Client
-from tandem.client import Entry, Item
+from tandem.client import Entry, Item, JsonText
 from tandem.core.reply import Side
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import TandemError
@@ -120,6 +120,7 @@ class LikeADictionary(RuleBasedStateMachine):
 
     def _held(self, item: Item) -> Held:
         assert isinstance(item.value, bytes)
+        assert not isinstance(item.metadata, JsonText)
         ends_s = None
         if item.ttl is not None:
             assert isinstance(item.ttl, int)

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from tandem import Client
-from tandem.client import Entry, Item, ListedKey, Seen, lane
+from tandem.client import Entry, Item, JsonText, ListedKey, Seen, lane
 from tandem.client.crawler import CrawlerClient
 from tandem.core.access import Permission
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
@@ -29,7 +29,8 @@ NAIVE = datetime.fromtimestamp(LATER_S)  # noqa: DTZ006 - a moment nobody can te
 async def test_what_was_put_is_what_is_read(kv: Client) -> None:
     version = await kv.put("k", "héllo", metadata={"lang": "fr"}, expires_at=LATER_S)
     assert await kv.get("k") == "héllo".encode()
-    entry = Entry("héllo".encode(), {"lang": "fr"}, LATER_S, version, cached=True)
+    metadata = b'{"lang":"fr"}'
+    entry = Entry("héllo".encode(), {"lang": "fr"}, LATER_S, version, True, False, metadata)
     assert await kv.get_with_metadata("k") == entry
 
 
@@ -50,6 +51,19 @@ async def test_metadata_is_any_json(metadata: JsonValue, kv: Client) -> None:
     assert entry is not None
     assert entry.metadata == metadata
     assert [key.metadata async for key in kv.list()] == [metadata]
+
+
+@pytest.mark.parametrize("text", [b"", b"null", b"1e2", b'{"a": 1, "a": 1E999}\n'])
+async def test_metadata_as_text_is_stored_letter_for_letter(text: bytes, kv: Client) -> None:
+    given = JsonText(text)
+    await kv.put("put", b"v", metadata=given)
+    await kv.put_many({"many": Item(b"v", given)})
+    await kv.put_stream("stream", [b"v"], metadata=given)
+    for entry in (await kv.get_many(["put", "many", "stream"])).values():
+        assert isinstance(entry, Entry)
+        assert entry.metadata_json == text
+    with pytest.raises(InvalidArgument, match="metadata: is not valid JSON"):
+        await kv.put("bad", b"v", metadata=JsonText(b"{"))
 
 
 @pytest.mark.parametrize(

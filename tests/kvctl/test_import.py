@@ -54,6 +54,13 @@ def test_a_repeat_stores_only_what_differs(gateway: Gateway, tree: Path) -> None
     assert gateway.json("key", "get", "4/4.txt", *ARTICLES)["expires_at_s"] is None
 
 
+def test_all_is_stored_without_a_look_when_that_is_asked_for(gateway: Gateway, tree: Path) -> None:
+    gateway.kvctl("import", str(tree), *ARTICLES)
+    reads = gateway.store.reads
+    again = gateway.json("import", str(tree), "--all", *ARTICLES)
+    assert (again["stored"], again["skipped"], gateway.store.reads) == (300, 0, reads)
+
+
 def test_a_prefix_begins_each_name(gateway: Gateway, tree: Path) -> None:
     gateway.kvctl("import", str(tree / "0"), *ARTICLES, "--prefix", "v1/")
     assert "v1/7.txt" in gateway.names()

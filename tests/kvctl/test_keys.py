@@ -48,6 +48,16 @@ def test_metadata_with_half_a_character_goes_in_and_comes_out(gateway: Gateway) 
     assert '"t": "\\ud83e\u00e9"' in gateway.kvctl("key", "list", "--long", *ARTICLES).stdout
 
 
+def test_metadata_is_stored_as_it_was_given_and_shown_as_json_that_others_read(
+    gateway: Gateway,
+) -> None:
+    text = '{"a": 1e2, "a": [1e999, 1.0]}'
+    gateway.kvctl("key", "put", "k", "v", "--metadata", text, *ARTICLES)
+    assert gateway.store.records[Key(NAMESPACE, "k")].metadata == text.encode()
+    for command in ("get", "k", "--json"), ("list", "--json"), ("list", "--long"):
+        assert '{"a": [null, 1.0]}' in gateway.kvctl("key", *command, *ARTICLES).stdout
+
+
 def test_an_empty_value_is_a_value(gateway: Gateway) -> None:
     gateway.kvctl("key", "put", "empty", "", *ARTICLES)
     got = gateway.kvctl("key", "get", "empty", *ARTICLES)

@@ -69,6 +69,7 @@ def test_status_as_json(gateway: Gateway) -> None:
     }  # fmt: skip
     assert status == {
         "gateway_id": "gateway-1",
+        "doubled": True,
         "now_us": 10,
         "workers": 2,
         "worker_restarts": 3,
@@ -103,7 +104,8 @@ def test_status_for_people_shows_what_is_wrong(gateway: Gateway) -> None:
     assert ["queue", "1 repair, the oldest for 2 us; 4 healed, 5 failed tries; 3 dirty ranges"] in (
         lines
     )
-    assert ["gateway", "gateway-1, 2 workers, restarted 3 times"] in lines
+    doubled = "; DOUBLED: another gateway uses this id"
+    assert ["gateway", f"gateway-1, 2 workers, restarted 3 times{doubled}"] in lines
     assert ["journal", "3 open writes; NOT WRITABLE: writes wait for both homes"] in lines
     assert ["clock", "-5 us from the homes' clocks; ALARM: they disagree"] in lines
     assert ["crawler", f"{NOBODY}: no answer: connection refused"] in lines

@@ -9,9 +9,8 @@ import pytest
 from kvctl.content_types import content_type
 from kvctl.tree import NotRead, Refused, TreeFile, read_whole, walk
 from tandem.core.limits import VALUE_BYTES_MAX
-from tandem.wire.codec import JsonValue
 
-OCTETS: JsonValue = {"contentType": "application/octet-stream"}
+OCTETS = b'{"contentType":"application/octet-stream"}'
 
 
 def names(root: Path, prefix: str = "", *, follow_links: bool = True) -> list[str]:
@@ -111,7 +110,7 @@ def test_a_folder_that_is_gone_is_refused_and_the_others_go_on(tmp_path: Path) -
 def test_a_file_is_read_as_it_was_found(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"abc")
-    file = TreeFile("f", str(path), 3, None)
+    file = TreeFile("f", str(path), 3, b"")
     assert read_whole(file) == b"abc"
     path.write_bytes(b"abcd")
     with pytest.raises(NotRead, match="changed since the import began"):

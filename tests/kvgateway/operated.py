@@ -103,6 +103,7 @@ class Operated:
         self.disk, self.steps = SwitchDisk(), Steps()
         self.switches = SwitchBoard(self.disk)
         self.namespaces_equal: bool | None = True
+        self.doubled = False
         self.left_over = 0
         self.inbox = RepairInbox(self.queue, self.pair.time)
         repair = RepairWorker(
@@ -128,6 +129,7 @@ class Operated:
             queue=self.queue,
             repair=repair,
             namespaces_equal=lambda: self.namespaces_equal,
+            doubled=lambda: self.doubled,
             worker=worker,
         )
         self.operations = GatewayOperations(

@@ -74,6 +74,12 @@ async def test_namespaces_that_cannot_be_compared_are_not_called_equal(
     assert (await here.operations.status()).namespaces_equal is shown
 
 
+async def test_a_status_tells_of_a_double(here: Operated) -> None:
+    for doubled in (False, True):
+        here.doubled = doubled
+        assert (await here.operations.status()).doubled is doubled
+
+
 async def test_a_status_of_homes_that_are_silent_is_given_all_the_same(here: Operated) -> None:
     await here.queued("a", 5_000_000)
     here.clock.advance(3600)

@@ -58,6 +58,31 @@ async def test_clients_that_do_not_take_large_answers_cannot_hold_more_than_the_
         assert answer.body == LARGE
 
 
+async def test_what_streamed_answers_hold_counts_with_the_large_ones() -> None:
+    limits = HttpLimits(answers_bytes_max=3 * len(LARGE))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield LARGE
+
+    def app(request: Request) -> Response:
+        return Response(200, pieces(), held=int(request.target[1:]))
+
+    async with serving(app, limits) as served:
+        slow = [await served.connect() for _ in range(3)]
+        for wire in slow:
+            await wire.send(get(b"/%d" % len(LARGE)))
+            assert (await wire.head()).status == 200
+        assert (await served.say(get(b"/1"))).status == 503
+        unheld = await served.connect()
+        await unheld.send(get(b"/0"))
+        assert (await unheld.head()).status == 200
+        await slow[0].abort()
+        while (answer := await served.say(get(b"/1"))).status == 503:
+            await asyncio.sleep(0.001)
+        assert len(answer.body) == 3 * len(LARGE)
+
+
 async def test_a_large_answer_that_was_taken_gives_its_room_back() -> None:
     limits = HttpLimits(answers_bytes_max=len(LARGE))
     async with serving(lambda _: Response(200, memoryview(LARGE)), limits) as served:

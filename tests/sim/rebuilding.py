@@ -193,7 +193,7 @@ def operations_of(worker: Worker) -> GatewayOperations:
         guards=worker.guards, labels=dict.fromkeys(Side, label), time=worker.time,
         trust=worker.trust, switches=worker.switches, journal=worker.journal, inbox=worker.inbox,
         left_over=worker.host.memory.left_over, queue=worker.queue, repair=worker.repair,
-        namespaces_equal=lambda: None,
+        namespaces_equal=lambda: None, doubled=lambda: False,
         worker=ThisWorker(worker.host.name, process=0, workers=1, restarts=int),
     )  # fmt: skip
     return GatewayOperations(

@@ -17,7 +17,7 @@ from kvgateway.http.binding.answers import JSON, ReadAnswers, answer_to_listing,
 from kvgateway.http.binding.operations import Asked, Bulk, Upload, operation_of
 from kvgateway.http.binding.refusals import refusal, said
 from kvgateway.http.bodies import value_of
-from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read_in_bulk
+from kvgateway.http.bulk_read import BODY_BYTES_MAX, answer_to_bulk, bulk_read_of, read_in_bulk
 from kvgateway.http.credentials import credential_of
 from kvgateway.http.patience import Patience
 from kvgateway.http.session import doubts
@@ -138,8 +138,8 @@ class BindingDoor:
                     return answer_to_listing(operation, await keyvalues.list(operation))
                 case Bulk.READ:
                     bulk = bulk_read_of(await request.body.read(BODY_BYTES_MAX), namespace)
-                    found = await read_in_bulk(keyvalues, bulk)
-                    return Response(200, body_of(found, bulk), [JSON, *doubts(found)])
+                    found = await read_in_bulk(keyvalues, bulk, self._room)
+                    return answer_to_bulk(found, bulk, [JSON, *doubts(found)])
         except TandemError as error:
             return await _awaited(self._refused(error))
         except HttpError as error:

@@ -13,6 +13,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
+from kvgateway.http.binding.refusals import WrongMethod
 from kvgateway.http.bodies import small_value_of
 from kvgateway.http.session import min_version_of
 from kvgateway.http.target import decoded, query_parameters, split_target, whole_number
@@ -31,7 +32,7 @@ from tandem.core.request import (
 )
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument
-from tandem.runtime.httpd import HttpError, Request
+from tandem.runtime.httpd import Request
 from tandem.wire.cursor import decode_cursor
 
 _METADATA: Final = b"cf-kv-metadata"
@@ -77,7 +78,7 @@ class Asked(NamedTuple):
 def operation_of(request: Request, namespace: str, raw: bytes, now_s: NowS) -> Operation:
     """The operation that a request asks for in a namespace; `raw` is its target.
 
-    Raises InvalidArgument, NamespaceNotFound or HttpError (405).
+    Raises InvalidArgument, NamespaceNotFound or WrongMethod.
     """
     namespace = check_namespace_id(namespace)
     _, path, query = split_target(raw)
@@ -96,7 +97,14 @@ def operation_of(request: Request, namespace: str, raw: bytes, now_s: NowS) -> O
                 raise InvalidArgument("Tandem-Min-Version", "speaks of one key: read it by itself")
             return Bulk.READ
         case _:
-            raise HttpError(405, b"Method Not Allowed")
+            raise WrongMethod(_methods(path))
+
+
+def _methods(path: bytes) -> bytes:
+    """Those that a path has."""
+    if path in (b"", b"/"):
+        return b"GET, HEAD"
+    return b"GET, HEAD, PUT, DELETE, POST" if path == _BULK else b"GET, HEAD, PUT, DELETE"
 
 
 def _read(request: Request, namespace: str, path: bytes, query: bytes) -> Read:

@@ -23,7 +23,14 @@ from tandem.runtime.httpd.head import REASON_BYTES_MAX
 from tandem.runtime.httpd.message import Headers
 
 _TEXT: Final = (b"Content-Type", b"text/plain; charset=utf-8")
-_ALLOW: Final = (b"Allow", b"GET, HEAD, PUT, DELETE, POST")
+
+
+class WrongMethod(HttpError):
+    """405, with the methods that the path has."""
+
+    def __init__(self, allowed: bytes) -> None:
+        super().__init__(405, b"Method Not Allowed")
+        self.allowed = allowed
 
 
 def refusal(error: TandemError) -> Response:
@@ -57,5 +64,5 @@ def refused(status: int, text: str, headers: Headers = (), detail: str = "") -> 
 
 def said(error: HttpError) -> Response:
     """The answer to a request that the server, or this door alone, refuses."""
-    headers = (_ALLOW,) if error.status == 405 else ()
+    headers = ((b"Allow", error.allowed),) if isinstance(error, WrongMethod) else ()
     return refused(error.status, error.reason.decode("latin-1"), headers)

@@ -159,7 +159,8 @@ function remember(now) {
 
 function show(status) {
   const two = [readings[0], readings.at(-1)];
-  byId("gateway").textContent = `gateway ${status.gateway_id}`;
+  const doubled = status.doubled ? "; DOUBLED: another gateway uses this id" : "";
+  byId("gateway").textContent = `gateway ${status.gateway_id}${doubled}`;
   byId("verdict").replaceChildren(...verdict(status));
   byId("homes").replaceChildren(...status.homes.map((home) => card(home, two)));
   byId("charts").replaceChildren(...CHARTS.map((one, number) => chart(one, series[number])));

@@ -12,7 +12,7 @@ from kvgateway.http.rest.envelope import JSON, RestError, failure
 from kvgateway.http.rest.failures import NO_ENDPOINT, NO_ROUTE, answer_to
 from kvgateway.http.rest.keys import Keys
 from kvgateway.http.rest.namespaces import NamespaceRoutes
-from kvgateway.http.rest.routes import Place, Route, RouteTable
+from kvgateway.http.rest.routes import Route, RouteTable
 from kvgateway.http.rest.values import Values
 from kvgateway.http.target import query_parameters, split_target
 from kvgateway.service import Caller, Entrance
@@ -44,8 +44,10 @@ class RestApp:
         """Answers one request."""
         target = split_target(request.target)
         path = target.path.removeprefix(PREFIX)
-        if path == b"/openapi.json" and request.method in (b"GET", b"HEAD"):
-            return Response(200, self._description, (JSON,))
+        if path == b"/openapi.json":
+            if request.method in (b"GET", b"HEAD"):
+                return Response(200, self._description, (JSON,))
+            return _wrong_method(b"GET, HEAD")
         found = self.table.find(path)
         if found is None:
             return _no_route(target.path)
@@ -53,7 +55,7 @@ class RestApp:
         method = b"GET" if request.method == b"HEAD" else request.method
         route = place.routes.get(method)
         if route is None:
-            return _wrong_method(place)
+            return _wrong_method(place.allowed)
         try:
             caller = await self._let_in(request)
             return await route.run(Call(request, caller, parts, query_parameters(target.query)))
@@ -100,6 +102,6 @@ def _no_route(path: bytes) -> Response:
     )
 
 
-def _wrong_method(place: Place) -> Response:
+def _wrong_method(allowed: bytes) -> Response:
     text = "endpoint does not exist: this path has other methods"
-    return failure(405, NO_ENDPOINT, text, ((b"Allow", place.allowed),))
+    return failure(405, NO_ENDPOINT, text, ((b"Allow", allowed),))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from kvgateway.access.body_room import BodyRoom, Share
-from kvgateway.http.bulk_read import BODY_BYTES_MAX, body_of, bulk_read_of, read_in_bulk
+from kvgateway.http.bulk_read import BODY_BYTES_MAX, answer_to_bulk, bulk_read_of, read_in_bulk
 from kvgateway.http.rest.call import Call
 from kvgateway.http.rest.envelope import JSON, success
 from kvgateway.http.rest.pairs import delete_of, put_of, read_elements
@@ -58,8 +58,8 @@ class Bulk:
         namespace = await call.namespace()
         body = await call.request.body.read(BODY_BYTES_MAX)
         bulk = bulk_read_of(body, namespace.id)._replace(with_expiration=True)
-        found = await read_in_bulk(call.caller.keyvalues, bulk)
-        return Response(200, body_of(found, bulk, (_FRONT, _END)), [JSON, *doubts(found)])
+        found = await read_in_bulk(call.caller.keyvalues, bulk, self._room)
+        return answer_to_bulk(found, bulk, [JSON, *doubts(found)], (_FRONT, _END))
 
 
 async def _all_written(keyvalues: KeyValues, left: deque[Write]) -> Response:

@@ -37,8 +37,8 @@ class Place:
 
     @property
     def allowed(self) -> bytes:
-        """Its methods, for the header `Allow`."""
-        return b", ".join(self.routes)
+        """Its methods, for the header `Allow`. HEAD works as GET does."""
+        return b", ".join(b"GET, HEAD" if method == b"GET" else method for method in self.routes)
 
 
 class RouteTable:

@@ -235,7 +235,8 @@ class Response(NamedTuple):
 
     `headers` may be lines that `encode_headers` has made before: for what is answered often.
     `reason` replaces the standard phrase. `length` is the size of a streamed body when it is
-    known, and for HEAD the size of the body that is not sent.
+    known, and for HEAD the size of the body that is not sent. `held` is how many bytes a streamed
+    body keeps in memory until it is over: those of all answers have a bound together.
     """
 
     status: int
@@ -243,6 +244,7 @@ class Response(NamedTuple):
     headers: Headers | bytes = ()
     reason: bytes | None = None
     length: int | None = None
+    held: int = 0
 
 
 class Later(NamedTuple):

@@ -61,8 +61,12 @@ class Outbound:
     async def send_stream(
         self, request: Request, response: Response, body: AsyncIterator[bytes], keep: bool
     ) -> None:
-        """Write an answer whose body comes in pieces."""
+        """Write an answer whose body comes in pieces. What it holds meanwhile counts as that of
+        large answers does."""
         chunked = response.length is None and not request.http10
+        if not self._site.take_room(response.held):
+            self.write(request, _NO_ROOM, keep, b"")
+            return
         try:
             self.write(request, response, keep, b"", response.length)
             if request.method == b"HEAD" or bodiless(response.status):
@@ -80,6 +84,7 @@ class Outbound:
             if chunked:
                 self._transport.write(b"0\r\n\r\n")
         finally:
+            self._site.give_room(response.held)
             if isinstance(body, AsyncGenerator):
                 await body.aclose()
 

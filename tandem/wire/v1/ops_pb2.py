@@ -24,55 +24,55 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tandem/v1/ops.proto\x12\ttandem.v1\"\x0f\n\rStatusRequest\"\x94\x03\n\x0bStatusReply\x12$\n\x05homes\x18\x01 \x03(\x0b\x32\x15.tandem.v1.HomeStatus\x12%\n\x05queue\x18\x02 \x01(\x0b\x32\x16.tandem.v1.QueueStatus\x12\x12\n\ngateway_id\x18\x03 \x01(\t\x12\x0e\n\x06now_us\x18\x04 \x01(\x03\x12\x17\n\x0f\x63lock_offset_us\x18\x05 \x01(\x03\x12\x13\n\x0b\x63lock_alarm\x18\x06 \x01(\x08\x12\x0f\n\x07workers\x18\x07 \x01(\r\x12\x17\n\x0fjournal_pending\x18\x08 \x01(\x04\x12\x18\n\x10journal_writable\x18\t \x01(\x08\x12\x18\n\x10namespaces_equal\x18\n \x01(\x08\x12\x0f\n\x07process\x18\x0b \x01(\r\x12\x17\n\x0fworker_restarts\x18\x0c \x01(\x04\x12\x30\n\x0b\x63\x65rtificate\x18\r \x01(\x0b\x32\x1b.tandem.v1.CertificateInUse\x12,\n\x08settings\x18\x0e \x01(\x0b\x32\x1a.tandem.v1.SettingsInForce\"E\n\x0fSettingsInForce\x12\x0f\n\x07read_us\x18\x01 \x01(\x03\x12\x10\n\x08mistakes\x18\x02 \x03(\t\x12\x0f\n\x07waiting\x18\x03 \x03(\t\"q\n\x10\x43\x65rtificateInUse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12\x15\n\rnot_before_us\x18\x03 \x01(\x03\x12\x14\n\x0cnot_after_us\x18\x04 \x01(\x03\x12\x0f\n\x07trouble\x18\x05 \x01(\t\"\xd7\x01\n\nHomeStatus\x12\x1d\n\x04home\x18\x01 \x01(\x0e\x32\x0f.tandem.v1.Home\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x0f\n\x07\x62reaker\x18\x04 \x01(\t\x12\x15\n\rreads_enabled\x18\x05 \x01(\x08\x12\x16\n\x0ewrites_enabled\x18\x06 \x01(\x08\x12\x0e\n\x06\x62\x65hind\x18\x07 \x03(\t\x12\x14\n\x0clast_failure\x18\x08 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\t \x01(\t\x12\x14\n\x0cswitch_epoch\x18\n \x01(\x04\"\x85\x01\n\x0bQueueStatus\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\x04\x12\x15\n\roldest_age_us\x18\x02 \x01(\x03\x12\x14\n\x0c\x64irty_ranges\x18\x03 \x01(\x04\x12\x0e\n\x06healed\x18\x04 \x01(\x04\x12\x14\n\x0c\x66\x61iled_tries\x18\x05 \x01(\x04\x12\x14\n\x0cneeds_person\x18\x06 \x01(\x04\"0\n\x0eInspectRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"a\n\x0cInspectReply\x12\x1f\n\x06\x63opies\x18\x01 \x03(\x0b\x32\x0f.tandem.v1.Copy\x12\r\n\x05\x65qual\x18\x02 \x01(\x08\x12\x13\n\x0bobject_name\x18\x03 \x01(\t\x12\x0c\n\x04plan\x18\x04 \x01(\t\"F\n\x12\x43ompareKeysRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x0c\"H\n\x10\x43ompareKeysReply\x12\r\n\x05\x65qual\x18\x01 \x01(\r\x12\x11\n\tdiffering\x18\x02 \x03(\x0c\x12\x12\n\nnext_after\x18\x03 \x01(\x0c\"\xb6\x01\n\x04\x43opy\x12\x1d\n\x04home\x18\x01 \x01(\x0e\x32\x0f.tandem.v1.Home\x12\r\n\x05\x66ound\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x11\n\ttombstone\x18\x05 \x01(\x08\x12\x14\n\x0c\x65xpires_at_s\x18\x06 \x01(\x04\x12\x13\n\x0bvalue_bytes\x18\x07 \x01(\x04\x12\x10\n\x08metadata\x18\x08 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\"0\n\x0eHealKeyRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"O\n\x0cHealKeyReply\x12\r\n\x05\x65qual\x18\x01 \x01(\x08\x12\x1f\n\x06\x63opied\x18\x02 \x03(\x0e\x32\x0f.tandem.v1.Home\x12\x0f\n\x07reasons\x18\x03 \x03(\t\"`\n\x10SetSwitchRequest\x12\x1d\n\x04home\x18\x01 \x01(\x0e\x32\x0f.tandem.v1.Home\x12\x15\n\rreads_enabled\x18\x02 \x01(\x08\x12\x16\n\x0ewrites_enabled\x18\x03 \x01(\x08\"2\n\x11MarkBehindRequest\x12\x1d\n\x04home\x18\x01 \x01(\x0e\x32\x0f.tandem.v1.Home\"!\n\x10ListQueueRequest\x12\r\n\x05limit\x18\x01 \x01(\r\":\n\x0eListQueueReply\x12(\n\x07repairs\x18\x01 \x03(\x0b\x32\x17.tandem.v1.QueuedRepair\"\x8a\x01\n\x0cQueuedRepair\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x0c\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\r\x12\x0e\n\x06\x61ge_us\x18\x05 \x01(\x03\x12\x11\n\tdue_in_us\x18\x06 \x01(\x03\x12\x14\n\x0clast_failure\x18\x07 \x01(\t\"K\n\x12ReportCrawlRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x65gan_at_us\x18\x02 \x01(\x03\x12\r\n\x05\x65qual\x18\x03 \x01(\x08\"\x12\n\x10ReportCrawlReply*8\n\x04Home\x12\x14\n\x10HOME_UNSPECIFIED\x10\x00\x12\r\n\tHOME_KVSP\x10\x01\x12\x0b\n\x07HOME_S3\x10\x02\x32\xa0\x04\n\x03Ops\x12:\n\x06Status\x12\x18.tandem.v1.StatusRequest\x1a\x16.tandem.v1.StatusReply\x12=\n\x07Inspect\x12\x19.tandem.v1.InspectRequest\x1a\x17.tandem.v1.InspectReply\x12=\n\x07HealKey\x12\x19.tandem.v1.HealKeyRequest\x1a\x17.tandem.v1.HealKeyReply\x12I\n\x0b\x43ompareKeys\x12\x1d.tandem.v1.CompareKeysRequest\x1a\x1b.tandem.v1.CompareKeysReply\x12@\n\tSetSwitch\x12\x1b.tandem.v1.SetSwitchRequest\x1a\x16.tandem.v1.StatusReply\x12\x42\n\nMarkBehind\x12\x1c.tandem.v1.MarkBehindRequest\x1a\x16.tandem.v1.StatusReply\x12\x43\n\tListQueue\x12\x1b.tandem.v1.ListQueueRequest\x1a\x19.tandem.v1.ListQueueReply\x12I\n\x0bReportCrawl\x12\x1d.tandem.v1.ReportCrawlRequest\x1a\x1b.tandem.v1.ReportCrawlReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13tandem/v1/ops.proto\x12\ttandem.v1\"\x0f\n\rStatusRequest\"\xa5\x03\n\x0bStatusReply\x12$\n\x05homes\x18\x01 \x03(\x0b\x32\x15.tandem.v1.HomeStatus\x12%\n\x05queue\x18\x02 \x01(\x0b\x32\x16.tandem.v1.QueueStatus\x12\x12\n\ngateway_id\x18\x03 \x01(\t\x12\x0e\n\x06now_us\x18\x04 \x01(\x03\x12\x17\n\x0f\x63lock_offset_us\x18\x05 \x01(\x03\x12\x13\n\x0b\x63lock_alarm\x18\x06 \x01(\x08\x12\x0f\n\x07workers\x18\x07 \x01(\r\x12\x17\n\x0fjournal_pending\x18\x08 \x01(\x04\x12\x18\n\x10journal_writable\x18\t \x01(\x08\x12\x18\n\x10namespaces_equal\x18\n \x01(\x08\x12\x0f\n\x07process\x18\x0b \x01(\r\x12\x17\n\x0fworker_restarts\x18\x0c \x01(\x04\x12\x30\n\x0b\x63\x65rtificate\x18\r \x01(\x0b\x32\x1b.tandem.v1.CertificateInUse\x12,\n\x08settings\x18\x0e \x01(\x0b\x32\x1a.tandem.v1.SettingsInForce\x12\x0f\n\x07\x64oubled\x18\x0f \x01(\x08\"E\n\x0fSettingsInForce\x12\x0f\n\x07read_us\x18\x01 \x01(\x03\x12\x10\n\x08mistakes\x18\x02 \x03(\t\x12\x0f\n\x07waiting\x18\x03 \x03(\t\"q\n\x10\x43\x65rtificateInUse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12\x15\n\rnot_before_us\x18\x03 \x01(\x03\x12\x14\n\x0cnot_after_us\x18\x04 \x01(\x03\x12\x0f\n\x07trouble\x18\x05 \x01(\t\"\xd7\x01\n\nHomeStatus\x12\x1d\n\x04home\x18\x01 \x01(\x0e\x32\x0f.tandem.v1.Home\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x0f\n\x07\x62reaker\x18\x04 \x01(\t\x12\x15\n\rreads_enabled\x18\x05 \x01(\x08\x12\x16\n\x0ewrites_enabled\x18\x06 \x01(\x08\x12\x0e\n\x06\x62\x65hind\x18\x07 \x03(\t\x12\x14\n\x0clast_failure\x18\x08 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\t \x01(\t\x12\x14\n\x0cswitch_epoch\x18\n \x01(\x04\"\x85\x01\n\x0bQueueStatus\x12\r\n\x05\x64\x65pth\x18\x01 \x01(\x04\x12\x15\n\roldest_age_us\x18\x02 \x01(\x03\x12\x14\n\x0c\x64irty_ranges\x18\x03 \x01(\x04\x12\x0e\n\x06healed\x18\x04 \x01(\x04\x12\x14\n\x0c\x66\x61iled_tries\x18\x05 \x01(\x04\x12\x14\n\x0cneeds_person\x18\x06 \x01(\x04\"0\n\x0eInspectRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"a\n\x0cInspectReply\x12\x1f\n\x06\x63opies\x18\x01 \x03(\x0b\x32\x0f.tandem.v1.Copy\x12\r\n\x05\x65qual\x18\x02 \x01(\x08\x12\x13\n\x0bobject_name\x18\x03 \x01(\t\x12\x0c\n\x04plan\x18\x04 \x01(\t\"F\n\x12\x43ompareKeysRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x0c\"H\n\x10\x43ompareKeysReply\x12\r\n\x05\x65qual\x18\x01 \x01(\r\x12\x11\n\tdiffering\x18\x02 \x03(\x0c\x12\x12\n\nnext_after\x18\x03 \x01(\x0c\"\xb6\x01\n\x04\x43opy\x12\x1d\n\x04home\x18\x01 \x01(\x0e\x32\x0f.tandem.v1.Home\x12\r\n\x05\x66ound\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x04 \x01(\x0c\x12\x11\n\ttombstone\x18\x05 \x01(\x08\x12\x14\n\x0c\x65xpires_at_s\x18\x06 \x01(\x04\x12\x13\n\x0bvalue_bytes\x18\x07 \x01(\x04\x12\x10\n\x08metadata\x18\x08 \x01(\x0c\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\"0\n\x0eHealKeyRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\"O\n\x0cHealKeyReply\x12\r\n\x05\x65qual\x18\x01 \x01(\x08\x12\x1f\n\x06\x63opied\x18\x02 \x03(\x0e\x32\x0f.tandem.v1.Home\x12\x0f\n\x07reasons\x18\x03 \x03(\t\"`\n\x10SetSwitchRequest\x12\x1d\n\x04home\x18\x01 \x01(\x0e\x32\x0f.tandem.v1.Home\x12\x15\n\rreads_enabled\x18\x02 \x01(\x08\x12\x16\n\x0ewrites_enabled\x18\x03 \x01(\x08\"2\n\x11MarkBehindRequest\x12\x1d\n\x04home\x18\x01 \x01(\x0e\x32\x0f.tandem.v1.Home\"!\n\x10ListQueueRequest\x12\r\n\x05limit\x18\x01 \x01(\r\":\n\x0eListQueueReply\x12(\n\x07repairs\x18\x01 \x03(\x0b\x32\x17.tandem.v1.QueuedRepair\"\x8a\x01\n\x0cQueuedRepair\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x0f\n\x07version\x18\x03 \x01(\x0c\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\r\x12\x0e\n\x06\x61ge_us\x18\x05 \x01(\x03\x12\x11\n\tdue_in_us\x18\x06 \x01(\x03\x12\x14\n\x0clast_failure\x18\x07 \x01(\t\"K\n\x12ReportCrawlRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x13\n\x0b\x62\x65gan_at_us\x18\x02 \x01(\x03\x12\r\n\x05\x65qual\x18\x03 \x01(\x08\"\x12\n\x10ReportCrawlReply*8\n\x04Home\x12\x14\n\x10HOME_UNSPECIFIED\x10\x00\x12\r\n\tHOME_KVSP\x10\x01\x12\x0b\n\x07HOME_S3\x10\x02\x32\xa0\x04\n\x03Ops\x12:\n\x06Status\x12\x18.tandem.v1.StatusRequest\x1a\x16.tandem.v1.StatusReply\x12=\n\x07Inspect\x12\x19.tandem.v1.InspectRequest\x1a\x17.tandem.v1.InspectReply\x12=\n\x07HealKey\x12\x19.tandem.v1.HealKeyRequest\x1a\x17.tandem.v1.HealKeyReply\x12I\n\x0b\x43ompareKeys\x12\x1d.tandem.v1.CompareKeysRequest\x1a\x1b.tandem.v1.CompareKeysReply\x12@\n\tSetSwitch\x12\x1b.tandem.v1.SetSwitchRequest\x1a\x16.tandem.v1.StatusReply\x12\x42\n\nMarkBehind\x12\x1c.tandem.v1.MarkBehindRequest\x1a\x16.tandem.v1.StatusReply\x12\x43\n\tListQueue\x12\x1b.tandem.v1.ListQueueRequest\x1a\x19.tandem.v1.ListQueueReply\x12I\n\x0bReportCrawl\x12\x1d.tandem.v1.ReportCrawlRequest\x1a\x1b.tandem.v1.ReportCrawlReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tandem.v1.ops_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HOME']._serialized_start=2092
-  _globals['_HOME']._serialized_end=2148
+  _globals['_HOME']._serialized_start=2109
+  _globals['_HOME']._serialized_end=2165
   _globals['_STATUSREQUEST']._serialized_start=34
   _globals['_STATUSREQUEST']._serialized_end=49
   _globals['_STATUSREPLY']._serialized_start=52
-  _globals['_STATUSREPLY']._serialized_end=456
-  _globals['_SETTINGSINFORCE']._serialized_start=458
-  _globals['_SETTINGSINFORCE']._serialized_end=527
-  _globals['_CERTIFICATEINUSE']._serialized_start=529
-  _globals['_CERTIFICATEINUSE']._serialized_end=642
-  _globals['_HOMESTATUS']._serialized_start=645
-  _globals['_HOMESTATUS']._serialized_end=860
-  _globals['_QUEUESTATUS']._serialized_start=863
-  _globals['_QUEUESTATUS']._serialized_end=996
-  _globals['_INSPECTREQUEST']._serialized_start=998
-  _globals['_INSPECTREQUEST']._serialized_end=1046
-  _globals['_INSPECTREPLY']._serialized_start=1048
-  _globals['_INSPECTREPLY']._serialized_end=1145
-  _globals['_COMPAREKEYSREQUEST']._serialized_start=1147
-  _globals['_COMPAREKEYSREQUEST']._serialized_end=1217
-  _globals['_COMPAREKEYSREPLY']._serialized_start=1219
-  _globals['_COMPAREKEYSREPLY']._serialized_end=1291
-  _globals['_COPY']._serialized_start=1294
-  _globals['_COPY']._serialized_end=1476
-  _globals['_HEALKEYREQUEST']._serialized_start=1478
-  _globals['_HEALKEYREQUEST']._serialized_end=1526
-  _globals['_HEALKEYREPLY']._serialized_start=1528
-  _globals['_HEALKEYREPLY']._serialized_end=1607
-  _globals['_SETSWITCHREQUEST']._serialized_start=1609
-  _globals['_SETSWITCHREQUEST']._serialized_end=1705
-  _globals['_MARKBEHINDREQUEST']._serialized_start=1707
-  _globals['_MARKBEHINDREQUEST']._serialized_end=1757
-  _globals['_LISTQUEUEREQUEST']._serialized_start=1759
-  _globals['_LISTQUEUEREQUEST']._serialized_end=1792
-  _globals['_LISTQUEUEREPLY']._serialized_start=1794
-  _globals['_LISTQUEUEREPLY']._serialized_end=1852
-  _globals['_QUEUEDREPAIR']._serialized_start=1855
-  _globals['_QUEUEDREPAIR']._serialized_end=1993
-  _globals['_REPORTCRAWLREQUEST']._serialized_start=1995
-  _globals['_REPORTCRAWLREQUEST']._serialized_end=2070
-  _globals['_REPORTCRAWLREPLY']._serialized_start=2072
-  _globals['_REPORTCRAWLREPLY']._serialized_end=2090
-  _globals['_OPS']._serialized_start=2151
-  _globals['_OPS']._serialized_end=2695
+  _globals['_STATUSREPLY']._serialized_end=473
+  _globals['_SETTINGSINFORCE']._serialized_start=475
+  _globals['_SETTINGSINFORCE']._serialized_end=544
+  _globals['_CERTIFICATEINUSE']._serialized_start=546
+  _globals['_CERTIFICATEINUSE']._serialized_end=659
+  _globals['_HOMESTATUS']._serialized_start=662
+  _globals['_HOMESTATUS']._serialized_end=877
+  _globals['_QUEUESTATUS']._serialized_start=880
+  _globals['_QUEUESTATUS']._serialized_end=1013
+  _globals['_INSPECTREQUEST']._serialized_start=1015
+  _globals['_INSPECTREQUEST']._serialized_end=1063
+  _globals['_INSPECTREPLY']._serialized_start=1065
+  _globals['_INSPECTREPLY']._serialized_end=1162
+  _globals['_COMPAREKEYSREQUEST']._serialized_start=1164
+  _globals['_COMPAREKEYSREQUEST']._serialized_end=1234
+  _globals['_COMPAREKEYSREPLY']._serialized_start=1236
+  _globals['_COMPAREKEYSREPLY']._serialized_end=1308
+  _globals['_COPY']._serialized_start=1311
+  _globals['_COPY']._serialized_end=1493
+  _globals['_HEALKEYREQUEST']._serialized_start=1495
+  _globals['_HEALKEYREQUEST']._serialized_end=1543
+  _globals['_HEALKEYREPLY']._serialized_start=1545
+  _globals['_HEALKEYREPLY']._serialized_end=1624
+  _globals['_SETSWITCHREQUEST']._serialized_start=1626
+  _globals['_SETSWITCHREQUEST']._serialized_end=1722
+  _globals['_MARKBEHINDREQUEST']._serialized_start=1724
+  _globals['_MARKBEHINDREQUEST']._serialized_end=1774
+  _globals['_LISTQUEUEREQUEST']._serialized_start=1776
+  _globals['_LISTQUEUEREQUEST']._serialized_end=1809
+  _globals['_LISTQUEUEREPLY']._serialized_start=1811
+  _globals['_LISTQUEUEREPLY']._serialized_end=1869
+  _globals['_QUEUEDREPAIR']._serialized_start=1872
+  _globals['_QUEUEDREPAIR']._serialized_end=2010
+  _globals['_REPORTCRAWLREQUEST']._serialized_start=2012
+  _globals['_REPORTCRAWLREQUEST']._serialized_end=2087
+  _globals['_REPORTCRAWLREPLY']._serialized_start=2089
+  _globals['_REPORTCRAWLREPLY']._serialized_end=2107
+  _globals['_OPS']._serialized_start=2168
+  _globals['_OPS']._serialized_end=2712
 # @@protoc_insertion_point(module_scope)

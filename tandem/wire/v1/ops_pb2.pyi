@@ -21,7 +21,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("homes", "queue", "gateway_id", "now_us", "clock_offset_us", "clock_alarm", "workers", "journal_pending", "journal_writable", "namespaces_equal", "process", "worker_restarts", "certificate", "settings")
+    __slots__ = ("homes", "queue", "gateway_id", "now_us", "clock_offset_us", "clock_alarm", "workers", "journal_pending", "journal_writable", "namespaces_equal", "process", "worker_restarts", "certificate", "settings", "doubled")
     HOMES_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class StatusReply(_message.Message):
     WORKER_RESTARTS_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    DOUBLED_FIELD_NUMBER: _ClassVar[int]
     homes: _containers.RepeatedCompositeFieldContainer[HomeStatus]
     queue: QueueStatus
     gateway_id: str
@@ -50,7 +51,8 @@ class StatusReply(_message.Message):
     worker_restarts: int
     certificate: CertificateInUse
     settings: SettingsInForce
-    def __init__(self, homes: _Optional[_Iterable[_Union[HomeStatus, _Mapping]]] = ..., queue: _Optional[_Union[QueueStatus, _Mapping]] = ..., gateway_id: _Optional[str] = ..., now_us: _Optional[int] = ..., clock_offset_us: _Optional[int] = ..., clock_alarm: _Optional[bool] = ..., workers: _Optional[int] = ..., journal_pending: _Optional[int] = ..., journal_writable: _Optional[bool] = ..., namespaces_equal: _Optional[bool] = ..., process: _Optional[int] = ..., worker_restarts: _Optional[int] = ..., certificate: _Optional[_Union[CertificateInUse, _Mapping]] = ..., settings: _Optional[_Union[SettingsInForce, _Mapping]] = ...) -> None: ...
+    doubled: bool
+    def __init__(self, homes: _Optional[_Iterable[_Union[HomeStatus, _Mapping]]] = ..., queue: _Optional[_Union[QueueStatus, _Mapping]] = ..., gateway_id: _Optional[str] = ..., now_us: _Optional[int] = ..., clock_offset_us: _Optional[int] = ..., clock_alarm: _Optional[bool] = ..., workers: _Optional[int] = ..., journal_pending: _Optional[int] = ..., journal_writable: _Optional[bool] = ..., namespaces_equal: _Optional[bool] = ..., process: _Optional[int] = ..., worker_restarts: _Optional[int] = ..., certificate: _Optional[_Union[CertificateInUse, _Mapping]] = ..., settings: _Optional[_Union[SettingsInForce, _Mapping]] = ..., doubled: _Optional[bool] = ...) -> None: ...
 
 class SettingsInForce(_message.Message):
     __slots__ = ("read_us", "mistakes", "waiting")

@@ -34,6 +34,25 @@ RECORDS = {
     "x" * 512: (b"long", b"[]", 0),
     "half": (b"a surrogate pair", b'"\\ud83e"', 0),
     "large": (os.urandom(3 << 20), b"", 0),
+    "nowhere": (b"", b"null", 0),
+    **{
+        f"letters/{number}": (b"", text, 0)
+        for number, text in enumerate(
+            (
+                b"1e2",
+                b"-0",
+                b"1.10",
+                b' {"a" :\n1.0}\t',
+                b'{"a":1,"a":[2],"b":1e999}',
+                b'"\\/"',
+                b'"\\u00e9"',
+                b"[1e999]",
+                b"[" + b",".join([b"1e15"] * 150) + b"]",
+                b"[" * 500 + b"]" * 500,
+                b"12345678901234567890123",
+            )
+        )
+    },
     **{f"many/{number:03}": (b"%d" % number, b"", 0) for number in range(50)},
 }
 
@@ -48,13 +67,11 @@ def hold(gateway: Gateway) -> dict[Key, Record]:
     return held
 
 
-def what_readers_see(gateway: Gateway) -> dict[str, tuple[bytes, Any, int]]:
+def what_is_held(gateway: Gateway) -> dict[str, tuple[bytes, bytes, int]]:
     return {
-        key.name: (
-            record.value, json.loads(record.metadata or "null"), record.expires_at_s,
-        )
+        key.name: (record.value, record.metadata, record.expires_at_s)
         for key, record in gateway.store.records.items()
-    }  # fmt: skip
+    }
 
 
 def manifest(directory: Path) -> list[dict[str, Any]]:
@@ -68,16 +85,48 @@ def export(gateway: Gateway, directory: Path, *options: str) -> dict[str, Any]:
 
 def test_what_is_exported_and_imported_is_equal(gateway: Gateway, tmp_path: Path) -> None:
     hold(gateway)
-    before = what_readers_see(gateway)
+    before = what_is_held(gateway)
     done = export(gateway, tmp_path / "out")
     assert (done["keys"], done["complete"], done["resumed"]) == (len(RECORDS), True, False)
     assert done["bytes"] == sum(len(value) for value, _, _ in RECORDS.values())
     gateway.store.records.clear()
     back = gateway.json("import", str(tmp_path / "out"), *ARTICLES)
     assert (back["stored"], back["failed"]) == (len(RECORDS), 0)
-    assert what_readers_see(gateway) == before
+    assert what_is_held(gateway) == before
     again = gateway.json("import", str(tmp_path / "out"), *ARTICLES)
     assert (again["stored"], again["skipped"]) == (0, len(RECORDS))
+    export(gateway, tmp_path / "second")
+    assert _files(tmp_path / "second") == _files(tmp_path / "out")
+
+
+def _files(directory: Path) -> dict[Path, bytes]:
+    return {
+        path.relative_to(directory): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_metadata_whose_letters_count_are_told_apart_and_shown_beside(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    texts = {"a": b'{"a":1.0}', "b": b'{"a": 1.0}', "c": b'[1e999,{"a":1,"a":2}]', "d": b"null"}
+    for name, text in texts.items():
+        record = seal(Version.at(1), b"", metadata=text)
+        gateway.store.records[Key(NAMESPACE, name)] = record
+    export(gateway, tmp_path)
+    _, *lines, _ = [json.loads(line, parse_constant=pytest.fail) for line in
+                    (tmp_path / MANIFEST).read_bytes().splitlines()]  # fmt: skip
+    assert [(line.get("metadata"), line.get("metadata_json")) for line in lines] == [
+        ({"a": 1.0}, None),
+        ({"a": 1.0}, '{"a": 1.0}'),
+        ([None, {"a": 2}], '[1e999,{"a":1,"a":2}]'),
+        (None, "null"),
+    ]
+    gateway.kvctl("key", "put", "b", "", *ARTICLES, "--metadata", '{"a":1.0}')
+    again = gateway.json("import", str(tmp_path), *ARTICLES)
+    assert (again["stored"], again["skipped"]) == (1, 3)
+    assert {name: metadata for name, (_, metadata, _) in what_is_held(gateway).items()} == texts
 
 
 def test_files_are_called_like_their_keys_where_that_can_be(
@@ -192,7 +241,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_export_goes_on_when_there_is_
     gateway: Gateway, small_disk: Path, room: int
 ) -> None:
     hold(gateway)
-    before, ballast = what_readers_see(gateway), fill(small_disk)
+    before, ballast = what_is_held(gateway), fill(small_disk)
     os.truncate(ballast, ballast.stat().st_size - room * 4096)
     full = gateway.kvctl("export", str(small_disk / "out"), *ARTICLES)
     ballast.unlink()
@@ -206,7 +255,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_export_goes_on_when_there_is_
     export(gateway, small_disk / "out")
     gateway.store.records.clear()
     gateway.json("import", str(small_disk / "out"), *ARTICLES)
-    assert what_readers_see(gateway) == before
+    assert what_is_held(gateway) == before
 
 
 def test_half_a_line_is_written_again(gateway: Gateway, tmp_path: Path) -> None:
@@ -217,6 +266,20 @@ def test_half_a_line_is_written_again(gateway: Gateway, tmp_path: Path) -> None:
         (tmp_path / MANIFEST).write_bytes(whole[:cut])
         assert export(gateway, tmp_path)["complete"]
         assert (tmp_path / MANIFEST).read_bytes() == whole
+
+
+def test_a_key_whose_place_an_interrupted_export_has_made_a_directory_is_written_there(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.hold("a")
+    gateway.hold("d/e")
+    export(gateway, tmp_path)
+    lines = (tmp_path / MANIFEST).read_bytes().splitlines(keepends=True)
+    (tmp_path / MANIFEST).write_bytes(b"".join(lines[:2]))  # as if it had been killed before d/e
+    gateway.hold("d", b"a key since then")
+    export(gateway, tmp_path)
+    assert [line["file"] for line in manifest(tmp_path)[1:-1]] == ["a", "d", "d%2Fe"]
+    assert (tmp_path / "values/d").read_bytes() == b"a key since then"
 
 
 @pytest.mark.parametrize("left", [b"", None], ids=["cut off", "gone"])
@@ -265,11 +328,11 @@ def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, tmp_path: Path)
     unread = gateway.kvctl("import", str(tmp_path / "out"), *ARTICLES)
     assert (unread.exit_code, unread.stderr) == (2, refused.stderr)
     (tmp_path / "out" / MANIFEST).rmdir()
-    (tmp_path / "out/values/k").mkdir(parents=True)
+    (tmp_path / "out/values/.partial%").mkdir(parents=True)
     (tmp_path / "out" / MANIFEST).touch()
     failed = gateway.kvctl("export", str(tmp_path / "out"), *ARTICLES)
     assert failed.exit_code == 1
-    assert "k: Is a directory\nRepeat the command when that is mended" in failed.stderr
+    assert ".partial%: Is a directory\nRepeat the command when that is mended" in failed.stderr
 
 
 def test_a_prefix_that_is_none_leaves_no_manifest(gateway: Gateway, tmp_path: Path) -> None:
@@ -294,6 +357,7 @@ def test_values_of_an_export_without_their_manifest_are_no_tree(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     hold(gateway)
+    gateway.hold(MANIFEST, b"a value, called like the manifest")
     backup = tmp_path / "backup"
     export(gateway, backup)
     gateway.store.records.clear()
@@ -339,6 +403,9 @@ def test_an_import_refuses_what_is_not_as_exported(gateway: Gateway, tmp_path: P
     lines = manifest(tmp_path)
     lines[4]["file"] = "../../d"
     lines[6]["expires_at_s"] = 1_795_778_466_000  # milliseconds: no time that has passed
+    changed = {**lines[5], "metadata": {"a": 2}, "metadata_json": '{"a": 1}'}
+    others = [{**changed, "metadata_json": text} for text in (5, "{", '"\ud83e"')]
+    lines += [changed, *others]
     text = "\n".join([*map(json.dumps, lines), "not JSON", '{"name": 1}', ""])
     (tmp_path / MANIFEST).write_text(text)
     result = gateway.kvctl("import", str(tmp_path), *ARTICLES)
@@ -347,7 +414,7 @@ def test_an_import_refuses_what_is_not_as_exported(gateway: Gateway, tmp_path: P
     assert len([reason for reason in reasons if "is not what was exported" in reason]) == 1
     for part in ("has 18 bytes, not 5", "No such file", "does not lie in the export"):
         assert part in result.stderr
-    assert result.stderr.count("not a line of an export") == 3
+    assert result.stderr.count("not a line of an export") == 3 + len(lines[8:])
     assert gateway.names() == ["e"]
 
 

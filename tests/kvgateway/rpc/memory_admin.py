@@ -158,7 +158,21 @@ class MemoryOperations:
             5, ("t.toml: [gateway] drian: unknown setting",), ("data", "workers")
         )
         return Status(
-            homes, queue, "gateway-1", 10, -5, True, 2, 3, False, False, 4711, 3, in_use, settings
+            homes,
+            queue,
+            "gateway-1",
+            10,
+            -5,
+            True,
+            2,
+            3,
+            False,
+            False,
+            4711,
+            3,
+            in_use,
+            settings,
+            doubled=True,
         )
 
     async def inspect(self, key: Key) -> Inspection:

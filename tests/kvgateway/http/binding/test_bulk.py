@@ -2,13 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from kvgateway.access.body_room import BodyRoom
+from kvgateway.http.bulk_read import answer_to_bulk, bulk_read_of, read_in_bulk
 from tandem.core.limits import VALUE_BYTES_MAX
 from tandem.core.request import ReadResult
 from tandem.errors import Overloaded, Unavailable
-from tests.kvgateway.http.doors import Door
+from tests.kvgateway.http.doors import Door, opened
+from tests.kvgateway.rpc.memory_store import NAMESPACE
 from tests.runtime.wire import Answer
 
 
@@ -145,3 +151,77 @@ async def test_25_mib_in_all_are_answered_and_a_byte_more_is_refused(door: Door)
     answer = await _bulk(door, keys=["a", "b", "c"])
     reason = b"Total size of request exceeds the limit of 25MB"
     assert (answer.status, answer.reason) == (413, reason)
+
+
+_PIECE = 256 << 10
+_CUT = [
+    b"x" * _PIECE, "é🤓".encode() * (_PIECE // 5), b"\xf0\x9f\xa4" * (_PIECE // 2),
+    b"\xc3" * (2 * _PIECE + 1), b"",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("metadata", [False, True])
+async def test_long_values_are_the_same_wherever_they_are_cut(door: Door, metadata: bool) -> None:
+    values = {f"{number}": b"a" * (number % 5) + _CUT[number // 5] for number in range(25)}
+    for name, value in values.items():
+        await door.put(name, value)
+    found = json.loads((await _bulk(door, keys=list(values), withMetadata=metadata)).body)
+    for name, value in values.items():
+        text = value.decode(errors="replace")
+        assert found[name] == ({"value": text, "metadata": None} if metadata else text)
+
+
+async def test_a_large_answer_is_made_in_small_pieces_and_holds_its_values_once(door: Door) -> None:
+    await door.put("k", b"\1" * VALUE_BYTES_MAX)
+    bulk = bulk_read_of(b'{"keys":["k"]}', NAMESPACE)
+    answer = answer_to_bulk(await read_in_bulk(door.store, bulk, BodyRoom()), bulk, ())
+    assert answer.held == VALUE_BYTES_MAX
+    assert isinstance(answer.body, AsyncIterator)
+    with _turns() as turns:
+        sizes = [len(piece) async for piece in answer.body]
+    assert len(turns) >= len(sizes) - 1
+    assert sum(sizes) == 6 * VALUE_BYTES_MAX + len('{"k":""}')
+    assert max(sizes) < 7 * _PIECE
+
+
+async def test_others_have_their_turn_while_a_large_value_is_found_to_be_json(door: Door) -> None:
+    await door.put("k", b"[%b[]]" % (b"[]," * (1 << 20)))
+    bulk = bulk_read_of(b'{"keys":["k"],"type":"json"}', NAMESPACE)
+    with _turns() as turns:
+        await read_in_bulk(door.store, bulk, BodyRoom())
+    assert len(turns) > 10
+
+
+@contextmanager
+def _turns() -> Iterator[list[None]]:
+    """Grows with each turn of the event loop."""
+    turns: list[None] = []
+
+    async def count() -> None:
+        while True:
+            await asyncio.sleep(0)
+            turns.append(None)
+
+    counting = asyncio.ensure_future(count())
+    yield turns
+    counting.cancel()
+
+
+async def test_values_that_find_no_room_are_not_waited_for(tmp_path: Path) -> None:
+    room = BodyRoom(3 * (VALUE_BYTES_MAX // 4))
+    async with opened(tmp_path, room=room) as door:
+        for name in "ab":
+            await door.put(name, b"1" * (VALUE_BYTES_MAX // 2))
+        record = door.record("a")
+        waits: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
+        came: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
+        came.set_result(ReadResult(record))
+        door.store.read = lambda _: [ReadResult(record), waits, came]  # type: ignore[method-assign, assignment]
+        answer = await _bulk(door, keys=["a", "b", "c"])
+        assert (answer.status, answer.headers[b"retry-after"]) == (503, b"1")
+        assert answer.reason == b"Overloaded: too many large values are arriving at once"
+        assert waits.cancelled()
+        assert room.taken == 0
+        door.store.read = lambda _: [ReadResult(record)]  # type: ignore[method-assign, assignment]
+        assert (await _bulk(door, keys=["a"], type="json")).status == 200
+        assert room.taken == 0

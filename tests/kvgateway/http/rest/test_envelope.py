@@ -45,16 +45,17 @@ async def test_no_such_route(api: Api, target: str) -> None:
 @pytest.mark.parametrize(
     ("method", "target", "allowed"),
     [
-        ("DELETE", KV, b"GET, POST"),
-        ("POST", ONE, b"GET, PUT, DELETE"),
-        ("POST", ONE + "/values/k", b"GET, PUT, DELETE"),
-        ("PUT", ONE + "/metadata/k", b"GET"),
-        ("POST", ONE + "/keys", b"GET"),
+        ("DELETE", KV, b"GET, HEAD, POST"),
+        ("POST", ONE, b"GET, HEAD, PUT, DELETE"),
+        ("POST", ONE + "/values/k", b"GET, HEAD, PUT, DELETE"),
+        ("PUT", ONE + "/metadata/k", b"GET, HEAD"),
+        ("POST", ONE + "/keys", b"GET, HEAD"),
         ("GET", ONE + "/bulk", b"PUT, DELETE"),
         ("PUT", ONE + "/bulk/delete", b"POST"),
         ("GET", ONE + "/bulk/get", b"POST"),
-        ("PATCH", ONE, b"GET, PUT, DELETE"),
-        ("OPTIONS", ROOT + "/accounts", b"GET"),
+        ("PATCH", ONE, b"GET, HEAD, PUT, DELETE"),
+        ("POST", ROOT + "/openapi.json", b"GET, HEAD"),
+        ("OPTIONS", ROOT + "/accounts", b"GET, HEAD"),
     ],
 )
 async def test_another_method(api: Api, method: str, target: str, allowed: bytes) -> None:
