@@ -1,18 +1,16 @@
 """The public face of the client library: a namespace as an async dictionary."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from types import TracebackType
 from typing import Final, Self
 
 from tandem.client.arguments import check_address, timeout
 from tandem.client.calls import BatchResult, Calls, as_read
 from tandem.client.channel import GatewayChannel, check_token
-from tandem.client.large import Source, StreamedEntry, opened, remaining, upload
+from tandem.client.large import LargeValues, Source, StreamedEntry
 from tandem.client.listing import Listing
 from tandem.client.namespaces import Namespaces
-from tandem.client.operations import Operation, fill_put
 from tandem.client.ops import Ops
 from tandem.client.retries import Retries
 from tandem.client.session import Session
@@ -21,14 +19,22 @@ from tandem.client.values import Entry, Item, Seen, entry_of, seen_of
 from tandem.core.access import check_account
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.version import Version
-from tandem.errors import InvalidArgument
+from tandem.errors import InvalidArgument, TandemError
 from tandem.runtime.randomness import Entropy, SystemEntropy
 from tandem.runtime.tls import TlsFiles
-from tandem.wire.codec import JsonValue, decode_metadata
-from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
+from tandem.wire.codec import JsonValue
+from tandem.wire.v1 import kv_pb2_grpc
 
 TIMEOUT_S: Final = 10.0
 SESSION_KEYS_MAX: Final = 100_000
+_NOT_OPEN: Final = "the client is not open: use it in `async with`"
+
+
+@dataclass(frozen=True, slots=True)
+class _Services:
+    namespaces: Namespaces
+    tokens: Tokens
+    ops: Ops
 
 
 class Client:
@@ -84,17 +90,23 @@ class Client:
         self._retries = Retries(self._entropy)
         self._session = Session(session_keys_max)
         self._channel: GatewayChannel | None = None
+        self._services: _Services | None = None
         self._open_calls: Calls | None = None
 
     async def __aenter__(self) -> Self:
+        if self._channel is not None:
+            raise TandemError("the client is open already: share it, or make another one")
         channel = self._channel = GatewayChannel(self._address, self._token, self._tls)
         self._retries.closed = False
-        self._stub = kv_pb2_grpc.KVStub(channel)
-        self.namespaces = Namespaces(channel, self._retries, self._timeout_s, self._account)
-        self.tokens = Tokens(channel, self._retries, self._timeout_s, self._account)
-        self.ops = Ops(channel, self._retries, self._timeout_s)
+        self._open_calls = None
+        self._services = _Services(
+            Namespaces(channel, self._retries, self._timeout_s, self._account),
+            Tokens(channel, self._retries, self._timeout_s, self._account),
+            Ops(channel, self._retries, self._timeout_s),
+        )
         try:
             if self._namespace is not None:
+                self._stub = kv_pb2_grpc.KVStub(channel)
                 self._open_calls = Calls(
                     self._stub,
                     await self.namespaces.id_of(self._namespace),
@@ -103,17 +115,13 @@ class Client:
                     self._entropy,
                     self._timeout_s,
                 )
+                self._large = LargeValues(self._stub, self._open_calls, self._retries)
         except BaseException:
-            await channel.close()
+            await self.aclose()
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -123,6 +131,22 @@ class Client:
             await self._open_calls.aclose()
         if self._channel is not None:
             await self._channel.close()
+            self._channel = None
+
+    @property
+    def namespaces(self) -> Namespaces:
+        """Creates, finds and changes namespaces."""
+        return self._opened.namespaces
+
+    @property
+    def tokens(self) -> Tokens:
+        """Creates, lists and revokes tokens."""
+        return self._opened.tokens
+
+    @property
+    def ops(self) -> Ops:
+        """Status, inspection and switches of the gateway behind the address."""
+        return self._opened.ops
 
     async def get(
         self,
@@ -202,16 +226,11 @@ class Client:
         self, items: Mapping[str, bytes | str | Item], *, timeout_s: float | None = None
     ) -> BatchResult[Version]:
         """Stores many values; each has its own version or exception."""
-
-        def operation(key: str) -> Operation:
-            item = items[key]
-            if not isinstance(item, Item):
-                item = Item(item)
-            return self._calls.put(
-                key, item.value, item.metadata, item.expires_at, item.ttl, None, timeout_s
-            )
-
-        return await self._calls.many(items, operation, lambda reply: Version(reply.version))
+        return await self._calls.many(
+            items,
+            lambda key: self._calls.put_item(key, items[key], timeout_s),
+            lambda reply: Version(reply.version),
+        )
 
     async def delete_many(
         self, keys: Iterable[str], *, timeout_s: float | None = None
@@ -256,12 +275,7 @@ class Client:
     ) -> Version:
         """Stores a value that comes in pieces. Nothing is written when `source` raises."""
         put = self._calls.put(key, b"", metadata, expires_at, ttl, None, timeout_s)
-        head = kv_pb2.PutRequest()
-        fill_put(head, put, self._calls.namespace_id)
-        left_s = self._calls.left_s(put)
-        call = self._stub.PutStream(timeout=left_s)
-        reply = await upload(call, head, source, self._calls.namespace_id, left_s)
-        return self._calls.saw(key, reply)
+        return await self._large.put(key, put, source)
 
     async def get_stream(
         self, key: str, *, cache_ttl_s: int = 0, timeout_s: float | None = None
@@ -272,33 +286,18 @@ class Client:
         Unavailable; ask again then.
         """
         get = self._calls.get(key, cache_ttl_s, None, timeout_s)
-        request = kv_pb2.GetRequest(
-            namespace=self._calls.namespace_id,
-            key=get.key,
-            min_version=get.min_version,
-            cache_ttl_s=get.cache_ttl_s,
-        )
-        call, head = await self._retries.call(
-            partial(opened, self._stub),
-            request,
-            self._calls.namespace_id,
-            timeout_s=self._calls.left_s(get),
-            repeatable=True,
-        )
-        self._session.saw(key, head.version)
-        if not head.found:
-            return None
-        return StreamedEntry(
-            remaining(call, head.value, self._calls.namespace_id),
-            decode_metadata(head.metadata),
-            head.expires_at_s or None,
-            Version(head.version),
-        )
+        return await self._large.get(key, get)
+
+    @property
+    def _opened(self) -> _Services:
+        if self._services is None:
+            raise TandemError(_NOT_OPEN)
+        return self._services
 
     @property
     def _calls(self) -> Calls:
-        if self._open_calls is None:
-            raise InvalidArgument(
-                "namespace", "the client is not open, or was made without a namespace"
-            )
-        return self._open_calls
+        if self._open_calls is not None:
+            return self._open_calls
+        if self._services is None:
+            raise TandemError(_NOT_OPEN)
+        raise InvalidArgument("namespace", "the client was made without one")

@@ -74,6 +74,7 @@ class Lane:
         self._answered = False
         self._draining = False
         self._runner = asyncio.create_task(self._run())
+        self._runner.add_done_callback(self._over)
 
     def submit(self, operation: Operation) -> None:
         """Queues an operation; its future gets the outcome at its deadline at the latest."""
@@ -96,24 +97,25 @@ class Lane:
 
     async def _run(self) -> None:
         fruitless = 0
-        try:
-            while True:
-                await self._work.wait()
-                if await self._serve():
-                    fruitless = 0
-                    continue
-                fruitless += 1
-                await asyncio.sleep(
-                    delay_s(
-                        fruitless,
-                        first_s=RECONNECT_FIRST_S,
-                        most_s=RECONNECT_MOST_S,
-                        unit_random=self._entropy.uniform(0, 1),
-                    )
+        while True:
+            await self._work.wait()
+            if await self._serve():
+                fruitless = 0
+                continue
+            fruitless += 1
+            await asyncio.sleep(
+                delay_s(
+                    fruitless,
+                    first_s=RECONNECT_FIRST_S,
+                    most_s=RECONNECT_MOST_S,
+                    unit_random=self._entropy.uniform(0, 1),
                 )
-        finally:
-            self._closed = True
-            self._fail_all(Unavailable("the client was closed; a write may have happened"))
+            )
+
+    def _over(self, _: object) -> None:
+        """Comes after the runner's end, also where it was closed before it had begun."""
+        self._closed = True
+        self._fail_all(Unavailable("the client was closed; a write may have happened"))
 
     async def _serve(self) -> bool:
         """Runs one stream to its end; True when it gave an answer and did not end by our fault."""

@@ -270,33 +270,6 @@ async def test_of_many_that_are_given_up_none_is_sent_later() -> None:
     await gateway.stop()
 
 
-async def test_a_client_that_was_never_opened_can_be_closed(gateway: Running) -> None:
-    await Client(gateway.address, NAMESPACE).aclose()
-
-
-async def test_a_closed_client_says_so(gateway: Running) -> None:
-    async with Client(gateway.address, NAMESPACE) as kv:
-        gateway.store.held = []
-        call = asyncio.create_task(kv.get("k", timeout_s=30))
-        await until(lambda: gateway.store.reads)
-    with pytest.raises(Unavailable, match="closed"):
-        await call
-    with pytest.raises(Unavailable, match="closed"):
-        await kv.put("k", b"v")
-
-
-async def test_a_client_that_is_opened_again_tries_again(gateway: Running) -> None:
-    client = Client(gateway.address, NAMESPACE, timeout_s=60)
-    async with client:
-        pass
-    gateway.store.failure = Overloaded("full")
-    async with client as kv:
-        reading = asyncio.create_task(kv.get("k"))
-        await until(lambda: reading.done() or gateway.store.reads >= 2)
-        gateway.store.failure = None
-        assert await reading is None
-
-
 @pytest.mark.parametrize("place", ["_next_batch", "_receive"])
 async def test_a_fault_of_the_client_ends_one_stream_and_is_told(
     place: str, gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
