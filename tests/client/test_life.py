@@ -1,6 +1,7 @@
 """A client from its opening to its closing, and in what it can be used."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -126,6 +127,34 @@ async def test_in_another_event_loop_nothing_is_done(
     await asyncio.to_thread(asyncio.run, elsewhere())
     await CALLS[call](kv)
     assert gateway.store.calls == 1
+
+
+FORKING = """
+import asyncio, os, sys
+from tandem import Client
+
+async def opened():
+    async with Client("127.0.0.1:1"):
+        pass
+
+if "before" in sys.argv:
+    asyncio.run(opened())
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+asyncio.run(opened())
+"""
+
+
+@pytest.mark.parametrize(("when", "status", "says"), [("before", 1, "was forked"), ("", 0, "")])
+async def test_where_grpc_cannot_work_after_a_fork_the_client_says_so(
+    when: str, status: int, says: str
+) -> None:
+    """It would wait for the deadline of each call: the threads that gRPC needs are gone."""
+    forking = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FORKING, when, stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await forking.communicate()
+    assert (forking.returncode, says in told.decode()) == (status, True)
 
 
 async def test_a_client_that_is_opened_again_tries_again(gateway: Running) -> None:
