@@ -1,13 +1,15 @@
 """Operations from a caller's arguments to the outcome: checked, sent, tried again, remembered."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
 from tandem.client.arguments import (
     cache_ttl,
+    check_items,
+    check_names,
     expiration_s,
     key_bytes,
     known_version,
@@ -102,12 +104,6 @@ class Calls:
             self._session.newest(key, known_version(above, "above")),
         )
 
-    def put_item(self, key: str, item: Item | bytes | str, timeout_s: float | None) -> PutOperation:
-        """The put of one of many."""
-        if not isinstance(item, Item):
-            item = Item(item)
-        return self.put(key, item.value, item.metadata, item.expires_at, item.ttl, None, timeout_s)
-
     def delete(self, key: str, above: Version | None, timeout_s: float | None) -> DeleteOperation:
         """The delete that a caller asks for."""
         return DeleteOperation(
@@ -177,6 +173,7 @@ class Calls:
         result_of: Callable[[Reply], _T],
     ) -> BatchResult[_T]:
         """Sees many operations through, as many at a time as a batch holds."""
+        check_names(keys)
         results: BatchResult[_T] = {}
         remaining_keys = iter(keys)
         while batch := list(islice(remaining_keys, BATCH_OPERATIONS_MAX)):
@@ -200,6 +197,22 @@ class Calls:
                     self.saw(key, outcome)
                     results[key] = result_of(outcome)
         return results
+
+    async def put_many(
+        self, items: Mapping[str, Item | bytes | str], timeout_s: float | None
+    ) -> BatchResult[Version]:
+        """Sees many puts through."""
+        check_items(items)
+
+        def put(key: str) -> PutOperation:
+            item = items[key]
+            if not isinstance(item, Item):
+                item = Item(item)
+            return self.put(
+                key, item.value, item.metadata, item.expires_at, item.ttl, None, timeout_s
+            )
+
+        return await self.many(items, put, lambda reply: Version(reply.version))
 
     async def _outcomes(self, submitted: dict[str, Operation]) -> dict[str, Outcome]:
         """What becomes of operations; those that failed are tried again together."""

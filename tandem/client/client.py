@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-from tandem.client.arguments import check_address, timeout
+from tandem.client.arguments import account_name, check_address, check_kind, check_text, timeout
 from tandem.client.calls import BatchResult, Calls, as_read
 from tandem.client.channel import GatewayChannel, check_token
 from tandem.client.large import LargeValues, Source, StreamedEntry
@@ -16,7 +16,6 @@ from tandem.client.retries import Retries
 from tandem.client.session import Session
 from tandem.client.tokens import Tokens
 from tandem.client.values import Entry, Item, Seen, entry_of, seen_of
-from tandem.core.access import check_account
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument, TandemError
@@ -27,7 +26,6 @@ from tandem.wire.v1 import kv_pb2_grpc
 
 TIMEOUT_S: Final = 10.0
 SESSION_KEYS_MAX: Final = 100_000
-_NOT_OPEN: Final = "the client is not open: use it in `async with`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +81,13 @@ class Client:
         self._address = check_address(address)
         self._token = check_token(token)
         self._tls = tls
-        self._account = check_account(account) if account else ""
-        self._namespace = namespace
+        check_kind(tls, TlsFiles, "tls")
+        self._account = "" if account == "" else account_name(account)
+        self._namespace = None if namespace is None else check_text(namespace, "namespace")
         self._timeout_s = timeout(timeout_s)
         self._entropy = entropy or SystemEntropy()
         self._retries = Retries(self._entropy)
+        check_kind(session_keys_max, int, "session_keys_max")
         self._session = Session(session_keys_max)
         self._channel: GatewayChannel | None = None
         self._services: _Services | None = None
@@ -226,11 +226,7 @@ class Client:
         self, items: Mapping[str, bytes | str | Item], *, timeout_s: float | None = None
     ) -> BatchResult[Version]:
         """Stores many values; each has its own version or exception."""
-        return await self._calls.many(
-            items,
-            lambda key: self._calls.put_item(key, items[key], timeout_s),
-            lambda reply: Version(reply.version),
-        )
+        return await self._calls.put_many(items, timeout_s)
 
     async def delete_many(
         self, keys: Iterable[str], *, timeout_s: float | None = None
@@ -291,13 +287,13 @@ class Client:
     @property
     def _opened(self) -> _Services:
         if self._services is None:
-            raise TandemError(_NOT_OPEN)
+            raise TandemError("the client is not open: use it in `async with`")
         return self._services
 
     @property
     def _calls(self) -> Calls:
-        if self._open_calls is not None:
-            return self._open_calls
-        if self._services is None:
-            raise TandemError(_NOT_OPEN)
-        raise InvalidArgument("namespace", "the client was made without one")
+        if self._open_calls is None:
+            raise InvalidArgument(
+                "namespace", "the client is not open, or was made without a namespace"
+            )
+        return self._open_calls

@@ -16,7 +16,7 @@ from tandem.client.retries import Retries
 from tandem.core.limits import KIB
 from tandem.core.request import check_value_size
 from tandem.core.version import Version
-from tandem.errors import Unavailable
+from tandem.errors import InvalidArgument, Unavailable
 from tandem.wire.admission import is_admitted
 from tandem.wire.codec import JsonValue, decode_metadata
 from tandem.wire.status import error_of_call
@@ -164,7 +164,7 @@ async def _opened(
     return call, chunk.head
 
 
-async def _pieces(source: Source) -> AsyncIterator[bytes]:
+async def _pieces(source: object) -> AsyncIterator[bytes]:
     if isinstance(source, str | bytes | bytearray | memoryview):
         whole = value_bytes(source)
         for start in range(0, len(whole), CHUNK_BYTES):
@@ -172,6 +172,9 @@ async def _pieces(source: Source) -> AsyncIterator[bytes]:
     elif isinstance(source, AsyncIterable):
         async for piece in source:
             yield value_bytes(piece)
-    else:
+    elif isinstance(source, Iterable):
         for piece in source:
             yield value_bytes(piece)
+    else:
+        name = type(source).__name__
+        raise InvalidArgument("source", f"must be bytes, text, or pieces of these, not {name}")

@@ -97,6 +97,7 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put_stream("k", [LARGEST, b"1"]), "value", "limit of 26214400"),
         (lambda kv: kv.put_stream("", [b"1"]), "key", "must not be empty"),
         (lambda kv: kv.put_stream("k", [1]), "value", "must be bytes or text, not int"),
+        (lambda kv: kv.put_stream("k", 5), "source", "or pieces of these, not int"),
         (lambda kv: anext(kv.list(page_size=1001)), "page_size", "1001 is not between 1 and 1000"),
         (lambda kv: anext(kv.list(page_size=0)), "page_size", "0 is not between 1 and 1000"),
         (lambda kv: anext(kv.list(limit=0)), "limit", "0 is below the minimum of 1"),
@@ -136,7 +137,30 @@ async def test_bad_input(call: Call, field: str, says: str, gateway: Running, kv
         (lambda kv: kv.delete("k", above=b""), "above", "is not a version"),
         (lambda kv: kv.namespaces.create("n", ack_policy="both"), "ack_policy", "of AckPolicy"),
         (lambda kv: kv.namespaces.configure(NAMESPACE, read_mode=1), "read_mode", "of ReadMode"),
+        (lambda kv: kv.namespaces.create("n", bytes_per_s="9"), "bytes_per_s", "of int, and '9'"),
+        (lambda kv: kv.namespaces.create("n", mode="active"), "mode", "of Mode, and 'active' is"),
+        (lambda kv: kv.namespaces.create("n", account=5), "account", "must be text, not int"),
+        (lambda kv: kv.namespaces.create(5), "title", "must be text, not int"),
+        (lambda kv: kv.namespaces.get(5), "namespace", "must be text, not int"),
+        (lambda kv: kv.namespaces.delete(None), "namespace", "must be text, not NoneType"),
+        (lambda kv: kv.namespaces.mode(NAMESPACE, "x"), "wanted", "of Mode, and 'x' is"),
+        (lambda kv: kv.namespaces.step(NAMESPACE, "x", mode_epoch=1), "wanted", "of Mode"),
         (lambda kv: kv.tokens.create("t", "read"), "permission", "of Permission, and 'read' is"),
+        (lambda kv: kv.tokens.create(5, READ), "name", "must be text, not int"),
+        (lambda kv: kv.tokens.create("t", READ, quota=5), "quota", "of Quota, and 5 is"),
+        (lambda kv: kv.tokens.revoke(5), "id", "must be text, not int"),
+        (lambda kv: kv.ops.inspect("k"), "key", "of Key, and 'k' is"),
+        (lambda kv: kv.ops.heal("k"), "key", "of Key, and 'k' is"),
+        (lambda kv: kv.ops.mark_behind("s3"), "home", "of Side, and 's3' is"),
+        (
+            lambda kv: kv.ops.switch("s3", reads_enabled=True, writes_enabled=True),
+            "home",
+            "of Side, and 's3' is",
+        ),
+        (lambda kv: kv.get_many("abc"), "keys", "must be names, one by one, not str"),
+        (lambda kv: kv.delete_many("abc"), "keys", "must be names, one by one, not str"),
+        (lambda kv: kv.delete_many(None), "keys", "must be names, one by one, not NoneType"),
+        (lambda kv: kv.put_many([("k", b"")]), "items", "must map names to values, not be list"),
     ],
 )
 async def test_what_no_message_can_hold_disturbs_nobody_else(
@@ -169,6 +193,23 @@ async def test_what_is_no_time_is_no_timeout(gateway: Running, kv: Client) -> No
             Client(gateway.address, timeout_s=wrong)  # type: ignore[arg-type]
         with pytest.raises(InvalidArgument, match="is not a number of seconds"):
             await kv.get("k", timeout_s=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"token": None}, "token: must be text, not NoneType"),
+        ({"namespace": 5}, "namespace: must be text, not int"),
+        ({"account": None}, "account: must be text, not NoneType"),
+        ({"tls": "ca.crt"}, "tls: must be of TlsFiles, and 'ca.crt' is not"),
+        ({"session_keys_max": "9"}, "session_keys_max: must be of int, and '9' is not"),
+    ],
+)
+def test_what_a_client_cannot_be_made_with_is_refused_at_once(
+    given: dict[str, object], says: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=says):
+        Client("127.0.0.1:1", **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("address", ["", "host", "host:", ":8781", "http://host:8781", "h:99999"])
