@@ -4,7 +4,7 @@ All operations that callers start in one loop turn, or while a message is being 
 message. What becomes of an operation when the stream is lost:
 
     not sent yet               it waits for the next stream, until its deadline
-    sent, read                 it is sent again, within the retry budget
+    sent, read                 Unavailable, upon which the caller's retries send it again
     sent, write                Unavailable: it may or may not have happened
 
 A gateway that stops says so first: the lane ends its side, takes the answers that are due, and goes
@@ -92,8 +92,6 @@ class Lane:
         """Ends the stream; whatever still waits gets Unavailable."""
         self._runner.cancel()
         await asyncio.gather(self._runner, return_exceptions=True)
-        if self._sweeper is not None:
-            self._sweeper.cancel()
 
     async def _run(self) -> None:
         fruitless = 0
@@ -201,19 +199,10 @@ class Lane:
         """Decides what becomes of the operations that the stream has not answered."""
         code, text = await call.code(), await call.details()
         self._why = f"{code.name}: {text}"
-        unanswered = list(self._sent.values())
-        self._sent.clear()
-        self._sent_bytes = 0
+        self._lose_sent()
         if code in _HOPELESS:
             error = kv_pb2.Error(code=code.value[0], message=text)
             self._fail_all(error_of(error, self._namespace))
-        again: list[Operation] = []
-        for operation in unanswered:
-            if operation.repeatable and self._budget.spend():
-                again.append(operation)
-            else:
-                operation.finish(self._lost(operation))
-        self._waiting.extendleft(reversed(again))
         self._work_if_waiting()
 
     def _broke(self, faults: ExceptionGroup[Exception]) -> None:
@@ -222,11 +211,14 @@ class Lane:
         self._loop.call_exception_handler(
             {"message": "a stream of Tandem's client broke", "exception": faults}
         )
+        self._lose_sent()
+        self._work_if_waiting()
+
+    def _lose_sent(self) -> None:
         for operation in self._sent.values():
             operation.finish(self._lost(operation))
         self._sent.clear()
         self._sent_bytes = 0
-        self._work_if_waiting()
 
     def _work_if_waiting(self) -> None:
         if self._waiting:
@@ -262,8 +254,7 @@ class Lane:
                 operation.finish(
                     Unavailable(f"could not be sent before the deadline (last seen: {self._why})")
                 )
-        while self._waiting and self._waiting[0].future.done():
-            self._waiting.popleft()
+        self._waiting = deque(one for one in self._waiting if not one.future.done())
         if self._waiting:
             self._work.set()  # there may be room now
         busy = self._sent or self._waiting

@@ -90,6 +90,7 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put("k", b"", expires_at=0), "expires_at_s", "0 is not a time"),
         (lambda kv: kv.put("k", b"", expires_at=1), "expires_at_s", "1 is in the past"),
         (lambda kv: kv.get("k", cache_ttl_s=29), "cache_ttl_s", "29 is below the minimum of 30"),
+        (lambda kv: kv.get_stream("k", cache_ttl_s=29), "cache_ttl_s", "29 is below"),
         (lambda kv: kv.get("k", cache_ttl_s=-5), "cache_ttl_s", "-5 is below the minimum of 30"),
         (lambda kv: kv.put("k", b"", ttl=2**64), "expiration_ttl_s", "is not a time in seconds"),
         (lambda kv: kv.put("k", b"", expires_at=2**64), "expires_at_s", "is not a time in seconds"),
@@ -243,6 +244,11 @@ async def test_pieces_are_whatever_a_value_may_be(kv: Client) -> None:
         streamed = await kv.get_stream("k", cache_ttl_s=2**40)
         assert streamed is not None
         assert b"".join([piece async for piece in streamed]) == b"ab"
+    for expires_at in (LATER_S, None):
+        await kv.put_stream("k", b"ab", expires_at=expires_at, metadata=["m"])
+        streamed = await kv.get_stream("k")
+        assert streamed is not None
+        assert (streamed.expires_at_s, streamed.metadata) == (expires_at, ["m"])
 
 
 async def test_an_unknown_namespace(gateway: Running) -> None:

@@ -16,6 +16,7 @@ from tests.kvgateway.rpc.running import Running, until
 CALLS: dict[str, Callable[[Client], Awaitable[object]]] = {
     "get": lambda kv: kv.get("k"),
     "put": lambda kv: kv.put("k", b"v"),
+    "large put": lambda kv: kv.put("k", bytes(100_000)),
     "list": lambda kv: anext(kv.list()),
     "get_stream": lambda kv: kv.get_stream("k"),
     "put_stream": lambda kv: kv.put_stream("k", b"v"),
@@ -65,6 +66,31 @@ async def test_what_is_under_way_when_the_client_is_closed_is_told_so(call: str)
             await until(lambda: connections)
         with pytest.raises(Unavailable, match="the client was closed"):
             await under_way
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda kv: kv.get("k", timeout_s=0.2),
+        lambda kv: kv.look("k", timeout_s=0.2),
+        lambda kv: kv.put("k", b"v", timeout_s=0.2),
+        lambda kv: kv.delete("k", timeout_s=0.2),
+        lambda kv: anext(kv.list(timeout_s=0.2)),
+        lambda kv: kv.get_stream("k", timeout_s=0.2),
+        lambda kv: kv.put_stream("k", b"v", timeout_s=0.2),
+    ],
+    ids=["get", "look", "put", "delete", "list", "get_stream", "put_stream"],
+)
+async def test_a_server_that_never_answers_is_waited_for_as_long_as_the_call_says(
+    call: Callable[[Client], Awaitable[object]],
+) -> None:
+    async with (
+        _silence() as (address, _),
+        asyncio.timeout(60),
+        Client(address, NAMESPACE, timeout_s=3600) as kv,
+    ):
+        with pytest.raises(Unavailable):
+            await call(kv)
 
 
 @pytest.mark.parametrize("call", CALLS)
