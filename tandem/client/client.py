@@ -215,7 +215,7 @@ class Client:
     async def get_many(
         self, keys: Iterable[str], *, cache_ttl_s: int = 0, timeout_s: float | None = None
     ) -> BatchResult[Entry | None]:
-        """Reads many keys; each has its own entry, None or exception."""
+        """Reads many keys; each has its own entry, None or exception. A timeout is for 1,000."""
         return await self._calls.many(
             keys,
             lambda key: self._calls.get(key, cache_ttl_s, None, timeout_s),
@@ -225,13 +225,13 @@ class Client:
     async def put_many(
         self, items: Mapping[str, bytes | str | Item], *, timeout_s: float | None = None
     ) -> BatchResult[Version]:
-        """Stores many values; each has its own version or exception."""
+        """Stores many values; each has its own version or exception. A timeout is for 1,000."""
         return await self._calls.put_many(items, timeout_s)
 
     async def delete_many(
         self, keys: Iterable[str], *, timeout_s: float | None = None
     ) -> BatchResult[Version]:
-        """Deletes many keys; each has its own version or exception."""
+        """Deletes many keys; each has its own version or exception. A timeout is for 1,000."""
         return await self._calls.many(
             keys,
             lambda key: self._calls.delete(key, None, timeout_s),

@@ -123,6 +123,7 @@ class Lane:
             # Nothing is sent before the gateway has admitted the stream, so what cannot connect was
             # never sent.
             if await is_admitted(call):
+                self._why = "connected, with others before it"
                 async with asyncio.TaskGroup() as group:
                     sender = group.create_task(self._send(call))
                     await self._receive_on(call)

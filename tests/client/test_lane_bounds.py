@@ -81,6 +81,21 @@ async def test_what_has_waited_too_long_for_its_answer_makes_room(
     await third
 
 
+async def test_what_cannot_be_sent_over_a_good_connection_says_so(
+    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "IN_FLIGHT_MAX", 1)
+    gateway.store.held = []
+    first = asyncio.create_task(kv.get("a"))
+    await _until(lambda: gateway.store.reads == 1)
+    with pytest.raises(
+        Unavailable, match=r"before the deadline .*connected, with others before it"
+    ):
+        await kv.put("b", b"v", timeout_s=0.2)
+    gateway.store.release()
+    await first
+
+
 async def test_an_answer_makes_room_at_once(
     gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
