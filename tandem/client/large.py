@@ -158,7 +158,11 @@ async def _opened(
 ) -> tuple[_GetCall, kv_pb2.GetReply]:
     """A GetStream call, and what it says before the pieces; AioRpcError when it fails before."""
     call: _GetCall = stub.GetStream(request, timeout=timeout)
-    chunk = await call.read()
+    try:
+        chunk = await call.read()
+    except BaseException:
+        call.cancel()  # gRPC does not where the answer has just begun
+        raise
     if not isinstance(chunk, kv_pb2.GetChunk):
         raise Unavailable("the gateway ended the stream without an answer")
     return call, chunk.head

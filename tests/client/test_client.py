@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import uvloop
@@ -405,6 +406,27 @@ async def test_a_download_may_be_given_up(kv: Client) -> None:
     assert await anext(streamed.pieces)
     await streamed.pieces.aclose()
     assert await kv.get("k") == LARGEST
+
+
+async def test_a_download_that_is_given_up_before_it_begins_leaves_no_call(
+    kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC lets a call go on whose reader is cancelled just when the answer has begun."""
+    await kv.put("k", LARGEST)
+    stub, calls = kv._large._stub, list[Any]()
+    begin = stub.GetStream
+
+    def given_up(request: kv_pb2.GetRequest, **named: float) -> Any:  # noqa: ANN401
+        call: Any = begin(request, **named)
+        call._preparation.add_done_callback(lambda _: reading.cancel())
+        calls.append(call)
+        return call
+
+    monkeypatch.setattr(stub, "GetStream", given_up)
+    reading = asyncio.create_task(kv.get_stream("k"))
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert [call.cancelled() for call in calls] == [True]
 
 
 def test_it_works_under_uvloop() -> None:
