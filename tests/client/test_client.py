@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from tandem.client import Entry, Item, ListedKey, Seen, lane
 from tandem.client.crawler import CrawlerClient
 from tandem.core.access import Permission
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
+from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError, Unavailable
 from tandem.wire.codec import JsonValue
@@ -324,6 +325,22 @@ async def test_a_listing_tells_whether_it_may_lack_names(gateway: Running, kv: C
         assert not listing.stale
         assert [key.name async for key in listing] == ["a", "b", "c"]
         assert listing.stale == stale
+
+
+@pytest.mark.parametrize("stale", [False, True])
+async def test_an_entry_tells_whether_it_may_be_an_old_one(
+    stale: bool, gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kv.put("k", b"v")
+    read = gateway.store.read
+
+    def answered(reads: Sequence[Read]) -> Sequence[object]:
+        return [one._replace(stale=stale) for one in read(reads) if isinstance(one, ReadResult)]
+
+    monkeypatch.setattr(gateway.store, "read", answered)
+    entries = [await kv.get_with_metadata("k"), (await kv.look("k")).entry]
+    entries.append(_entry((await kv.get_many(["k"]))["k"]))
+    assert [entry and (entry.value, entry.stale) for entry in entries] == [(b"v", stale)] * 3
 
 
 async def test_the_largest_value_by_every_way(kv: Client) -> None:
