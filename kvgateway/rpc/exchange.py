@@ -113,7 +113,6 @@ class ExchangeStream:
 
     def _lighten(self, size: int) -> None:
         self._heavy_bytes -= size
-        self._room.set()
 
     async def _refuse(self, batch: kv_pb2.BatchRequest, error: InvalidArgument) -> None:
         """Answers every operation of a batch that is too large, never more than fit in flight."""

@@ -6,9 +6,11 @@ checked here; what only the gateway can judge, it judges.
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from tandem.core.access import check_account
 from tandem.core.key import check_name, check_name_length
 from tandem.core.limits import CACHE_TTL_S_MIN, EXPIRATION_TTL_S_MIN, LIST_PAGE_MAX
 from tandem.core.request import EXPIRES_AT_S_MAX, check_value_size
@@ -145,10 +147,28 @@ def check_listing(prefix: str, after: str, limit: int | None, page_size: int) ->
     check_count(page_size, "page_size", LIST_PAGE_MAX)
 
 
-def check_text(text: object, field: str) -> None:
-    """Raises InvalidArgument for what is no text."""
+def check_text(text: object, field: str) -> str:
+    """`text`; InvalidArgument when it is none."""
     if not isinstance(text, str):
         raise InvalidArgument(field, f"must be text, not {type(text).__name__}")
+    return text
+
+
+def account_name(text: object) -> str:
+    """The name of an account; InvalidArgument for what can be none."""
+    return check_account(check_text(text, "account"))
+
+
+def check_names(keys: object) -> None:
+    """Raises InvalidArgument for what is not one name after another, as a text is, too."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise InvalidArgument("keys", f"must be names, one by one, not {type(keys).__name__}")
+
+
+def check_items(items: object) -> None:
+    """Raises InvalidArgument for what does not map names to values."""
+    if not isinstance(items, Mapping):
+        raise InvalidArgument("items", f"must map names to values, not be {type(items).__name__}")
 
 
 def check_kind(value: object, kind: type, field: str) -> None:

@@ -1,13 +1,15 @@
 """Operations from a caller's arguments to the outcome: checked, sent, tried again, remembered."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
 from tandem.client.arguments import (
     cache_ttl,
+    check_items,
+    check_names,
     expiration_s,
     key_bytes,
     known_version,
@@ -26,6 +28,7 @@ from tandem.client.operations import (
 )
 from tandem.client.retries import Retries
 from tandem.client.session import Session
+from tandem.client.values import Item
 from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB
 from tandem.core.version import Version
 from tandem.errors import InvalidArgument, TandemError
@@ -111,6 +114,8 @@ class Calls:
         )
 
     def _ends_at_s(self, timeout_s: float | None) -> float:
+        if asyncio.get_running_loop() is not self._loop:
+            raise TandemError("the client was opened in another event loop, and works in that only")
         return self._loop.time() + (self._timeout_s if timeout_s is None else timeout(timeout_s))
 
     def left_s(self, operation: Operation) -> float:
@@ -126,18 +131,19 @@ class Calls:
         reply = await get.future
         if not isinstance(reply, kv_pb2.GetReply) or reply.HasField("error"):
             reply = as_read(await self._reply(get))
-        self._session.saw(key, reply.version)
+        self.saw(key, reply)
         return reply
 
     async def written(self, write: Operation, key: str) -> Version:
         """Sees a write through."""
         self._submit(write)
-        return self.saw(key, as_written(await self._reply(write)))
-
-    def saw(self, key: str, reply: kv_pb2.WriteReply) -> Version:
-        """Remembers what a write's reply says, and returns the write's own version."""
-        self._session.saw(key, _newest_in(reply))
+        reply = as_written(await self._reply(write))
+        self.saw(key, reply)
         return Version(reply.version)
+
+    def saw(self, key: str, reply: Reply) -> None:
+        """Remembers what a reply says of a key."""
+        self._session.saw(key, _newest_in(reply))
 
     def _submit(self, operation: Operation) -> None:
         (self._small if operation.size < BULK_BYTES else self._bulk).submit(operation)
@@ -167,6 +173,7 @@ class Calls:
         result_of: Callable[[Reply], _T],
     ) -> BatchResult[_T]:
         """Sees many operations through, as many at a time as a batch holds."""
+        check_names(keys)
         results: BatchResult[_T] = {}
         remaining_keys = iter(keys)
         while batch := list(islice(remaining_keys, BATCH_OPERATIONS_MAX)):
@@ -187,9 +194,25 @@ class Calls:
                 if isinstance(outcome, TandemError):
                     results[key] = outcome
                 else:
-                    self._session.saw(key, _newest_in(outcome))
+                    self.saw(key, outcome)
                     results[key] = result_of(outcome)
         return results
+
+    async def put_many(
+        self, items: Mapping[str, Item | bytes | str], timeout_s: float | None
+    ) -> BatchResult[Version]:
+        """Sees many puts through."""
+        check_items(items)
+
+        def put(key: str) -> PutOperation:
+            item = items[key]
+            if not isinstance(item, Item):
+                item = Item(item)
+            return self.put(
+                key, item.value, item.metadata, item.expires_at, item.ttl, None, timeout_s
+            )
+
+        return await self.many(items, put, lambda reply: Version(reply.version))
 
     async def _outcomes(self, submitted: dict[str, Operation]) -> dict[str, Outcome]:
         """What becomes of operations; those that failed are tried again together."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from tandem.client.arguments import check_text
 from tandem.core.limits import BATCH_BYTES_MAX, MIB
 from tandem.errors import InvalidArgument
 from tandem.runtime.rpc_channel import open_channel
@@ -54,6 +55,7 @@ class GatewayChannel:
 
 def check_token(text: str) -> str:
     """`text`; InvalidArgument unless it can travel in a call's metadata."""
+    check_text(text, "token")
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise InvalidArgument("token", "must consist of printable ASCII without spaces")
     return text

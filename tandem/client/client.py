@@ -1,34 +1,38 @@
 """The public face of the client library: a namespace as an async dictionary."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from types import TracebackType
 from typing import Final, Self
 
-from tandem.client.arguments import check_address, timeout
+from tandem.client.arguments import account_name, check_address, check_kind, check_text, timeout
 from tandem.client.calls import BatchResult, Calls, as_read
 from tandem.client.channel import GatewayChannel, check_token
-from tandem.client.large import Source, StreamedEntry, opened, remaining, upload
+from tandem.client.large import LargeValues, Source, StreamedEntry
 from tandem.client.listing import Listing
 from tandem.client.namespaces import Namespaces
-from tandem.client.operations import Operation, fill_put
 from tandem.client.ops import Ops
 from tandem.client.retries import Retries
 from tandem.client.session import Session
 from tandem.client.tokens import Tokens
 from tandem.client.values import Entry, Item, Seen, entry_of, seen_of
-from tandem.core.access import check_account
 from tandem.core.limits import LIST_PAGE_MAX
 from tandem.core.version import Version
-from tandem.errors import InvalidArgument
+from tandem.errors import InvalidArgument, TandemError
 from tandem.runtime.randomness import Entropy, SystemEntropy
 from tandem.runtime.tls import TlsFiles
-from tandem.wire.codec import JsonText, JsonValue, decode_metadata
-from tandem.wire.v1 import kv_pb2, kv_pb2_grpc
+from tandem.wire.codec import JsonText, JsonValue
+from tandem.wire.v1 import kv_pb2_grpc
 
 TIMEOUT_S: Final = 10.0
 SESSION_KEYS_MAX: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Services:
+    namespaces: Namespaces
+    tokens: Tokens
+    ops: Ops
 
 
 class Client:
@@ -77,24 +81,32 @@ class Client:
         self._address = check_address(address)
         self._token = check_token(token)
         self._tls = tls
-        self._account = check_account(account) if account else ""
-        self._namespace = namespace
+        check_kind(tls, TlsFiles, "tls")
+        self._account = "" if account == "" else account_name(account)
+        self._namespace = None if namespace is None else check_text(namespace, "namespace")
         self._timeout_s = timeout(timeout_s)
         self._entropy = entropy or SystemEntropy()
         self._retries = Retries(self._entropy)
+        check_kind(session_keys_max, int, "session_keys_max")
         self._session = Session(session_keys_max)
         self._channel: GatewayChannel | None = None
+        self._services: _Services | None = None
         self._open_calls: Calls | None = None
 
     async def __aenter__(self) -> Self:
+        if self._channel is not None:
+            raise TandemError("the client is open already: share it, or make another one")
         channel = self._channel = GatewayChannel(self._address, self._token, self._tls)
         self._retries.closed = False
-        self._stub = kv_pb2_grpc.KVStub(channel)
-        self.namespaces = Namespaces(channel, self._retries, self._timeout_s, self._account)
-        self.tokens = Tokens(channel, self._retries, self._timeout_s, self._account)
-        self.ops = Ops(channel, self._retries, self._timeout_s)
+        self._open_calls = None
+        self._services = _Services(
+            Namespaces(channel, self._retries, self._timeout_s, self._account),
+            Tokens(channel, self._retries, self._timeout_s, self._account),
+            Ops(channel, self._retries, self._timeout_s),
+        )
         try:
             if self._namespace is not None:
+                self._stub = kv_pb2_grpc.KVStub(channel)
                 self._open_calls = Calls(
                     self._stub,
                     await self.namespaces.id_of(self._namespace),
@@ -103,17 +115,13 @@ class Client:
                     self._entropy,
                     self._timeout_s,
                 )
+                self._large = LargeValues(self._stub, self._open_calls, self._retries)
         except BaseException:
-            await channel.close()
+            await self.aclose()
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -123,6 +131,22 @@ class Client:
             await self._open_calls.aclose()
         if self._channel is not None:
             await self._channel.close()
+            self._channel = None
+
+    @property
+    def namespaces(self) -> Namespaces:
+        """Creates, finds and changes namespaces."""
+        return self._opened.namespaces
+
+    @property
+    def tokens(self) -> Tokens:
+        """Creates, lists and revokes tokens."""
+        return self._opened.tokens
+
+    @property
+    def ops(self) -> Ops:
+        """Status, inspection and switches of the gateway behind the address."""
+        return self._opened.ops
 
     async def get(
         self,
@@ -192,7 +216,7 @@ class Client:
     async def get_many(
         self, keys: Iterable[str], *, cache_ttl_s: int = 0, timeout_s: float | None = None
     ) -> BatchResult[Entry | None]:
-        """Reads many keys; each has its own entry, None or exception."""
+        """Reads many keys; each has its own entry, None or exception. A timeout is for 1,000."""
         return await self._calls.many(
             keys,
             lambda key: self._calls.get(key, cache_ttl_s, None, timeout_s),
@@ -202,22 +226,13 @@ class Client:
     async def put_many(
         self, items: Mapping[str, bytes | str | Item], *, timeout_s: float | None = None
     ) -> BatchResult[Version]:
-        """Stores many values; each has its own version or exception."""
-
-        def operation(key: str) -> Operation:
-            item = items[key]
-            if not isinstance(item, Item):
-                item = Item(item)
-            return self._calls.put(
-                key, item.value, item.metadata, item.expires_at, item.ttl, None, timeout_s
-            )
-
-        return await self._calls.many(items, operation, lambda reply: Version(reply.version))
+        """Stores many values; each has its own version or exception. A timeout is for 1,000."""
+        return await self._calls.put_many(items, timeout_s)
 
     async def delete_many(
         self, keys: Iterable[str], *, timeout_s: float | None = None
     ) -> BatchResult[Version]:
-        """Deletes many keys; each has its own version or exception."""
+        """Deletes many keys; each has its own version or exception. A timeout is for 1,000."""
         return await self._calls.many(
             keys,
             lambda key: self._calls.delete(key, None, timeout_s),
@@ -257,12 +272,7 @@ class Client:
     ) -> Version:
         """Stores a value that comes in pieces. Nothing is written when `source` raises."""
         put = self._calls.put(key, b"", metadata, expires_at, ttl, None, timeout_s)
-        head = kv_pb2.PutRequest()
-        fill_put(head, put, self._calls.namespace_id)
-        left_s = self._calls.left_s(put)
-        call = self._stub.PutStream(timeout=left_s)
-        reply = await upload(call, head, source, self._calls.namespace_id, left_s)
-        return self._calls.saw(key, reply)
+        return await self._large.put(key, put, source)
 
     async def get_stream(
         self, key: str, *, cache_ttl_s: int = 0, timeout_s: float | None = None
@@ -273,28 +283,13 @@ class Client:
         Unavailable; ask again then.
         """
         get = self._calls.get(key, cache_ttl_s, None, timeout_s)
-        request = kv_pb2.GetRequest(
-            namespace=self._calls.namespace_id,
-            key=get.key,
-            min_version=get.min_version,
-            cache_ttl_s=get.cache_ttl_s,
-        )
-        call, head = await self._retries.call(
-            partial(opened, self._stub),
-            request,
-            self._calls.namespace_id,
-            timeout_s=self._calls.left_s(get),
-            repeatable=True,
-        )
-        self._session.saw(key, head.version)
-        if not head.found:
-            return None
-        return StreamedEntry(
-            remaining(call, head.value, self._calls.namespace_id),
-            decode_metadata(head.metadata),
-            head.expires_at_s or None,
-            Version(head.version),
-        )
+        return await self._large.get(key, get)
+
+    @property
+    def _opened(self) -> _Services:
+        if self._services is None:
+            raise TandemError("the client is not open: use it in `async with`")
+        return self._services
 
     @property
     def _calls(self) -> Calls:

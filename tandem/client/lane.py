@@ -4,7 +4,7 @@ All operations that callers start in one loop turn, or while a message is being 
 message. What becomes of an operation when the stream is lost:
 
     not sent yet               it waits for the next stream, until its deadline
-    sent, read                 it is sent again, within the retry budget
+    sent, read                 Unavailable, upon which the caller's retries send it again
     sent, write                Unavailable: it may or may not have happened
 
 A gateway that stops says so first: the lane ends its side, takes the answers that are due, and goes
@@ -74,6 +74,7 @@ class Lane:
         self._answered = False
         self._draining = False
         self._runner = asyncio.create_task(self._run())
+        self._runner.add_done_callback(self._over)
 
     def submit(self, operation: Operation) -> None:
         """Queues an operation; its future gets the outcome at its deadline at the latest."""
@@ -91,29 +92,28 @@ class Lane:
         """Ends the stream; whatever still waits gets Unavailable."""
         self._runner.cancel()
         await asyncio.gather(self._runner, return_exceptions=True)
-        if self._sweeper is not None:
-            self._sweeper.cancel()
 
     async def _run(self) -> None:
         fruitless = 0
-        try:
-            while True:
-                await self._work.wait()
-                if await self._serve():
-                    fruitless = 0
-                    continue
-                fruitless += 1
-                await asyncio.sleep(
-                    delay_s(
-                        fruitless,
-                        first_s=RECONNECT_FIRST_S,
-                        most_s=RECONNECT_MOST_S,
-                        unit_random=self._entropy.uniform(0, 1),
-                    )
+        while True:
+            await self._work.wait()
+            if await self._serve():
+                fruitless = 0
+                continue
+            fruitless += 1
+            await asyncio.sleep(
+                delay_s(
+                    fruitless,
+                    first_s=RECONNECT_FIRST_S,
+                    most_s=RECONNECT_MOST_S,
+                    unit_random=self._entropy.uniform(0, 1),
                 )
-        finally:
-            self._closed = True
-            self._fail_all(Unavailable("the client was closed; a write may have happened"))
+            )
+
+    def _over(self, _: object) -> None:
+        """Comes after the runner's end, also where it was closed before it had begun."""
+        self._closed = True
+        self._fail_all(Unavailable("the client was closed; a write may have happened"))
 
     async def _serve(self) -> bool:
         """Runs one stream to its end; True when it gave an answer and did not end by our fault."""
@@ -123,6 +123,7 @@ class Lane:
             # Nothing is sent before the gateway has admitted the stream, so what cannot connect was
             # never sent.
             if await is_admitted(call):
+                self._why = "connected, with others before it"
                 async with asyncio.TaskGroup() as group:
                     sender = group.create_task(self._send(call))
                     await self._receive_on(call)
@@ -199,19 +200,10 @@ class Lane:
         """Decides what becomes of the operations that the stream has not answered."""
         code, text = await call.code(), await call.details()
         self._why = f"{code.name}: {text}"
-        unanswered = list(self._sent.values())
-        self._sent.clear()
-        self._sent_bytes = 0
+        self._lose_sent()
         if code in _HOPELESS:
             error = kv_pb2.Error(code=code.value[0], message=text)
             self._fail_all(error_of(error, self._namespace))
-        again: list[Operation] = []
-        for operation in unanswered:
-            if operation.repeatable and self._budget.spend():
-                again.append(operation)
-            else:
-                operation.finish(self._lost(operation))
-        self._waiting.extendleft(reversed(again))
         self._work_if_waiting()
 
     def _broke(self, faults: ExceptionGroup[Exception]) -> None:
@@ -220,11 +212,14 @@ class Lane:
         self._loop.call_exception_handler(
             {"message": "a stream of Tandem's client broke", "exception": faults}
         )
+        self._lose_sent()
+        self._work_if_waiting()
+
+    def _lose_sent(self) -> None:
         for operation in self._sent.values():
             operation.finish(self._lost(operation))
         self._sent.clear()
         self._sent_bytes = 0
-        self._work_if_waiting()
 
     def _work_if_waiting(self) -> None:
         if self._waiting:
@@ -260,8 +255,7 @@ class Lane:
                 operation.finish(
                     Unavailable(f"could not be sent before the deadline (last seen: {self._why})")
                 )
-        while self._waiting and self._waiting[0].future.done():
-            self._waiting.popleft()
+        self._waiting = deque(one for one in self._waiting if not one.future.done())
         if self._waiting:
             self._work.set()  # there may be room now
         busy = self._sent or self._waiting

@@ -1,13 +1,12 @@
 """The administration of namespaces, as the client library offers it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
-from tandem.client.arguments import check_kind
+from tandem.client.arguments import account_name, check_kind, check_text
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
-from tandem.core.access import check_account
 from tandem.core.key import is_namespace_id
 from tandem.core.mode import Mode
 from tandem.core.mode_step import ModeReport
@@ -48,6 +47,17 @@ class FirstSettings(Changes, total=False):
     """Which homes it is kept in; later it changes by steps."""
 
 
+_KINDS: Final[Mapping[str, type]] = {
+    "ack_policy": AckPolicy,
+    "read_mode": ReadMode,
+    "operations_per_s": int,
+    "bytes_per_s": int,
+    "large_bodies_max": int,
+    "key_write_interval": bool,
+    "mode": Mode,
+}
+
+
 class Namespaces:
     """Creates, finds and changes namespaces.
 
@@ -69,8 +79,8 @@ class Namespaces:
     ) -> Namespace:
         """Creates a namespace; NamespaceExists when another one of the account has the title."""
         request = namespaces_pb2.CreateNamespaceRequest(
-            title=check_plain_title(title),
-            settings=_message(SettingsChange(**settings)),
+            title=check_plain_title(check_text(title, "title")),
+            settings=_message(settings),
             account=self._account_of(account),
         )
         reply = await self._ask(self._stub.CreateNamespace, request, title, repeatable=False)
@@ -91,7 +101,7 @@ class Namespaces:
 
         Text of 32 lower-case hex digits is an id.
         """
-        if is_namespace_id(namespace):
+        if is_namespace_id(check_text(namespace, "namespace")):
             request = namespaces_pb2.GetNamespaceRequest(id=namespace)
         else:
             request = namespaces_pb2.GetNamespaceRequest(
@@ -103,7 +113,7 @@ class Namespaces:
     async def rename(self, namespace: str, title: str) -> Namespace:
         """Gives a namespace another title; NamespaceExists when another one has it."""
         request = namespaces_pb2.RenameNamespaceRequest(
-            id=await self.id_of(namespace), title=check_plain_title(title)
+            id=await self.id_of(namespace), title=check_plain_title(check_text(title, "title"))
         )
         try:
             reply = await self._ask(self._stub.RenameNamespace, request, namespace, repeatable=True)
@@ -115,7 +125,7 @@ class Namespaces:
         """Changes settings."""
         request = namespaces_pb2.ConfigureNamespaceRequest(
             id=await self.id_of(namespace),
-            settings=_message(SettingsChange(**settings)),
+            settings=_message(settings),
         )
         reply = await self._ask(self._stub.ConfigureNamespace, request, namespace, repeatable=True)
         return namespace_of(reply)
@@ -130,6 +140,7 @@ class Namespaces:
     async def mode(self, namespace: str, wanted: Mode | None = None) -> ModeReport:
         """Where it is between one home and both, what each gateway says of it, and what a step to
         `wanted` would need and change; InvalidArgument for one that no step leads to."""
+        check_kind(wanted, Mode, "wanted")
         request = namespaces_pb2.GetNamespaceModeRequest(
             id=await self.id_of(namespace),
             wanted=None if wanted is None else mode_message(wanted),
@@ -145,6 +156,7 @@ class Namespaces:
 
         After Unavailable the step may have been taken.
         """
+        check_kind(wanted, Mode, "wanted")
         request = namespaces_pb2.StepNamespaceModeRequest(
             id=await self.id_of(namespace),
             wanted=mode_message(wanted),
@@ -156,17 +168,16 @@ class Namespaces:
 
     async def id_of(self, namespace: str) -> str:
         """The id behind an id or a title; an id is not looked up."""
-        if is_namespace_id(namespace):
+        if is_namespace_id(check_text(namespace, "namespace")):
             return check_namespace_id(namespace)
         return (await self.get(namespace)).id
 
     def _account_of(self, given: str | None) -> str:
         """What a request says: nothing when the gateway is to take the token's."""
-        return self._account if given is None else check_account(given)
+        return self._account if given is None else account_name(given)
 
 
-def _message(change: SettingsChange) -> namespaces_pb2.NamespaceSettings:
-    check_kind(change.ack_policy, AckPolicy, "ack_policy")
-    check_kind(change.read_mode, ReadMode, "read_mode")
-    check_kind(change.mode, Mode, "mode")
-    return change_message(change)
+def _message(settings: Changes | FirstSettings) -> namespaces_pb2.NamespaceSettings:
+    for field, value in settings.items():
+        check_kind(value, _KINDS.get(field, object), field)
+    return change_message(SettingsChange(**settings))

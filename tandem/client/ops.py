@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tandem.client.arguments import check_kind
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
 from tandem.core.key import Key
@@ -30,12 +31,14 @@ class Ops:
 
     async def inspect(self, key: Key) -> Inspection:
         """What each home holds under a key."""
+        check_kind(key, Key, "key")
         request = ops_pb2.InspectRequest(namespace=key.namespace, key=key.name.encode())
         reply = await self._ask(self._stub.Inspect, request, key.namespace, repeatable=True)
         return ops_codec.inspection_of(reply)
 
     async def heal(self, key: Key) -> Healed:
         """Makes both homes hold the newest record of a key, now."""
+        check_kind(key, Key, "key")
         request = ops_pb2.HealKeyRequest(namespace=key.namespace, key=key.name.encode())
         reply = await self._ask(self._stub.HealKey, request, key.namespace, repeatable=True)
         return ops_codec.healed_of(reply)
@@ -50,6 +53,7 @@ class Ops:
 
     async def switch(self, home: Side, *, reads_enabled: bool, writes_enabled: bool) -> Status:
         """Takes a home out of reads, of writes, or both, or back in; kept over restarts."""
+        check_kind(home, Side, "home")
         request = ops_pb2.SetSwitchRequest(
             home=ops_codec.home_of(home),
             reads_enabled=reads_enabled,
@@ -60,6 +64,7 @@ class Ops:
 
     async def mark_behind(self, home: Side) -> Status:
         """Says that a home lost records: it gives no first answers until crawls have passed."""
+        check_kind(home, Side, "home")
         request = ops_pb2.MarkBehindRequest(home=ops_codec.home_of(home))
         reply = await self._ask(self._stub.MarkBehind, request, "", repeatable=True)
         return ops_codec.status_of(reply)

@@ -7,7 +7,8 @@ a tenth more load from them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -52,9 +53,26 @@ class Retries:
             tokens_max=RETRY_TOKENS_MAX, earned_per_success=RETRY_TOKENS_PER_SUCCESS
         )
         self.closed = False
-        """Set when the client is closed: nothing is repeated any more."""
+        """Set when the client is closed: nothing is begun or repeated any more."""
         self._entropy = entropy
         self._moment_s = entropy.uniform(0.0, TOGETHER_S)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Around a call that is made by itself: Unavailable when the client is closed before it or
+        meanwhile, where gRPC would cancel the task that waits, which nobody had cancelled."""
+        if self.closed:
+            raise Unavailable("the client is closed")
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._ended_by_closing():
+                raise
+            raise Unavailable("the client was closed; a write may have happened") from None
+
+    def _ended_by_closing(self) -> bool:
+        task = asyncio.current_task()
+        return self.closed and task is not None and not task.cancelling()
 
     async def pause(self, attempt: int, error: Exception, repeatable: bool, left_s: float) -> bool:
         """Waits before retry `attempt` (1, 2, ...); False at once when there must be none."""
@@ -107,7 +125,8 @@ class Retries:
         async def once() -> _Reply:
             nonlocal before
             try:
-                reply = await method(request, timeout=max(deadline_s - loop.time(), 0.001))
+                with self.under_way():
+                    reply = await method(request, timeout=max(deadline_s - loop.time(), 0.001))
             except grpc.aio.AioRpcError as failure:
                 if before is not None and failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                     told = f"no answer to the last try in time; before that: {before}"

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from tandem.client.arguments import check_kind, ttl_s
+from tandem.client.arguments import account_name, check_kind, check_text, ttl_s
 from tandem.client.channel import GatewayChannel
 from tandem.client.retries import Asking, Retries
-from tandem.core.access import Permission, check_account
+from tandem.core.access import Permission
 from tandem.core.quota import NO_QUOTA, Quota
 from tandem.core.token import CreatedToken, Token
 from tandem.wire import token_codec
@@ -44,7 +44,9 @@ class Tokens:
         client's), or all accounts; `ttl` (seconds, or a timedelta) is how long,
         and `quota` how much its holder may use on each gateway machine.
         """
+        check_text(name, "name")
         check_kind(permission, Permission, "permission")
+        check_kind(quota, Quota, "quota")
         wanted = None if all_accounts else self._account_of(account)
         lasts_s = ttl_s(ttl, 1, "ttl")
         request = token_codec.wish_message(name, permission, wanted, namespaces, lasts_s, quota)
@@ -66,8 +68,10 @@ class Tokens:
 
         Raises TokenNotFound.
         """
-        request = tokens_pb2.RevokeTokenRequest(id=token_codec.token_id_of(token_id))
+        request = tokens_pb2.RevokeTokenRequest(
+            id=token_codec.token_id_of(check_text(token_id, "id"))
+        )
         await self._ask(self._stub.RevokeToken, request, token_id, repeatable=False)
 
     def _account_of(self, given: str | None) -> str:
-        return self._account if given is None else check_account(given)
+        return self._account if given is None else account_name(given)

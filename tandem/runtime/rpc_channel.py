@@ -1,12 +1,14 @@
 """The way to one of our own gRPC servers."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, Self, TypeAlias, cast
 
 import grpc.aio
 
+from tandem.errors import TandemError
 from tandem.runtime.clock import Clock, SystemClock
 from tandem.runtime.tls import TlsFiles, Watched
 from tandem.runtime.tls.files import Contents
@@ -25,13 +27,26 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """A channel to the server at `address`; it connects when it is first used.
 
-    With `tls` the files are read here: ConfigurationError when they are no good.
+    With `tls` the files are read here: ConfigurationError when they are no good. TandemError in a
+    process that was forked from one with a channel: gRPC's threads are not in it, so nothing would
+    ever be answered.
     """
+    if os.getpid() != _process():
+        raise TandemError(
+            "gRPC was in use when this process was forked, and cannot work in it:"
+            " fork before the first client is opened, or start processes by spawn"
+        )
     if tls is None:
         return grpc.aio.insecure_channel(address, options=(*options, _DIRECT))
     named = (_LOCAL,) if address.startswith(_EVERYWHERE) else ()
     channel = TlsChannel(address, (*options, _DIRECT, *named), tls, SystemClock())
     return cast(grpc.aio.Channel, channel)  # all of it that stubs use
+
+
+@cache
+def _process() -> int:
+    """The one that opened the first channel."""
+    return os.getpid()
 
 
 class TlsChannel:

@@ -2,8 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import uvloop
@@ -13,6 +14,7 @@ from tandem.client import Entry, Item, JsonText, ListedKey, Seen, lane
 from tandem.client.crawler import CrawlerClient
 from tandem.core.access import Permission
 from tandem.core.limits import MIB, VALUE_BYTES_MAX
+from tandem.core.request import Read, ReadResult
 from tandem.core.version import NO_VERSION, Version
 from tandem.errors import InvalidArgument, NamespaceNotFound, TandemError, Unavailable
 from tandem.wire.codec import JsonValue
@@ -104,6 +106,7 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put("k", b"", expires_at=0), "expires_at_s", "0 is not a time"),
         (lambda kv: kv.put("k", b"", expires_at=1), "expires_at_s", "1 is in the past"),
         (lambda kv: kv.get("k", cache_ttl_s=29), "cache_ttl_s", "29 is below the minimum of 30"),
+        (lambda kv: kv.get_stream("k", cache_ttl_s=29), "cache_ttl_s", "29 is below"),
         (lambda kv: kv.get("k", cache_ttl_s=-5), "cache_ttl_s", "-5 is below the minimum of 30"),
         (lambda kv: kv.put("k", b"", ttl=2**64), "expiration_ttl_s", "is not a time in seconds"),
         (lambda kv: kv.put("k", b"", expires_at=2**64), "expires_at_s", "is not a time in seconds"),
@@ -111,6 +114,7 @@ Call = Callable[[Client], Awaitable[object]]
         (lambda kv: kv.put_stream("k", [LARGEST, b"1"]), "value", "limit of 26214400"),
         (lambda kv: kv.put_stream("", [b"1"]), "key", "must not be empty"),
         (lambda kv: kv.put_stream("k", [1]), "value", "must be bytes or text, not int"),
+        (lambda kv: kv.put_stream("k", 5), "source", "or pieces of these, not int"),
         (lambda kv: anext(kv.list(page_size=1001)), "page_size", "1001 is not between 1 and 1000"),
         (lambda kv: anext(kv.list(page_size=0)), "page_size", "0 is not between 1 and 1000"),
         (lambda kv: anext(kv.list(limit=0)), "limit", "0 is below the minimum of 1"),
@@ -150,7 +154,30 @@ async def test_bad_input(call: Call, field: str, says: str, gateway: Running, kv
         (lambda kv: kv.delete("k", above=b""), "above", "is not a version"),
         (lambda kv: kv.namespaces.create("n", ack_policy="both"), "ack_policy", "of AckPolicy"),
         (lambda kv: kv.namespaces.configure(NAMESPACE, read_mode=1), "read_mode", "of ReadMode"),
+        (lambda kv: kv.namespaces.create("n", bytes_per_s="9"), "bytes_per_s", "of int, and '9'"),
+        (lambda kv: kv.namespaces.create("n", mode="active"), "mode", "of Mode, and 'active' is"),
+        (lambda kv: kv.namespaces.create("n", account=5), "account", "must be text, not int"),
+        (lambda kv: kv.namespaces.create(5), "title", "must be text, not int"),
+        (lambda kv: kv.namespaces.get(5), "namespace", "must be text, not int"),
+        (lambda kv: kv.namespaces.delete(None), "namespace", "must be text, not NoneType"),
+        (lambda kv: kv.namespaces.mode(NAMESPACE, "x"), "wanted", "of Mode, and 'x' is"),
+        (lambda kv: kv.namespaces.step(NAMESPACE, "x", mode_epoch=1), "wanted", "of Mode"),
         (lambda kv: kv.tokens.create("t", "read"), "permission", "of Permission, and 'read' is"),
+        (lambda kv: kv.tokens.create(5, READ), "name", "must be text, not int"),
+        (lambda kv: kv.tokens.create("t", READ, quota=5), "quota", "of Quota, and 5 is"),
+        (lambda kv: kv.tokens.revoke(5), "id", "must be text, not int"),
+        (lambda kv: kv.ops.inspect("k"), "key", "of Key, and 'k' is"),
+        (lambda kv: kv.ops.heal("k"), "key", "of Key, and 'k' is"),
+        (lambda kv: kv.ops.mark_behind("s3"), "home", "of Side, and 's3' is"),
+        (
+            lambda kv: kv.ops.switch("s3", reads_enabled=True, writes_enabled=True),
+            "home",
+            "of Side, and 's3' is",
+        ),
+        (lambda kv: kv.get_many("abc"), "keys", "must be names, one by one, not str"),
+        (lambda kv: kv.delete_many("abc"), "keys", "must be names, one by one, not str"),
+        (lambda kv: kv.delete_many(None), "keys", "must be names, one by one, not NoneType"),
+        (lambda kv: kv.put_many([("k", b"")]), "items", "must map names to values, not be list"),
     ],
 )
 async def test_what_no_message_can_hold_disturbs_nobody_else(
@@ -185,6 +212,23 @@ async def test_what_is_no_time_is_no_timeout(gateway: Running, kv: Client) -> No
             await kv.get("k", timeout_s=wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"token": None}, "token: must be text, not NoneType"),
+        ({"namespace": 5}, "namespace: must be text, not int"),
+        ({"account": None}, "account: must be text, not NoneType"),
+        ({"tls": "ca.crt"}, "tls: must be of TlsFiles, and 'ca.crt' is not"),
+        ({"session_keys_max": "9"}, "session_keys_max: must be of int, and '9' is not"),
+    ],
+)
+def test_what_a_client_cannot_be_made_with_is_refused_at_once(
+    given: dict[str, object], says: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=says):
+        Client("127.0.0.1:1", **given)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("address", ["", "host", "host:", ":8781", "http://host:8781", "h:99999"])
 def test_what_is_no_address_is_refused_at_once(address: str) -> None:
     with pytest.raises(InvalidArgument, match=r"is not host:port, such as 127\.0\.0\.1:8781"):
@@ -216,6 +260,11 @@ async def test_pieces_are_whatever_a_value_may_be(kv: Client) -> None:
         streamed = await kv.get_stream("k", cache_ttl_s=2**40)
         assert streamed is not None
         assert b"".join([piece async for piece in streamed]) == b"ab"
+    for expires_at in (LATER_S, None):
+        await kv.put_stream("k", b"ab", expires_at=expires_at, metadata=["m"])
+        streamed = await kv.get_stream("k")
+        assert streamed is not None
+        assert (streamed.expires_at_s, streamed.metadata) == (expires_at, ["m"])
 
 
 async def test_an_unknown_namespace(gateway: Running) -> None:
@@ -290,6 +339,22 @@ async def test_a_listing_tells_whether_it_may_lack_names(gateway: Running, kv: C
         assert not listing.stale
         assert [key.name async for key in listing] == ["a", "b", "c"]
         assert listing.stale == stale
+
+
+@pytest.mark.parametrize("stale", [False, True])
+async def test_an_entry_tells_whether_it_may_be_an_old_one(
+    stale: bool, gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kv.put("k", b"v")
+    read = gateway.store.read
+
+    def answered(reads: Sequence[Read]) -> Sequence[object]:
+        return [one._replace(stale=stale) for one in read(reads) if isinstance(one, ReadResult)]
+
+    monkeypatch.setattr(gateway.store, "read", answered)
+    entries = [await kv.get_with_metadata("k"), (await kv.look("k")).entry]
+    entries.append(_entry((await kv.get_many(["k"]))["k"]))
+    assert [entry and (entry.value, entry.stale) for entry in entries] == [(b"v", stale)] * 3
 
 
 async def test_the_largest_value_by_every_way(kv: Client) -> None:
@@ -372,6 +437,27 @@ async def test_a_download_may_be_given_up(kv: Client) -> None:
     assert await anext(streamed.pieces)
     await streamed.pieces.aclose()
     assert await kv.get("k") == LARGEST
+
+
+async def test_a_download_that_is_given_up_before_it_begins_leaves_no_call(
+    kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC lets a call go on whose reader is cancelled just when the answer has begun."""
+    await kv.put("k", LARGEST)
+    stub, calls = kv._large._stub, list[Any]()
+    begin = stub.GetStream
+
+    def given_up(request: kv_pb2.GetRequest, **named: float) -> Any:  # noqa: ANN401
+        call: Any = begin(request, **named)
+        call._preparation.add_done_callback(lambda _: reading.cancel())
+        calls.append(call)
+        return call
+
+    monkeypatch.setattr(stub, "GetStream", given_up)
+    reading = asyncio.create_task(kv.get_stream("k"))
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert [call.cancelled() for call in calls] == [True]
 
 
 def test_it_works_under_uvloop() -> None:

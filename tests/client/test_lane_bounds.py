@@ -33,6 +33,20 @@ async def test_above_what_may_wait_nothing_is_taken_on(monkeypatch: pytest.Monke
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_what_has_given_up_does_not_wait_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "WAITING_MAX", 10)
+    async with Client(f"127.0.0.1:{free_port()}", NAMESPACE) as kv:
+        patient = asyncio.create_task(kv.put("k", b"v", timeout_s=LONG_S))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            for ended in await asyncio.gather(
+                *(kv.put("k", b"v", timeout_s=0.1) for _ in range(9)), return_exceptions=True
+            ):
+                assert isinstance(ended, Unavailable), ended
+        patient.cancel()
+    await asyncio.gather(patient, return_exceptions=True)
+
+
 async def test_above_the_bytes_that_may_be_under_way_operations_wait(
     gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,8 +74,41 @@ async def test_what_has_waited_too_long_for_its_answer_makes_room(
     with pytest.raises(Unavailable, match="no answer before the deadline"):
         await first
     await _until(lambda: gateway.store.writes == 2)
+    second.cancel()
+    third = asyncio.create_task(kv.put("c", b"3", timeout_s=LONG_S))
+    await _until(lambda: gateway.store.writes == 3)
     gateway.store.release()
-    await second
+    await third
+
+
+async def test_what_cannot_be_sent_over_a_good_connection_says_so(
+    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "IN_FLIGHT_MAX", 1)
+    gateway.store.held = []
+    first = asyncio.create_task(kv.get("a"))
+    await _until(lambda: gateway.store.reads == 1)
+    with pytest.raises(
+        Unavailable, match=r"before the deadline .*connected, with others before it"
+    ):
+        await kv.put("b", b"v", timeout_s=0.2)
+    gateway.store.release()
+    await first
+
+
+async def test_an_answer_makes_room_at_once(
+    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "IN_FLIGHT_MAX", 1)
+    monkeypatch.setattr(lane, "SWEEP_S", 3600.0)
+    await asyncio.gather(*(kv.put(name, b"v") for name in "abc"))
+    assert gateway.store.writes == 3
+
+
+async def test_more_may_be_asked_at_once_than_is_sent_at_once(gateway: Running, kv: Client) -> None:
+    names = [f"k{number}" for number in range(3 * lane.IN_FLIGHT_MAX // 2)]
+    await kv.put_many(dict.fromkeys(names, b"v"))
+    assert await asyncio.gather(*map(kv.get, names)) == [b"v"] * len(names)
 
 
 async def test_what_a_lost_stream_carried_is_under_way_no_more(
@@ -78,6 +125,8 @@ async def test_what_a_lost_stream_carried_is_under_way_no_more(
     await gateway.start()
     await kv.put("k", bytes(90))
     assert gateway.store.writes == 2
+    await _until(lambda: kv._calls._small._sweeper is None)
+    assert kv._calls._small._sent_bytes == 0
 
 
 async def test_a_read_that_was_cut_off_is_repeated_within_the_budget_alone(
@@ -88,7 +137,7 @@ async def test_a_read_that_was_cut_off_is_repeated_within_the_budget_alone(
     await _until(lambda: gateway.store.reads == 1)
     await gateway.stop()
     gateway.store.release()
-    with pytest.raises(Unavailable, match="the connection was lost"):
+    with pytest.raises(Unavailable, match=r"the connection was lost \(.*\)$"):
         await read
     await gateway.start()
     assert await at_once.get("k") is None

@@ -9,6 +9,8 @@ import pytest
 
 from tandem import Client
 from tandem.client import lane
+from tandem.core.limits import VALUE_BYTES_MAX
+from tandem.core.request import Listing, ListPage
 from tandem.core.version import Version
 from tandem.errors import (
     NamespaceNotFound,
@@ -46,7 +48,15 @@ async def test_what_was_never_sent_waits_for_the_gateway() -> None:
     await gateway.stop()
 
 
-async def test_a_gateway_that_is_not_there_is_named() -> None:
+async def test_a_gateway_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    serve, tries = lane.Lane._serve, 0
+
+    def counted(counting: lane.Lane) -> Awaitable[bool]:
+        nonlocal tries
+        tries += 1
+        return serve(counting)
+
+    monkeypatch.setattr(lane.Lane, "_serve", counted)
     address = f"127.0.0.1:{free_port()}"
     async with Client(address, NAMESPACE, timeout_s=3) as kv:
         listing = asyncio.create_task(kv.namespaces.list())
@@ -54,6 +64,7 @@ async def test_a_gateway_that_is_not_there_is_named() -> None:
             await kv.put("k", b"v")
         with pytest.raises(Unavailable):
             await listing
+    assert 1 < tries < 40
 
 
 async def test_a_restarted_gateway_is_found_again(gateway: Running, kv: Client) -> None:
@@ -111,6 +122,14 @@ async def test_a_graceful_stop_loses_nothing(gateway: Running, kv: Client) -> No
     assert all(worker.result() >= 10 for worker in workers)
 
 
+async def test_a_client_that_has_nothing_to_say_does_not_hold_up_a_gateway(
+    gateway: Running, kv: Client
+) -> None:
+    await kv.get("k")
+    async with asyncio.timeout(60):
+        await gateway.stop(grace_s=3600)
+
+
 @pytest.mark.parametrize(
     ("failure", "retried"),
     [
@@ -143,6 +162,34 @@ async def test_a_read_in_pieces_is_repeated_too(gateway: Running, kv: Client) ->
     entry = await task
     assert entry is not None
     assert [piece async for piece in entry] == [b"v"]
+
+
+async def test_a_listing_goes_on_where_it_was_when_no_home_answered(
+    gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kv.put_many(dict.fromkeys("abcd", b""))
+    pages, refusals = gateway.store.list, [Unavailable("both homes failed")] * 2
+
+    async def refused_now_and_then(listing: Listing) -> ListPage:
+        if listing.after == "b" and refusals:
+            raise refusals.pop()
+        return await pages(listing)
+
+    monkeypatch.setattr(gateway.store, "list", refused_now_and_then)
+    assert [key.name async for key in kv.list(page_size=2)] == list("abcd")
+    assert not refusals
+
+
+async def test_a_gateway_that_goes_away_under_a_value_in_pieces(
+    gateway: Running, kv: Client
+) -> None:
+    await kv.put("k", bytes(VALUE_BYTES_MAX))
+    entry = await kv.get_stream("k")
+    assert entry is not None
+    assert await anext(entry.pieces)
+    await gateway.stop()
+    with pytest.raises(Unavailable):
+        [piece async for piece in entry]
 
 
 async def _outcome(call: Awaitable[object]) -> object:
@@ -229,15 +276,32 @@ async def test_retries_end_with_the_budget(gateway: Running, kv: Client) -> None
         assert gateway.store.reads == before + attempts
 
 
+@pytest.mark.parametrize(
+    "call", [lambda kv: kv.get("k"), lambda kv: kv.put("k", b"v")], ids=["get", "put"]
+)
+async def test_answers_earn_retries(
+    call: Callable[[Client], Awaitable[object]], gateway: Running, at_once: Client
+) -> None:
+    for _ in range(11):
+        await call(at_once)
+    gateway.store.failure, before = Overloaded("full"), gateway.store.calls
+    with pytest.raises(Overloaded):
+        await call(at_once)
+    assert gateway.store.calls == before + 2
+
+
 async def test_a_call_ends_at_its_own_timeout(gateway: Running, kv: Client) -> None:
     gateway.store.held = []
     slow = asyncio.create_task(kv.get("k", timeout_s=60))
     await until(lambda: gateway.store.reads)
     write = asyncio.create_task(kv.put("k", b"v", timeout_s=2))
+    pieces = asyncio.create_task(kv.get_stream("k", timeout_s=2))
     with pytest.raises(Unavailable, match=r"no answer before the deadline$"):
         await kv.get("k", timeout_s=2)
     with pytest.raises(Unavailable, match="the write may have happened or not"):
         await write
+    with pytest.raises(Unavailable, match="no answer came"):
+        await asyncio.wait_for(pieces, 60)
     assert not slow.done()
     gateway.store.release()
     assert await slow is None
@@ -270,33 +334,6 @@ async def test_of_many_that_are_given_up_none_is_sent_later() -> None:
     await gateway.stop()
 
 
-async def test_a_client_that_was_never_opened_can_be_closed(gateway: Running) -> None:
-    await Client(gateway.address, NAMESPACE).aclose()
-
-
-async def test_a_closed_client_says_so(gateway: Running) -> None:
-    async with Client(gateway.address, NAMESPACE) as kv:
-        gateway.store.held = []
-        call = asyncio.create_task(kv.get("k", timeout_s=30))
-        await until(lambda: gateway.store.reads)
-    with pytest.raises(Unavailable, match="closed"):
-        await call
-    with pytest.raises(Unavailable, match="closed"):
-        await kv.put("k", b"v")
-
-
-async def test_a_client_that_is_opened_again_tries_again(gateway: Running) -> None:
-    client = Client(gateway.address, NAMESPACE, timeout_s=60)
-    async with client:
-        pass
-    gateway.store.failure = Overloaded("full")
-    async with client as kv:
-        reading = asyncio.create_task(kv.get("k"))
-        await until(lambda: reading.done() or gateway.store.reads >= 2)
-        gateway.store.failure = None
-        assert await reading is None
-
-
 @pytest.mark.parametrize("place", ["_next_batch", "_receive"])
 async def test_a_fault_of_the_client_ends_one_stream_and_is_told(
     place: str, gateway: Running, kv: Client, monkeypatch: pytest.MonkeyPatch
@@ -325,7 +362,7 @@ async def test_a_server_without_the_service_is_not_asked_again() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with asyncio.timeout(60), Client(f"127.0.0.1:{port}", NAMESPACE) as kv:
-        with pytest.raises(TandemError, match="UNIMPLEMENTED"):
+        with pytest.raises(TandemError, match="UNIMPLEMENTED: Method not found"):
             await kv.get("k", timeout_s=3600.0)
     await server.stop(0)
 

@@ -104,8 +104,8 @@ async def test_that_nothing_was_changed_is_not_told_of_a_try_before() -> None:
 
 @in_virtual_time
 async def test_a_client_that_was_closed_repeats_nothing() -> None:
-    gateway, retries = Answers((Unavailable("both homes failed"), 0.001)), Retries(Numbers())
-    retries.closed = True
+    gateway, retries = Answers((Unavailable("both homes failed"), 0.002)), Retries(Numbers())
+    asyncio.get_running_loop().call_later(0.001, setattr, retries, "closed", True)
     with pytest.raises(Unavailable, match="both homes failed"):
         await retries.call(gateway, None, "n", timeout_s=10.0, repeatable=True)
     assert gateway.calls == 1

@@ -67,8 +67,6 @@ class ArrayElements:
 
     def _next_mark(self) -> int:
         """Where the next bracket or comma outside of strings is; -1 when more has to arrive."""
-        if not self._depth:
-            return -1
         while True:
             if self._in_string and not self._string_left():
                 return -1

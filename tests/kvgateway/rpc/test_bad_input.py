@@ -8,6 +8,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
+from kvgateway.rpc import exchange
 from tandem.core.limits import BATCH_OPERATIONS_MAX, LARGE_BODY_BYTES, VALUE_BYTES_MAX
 from tandem.runtime.clock import SystemClock
 from tandem.wire.long_values import UNCOUNTED_BYTES_MAX
@@ -215,6 +216,29 @@ async def test_a_message_over_a_limit_does_not_end_a_stream(
     good.puts.add(id=9, namespace=NAMESPACE, key=b"k", value=b"v")
     await call.write(good)
     assert [answer.id for answer in (await call.read()).writes] == [9]
+
+
+async def test_each_operation_of_a_message_over_a_limit_is_refused_by_its_kind(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    """More of them than a stream may have under way."""
+    one: dict[str, Any] = {"namespace": NAMESPACE, "key": b"k"}
+    each = exchange.OPERATIONS_MAX // 2
+    gets = [kv_pb2.GetRequest(id=number, **one) for number in range(each)]
+    puts = [kv_pb2.PutRequest(id=number, **one) for number in range(each, 2 * each)]
+    deletes = [kv_pb2.DeleteRequest(id=number, **one) for number in range(2 * each, 3 * each)]
+    call = kv.Exchange()
+    await call.write(kv_pb2.BatchRequest(gets=gets, puts=puts, deletes=deletes))
+    await call.done_writing()
+    read: list[int] = []
+    written: list[int] = []
+    while (reply := await call.read()) is not grpc.aio.EOF:
+        for told, answers in ((read, reply.gets), (written, reply.writes)):
+            assert {answer.error.code for answer in answers} <= {INVALID.value[0]}
+            told += [answer.id for answer in answers]
+    assert read == list(range(each))
+    assert written == list(range(each, 3 * each))
+    assert not gateway.store.calls
 
 
 THOUSANDS = bytes((0x0A, 0)) * (UNCOUNTED_BYTES_MAX // 2 + 1)

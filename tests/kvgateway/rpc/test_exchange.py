@@ -8,7 +8,7 @@ import pytest
 
 from kvgateway.rpc import exchange
 from kvgateway.rpc.dispatch import READS_AT_ONCE, WRITES_AT_ONCE, Dispatch
-from kvgateway.rpc.outbox import Outbox
+from kvgateway.rpc.outbox import ALONE_BYTES, Outbox
 from tandem.core.envelope import seal
 from tandem.core.limits import BATCH_OPERATIONS_MAX, KIB, MIB
 from tandem.core.request import ReadResult
@@ -148,6 +148,30 @@ def test_a_message_is_full_with_as_many_answers_as_a_batch_has_and_at_a_mebibyte
     assert not outbox
 
 
+def test_small_answers_and_large_ones_take_turns() -> None:
+    outbox = Outbox(lambda: 0.0, lambda: None)
+    large, full = (ReadResult(seal(Version.at(1), bytes(size))) for size in (MIB, ALONE_BYTES))
+    for number in range(3):
+        outbox.answer_read(number, large)
+    for number in range(3 * MIB // ALONE_BYTES):
+        outbox.answer_read(number, full)
+    taken = []
+    while outbox:
+        taken.append(outbox.take().record is not None)
+    assert taken == [False, True] * 3
+
+
+@pytest.mark.parametrize(("expires_at_s", "found"), [(0, True), (100, False), (101, True)])
+def test_what_has_expired_by_the_time_of_its_answer_is_not_shown(
+    expires_at_s: int, found: bool
+) -> None:
+    outbox = Outbox(lambda: 100.0, lambda: None)
+    record = seal(Version.at(1), b"v", expires_at_s=expires_at_s)
+    outbox.answer_read(1, ReadResult(record))
+    (answer,) = outbox.take().reply.gets
+    assert (answer.found, answer.value) == (found, b"v" if found else b"")
+
+
 async def test_large_values_travel_alone_and_small_ones_pass_them(
     gateway: Running, kv: kv_pb2_grpc.KVStub
 ) -> None:
@@ -184,6 +208,34 @@ async def test_a_failure_is_an_answer(
     assert not (await call.read()).gets[0].HasField("error")
     bugs = 1 if code is grpc.StatusCode.INTERNAL else 0
     assert (gateway.failures.count, len(gateway.log.events)) == (bugs, bugs)
+
+
+async def test_a_failure_that_comes_later_is_an_answer_and_no_fault(
+    gateway: Running, kv: kv_pb2_grpc.KVStub
+) -> None:
+    gateway.store.held = []
+    call = kv.Exchange()
+    await call.write(_puts(("a", b"1")))
+    await until(lambda: gateway.store.held)
+    gateway.store.failure = Unavailable("both homes failed")
+    gateway.store.release()
+    (answer,) = (await call.read()).writes
+    assert answer.error.message == "both homes failed"
+    assert gateway.failures.count == 0
+
+
+async def test_where_a_batch_cannot_be_begun_each_of_its_operations_is_told(
+    gateway: Running, kv: kv_pb2_grpc.KVStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise LookupError("no such home")
+
+    monkeypatch.setattr(gateway.store, "read", broken)
+    call = kv.Exchange()
+    await call.write(_gets("a", "b", "c"))
+    answers = [(answer.id, answer.error.code) for answer in (await call.read()).gets]
+    assert answers == [(number, grpc.StatusCode.INTERNAL.value[0]) for number in (1, 2, 3)]
+    assert gateway.failures.count == 1
 
 
 async def test_a_cancelled_future_is_unavailable(gateway: Running, kv: kv_pb2_grpc.KVStub) -> None:
@@ -249,6 +301,23 @@ async def test_bytes_in_flight_are_bounded(gateway: Running, kv: kv_pb2_grpc.KVS
         answered = 0
         while answered < puts:
             answered += len((await call.read()).writes)
+
+
+async def test_reads_beside_a_large_value_give_its_room_back(
+    gateway: Running, kv: kv_pb2_grpc.KVStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "BYTES_MAX", MIB)
+    size = 128 * KIB
+    call = kv.Exchange()
+    for number in range(2 * exchange.BYTES_MAX // size):
+        batch = _puts(("k", bytes(size)), first_id=number)
+        batch.MergeFrom(_gets("k", first_id=number))
+        await call.write(batch)
+        await call.read()
+    await call.done_writing()
+    while await call.read() is not grpc.aio.EOF:
+        pass
+    assert gateway.store.writes == 2 * exchange.BYTES_MAX // size
 
 
 async def test_a_client_that_does_not_read_grows_nothing(

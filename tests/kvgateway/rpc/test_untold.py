@@ -63,13 +63,18 @@ async def test_a_batch_ends_and_a_stream_goes_on(
 
 
 async def test_a_write_that_cannot_be_told_is_answered(gateway: Running) -> None:
-    written = asyncio.get_running_loop().create_future()
-    written.set_result(Written(UNTELLABLE))
-    gateway.store.write = lambda _: [written]  # type: ignore[method-assign, assignment]
+    loop = asyncio.get_running_loop()
+    told, untold = loop.create_future(), loop.create_future()
+    told.set_result(Written(Version.at(1)))
+    untold.set_result(Written(UNTELLABLE))
+    gateway.store.write = lambda _: [told, untold]  # type: ignore[method-assign, assignment]
     outbox = Outbox(lambda: 0.0, lambda: None)
-    puts = [kv_pb2.PutRequest(id=7, namespace=NAMESPACE, key=b"k", value=b"v")]
+    puts = [
+        kv_pb2.PutRequest(id=number, namespace=NAMESPACE, key=b"k", value=b"v") for number in (6, 7)
+    ]
     await Dispatch(gateway.store, gateway.failures).start(kv_pb2.BatchRequest(puts=puts), 0, outbox)
     await asyncio.sleep(0)
     parcel = outbox.take()
-    assert [(reply.id, reply.error.code) for reply in parcel.reply.writes] == [(7, INTERNAL)]
-    assert (parcel.operations, bool(outbox)) == (1, False)
+    answers = [(reply.id, reply.error.code) for reply in parcel.reply.writes]
+    assert answers == [(6, 0), (7, INTERNAL)]
+    assert (parcel.operations, bool(outbox)) == (2, False)

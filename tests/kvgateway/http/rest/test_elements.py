@@ -72,6 +72,24 @@ def test_elements_as_they_stand(text: bytes, elements: list[bytes]) -> None:
     assert _elements(text, list(range(len(text)))) == elements
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"11]", "not an array"),
+        (b'{"a":1}', "not an array"),
+        (b" x[1]", "not an array"),
+        (b"[1}", "brackets do not match"),
+        (b"[1]]", "something follows"),
+        (b"[1", "does not end"),
+        (b" ", "does not end"),
+    ],
+)
+def test_what_is_no_array_is_refused_by_its_fault(text: bytes, says: str) -> None:
+    for cuts in ([], list(range(len(text)))):
+        with pytest.raises(NoArray, match=says):
+            _elements(text, cuts)
+
+
 def test_depth_and_parts_are_bounded() -> None:
     deep = b"[" * DEPTH_MAX + b"]" * DEPTH_MAX
     assert _elements(deep, []) == [deep[1:-1]]
@@ -79,6 +97,7 @@ def test_depth_and_parts_are_bounded() -> None:
         _elements(b"[" + deep, [])
     many = b"[[" + b"," * (PARTS_MAX - 3) + b"]]"
     assert len(_elements(many, [])) == 1
+    assert len(_elements(many.replace(b"]]", b"]," + many[1:]), [])) == 2, "of each element"
     with pytest.raises(NoArray, match="more than 10000 parts"):
         _elements(many.replace(b"]]", b",,,]]"), [])
 
