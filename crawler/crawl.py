@@ -6,8 +6,9 @@ of the same bytes. A difference counts only if it is still there after `settle_s
 are read; a write in flight is no drift. A range is *equal* only when every page of both homes was
 seen and every difference was repaired.
 
-What has been done is kept in a checkpoint at the ends of pages: names up to `after` were compared,
-those in `suspects` were not looked at again yet. A crawl that goes on from it counts no key twice.
+What has been done is kept in a checkpoint at the ends of pages, and before anything is healed:
+names up to `after` were compared, those in `suspects` are not counted yet. A crawl that goes on
+from it counts each key once, though it finds equal what was healed by then.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ class Crawl:
         self._since_split = 0
         self._unread: list[str] = []
         self._foreign: list[tuple[str, int]] = []
-        self._suspects: list[str] = []
+        self._suspects: dict[str, Sighting | None] = {}
         self.report = CrawlReport(namespace)
         slots = slots or asyncio.Semaphore(rule.heals_at_once)
         self._look = SecondLook(homes, rule, self._mode, self._pace, self.report, hold, slots)
@@ -107,7 +108,7 @@ class Crawl:
             await self._look_again()
         if self.report.failure:
             return False
-        self._checkpoint()
+        self._checkpoint(self._suspects)
         return True
 
     async def _begin(self) -> bool:
@@ -136,7 +137,7 @@ class Crawl:
         self._look.changes = resume.changes
         self._begun_after = resume.after
         self._after = dict.fromkeys(Side, resume.after)
-        self._suspects = [*resume.suspects]
+        self._suspects = {**resume.suspects}
         self._since_split = resume.since_split
 
     async def _page(self, side: Side) -> ScanPage | None:
@@ -173,7 +174,7 @@ class Crawl:
             if self._mode.deep_parts:
                 self._unread += [entry.name for entry in entries if self._is_sampled(entry.name)]
         differences = self._diff.feed(side, entries, ended=ended)
-        self._suspects += [one.name for one in differences]
+        self._suspects |= dict.fromkeys(one.name for one in differences)
         self._note_split(self._diff.equal + len(differences))
         if page.foreign:
             self._foreign.append((entries[-1].name if entries else "", page.foreign))
@@ -232,23 +233,23 @@ class Crawl:
         judged = self._diff.judged
         names = [name for name in self._unread if name <= judged]
         self._unread = self._unread[len(names) :]
-        suspects = frozenset(self._suspects)
-        self._suspects += await self._look.deep([n for n in names if n not in suspects])
+        damaged = await self._look.deep([n for n in names if n not in self._suspects])
+        self._suspects |= dict.fromkeys(damaged)
 
     async def _look_again(self) -> None:
         if self._suspects:
-            suspects, self._suspects = self._suspects, []
-            await self._look.again(suspects)
+            suspects, self._suspects = self._suspects, {}
+            await self._look.again(suspects, self._checkpoint)
             if not self.report.failure:
-                self._checkpoint()
+                self._checkpoint(self._suspects)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, suspects: Mapping[str, Sighting | None]) -> None:
         if self._save is None:
             return
         report = self.report
         self._save(
             Checkpoint(
-                report.began_at_us, self._now_us, self._resumable(), tuple(self._suspects),
+                report.began_at_us, self._now_us, self._resumable(), {**suspects},
                 tuple(report.splits), self._since_split, report.tally.document(),
                 self._look.changes, report.stopped,
             )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from tandem.core.drift import Sighting
 from tandem.core.mass_change import MASS_LIMIT, MassLimit, NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.scan_diff import Entry
@@ -59,7 +60,9 @@ class Checkpoint:
     saved_at_us: int
     """The homes' time, as `began_at_us`."""
     after: str
-    suspects: tuple[str, ...]
+    suspects: Mapping[str, Sighting | None]
+    """Names that are to be looked at again, with what was seen there by then: where that is not
+    None, a heal has begun."""
     splits: tuple[str, ...]
     since_split: int
     tally: Mapping[str, object]

@@ -53,7 +53,7 @@ def test_what_a_checkpoint_says_holds_for_a_while(age_us: int, goes_on: bool) ->
     async def main() -> None:
         world = await ground()
         at_us = world.clock.now_us() - age_us
-        checkpoint = Checkpoint(at_us, at_us, f"{PAGE - 1:04}", (), (), 0, Tally().document())
+        checkpoint = Checkpoint(at_us, at_us, f"{PAGE - 1:04}", {}, (), 0, Tally().document())
         report = await Crawl(world.homes, NAMESPACE, RULE, resume=checkpoint).run()
         assert report.resumed is goes_on
         assert report.tally.equal == (KEYS - PAGE if goes_on else KEYS)
@@ -70,7 +70,7 @@ def test_a_range_that_is_full_when_it_is_gone_on_with_ends_behind_what_is_new(af
         world = await ground()
         now_us = world.clock.now_us()
         rule = CrawlRule(page_names=PAGE, deadline_s=1.0, range_names=KEYS)
-        full = Checkpoint(now_us, now_us, after, (), (), KEYS, Tally().document())
+        full = Checkpoint(now_us, now_us, after, {}, (), KEYS, Tally().document())
         within = Range(0, "", "9")
         report = await Crawl(world.homes, NAMESPACE, rule, within=within, resume=full).run()
         assert len(report.splits) == 1
@@ -92,6 +92,28 @@ def test_what_is_listed_again_after_a_restart_counts_once(pages: int) -> None:
         await Crawl(world.homes, NAMESPACE, RULE, save=saved.append, hold=hold).run()
         report = await Crawl(world.homes, NAMESPACE, RULE, resume=saved[-1]).run()
         assert _counted(report) == _counted(whole)
+
+    run(main())
+
+
+@pytest.mark.parametrize("calls", range(1, 52))
+@pytest.mark.parametrize("accepted", [2 * PAGE, 2 * PAGE - 1])
+def test_what_was_healed_before_a_restart_is_drift_once(calls: int, accepted: int) -> None:
+    """Though the run that goes on finds it equal. Its breaker counts it once, too."""
+
+    async def main() -> None:
+        rule = CrawlRule(
+            page_names=PAGE, deadline_s=1.0, differences_max=PAGE, heals_at_once=1,
+            limit=MassLimit(0.0, accepted),
+        )  # fmt: skip
+        whole = await Crawl((await ground(*range(2 * PAGE))).homes, NAMESPACE, rule).run()
+        world = await ground(*range(2 * PAGE))
+        saved: list[Checkpoint | None] = [None]
+        hold = ending_after(calls)
+        await Crawl(world.homes, NAMESPACE, rule, save=saved.append, hold=hold).run()
+        report = await Crawl(world.homes, NAMESPACE, rule, resume=saved[-1]).run()
+        assert _counted(report) == _counted(whole)
+        assert (report.tally.copied, report.stopped) == (whole.tally.copied, whole.stopped)
 
     run(main())
 
