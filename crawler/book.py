@@ -195,6 +195,15 @@ class Book:
                     (last.namespace, last.began_us, last.plan),
                 )
 
+    def has_entered(self, namespace: str, plan: str) -> bool:
+        """Whether a crawl by this plan has entered the history."""
+        return (
+            self._db.execute(
+                "select 1 from crawl where namespace = ? and plan = ?", (namespace, plan)
+            ).fetchone()
+            is not None
+        )
+
     def history(self, page: HistoryPage) -> list[Crawled]:
         """The last crawls, the newest first."""
         after = page.after or Place(_NEVER_US, "", "")

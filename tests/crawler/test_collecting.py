@@ -46,7 +46,7 @@ def collecting(
     """A crawler that collects."""
     book, entropy = Book(path), SeededEntropy(Random(str(path)))
     return NamespaceCrawls(
-        homes=world.homes, plans=Plans(world.kvsp, "me", entropy), book=book,
+        homes=world.homes, plans=Plans(world.kvsp, path.name, entropy), book=book,
         board=Board(book, entropy), rule=rule, pace=Pace(),
         collector=collector(world.kvsp, world.s3, said, limit),
     )  # fmt: skip
