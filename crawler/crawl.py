@@ -13,6 +13,7 @@ from it counts each key once, though it finds equal what was healed by then.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from operator import lt
 from typing import Final
 
 from crawler.pace import LISTED_BYTES, Pace
@@ -158,6 +159,9 @@ class Crawl:
             case ScanPage(next_after=str(after)) if after <= self._after[side]:
                 self.report.failure = f"{side.value}: the listing goes in circles"
                 return None
+            case ScanPage() if not _is_in_order(page, self._after[side]):
+                self.report.failure = f"{side.value}: the listing is out of order"
+                return None
             case ScanPage():
                 return page
 
@@ -258,3 +262,10 @@ class Crawl:
     def _resumable(self) -> str:
         """Everything up to here was judged; what one listing is ahead is listed again."""
         return max(self._diff.judged, self._begun_after)
+
+
+def _is_in_order(page: ScanPage, after: str) -> bool:
+    """Whether the names rise to where the next page begins: else some count twice, or never."""
+    names = [entry.name for entry in page.entries]
+    rise = all(map(lt, [after, *names], names))
+    return rise and (not names or page.next_after is None or names[-1] <= page.next_after)
