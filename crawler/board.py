@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -147,9 +148,14 @@ class Board:
         """A plan or a lease could not be read."""
         self.counters.unreadable += 1
 
-    def forget(self, namespace: str) -> None:
-        """A namespace has ended."""
-        self._latest.pop(namespace, None)
+    def forget(self, namespaces: Iterable[str]) -> None:
+        """These are crawled no more: what was found of them last is no state of today, and their
+        breakers wait for nobody."""
+        stops = self._book.stops()
+        for namespace in namespaces:
+            self._latest.pop(namespace, None)
+            if namespace in stops:
+                self._book.passed(namespace)
 
     @property
     def latest(self) -> tuple[Crawled, ...]:

@@ -143,6 +143,7 @@ class Rounds:
         found = await registered(homes, self._deadline_s)
         for namespace in found.kept_in(Homes.S3) if not why else ():
             await self.work.crawls.forget(namespace)
+        self._board.forget([*found.deleted, *found.kept_in(Homes.S3)])
         known = _crawled(found) if not why else _only(found, Homes.KVSP)
         self._outcomes.keep(known.keys())
         for namespace in trouble.order([*known]):
