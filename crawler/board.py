@@ -9,8 +9,10 @@ from typing import Final
 
 from crawler.book import Book
 from crawler.crawl import Crawl
+from crawler.report import CrawlReport
 from tandem.core.crawl_range import Range
 from tandem.core.crawl_status import Crawled, RangeProgress, Run, RunRequest
+from tandem.core.tally import Tally
 from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.randomness import Entropy
 
@@ -40,6 +42,15 @@ class Counters:
     s3_requests: int = 0
     kvsp_requests: int = 0
     namespaces_ended: int = 0
+
+    def add(self, report: CrawlReport) -> None:
+        """What has just been done of a range; what an earlier run did was counted then."""
+        now, before = report.tally, report.before or Tally()
+        self.copied += sum(now.copied.values()) - sum(before.copied.values())
+        self.unhealed += now.unhealed_keys - before.unhealed_keys
+        self.compared += now.records - before.records
+        self.s3_requests += now.s3_requests - before.s3_requests
+        self.kvsp_requests += now.kvsp_requests - before.kvsp_requests
 
 
 class Board:
@@ -178,6 +189,7 @@ class Board:
 
     def left(self, crawl: Crawl, within: Range) -> None:
         """And no more."""
+        self.counters.add(crawl.report)
         self._under_way.pop((crawl.report.namespace, within.number), None)
 
     @property

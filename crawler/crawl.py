@@ -131,9 +131,9 @@ class Crawl:
 
     def _go_on(self, resume: Checkpoint) -> None:
         self.report.began_at_us = resume.began_at_us
-        self.report.tally.add(Tally.of(resume.tally))
+        self.report.before = Tally.of(resume.tally)
+        self.report.tally.add(self.report.before)
         self.report.splits = [*resume.splits]
-        self.report.resumed = True
         self.report.stopped = resume.stopped
         self._look.changes = resume.changes
         self._begun_after = resume.after

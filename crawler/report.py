@@ -90,12 +90,17 @@ class CrawlReport:
     """Some of what both homes hold and nobody can read: what may go for good."""
     remains: list[str] = field(default_factory=list)
     """Some of the names that S3 holds below the floor and KVSP has dropped."""
-    resumed: bool = False
-    """Whether another run of the crawler saw a part of it."""
+    before: Tally | None = None
+    """What an earlier run of the crawl had counted; None where there was none."""
     withheld: str = ""
     """Why nothing could be collected though there was something."""
     stopped: NeedsPerson | None = None
     """Why repair was stopped; None when it was not."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier run of the crawl saw a part of it."""
+        return self.before is not None
 
     @property
     def equal(self) -> bool:

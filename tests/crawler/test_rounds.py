@@ -8,13 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from crawler.trouble import Trouble
-from tandem.backends.port import ScanPage
+from tandem.backends.port import Heal, ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.operations import CrawlReport as Told
-from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
 from tests.crawler.rounds_world import A, B, C, NearGateways, World, in_a_world, record_key
 from tests.kvgateway.two_homes import ScriptedHome
@@ -66,6 +67,20 @@ class Forgetful(ScriptedHome):
         return await super().get(key, deadline_s, needed)
 
 
+class Refusing(ScriptedHome):
+    """It takes what was found of a range only when that is tried again."""
+
+    refuses = 2
+
+    async def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> WriteReply:
+        if key.name.startswith(f"crawl/{A}/") and b"report" in record.value and self.refuses:
+            self.refuses -= 1
+            return Failed(Reason.TIMEOUT)
+        return await super().put_if_newer(key, record, deadline_s, heal)
+
+
 def _replace(world: World, side: Side, kind: type[ScriptedHome]) -> None:
     home = kind(side, world.pair.clock)
     home.memory = world.pair.homes[side].memory
@@ -92,6 +107,18 @@ async def test_drift_is_healed_counted_and_told_as_equal(world: World) -> None:
     assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B]
     for reply in (await world.pair.held(key)).values():
         assert isinstance(reply, Found)
+
+
+@in_a_world
+async def test_what_a_crawl_in_several_runs_did_is_counted_once(world: World) -> None:
+    _replace(world, Side.KVSP, Refusing)
+    world.rounds = world.rounds_for(world.gateways)
+    await world.hold(Key(A, "key"), seal(Version.at(EPOCH_US), b"value"), Side.KVSP)
+    for _ in range(3):
+        await world.rounds.round()
+    counters = world.rounds.counters
+    assert (counters.crawls, counters.incomplete) == (9, 2)
+    assert (counters.copied, counters.compared) == (1, 3 * 2 + 1)
 
 
 @in_a_world
