@@ -7,7 +7,8 @@ import pytest
 from crawler.crawl import Crawl
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint, CrawlMode, CrawlReport, CrawlRule
 from tandem.core.crawl_range import Range
-from tandem.core.drift import Drift
+from tandem.core.drift import Drift, Sighting
+from tandem.core.key import Key
 from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Side
@@ -114,6 +115,22 @@ def test_what_was_healed_before_a_restart_is_drift_once(calls: int, accepted: in
         report = await Crawl(world.homes, NAMESPACE, rule, resume=saved[-1]).run()
         assert _counted(report) == _counted(whole)
         assert (report.tally.copied, report.stopped) == (whole.tally.copied, whole.stopped)
+
+    run(main())
+
+
+def test_what_was_to_be_healed_counts_as_what_it_is_now_where_it_was_not() -> None:
+    async def main() -> None:
+        world = await ground()
+        now_us = world.clock.now_us()
+        held = world.kvsp._namespace(NAMESPACE)
+        held.floors = held.floors.raised(b"", b"", record(3).version)
+        world.kvsp.drop(Key(NAMESPACE, "0003"))
+        suspects = {"0003": Sighting(Drift.MISSING_IN_KVSP, 9, now_us - 9, now_us)}
+        resume = Checkpoint(now_us, now_us, "0003", suspects, (), 0, Tally(equal=3).document())
+        report = await Crawl(world.homes, NAMESPACE, RULE, resume=resume).run()
+        assert _counted(report) == (KEYS - 1, {Drift.ZOMBIE: 1})
+        assert report.remains == ["0003"]
 
     run(main())
 
