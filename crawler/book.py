@@ -146,10 +146,6 @@ class Book:
             stopped=stopped and NeedsPerson.of(stopped),
         )
 
-    def drop(self, plan: str, number: int) -> None:
-        """The range is done."""
-        self._db.execute("delete from checkpoint where plan = ? and range = ?", (plan, number))
-
     def enter(self, crawled: Crawled) -> None:
         """A crawl has ended: in one transaction it enters the history, what belonged to it goes,
         and so do crawls and checkpoints that are too old. Entering it again changes nothing."""

@@ -170,7 +170,6 @@ class NamespaceCrawls:
                 await self._plans.release(plan, number)
         elif task.shared:
             await self._plans.finish(plan, number, report)
-            self._book.drop(plan.id, number)
 
     async def _crawl_and_collect(self, task: _Task, within: Range) -> CrawlReport:
         if not task.shared:

@@ -49,6 +49,18 @@ def test_what_another_crawler_began_and_left_is_taken_over_when_its_lease_has_ru
     run(main())
 
 
+def test_a_range_that_cannot_be_crawled_is_left_to_the_others_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        world.s3.fails = lambda: True
+        assert (await world.crawler(tmp_path / "cut off", "cut off").crawl(NAMESPACE)).failure
+        world.s3.fails, began_s = None, current().time()
+        check(await world.crawler(tmp_path / "book").crawl(NAMESPACE))
+        assert current().time() - began_s < LEASE_US / 1e6 / 2
+
+    run(main())
+
+
 def test_who_stood_still_until_another_one_took_its_lease_lets_go_of_the_range(
     tmp_path: Path,
 ) -> None:

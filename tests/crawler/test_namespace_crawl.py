@@ -1,6 +1,7 @@
 """A namespace in ranges: as many as its names ask for, at the rate asked for, in deep rounds."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,29 @@ def test_ranges_grow_with_the_names_and_the_sum_stays_the_same(tmp_path: Path) -
         assert (second.ranges, second.number) == (5, 2)
         assert second.tally.equal == KEYS
         assert (second.tally.drifted, second.equal) == (0, True)
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", ["0003", "0060", "0119"])
+def test_the_range_of_an_urgent_name_comes_first_and_all_are_shown_while_they_last(
+    name: str, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = await ground()
+        crawls = world.crawler(tmp_path / "book", rule=replace(RULE, ranges_at_once=1))
+        await crawls.crawl(NAMESPACE)
+        shown: list[tuple[int, int]] = []
+
+        def see() -> bool:
+            shown.extend((one.number, one.ranges) for one in crawls._board.ranges)
+            return False
+
+        world.s3.fails = see
+        await crawls.crawl(NAMESPACE, urgent=[name])
+        assert shown[0] == (int(name) // 30, 5)
+        assert {*shown} == {(number, 5) for number in range(5)}
+        assert not crawls._board.ranges
 
     run(main())
 
