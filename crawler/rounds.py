@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
@@ -120,8 +120,7 @@ class Rounds:
                 continue
             if why := await self._objection(kept):
                 return why
-            asked = replace(request, namespace=namespace)
-            crawls.append(await self._crawl(namespace, kept, asked, NO_TROUBLE))
+            crawls.append(await self._crawl(namespace, kept, request, NO_TROUBLE))
             self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 

@@ -81,16 +81,18 @@ def test_a_range_that_is_full_when_it_is_gone_on_with_ends_behind_what_is_new(af
 
 
 @pytest.mark.parametrize("pages", range(1, 2 * KEYS // PAGE))
-def test_what_is_listed_again_after_a_restart_counts_once(pages: int) -> None:
+def test_what_is_listed_again_after_restarts_counts_once(pages: int) -> None:
     """Foreign objects, too, of which a page tells no more than how many there are."""
 
     async def main() -> None:
         world = await ground(KEYS // 2)
         world.s3.foreign = 1
         whole = await Crawl(world.homes, NAMESPACE, RULE, mode=CrawlMode(dry_run=True)).run()
-        saved: list[Checkpoint] = []
-        hold = ending_after(pages)
-        await Crawl(world.homes, NAMESPACE, RULE, save=saved.append, hold=hold).run()
+        saved: list[Checkpoint | None] = [None]
+        for some in (pages, 1, 1):
+            at, hold = saved[-1], ending_after(some)
+            part = Crawl(world.homes, NAMESPACE, RULE, resume=at, save=saved.append, hold=hold)
+            await part.run()
         report = await Crawl(world.homes, NAMESPACE, RULE, resume=saved[-1]).run()
         assert _counted(report) == _counted(whole)
 

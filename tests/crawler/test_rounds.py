@@ -312,6 +312,48 @@ async def test_what_is_asked_for_comes_between_two_crawls_of_a_round(world: Worl
 
 
 @in_a_world
+async def test_two_runs_that_are_asked_for_during_a_rest_come_one_after_the_other(
+    world: World,
+) -> None:
+    """What is asked for then does not wait for the next round, and what fails in it is told."""
+    rounds = asyncio.create_task(world.rounds.run())
+    await asyncio.sleep(1.0)
+    assert world.board.doing == "resting between two rounds"
+    asked = [world.board.ask(RunRequest()) for _ in range(2)]
+    await asyncio.sleep(1.0)
+    assert world.rounds.counters.rounds == 1
+    numbers = [[one.number for one in run.crawls] for run in world.board.runs]
+    assert numbers == [[2, 2, 2], [3, 3, 3]]
+    assert [(run.id, run.ended, run.failure) for run in world.board.runs] == [
+        (one.id, True, "") for one in asked
+    ]
+    rounds.cancel()
+
+
+@in_a_world
+async def test_a_run_that_raises_has_failed_and_ends_nothing_else(world: World) -> None:
+    _replace(world, Side.S3, Breaking)
+    world.rounds = world.rounds_for(world.gateways)
+    world.board.ask(RunRequest(A))
+    await world.rounds.round()
+    [run] = world.board.runs
+    assert "a fault of the crawler: KeyError('a bug')" in run.failure
+    assert world.rounds.counters.errors == len(("the run's crawl", "the round's"))
+    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
+
+
+@in_a_world
+async def test_a_run_of_which_any_crawl_was_not_whole_has_failed(world: World) -> None:
+    _replace(world, Side.KVSP, Refusing)
+    world.rounds = world.rounds_for(world.gateways)
+    world.board.ask(RunRequest())
+    await world.rounds.round()
+    [run] = world.board.runs
+    assert [bool(one.failure) for one in run.crawls] == [False, True, False]
+    assert run.failure == "kvsp: timeout"
+
+
+@in_a_world
 async def test_a_run_shows_the_crawls_that_have_ended_while_it_goes_on(world: World) -> None:
     shown: list[list[str]] = []
     tell = world.gateways.tell
