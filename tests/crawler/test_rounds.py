@@ -81,7 +81,7 @@ class Refusing(ScriptedHome):
         return await super().put_if_newer(key, record, deadline_s, heal)
 
 
-def _replace(world: World, side: Side, kind: type[ScriptedHome]) -> None:
+def replace_home(world: World, side: Side, kind: type[ScriptedHome]) -> None:
     home = kind(side, world.pair.clock)
     home.memory = world.pair.homes[side].memory
     world.pair.homes[side] = home
@@ -111,7 +111,7 @@ async def test_drift_is_healed_counted_and_told_as_equal(world: World) -> None:
 
 @in_a_world
 async def test_what_a_crawl_in_several_runs_did_is_counted_once(world: World) -> None:
-    _replace(world, Side.KVSP, Refusing)
+    replace_home(world, Side.KVSP, Refusing)
     world.rounds = world.rounds_for(world.gateways)
     await world.hold(Key(A, "key"), seal(Version.at(EPOCH_US), b"value"), Side.KVSP)
     for _ in range(3):
@@ -215,7 +215,7 @@ async def test_a_damaged_record_keeps_no_other_namespace_from_its_crawl(world: W
 def test_a_listing_in_circles_does_not_hold_a_round_up(side: Side) -> None:
     @in_a_world
     async def scenario(world: World) -> None:
-        _replace(world, side, Circling)
+        replace_home(world, side, Circling)
         async with asyncio.timeout(3600):
             await world.rounds.round()
         assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B]
@@ -227,7 +227,7 @@ def test_a_listing_in_circles_does_not_hold_a_round_up(side: Side) -> None:
 def test_a_crawl_that_raises_ends_neither_the_round_nor_another_crawl(side: Side) -> None:
     @in_a_world
     async def scenario(world: World) -> None:
-        _replace(world, side, Breaking)
+        replace_home(world, side, Breaking)
         await world.rounds.round()
         assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
         assert (world.rounds.counters.errors, world.rounds.counters.rounds) == (1, 1)
@@ -249,7 +249,7 @@ def test_nobody_is_told_of_a_crawl_that_did_not_begin(side: Side) -> None:
 
     @in_a_world
     async def scenario(world: World) -> None:
-        _replace(world, side, Forgetful)
+        replace_home(world, side, Forgetful)
         await world.rounds.round()
         assert world.rounds.counters.incomplete == 1
         assert world.gateways.told == []
@@ -300,76 +300,6 @@ async def test_nobody_is_told_of_a_crawl_that_changed_nothing(world: World) -> N
     world.board.ask(RunRequest(B, dry_run=True))
     await world.rounds.round()
     assert [told.namespace for told in world.gateways.told] == [SYSTEM_NAMESPACE, A, B]
-
-
-@in_a_world
-async def test_what_is_asked_for_comes_between_two_crawls_of_a_round(world: World) -> None:
-    run_id = world.board.ask(RunRequest(B)).id
-    await world.rounds.round()
-    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B, A, B]
-    [ended] = world.board.runs
-    assert (ended.id, ended.ended, [one.namespace for one in ended.crawls]) == (run_id, True, [B])
-
-
-@in_a_world
-async def test_two_runs_that_are_asked_for_during_a_rest_come_one_after_the_other(
-    world: World,
-) -> None:
-    """What is asked for then does not wait for the next round, and what fails in it is told."""
-    rounds = asyncio.create_task(world.rounds.run())
-    await asyncio.sleep(1.0)
-    assert world.board.doing == "resting between two rounds"
-    asked = [world.board.ask(RunRequest()) for _ in range(2)]
-    await asyncio.sleep(1.0)
-    assert world.rounds.counters.rounds == 1
-    numbers = [[one.number for one in run.crawls] for run in world.board.runs]
-    assert numbers == [[2, 2, 2], [3, 3, 3]]
-    assert [(run.id, run.ended, run.failure) for run in world.board.runs] == [
-        (one.id, True, "") for one in asked
-    ]
-    rounds.cancel()
-
-
-@in_a_world
-async def test_a_run_that_raises_has_failed_and_ends_nothing_else(world: World) -> None:
-    _replace(world, Side.S3, Breaking)
-    world.rounds = world.rounds_for(world.gateways)
-    world.board.ask(RunRequest(A))
-    await world.rounds.round()
-    [run] = world.board.runs
-    assert "a fault of the crawler: KeyError('a bug')" in run.failure
-    assert world.rounds.counters.errors == len(("the run's crawl", "the round's"))
-    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
-
-
-@in_a_world
-async def test_a_run_of_which_any_crawl_was_not_whole_has_failed(world: World) -> None:
-    _replace(world, Side.KVSP, Refusing)
-    world.rounds = world.rounds_for(world.gateways)
-    world.board.ask(RunRequest())
-    await world.rounds.round()
-    [run] = world.board.runs
-    assert [bool(one.failure) for one in run.crawls] == [False, True, False]
-    assert run.failure == "kvsp: timeout"
-
-
-@in_a_world
-async def test_a_run_shows_the_crawls_that_have_ended_while_it_goes_on(world: World) -> None:
-    shown: list[list[str]] = []
-    tell = world.gateways.tell
-
-    async def telling(report: Told) -> None:
-        shown.append([one.namespace for run in world.board.runs for one in run.crawls])
-        await tell(report)
-
-    world.gateways.tell = telling  # type: ignore[method-assign]
-    world.board.ask(RunRequest())
-    running = asyncio.create_task(world.rounds.run())
-    await asyncio.sleep(5.0)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert [SYSTEM_NAMESPACE] in shown
-    assert [SYSTEM_NAMESPACE, A] in shown
 
 
 def _raise() -> Failed:
