@@ -3,13 +3,16 @@
 import asyncio
 import sqlite3
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from crawler.book import Book
 from crawler.crawl import Crawl
+from crawler.report import CrawlReport
 from tandem.core.crawl_range import Range
 from tandem.core.crawl_status import Crawled, RangeProgress, Run, RunRequest
+from tandem.core.tally import Tally
 from tandem.errors import InvalidArgument, Overloaded
 from tandem.runtime.randomness import Entropy
 
@@ -39,6 +42,15 @@ class Counters:
     s3_requests: int = 0
     kvsp_requests: int = 0
     namespaces_ended: int = 0
+
+    def add(self, report: CrawlReport) -> None:
+        """What has just been done of a range; what an earlier run did was counted then."""
+        now, before = report.tally, report.before or Tally()
+        self.copied += sum(now.copied.values()) - sum(before.copied.values())
+        self.unhealed += now.unhealed_keys - before.unhealed_keys
+        self.compared += now.records - before.records
+        self.s3_requests += now.s3_requests - before.s3_requests
+        self.kvsp_requests += now.kvsp_requests - before.kvsp_requests
 
 
 class Board:
@@ -147,9 +159,14 @@ class Board:
         """A plan or a lease could not be read."""
         self.counters.unreadable += 1
 
-    def forget(self, namespace: str) -> None:
-        """A namespace has ended."""
-        self._latest.pop(namespace, None)
+    def forget(self, namespaces: Iterable[str]) -> None:
+        """These are crawled no more: what was found of them last is no state of today, and their
+        breakers wait for nobody."""
+        stops = self._book.stops()
+        for namespace in namespaces:
+            self._latest.pop(namespace, None)
+            if namespace in stops:
+                self._book.passed(namespace)
 
     @property
     def latest(self) -> tuple[Crawled, ...]:
@@ -172,6 +189,7 @@ class Board:
 
     def left(self, crawl: Crawl, within: Range) -> None:
         """And no more."""
+        self.counters.add(crawl.report)
         self._under_way.pop((crawl.report.namespace, within.number), None)
 
     @property

@@ -11,18 +11,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
+from tandem.core.drift import Drift, Sighting
 from tandem.core.mass_change import NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.tally import Tally
 from tandem.errors import ConfigurationError
+from tandem.runtime import logs
 from tandem.runtime.passing import may_pass
 
+_LOG = logs.get("crawler")
 _SCHEMA: Final = """
 create table if not exists checkpoint (
-    plan text not null, range integer not null, content text not null, primary key (plan, range)
+    plan text not null, range integer not null, saved_at_us integer not null,
+    content text not null, checksum integer not null, primary key (plan, range)
 ) without rowid;
 create table if not exists crawl (
     namespace text not null, plan text not null, number integer not null, began_us integer not null,
@@ -79,6 +84,7 @@ class Book:
             raise ValueError(f"it has format {form}; this program knows format {FORMAT}")
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = normal")
+        self._drop_earlier_checkpoints()
         self._db.executescript(_SCHEMA)
         self._widen()
         self._db.execute(f"pragma user_version = {FORMAT}")
@@ -88,6 +94,14 @@ class Book:
         self.latest()
         self.stops()
         self.ended()
+        self.word("")
+        self._db.execute("select count(*) from checkpoint").fetchone()
+
+    def _drop_earlier_checkpoints(self) -> None:
+        """Those of an earlier release have no checksum; it costs no more than an old one does."""
+        columns = {row[1] for row in self._db.execute("pragma table_info(checkpoint)")}
+        if columns and "checksum" not in columns:
+            self._db.execute("drop table checkpoint")
 
     def _widen(self) -> None:
         """Gives the file of an earlier release the column that it lacks."""
@@ -101,32 +115,36 @@ class Book:
 
     def save(self, plan: str, number: int, at: Checkpoint) -> None:
         """How far the crawl of a range has come."""
-        content = {
+        content = _json({
             "began_at_us": at.began_at_us, "saved_at_us": at.saved_at_us, "after": at.after,
-            "suspects": at.suspects, "splits": at.splits, "since_split": at.since_split,
-            "tally": at.tally, "changes": at.changes,
-            "stopped": at.stopped.document() if at.stopped else None,
-        }  # fmt: skip
+            "suspects": {name: seen and _seen_document(seen) for name, seen in at.suspects.items()},
+            "splits": at.splits, "since_split": at.since_split, "tally": at.tally,
+            "changes": at.changes, "stopped": at.stopped.document() if at.stopped else None,
+        })  # fmt: skip
         self._db.execute(
-            "insert or replace into checkpoint values (?, ?, ?)", (plan, number, _json(content))
+            "insert or replace into checkpoint values (?, ?, ?, ?, ?)",
+            (plan, number, at.saved_at_us, content, crc32(content.encode())),
         )
 
     def checkpoint(self, plan: str, number: int) -> Checkpoint | None:
-        """What was saved last."""
+        """What was saved last; None too where that is damaged, which costs a range anew."""
         row = self._db.execute(
-            "select content from checkpoint where plan = ? and range = ?", (plan, number)
+            "select cast(content as blob), checksum from checkpoint where plan = ? and range = ?",
+            (plan, number),
         ).fetchone()
         if row is None:
             return None
-        content = json.loads(row[0])
-        stopped = content.pop("stopped", None)
-        return Checkpoint(**{**content, "suspects": tuple(content["suspects"]),
-                             "splits": tuple(content["splits"]),
-                             "stopped": stopped and NeedsPerson.of(stopped)})  # fmt: skip
-
-    def drop(self, plan: str, number: int) -> None:
-        """The range is done."""
-        self._db.execute("delete from checkpoint where plan = ? and range = ?", (plan, number))
+        text, checksum = row
+        if crc32(text) != checksum:
+            _LOG.error("checkpoint_damaged", plan=plan, range=number, effect="it counts as none")
+            return None
+        content = json.loads(text)
+        suspects, stopped = content.pop("suspects"), content.pop("stopped")
+        return Checkpoint(
+            **{**content, "splits": tuple(content["splits"])},
+            suspects={name: seen and _seen_of(seen) for name, seen in suspects.items()},
+            stopped=stopped and NeedsPerson.of(stopped),
+        )
 
     def enter(self, crawled: Crawled) -> None:
         """A crawl has ended: in one transaction it enters the history, what belonged to it goes,
@@ -146,7 +164,7 @@ class Book:
                 self._db.execute("delete from checkpoint where plan = ?", (crawled.plan,))
             # Of plans that nobody ended: another one took their place.
             self._db.execute(
-                "delete from checkpoint where json_extract(content, '$.saved_at_us') < ?",
+                "delete from checkpoint where saved_at_us < ?",
                 (crawled.ended_us - CHECKPOINT_AGE_MAX_US,),
             )
             self._db.execute(
@@ -172,6 +190,15 @@ class Book:
                     "delete from crawl where (namespace, began_us, plan) = (?, ?, ?)",
                     (last.namespace, last.began_us, last.plan),
                 )
+
+    def has_entered(self, namespace: str, plan: str) -> bool:
+        """Whether a crawl by this plan has entered the history."""
+        return (
+            self._db.execute(
+                "select 1 from crawl where namespace = ? and plan = ?", (namespace, plan)
+            ).fetchone()
+            is not None
+        )
 
     def history(self, page: HistoryPage) -> list[Crawled]:
         """The last crawls, the newest first."""
@@ -255,6 +282,15 @@ def _crawled(row: tuple[Any, ...]) -> Crawled:
         namespace, plan, number, began_us, ended_us, deep, bool(dry_run), ranges, failure, stopped,
         Tally.of(json.loads(tally)), withheld, Side(alone) if alone else None,
     )  # fmt: skip
+
+
+def _seen_document(seen: Sighting) -> list[object]:
+    return [seen.drift.name, seen.bytes, seen.since_us, seen.seen_us]
+
+
+def _seen_of(document: list[Any]) -> Sighting:
+    drift, size, since_us, seen_us = document
+    return Sighting(Drift[drift], size, since_us, seen_us)
 
 
 def _json(content: object) -> str:

@@ -6,12 +6,14 @@ of the same bytes. A difference counts only if it is still there after `settle_s
 are read; a write in flight is no drift. A range is *equal* only when every page of both homes was
 seen and every difference was repaired.
 
-What has been done is kept in a checkpoint at the ends of pages: names up to `after` were compared,
-those in `suspects` were not looked at again yet. A crawl that goes on from it counts no key twice.
+What has been done is kept in a checkpoint at the ends of pages, and before anything is healed:
+names up to `after` were compared, those in `suspects` are not counted yet. A crawl that goes on
+from it counts each key once, though it finds equal what was healed by then.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from operator import lt
 from typing import Final
 
 from crawler.pace import LISTED_BYTES, Pace
@@ -68,7 +70,7 @@ class Crawl:
         self._since_split = 0
         self._unread: list[str] = []
         self._foreign: list[tuple[str, int]] = []
-        self._suspects: list[str] = []
+        self._suspects: dict[str, Sighting | None] = {}
         self.report = CrawlReport(namespace)
         slots = slots or asyncio.Semaphore(rule.heals_at_once)
         self._look = SecondLook(homes, rule, self._mode, self._pace, self.report, hold, slots)
@@ -107,7 +109,7 @@ class Crawl:
             await self._look_again()
         if self.report.failure:
             return False
-        self._checkpoint()
+        self._checkpoint(self._suspects)
         return True
 
     async def _begin(self) -> bool:
@@ -129,14 +131,14 @@ class Crawl:
 
     def _go_on(self, resume: Checkpoint) -> None:
         self.report.began_at_us = resume.began_at_us
-        self.report.tally.add(Tally.of(resume.tally))
+        self.report.before = Tally.of(resume.tally)
+        self.report.tally.add(self.report.before)
         self.report.splits = [*resume.splits]
-        self.report.resumed = True
         self.report.stopped = resume.stopped
         self._look.changes = resume.changes
         self._begun_after = resume.after
         self._after = dict.fromkeys(Side, resume.after)
-        self._suspects = [*resume.suspects]
+        self._suspects = {**resume.suspects}
         self._since_split = resume.since_split
 
     async def _page(self, side: Side) -> ScanPage | None:
@@ -157,6 +159,9 @@ class Crawl:
             case ScanPage(next_after=str(after)) if after <= self._after[side]:
                 self.report.failure = f"{side.value}: the listing goes in circles"
                 return None
+            case ScanPage() if not _is_in_order(page, self._after[side]):
+                self.report.failure = f"{side.value}: the listing is out of order"
+                return None
             case ScanPage():
                 return page
 
@@ -173,7 +178,7 @@ class Crawl:
             if self._mode.deep_parts:
                 self._unread += [entry.name for entry in entries if self._is_sampled(entry.name)]
         differences = self._diff.feed(side, entries, ended=ended)
-        self._suspects += [one.name for one in differences]
+        self._suspects |= dict.fromkeys(one.name for one in differences)
         self._note_split(self._diff.equal + len(differences))
         if page.foreign:
             self._foreign.append((entries[-1].name if entries else "", page.foreign))
@@ -232,23 +237,23 @@ class Crawl:
         judged = self._diff.judged
         names = [name for name in self._unread if name <= judged]
         self._unread = self._unread[len(names) :]
-        suspects = frozenset(self._suspects)
-        self._suspects += await self._look.deep([n for n in names if n not in suspects])
+        damaged = await self._look.deep([n for n in names if n not in self._suspects])
+        self._suspects |= dict.fromkeys(damaged)
 
     async def _look_again(self) -> None:
         if self._suspects:
-            suspects, self._suspects = self._suspects, []
-            await self._look.again(suspects)
+            suspects, self._suspects = self._suspects, {}
+            await self._look.again(suspects, self._checkpoint)
             if not self.report.failure:
-                self._checkpoint()
+                self._checkpoint(self._suspects)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, suspects: Mapping[str, Sighting | None]) -> None:
         if self._save is None:
             return
         report = self.report
         self._save(
             Checkpoint(
-                report.began_at_us, self._now_us, self._resumable(), tuple(self._suspects),
+                report.began_at_us, self._now_us, self._resumable(), {**suspects},
                 tuple(report.splits), self._since_split, report.tally.document(),
                 self._look.changes, report.stopped,
             )
@@ -257,3 +262,10 @@ class Crawl:
     def _resumable(self) -> str:
         """Everything up to here was judged; what one listing is ahead is listed again."""
         return max(self._diff.judged, self._begun_after)
+
+
+def _is_in_order(page: ScanPage, after: str) -> bool:
+    """Whether the names rise to where the next page begins: else some count twice, or never."""
+    names = [entry.name for entry in page.entries]
+    rise = all(map(lt, [after, *names], names))
+    return rise and (not names or page.next_after is None or names[-1] <= page.next_after)

@@ -132,4 +132,3 @@ class DeletedNamespaces:
         counters.namespaces_ended += namespace not in self._book.ended()
         self._book.forget(namespace, self._clock.now_us())
         self._tried_us.pop(namespace, None)
-        self._board.forget(namespace)

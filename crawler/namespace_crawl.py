@@ -86,7 +86,7 @@ class NamespaceCrawls:
             return await self._crawled(namespace, request, urgent, kept)
         except NoPlan as error:
             why = str(error)
-        except sqlite3.OperationalError as error:  # a full disk: what was healed stays healed
+        except sqlite3.DatabaseError as error:  # a full disk: what was healed stays healed
             why = f"the crawler's own file cannot be used: {error}"
         failed = Crawled(namespace, "", 0, 0, 0, 0, False, 0, why, "", Tally())
         return replace(failed, alone=kept.alone)
@@ -128,8 +128,10 @@ class NamespaceCrawls:
             plan = await plan_apart(self._plans, namespace, asked, kept)
             return self._task(plan, kept, asked, 0, shared=False)
         asked = replace(asked, rebuild=asked.rebuild or kept.mode.filled)
-        anew = request is not None
-        plan = await plan_to_follow(self._plans, namespace, asked, kept, anew=anew)
+        plan = await plan_to_follow(
+            self._plans, namespace, asked, kept, anew=request is not None,
+            has_entered=lambda plan: self._book.has_entered(namespace, plan.id),
+        )  # fmt: skip
         return self._task(plan, kept, asked, accepted, shared=True)
 
     def _task(
@@ -168,7 +170,6 @@ class NamespaceCrawls:
                 await self._plans.release(plan, number)
         elif task.shared:
             await self._plans.finish(plan, number, report)
-            self._book.drop(plan.id, number)
 
     async def _crawl_and_collect(self, task: _Task, within: Range) -> CrawlReport:
         if not task.shared:

@@ -27,23 +27,14 @@ class Outcomes:
     def note(self, crawled: Crawled) -> None:
         """A crawl of a namespace has ended."""
         self._board.note(crawled)
-        self._count(crawled)
+        self._board.counters.crawls += 1
+        self._board.counters.incomplete += bool(crawled.failure)
         was_equal = crawled.namespace in self._equal
         self._equal.discard(crawled.namespace)
         if not self._told(crawled):
             log = _LOG.debug if was_equal else _LOG.info
             log("crawl_equal", namespace=crawled.namespace, keys=crawled.tally.equal)
             self._equal.add(crawled.namespace)
-
-    def _count(self, crawled: Crawled) -> None:
-        tally, counters = crawled.tally, self._board.counters
-        counters.crawls += 1
-        counters.incomplete += bool(crawled.failure)
-        counters.copied += sum(tally.copied.values())
-        counters.unhealed += tally.unhealed_keys
-        counters.compared += tally.records
-        counters.s3_requests += tally.s3_requests
-        counters.kvsp_requests += tally.kvsp_requests
 
     def _told(self, crawled: Crawled) -> bool:
         """Tells what somebody may want to know; False when that is nothing."""

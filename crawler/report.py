@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from tandem.core.drift import Sighting
 from tandem.core.mass_change import MASS_LIMIT, MassLimit, NeedsPerson
 from tandem.core.reply import Side
 from tandem.core.scan_diff import Entry
@@ -59,7 +60,9 @@ class Checkpoint:
     saved_at_us: int
     """The homes' time, as `began_at_us`."""
     after: str
-    suspects: tuple[str, ...]
+    suspects: Mapping[str, Sighting | None]
+    """Names that are to be looked at again, with what was seen there by then: where that is not
+    None, a heal has begun."""
     splits: tuple[str, ...]
     since_split: int
     tally: Mapping[str, object]
@@ -87,12 +90,17 @@ class CrawlReport:
     """Some of what both homes hold and nobody can read: what may go for good."""
     remains: list[str] = field(default_factory=list)
     """Some of the names that S3 holds below the floor and KVSP has dropped."""
-    resumed: bool = False
-    """Whether another run of the crawler saw a part of it."""
+    before: Tally | None = None
+    """What an earlier run of the crawl had counted; None where there was none."""
     withheld: str = ""
     """Why nothing could be collected though there was something."""
     stopped: NeedsPerson | None = None
     """Why repair was stopped; None when it was not."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether an earlier run of the crawl saw a part of it."""
+        return self.before is not None
 
     @property
     def equal(self) -> bool:

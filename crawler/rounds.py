@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from crawler.board import Board, Counters
 from crawler.deleted import DeletedNamespaces
@@ -120,8 +120,7 @@ class Rounds:
                 continue
             if why := await self._objection(kept):
                 return why
-            asked = replace(request, namespace=namespace)
-            crawls.append(await self._crawl(namespace, kept, asked, NO_TROUBLE))
+            crawls.append(await self._crawl(namespace, kept, request, NO_TROUBLE))
             self._board.progressed(run, tuple(crawls))
         return next((one.failure for one in crawls if one.failure), "")
 
@@ -143,6 +142,7 @@ class Rounds:
         found = await registered(homes, self._deadline_s)
         for namespace in found.kept_in(Homes.S3) if not why else ():
             await self.work.crawls.forget(namespace)
+        self._board.forget([*found.deleted, *found.kept_in(Homes.S3)])
         known = _crawled(found) if not why else _only(found, Homes.KVSP)
         self._outcomes.keep(known.keys())
         for namespace in trouble.order([*known]):

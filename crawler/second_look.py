@@ -47,19 +47,34 @@ class SecondLook:
         self.changes = 0
         """How many repairs count for the breaker so far."""
 
-    async def again(self, names: Sequence[str]) -> None:
-        """Gives writes in flight their time, then counts and heals what still differs."""
+    async def again(
+        self,
+        suspects: Mapping[str, Sighting | None],
+        healing: Callable[[Mapping[str, Sighting]], None],
+    ) -> None:
+        """Gives writes in flight their time, then counts and heals what still differs.
+
+        Args:
+            suspects: with what an earlier run of the crawl was about to heal there, if it was.
+            healing: hears what is about to be healed here, and is not counted by then.
+        """
         await asyncio.sleep(self._rule.settle_s)
-        to_heal: list[tuple[str, Sighting]] = []
-        for name, seen in await self._sightings(names):
+        to_heal: dict[str, Sighting] = {}
+        for name, seen in await self._sightings([*suspects]):
+            before = suspects[name]
             if seen.drift in HEALABLE:
-                to_heal.append((name, seen))
+                to_heal[name] = seen
+            elif before is not None and seen.drift is Drift.IN_FLIGHT:
+                self.changes += not self._is_rebuilt(before)
+                self._count_healed(before, _lacking(before))
             else:
                 self._count(name, seen)
-        if self._may_heal([seen for _, seen in to_heal]):
-            await self._each(to_heal, lambda one: self._heal(*one))
+        if to_heal:
+            healing(to_heal)
+        if self._may_heal([*to_heal.values()]):
+            await self._each(to_heal.items(), lambda one: self._heal(*one))
         else:
-            for name, seen in to_heal:
+            for name, seen in to_heal.items():
                 self._report.tally.saw(seen)
                 self._report.tally.not_healed(f"{name}: {seen.drift.value}")
 
@@ -160,14 +175,22 @@ class SecondLook:
             case Healed(()):
                 tally.saw(_SETTLED)
             case Healed(copied):
-                tally.saw(seen)
-                tally.healed(copied, seen.seen_us - seen.since_us)
+                self._count_healed(seen, copied)
             case LeftToSweep():
                 tally.saw(seen._replace(drift=Drift.ZOMBIE))
                 self._note_remains(name)
             case NotHealed(reasons):
                 tally.saw(seen)
                 tally.not_healed(f"{name}: {'; '.join(reasons)}")
+
+    def _count_healed(self, seen: Sighting, copied: tuple[Side, ...]) -> None:
+        self._report.tally.saw(seen)
+        self._report.tally.healed(copied, seen.seen_us - seen.since_us)
+
+
+def _lacking(seen: Sighting) -> tuple[Side, ...]:
+    """Where a heal has copied the record to; nowhere that is known for other bytes."""
+    return tuple(side for side, drift in LACKED.items() if seen.drift in drift)
 
 
 def _told(outcome: HealOutcome) -> str:

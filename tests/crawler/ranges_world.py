@@ -25,7 +25,7 @@ def check(crawled: Crawled) -> None:
     tally = crawled.tally
     assert (crawled.failure, crawled.stopped) == ("", "")
     assert tally.equal == KEYS - len(MISSING)
-    assert tally.keys[Drift.MISSING_IN_S3] + tally.keys[Drift.IN_FLIGHT] == len(MISSING)
+    assert tally.keys[Drift.MISSING_IN_S3] == tally.copied[Side.S3] == len(MISSING)
     assert tally.records == KEYS
     assert crawled.equal
 

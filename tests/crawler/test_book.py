@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from crawler.book import CRAWLS_OF_NAMESPACE_MAX, QUIET_US, Book
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
@@ -27,7 +28,8 @@ def checkpoint(after: str) -> Checkpoint:
     tally = Tally(equal=3)
     tally.saw(Sighting(Drift.ZOMBIE, 1, 2))
     stopped = NeedsPerson(MassWork.REPAIR, 8, 9)
-    return Checkpoint(1, 2, after, ("x", "é\x00"), ("s",), 7, tally.document(), 8, stopped)
+    suspects = {"x": None, "é\x00": Sighting(Drift.OLDER_IN_S3, 3, 4, 5)}
+    return Checkpoint(1, 2, after, suspects, ("s",), 7, tally.document(), 8, stopped)
 
 
 def crawled(namespace: str, began_us: int, *, plan: str = "p", failure: str = "") -> Crawled:
@@ -51,7 +53,7 @@ def opening(tmp_path: Path) -> Iterator[Opening]:
         book.close()
 
 
-def test_a_checkpoint_is_what_was_saved_last_and_goes_with_its_range(opening: Opening) -> None:
+def test_a_checkpoint_is_what_was_saved_last(opening: Opening) -> None:
     book = opening()
     assert book.checkpoint("p", 0) is None
     for after in ("a", "b"):
@@ -59,8 +61,28 @@ def test_a_checkpoint_is_what_was_saved_last_and_goes_with_its_range(opening: Op
     book.save("p", 1, checkpoint("c"))
     book = opening()
     assert book.checkpoint("p", 0) == checkpoint("b")
-    book.drop("p", 0)
-    assert (book.checkpoint("p", 0), book.checkpoint("p", 1)) == (None, checkpoint("c"))
+    assert book.checkpoint("p", 1) == checkpoint("c")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["substr(content, 9)", "replace(content, '\"equal\":3', '\"equal\":7')", "''",
+     "cast(x'ff' || cast(content as blob) as text)", "zeroblob(length(content))"],
+)  # fmt: skip
+def test_a_damaged_checkpoint_counts_as_none_and_harms_no_other_crawl(
+    opening: Opening, damaged: str
+) -> None:
+    book = opening()
+    book.save("p", 0, checkpoint("a"))
+    book.save("q", 0, checkpoint("b"))
+    assert book._db.execute(f"update checkpoint set content = {damaged} where plan = 'p'").rowcount
+    with capture_logs() as said:
+        assert book.checkpoint("p", 0) is None
+    assert [one["event"] for one in said] == ["checkpoint_damaged"]
+    book.enter(crawled(B, 10, plan="r"))
+    assert book.checkpoint("q", 0) == checkpoint("b")
+    book.save("p", 0, checkpoint("c"))
+    assert book.checkpoint("p", 0) == checkpoint("c")
 
 
 def test_a_crawl_enters_the_history_once_and_its_checkpoints_go(opening: Opening) -> None:
@@ -195,11 +217,14 @@ def test_the_file_of_an_earlier_release_gets_what_it_lacks(tmp_path: Path) -> No
     book.close()
     with closing(sqlite3.connect(path)) as earlier:
         earlier.execute("alter table crawl drop column alone")
+        earlier.execute("alter table checkpoint drop column checksum")
         earlier.commit()
     book = Book(path)
     alone = replace(crawled(B, DAY_US), alone=Side.KVSP)
     book.enter(alone)
     assert book.history(HistoryPage(limit=5)) == [crawled(A, DAY_US), alone]
+    book.save("p", 0, checkpoint("a"))
+    assert book.checkpoint("p", 0) == checkpoint("a")
     book.close()
 
 
@@ -230,11 +255,14 @@ def test_a_file_of_a_later_release_or_with_damaged_rows_is_refused(
         Book(path)
 
 
-def test_a_file_of_which_pages_are_damaged_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["crawl", "checkpoint", "word"])
+def test_a_file_of_which_pages_are_damaged_is_refused(tmp_path: Path, table: str) -> None:
     path = tmp_path / "book"
     with closing(Book(path)) as book:
         book.enter(crawled(A, DAY_US))
-    damage_pages(path, "crawl")
+        book.save("p", 0, checkpoint("a"))
+        book.keep("paused", "yes")
+    damage_pages(path, table)
     with pytest.raises(ConfigurationError, match="damaged"):
         Book(path)
 

@@ -17,7 +17,7 @@ from crawler.report import Checkpoint, CrawlReport, CrawlRule
 from tandem.backends.port import ScanPage
 from tandem.core.collect import Withheld
 from tandem.core.crawl_range import WHOLE, Range
-from tandem.core.crawl_status import Crawled
+from tandem.core.crawl_status import Crawled, RunRequest
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
@@ -46,7 +46,7 @@ def collecting(
     """A crawler that collects."""
     book, entropy = Book(path), SeededEntropy(Random(str(path)))
     return NamespaceCrawls(
-        homes=world.homes, plans=Plans(world.kvsp, "me", entropy), book=book,
+        homes=world.homes, plans=Plans(world.kvsp, path.name, entropy), book=book,
         board=Board(book, entropy), rule=rule, pace=Pace(),
         collector=collector(world.kvsp, world.s3, said, limit),
     )  # fmt: skip
@@ -74,6 +74,17 @@ def test_what_has_been_dead_for_long_leaves_both_homes_and_nothing_else(tmp_path
         assert world.copies("fresh") == (FRESH, FRESH)
         again = await crawls.crawl(NAMESPACE)
         assert (again.equal, again.tally.equal, again.tally.rows_removed) == (True, 41, 0)
+
+    run(main())
+
+
+def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await graveyard()
+        dry = RunRequest(NAMESPACE, dry_run=True)
+        crawled = await collecting(world, tmp_path / "book").crawl(NAMESPACE, dry)
+        assert (crawled.equal, crawled.tally.rows_removed, crawled.withheld) == (True, 0, "")
+        assert world.copies("gone") == (GONE, GONE)
 
     run(main())
 

@@ -1,6 +1,8 @@
 """A crawl: every class of difference, what it reports of it, and when it must not say equal."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -15,6 +17,7 @@ from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import Key
 from tandem.core.record import Record
 from tandem.core.reply import Failed, Found, Reason, Side
+from tandem.core.scan_diff import Entry
 from tandem.core.version import Version
 from tests.memory.home import MemoryHome
 from tests.sim.loop import EPOCH_US, VirtualClock, current, run
@@ -22,6 +25,7 @@ from tests.sim.loop import EPOCH_US, VirtualClock, current, run
 NAMESPACE = "ab" * 16
 OLD, NEW = (seal(Version.at(EPOCH_US + n), b"value %d" % n) for n in (1, 2))
 DELETED = seal_tombstone(Version.at(EPOCH_US + 3))
+NEW_A = Entry("a", NEW.digest, len(NEW.envelope), NEW.version, NEW.kind)
 COPIES = [None, OLD, NEW, DELETED]
 
 
@@ -81,11 +85,13 @@ def test_a_write_in_flight_settles_and_is_no_drift() -> None:
 
 
 class SlowListing(MemoryHome):
-    """Its listing is a second old when it arrives, or does not arrive, or is not whole."""
+    """Its listing is a second old when it arrives, or does not arrive, or is not whole, or not in
+    order."""
 
     page: Failed | None = None
     complete = True
     circles = False
+    disorder: Callable[[ScanPage], ScanPage] | None = None
 
     async def scan(
         self, namespace: str, *, after: str, prefix: str, limit: int, deadline_s: float
@@ -97,6 +103,8 @@ class SlowListing(MemoryHome):
         await asyncio.sleep(1.0)
         if isinstance(page, Failed) or self.page is not None:
             return self.page or page
+        if self.disorder is not None:
+            return self.disorder(page)
         return ScanPage(page.entries, page.next_after, page.home_time_us + 1_000_000, self.complete)
 
 
@@ -143,6 +151,35 @@ def test_a_crawl_that_is_cancelled_anywhere_does_no_harm(turns: int) -> None:
                 reply = await home.get(Key(NAMESPACE, name), 1.0)
                 assert isinstance(reply, Found)
                 assert reply.record == newest
+
+    run(crawl())
+
+
+@pytest.mark.parametrize(
+    "disorder",
+    [
+        lambda page: replace(page, entries=page.entries[::-1]),
+        lambda page: replace(page, entries=page.entries[:1] * 2 + page.entries[1:]),
+        lambda page: page if page.next_after else replace(page, entries=(NEW_A, *page.entries)),
+        lambda page: replace(page, next_after="ab") if page.next_after else page,
+    ],
+    ids=["backwards", "twice", "again", "beyond"],
+)
+@pytest.mark.parametrize("side", list(Side))
+def test_a_listing_out_of_order_proves_nothing_and_counts_nothing_twice(
+    side: Side, disorder: Callable[[ScanPage], ScanPage]
+) -> None:
+    """Merged with the other one, it would show names as missing, or hide them."""
+
+    async def crawl() -> None:
+        homes = {side: SlowListing(side, VirtualClock(current())) for side in Side}
+        for home in homes.values():
+            for name in ("a", "b", "c", "d"):
+                await home.put_if_newer(Key(NAMESPACE, name), NEW, 1.0)
+        homes[side].disorder = disorder
+        report = await crawled({**homes}, page_names=3)
+        assert report.failure == f"{side.value}: the listing is out of order"
+        assert report.tally.records <= len("abcd")
 
     run(crawl())
 

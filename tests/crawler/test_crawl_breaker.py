@@ -10,7 +10,7 @@ import pytest
 from crawler.book import Book
 from crawler.registry import Kept
 from crawler.report import CrawlRule
-from tandem.core.crawl_status import RunRequest
+from tandem.core.crawl_status import RunRequest, Stop
 from tandem.core.mass_change import MassLimit
 from tandem.core.mode import Mode, Stage
 from tandem.core.reply import Side
@@ -40,6 +40,44 @@ def test_mass_repair_waits_for_a_person_and_is_accepted_once(tmp_path: Path) -> 
 
     async def missing_count(world: Ground) -> int:
         return sum(world.copies(f"{n:04}")[1] is None for n in range(60))
+
+    run(main())
+
+
+def test_what_was_accepted_waits_for_a_crawl_that_sees_all_and_may_repair(tmp_path: Path) -> None:
+    async def main() -> None:
+        world, book = await lost(Side.S3), Book(tmp_path / "book")
+        book.stop(Stop(NAMESPACE, 1, 40, "too much", accepted=40))
+        crawls = world.crawler(book, rule=FEW)
+        await crawls.crawl(NAMESPACE, RunRequest(NAMESPACE, dry_run=True))
+        world.s3.fails = lambda: True
+        assert (await crawls.crawl(NAMESPACE)).failure
+        world.s3.fails = None
+        assert book.stops()[NAMESPACE].accepted == 40
+        assert (await crawls.crawl(NAMESPACE)).equal
+        assert book.stops() == {}
+
+    run(main())
+
+
+@pytest.mark.parametrize(("meanwhile", "accepted"), [(False, 0), (True, 31)])
+def test_less_than_is_wanted_is_accepted_for_one_crawl(
+    meanwhile: bool, accepted: int, tmp_path: Path
+) -> None:
+    """What is accepted while that crawl is under way is for the next one."""
+
+    async def main() -> None:
+        world, book = await lost(Side.S3), Book(tmp_path / "book")
+        book.stop(Stop(NAMESPACE, 1, 30, "too much", accepted=30))
+
+        def accept() -> bool:
+            if meanwhile:
+                book.stop(Stop(NAMESPACE, 1, 31, "too much", accepted=31))
+            return False
+
+        world.s3.fails = accept
+        assert (await world.crawler(book, rule=FEW).crawl(NAMESPACE)).stopped
+        assert book.stops()[NAMESPACE].accepted == accepted
 
     run(main())
 

@@ -7,7 +7,8 @@ import pytest
 from crawler.crawl import Crawl
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint, CrawlMode, CrawlReport, CrawlRule
 from tandem.core.crawl_range import Range
-from tandem.core.drift import Drift
+from tandem.core.drift import Drift, Sighting
+from tandem.core.key import Key
 from tandem.core.limits import KEY_NAME_BYTES_MAX
 from tandem.core.mass_change import MassLimit
 from tandem.core.reply import Side
@@ -53,7 +54,7 @@ def test_what_a_checkpoint_says_holds_for_a_while(age_us: int, goes_on: bool) ->
     async def main() -> None:
         world = await ground()
         at_us = world.clock.now_us() - age_us
-        checkpoint = Checkpoint(at_us, at_us, f"{PAGE - 1:04}", (), (), 0, Tally().document())
+        checkpoint = Checkpoint(at_us, at_us, f"{PAGE - 1:04}", {}, (), 0, Tally().document())
         report = await Crawl(world.homes, NAMESPACE, RULE, resume=checkpoint).run()
         assert report.resumed is goes_on
         assert report.tally.equal == (KEYS - PAGE if goes_on else KEYS)
@@ -70,7 +71,7 @@ def test_a_range_that_is_full_when_it_is_gone_on_with_ends_behind_what_is_new(af
         world = await ground()
         now_us = world.clock.now_us()
         rule = CrawlRule(page_names=PAGE, deadline_s=1.0, range_names=KEYS)
-        full = Checkpoint(now_us, now_us, after, (), (), KEYS, Tally().document())
+        full = Checkpoint(now_us, now_us, after, {}, (), KEYS, Tally().document())
         within = Range(0, "", "9")
         report = await Crawl(world.homes, NAMESPACE, rule, within=within, resume=full).run()
         assert len(report.splits) == 1
@@ -80,18 +81,58 @@ def test_a_range_that_is_full_when_it_is_gone_on_with_ends_behind_what_is_new(af
 
 
 @pytest.mark.parametrize("pages", range(1, 2 * KEYS // PAGE))
-def test_what_is_listed_again_after_a_restart_counts_once(pages: int) -> None:
+def test_what_is_listed_again_after_restarts_counts_once(pages: int) -> None:
     """Foreign objects, too, of which a page tells no more than how many there are."""
 
     async def main() -> None:
         world = await ground(KEYS // 2)
         world.s3.foreign = 1
         whole = await Crawl(world.homes, NAMESPACE, RULE, mode=CrawlMode(dry_run=True)).run()
-        saved: list[Checkpoint] = []
-        hold = ending_after(pages)
-        await Crawl(world.homes, NAMESPACE, RULE, save=saved.append, hold=hold).run()
+        saved: list[Checkpoint | None] = [None]
+        for some in (pages, 1, 1):
+            at, hold = saved[-1], ending_after(some)
+            part = Crawl(world.homes, NAMESPACE, RULE, resume=at, save=saved.append, hold=hold)
+            await part.run()
         report = await Crawl(world.homes, NAMESPACE, RULE, resume=saved[-1]).run()
         assert _counted(report) == _counted(whole)
+
+    run(main())
+
+
+@pytest.mark.parametrize("calls", range(1, 52))
+@pytest.mark.parametrize("accepted", [2 * PAGE, 2 * PAGE - 1])
+def test_what_was_healed_before_a_restart_is_drift_once(calls: int, accepted: int) -> None:
+    """Though the run that goes on finds it equal. Its breaker counts it once, too."""
+
+    async def main() -> None:
+        rule = CrawlRule(
+            page_names=PAGE, deadline_s=1.0, differences_max=PAGE, heals_at_once=1,
+            limit=MassLimit(0.0, accepted),
+        )  # fmt: skip
+        whole = await Crawl((await ground(*range(2 * PAGE))).homes, NAMESPACE, rule).run()
+        world = await ground(*range(2 * PAGE))
+        saved: list[Checkpoint | None] = [None]
+        hold = ending_after(calls)
+        await Crawl(world.homes, NAMESPACE, rule, save=saved.append, hold=hold).run()
+        report = await Crawl(world.homes, NAMESPACE, rule, resume=saved[-1]).run()
+        assert _counted(report) == _counted(whole)
+        assert (report.tally.copied, report.stopped) == (whole.tally.copied, whole.stopped)
+
+    run(main())
+
+
+def test_what_was_to_be_healed_counts_as_what_it_is_now_where_it_was_not() -> None:
+    async def main() -> None:
+        world = await ground()
+        now_us = world.clock.now_us()
+        held = world.kvsp._namespace(NAMESPACE)
+        held.floors = held.floors.raised(b"", b"", record(3).version)
+        world.kvsp.drop(Key(NAMESPACE, "0003"))
+        suspects = {"0003": Sighting(Drift.MISSING_IN_KVSP, 9, now_us - 9, now_us)}
+        resume = Checkpoint(now_us, now_us, "0003", suspects, (), 0, Tally(equal=3).document())
+        report = await Crawl(world.homes, NAMESPACE, RULE, resume=resume).run()
+        assert _counted(report) == (KEYS - 1, {Drift.ZOMBIE: 1})
+        assert report.remains == ["0003"]
 
     run(main())
 

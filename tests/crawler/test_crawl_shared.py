@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from crawler.book import Book
 from crawler.plans import LEASE_US
-from tandem.core.crawl_status import RunRequest
+from tandem.core.crawl_status import HistoryPage, RunRequest
 from tests.crawler.crawling import NAMESPACE, RULE
 from tests.crawler.ranges_world import KEYS, cancel, check, ground
 from tests.sim.loop import current, run
 
 
-@pytest.mark.parametrize("turns", range(3, 240, 4))
-def test_a_crawler_that_is_killed_anywhere_goes_on_and_counts_nothing_twice(
+@pytest.mark.parametrize("turns", range(3, 260, 2))
+def test_a_crawler_that_is_killed_anywhere_goes_on_and_counts_everything_once(
     turns: int, tmp_path: Path
 ) -> None:
     async def main() -> None:
@@ -24,11 +25,10 @@ def test_a_crawler_that_is_killed_anywhere_goes_on_and_counts_nothing_twice(
         current().after_turns(turns, partial(cancel, first))
         await asyncio.gather(first, return_exceptions=True)
         crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE)
-        if crawled.number == 1:
-            check(crawled)
-        else:
-            assert (crawled.tally.equal, crawled.equal) == (KEYS, True)
+        check(crawled if first.cancelled() else first.result())
+        assert (crawled.number, crawled.tally.records) == (1 if first.cancelled() else 2, KEYS)
         assert world.equal()
+        assert len(Book(tmp_path / "book").history(HistoryPage(NAMESPACE))) == crawled.number
 
     run(main())
 
@@ -45,6 +45,18 @@ def test_what_another_crawler_began_and_left_is_taken_over_when_its_lease_has_ru
         began_s = current().time()
         check(await world.crawler(tmp_path / "book").crawl(NAMESPACE))
         assert LEASE_US / 1e6 - 1 < current().time() - began_s < LEASE_US / 1e6 + 10
+
+    run(main())
+
+
+def test_a_range_that_cannot_be_crawled_is_left_to_the_others_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = await ground()
+        world.s3.fails = lambda: True
+        assert (await world.crawler(tmp_path / "cut off", "cut off").crawl(NAMESPACE)).failure
+        world.s3.fails, began_s = None, current().time()
+        check(await world.crawler(tmp_path / "book").crawl(NAMESPACE))
+        assert current().time() - began_s < LEASE_US / 1e6 / 2
 
     run(main())
 

@@ -1,14 +1,18 @@
 """A namespace in ranges: as many as its names ask for, at the rate asked for, in deep rounds."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from crawler.book import Book
+from crawler.registry import IN_BOTH, Kept
 from tandem.core.crawl_status import RunRequest
 from tandem.core.drift import Drift
+from tandem.core.key import IDENTITY_NAMESPACE
+from tandem.core.mode import Mode, Stage
 from tandem.core.reply import Side
 from tests.crawler.crawling import NAMESPACE, RULE, Ground, record
 from tests.crawler.ranges_world import KEYS, MISSING, cancel, check, ground, lost
@@ -28,6 +32,29 @@ def test_ranges_grow_with_the_names_and_the_sum_stays_the_same(tmp_path: Path) -
         assert (second.ranges, second.number) == (5, 2)
         assert second.tally.equal == KEYS
         assert (second.tally.drifted, second.equal) == (0, True)
+
+    run(main())
+
+
+@pytest.mark.parametrize("name", ["0003", "0060", "0119"])
+def test_the_range_of_an_urgent_name_comes_first_and_all_are_shown_while_they_last(
+    name: str, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = await ground()
+        crawls = world.crawler(tmp_path / "book", rule=replace(RULE, ranges_at_once=1))
+        await crawls.crawl(NAMESPACE)
+        shown: list[tuple[int, int]] = []
+
+        def see() -> bool:
+            shown.extend((one.number, one.ranges) for one in crawls._board.ranges)
+            return False
+
+        world.s3.fails = see
+        await crawls.crawl(NAMESPACE, urgent=[name])
+        assert shown[0] == (int(name) // 30, 5)
+        assert {*shown} == {(number, 5) for number in range(5)}
+        assert not crawls._board.ranges
 
     run(main())
 
@@ -79,6 +106,56 @@ def test_on_a_full_disk_a_crawl_says_so_and_the_next_one_sees_it_all(tmp_path: P
         book._db.execute("pragma query_only = off")
         check(await crawls.crawl(NAMESPACE))
         assert world.equal()
+
+    run(main())
+
+
+ALONE, LATER = (Kept(Mode(Stage.SINGLE, Side.KVSP), epoch) for epoch in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("begun", "asked", "kept", "number"),
+    [
+        (IN_BOTH, False, IN_BOTH, 1),
+        (IN_BOTH, True, IN_BOTH, 2),
+        (IN_BOTH, False, ALONE, 2),
+        (ALONE, False, IN_BOTH, 2),
+        (ALONE, False, ALONE, 1),
+        (ALONE, False, LATER, 2),
+    ],
+)
+def test_what_a_dead_crawler_began_is_gone_on_with_unless_another_crawl_is_wanted_now(
+    begun: Kept, asked: bool, kept: Kept, number: int, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        world = await ground()
+        dead = world.crawler(tmp_path / "book").crawl(NAMESPACE, kept=begun)
+        crawling = asyncio.create_task(dead)
+        while not world.kvsp._namespace(IDENTITY_NAMESPACE).records:
+            await asyncio.sleep(0.0001)
+        cancel(crawling)
+        await asyncio.gather(crawling, return_exceptions=True)
+        request = RunRequest(NAMESPACE) if asked else None
+        crawled = await world.crawler(tmp_path / "book").crawl(NAMESPACE, request, kept=kept)
+        assert (crawled.failure, crawled.number, crawled.alone) == ("", number, kept.alone)
+        assert crawled.tally.records == KEYS
+
+    run(main())
+
+
+def test_a_crawl_has_begun_with_its_first_range_and_ended_with_its_last(tmp_path: Path) -> None:
+    """Gateways forget what they knew of drift before it began."""
+
+    async def main() -> None:
+        world = await ground()
+        crawls = world.crawler(tmp_path / "book", rule=replace(RULE, ranges_at_once=1))
+        await crawls.crawl(NAMESPACE)
+        world.s3.delay_s = 0.5
+        began_us = world.clock.now_us()
+        crawled = await crawls.crawl(NAMESPACE)
+        assert crawled.ranges == 5
+        assert crawled.began_us - began_us < 1_000_000
+        assert world.clock.now_us() - crawled.ended_us < 2_000_000 < crawled.ended_us - began_us
 
     run(main())
 

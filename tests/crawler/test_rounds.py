@@ -8,13 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from crawler.trouble import Trouble
-from tandem.backends.port import ScanPage
+from tandem.backends.port import Heal, ScanPage
 from tandem.backends.store_id import STORE_ID_KEY
 from tandem.core.crawl_status import RunRequest
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.operations import CrawlReport as Told
-from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side
+from tandem.core.record import Record
+from tandem.core.reply import Failed, Found, Missing, ReadReply, Reason, Side, WriteReply
 from tandem.core.version import Version
 from tests.crawler.rounds_world import A, B, C, NearGateways, World, in_a_world, record_key
 from tests.kvgateway.two_homes import ScriptedHome
@@ -66,7 +67,21 @@ class Forgetful(ScriptedHome):
         return await super().get(key, deadline_s, needed)
 
 
-def _replace(world: World, side: Side, kind: type[ScriptedHome]) -> None:
+class Refusing(ScriptedHome):
+    """It takes what was found of a range only when that is tried again."""
+
+    refuses = 2
+
+    async def put_if_newer(
+        self, key: Key, record: Record, deadline_s: float, heal: Heal | None = None
+    ) -> WriteReply:
+        if key.name.startswith(f"crawl/{A}/") and b"report" in record.value and self.refuses:
+            self.refuses -= 1
+            return Failed(Reason.TIMEOUT)
+        return await super().put_if_newer(key, record, deadline_s, heal)
+
+
+def replace_home(world: World, side: Side, kind: type[ScriptedHome]) -> None:
     home = kind(side, world.pair.clock)
     home.memory = world.pair.homes[side].memory
     world.pair.homes[side] = home
@@ -92,6 +107,18 @@ async def test_drift_is_healed_counted_and_told_as_equal(world: World) -> None:
     assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B]
     for reply in (await world.pair.held(key)).values():
         assert isinstance(reply, Found)
+
+
+@in_a_world
+async def test_what_a_crawl_in_several_runs_did_is_counted_once(world: World) -> None:
+    replace_home(world, Side.KVSP, Refusing)
+    world.rounds = world.rounds_for(world.gateways)
+    await world.hold(Key(A, "key"), seal(Version.at(EPOCH_US), b"value"), Side.KVSP)
+    for _ in range(3):
+        await world.rounds.round()
+    counters = world.rounds.counters
+    assert (counters.crawls, counters.incomplete) == (9, 2)
+    assert (counters.copied, counters.compared) == (1, 3 * 2 + 1)
 
 
 @in_a_world
@@ -188,7 +215,7 @@ async def test_a_damaged_record_keeps_no_other_namespace_from_its_crawl(world: W
 def test_a_listing_in_circles_does_not_hold_a_round_up(side: Side) -> None:
     @in_a_world
     async def scenario(world: World) -> None:
-        _replace(world, side, Circling)
+        replace_home(world, side, Circling)
         async with asyncio.timeout(3600):
             await world.rounds.round()
         assert world.gateways.equal() == [SYSTEM_NAMESPACE, A, B]
@@ -200,7 +227,7 @@ def test_a_listing_in_circles_does_not_hold_a_round_up(side: Side) -> None:
 def test_a_crawl_that_raises_ends_neither_the_round_nor_another_crawl(side: Side) -> None:
     @in_a_world
     async def scenario(world: World) -> None:
-        _replace(world, side, Breaking)
+        replace_home(world, side, Breaking)
         await world.rounds.round()
         assert world.gateways.equal() == [SYSTEM_NAMESPACE, B]
         assert (world.rounds.counters.errors, world.rounds.counters.rounds) == (1, 1)
@@ -222,7 +249,7 @@ def test_nobody_is_told_of_a_crawl_that_did_not_begin(side: Side) -> None:
 
     @in_a_world
     async def scenario(world: World) -> None:
-        _replace(world, side, Forgetful)
+        replace_home(world, side, Forgetful)
         await world.rounds.round()
         assert world.rounds.counters.incomplete == 1
         assert world.gateways.told == []
@@ -273,34 +300,6 @@ async def test_nobody_is_told_of_a_crawl_that_changed_nothing(world: World) -> N
     world.board.ask(RunRequest(B, dry_run=True))
     await world.rounds.round()
     assert [told.namespace for told in world.gateways.told] == [SYSTEM_NAMESPACE, A, B]
-
-
-@in_a_world
-async def test_what_is_asked_for_comes_between_two_crawls_of_a_round(world: World) -> None:
-    run_id = world.board.ask(RunRequest(B)).id
-    await world.rounds.round()
-    assert world.gateways.equal() == [SYSTEM_NAMESPACE, B, A, B]
-    [ended] = world.board.runs
-    assert (ended.id, ended.ended, [one.namespace for one in ended.crawls]) == (run_id, True, [B])
-
-
-@in_a_world
-async def test_a_run_shows_the_crawls_that_have_ended_while_it_goes_on(world: World) -> None:
-    shown: list[list[str]] = []
-    tell = world.gateways.tell
-
-    async def telling(report: Told) -> None:
-        shown.append([one.namespace for run in world.board.runs for one in run.crawls])
-        await tell(report)
-
-    world.gateways.tell = telling  # type: ignore[method-assign]
-    world.board.ask(RunRequest())
-    running = asyncio.create_task(world.rounds.run())
-    await asyncio.sleep(5.0)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    assert [SYSTEM_NAMESPACE] in shown
-    assert [SYSTEM_NAMESPACE, A] in shown
 
 
 def _raise() -> Failed:

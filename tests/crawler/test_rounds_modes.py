@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tandem.backends.store_id import STORE_ID_KEY
-from tandem.core.crawl_status import RunRequest
+from tandem.core.crawl_status import HistoryPage, RunRequest, Stop
 from tandem.core.envelope import seal, seal_tombstone
 from tandem.core.key import SYSTEM_NAMESPACE, Key
 from tandem.core.mode import ACTIVE, Mode, Stage
@@ -145,6 +145,35 @@ async def test_what_is_kept_in_s3_alone_is_not_crawled(world: World) -> None:
     await world.rounds.round()
     [run_] = world.board.runs
     assert "kept in s3 alone: there is nothing to compare, and nothing" in run_.failure
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_of_what_is_crawled_no_more_nothing_is_shown_as_found(deleted: bool) -> None:
+    """For a day, until it ends, its drift and its breaker would alarm those who can do nothing."""
+
+    @in_a_world
+    async def scenario(world: World) -> None:
+        await world.hold(Key(A, "key"), seal(Version.at(EPOCH_US), b"value"), Side.KVSP)
+        await world.rounds.round()
+        assert {A: 1, B: 0}.items() <= _drifted(world).items()
+        for namespace in (A, B):
+            world.book.stop(Stop(namespace, EPOCH_US, 5_000, "too much"))
+        world.gateways.off_from_look = world.gateways.looks  # B's breaker waits on
+        world.gateways.off_leaves = (Side.KVSP,)
+        if deleted:
+            await world.hold(record_key(A), seal_tombstone(Version.at(EPOCH_US + 10)))
+        else:
+            await world.namespace(A, mode=Mode(Stage.SINGLE, Side.S3))
+        await world.rounds.round()
+        assert _drifted(world) == {SYSTEM_NAMESPACE: 0, B: 0}
+        assert world.board.breakers_open == 1
+        assert world.book.history(HistoryPage(A)), "what was found stays in the report"
+
+    scenario()
+
+
+def _drifted(world: World) -> dict[str, int]:
+    return {one.namespace: one.tally.drifted for one in world.board.latest}
 
 
 def _down(world: World) -> None:

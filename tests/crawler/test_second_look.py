@@ -11,10 +11,11 @@ import pytest
 from crawler.board import Board
 from crawler.book import Book
 from crawler.crawl import Crawl
-from crawler.pace import Pace
+from crawler.pace import LISTED_BYTES, Pace
 from crawler.plans import LEASE_US
 from crawler.report import CrawlMode, CrawlRule
 from tandem.core.crawl_status import RunRequest
+from tandem.core.drift import Drift
 from tandem.core.key import Key
 from tandem.core.reply import Side
 from tests.crawler.crawling import NAMESPACE, FickleHome, Ground, record
@@ -151,6 +152,84 @@ def test_waiting_for_the_rate_is_no_work_to_rest_from() -> None:
         assert report.tally.deep == 400
         requests = 400 + 2 * 40
         assert requests / 4 - 2 < current().time() - began_s < requests / 4 + 2
+
+    run(main())
+
+
+@pytest.mark.parametrize("sides", [tuple(Side), (Side.KVSP,)])
+def test_what_is_read_is_counted_and_waits_for_the_rate_of_bytes(sides: tuple[Side, ...]) -> None:
+    """As are the pages; the one look at the store's id is no part of it."""
+
+    async def main() -> None:
+        world = Ground()
+        held = [record(n, b"v" * 10_000) for n in range(20)]
+        for n, one in enumerate(held):
+            await world.hold(f"{n:04}", one)
+        pace, began_s = Pace(bytes_per_s=10_000), current().time()
+        homes = {side: world.homes[side] for side in sides}
+        mode = CrawlMode(deep_parts=1, dry_run=True)
+        tally = (await Crawl(homes, NAMESPACE, RULE, mode=mode, pace=pace).run()).tally
+        assert tally.deep == 20
+        assert tally.bytes_read == sum(len(one.envelope) for one in held) * len(sides)
+        listed = 20 * len(sides) * LISTED_BYTES
+        assert current().time() - began_s > (tally.bytes_read + listed) / 10_000 - 1.01
+        requests = {Side.KVSP: tally.kvsp_requests, Side.S3: tally.s3_requests}
+        calls = {Side.KVSP: world.kvsp.calls, Side.S3: world.s3.calls}
+        assert requests == {side: max(n - 1, 0) for side, n in calls.items()}
+
+    run(main())
+
+
+def _arrives(world: Ground) -> None:
+    world.s3._namespace(NAMESPACE).store("key", record(1))
+
+
+def _is_collected(world: Ground) -> None:
+    held = world.kvsp._namespace(NAMESPACE)
+    held.floors = held.floors.raised(b"", b"", record(1).version)
+    held.records.clear()
+    _arrives(world)
+
+
+def _fails(world: Ground) -> None:
+    world.s3.fails = lambda: True
+
+
+@pytest.mark.parametrize(
+    ("happens", "counted", "repaired", "unhealed", "remains"),
+    [
+        (_arrives, Drift.IN_FLIGHT, 0, 0, []),
+        (_is_collected, Drift.ZOMBIE, 0, 0, ["key"]),
+        (_fails, Drift.MISSING_IN_S3, 0, 1, []),
+        (lambda world: None, Drift.MISSING_IN_S3, 1, 0, []),
+    ],
+)
+def test_a_key_counts_once_as_what_its_heal_has_found(
+    happens: Callable[[Ground], None],
+    counted: Drift,
+    repaired: int,
+    unhealed: int,
+    remains: list[str],
+) -> None:
+    """Whatever happens between the second look and the heal."""
+
+    async def main() -> None:
+        world, asked = Ground(), 0
+        await world.hold("key", record(1), None)
+
+        async def hold() -> str:
+            nonlocal asked
+            asked += 1
+            if asked == len(("page", "page", "look", "heal")):
+                happens(world)
+            return ""
+
+        report = await Crawl(world.homes, NAMESPACE, RULE, hold=hold).run()
+        tally = report.tally
+        assert {drift for drift, n in tally.keys.items() for _ in range(n)} == {counted}
+        assert (tally.records, tally.repaired, tally.unhealed_keys) == (1, repaired, unhealed)
+        assert report.remains == remains
+        assert report.equal is not bool(unhealed)
 
     run(main())
 

@@ -154,6 +154,11 @@ CASES: Final[Mapping[str, Case]] = {
         {"tandem_crawler_rounds_total": "0x150 1x150"},
         "tandem-crawler",
     ),
+    "TandemCrawlsIncomplete": Case(
+        {"tandem_crawler_incomplete_total": "0+1x300"},
+        {"tandem_crawler_incomplete_total": ONCE_LATELY},
+        "tandem-crawler",
+    ),
     "TandemCrawlerWaits": Case(
         {"tandem_crawler_breakers_open": ONE},
         {"tandem_crawler_breakers_open": CALM},

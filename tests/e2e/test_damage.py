@@ -4,7 +4,7 @@ the other home."""
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,9 @@ import pytest
 from kvgateway.homes.switch_copies import SWITCHES_KEY
 from kvgateway.homes.trust import ALL
 from tandem import Client
+from tandem.client.crawler import CrawlerClient
 from tandem.core.reply import Found, Side
-from tandem.errors import TandemError
+from tandem.errors import TandemError, Unavailable
 from tests.e2e.comparison import equal_records, records
 from tests.e2e.deployment import Deployment, deployed
 from tests.e2e.program import stop_process
@@ -258,6 +259,32 @@ async def test_a_gateway_that_cannot_read_its_kill_switches_does_not_start(
     await tandem.restart_gateway()
     enabled = {home.side: home.writes_enabled for home in (await tandem.status()).homes}
     assert enabled == {Side.KVSP: True, Side.S3: False}
+
+
+async def test_a_damaged_checkpoint_costs_a_range_anew_and_no_crawl(filled: Deployment) -> None:
+    """A crawler died in the middle of a range, and its disk has lost a byte of how far it was."""
+    book = filled.data / "crawler" / "crawler.sqlite"
+    filled.crawler.start(TANDEM_REQUESTS_PER_SECOND="1")
+    await until(lambda: _rows(book, "checkpoint") > 0, "a range is half done")
+    filled.crawler.kill()
+    _execute(book, "update checkpoint set content = substr(content, 2)")
+    filled.crawler.start()
+    async with CrawlerClient(filled.crawler_address) as crawler:
+
+        async def whole() -> bool:
+            with suppress(Unavailable):
+                latest = (await crawler.status()).latest
+                return len(latest) == 2 and all(one.equal for one in latest)
+            return False
+
+        await until_true(whole, "both namespaces are crawled")
+    assert filled.crawler.words().count("checkpoint_damaged") == 1
+
+
+def _rows(file: Path, table: str) -> int:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
+        return int(db.execute(f"select count(*) from {table}").fetchone()[0])
+    return 0
 
 
 def _execute(file: Path, sql: str) -> None:
