@@ -1,4 +1,4 @@
-"""What the decoder of the standard library takes is JSON, and nothing else; but step by step."""
+"""What the decoder of the standard library takes is JSON, and nothing else."""
 
 import json
 import tracemalloc
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvgateway.http.json_text import DEPTH_MAX, NoJson, steps_through
+from kvgateway.http.json_text import is_json
 from tandem.core.limits import MIB
 
 SPACE = st.text(" \t\r\n", max_size=2)
@@ -19,18 +19,9 @@ DOCUMENTS = st.recursive(
     max_leaves=30,
 )  # fmt: skip
 TOKENS = st.sampled_from(
-    ['"', '"a"', "\\", "\\u00e9", "[", "]", "{", "}", ",", ":", "1", "0", "-", ".", "e", "+",
-     "true", "null", "NaN", " ", "\n", "\0", "\x7f", "é", "\ufeff"]
+    ['"', '"a"', "\\", "\\u00e9", "\\ud83e", "\\uDe42", "[", "]", "{", "}", ",", ":", "1", "0", "-",
+     ".", "e", "+", "true", "null", "NaN", " ", "\n", "\0", "\x7f", "é", "\ufeff"]
 )  # fmt: skip
-
-
-def is_json(text: bytes) -> bool:
-    try:
-        for _ in steps_through(memoryview(text)):
-            pass
-    except NoJson:
-        return False
-    return True
 
 
 def is_json_to_the_decoder(text: bytes) -> bool:
@@ -66,7 +57,8 @@ def test_what_was_json_and_is_spoiled(
 
 @given(st.lists(TOKENS, max_size=12).map("".join))
 def test_any_sequence_of_tokens(text: str) -> None:
-    assert is_json(text.encode()) == is_json_to_the_decoder(text.encode())
+    for whole in (text, f'"{text}"'):
+        assert is_json(whole.encode()) == is_json_to_the_decoder(whole.encode())
 
 
 @given(st.binary(max_size=20))
@@ -75,29 +67,24 @@ def test_bytes_that_are_no_text_may_stand_in_strings_alone(raw: bytes) -> None:
         assert is_json(text) == is_json_to_the_decoder(text)
 
 
-@pytest.mark.parametrize("some", [2, 99, 100, 101, 998, 999, 1000, 1001, 3000])
-def test_many_values_whatever_is_taken_at_once(some: int) -> None:
-    for value in (b"1", b"[[2]]", b"[[[[3]]]]", b'{"a":{"b":{"c":{}}}}'):
-        for whole in (b"[%b]", b'{"k":[%b]}', b"[0,[[%b]]]"):
-            assert is_json(whole % b",".join([value] * some))
-            assert not is_json(whole % b",".join([value] * some + [b""]))
-        members = b",".join([b'"k" : %b' % value] * some)
-        assert is_json(b"{%b}" % members)
-        assert not is_json(b"{%b,}" % members)
+@pytest.mark.parametrize("half", [rb"\ud83e", rb"\uDE42", rb"\ud83e\ud83e", rb"\\\ud83e"])
+def test_half_a_surrogate_pair_may_stand_in_a_string(half: bytes) -> None:
+    assert is_json(b'{"a":["x%by"]}' % half)
+    assert not is_json(b'{"a":["x%by"]' % half)
+    assert not is_json(b"[%b]" % half)
 
 
 def test_depth_has_a_bound() -> None:
-    assert is_json(b"[" * DEPTH_MAX + b"1" + b"]" * DEPTH_MAX)
-    assert not is_json(b"[" * (DEPTH_MAX + 9) + b"1" + b"]" * (DEPTH_MAX + 9))
+    assert is_json(b"[" * 500 + b"1" + b"]" * 500)
+    assert not is_json(b"[" * 100_000 + b"1" + b"]" * 100_000)
 
 
-def test_a_long_text_is_gone_through_in_many_steps_and_little_memory() -> None:
+def test_nothing_is_built() -> None:
     text = b"[%b[]]" % (b"[]," * (MIB // 3))
     tracemalloc.start()
     try:
-        steps = sum(1 for _ in steps_through(memoryview(text)))
+        assert is_json(memoryview(text))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert steps > 5
     assert peak < MIB // 4

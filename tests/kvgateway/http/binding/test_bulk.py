@@ -184,14 +184,6 @@ async def test_a_large_answer_is_made_in_small_pieces_and_holds_its_values_once(
     assert max(sizes) < 7 * _PIECE
 
 
-async def test_others_have_their_turn_while_a_large_value_is_found_to_be_json(door: Door) -> None:
-    await door.put("k", b"[%b[]]" % (b"[]," * (1 << 20)))
-    bulk = bulk_read_of(b'{"keys":["k"],"type":"json"}', NAMESPACE)
-    with _turns() as turns:
-        await read_in_bulk(door.store, bulk, BodyRoom())
-    assert len(turns) > 10
-
-
 @contextmanager
 def _turns() -> Iterator[list[None]]:
     """Grows with each turn of the event loop."""
