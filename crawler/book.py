@@ -52,7 +52,9 @@ _NOT_OURS: Final = (
 _NEVER_US: Final = 2**63 - 1
 DAY_US: Final = 86_400 * 1_000_000
 QUIET_US: Final = 3_600 * 1_000_000
-FORMAT: Final = 1
+FORMAT: Final = 2
+_WITH_CHECKSUMS: Final = 2
+"""From this format on checkpoints have them."""
 
 
 class Book:
@@ -84,7 +86,8 @@ class Book:
             raise ValueError(f"it has format {form}; this program knows format {FORMAT}")
         self._db.execute("pragma journal_mode = wal")
         self._db.execute("pragma synchronous = normal")
-        self._drop_earlier_checkpoints()
+        if form < _WITH_CHECKSUMS:  # a checkpoint lost costs no more than an old one does
+            self._db.execute("drop table if exists checkpoint")
         self._db.executescript(_SCHEMA)
         self._widen()
         self._db.execute(f"pragma user_version = {FORMAT}")
@@ -96,12 +99,6 @@ class Book:
         self.ended()
         self.word("")
         self._db.execute("select count(*) from checkpoint").fetchone()
-
-    def _drop_earlier_checkpoints(self) -> None:
-        """Those of an earlier release have no checksum; it costs no more than an old one does."""
-        columns = {row[1] for row in self._db.execute("pragma table_info(checkpoint)")}
-        if columns and "checksum" not in columns:
-            self._db.execute("drop table checkpoint")
 
     def _widen(self) -> None:
         """Gives the file of an earlier release the column that it lacks."""

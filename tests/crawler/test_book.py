@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from crawler.book import CRAWLS_OF_NAMESPACE_MAX, QUIET_US, Book
+from crawler.book import CRAWLS_OF_NAMESPACE_MAX, FORMAT, QUIET_US, Book
 from crawler.report import CHECKPOINT_AGE_MAX_US, Checkpoint
 from tandem.core.crawl_status import Crawled, HistoryPage, Place, Stop
 from tandem.core.drift import Drift, Sighting
@@ -218,6 +218,7 @@ def test_the_file_of_an_earlier_release_gets_what_it_lacks(tmp_path: Path) -> No
     with closing(sqlite3.connect(path)) as earlier:
         earlier.execute("alter table crawl drop column alone")
         earlier.execute("alter table checkpoint drop column checksum")
+        earlier.execute("pragma user_version = 1")
         earlier.commit()
     book = Book(path)
     alone = replace(crawled(B, DAY_US), alone=Side.KVSP)
@@ -238,7 +239,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "why"),
     [
-        ("pragma user_version = 2", "format 2"),
+        (f"pragma user_version = {FORMAT + 1}", f"format {FORMAT + 1}"),
         ("update crawl set tally = '{'", "damaged"),
         ("update crawl set tally = '[]'", "damaged"),
     ],
