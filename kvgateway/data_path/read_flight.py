@@ -34,6 +34,7 @@ class ReadFlight:
     __slots__ = (
         "began_us",
         "compared",
+        "doubted",
         "key",
         "later",
         "lonely",
@@ -45,12 +46,16 @@ class ReadFlight:
         "wanted",
     )
 
-    def __init__(self, owner: Owner, key: Key, wanted: Version, began_us: int, mode: Mode) -> None:
+    def __init__(
+        self, owner: Owner, key: Key, wanted: Version, began_us: int, mode: Mode, *, doubted: bool
+    ) -> None:
         self.owner = owner
         self.key = key
         self.mode = mode
         self.wanted = wanted
         self.began_us = began_us
+        self.doubted = doubted
+        """Whether memory knew nothing of writes that may have been under way."""
         self.race: ReadRace
         self.later: Side | None = None
         """The home that has not been asked yet."""

@@ -134,7 +134,7 @@ class Reader:
             if joins:  # else a write may have been acknowledged since that memory did not keep
                 return flight
         mode = self._view.mode_of(key.namespace)
-        flight = ReadFlight(self, key, wanted, now_us, mode)
+        flight = ReadFlight(self, key, wanted, now_us, mode, doubted=doubted)
         self._flights[key] = flight
         read_mode = ReadMode.RACE if doubted else self._view.read_mode_of(key.namespace)
         whole = mode.whole and read_mode is ReadMode.RACE
@@ -158,7 +158,7 @@ class Reader:
     def _behind_in(self, flight: ReadFlight) -> tuple[Side, ...]:
         """The homes that miss writes of its namespace. Where memory does not know of those under
         way, any home may be the one that has not heard of one yet: both are waited for."""
-        if self._machine.misses_news() and flight.alone() is None:
+        if flight.doubted and flight.alone() is None:
             return BOTH_SIDES
         return self._view.behind(flight.key.namespace)
 

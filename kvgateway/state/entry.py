@@ -82,8 +82,8 @@ def missed(old: Head | None, began_us: int) -> Head:
 def just_emptied(emptied_at_us: int, monotonic_us: int) -> bool:
     """Whether writes that were under way when memory was emptied, which nothing in it tells of any
     more, may still be: a leg that has ended by its deadline is confirmed, or in the queue. Both are
-    times of the monotonic clock; 0 for a memory that never was emptied."""
-    return emptied_at_us != 0 and monotonic_us - emptied_at_us < _LANDED_US
+    times of the monotonic clock."""
+    return monotonic_us - emptied_at_us < _LANDED_US
 
 
 def seen_us(at_us: int, seen_at_us: int, emptied_us: int) -> int:

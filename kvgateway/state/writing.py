@@ -38,8 +38,10 @@ class Writing:
     @property
     def misses_news(self) -> bool:
         """Whether memory may know nothing of writes that are under way."""
+        if self.behind:
+            return True
         emptied_at_us = self._words[Word.EMPTIED_AT_US]
-        return self.behind or just_emptied(emptied_at_us, self._clock.monotonic_us())
+        return emptied_at_us != 0 and just_emptied(emptied_at_us, self._clock.monotonic_us())
 
     def run(
         self, work: Callable[[Transaction, bool], _T], writes: int, size: int, now_us: int

@@ -165,8 +165,8 @@ class MemoryMachine:
 
     def misses_news(self) -> bool:
         """See `ports.Machine`."""
-        monotonic_us = self._clock.monotonic_us()
-        return self.no_room or just_emptied(self._emptied_at_us, monotonic_us)
+        at_us = self._emptied_at_us
+        return self.no_room or (at_us > 0 and just_emptied(at_us, self._clock.monotonic_us()))
 
     def empty(self, now_us: int) -> None:
         """All is forgotten, recent writes, too: see `kvgateway.state.space.Space.wipe`."""
