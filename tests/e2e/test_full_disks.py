@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tandem.core.limits import KIB
 from tandem.core.version import Version
 from tandem.errors import Unavailable
 from tests.conftest import require
@@ -111,7 +112,9 @@ async def test_a_worker_dies_on_a_full_disk(cramped: Cramped) -> None:
         await tandem.restart_kvsp()
 
         async def stored() -> bool:
-            return bool(await client.put("k2", b"in both homes"))
+            """Over both of the streams to KVSP: that it is reached anew by one of them bars it."""
+            small = await client.put("k2", b"in both homes")
+            return bool(small and await client.put("k3", bytes(100 * KIB)))
 
         await until_true(stored, "both homes take a write")
     await _shows(tandem, version)

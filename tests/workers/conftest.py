@@ -10,6 +10,8 @@ from tandem import Client
 from tandem.core.access import Permission
 from tandem.core.reply import Side
 from tests.e2e.deployment import Deployment
+from tests.e2e.pages import metrics
+from tests.e2e.waiting import until_true
 from tests.workers import runtimes
 from tests.workers.runtimes import Runtime, Served, as_admin
 
@@ -47,12 +49,23 @@ async def _served(deployment: Deployment, homes: str) -> Served:
         if homes != "both homes":
             missing = Side(homes.removeprefix("without "))
             await client.ops.switch(missing, reads_enabled=False, writes_enabled=False)
+            await until_true(lambda: _out_of_use(deployment, missing), "each worker has seen it")
         return Served(deployment, namespace, admin=ADMIN_TOKEN, write=write.text, read=read.text)
 
     served = await as_admin(deployment, ADMIN_TOKEN, made)
     if homes == "without kvsp":
         deployment.kvsp.kill()
     return served
+
+
+async def _out_of_use(deployment: Deployment, side: Side) -> bool:
+    """Whether every worker has seen the switch: else one would take what another cannot read."""
+    enabled = [
+        sample.value
+        for sample in await metrics(deployment.http)
+        if sample.name == "tandem_home_enabled" and sample.labels["home"] == side.value
+    ]
+    return bool(enabled) and not any(enabled)
 
 
 @pytest.fixture(scope="session")
