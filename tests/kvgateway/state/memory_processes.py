@@ -42,6 +42,7 @@ with machine._environment.begin() as txn:
 
 @contextmanager
 def process(script: str, *args: object) -> Iterator["subprocess.Popen[str]"]:
+    """One that has said that it is ready; killed in the end."""
     child = subprocess.Popen(
         [sys.executable, "-c", script, *map(str, args)],
         stdin=subprocess.PIPE,
@@ -50,7 +51,7 @@ def process(script: str, *args: object) -> Iterator["subprocess.Popen[str]"]:
     )
     try:
         assert child.stdout is not None
-        child.stdout.readline()
+        assert child.stdout.readline(), "it has ended before it was ready"
         yield child
     finally:
         child.kill()

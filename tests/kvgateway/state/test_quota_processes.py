@@ -4,9 +4,8 @@ that comes back."""
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from kvgateway.state.quota_memory import QuotaMemory
 from tandem.core.key import Key
 from tandem.core.quota import operations_rate
 from tests.kvgateway.access.quota_setup import SECOND_US, quota_directory
+from tests.kvgateway.state.memory_processes import process
 
 NAMESPACE = "ab" * 16
 PROCESSES = 4
@@ -64,23 +64,6 @@ with memory._environment.begin(write=True) as txn:
     sys.stdin.readline()
 """
 )
-
-
-@contextmanager
-def process(script: str, *args: object) -> Iterator["subprocess.Popen[str]"]:
-    child = subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, args)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        yield child
-    finally:
-        child.kill()
-        child.communicate()
 
 
 def said(child: "subprocess.Popen[str]") -> str:
